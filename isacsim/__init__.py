@@ -1,0 +1,84 @@
+"""isacsim: hardware-impaired integrated sensing and communication, simulated and designed.
+
+Everything named here is imported on first use, so that ``import isacsim`` stays light.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from isacsim import metrics
+    from isacsim.arrays import UniformLinearArray, UniformPlanarArray
+    from isacsim.drop import Drop
+    from isacsim.engine.run import Run, open_run, run
+    from isacsim.engine.scenario import Scenario, load_scenario
+    from isacsim.errors import InvalidInput, IsacsimError, PluginError, StoreError
+    from isacsim.hardware.base import Chain, Hardware, Ideal, LinearModel, Transceiver
+    from isacsim.hardware.quantisers import Aqnm, MidRise
+    from isacsim.problems.sum_rate_crlb import SumRateCrlb
+    from isacsim.solvers.solution import Solution, Status
+    from isacsim.solvers.solve import solve
+    from isacsim.targets.scene import PointTargets, ResponseMatrix
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "isacsim.arrays": ("UniformLinearArray", "UniformPlanarArray"),
+    "isacsim.drop": ("Drop",),
+    "isacsim.engine.run": ("Run", "open_run", "run"),
+    "isacsim.engine.scenario": ("Scenario", "load_scenario"),
+    "isacsim.errors": ("InvalidInput", "IsacsimError", "PluginError", "StoreError"),
+    "isacsim.hardware.base": ("Chain", "Hardware", "Ideal", "LinearModel", "Transceiver"),
+    "isacsim.hardware.quantisers": ("Aqnm", "MidRise"),
+    "isacsim.problems.sum_rate_crlb": ("SumRateCrlb",),
+    "isacsim.solvers.solution": ("Solution", "Status"),
+    "isacsim.solvers.solve": ("solve",),
+    "isacsim.targets.scene": ("PointTargets", "ResponseMatrix"),
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "Aqnm",
+    "Chain",
+    "Drop",
+    "Hardware",
+    "Ideal",
+    "InvalidInput",
+    "IsacsimError",
+    "LinearModel",
+    "MidRise",
+    "PluginError",
+    "PointTargets",
+    "ResponseMatrix",
+    "Run",
+    "Scenario",
+    "Solution",
+    "Status",
+    "StoreError",
+    "SumRateCrlb",
+    "Transceiver",
+    "UniformLinearArray",
+    "UniformPlanarArray",
+    "load_scenario",
+    "metrics",
+    "open_run",
+    "run",
+    "solve",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME_OF:
+        value = getattr(importlib.import_module(_HOME_OF[name]), name)
+    elif name == "metrics":
+        value = importlib.import_module("isacsim.metrics")
+    else:
+        raise AttributeError(f"module 'isacsim' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

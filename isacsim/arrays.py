@@ -1,0 +1,122 @@
+"""Antenna arrays: steering vectors and their angle derivatives.
+
+Half-wavelength spacing. Azimuth theta and zenith phi (the polar angle from the array's
+vertical axis: broadside is pi/2) give the element at column n_h and row n_v the phase
+``pi (n_h sin(theta) sin(phi) + n_v cos(phi))``, with the first element as reference
+[Fang25, Sec. II-A]; the angle phi is called elevation there. Elements are ordered as
+``kron(a_h, a_v)``.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import numpy as np
+from attrs import field, frozen
+from attrs.validators import instance_of
+
+from isacsim.errors import InvalidInput
+from isacsim.typing import ComplexArray, FloatArray
+
+
+def _count(instance: Any, attribute: Any, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+        raise InvalidInput(attribute.name, "must be a whole number of at least 1", value, "Give the number of elements.")
+
+
+class AntennaArray(ABC):
+    """A half-wavelength array; `UniformLinearArray` and `UniformPlanarArray` are final."""
+
+    normalized: bool
+    conjugate: bool
+
+    @property
+    @abstractmethod
+    def grid(self) -> tuple[FloatArray, FloatArray]:
+        """Column and row index of every element, each (N,)."""
+
+    @property
+    @abstractmethod
+    def planar(self) -> bool:
+        """Whether the array resolves the zenith angle."""
+
+    @property
+    def size(self) -> int:
+        """Number of elements N."""
+        return self.grid[0].size
+
+    def steering(self, azimuth: Any, zenith: Any = np.pi / 2) -> ComplexArray:
+        """Steering vectors a, shape (..., N); the angles in rad broadcast to (...)."""
+        azimuth, zenith = (np.asarray(angle, float)[..., None] for angle in (azimuth, zenith))
+        horizontal, vertical = self.grid
+        phase = np.pi * (horizontal * np.sin(azimuth) * np.sin(zenith) + vertical * np.cos(zenith))
+        scale = 1 / np.sqrt(self.size) if self.normalized else 1.0
+        return scale * np.exp(self._sign * phase)
+
+    def steering_derivatives(self, azimuth: Any, zenith: Any = np.pi / 2) -> tuple[ComplexArray, ComplexArray]:
+        """Derivatives of `steering` in azimuth and in zenith, each (..., N), in 1/rad."""
+        a = self.steering(azimuth, zenith)
+        azimuth, zenith = (np.asarray(angle, float)[..., None] for angle in (azimuth, zenith))
+        horizontal, vertical = self.grid
+        d_azimuth = np.pi * horizontal * np.cos(azimuth) * np.sin(zenith)
+        d_zenith = np.pi * (horizontal * np.sin(azimuth) * np.cos(zenith) - vertical * np.sin(zenith))
+        return self._sign * d_azimuth * a, self._sign * d_zenith * a
+
+    @property
+    def _sign(self) -> complex:
+        return -1j if self.conjugate else 1j
+
+
+@frozen
+class UniformPlanarArray(AntennaArray):
+    """Planar array of ``horizontal`` columns and ``vertical`` rows.
+
+    Args:
+        horizontal: Elements along the horizontal axis.
+        vertical: Elements along the vertical axis.
+        normalized: Unit-norm steering vectors (the default); else unit-magnitude entries.
+        conjugate: Turn the sign of the phase.
+    """
+
+    horizontal: int = field(validator=_count)
+    vertical: int = field(validator=_count)
+    normalized: bool = field(default=True, validator=instance_of(bool))
+    conjugate: bool = field(default=False, validator=instance_of(bool))
+
+    @property
+    def grid(self) -> tuple[FloatArray, FloatArray]:
+        """Column and row index of every element, in the order of kron(a_h, a_v)."""
+        columns, rows = np.arange(float(self.horizontal)), np.arange(float(self.vertical))
+        return np.repeat(columns, self.vertical), np.tile(rows, self.horizontal)
+
+    @property
+    def planar(self) -> bool:
+        """Always true: the phase depends on the zenith angle."""
+        return True
+
+
+@frozen
+class UniformLinearArray(AntennaArray):
+    """Horizontal row of ``elements``; targets lie at zenith pi/2, which is no unknown.
+
+    Args:
+        elements: Number of elements.
+        normalized: Unit-norm steering vectors (the default); else unit-magnitude entries.
+        conjugate: Turn the sign of the phase.
+    """
+
+    elements: int = field(validator=_count)
+    normalized: bool = field(default=True, validator=instance_of(bool))
+    conjugate: bool = field(default=False, validator=instance_of(bool))
+
+    @property
+    def grid(self) -> tuple[FloatArray, FloatArray]:
+        """Column index of every element, and row zero."""
+        columns = np.arange(float(self.elements))
+        return columns, np.zeros_like(columns)
+
+    @property
+    def planar(self) -> bool:
+        """Always false."""
+        return False

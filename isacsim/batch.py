@@ -1,0 +1,204 @@
+"""Records of arrays that share leading batch axes.
+
+A field made by `batched` declares how many of its last axes belong to one member
+(``core``); all axes before them are batch axes, and the fields of a record broadcast
+against each other over them. The functions here act on whole records, nested ones
+included, so that no solver or engine repeats them field by field.
+
+Nothing here or above sums or multiplies across a batch axis: member i of a batch has
+the bytes it has alone.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import attrs
+import numpy as np
+
+from isacsim.errors import InvalidInput
+from isacsim.typing import AnyArray, BoolArray, ComplexArray, IntArray
+
+CORE = "isacsim.core"
+R = TypeVar("R")
+
+same_array = attrs.cmp_using(eq=lambda a, b: np.array_equal(a, b, equal_nan=True))
+
+
+def as_array(name: str, value: Any, dtype: type = float, core: int = 0) -> AnyArray:
+    """``value`` as a finite C-ordered array with at least ``core`` axes, or InvalidInput.
+
+    C order is part of the promise of `isacsim.batch`: BLAS sees a member of a batch in
+    the same layout as the member alone.
+    """
+    kind = "complex" if dtype is complex else "real"
+    if isinstance(value, str) or (dtype is float and np.iscomplexobj(value)):
+        raise InvalidInput(name, f"must be {kind} numbers", value, "Give numbers, not text or complex values.")
+    try:
+        array = np.array(value, dtype=dtype, order="C")
+    except (TypeError, ValueError):
+        remedy = "Give a number or a rectangular array of numbers."
+        raise InvalidInput(name, f"must be {kind} numbers", value, remedy) from None
+    if array.ndim < core:
+        raise InvalidInput(
+            name, f"must have at least {core} axes", f"shape {array.shape}", "See the docstring for the axes."
+        )
+    if not np.all(np.isfinite(array)):
+        raise InvalidInput(name, "must be finite", array, "Remove NaN and infinite entries.")
+    array.flags.writeable = False
+    return array
+
+
+def batched(
+    core: int = 0,
+    *,
+    dtype: type = float,
+    least: float | None = None,
+    above: float | None = None,
+    default: Any = attrs.NOTHING,
+    scalar: bool = False,
+    metadata: dict[str, Any] | None = None,
+) -> Any:
+    """An attrs field holding a finite array whose last ``core`` axes belong to a member.
+
+    Args:
+        core: Number of axes of one member.
+        dtype: ``float`` or ``complex``.
+        least: Entries must be at least this, when given.
+        above: Entries must be larger than this, when given.
+        default: As in `attrs.field`.
+        scalar: Whether a value with fewer axes is taken; the record's own post-init then
+            broadcasts it to the core axes.
+        metadata: Further metadata, a unit from `isacsim.units` for example.
+    """
+
+    def convert(value: Any, _self: Any, attribute: attrs.Attribute[Any]) -> AnyArray:
+        array = as_array(attribute.name, value, dtype, 0 if scalar else core)
+        if least is not None and np.any(array < least):
+            raise InvalidInput(attribute.name, f"must be at least {least:g}", array, "Check sign and unit.")
+        if above is not None and np.any(array <= above):
+            raise InvalidInput(attribute.name, f"must be greater than {above:g}", array, "Check sign and unit.")
+        return array
+
+    converter = attrs.Converter(convert, takes_self=True, takes_field=True)
+    marks = {CORE: core, **(metadata or {})}
+    return attrs.field(default=default, converter=converter, eq=same_array, metadata=marks)
+
+
+def rows(core: int = 0) -> Any:
+    """An attrs field of internal solver state: an array with one leading batch axis."""
+    return attrs.field(eq=same_array, metadata={CORE: core})
+
+
+def _fields(record: Any) -> list[tuple[str, Any, int]]:
+    """Name, value and core axes of the batched fields of ``record``; -1 marks a nested record."""
+    found = []
+    for f in attrs.fields(type(record)):
+        value = getattr(record, f.name)
+        if CORE in f.metadata:
+            found.append((f.name, value, f.metadata[CORE]))
+        elif attrs.has(type(value)) and is_batched(value):
+            found.append((f.name, value, -1))
+    return found
+
+
+def is_batched(record: Any) -> bool:
+    """Whether ``record`` holds batched fields, itself or nested."""
+    return any(
+        CORE in f.metadata or (attrs.has(type(value)) and is_batched(value))
+        for f in attrs.fields(type(record))
+        for value in (getattr(record, f.name),)
+    )
+
+
+def batch_shape(record: Any) -> tuple[int, ...]:
+    """The leading axes of ``record``: those of its fields, broadcast together."""
+    shapes = []
+    for name, value, core in _fields(record):
+        shapes.append(batch_shape(value) if core < 0 else value.shape[: value.ndim - core])
+        try:
+            np.broadcast_shapes(*shapes)
+        except ValueError:
+            raise InvalidInput(
+                name,
+                f"must have leading axes that broadcast with {np.broadcast_shapes(*shapes[:-1])}",
+                f"leading axes {shapes[-1]}",
+                "Give one entry a realisation, or none to share one.",
+            ) from None
+    return np.broadcast_shapes(*shapes)
+
+
+def flatten(record: R, shape: tuple[int, ...] | None = None) -> R:
+    """``record`` with exactly one leading batch axis on each field.
+
+    A field without batch axes of its own keeps an axis of length 1: it is shared by the
+    members, and what is computed from it alone is computed once.
+    """
+    shape = batch_shape(record) if shape is None else shape
+
+    def one(value: Any, core: int) -> Any:
+        if core < 0:
+            return flatten(value, shape)
+        own = value.shape[value.ndim - core :]
+        if value.ndim == core or value.size == np.prod(own, dtype=int):
+            return value.reshape((1, *own))
+        return np.ascontiguousarray(np.broadcast_to(value, shape + own).reshape((-1, *own)))
+
+    return _evolve(record, {name: one(value, core) for name, value, core in _fields(record)})
+
+
+def take(record: R, index: IntArray | BoolArray) -> R:
+    """The members ``index`` (at least one) of a record with one leading batch axis.
+
+    Fields of leading length 1 are shared by the members and stay as they are.
+    """
+
+    def one(value: Any, core: int) -> Any:
+        if core < 0:
+            return take(value, index)
+        return value if value.shape[0] == 1 else value[index]
+
+    return _evolve(record, {name: one(value, core) for name, value, core in _fields(record)})
+
+
+def put(record: R, index: IntArray, new: R) -> R:
+    """``record`` with its members ``index`` replaced by those of ``new``; shared fields stay."""
+
+    def one(value: Any, replacement: Any, core: int) -> Any:
+        if core < 0:
+            return put(value, index, replacement)
+        value = value.copy()
+        value[index] = replacement
+        return value
+
+    fields = _fields(record)
+    return _evolve(record, {name: one(value, getattr(new, name), core) for name, value, core in fields})
+
+
+def _evolve(record: R, changes: dict[str, Any]) -> R:
+    """`attrs.evolve` without converters and validators: the values were checked before."""
+    new = object.__new__(type(record))
+    for f in attrs.fields(type(record)):  # type: ignore[arg-type]
+        object.__setattr__(new, f.name, changes.get(f.name, getattr(record, f.name)))
+    return new
+
+
+def hermitian(a: AnyArray) -> AnyArray:
+    """Conjugate transpose of the last two axes, in C order."""
+    return np.ascontiguousarray(np.conj(a).swapaxes(-1, -2))
+
+
+def squared(a: AnyArray) -> AnyArray:
+    """Squared magnitude, without the square root that `numpy.abs` would take."""
+    a = np.asarray(a)
+    return a.real**2 + a.imag**2
+
+
+def frobenius2(a: ComplexArray) -> AnyArray:
+    """Squared Frobenius norm over the last two axes."""
+    return squared(a).sum(axis=(-2, -1))
+
+
+def inner(a: ComplexArray, b: ComplexArray) -> AnyArray:
+    """Real inner product Re tr(a^H b) over the last two axes."""
+    return (a.real * b.real + a.imag * b.imag).sum(axis=(-2, -1))

@@ -1,0 +1,105 @@
+"""User channel models: each draws H (trials, N_t, K); user k receives ``h_k^H x + n_k``."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from attrs import field, frozen
+
+from isacsim import units
+from isacsim.arrays import AntennaArray
+from isacsim.batch import batched
+from isacsim.errors import InvalidInput
+from isacsim.random import complex_normal
+from isacsim.typing import ComplexArray
+
+
+class ChannelModel(ABC):
+    """Draws user channels; a plugin derives from it."""
+
+    @abstractmethod
+    def draw(
+        self, array: AntennaArray, users: int, trials: Sequence[int], rngs: Sequence[np.random.Generator]
+    ) -> ComplexArray:
+        """Channels H of ``trials``, shape (len(trials), N_t, K), amplitude.
+
+        Args:
+            array: Transmit array, with N_t elements.
+            users: Number of users K.
+            trials: Trial numbers.
+            rngs: One generator for each trial.
+        """
+
+
+@frozen
+class Rayleigh(ChannelModel):
+    """Independent Rayleigh fading: entries of h_k are CN(0, gain_k).
+
+    Args:
+        gain: Mean power gain: one number, or one for each user (K,), linear.
+    """
+
+    gain: Any = batched(0, above=0.0, default=1.0, metadata=units.db())
+
+    def draw(
+        self, array: AntennaArray, users: int, trials: Sequence[int], rngs: Sequence[np.random.Generator]
+    ) -> ComplexArray:
+        """Independent channels."""
+        gain = _per_user("gain", self.gain, users)
+        return np.stack([complex_normal(rng, (array.size, users)) for rng in rngs]) * np.sqrt(gain)
+
+
+@frozen
+class Rician(ChannelModel):
+    """Rician fading: a line-of-sight steering vector plus Rayleigh scattering.
+
+    ``h_k = sqrt(gain_k) (sqrt(kappa/(1+kappa)) e^{j psi} sqrt(N_t) a(azimuth_k, zenith_k) +
+    sqrt(1/(1+kappa)) g_k)`` with g_k of i.i.d. CN(0, 1) entries and a uniform phase psi.
+
+    Args:
+        k_factor: Power of the line of sight over that of the scattering, linear.
+        gain: Mean power gain: one number, or one for each user (K,), linear.
+        azimuth: Directions of the users (K,), in rad; None draws them uniformly from the
+            sector.
+        zenith: Zenith angle of the users: one number, or one for each user (K,), in rad.
+        sector: Half-width of the sector about broadside, in rad.
+    """
+
+    k_factor: float = field(metadata=units.db())
+    gain: Any = batched(0, above=0.0, default=1.0, metadata=units.db())
+    azimuth: Any = field(default=None, metadata=units.degrees())
+    zenith: Any = batched(0, default=np.pi / 2, metadata=units.degrees())
+    sector: float = field(default=np.pi / 3, metadata=units.degrees())
+
+    def __attrs_post_init__(self) -> None:
+        for name, least in (("k_factor", 0.0), ("sector", 0.0)):
+            value = getattr(self, name)
+            if not least <= value < np.inf:
+                raise InvalidInput(name, "must be finite and not negative", value, "Check sign and unit.")
+
+    def draw(
+        self, array: AntennaArray, users: int, trials: Sequence[int], rngs: Sequence[np.random.Generator]
+    ) -> ComplexArray:
+        """Independent channels, with directions as configured."""
+        gain = _per_user("gain", self.gain, users)
+        zenith = _per_user("zenith", self.zenith, users)
+        line, scatter = np.sqrt(self.k_factor / (1 + self.k_factor)), np.sqrt(1 / (1 + self.k_factor))
+        drawn = []
+        for rng in rngs:
+            azimuth = rng.uniform(-self.sector, self.sector, users)
+            if self.azimuth is not None:
+                azimuth = _per_user("azimuth", np.asarray(self.azimuth, float), users)
+            phase = np.exp(2j * np.pi * rng.uniform(size=users))
+            a = array.steering(azimuth, zenith)
+            a = a / np.abs(a)  # entries of unit magnitude, however the array normalises
+            drawn.append(line * phase * a.T + scatter * complex_normal(rng, (array.size, users)))
+        return np.stack(drawn) * np.sqrt(gain)
+
+
+def _per_user(name: str, value: Any, users: int) -> Any:
+    if np.ndim(value) > 1 or np.size(value) not in (1, users):
+        raise InvalidInput(name, f"must be one number, or one for each of the {users} users", value, "Match users.count.")
+    return np.broadcast_to(value, (users,))

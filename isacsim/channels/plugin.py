@@ -1,0 +1,14 @@
+"""Registers the bundled user channel models."""
+
+from collections.abc import Iterable
+
+from isacsim.plugin.hookspecs import hookimpl
+from isacsim.plugin.specs import Spec
+
+
+@hookimpl
+def isacsim_channels() -> Iterable[Spec]:
+    """User channel models."""
+    yield Spec("rayleigh", "isacsim.channels.models:Rayleigh", "Independent Rayleigh fading")
+    yield Spec("rician", "isacsim.channels.models:Rician", "Line of sight plus Rayleigh scattering")
+    yield Spec("recorded", "isacsim.channels.recorded:Recorded", "Read from .npz, .mat or HDF5")

@@ -1,0 +1,64 @@
+"""The errors isacsim raises on purpose; each is one line a person can act on."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Any
+
+
+class IsacsimError(Exception):
+    """Base of every error that isacsim raises on purpose."""
+
+
+class InvalidInput(IsacsimError, ValueError):
+    """An argument or a scenario entry breaks a rule.
+
+    The message names the field, the rule, the value and the remedy, in that order.
+    """
+
+    def __init__(self, field: str, rule: str, value: Any = "", remedy: str = "") -> None:
+        # All four stay in `args`, so that the error survives the way back from a worker.
+        super().__init__(field, rule, brief(value), remedy)
+
+    @property
+    def field(self) -> str:
+        """The argument or the scenario path at fault."""
+        return str(self.args[0])
+
+    def at(self, path: str) -> InvalidInput:
+        """The same error with ``path`` in place of the field's own name."""
+        moved = InvalidInput(path, self.args[1], "", self.args[3])
+        moved.args = (path, *self.args[1:])
+        return moved
+
+    def __str__(self) -> str:
+        field, rule, value, remedy = self.args
+        got = f", got {value}" if value else ""
+        return f"{field}: {rule}{got}.{' ' + remedy if remedy else ''}"
+
+
+class PluginError(IsacsimError):
+    """A plugin is broken, or two plugins offer the same name."""
+
+
+class StoreError(IsacsimError):
+    """A run folder cannot be created, opened or continued."""
+
+
+def brief(value: Any, limit: int = 80) -> str:
+    """``value`` as text short enough for one line of an error."""
+    if isinstance(value, str) and value == "":
+        return ""
+    shape = getattr(value, "shape", ())
+    text = f"an array of shape {shape}" if shape and value.size > 8 else repr(value)
+    text = " ".join(text.split())
+    return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def one_of(known: Iterable[str], name: str = "") -> str:
+    """A remedy that lists the valid names, the nearest to ``name`` first."""
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    hint = f"Did you mean {close[0]!r}? " if close else ""
+    return f"{hint}Valid: {', '.join(names) or 'none'}."

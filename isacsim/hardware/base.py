@@ -1,0 +1,225 @@
+"""What a piece of transceiver hardware is: two faces of the same device.
+
+`Hardware.apply` maps samples to samples; `Hardware.linear_model` says what the device
+does to second-order statistics, as the Bussgang decomposition ``y = diag(gain) x + q``
+with ``q`` uncorrelated with ``x``. Metrics and solvers use the second face, waveform
+experiments the first, and a contract test holds them together.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from functools import cache
+
+import numpy as np
+from attrs import field, frozen
+
+from isacsim.batch import hermitian, same_array, squared
+from isacsim.errors import InvalidInput
+from isacsim.typing import AnyArray, ComplexArray, FloatArray
+
+
+@frozen
+class LinearModel:
+    """Second-order model ``y = diag(gain) x + q`` of a device with N chains.
+
+    Attributes:
+        gain: Bussgang gain of each chain, shape (..., N).
+        distortion: Covariance of q: (..., N) when diagonal, else (..., N, N); in W.
+    """
+
+    gain: AnyArray = field(eq=same_array)
+    distortion: AnyArray = field(eq=same_array)
+
+    @property
+    def diagonal(self) -> bool:
+        """Whether the distortion is uncorrelated between chains."""
+        return self.distortion.ndim == self.gain.ndim
+
+    @property
+    def distortion_power(self) -> FloatArray:
+        """Distortion power of each chain, shape (..., N), in W."""
+        d = self.distortion if self.diagonal else np.diagonal(self.distortion, axis1=-2, axis2=-1)
+        return np.ascontiguousarray(d.real)
+
+    def distortion_matrix(self) -> AnyArray:
+        """Distortion covariance as a matrix, shape (..., N, N), in W."""
+        return diagonal_matrix(self.distortion) if self.diagonal else self.distortion
+
+    def through(self, A: ComplexArray) -> ComplexArray:
+        """Covariance of A q, that is ``A D A^H``; A is (..., M, N), the result (..., M, M)."""
+        if self.diagonal:
+            return (A * self.distortion[..., None, :]) @ hermitian(A)
+        return A @ self.distortion @ hermitian(A)
+
+    def output_covariance(self, R: ComplexArray) -> ComplexArray:
+        """Covariance of the output for the input covariance R, both (..., N, N), in W."""
+        return self.gain[..., :, None] * R * np.conj(self.gain)[..., None, :] + self.distortion_matrix()
+
+    def output_power(self, R: ComplexArray) -> FloatArray:
+        """Power out of each chain, shape (..., N), in W, for the input covariance R."""
+        return squared(self.gain) * chain_power(R) + self.distortion_power
+
+
+class Hardware(ABC):
+    """A stage of transceiver hardware with N chains.
+
+    A plugin gives both faces, or `apply` alone: the linear model of a stage that treats
+    each chain by itself and without memory is then estimated here.
+    """
+
+    @abstractmethod
+    def apply(
+        self, x: ComplexArray, rng: np.random.Generator | None = None, *, power: FloatArray | None = None
+    ) -> ComplexArray:
+        """Samples out, for samples in.
+
+        Args:
+            x: Complex samples, shape (..., N, L): N chains, L samples of each; in sqrt(W).
+            rng: Source of whatever is random in the device.
+            power: Input power (..., N) that gain controls are set to, in W; None measures
+                it on x.
+        """
+
+    def linear_model(self, R: ComplexArray) -> LinearModel:
+        """Gain and distortion for Gaussian input of covariance R (..., N, N), in W.
+
+        This default estimates them chain by chain from `apply` on a fixed low-discrepancy
+        set of complex Gaussian points, to about three digits. Override it where a closed
+        form exists or chains influence each other.
+        """
+        return estimate_linear_model(self, R)
+
+    @property
+    def is_ideal(self) -> bool:
+        """Whether the device passes its input unchanged."""
+        return False
+
+
+@frozen
+class Ideal(Hardware):
+    """Hardware that changes nothing."""
+
+    def apply(
+        self, x: ComplexArray, rng: np.random.Generator | None = None, *, power: FloatArray | None = None
+    ) -> ComplexArray:
+        """The samples themselves."""
+        return np.asarray(x, complex)
+
+    def linear_model(self, R: ComplexArray) -> LinearModel:
+        """Unit gain, no distortion."""
+        shape = np.shape(R)[:-1]
+        return LinearModel(np.ones(shape), np.zeros(shape))
+
+    @property
+    def is_ideal(self) -> bool:
+        """Always true."""
+        return True
+
+
+@frozen(init=False)
+class Chain(Hardware):
+    """Stages in series; the first one meets the input."""
+
+    stages: tuple[Hardware, ...]
+
+    def __init__(self, *stages: Hardware) -> None:
+        for i, stage in enumerate(stages):
+            if not isinstance(stage, Hardware):
+                raise InvalidInput(f"stages[{i}]", "must be hardware", stage, "Pass stages such as Aqnm(bits=3).")
+        self.__attrs_init__(stages)  # type: ignore[attr-defined]
+
+    def apply(
+        self, x: ComplexArray, rng: np.random.Generator | None = None, *, power: FloatArray | None = None
+    ) -> ComplexArray:
+        """Samples through every stage; gain controls after the first measure their own input."""
+        for stage in self.stages:
+            x, power = stage.apply(x, rng, power=power), None
+        return x
+
+    def linear_model(self, R: ComplexArray) -> LinearModel:
+        """Composition of the stages: gains multiply, each distortion passes what follows."""
+        total = Ideal().linear_model(R)
+        for stage in self.stages:
+            model = stage.linear_model(R)
+            R = model.output_covariance(R)
+            total = _compose(model, total)
+        return total
+
+    @property
+    def is_ideal(self) -> bool:
+        """Whether every stage is."""
+        return all(stage.is_ideal for stage in self.stages)
+
+
+def _compose(after: LinearModel, before: LinearModel) -> LinearModel:
+    if after.diagonal and before.diagonal:
+        distortion = squared(after.gain) * before.distortion + after.distortion
+    else:
+        distortion = after.output_covariance(before.distortion_matrix())
+    return LinearModel(after.gain * before.gain, distortion)
+
+
+@frozen
+class Transceiver:
+    """The hardware of a link: base-station transmitter and sensing receiver, and the users.
+
+    Attributes:
+        transmit: Chains of the transmit array, N_t of them.
+        receive: Chains of the sensing receive array, N_r of them.
+        user: Receivers of the K single-antenna users, one chain each.
+    """
+
+    transmit: Hardware = Ideal()
+    receive: Hardware = Ideal()
+    user: Hardware = Ideal()
+
+    def __attrs_post_init__(self) -> None:
+        for side in ("transmit", "receive", "user"):
+            if not isinstance(getattr(self, side), Hardware):
+                raise InvalidInput(side, "must be hardware", getattr(self, side), "Pass a stage such as Aqnm(bits=3).")
+
+    @property
+    def is_ideal(self) -> bool:
+        """Whether transmitter, receiver and users are all ideal."""
+        return self.transmit.is_ideal and self.receive.is_ideal and self.user.is_ideal
+
+
+def chain_power(R: ComplexArray) -> FloatArray:
+    """Power of each chain, the real diagonal of R (..., N, N)."""
+    return np.ascontiguousarray(np.diagonal(R, axis1=-2, axis2=-1).real)
+
+
+def diagonal_matrix(d: AnyArray) -> AnyArray:
+    """Matrices (..., N, N) with the diagonals d (..., N)."""
+    d = np.asarray(d)
+    return d[..., None] * np.eye(d.shape[-1])
+
+
+@cache
+def gaussian_points(count: int) -> ComplexArray:
+    """Deterministic points whose empirical law is close to CN(0, 1), shape (count,).
+
+    Radii are the quantiles of the Rayleigh law, phases advance by the golden angle.
+    """
+    i = np.arange(count)
+    radius = np.sqrt(-np.log1p(-(i + 0.5) / count))
+    return radius * np.exp(2j * np.pi * i * (np.sqrt(5) - 1) / 2)
+
+
+def estimate_linear_model(device: Hardware, R: ComplexArray, count: int = 2**14) -> LinearModel:
+    """Bussgang gain and distortion power of a memoryless ``device``, chain by chain."""
+    power = chain_power(np.asarray(R))
+    x = gaussian_points(count)
+    x = x / np.sqrt(np.mean(squared(x)))
+    gain, distortion = np.empty(power.shape, complex), np.empty(power.shape)
+    for member in np.ndindex(power.shape[:-1]):  # one member at a time: the samples are many
+        scaled = np.sqrt(power[member])[:, None] * x
+        # A fixed seed: the model of a device is a property of the device, not of a draw.
+        y = device.apply(scaled, np.random.default_rng(0), power=power[member])
+        correlation = np.mean(y * np.conj(scaled), axis=-1)
+        safe = np.where(power[member] > 0, power[member], 1.0)
+        gain[member] = np.where(power[member] > 0, correlation / safe, 1.0)
+        residual = np.mean(squared(y), axis=-1) - squared(gain[member]) * power[member]
+        distortion[member] = np.maximum(residual, 0.0)
+    return LinearModel(gain, distortion)

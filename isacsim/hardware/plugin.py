@@ -1,0 +1,20 @@
+"""Registers the bundled hardware stages and power models."""
+
+from collections.abc import Iterable
+
+from isacsim.plugin.hookspecs import hookimpl
+from isacsim.plugin.specs import Spec
+
+
+@hookimpl
+def isacsim_hardware() -> Iterable[Spec]:
+    """Hardware stages."""
+    yield Spec("ideal", "isacsim.hardware.base:Ideal", "Changes nothing")
+    yield Spec("aqnm", "isacsim.hardware.quantisers:Aqnm", "Converter of few bits, modelled by the AQNM")
+    yield Spec("mid-rise", "isacsim.hardware.quantisers:MidRise", "Uniform mid-rise quantiser")
+
+
+@hookimpl
+def isacsim_power_models() -> Iterable[Spec]:
+    """Power models."""
+    yield Spec("converters", "isacsim.hardware.power:ConverterPower", "Converters, RF chains, oscillator, amplifier")

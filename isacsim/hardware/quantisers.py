@@ -1,0 +1,159 @@
+"""Data converters of low resolution: the AQNM and the mid-rise quantiser.
+
+Real and imaginary part are quantised separately, each against its own share of the
+chain's power [Xu25, eqs. (2), (4)]. With ``alpha = 1 - beta`` the additive quantisation
+noise model is ``y = alpha x + q``, ``cov(q) = alpha (1 - alpha) diag(R_x)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import numpy as np
+from attrs import field, frozen
+from attrs.validators import in_
+
+from isacsim.batch import same_array
+from isacsim.errors import InvalidInput
+from isacsim.hardware.base import Hardware, LinearModel, chain_power
+from isacsim.hardware.codebooks import MAX_BITS, Codebook, aqnm_distortion, lloyd_max, mid_rise
+from isacsim.typing import AnyArray, ComplexArray, FloatArray
+
+
+def _bits(value: Any) -> FloatArray:
+    remedy = f"Give a whole number from 1 to {MAX_BITS} (inf is ideal), or one for each chain."
+    try:
+        bits = np.array(value, dtype=float)
+    except (TypeError, ValueError):
+        raise InvalidInput("bits", "must be numbers", value, remedy) from None
+    finite = bits[np.isfinite(bits)]
+    whole = not np.any(np.isnan(bits)) and np.all((finite == np.round(finite)) & (finite >= 1) & (finite <= MAX_BITS))
+    if isinstance(value, bool) or bits.ndim > 1 or bits.size == 0 or not whole or np.any(bits == -np.inf):
+        raise InvalidInput("bits", f"must be whole numbers from 1 to {MAX_BITS}, or inf", value, remedy)
+    bits.flags.writeable = False
+    return bits
+
+
+def _per_chain(bits: FloatArray, shape: tuple[int, ...], of: Callable[[float], float]) -> FloatArray:
+    """``of(bits)`` for every chain, broadcast to the shape (..., N) of the chains."""
+    if bits.ndim == 1 and bits.size != shape[-1]:
+        raise InvalidInput(
+            "bits", f"must be one number, or one for each of the {shape[-1]} chains", bits, "Match the number of chains."
+        )
+    return np.broadcast_to(np.vectorize(of, otypes=[float])(bits), shape)
+
+
+def _model(R: AnyArray, gain: FloatArray, noise: FloatArray) -> LinearModel:
+    return LinearModel(gain, noise * chain_power(R))
+
+
+def quantise(
+    x: ComplexArray, bits: FloatArray, codebook: Callable[[int], Codebook], power: FloatArray | None
+) -> ComplexArray:
+    """Each chain of x (..., N, L) through the codebook of its bits, scaled to its power."""
+    x = np.asarray(x, complex)
+    power = np.mean(x.real**2 + x.imag**2, axis=-1) if power is None else np.asarray(power)
+    scale = np.sqrt(np.broadcast_to(power, x.shape[:-1]) / 2)[..., None]
+    chains = np.broadcast_to(bits, x.shape[-2:-1])
+    y = np.array(x)
+    for b in np.unique(chains[np.isfinite(chains)]):
+        at = chains == b
+        book = codebook(int(b))
+        y[..., at, :] = _decide(x[..., at, :].view(float), scale[..., at, :], book).view(complex)
+    return y
+
+
+def _decide(x: FloatArray, scale: FloatArray, book: Codebook) -> FloatArray:
+    unit = np.divide(x, scale, out=np.zeros_like(x), where=scale > 0)
+    if book.step is None:
+        return scale * book.levels[np.searchsorted(book.thresholds, unit, side="right")]
+    top = (book.levels.size - 1) / 2
+    return scale * book.step * np.clip(np.floor(unit / book.step) + 0.5, -top, top)
+
+
+@frozen
+class Aqnm(Hardware):
+    """Converter of few bits: Lloyd-Max or uniform codebook, and its quantisation-noise model.
+
+    ``table="lloyd-max"`` applies the Lloyd-Max codebook and models it by the distortion
+    factors of the AQNM literature (above 5 bits a formula, 3 % off the codebook);
+    ``table="uniform"`` is the mid-rise quantiser with the optimal step, for which the
+    model is exact.
+
+    Args:
+        bits: Resolution of each of the I and Q converters: one number, or one for each
+            chain; inf is ideal.
+        table: Which codebook.
+    """
+
+    bits: FloatArray = field(converter=_bits, eq=same_array)
+    table: Literal["lloyd-max", "uniform"] = field(default="lloyd-max", validator=in_(["lloyd-max", "uniform"]))
+
+    @property
+    def codebook(self) -> Callable[[int], Codebook]:
+        """The codebook of a number of bits."""
+        return lloyd_max if self.table == "lloyd-max" else mid_rise
+
+    def distortion_factor(self, bits: float) -> float:
+        """The factor beta of the linear model for a converter of ``bits`` bits."""
+        if self.table == "lloyd-max" or np.isinf(bits):
+            return aqnm_distortion(bits)
+        return mid_rise(int(bits)).distortion
+
+    def apply(
+        self, x: ComplexArray, rng: np.random.Generator | None = None, *, power: FloatArray | None = None
+    ) -> ComplexArray:
+        """Quantised samples; nothing is random."""
+        return quantise(x, self.bits, self.codebook, power)
+
+    def linear_model(self, R: ComplexArray) -> LinearModel:
+        """Gain alpha = 1 - beta and distortion alpha (1 - alpha) diag(R)."""
+        alpha = _per_chain(self.bits, np.shape(R)[:-1], lambda b: 1 - self.distortion_factor(b))
+        return _model(R, alpha, alpha * (1 - alpha))
+
+    @property
+    def is_ideal(self) -> bool:
+        """Whether every chain has infinite resolution."""
+        return bool(np.all(np.isinf(self.bits)))
+
+
+@frozen
+class MidRise(Hardware):
+    """Uniform mid-rise quantiser ``clip(step (floor(x/step) + 1/2))``.
+
+    Args:
+        bits: Resolution of each of the I and Q converters: one number, or one for each
+            chain; inf is ideal.
+        step: Step in standard deviations of the real part; None is the optimal one.
+    """
+
+    bits: FloatArray = field(converter=_bits, eq=same_array)
+    step: float | None = field(default=None)
+
+    @step.validator
+    def _step_positive(self, _attribute: Any, value: Any) -> None:
+        if value is not None and not (isinstance(value, (int, float)) and 0 < value < np.inf):
+            raise InvalidInput("step", "must be positive", value, "Leave it out for the optimal step.")
+
+    def codebook(self, bits: int) -> Codebook:
+        """The codebook of a number of bits."""
+        return mid_rise(bits, self.step)
+
+    def apply(
+        self, x: ComplexArray, rng: np.random.Generator | None = None, *, power: FloatArray | None = None
+    ) -> ComplexArray:
+        """Quantised samples; nothing is random."""
+        return quantise(x, self.bits, self.codebook, power)
+
+    def linear_model(self, R: ComplexArray) -> LinearModel:
+        """Bussgang gain and noise of the codebook, exact for Gaussian input."""
+        shape = np.shape(R)[:-1]
+        gain = _per_chain(self.bits, shape, lambda b: 1.0 if np.isinf(b) else self.codebook(int(b)).gain)
+        noise = _per_chain(self.bits, shape, lambda b: 0.0 if np.isinf(b) else self.codebook(int(b)).noise)
+        return _model(R, gain, noise)
+
+    @property
+    def is_ideal(self) -> bool:
+        """Whether every chain has infinite resolution."""
+        return bool(np.all(np.isinf(self.bits)))

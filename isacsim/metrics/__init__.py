@@ -1,0 +1,25 @@
+"""Figures of merit as pure functions of arrays with leading batch axes."""
+
+from isacsim.metrics.fim import crlb, fim
+from isacsim.metrics.power import antenna_power, beampattern, energy_efficiency, radiated_power, rescale_to_radiated
+from isacsim.metrics.rate import covariance, rate_bits, rate_nats, sinr, sqinr, sum_rate, sum_rate_bits
+from isacsim.metrics.sensing import radar_sqnr, radar_sqnr_combiner
+
+__all__ = [
+    "antenna_power",
+    "beampattern",
+    "covariance",
+    "crlb",
+    "energy_efficiency",
+    "fim",
+    "radar_sqnr",
+    "radar_sqnr_combiner",
+    "radiated_power",
+    "rate_bits",
+    "rate_nats",
+    "rescale_to_radiated",
+    "sinr",
+    "sqinr",
+    "sum_rate",
+    "sum_rate_bits",
+]

@@ -1,0 +1,23 @@
+"""Registers the bundled metrics."""
+
+from collections.abc import Iterable
+
+from isacsim.plugin.hookspecs import hookimpl
+from isacsim.plugin.specs import Spec
+
+
+@hookimpl
+def isacsim_metrics() -> Iterable[Spec]:
+    """Closed-form metrics."""
+    home = "isacsim.metrics.components"
+    yield Spec("sum-rate-nats", f"{home}:SumRateNats", "Sum rate of the users, nat/s/Hz")
+    yield Spec("sum-rate-bits", f"{home}:SumRateBits", "Sum rate of the users, bit/s/Hz")
+    yield Spec("rate-nats", f"{home}:RateNats", "Rate of each user, nat/s/Hz")
+    yield Spec("sqinr", f"{home}:Sqinr", "SQINR of each user")
+    yield Spec("crlb", f"{home}:CrlbTrace", "Sum of the CRLBs of all target parameters")
+    yield Spec("crlb-parameters", f"{home}:CrlbParameters", "CRLB of each target parameter")
+    yield Spec("radar-sqnr", f"{home}:RadarSqnr", "Radar SQNR, symbol-dependent combiner")
+    yield Spec("radar-sqnr-combiner", f"{home}:RadarSqnrCombiner", "Radar SQNR of one fixed combiner")
+    yield Spec("radiated-power", f"{home}:RadiatedPower", "Power out of the transmit chains, W")
+    yield Spec("beampattern", f"{home}:Beampattern", "Radiated power toward each azimuth, W")
+    yield Spec("energy-efficiency", f"{home}:EnergyEfficiency", "Rate over power drawn, bit/s/Hz/W")

@@ -1,0 +1,114 @@
+"""The sensing link through hardware, and the radar SQNR.
+
+The receiver sees ``y = A_r (G (A_t x + q_t) + n) + q_r`` [Xu25, eqs. (2), (6), (7)]. What
+part of that is reference and what part noise depends on what the receiver knows:
+
+- mode ``"x"``: the digital x; distortion of the transmit chains is noise.
+- mode ``"xq"``: what the chains put out (data converters are deterministic); their
+  distortion is probing power.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+from attrs import frozen
+
+from isacsim.batch import hermitian
+from isacsim.errors import InvalidInput
+from isacsim.hardware.base import Transceiver, diagonal_matrix
+from isacsim.metrics.rate import IDEAL, covariance
+from isacsim.typing import AnyArray, ComplexArray, FloatArray
+
+Mode = Literal["x", "xq"]
+
+
+@frozen(eq=False)
+class SensingLink:
+    """Second-order description of the sensing link for one precoder.
+
+    Attributes:
+        probing: Covariance of the reference signal behind the transmit gain, (..., N_t, N_t), in W.
+        gain: Receive gain of each chain, (..., N_r).
+        noise: Noise covariance behind the receive gain: (..., N_r, N_r), or its diagonal
+            (..., N_r) where it is diagonal by structure; in W.
+    """
+
+    probing: ComplexArray
+    gain: AnyArray
+    noise: AnyArray
+
+    def whiten(self, C: ComplexArray) -> ComplexArray:
+        """``noise^-1 diag(gain) C`` for C (..., N_r, m)."""
+        received = self.gain[..., None] * C
+        if self.noise.ndim == self.gain.ndim:
+            return np.asarray(received / self.noise[..., None])
+        return np.linalg.solve(self.noise, received)
+
+    def information(self, C: ComplexArray) -> ComplexArray:
+        """``(diag(gain) C)^H noise^-1 (diag(gain) C)``, shape (..., m, m), in 1/W."""
+        return hermitian(self.gain[..., None] * C) @ self.whiten(C)
+
+
+def sensing_link(
+    G: Any, W: Any, radar_noise_power: Any, transceiver: Transceiver = IDEAL, mode: Mode = "x"
+) -> SensingLink:
+    """The sensing link of a precoder through hardware; see the module for the modes.
+
+    Args:
+        G: Target response, shape (..., N_r, N_t).
+        W: Precoder, shape (..., N_t, K+S), in sqrt(W).
+        radar_noise_power: Noise of each receive chain, broadcast to (...), in W.
+        transceiver: The hardware.
+        mode: What the receiver knows.
+
+    Raises:
+        InvalidInput: For an unknown mode.
+    """
+    if mode not in ("x", "xq"):
+        raise InvalidInput("mode", "must be 'x' or 'xq'", mode, "'x': the receiver knows x; 'xq': also the DAC output.")
+    G, R = np.asarray(G, complex, order="C"), covariance(W)
+    sigma2 = np.asarray(radar_noise_power, float)[..., None]
+    transmit = transceiver.transmit.linear_model(R)
+    radiated = transmit.output_covariance(R)
+    arriving = G @ radiated @ hermitian(G)
+    receivers = np.zeros(arriving.shape[:-1])
+    receive = transceiver.receive.linear_model(arriving + diagonal_matrix(sigma2 + receivers))
+    thermal = sigma2 + receivers
+    linear = transmit.gain[..., :, None] * R * np.conj(transmit.gain)[..., None, :]
+    probing = linear if mode == "x" else radiated
+    if receive.diagonal and (mode == "xq" or transceiver.transmit.is_ideal):
+        noise = np.abs(receive.gain) ** 2 * thermal + receive.distortion
+    else:
+        noise = diagonal_matrix(thermal) + (transmit.through(G) if mode == "x" else 0.0)
+        noise = receive.gain[..., :, None] * noise * np.conj(receive.gain)[..., None, :]
+        noise = noise + receive.distortion_matrix()
+    return SensingLink(probing, receive.gain, noise)
+
+
+def radar_sqnr(G: Any, W: Any, radar_noise_power: Any, transceiver: Transceiver = IDEAL) -> FloatArray:
+    """Radar SQNR ``tr(Q^-1 N)`` of [Xu25, eq. (9)], shape (...), linear.
+
+    It is the mean over the symbols of the best symbol-dependent combiner, not the SQNR of
+    one fixed combiner; for that see `radar_sqnr_combiner`. Arguments as in `sensing_link`.
+    """
+    G = np.asarray(G, complex, order="C")
+    link = sensing_link(G, W, radar_noise_power, transceiver)
+    return np.asarray(np.trace(link.information(G) @ link.probing, axis1=-2, axis2=-1).real)
+
+
+def radar_sqnr_combiner(G: Any, W: Any, radar_noise_power: Any, transceiver: Transceiver = IDEAL) -> FloatArray:
+    """Radar SQNR of the best fixed combiner, lambda_max(Q^-1 N), shape (...), linear.
+
+    At most `radar_sqnr`, and equal to it for one point target. Arguments as in
+    `sensing_link`.
+    """
+    G, W = np.asarray(G, complex, order="C"), np.asarray(W, complex, order="C")
+    link = sensing_link(G, W, radar_noise_power, transceiver)
+    gain = transceiver.transmit.linear_model(covariance(W)).gain
+    V = gain[..., None] * W
+    matrix = hermitian(V) @ link.information(G) @ V  # same non-zero spectrum as Q^-1 N
+    finite = np.all(np.isfinite(matrix), axis=(-2, -1))
+    matrix = np.where(finite[..., None, None], matrix, 0.0)
+    return np.where(finite, np.linalg.eigvalsh(matrix)[..., -1], np.nan)

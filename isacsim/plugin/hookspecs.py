@@ -1,0 +1,108 @@
+"""The hooks through which plugins, isacsim's own folders included, offer components.
+
+A plugin is a module (or object) with functions marked by `hookimpl`, listed in the entry
+point group ``isacsim`` of its distribution. Each hook yields specs; it is called once for
+a registry, must be cheap, and must not import what the specs point to. For example::
+
+    from isacsim.plugin import Spec, hookimpl
+
+    @hookimpl
+    def isacsim_hardware():
+        yield Spec("soft-limiter", "my_package.limiter:SoftLimiter", "Amplifier that clips")
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pluggy
+
+from isacsim.plugin.specs import ScenarioSpec, SolverSpec, Spec
+
+PROJECT = "isacsim"
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+@hookspec
+def isacsim_channels() -> Iterable[Spec]:
+    """Offer user channel models: classes derived from `isacsim.channels.models.ChannelModel`."""
+    raise NotImplementedError
+
+
+@hookspec
+def isacsim_targets() -> Iterable[Spec]:
+    """Offer target models: classes derived from `isacsim.targets.models.TargetModel`."""
+    raise NotImplementedError
+
+
+@hookspec
+def isacsim_hardware() -> Iterable[Spec]:
+    """Offer hardware stages: classes derived from `isacsim.hardware.base.Hardware`."""
+    raise NotImplementedError
+
+
+@hookspec
+def isacsim_power_models() -> Iterable[Spec]:
+    """Offer consumption models: classes derived from `isacsim.hardware.power.PowerModel`."""
+    raise NotImplementedError
+
+
+@hookspec
+def isacsim_problems() -> Iterable[Spec]:
+    """Offer design problems: classes derived from `isacsim.problems.base.Requirements`."""
+    raise NotImplementedError
+
+
+@hookspec
+def isacsim_solvers() -> Iterable[SolverSpec]:
+    """Offer solvers: classes derived from `isacsim.solvers.base.Solver`."""
+    raise NotImplementedError
+
+
+@hookspec
+def isacsim_metrics() -> Iterable[Spec]:
+    """Offer closed-form metrics: classes derived from `isacsim.metrics.components.Metric`."""
+    raise NotImplementedError
+
+
+@hookspec
+def isacsim_experiments() -> Iterable[Spec]:
+    """Offer waveform experiments: classes derived from `isacsim.waveform.base.Experiment`."""
+    raise NotImplementedError
+
+
+@hookspec
+def isacsim_detectors() -> Iterable[Spec]:
+    """Offer detectors: classes derived from `isacsim.waveform.base.Detector`."""
+    raise NotImplementedError
+
+
+@hookspec
+def isacsim_executors() -> Iterable[Spec]:
+    """Offer executors: classes derived from `isacsim.engine.executors.ExecutorFactory`."""
+    raise NotImplementedError
+
+
+@hookspec
+def isacsim_sinks() -> Iterable[Spec]:
+    """Offer sinks for finished runs: classes derived from `isacsim.engine.sinks.Sink`."""
+    raise NotImplementedError
+
+
+@hookspec
+def isacsim_scenarios() -> Iterable[ScenarioSpec]:
+    """Offer scenario files, so that ``isacsim run NAME`` and ``isacsim init NAME`` find them."""
+    raise NotImplementedError
+
+
+@hookspec
+def isacsim_observers() -> Iterable[Spec]:
+    """Offer observers of a run's events: classes derived from `isacsim.engine.events.Observer`.
+
+    Every observer that is offered is told every event of a run; it cannot change results.
+    """
+    raise NotImplementedError
+
+
+KINDS = tuple(name.removeprefix("isacsim_") for name in list(globals()) if name.startswith("isacsim_"))

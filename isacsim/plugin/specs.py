@@ -1,0 +1,63 @@
+"""What a plugin yields: a named component that is imported only when it is used."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from typing import Any
+
+from attrs import field, frozen
+
+from isacsim.errors import PluginError
+
+NAME = re.compile(r"[a-z][a-z0-9-]*")
+TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+
+
+def _named(_instance: Any, _attribute: Any, value: Any) -> None:
+    if not isinstance(value, str) or not NAME.fullmatch(value):
+        raise PluginError(f"name: must be lower-case letters, digits and hyphens, got {value!r}.")
+
+
+def _located(_instance: Any, attribute: Any, value: Any) -> None:
+    if not isinstance(value, str) or not TARGET.fullmatch(value):
+        raise PluginError(f"{attribute.name}: must read 'package.module:Name', got {value!r}.")
+
+
+@frozen
+class Spec:
+    """A component under a name that scenario files can use.
+
+    Attributes:
+        name: The ``kind`` in a scenario, lower-case with hyphens.
+        target: Where it lives, ``"package.module:Class"``; imported on first use.
+        summary: One line for `isacsim list`.
+    """
+
+    name: str = field(validator=_named)
+    target: str = field(validator=_located)
+    summary: str = ""
+
+    def load(self) -> Any:
+        """Import the component.
+
+        Raises:
+            PluginError: If it cannot be imported.
+        """
+        module, _, name = self.target.partition(":")
+        try:
+            return getattr(importlib.import_module(module), name)
+        except Exception as error:  # a plugin's module can fail in any way
+            raise PluginError(f"{self.name!r} ({self.target}) cannot be imported: {error!r}") from error
+
+
+@frozen
+class SolverSpec(Spec):
+    """A solver; ``default_for`` names the problems it is the default of."""
+
+    default_for: tuple[str, ...] = ()
+
+
+@frozen
+class ScenarioSpec(Spec):
+    """A scenario file: ``target`` names a function that returns its path."""

@@ -1,0 +1,281 @@
+"""Balancing sum rate against the CRLB of point targets [Fang25, eq. (11)].
+
+Maximise ``rate_weight SR(W) - crlb_weight tr(F(W)^-1)`` over precoders of given power.
+Full power is optimal: both terms improve when W grows.
+"""
+
+from __future__ import annotations
+
+from functools import reduce
+from typing import Any, ClassVar
+
+import numpy as np
+from attrs import field, frozen
+from attrs.validators import instance_of
+
+from isacsim.batch import as_array, batch_shape, batched
+from isacsim.drop import Drop
+from isacsim.errors import InvalidInput, one_of
+from isacsim.hardware.base import Transceiver
+from isacsim.metrics.fim import crlb, fim, inverse_fim
+from isacsim.metrics.power import antenna_power
+from isacsim.metrics.rate import sum_rate
+from isacsim.problems.base import Problem, Requirements
+from isacsim.targets.scene import PARAMETERS, PointTargets
+from isacsim.typing import BoolArray, FloatArray
+
+REFLECTION = ("reflection_real", "reflection_imag")
+NAMES = ("azimuth", "zenith", "reflection")
+
+
+def _weight(_instance: Any, attribute: Any, value: Any) -> None:
+    number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+    if not number or not 0 <= value < np.inf:
+        raise InvalidInput(attribute.name, "must be a finite number of at least 0", value, "Use 0 to drop the term.")
+
+
+def _streams(_instance: Any, attribute: Any, value: Any) -> None:
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if value is not None and not (whole and value >= 0):
+        raise InvalidInput(
+            attribute.name, "must be a whole number of at least 0", value, "Leave it out for max(0, M - K)."
+        )
+
+
+def _snapshots(_instance: Any, attribute: Any, value: Any) -> None:
+    number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+    if not number or not 0 < value < np.inf:
+        raise InvalidInput(attribute.name, "must be a positive number", value, "Give the number of samples L.")
+
+
+def _parameters(value: Any) -> tuple[str, ...] | None:
+    if value is None:
+        return None
+    names = (value,) if isinstance(value, str) else tuple(value)
+    for name in names:
+        if name not in NAMES:
+            raise InvalidInput("parameters", "must be kinds of target parameters", name, one_of(NAMES, str(name)))
+    if not names or len(set(names)) < len(names):
+        raise InvalidInput("parameters", "must name each kind once", names, "Leave it out for all parameters.")
+    return names
+
+
+def _parameter_weights(value: Any) -> tuple[float, ...] | None:
+    if value is None:
+        return None
+    weights = np.atleast_1d(as_array("parameter_weights", value))
+    if np.any(weights < 0) or weights.ndim > 1:
+        raise InvalidInput("parameter_weights", "must be a list of numbers of at least 0", value, "One for each kind.")
+    return tuple(float(w) for w in weights)
+
+
+@frozen(kw_only=True)
+class SumRateCrlbRequirements(Requirements):
+    """The table of a ``sum-rate-crlb`` problem in a scenario.
+
+    Args:
+        rate_weight: Weight of the sum rate, per nat/s/Hz.
+        crlb_weight: Weight of the CRLB.
+        sensing_streams: Streams S for sensing beside the users'; None is max(0, M - K).
+        parameters: Kinds of parameters whose CRLBs count, of ``azimuth``, ``zenith`` and
+            ``reflection``; None is all of them, which adds rad^2 and amplitudes.
+        parameter_weights: Weight of each of ``parameters``; None is 1 each.
+        per_antenna: Each antenna radiates the same share of the power.
+    """
+
+    rate_weight: float = field(validator=_weight)
+    crlb_weight: float = field(validator=_weight)
+    sensing_streams: int | None = field(default=None, validator=_streams)
+    parameters: tuple[str, ...] | None = field(default=None, converter=_parameters)
+    parameter_weights: tuple[float, ...] | None = field(default=None, converter=_parameter_weights)
+    per_antenna: bool = field(default=False, validator=instance_of(bool))
+
+    def pose(self, drop: Drop, transceiver: Transceiver) -> SumRateCrlb:
+        """The problem for the realisations of a drop."""
+        if not isinstance(drop.targets, PointTargets):
+            raise InvalidInput(
+                "targets.kind", "must be point targets for sum-rate-crlb", drop.targets, "Use 'point' or 'points'."
+            )
+        return SumRateCrlb(
+            H=drop.H,
+            targets=drop.targets,
+            power=drop.power,
+            noise_power=drop.noise_power,
+            radar_noise_power=drop.radar_noise_power,
+            snapshots=drop.snapshots,
+            rate_weight=self.rate_weight,
+            crlb_weight=self.crlb_weight,
+            sensing_streams=self.sensing_streams,
+            parameters=self.parameters,
+            parameter_weights=self.parameter_weights,
+            per_antenna=self.per_antenna,
+            transceiver=transceiver,
+        )
+
+
+@frozen
+class SumRateCrlb(Problem):
+    """Maximise ``rate_weight SR - crlb_weight tr(D F^-1)`` at full power.
+
+    Args:
+        H: Channels, shape (..., N_t, K), amplitude; column k is h_k, user k receives
+            ``h_k^H x + n_k``.
+        targets: Point targets, with angles of shape (..., M).
+        power: Transmit power, shape (...), in W.
+        noise_power: Noise of each user, broadcast to (..., K), in W.
+        radar_noise_power: Noise of each sensing receive chain, shape (...), in W.
+        snapshots: Samples L in a coherent sensing interval.
+        rate_weight: Weight of the sum rate (nat/s/Hz).
+        crlb_weight: Weight of the CRLB.
+        sensing_streams: Streams S beside the users'; None is max(0, M - K), which loses
+            nothing.
+        parameters: Kinds of parameters whose CRLBs count (D selects them), of ``azimuth``,
+            ``zenith`` and ``reflection``; None is all of them, as in the paper.
+        parameter_weights: Weight of each of ``parameters`` on the diagonal of D.
+        per_antenna: Each antenna radiates power / N_t, instead of a total power.
+        transceiver: The hardware designed for.
+
+    Raises:
+        InvalidInput: If an argument breaks a rule, or shapes do not fit together.
+    """
+
+    kind: ClassVar[str] = "sum-rate-crlb"
+
+    H: Any = batched(2, dtype=complex)
+    targets: PointTargets = field(validator=instance_of(PointTargets))
+    power: Any = batched(0, above=0.0)
+    noise_power: Any = batched(1, above=0.0, scalar=True)
+    radar_noise_power: Any = batched(0, above=0.0)
+    snapshots: float = field(validator=_snapshots)
+    rate_weight: float = field(validator=_weight)
+    crlb_weight: float = field(validator=_weight)
+    sensing_streams: int | None = field(default=None, validator=_streams)
+    parameters: tuple[str, ...] | None = field(default=None, converter=_parameters)
+    parameter_weights: tuple[float, ...] | None = field(default=None, converter=_parameter_weights)
+    per_antenna: bool = field(default=False, validator=instance_of(bool))
+    transceiver: Transceiver = field(default=Transceiver(), validator=instance_of(Transceiver))
+
+    def __attrs_post_init__(self) -> None:
+        antennas, users = self.H.shape[-2:]
+        self._check_shapes(antennas, users)
+        noise = self.noise_power
+        if noise.ndim == 0 or noise.shape[-1] != users:
+            if noise.size != 1:
+                raise InvalidInput(
+                    "noise_power", f"must broadcast to (..., {users}), one entry a user", noise.shape, "Match H's columns."
+                )
+            object.__setattr__(self, "noise_power", np.full(users, float(noise.reshape(()))))
+        batch_shape(self)
+
+    def _check_shapes(self, antennas: int, users: int) -> None:
+        if antennas < 1:
+            raise InvalidInput("H", "must have at least one antenna", self.H.shape, "H is (..., N_t, K).")
+        if antennas != self.targets.tx_array.size:
+            raise InvalidInput(
+                "H", f"must have the {self.targets.tx_array.size} antennas of targets.tx_array", self.H.shape,
+                "H is (..., N_t, K).",
+            )  # fmt: skip
+        if self.streams < 1:
+            raise InvalidInput("sensing_streams", "must be at least 1 without users", self.sensing_streams, "Set it to M.")
+        if self.rate_weight == 0 and self.crlb_weight == 0:
+            raise InvalidInput("rate_weight, crlb_weight", "must not both be 0", "0 and 0", "Weigh at least one term.")
+        if users == 0 and self.crlb_weight == 0:
+            raise InvalidInput("H", "must have users when crlb_weight is 0", self.H.shape, "H is (..., N_t, K).")
+        if self.parameters and "zenith" in self.parameters and not self.targets.planar:
+            raise InvalidInput(
+                "parameters", "must not name the zenith of linear arrays", self.parameters, "A ULA cannot resolve it."
+            )
+        if self.parameter_weights is not None:
+            if self.parameters is None or len(self.parameter_weights) != len(self.parameters):
+                raise InvalidInput(
+                    "parameter_weights", "must have one entry for each of `parameters`", self.parameter_weights,
+                    "Name the kinds of parameters, and weigh each.",
+                )  # fmt: skip
+            if not any(self.parameter_weights):
+                raise InvalidInput("parameter_weights", "must not all be 0", self.parameter_weights, "Weigh one.")
+
+    @property
+    def users(self) -> int:
+        """Number of users K."""
+        return int(self.H.shape[-1])
+
+    @property
+    def streams(self) -> int:
+        """Number of precoder columns, K+S."""
+        sensing = max(0, self.targets.count - self.users) if self.sensing_streams is None else self.sensing_streams
+        return self.users + int(sensing)
+
+    @property
+    def selection(self) -> FloatArray:
+        """Weight of each unknown parameter's CRLB, the diagonal of D, shape (P,)."""
+        if self.parameters is None:
+            return np.ones(len(self.targets.unknowns))
+        weights = dict(zip(self.parameters, self.parameter_weights or [1.0] * len(self.parameters), strict=True))
+        kinds = ("reflection" if kind in REFLECTION else kind for kind in self.targets.unknowns)
+        return np.array([weights.get(kind, 0.0) for kind in kinds])
+
+    def objective(self, W: Any) -> FloatArray:
+        """Weighted sum rate minus weighted CRLB, shape (...); -inf where F is singular.
+
+        Args:
+            W: Precoder, shape (..., N_t, K+S), in sqrt(W).
+        """
+        value: Any = 0.0
+        if self.rate_weight:
+            value = self.rate_weight * sum_rate(self.H, W, self.noise_power, self.transceiver)
+        if self.crlb_weight:
+            bounds = crlb(self.targets, W, self.radar_noise_power, self.snapshots, self.transceiver)
+            value = value - self.crlb_weight * weighted_trace(bounds, self.selection)
+        return np.asarray(value)
+
+    def constraints(self, W: Any) -> dict[str, FloatArray]:
+        """Relative slack of the power: ``total`` (...), or ``antenna`` (..., N_t)."""
+        radiated, budget = antenna_power(W, self.transceiver.transmit), np.asarray(self.power)[..., None]
+        if self.per_antenna:
+            return {"antenna": 1 - radiated * radiated.shape[-1] / budget}
+        return {"total": 1 - radiated.sum(axis=-1) / budget[..., 0]}
+
+    def screen(self) -> tuple[BoolArray, list[tuple[str, ...]]]:
+        """Which members of a flat batch are identifiable, and notes on each [Fang25, eq. (9)].
+
+        The FIM is examined for isotropic transmission, which every scene that can be
+        estimated at all makes regular. A member whose CRLB carries no weight passes.
+        """
+        members = batch_shape(self)[0]
+        if not self.crlb_weight:
+            return np.ones(members, bool), [()] * members
+        scale = np.sqrt(self.power / self.H.shape[-2])[..., None, None]
+        isotropic = scale * np.eye(self.H.shape[-2])
+        F = fim(self.targets, isotropic, self.radar_noise_power, self.snapshots, self.transceiver)
+        F = np.broadcast_to(F, (members, *F.shape[-2:]))
+        _, regular = inverse_fim(F)
+        notes = [identifiability_notes(F[i], self.targets) for i in range(members)]
+        lost = np.array([any("not identifiable" in note for note in member) for member in notes], bool)
+        return regular & ~lost, [
+            (*note, "the scene is not identifiable: two targets look alike, or receivers are too few")
+            if not (ok or gone)
+            else note
+            for note, ok, gone in zip(notes, regular, lost, strict=True)
+        ]
+
+
+def weighted_trace(bounds: Any, selection: FloatArray) -> FloatArray:
+    """``tr(D F^-1)`` from the CRLBs (..., P) and the diagonal of D; infinite bounds stay."""
+    kept = selection > 0
+    return np.asarray((bounds[..., kept] * selection[kept]).sum(axis=-1))
+
+
+def identifiability_notes(F: FloatArray, targets: PointTargets) -> tuple[str, ...]:
+    """Which parameters one FIM (P, P) says nothing of, and which angles it hardly bounds."""
+    diagonal, kinds = np.diagonal(F), np.array(targets.unknowns)
+    notes = []
+    for i, (label, kind) in enumerate(zip(targets.labels, kinds, strict=True)):
+        block = diagonal[kinds == kind].max()
+        if not diagonal[i] > 1e-14 * reduce(max, diagonal[kinds == kind], 0.0) or not block > 0:
+            notes.append(f"{label} is not identifiable: the echo does not depend on it")
+    inverse, regular = inverse_fim(F)
+    if regular:
+        for i, kind in enumerate(kinds):
+            if kind in ("azimuth", "zenith") and np.sqrt(inverse[i, i]) > np.pi:
+                notes.append(f"the bound on {targets.labels[i]} exceeds pi rad for isotropic transmission")
+    return tuple(notes)

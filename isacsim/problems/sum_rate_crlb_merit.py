@@ -1,0 +1,166 @@
+"""Value and gradient of the `SumRateCrlb` objective for ideal hardware, batched.
+
+Half gradients: ``df = 2 Re<g, dW>``. With Phi = F^-1 D F^-1 and the tensor T of the scene
+(`isacsim.metrics.fim`)::
+
+    g = C_1 + (crlb_weight Q - rate_weight H Sigma_2 H^H) W,   Q = V (sum_ij Phi_ij T_ij) V^H
+
+where C_1 = rate_weight [H Sigma_1^H, 0], Sigma_1 = diag(eta), Sigma_2 = diag(beta)
+[Fang25, eqs. (16), (20)-(24)], and T_k counts every stream, the sensing ones included.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from attrs import field, frozen
+
+from isacsim.batch import batch_shape, batched, flatten, frobenius2, hermitian, rows, squared
+from isacsim.errors import InvalidInput
+from isacsim.metrics.fim import FimTensor, inverse_fim
+from isacsim.metrics.sensing import sensing_link
+from isacsim.problems.sum_rate_crlb import SumRateCrlb, weighted_trace
+from isacsim.typing import ComplexArray, FloatArray
+
+
+@frozen(eq=False)
+class Point:
+    """The objective at a precoder, with what the gradient needs again.
+
+    Attributes:
+        W: Precoder, (B, N_t, K+S).
+        objective: Merit, (B,); -inf where F is singular.
+        sum_rate: Sum rate, (B,), in nat/s/Hz.
+        crlb: Weighted CRLB tr(D F^-1), (B,); NaN when it carries no weight.
+        Z: Gains H^H W, (B, K, K+S).
+        signal: S_k, (B, K), in W.
+        interference: I_k, (B, K), in W.
+        Y: V^H W, (B, 3M, K+S).
+        F_inverse: (B, P, P), empty when the CRLB carries no weight.
+    """
+
+    W: Any = rows(2)
+    objective: Any = rows()
+    sum_rate: Any = rows()
+    crlb: Any = rows()
+    Z: Any = rows(2)
+    signal: Any = rows(1)
+    interference: Any = rows(1)
+    Y: Any = rows(2)
+    F_inverse: Any = rows(2)
+
+
+@frozen(eq=False)
+class Merit:
+    """A flat `SumRateCrlb` compiled for repeated evaluation; leading axis B, or 1 if shared."""
+
+    H: Any = rows(2)
+    HH: Any = rows(2)
+    V: Any = rows(2)
+    VH: Any = rows(2)
+    tensor: Any = rows(2)
+    power: Any = rows()
+    noise_power: Any = rows(1)
+    selection: FloatArray = field()
+    rate_weight: float = field()
+    crlb_weight: float = field()
+    per_antenna: bool = field()
+
+    @classmethod
+    def of(cls, problem: SumRateCrlb) -> Merit:
+        """Compile a problem (leading axes are flattened)."""
+        if not problem.transceiver.is_ideal:
+            raise InvalidInput("transceiver", "must be ideal for this gradient", problem.transceiver, "Design for ideal.")
+        problem = flatten(problem)
+        scene, H = problem.targets, np.asarray(problem.H)
+        V = scene.transmit_basis()
+        # W does not enter the receive information of ideal hardware: any precoder will do.
+        link = sensing_link(scene.response(), np.zeros((1, H.shape[-2], 1)), problem.radar_noise_power)
+        tensor = FimTensor.of(scene, link.information(scene.receive_basis()), problem.snapshots)
+        return cls(
+            H=H,
+            HH=hermitian(H),
+            V=V,
+            VH=hermitian(V),
+            tensor=tensor.matrix,
+            power=problem.power,
+            noise_power=problem.noise_power,
+            selection=problem.selection,
+            rate_weight=problem.rate_weight,
+            crlb_weight=problem.crlb_weight,
+            per_antenna=problem.per_antenna,
+        )
+
+    @property
+    def members(self) -> int:
+        """Number B of members."""
+        return batch_shape(self)[0]
+
+    @property
+    def fim_tensor(self) -> FimTensor:
+        """The scene's tensor, as `FimTensor`."""
+        return FimTensor(self.tensor, self.selection.size)
+
+    def evaluate(self, W: ComplexArray) -> Point:
+        """The objective at W (B, N_t, K+S)."""
+        Z, Y = self.HH @ W, self.VH @ W
+        gains = squared(Z)
+        own = np.eye(*gains.shape[-2:], dtype=bool)
+        signal = np.where(own, gains, 0.0).sum(axis=-1)
+        interference = np.where(own, 0.0, gains).sum(axis=-1) + self.noise_power
+        rate = np.log1p(signal / interference).sum(axis=-1)
+        objective = self.rate_weight * rate
+        if not self.crlb_weight:
+            nothing = np.zeros((rate.size, 0, 0))
+            return Point(W, objective, rate, np.full(rate.shape, np.nan), Z, signal, interference, Y, nothing)
+        F_inverse, regular = inverse_fim(self.fim_tensor.fim(Y @ hermitian(Y)))
+        bound = weighted_trace(np.diagonal(F_inverse, axis1=-2, axis2=-1), self.selection)
+        objective = np.where(regular, objective - self.crlb_weight * bound, -np.inf)
+        return Point(W, objective, rate, bound, Z, signal, interference, Y, F_inverse)
+
+    def multipliers(self, point: Point) -> tuple[ComplexArray, FloatArray, ComplexArray]:
+        """eta and beta (B, K), and Q in the basis V, ``Q = V Q_V V^H`` (B, 3M, 3M)."""
+        own = np.diagonal(point.Z, axis1=-2, axis2=-1)
+        eta = np.conj(own) / point.interference
+        beta = point.signal / (point.interference * (point.signal + point.interference))
+        if not self.crlb_weight:
+            return eta, beta, np.zeros((1, *self.V.shape[-1:] * 2), complex)
+        Phi = (point.F_inverse * self.selection) @ point.F_inverse
+        return eta, beta, self.fim_tensor.adjoint(Phi)
+
+    def gradient(self, point: Point, eta: ComplexArray, beta: FloatArray, Q_V: ComplexArray) -> ComplexArray:
+        """Half gradient g at a point, (B, N_t, K+S)."""
+        own = np.eye(*point.Z.shape[-2:])
+        rate = self.H @ (np.conj(eta)[..., None] * own - beta[..., None] * point.Z)
+        return self.rate_weight * rate + self.crlb_weight * (self.V @ (Q_V @ point.Y))
+
+    def project(self, X: ComplexArray) -> ComplexArray:
+        """Nearest precoder of full power: of the whole array, or of each antenna.
+
+        The latter is [Fang25, eq. (31)] with the exponent -1/2 in place of the printed -1.
+        """
+        if self.per_antenna:
+            row = squared(X).sum(axis=-1, keepdims=True)
+            return X * np.sqrt(self.power[:, None, None] / X.shape[-2] / row)
+        return X * np.sqrt(self.power / frobenius2(X))[:, None, None]
+
+    def tangent(self, W: ComplexArray, g: ComplexArray) -> ComplexArray:
+        """Part of the half gradient g along the surface of full power at W."""
+        if self.per_antenna:
+            share = self.power[:, None, None] / W.shape[-2]
+            return g - (W.real * g.real + W.imag * g.imag).sum(axis=-1, keepdims=True) / share * W
+        along = (W.real * g.real + W.imag * g.imag).sum(axis=(-2, -1)) / self.power
+        return g - along[:, None, None] * W
+
+    def residual(self, point: Point, g: ComplexArray) -> FloatArray:
+        """KKT residual (B,): the projected gradient for relative changes of W.
+
+        It is measured against the sum of the magnitudes of the two terms, so that neither the
+        scale of W nor a cancellation in the objective matters.
+        """
+        scale = self.rate_weight * point.sum_rate
+        if self.crlb_weight:
+            scale = scale + self.crlb_weight * point.crlb
+        slope = 2 * np.sqrt(frobenius2(self.tangent(point.W, g)) * self.power)
+        return np.asarray(slope / scale)

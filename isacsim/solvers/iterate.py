@@ -1,0 +1,185 @@
+"""The one driver of iterations: it alone owns stopping, trace, time and finished members.
+
+A solver contributes a state and a pure step. The state is a record of arrays with one
+leading batch axis, which carries its own objective and residual, so that nothing is
+evaluated twice; a member that has ended leaves the batch.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, ClassVar, Protocol, TypeVar
+
+import numpy as np
+from attrs import field, frozen
+from attrs.validators import gt, instance_of
+
+from isacsim.batch import take
+from isacsim.errors import InvalidInput
+from isacsim.solvers.solution import Solution, Status, objects
+from isacsim.typing import ComplexArray, FloatArray, IntArray
+
+
+class State(Protocol):
+    """What `iterate` needs to see of a state of B members."""
+
+    traced: ClassVar[tuple[str, ...]]
+
+    @property
+    def precoder(self) -> ComplexArray:
+        """Current precoders, (B, N_t, K+S)."""
+
+    @property
+    def objective(self) -> FloatArray:
+        """Their objectives, (B,)."""
+
+    @property
+    def residual(self) -> FloatArray:
+        """Their KKT residuals, (B,)."""
+
+    @property
+    def stalled(self) -> Any:
+        """Which members cannot improve any more, (B,)."""
+
+
+S = TypeVar("S", bound=State)
+
+
+@frozen(eq=False)
+class Progress:
+    """What a callback sees after each step.
+
+    Attributes:
+        step: Steps taken so far.
+        members: Indices of the members still iterating, in the flat batch.
+        state: The solver's whole state of those members.
+        time: Time since the start, in s.
+    """
+
+    step: int
+    members: IntArray
+    state: Any
+    time: float
+
+
+Callback = Callable[[Progress], Any]
+
+
+@frozen
+class Stop:
+    """When an iteration ends.
+
+    Args:
+        tolerance: A member has converged when its residual is at most this.
+        max_steps: Largest number of steps.
+        time_limit: Largest time, in s; None is no limit.
+        callback: Called after each step; a true result stops all members.
+    """
+
+    tolerance: float = field(validator=[instance_of((int, float)), gt(0)])
+    max_steps: int = field(validator=[instance_of(int), gt(0)])
+    time_limit: float | None = field(default=None)
+    callback: Callback | None = None
+
+    @time_limit.validator
+    def _positive(self, _attribute: Any, value: Any) -> None:
+        if value is not None and not (isinstance(value, (int, float)) and value > 0):
+            raise InvalidInput("time_limit", "must be positive", value, "Give seconds, or leave it out.")
+
+
+def iterate(state: S, step: Callable[[S], S], stop: Stop, reached: Status = Status.STATIONARY) -> Solution:
+    """Step ``state`` until every member has ended.
+
+    Args:
+        state: State of B members at the start.
+        step: One iteration of all members of a state.
+        stop: When to end.
+        reached: Status of a member whose residual meets the tolerance.
+
+    Returns:
+        The solution of the flat batch; gap and bound are NaN.
+    """
+    begin = time.perf_counter()
+    book = _Book(state)
+    members = np.arange(state.objective.size)
+    for count in range(stop.max_steps + 1):
+        if count:
+            state = step(state)
+        elapsed = time.perf_counter() - begin
+        book.note(count, members, state, elapsed)
+        halted = _halted(stop, count, members, state, elapsed)
+        status = _ended(state, stop, reached)
+        if count == stop.max_steps or halted:
+            status = [s or Status.MAX_STEPS for s in status]
+        ended = np.array([s is not None for s in status], bool)
+        book.close(members[ended], [s for s in status if s], state.precoder[ended], count, halted)
+        if ended.all():
+            break
+        if ended.any():
+            state, members = take(state, ~ended), members[~ended]
+    return book.solution(time.perf_counter() - begin)
+
+
+def _halted(stop: Stop, count: int, members: IntArray, state: Any, elapsed: float) -> str:
+    if count and stop.callback is not None and stop.callback(Progress(count, members, state, elapsed)):
+        return "stopped by the callback"
+    if stop.time_limit is not None and elapsed > stop.time_limit:
+        return f"stopped by the time limit of {stop.time_limit:g} s"
+    return ""
+
+
+def _ended(state: State, stop: Stop, reached: Status) -> list[Status | None]:
+    broken = ~np.isfinite(state.objective)
+    met = state.residual <= stop.tolerance
+    choices = zip(broken, met, state.stalled, strict=True)
+    return [Status.FAILED if b else reached if m else Status.STALLED if s else None for b, m, s in choices]
+
+
+class _Book:
+    """Keeps the record of each member of the whole batch."""
+
+    def __init__(self, state: State) -> None:
+        size = state.objective.size
+        self.precoder = np.full((size, *state.precoder.shape[1:]), np.nan, complex)
+        self.status = objects([Status.FAILED] * size)
+        self.notes = objects([()] * size)
+        self.iterations = np.zeros(size, int)
+        self.rows: dict[str, list[FloatArray]] = {n: [] for n in ("objective", "residual", *state.traced, "time")}
+
+    def note(self, count: int, members: IntArray, state: Any, elapsed: float) -> None:
+        for name, rows in self.rows.items():
+            row = np.full(self.status.size, np.nan)
+            row[members] = elapsed if name == "time" else getattr(state, name)
+            rows.append(row)
+        self.iterations[members] = count
+
+    def close(
+        self, members: IntArray, status: list[Status], precoder: ComplexArray, count: int, halted: str
+    ) -> None:
+        for i, member in enumerate(members):
+            self.status[member] = status[i]
+            if status[i].answered:
+                self.precoder[member] = precoder[i]
+            if status[i] is Status.FAILED:
+                self.notes[member] = (f"the objective became infinite or NaN at step {count}",)
+            elif status[i] is Status.MAX_STEPS and halted:
+                self.notes[member] = (halted,)
+
+    def solution(self, runtime: float) -> Solution:
+        trace = {name: np.stack(rows, axis=1) for name, rows in self.rows.items()}
+        last = (np.arange(self.status.size), self.iterations)
+        answered = np.array([s.answered for s in self.status], bool)
+        nothing = np.full(self.status.size, np.nan)
+        return Solution(
+            precoder=self.precoder,
+            objective=np.where(answered, trace["objective"][last], np.nan),
+            gap=nothing,
+            residual=np.where(answered, trace["residual"][last], np.nan),
+            iterations=self.iterations,
+            status=self.status,
+            bound=nothing,
+            notes=self.notes,
+            runtime=runtime,
+            trace=trace,
+        )

@@ -1,0 +1,114 @@
+"""What a solver returns, and how far it can be trusted, member by member."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Any
+
+import numpy as np
+from attrs import field, frozen
+
+from isacsim.batch import same_array
+
+
+class Status(Enum):
+    """How a member of a solve ended; `sentence` is the text shown to people."""
+
+    GLOBAL = "Globally optimal, with a certificate."
+    OPTIMAL = "Optimal: the relative duality gap is within the tolerance."
+    STATIONARY = "Stationary: the KKT residual is within the tolerance; a local optimum at best."
+    MAX_STEPS = "Stopped at a limit of steps or time before the residual met the tolerance."
+    STALLED = "No step improved the objective any more, with the residual above the tolerance."
+    INFEASIBLE = "No precoder meets the requirements; `bound` and `notes` hold the certificate."
+    UNIDENTIFIABLE = "The scene's parameters cannot be estimated; `notes` name which and why."
+    FAILED = "The computation broke down; `notes` say where."
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def sentence(self) -> str:
+        """The text shown to people."""
+        return str(self.value)
+
+    @property
+    def code(self) -> int:
+        """Position in this list; stored results use it, so that its order never changes."""
+        return list(Status).index(self)
+
+    @property
+    def good(self) -> bool:
+        """Whether the solver's own convergence test was met."""
+        return self in (Status.GLOBAL, Status.OPTIMAL, Status.STATIONARY)
+
+    @property
+    def answered(self) -> bool:
+        """Whether there is a precoder."""
+        return self not in (Status.INFEASIBLE, Status.UNIDENTIFIABLE, Status.FAILED)
+
+
+@frozen(eq=False)
+class Solution:
+    """The answer to a problem; every field has the problem's leading axes (...).
+
+    Attributes:
+        precoder: W, shape (..., N_t, K+S), in sqrt(W); NaN where there is none.
+        objective: The problem's merit at the precoder, (...).
+        gap: Relative duality gap, (...); NaN for a solver without a bound.
+        residual: Norm of the KKT residual, relative, (...); NaN if none.
+        iterations: Steps taken, (...).
+        status: `Status`, or an object array of them.
+        bound: A proven bound on the objective, or the certificate of infeasibility, (...);
+            NaN if none.
+        notes: Tuple of remarks, or an object array of tuples.
+        runtime: Time of the whole call, in s.
+        trace: Arrays (..., steps+1) by name, NaN after a member's end; always ``objective``
+            and ``time`` (s).
+    """
+
+    precoder: Any = field(eq=same_array)
+    objective: Any
+    gap: Any
+    residual: Any
+    iterations: Any
+    status: Any
+    bound: Any
+    notes: Any
+    runtime: float
+    trace: dict[str, Any]
+
+    @property
+    def converged(self) -> Any:
+        """Whether the solver's own convergence test was met, (...)."""
+        return np.vectorize(lambda s: s.good, otypes=[bool])(self.status)[()]
+
+    def reshape(self, shape: tuple[int, ...]) -> Solution:
+        """The solution of a flat batch, with the leading axes ``shape``."""
+
+        def lead(x: Any) -> Any:
+            x = np.asarray(x)
+            return x.reshape(shape + x.shape[1:])[()]
+
+        def objects(x: Any) -> Any:
+            return x[0] if shape == () else x.reshape(shape)
+
+        arrays = {n: lead(getattr(self, n)) for n in ("precoder", "objective", "gap", "residual", "iterations", "bound")}
+        return Solution(
+            **arrays,
+            status=objects(self.status),
+            notes=objects(self.notes),
+            runtime=self.runtime,
+            trace={name: lead(values) for name, values in self.trace.items()},
+        )
+
+    def __repr__(self) -> str:
+        names, counts = np.unique([str(s) for s in np.ravel(self.status)], return_counts=True)
+        told = ", ".join(f"{c} {n}" if np.size(self.status) > 1 else n for n, c in zip(names, counts, strict=True))
+        return f"Solution({told}, objective={self.objective!r}, iterations={self.iterations!r})"
+
+
+def objects(values: list[Any]) -> Any:
+    """A one-dimensional object array, also of tuples."""
+    array = np.empty(len(values), dtype=object)
+    array[:] = values
+    return array

@@ -1,0 +1,67 @@
+"""Starting precoders for `SumRateCrlb`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from isacsim.batch import hermitian, squared
+from isacsim.errors import InvalidInput, one_of
+from isacsim.problems.sum_rate_crlb_merit import Merit
+from isacsim.random import complex_normal
+from isacsim.typing import ComplexArray, FloatArray
+
+# Sensing streams start at 1 % of the users' amplitude: a start dominated by them leads to
+# stationary points with users switched off.
+SENSING_AMPLITUDE = 0.01
+
+
+def maximum_ratio(merit: Merit) -> ComplexArray:
+    """Users' beams along their channels, h_k / |h_k| (maximum-ratio transmission)."""
+    return merit.H / np.sqrt(np.maximum(squared(merit.H).sum(axis=-2, keepdims=True), np.finfo(float).tiny))
+
+
+def zero_forcing(merit: Merit) -> ComplexArray:
+    """Users' beams of regularised zero forcing, H (H^H H + (noise/power) I)^-1."""
+    users = merit.H.shape[-1]
+    ridge = merit.noise_power.sum(axis=-1)[..., None, None] / merit.power[:, None, None] * np.eye(users)
+    return merit.H @ np.linalg.inv(merit.HH @ merit.H + ridge)
+
+
+NAMED: dict[str, Callable[[Merit], ComplexArray]] = {"mrt": maximum_ratio, "rzf": zero_forcing}
+
+
+def start(
+    merit: Merit, name: str, streams: int, rngs: Sequence[np.random.Generator] | None
+) -> ComplexArray:
+    """The precoder of full power that a start's name stands for, shape (B, N_t, K+S).
+
+    Sensing streams start along the strongest directions of the steering vectors and their
+    derivatives.
+
+    Raises:
+        InvalidInput: For an unknown name, or a random start without generators.
+    """
+    antennas, users = merit.H.shape[-2:]
+    shape = (merit.members, antennas, streams)
+    if name == "random":
+        if rngs is None:
+            raise InvalidInput("rng", "must be given for a random start", None, "Pass rng=numpy.random.default_rng(seed).")
+        return merit.project(np.stack([complex_normal(rng, shape[1:]) for rng in rngs]))
+    if name not in NAMED:
+        raise InvalidInput("starts", "must be names of starts", name, one_of([*NAMED, "random"], str(name)))
+    W = np.zeros(shape, complex)
+    W[..., :users] = unit(NAMED[name](merit))
+    directions = np.linalg.svd(merit.V, full_matrices=False)[0][..., : streams - users]
+    amplitude = SENSING_AMPLITUDE if users else 1.0
+    W[..., users : users + directions.shape[-1]] = amplitude * unit(directions)
+    return merit.project(W)
+
+
+def unit(X: ComplexArray) -> ComplexArray:
+    """X scaled to unit Frobenius norm; without columns it stays as it is."""
+    norm: Any = np.sqrt(squared(X).sum(axis=(-2, -1), keepdims=True))
+    safe: FloatArray = np.where(norm > 0, norm, 1.0)
+    return np.asarray(X / safe)

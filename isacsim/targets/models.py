@@ -1,0 +1,124 @@
+"""Target models of scenarios: each draws the scenes of a batch of trials."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from attrs import field, frozen
+
+from isacsim import units
+from isacsim.arrays import AntennaArray
+from isacsim.batch import batched
+from isacsim.errors import InvalidInput
+from isacsim.random import complex_normal
+from isacsim.targets.scene import PointTargets, ResponseMatrix, Scene
+
+
+class TargetModel(ABC):
+    """Draws scenes; a plugin derives from it."""
+
+    @abstractmethod
+    def draw(
+        self,
+        tx_array: AntennaArray,
+        rx_array: AntennaArray,
+        trials: Sequence[int],
+        rngs: Sequence[np.random.Generator],
+    ) -> Scene:
+        """The scenes of ``trials``, with one leading axis, or without one if all share a scene.
+
+        Args:
+            tx_array: Transmit array.
+            rx_array: Sensing receive array.
+            trials: Trial numbers.
+            rngs: One generator for each trial.
+        """
+
+
+@frozen
+class PointTarget(TargetModel):
+    """One fixed point target.
+
+    Args:
+        azimuth: Azimuth, in rad.
+        zenith: Zenith (polar angle, broadside pi/2), in rad.
+        reflection: Complex reflection coefficient, amplitude.
+    """
+
+    azimuth: float = field(metadata=units.degrees())
+    zenith: float = field(default=np.pi / 2, metadata=units.degrees())
+    reflection: complex = 1.0
+
+    def draw(
+        self,
+        tx_array: AntennaArray,
+        rx_array: AntennaArray,
+        trials: Sequence[int],
+        rngs: Sequence[np.random.Generator],
+    ) -> Scene:
+        """The same scene for all trials."""
+        return PointTargets(tx_array, rx_array, [self.azimuth], [self.zenith], [self.reflection])
+
+
+@frozen
+class FixedPoints(TargetModel):
+    """Several fixed point targets.
+
+    The CRLB has infinite mean over randomly drawn scenes, so that a study averages over
+    channels for a fixed scene.
+
+    Args:
+        azimuth: Azimuths, shape (M,), in rad.
+        zenith: Zeniths (polar angle, broadside pi/2), shape (M,), in rad.
+        reflection: Complex reflection coefficients, shape (M,), amplitude.
+    """
+
+    azimuth: Any = batched(1, metadata=units.degrees())
+    zenith: Any = batched(1, metadata=units.degrees())
+    reflection: Any = batched(1, dtype=complex)
+
+    def __attrs_post_init__(self) -> None:
+        shapes = {f: getattr(self, f).shape for f in ("azimuth", "zenith", "reflection")}
+        if len(set(shapes.values())) > 1 or self.azimuth.ndim != 1:
+            raise InvalidInput(
+                "azimuth, zenith, reflection", "must be lists of equal length", shapes, "Give one entry a target."
+            )
+
+    def draw(
+        self,
+        tx_array: AntennaArray,
+        rx_array: AntennaArray,
+        trials: Sequence[int],
+        rngs: Sequence[np.random.Generator],
+    ) -> Scene:
+        """The same scene for all trials."""
+        return PointTargets(tx_array, rx_array, self.azimuth, self.zenith, self.reflection)
+
+
+@frozen
+class ExtendedTarget(TargetModel):
+    """Extended target whose response has i.i.d. CN(0, variance) entries [Xu25, Sec. II].
+
+    Args:
+        variance: Mean power of an entry of G, linear.
+    """
+
+    variance: float = field(default=1.0, metadata=units.db())
+
+    def __attrs_post_init__(self) -> None:
+        if not 0 < self.variance < np.inf:
+            raise InvalidInput("variance", "must be positive and finite", self.variance, "Check sign and unit.")
+
+    def draw(
+        self,
+        tx_array: AntennaArray,
+        rx_array: AntennaArray,
+        trials: Sequence[int],
+        rngs: Sequence[np.random.Generator],
+    ) -> Scene:
+        """An independent response for each trial."""
+        shape = (rx_array.size, tx_array.size)
+        return ResponseMatrix(np.stack([np.sqrt(self.variance) * complex_normal(rng, shape) for rng in rngs]))

@@ -1,0 +1,77 @@
+"""Units at the edge: how a scenario file writes a quantity that is SI and linear inside.
+
+A record declares the unit of a field once, ``power: float = field(metadata=units.dbm())``,
+and scenario files then write the key ``power_dbm``. Plugins use the same functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from attrs import frozen
+
+UNIT = "isacsim.unit"
+
+
+@frozen
+class Unit:
+    """A unit of scenario files: its key suffix and the conversion to and from SI."""
+
+    name: str
+    suffix: str
+    si: str
+    to_si: Callable[[Any], Any]
+    from_si: Callable[[Any], Any]
+
+
+def _scale(factor: float) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
+    return lambda x: np.multiply(x, factor), lambda x: np.divide(x, factor)
+
+
+def _from_db(x: Any) -> Any:
+    return 10.0 ** (np.asarray(x, float) / 10.0)
+
+
+def _to_db(x: Any) -> Any:
+    with np.errstate(divide="ignore"):
+        return 10.0 * np.log10(x)
+
+
+def dbm() -> dict[str, Unit]:
+    """Power: watts inside, ``_dbm`` in a scenario."""
+    unit = Unit("dBm", "_dbm", "W", lambda x: 1e-3 * _from_db(x), lambda x: _to_db(np.divide(x, 1e-3)))
+    return {UNIT: unit}
+
+
+def db() -> dict[str, Unit]:
+    """Power ratio: linear inside, ``_db`` in a scenario."""
+    return {UNIT: Unit("dB", "_db", "1", _from_db, _to_db)}
+
+
+def degrees() -> dict[str, Unit]:
+    """Angle: radians inside, ``_deg`` in a scenario."""
+    return {UNIT: Unit("deg", "_deg", "rad", *_scale(np.pi / 180))}
+
+
+def watts() -> dict[str, Unit]:
+    """Power that is usually told in watts, ``_w`` in a scenario."""
+    return {UNIT: Unit("W", "_w", "W", *_scale(1.0))}
+
+
+def hertz() -> dict[str, Unit]:
+    """Frequency in hertz, ``_hz`` in a scenario."""
+    return {UNIT: Unit("Hz", "_hz", "Hz", *_scale(1.0))}
+
+
+def unit_of(attribute: Any) -> Unit | None:
+    """The unit an attrs attribute declares, or None."""
+    unit = attribute.metadata.get(UNIT)
+    return unit if isinstance(unit, Unit) else None
+
+
+def key_of(attribute: Any) -> str:
+    """The key of an attrs attribute in a scenario file."""
+    unit = unit_of(attribute)
+    return str(attribute.name) + (unit.suffix if unit else "")
