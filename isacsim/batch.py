@@ -20,6 +20,7 @@ from isacsim.errors import InvalidInput
 from isacsim.typing import AnyArray, BoolArray, ComplexArray, IntArray
 
 CORE = "isacsim.core"
+DTYPE = "isacsim.dtype"
 R = TypeVar("R")
 
 same_array = attrs.cmp_using(eq=lambda a, b: np.array_equal(a, b, equal_nan=True))
@@ -32,11 +33,15 @@ def as_array(name: str, value: Any, dtype: type = float, core: int = 0) -> AnyAr
     the same layout as the member alone.
     """
     kind = "complex" if dtype is complex else "real"
-    if isinstance(value, str) or (dtype is float and np.iscomplexobj(value)):
-        raise InvalidInput(name, f"must be {kind} numbers", value, "Give numbers, not text or complex values.")
     try:
-        array = np.array(value, dtype=dtype, order="C")
-    except (TypeError, ValueError):
+        array = np.asarray(value)
+        if array.dtype.kind not in ("biufc" if dtype is complex else "biuf"):
+            remedy = "Give numbers, not text or complex values."
+            raise InvalidInput(name, f"must be {kind} numbers", value, remedy)
+        array = np.array(array, dtype=dtype, order="C")
+    except (TypeError, ValueError) as error:
+        if isinstance(error, InvalidInput):
+            raise
         remedy = "Give a number or a rectangular array of numbers."
         raise InvalidInput(name, f"must be {kind} numbers", value, remedy) from None
     if array.ndim < core:
@@ -81,7 +86,7 @@ def batched(
         return array
 
     converter = attrs.Converter(convert, takes_self=True, takes_field=True)
-    marks = {CORE: core, **(metadata or {})}
+    marks = {CORE: core, DTYPE: dtype, **(metadata or {})}
     return attrs.field(default=default, converter=converter, eq=same_array, metadata=marks)
 
 

@@ -21,6 +21,10 @@ class InvalidInput(IsacsimError, ValueError):
         # All four stay in `args`, so that the error survives the way back from a worker.
         super().__init__(field, rule, brief(value), remedy)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Not through __init__, which would shorten and quote the value's text again.
+        return type(self).__new__, (type(self), *self.args)
+
     @property
     def field(self) -> str:
         """The argument or the scenario path at fault."""

@@ -7,26 +7,75 @@ samples through `Hardware.apply` and measures. Both record quantities the same w
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
+
+from isacsim.batch import flatten, take
+from isacsim.drop import Drop
+from isacsim.errors import InvalidInput
+from isacsim.hardware.base import Transceiver
 from isacsim.metrics.components import Measure
 from isacsim.typing import ComplexArray, FloatArray
 
 
+def at_least(least: int) -> Any:
+    """An attrs validator: a whole number of at least ``least``."""
+
+    def check(_instance: Any, attribute: Any, value: Any) -> None:
+        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+            raise InvalidInput(attribute.name, f"must be a whole number of at least {least}", value, "Raise it.")
+
+    return check
+
+
 class Experiment(Measure):
-    """A measure that simulates samples; a plugin derives from it."""
+    """A measure that simulates samples, one trial at a time; a plugin derives from it."""
+
+    @abstractmethod
+    def trial(
+        self, W: ComplexArray, drop: Drop, transceiver: Transceiver, rng: np.random.Generator
+    ) -> dict[str, FloatArray]:
+        """Values by quantity of one trial, each with a leading axis of length 1.
+
+        Args:
+            W: Its precoder, shape (1, N_t, K+S), in sqrt(W); finite, perhaps zero.
+            drop: Its realisation, every array with a leading axis of length 1.
+            transceiver: The hardware the samples pass.
+            rng: Its generator.
+        """
+
+    def measure(
+        self, W: ComplexArray, drop: Drop, transceiver: Transceiver, rngs: Sequence[np.random.Generator]
+    ) -> dict[str, FloatArray]:
+        """`trial` by trial, which bounds the memory; NaN for a trial without a precoder."""
+        drops = flatten(drop, (len(rngs),))
+        rows = []
+        for i, rng in enumerate(rngs):
+            at = np.array([i])
+            known = bool(np.all(np.isfinite(W[at])))
+            # A trial without a precoder is run in silence, for the shape of its NaN.
+            sent = W[at] if known else np.zeros_like(W[at])
+            values = self.trial(sent, take(drops, at), transceiver, rng)
+            rows.append(values if known else {name: np.full_like(v, np.nan) for name, v in values.items()})
+        return {q.name: np.concatenate([row[q.name] for row in rows]) for q in self.quantities}
 
 
 class Detector(ABC):
     """A test statistic for the presence of targets; a plugin derives from it."""
 
     @abstractmethod
-    def statistic(self, y: ComplexArray, reference: ComplexArray) -> FloatArray:
+    def statistic(self, y: ComplexArray, reference: ComplexArray, combiner: ComplexArray) -> FloatArray:
         """The statistic of each decision, larger where a target is more likely.
 
         Args:
-            y: Received samples, shape (..., N_r, L).
-            reference: What they would be without noise and distortion if a target were
-                there, shape (..., N_r, L).
+            y: Samples out of the receive chains, shape (..., N_r, L), in sqrt(W).
+            reference: What they would be if there were a target and neither noise nor
+                distortion, m = A_r G A_t x, shape (..., N_r, L), in sqrt(W).
+            combiner: For each sample the receive combiner of largest SQNR for the symbols
+                sent, u = Q^-1 m with the covariance Q of noise and distortion, shape
+                (..., N_r, L), in 1/sqrt(W).
 
         Returns:
             Shape (...).

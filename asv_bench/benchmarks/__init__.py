@@ -1,0 +1,1 @@
+"""Benchmarks of isacsim: time, and what the time buys (objective, residual, steps)."""

@@ -1,0 +1,104 @@
+"""The labelled view of a run: sweep axes x evaluation x design x trial."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from isacsim.engine.store import Store
+from isacsim.engine.work import SCALARS, Entry
+from isacsim.solvers.solution import Status
+
+if TYPE_CHECKING:
+    import xarray
+
+SOLVES = {
+    "objective": "merit of the design's problem",
+    "gap": "relative duality gap",
+    "residual": "relative KKT residual",
+    "bound": "proven bound on the objective, or certificate",
+    "iterations": "steps of the solver",
+    "status": ", ".join(f"{s.code} {s}" for s in Status),
+    "solve_time": "time of the solve",
+}
+
+
+def build_dataset(store: Store) -> xarray.Dataset:
+    """All numbers of a run with their dimensions, units and provenance."""
+    import xarray
+
+    axes: dict[str, list[Any]] = store.meta("axes")
+    points: list[dict[str, Any]] = store.meta("points")
+    trials: int = store.meta("trials")
+    evaluations, designs = store.meta("evaluations"), store.meta("designs")
+    lead = [len(values) for values in axes.values()]
+    sizes, labels = _extra_axes(store, points)
+    variables: dict[str, Any] = {}
+    for number, point in enumerate(points):
+        at = np.unravel_index(number, lead) if lead else ()
+        rows, start = store.rows(point["id"], trials), 0
+        for entry in store.layout(point["id"]):
+            if entry.name not in variables:
+                variables[entry.name] = _empty(entry, axes, lead, (evaluations, designs), trials, sizes)
+            e, d = evaluations.index(entry.evaluation), designs.index(entry.design)
+            values = rows[:, start : start + entry.size].reshape(trials, *entry.shape)
+            corner = tuple(slice(0, n) for n in entry.shape)
+            variables[entry.name][1][(*at, e, d, slice(None), *corner)] = values
+            start += entry.size
+    variables.update(_solves(store, axes, lead, points, designs, trials))
+    coords = {**axes, "evaluate": evaluations, "design": designs, "trial": np.arange(trials), **labels}
+    index = " ".join([*axes, "evaluate", "design", "trial"])
+    provenance = {key: _text(value) for key, value in store.meta("provenance").items()}
+    return xarray.Dataset(variables, coords, {"index_dims": index, **provenance})
+
+
+def _extra_axes(store: Store, points: list[dict[str, Any]]) -> tuple[dict[str, int], dict[str, list[Any]]]:
+    """Longest length, and coordinates, of the quantities' own axes over all points."""
+    sizes: dict[str, int] = {}
+    labels: dict[str, list[Any]] = {}
+    for point in points:
+        for entry in store.layout(point["id"]):
+            for dim, size in zip(entry.dims, entry.shape, strict=True):
+                if size >= sizes.get(dim, 0):
+                    sizes[dim] = size
+                    labels[dim] = entry.labels.get(dim) or list(range(size))
+    return sizes, labels
+
+
+def _empty(
+    entry: Entry, axes: dict[str, Any], lead: list[int], names: tuple[list[str], list[str]], trials: int, sizes: Any
+) -> Any:
+    dims = (*axes, "evaluate", "design", "trial", *entry.dims)
+    shape = (*lead, len(names[0]), len(names[1]), trials, *(sizes[dim] for dim in entry.dims))
+    return dims, np.full(shape, np.nan), {"units": entry.unit, "long_name": entry.summary}
+
+
+def _solves(
+    store: Store, axes: dict[str, Any], lead: list[int], points: list[dict[str, Any]], designs: list[str], trials: int
+) -> dict[str, Any]:
+    """What the solver said of each design and trial."""
+    arrays = {name: np.full((*lead, len(designs), trials), np.nan) for name in SOLVES}
+    known: dict[str, Any] = {}
+    for number, point in enumerate(points):
+        at = np.unravel_index(number, lead) if lead else ()
+        for name, address in point["design_ids"].items():
+            if address not in known:
+                known[address] = store.designs(address, range(trials))
+            for (_, trial), record in known[address].items():
+                place = (*at, designs.index(name), trial)
+                for i, scalar in enumerate(SCALARS):
+                    arrays[scalar][place] = record.scalars[i]
+                arrays["solve_time"][place] = record.solve_time
+    dims = (*axes, "design", "trial")
+    units = {"solve_time": "s", "objective": "1"}
+    return {
+        name: (dims, values, {"units": units.get(name, "1"), "long_name": SOLVES[name]})
+        for name, values in arrays.items()
+    }
+
+
+def _text(value: Any) -> Any:
+    import json
+
+    return value if isinstance(value, (str, int, float)) else json.dumps(value)

@@ -1,0 +1,64 @@
+"""Events of a run, and those who are told of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from attrs import frozen
+
+
+@frozen
+class RunStart:
+    """A run begins: ``requested`` trials in all, ``done`` of them there already."""
+
+    title: str
+    folder: Path
+    requested: int
+    done: int
+
+
+@frozen
+class ChunkEnd:
+    """A chunk is committed: so many of its trials are ``done`` and ``failed``."""
+
+    done: int
+    failed: int
+
+
+@frozen
+class TrialFailed:
+    """A trial failed at a point of the sweep."""
+
+    coords: dict[str, object]
+    trial: int
+    error: str
+
+
+@frozen
+class RunEnd:
+    """A run ends: ``requested = done + failed + skipped``."""
+
+    requested: int
+    done: int
+    failed: int
+    skipped: int
+
+
+class Observer:
+    """Is told what happens in a run; a plugin derives from it and overrides what it needs.
+
+    Observers live in the driver's process and cannot change results. One that raises is
+    reported at the run's end and told nothing more.
+    """
+
+    def run_start(self, event: RunStart) -> None:
+        """A run begins."""
+
+    def chunk_end(self, event: ChunkEnd) -> None:
+        """A chunk is committed."""
+
+    def trial_failed(self, event: TrialFailed) -> None:
+        """A trial failed."""
+
+    def run_end(self, event: RunEnd) -> None:
+        """A run ends, complete or not."""

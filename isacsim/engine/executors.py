@@ -1,0 +1,65 @@
+"""Executors: where tasks run."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from typing import Any
+
+from attrs import frozen
+from threadpoolctl import threadpool_limits
+
+
+class ExecutorFactory(ABC):
+    """Opens a `concurrent.futures.Executor`; a plugin derives from it."""
+
+    @abstractmethod
+    def open(self, workers: int) -> Executor:
+        """An executor of ``workers`` workers, each with one BLAS thread.
+
+        Results do not depend on the executor; one thread a worker keeps them so, because a
+        BLAS may sum in another order with more.
+        """
+
+
+class _Here(Executor):
+    """Runs a task when it is submitted, in this process."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        try:
+            with threadpool_limits(1):
+                future.set_result(fn(*args, **kwargs))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
+@frozen
+class Serial(ExecutorFactory):
+    """One task after another in this process."""
+
+    def open(self, workers: int) -> Executor:
+        """An executor without workers."""
+        return _Here()
+
+
+@frozen
+class Processes(ExecutorFactory):
+    """Fresh worker processes on this machine."""
+
+    def open(self, workers: int) -> Executor:
+        """A pool of spawned processes: a fork would copy the threads of a BLAS in unknown states."""
+        context = multiprocessing.get_context("spawn")
+        return ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker)
+
+
+def _start_worker() -> None:
+    # Ctrl-C reaches the whole process group; the driver alone decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    import numpy  # noqa: F401  # a BLAS must be loaded before its threads can be limited
+
+    threadpool_limits(1)

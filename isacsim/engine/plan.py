@@ -1,0 +1,144 @@
+"""The plan: the points of a sweep, what each depends on, and how work is cut."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import product
+from typing import Any
+
+import attrs
+import numpy as np
+from attrs import field, frozen
+
+from isacsim.engine.identity import digest
+from isacsim.engine.reader import Reader
+from isacsim.engine.scenario import Scenario, replace
+from isacsim.plugin import Registry
+from isacsim.solvers.solve import check_pair
+
+
+@frozen
+class Point:
+    """One point of the sweep.
+
+    Attributes:
+        coords: Value of each axis.
+        scenario: The scenario at this point, without sweep and figures.
+        id: Content address of everything its results depend on but the trial.
+        design_ids: Content address of each design, by name: equal where no input of the
+            design differs, so that points share precoders.
+    """
+
+    coords: dict[str, Any]
+    scenario: Scenario
+    id: str = field(init=False)
+    design_ids: dict[str, str] = field(init=False)
+
+    @design_ids.default
+    def _address_designs(self) -> dict[str, str]:
+        s = self.scenario
+        drop = (s.seed, s.base_station, s.users, s.targets)
+        return {name: digest((drop, d.problem, d.solver, s.transceiver(d.hardware))) for name, d in s.design.items()}
+
+    @id.default
+    def _address(self) -> str:
+        s = self.scenario
+        evaluations = {name: (e, s.transceiver(e.hardware)) for name, e in s.evaluate.items()}
+        return digest((self._address_designs(), evaluations))
+
+
+@frozen
+class Plan:
+    """All points of a scenario's sweep, and the groups of points that share a design.
+
+    Attributes:
+        scenario: The scenario.
+        points: Its points, the last axis running fastest.
+        groups: Indices of points that must be computed together to solve no design twice.
+    """
+
+    scenario: Scenario
+    points: tuple[Point, ...]
+    groups: tuple[tuple[int, ...], ...]
+
+    @classmethod
+    def of(cls, scenario: Scenario, registry: Registry) -> Plan:
+        """The plan of a scenario.
+
+        Every point's problems are posed once, on the first trial, so that what cannot be
+        computed is refused before anything is written.
+
+        Raises:
+            InvalidInput: If the sweep does not fit the scenario, or a problem cannot be posed.
+        """
+        reader = Reader(registry)
+        bare = attrs.evolve(scenario, sweep={}, figure={})
+        points = []
+        for values in product(*(axis.values for axis in scenario.sweep.values())):
+            here = bare
+            for axis, value in zip(scenario.sweep.values(), values, strict=True):
+                for path in axis.sets:
+                    here = replace(here, path, value, reader)
+            points.append(Point(dict(zip(scenario.sweep, values, strict=True)), here))
+        for point in points:
+            _rehearse(point.scenario, registry)
+        return cls(scenario, tuple(points), tuple(_shared(points)))
+
+
+def _rehearse(scenario: Scenario, registry: Registry) -> None:
+    """Pose every design's problem, and apply every evaluation's hardware, for the first trial."""
+    drop = scenario.drop((0,))
+    for design in scenario.design.values():
+        problem = design.problem.pose(drop, scenario.transceiver(design.hardware))
+        check_pair(problem.kind, problem.transceiver.is_ideal, design.solver, registry)
+    sizes = drop.tx_array.size, drop.rx_array.size, drop.H.shape[-1]
+    for evaluation in scenario.evaluate.values():
+        hardware = scenario.transceiver(evaluation.hardware)
+        for stage, chains in zip((hardware.transmit, hardware.receive, hardware.user), sizes, strict=True):
+            stage.linear_model(np.eye(chains, dtype=complex))
+
+
+def _shared(points: list[Point]) -> Iterator[tuple[int, ...]]:
+    """Connected components of points under "has a design in common"."""
+    groups: list[tuple[set[str], list[int]]] = []
+    for index, point in enumerate(points):
+        ids, members = set(point.design_ids.values()), [index]
+        apart = []
+        for known, others in groups:
+            if ids & known:
+                ids, members = ids | known, others + members
+            else:
+                apart.append((known, others))
+        groups = [*apart, (ids, members)]
+    yield from (tuple(sorted(members)) for _, members in sorted(groups, key=lambda group: group[1][0]))
+
+
+@frozen
+class Task:
+    """A chunk of work: trials of points that share designs."""
+
+    points: tuple[Point, ...]
+    trials: tuple[int, ...]
+
+
+def tasks(plan: Plan, trials: int, chunk: int, done: Callable[[str], set[int]]) -> Iterator[Task]:
+    """What is missing of ``trials`` trials a point, in chunks of at most ``chunk`` trials.
+
+    Args:
+        plan: The plan.
+        trials: Trials asked for.
+        chunk: Largest number of trials in a chunk.
+        done: The trials that are there of a point's id.
+    """
+    for group in plan.groups:
+        points = [plan.points[i] for i in group]
+        present = [done(point.id) for point in points]
+        missing: dict[tuple[bool, ...], list[int]] = {}
+        for trial in range(trials):
+            lacking = tuple(trial not in there for there in present)
+            if any(lacking):
+                missing.setdefault(lacking, []).append(trial)
+        for lacking, numbers in missing.items():
+            chosen = tuple(p for p, lacks in zip(points, lacking, strict=True) if lacks)
+            for start in range(0, len(numbers), chunk):
+                yield Task(chosen, tuple(numbers[start : start + chunk]))

@@ -1,0 +1,285 @@
+"""From the tables of a scenario file to validated records.
+
+cattrs walks the types; this module adds what scenarios need: keys that carry units,
+components chosen by ``kind`` through the registry, complex numbers as text, strict
+scalars, and errors that name the whole path, the rule, the value and the remedy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+import attrs
+import numpy as np
+from cattrs import BaseValidationError, Converter
+from cattrs.gen import make_dict_structure_fn, override
+
+from isacsim.arrays import AntennaArray, UniformLinearArray, UniformPlanarArray
+from isacsim.batch import DTYPE
+from isacsim.channels.models import ChannelModel
+from isacsim.engine.sinks import Sink
+from isacsim.errors import InvalidInput, brief, one_of
+from isacsim.hardware.base import Chain, Hardware
+from isacsim.hardware.power import PowerModel
+from isacsim.metrics.components import Metric
+from isacsim.plugin import Registry
+from isacsim.problems.base import Requirements
+from isacsim.solvers.base import Solver
+from isacsim.targets.models import TargetModel
+from isacsim.units import key_of, unit_of
+from isacsim.waveform.base import Detector, Experiment
+
+T = TypeVar("T")
+
+# A field of one of these types takes a table whose `kind` names a component.
+COMPONENTS: dict[type, str] = {
+    ChannelModel: "channels",
+    TargetModel: "targets",
+    Hardware: "hardware",
+    PowerModel: "power_models",
+    Requirements: "problems",
+    Solver: "solvers",
+    Metric: "metrics",
+    Experiment: "experiments",
+    Detector: "detectors",
+    Sink: "sinks",
+}
+ARRAYS = {"upa": UniformPlanarArray, "ula": UniformLinearArray}
+
+
+class Invalid(InvalidInput):
+    """Several entries of a scenario break a rule; ``errors`` holds each, the text the first."""
+
+    def __init__(self, errors: list[InvalidInput]) -> None:
+        super().__init__(*errors[0].args)
+        self.args = errors[0].args
+        self.errors = tuple(errors)
+
+    def __reduce__(self) -> Any:
+        return Invalid, (list(self.errors),)
+
+
+class Reader:
+    """Builds records from tables.
+
+    Args:
+        registry: Where components are looked up.
+        folder: Base of relative paths, the scenario file's own folder.
+    """
+
+    def __init__(self, registry: Registry, folder: Path | None = None) -> None:
+        self.registry = registry
+        self.folder = folder or Path()
+        self._converter = self._make_converter()
+
+    def read(self, kind: Any, value: Any, path: str = "") -> Any:
+        """A value of the type ``kind``.
+
+        Raises:
+            Invalid: Naming every entry at fault by its path below ``path``.
+        """
+        try:
+            return self._converter.structure(value, kind)
+        except (BaseValidationError, InvalidInput) as error:
+            raise Invalid(list(_flat(error, path))) from None
+
+    def read_field(self, cls: type, name: str, value: Any, path: str) -> Any:
+        """The value of the field ``name`` of a record class."""
+        attribute = attrs.fields_dict(cls)[name]
+        convert = self._field_hook(attribute)
+        kind = get_type_hints(cls).get(name, Any)
+        try:
+            if convert:
+                return convert(value, kind)
+            return value if attribute.converter else self._converter.structure(value, kind)
+        except (BaseValidationError, InvalidInput) as error:
+            raise Invalid([e.at(path) if e.field == "" else e for e in _flat(error, path)]) from None
+
+    def component(self, kind: str, value: Any) -> Any:
+        """The component that a name or a table with ``kind`` stands for."""
+        table = {"kind": value} if isinstance(value, str) else value
+        if not isinstance(table, Mapping) or "kind" not in table:
+            names = self.registry.names(kind)
+            raise InvalidInput("", f"must be a name or a table with a `kind` of {kind}", value, one_of(names))
+        try:
+            cls = self.registry.load(kind, table["kind"])
+        except InvalidInput as error:
+            raise error.at("kind") from None
+        return self._converter.structure({k: v for k, v in table.items() if k != "kind"}, cls)
+
+    def _make_converter(self) -> Converter:
+        converter = Converter(detailed_validation=True, prefer_attrib_converters=True)
+        converter.register_structure_hook_factory(attrs.has, self._record_hook)
+        for scalar in (bool, int, float, str, complex):
+            converter.register_structure_hook(scalar, _scalar)
+        converter.register_structure_hook_func(lambda t: get_origin(t) is Literal, _literal)
+        converter.register_structure_hook_func(lambda t: get_origin(t) is dict, self._table)
+        converter.register_structure_hook_func(lambda t: get_origin(t) is tuple, self._list)
+        for base, kind in COMPONENTS.items():
+            converter.register_structure_hook_func(
+                lambda t, b=base: t is b, lambda value, _, k=kind: self.component(k, value)
+            )
+        converter.register_structure_hook_func(lambda t: t is Hardware, lambda value, _: self._hardware(value))
+        converter.register_structure_hook_func(lambda t: t is AntennaArray, lambda value, _: self._array(value))
+        return converter
+
+    def _hardware(self, value: Any) -> Hardware:
+        if isinstance(value, list):
+            return Chain(*self._converter.structure(value, tuple[_Stage, ...]))
+        return self.component("hardware", value)  # type: ignore[no-any-return]
+
+    def _array(self, value: Any) -> Any:
+        kind = value.get("kind") if isinstance(value, Mapping) else None
+        if kind not in ARRAYS:
+            field = "kind" if kind else ""
+            raise InvalidInput(field, "must be a table with kind 'upa' or 'ula'", kind or value, one_of(ARRAYS))
+        return self._converter.structure({k: v for k, v in value.items() if k != "kind"}, ARRAYS[kind])
+
+    def _table(self, value: Any, kind: Any) -> dict[str, Any]:
+        if not isinstance(value, Mapping):
+            raise InvalidInput("", "must be a table", value, "Write [section.name] or { key = value }.")
+        entry = get_args(kind)[1]
+        return _gather((key, lambda v=item: self._converter.structure(v, entry)) for key, item in value.items())
+
+    def _list(self, value: Any, kind: Any) -> tuple[Any, ...]:
+        if not isinstance(value, (list, tuple)):
+            raise InvalidInput("", "must be a list", value, "Write [ ... ].")
+        entry = get_args(kind)[0]
+        items = _gather((i, lambda v=item: self._converter.structure(v, entry)) for i, item in enumerate(value))
+        return tuple(items.values())
+
+    def _record_hook(self, cls: Any) -> Callable[[Any, Any], Any]:
+        if cls is _Stage:
+            return lambda value, _: self.component("hardware", value)
+        fields = [f for f in attrs.fields(cls) if f.init]
+        keys = {key_of(f): f for f in fields}
+        overrides = {f.name: override(rename=key, struct_hook=self._field_hook(f)) for key, f in keys.items()}
+        structure = make_dict_structure_fn(cls, self._converter, **overrides)  # type: ignore[arg-type]
+
+        def hook(table: Any, _: Any) -> Any:
+            if isinstance(table, cls):
+                return table
+            if not isinstance(table, Mapping):
+                raise InvalidInput("", "must be a table", table, f"Its keys: {', '.join(keys)}.")
+            faults = [
+                InvalidInput(str(key), "is not a known key", brief(table[key]), one_of(keys, str(key)))
+                for key in table
+                if key not in keys
+            ]
+            faults += [
+                InvalidInput(key, "is required", "", "Add it.")
+                for key, f in keys.items()
+                if f.default is attrs.NOTHING and key not in table
+            ]
+            if faults:
+                raise Invalid(faults)
+            return structure(table, cls)
+
+        return hook
+
+    def _field_hook(self, attribute: Any) -> Callable[[Any, Any], Any] | None:
+        """How the value of one field is read, where its type does not say it all."""
+        unit = unit_of(attribute)
+        if attribute.type in (Path, "Path"):
+            return lambda value, _: self.folder / _scalar(value, str)
+        if unit is None and attribute.metadata.get(DTYPE) is not complex:
+            return None
+        optional = attribute.default is None
+
+        def convert(value: Any, _: Any) -> Any:
+            if value is None and optional:
+                return None
+            numbers = _numbers(value)
+            if unit is not None:
+                numbers = unit.to_si(numbers)
+                return float(numbers) if np.ndim(numbers) == 0 else numbers
+            return numbers
+
+        return convert
+
+
+@attrs.frozen
+class _Stage:
+    """Marks an entry of a list of hardware stages for the converter."""
+
+
+def _gather(items: Iterator[tuple[Any, Callable[[], T]]] | Any) -> dict[Any, T]:
+    """Values by key; the faults of all entries together when there are any."""
+    values, faults = {}, []
+    for key, make in items:
+        try:
+            values[key] = make()
+        except (BaseValidationError, InvalidInput) as error:
+            faults += list(_flat(error, str(key)))
+    if faults:
+        raise Invalid(faults)
+    return values
+
+
+def _flat(error: BaseException, path: str) -> Iterator[InvalidInput]:
+    """Every fault inside an error of cattrs, with its whole path."""
+    if isinstance(error, Invalid):
+        for fault in error.errors:
+            yield fault.at(_join(path, fault.field))
+    elif isinstance(error, InvalidInput):
+        yield error.at(_join(path, error.field))
+    elif isinstance(error, BaseValidationError):
+        noted, bare = error.group_exceptions()
+        cls = getattr(error, "cl", None)
+        for fault, note in noted:
+            fields = attrs.fields_dict(cls) if cls is not None and attrs.has(cls) else {}
+            name = str(getattr(note, "name", getattr(note, "index", "")))
+            yield from _flat(fault, _join(path, key_of(fields[name]) if name in fields else name))
+        for fault in bare:
+            yield from _flat(_keyed(fault, cls), path)
+    else:
+        yield InvalidInput(path, "is not valid", "", str(error) or repr(error))
+
+
+def _keyed(fault: BaseException, cls: Any) -> BaseException:
+    """A record's own complaint about a field, under the key that scenarios use for it."""
+    if isinstance(fault, InvalidInput) and cls is not None and attrs.has(cls):
+        fields = attrs.fields_dict(cls)
+        if fault.field in fields:
+            return fault.at(key_of(fields[fault.field]))
+    return fault
+
+
+def _join(*parts: str) -> str:
+    return ".".join(part for part in parts if part)
+
+
+def _scalar(value: Any, kind: Any) -> Any:
+    """A scalar of exactly this kind: no text for numbers, no numbers for booleans."""
+    if kind is complex:
+        return complex(_numbers(value))
+    allowed = (int, float) if kind is float else kind
+    if not isinstance(value, allowed) or (isinstance(value, bool) and kind is not bool):
+        told = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}[kind]
+        raise InvalidInput("", f"must be {told}", value, "Check the type.")
+    if kind is float and np.isnan(value):
+        raise InvalidInput("", "must not be NaN", value, "Give a number.")
+    return kind(value)
+
+
+def _literal(value: Any, kind: Any) -> Any:
+    choices = get_args(kind)
+    if value not in choices:
+        raise InvalidInput("", f"must be one of {', '.join(map(repr, choices))}", value, one_of(choices, str(value)))
+    return value
+
+
+def _numbers(value: Any) -> Any:
+    """Numbers, where text such as "-0.04+0.117j" is a complex one."""
+    if isinstance(value, (list, tuple)):
+        return [_numbers(item) for item in value]
+    if isinstance(value, str):
+        try:
+            return complex(value.replace(" ", ""))
+        except ValueError:
+            pass
+    if isinstance(value, (bool, str, Mapping)) or not isinstance(value, (int, float, complex, np.ndarray, np.number)):
+        raise InvalidInput("", "must be numbers", value, 'Write 0.1 or [0.1, 0.2], complex ones as "0.1+0.2j".')
+    return value

@@ -1,0 +1,244 @@
+"""`run` a scenario, and the `Run` that it leaves behind."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+from attrs import frozen
+
+from isacsim.engine.driver import Driver
+from isacsim.engine.events import Observer, RunEnd, RunStart
+from isacsim.engine.executors import ExecutorFactory
+from isacsim.engine.identity import canonical, digest
+from isacsim.engine.plan import Plan, tasks
+from isacsim.engine.provenance import provenance
+from isacsim.engine.scenario import Scenario, load_scenario
+from isacsim.engine.store import Store
+from isacsim.engine.work import DesignRecord
+from isacsim.errors import InvalidInput, StoreError, one_of
+from isacsim.plugin import Registry, default_registry
+
+if TYPE_CHECKING:
+    import xarray
+
+# Chunks are large enough to batch well and small enough to lose little to a crash.
+MAX_CHUNK = 25
+
+
+@frozen
+class Counts:
+    """Where the trials of a run are: ``requested = done + failed + skipped``."""
+
+    requested: int
+    done: int
+    failed: int
+
+    @property
+    def skipped(self) -> int:
+        """Trials that were neither done nor failed yet."""
+        return self.requested - self.done - self.failed
+
+    @property
+    def complete(self) -> bool:
+        """Whether every trial is done."""
+        return self.done == self.requested
+
+    def __str__(self) -> str:
+        return f"{self.requested} requested = {self.done} done + {self.failed} failed + {self.skipped} skipped"
+
+
+class Run:
+    """A run folder: what was asked, and every number that is there of it.
+
+    Args:
+        path: The folder.
+        complaints: What observers said when they raised.
+    """
+
+    def __init__(self, path: str | Path, complaints: Sequence[str] = ()) -> None:
+        self.path = Path(path)
+        self.complaints = tuple(complaints)
+        with self._store() as store:
+            self._points: list[dict[str, Any]] = store.meta("points")
+            self.trials: int = store.meta("trials")
+            self.title: str = store.meta("title")
+            self.figures: dict[str, dict[str, Any]] = store.meta("figures")
+            self.axes: dict[str, list[Any]] = store.meta("axes")
+            self.axis_labels: dict[str, str] = store.meta("axis_labels")
+
+    def _store(self) -> Store:
+        return Store.open(self.path)
+
+    def counts(self) -> Counts:
+        """How many trials were requested, are done and failed, over all points."""
+        with self._store() as store:
+            wanted = range(self.trials)
+            done = sum(len(store.done(p["id"]).intersection(wanted)) for p in self._points)
+            failed = sum(len(set(store.failures(p["id"])).intersection(wanted)) for p in self._points)
+        return Counts(self.trials * len(self._points), done, failed)
+
+    def failures(self) -> list[tuple[dict[str, Any], int, str]]:
+        """Coordinates, trial and error of every failed trial."""
+        with self._store() as store:
+            return [(p["coords"], t, text) for p in self._points for t, text in store.failures(p["id"]).items()]
+
+    def dataset(self) -> xarray.Dataset:
+        """Every number, labelled: sweep axes x evaluate x design x trial, units and provenance."""
+        from isacsim.engine.dataset import build_dataset
+
+        with self._store() as store:
+            return build_dataset(store)
+
+    def design(self, name: str, trial: int, **coords: Any) -> DesignRecord:
+        """The stored solution of one design for one trial at one point of the sweep.
+
+        Raises:
+            InvalidInput: If there is no such design, point or trial.
+        """
+        chosen = [p for p in self._points if all(p["coords"].get(k) == v for k, v in coords.items())]
+        if not chosen:
+            raise InvalidInput("coords", "must be values of the sweep", coords, one_of(self.axes))
+        if name not in chosen[0]["design_ids"]:
+            raise InvalidInput("name", "must name a design", name, one_of(chosen[0]["design_ids"], name))
+        address = chosen[0]["design_ids"][name]
+        with self._store() as store:
+            found = store.designs(address, [trial])
+        if not found:
+            raise InvalidInput("trial", f"must be a trial that is done, below {self.trials}", trial, "See `counts`.")
+        return found[address, trial]
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r}: {self.counts()})"
+
+
+def open_run(path: str | Path) -> Run:
+    """The run of a folder that `run` wrote.
+
+    Raises:
+        StoreError: If there is none.
+    """
+    return Run(path)
+
+
+def run(
+    scenario: Scenario | str | Path,
+    out: str | Path | None = None,
+    *,
+    trials: int | None = None,
+    workers: int = 1,
+    executor: str | ExecutorFactory | None = None,
+    resume: bool = False,
+    chunk: int | None = None,
+    observers: Sequence[Observer] = (),
+    registry: Registry | None = None,
+) -> Run:
+    """Run a scenario; every chunk that is finished is kept, whatever happens after it.
+
+    With several workers, the calling script needs the usual ``if __name__ == "__main__":``.
+
+    Args:
+        scenario: The scenario, or the path of its file.
+        out: Run folder; None is a new one under ``runs/``.
+        trials: Number of trials in place of the scenario's.
+        workers: Number of worker processes.
+        executor: Name of an executor or its factory; None is serial for one worker, else
+            processes.
+        resume: Continue the run in ``out``: only what is missing is computed.
+        chunk: Largest number of trials computed together; results do not depend on it.
+        observers: Who is told of the run's events, beside the observers of plugins.
+        registry: Where components are looked up; None is the registry of this process.
+
+    Raises:
+        InvalidInput: If an argument or the scenario breaks a rule; nothing is written then.
+        StoreError: If the folder cannot be created or continued.
+    """
+    registry = registry or default_registry()
+    if not isinstance(scenario, Scenario):
+        scenario = load_scenario(scenario, registry=registry)
+    if trials is not None:
+        scenario = attrs.evolve(scenario, trials=trials)
+    for name, value in (("workers", workers), ("chunk", 1 if chunk is None else chunk)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise InvalidInput(name, "must be a whole number of at least 1", value, "Leave it out for the default.")
+    factory = _factory(executor, workers, registry)
+    plan = Plan.of(scenario, registry)
+    observers = [*(registry.load("observers", name)() for name in registry.names("observers")), *observers]
+    folder = Path(out) if out is not None else _new_folder(scenario)
+    with _open(folder, plan, registry, resume) as store:
+        wanted = store.meta("trials")
+        driver = Driver(store, factory, workers, observers)
+        current = Run(folder)
+        before = current.counts()
+        driver.tell("run_start", RunStart(scenario.title, folder, before.requested, before.done))
+        size = chunk or max(1, min(MAX_CHUNK, -(-wanted // (4 * workers))))
+        driver.run(tasks(plan, wanted, size, store.done))
+        after = current.counts()
+        driver.tell("run_end", RunEnd(after.requested, after.done, after.failed, after.skipped))
+    finished = Run(folder, driver.complaints)
+    if after.done:
+        for sink in scenario.sinks:
+            sink.write(finished.dataset(), folder)
+    return finished
+
+
+def _factory(executor: str | ExecutorFactory | None, workers: int, registry: Registry) -> ExecutorFactory:
+    if isinstance(executor, ExecutorFactory):
+        return executor
+    try:
+        made: ExecutorFactory = registry.load("executors", executor or ("serial" if workers == 1 else "processes"))()
+    except InvalidInput as error:
+        raise error.at("executor") from None
+    return made
+
+
+def _new_folder(scenario: Scenario) -> Path:
+    words = re.sub(r"[^a-z0-9]+", "-", scenario.title.lower()).strip("-")[:40].strip("-")
+    stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
+    base = Path("runs") / f"{words or 'run'}-{stamp}"
+    folder, count = base, 1
+    while folder.exists():
+        folder, count = base.with_name(f"{base.name}-{count}"), count + 1
+    return folder
+
+
+def _identity(scenario: Scenario) -> dict[str, Any]:
+    """What must be equal for a run to be continued: all but its extent and its looks."""
+    whole: dict[str, Any] = canonical(scenario)
+    extent = ("title", "trials", "figure", "sinks", "sweep", "type")
+    sets = {name: axis["sets"] for name, axis in whole["sweep"].items()}
+    return {**{key: value for key, value in whole.items() if key not in extent}, "sweep": sets}
+
+
+def _open(folder: Path, plan: Plan, registry: Registry, resume: bool) -> Store:
+    """The store of a new run, or of the one to continue."""
+    scenario = plan.scenario
+    asked = {
+        "title": scenario.title,
+        "trials": scenario.trials,
+        "axes": {name: list(axis.values) for name, axis in scenario.sweep.items()},
+        "axis_labels": {name: axis.label or name for name, axis in scenario.sweep.items()},
+        "points": [{"coords": p.coords, "id": p.id, "design_ids": p.design_ids} for p in plan.points],
+        "designs": list(scenario.design),
+        "evaluations": list(scenario.evaluate),
+        "figures": {name: attrs.asdict(figure) for name, figure in scenario.figure.items()},
+    }
+    identity = {name: digest(part) for name, part in _identity(scenario).items()}
+    if not resume:
+        origin = {**provenance(registry), "seed": scenario.seed, "scenario": canonical(scenario)}
+        return Store.create(folder, {**asked, "identity": identity, "provenance": origin})
+    store = Store.open(folder, write=True)
+    before = store.meta("identity")
+    changed = sorted(name for name in {*identity, *before} if identity.get(name) != before.get(name))
+    if changed:
+        store.close()
+        raise StoreError(
+            f"out: {folder} holds a run of another scenario: {', '.join(changed)} differ. "
+            "Only trials, sweep values, figures and sinks may change; choose another --out for the rest."
+        )
+    store.set_meta({**asked, "trials": max(scenario.trials, store.meta("trials"))})
+    return store

@@ -1,0 +1,344 @@
+"""The scenario: a frozen tree of records, read from TOML or built in Python."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+import attrs
+import numpy as np
+from attrs import field, frozen
+from attrs.validators import in_
+
+from isacsim import units
+from isacsim.arrays import AntennaArray
+from isacsim.batch import batched
+from isacsim.channels.models import ChannelModel
+from isacsim.drop import Drop
+from isacsim.engine.reader import Reader
+from isacsim.engine.sinks import NetCdf, Sink
+from isacsim.errors import InvalidInput, one_of
+from isacsim.hardware.base import Chain, Transceiver
+from isacsim.metrics.components import Metric
+from isacsim.plugin import Registry, default_registry
+from isacsim.problems.base import Requirements
+from isacsim.random import Stream, generator
+from isacsim.solvers.base import Solver
+from isacsim.targets.models import TargetModel
+from isacsim.units import key_of
+from isacsim.waveform.base import Experiment
+
+
+def _count(least: int) -> Any:
+    def check(_instance: Any, attribute: Any, value: Any) -> None:
+        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+            raise InvalidInput(attribute.name, f"must be a whole number of at least {least}", value, "Check the value.")
+
+    return check
+
+
+def _power(_instance: Any, attribute: Any, value: Any) -> None:
+    if not np.all(np.isfinite(value)) or np.any(np.asarray(value) <= 0):
+        raise InvalidInput(attribute.name, "must be positive and finite", value, "Check sign and unit.")
+
+
+@frozen
+class BaseStation:
+    """The base station: its arrays, its power and the noise of its sensing receiver.
+
+    Attributes:
+        transmit_array: Transmit array.
+        receive_array: Sensing receive array, co-located with it.
+        power: Transmit power budget, in W.
+        radar_noise: Noise power of each sensing receive chain, in W.
+        snapshots: Samples L in a coherent sensing interval.
+    """
+
+    transmit_array: AntennaArray
+    receive_array: AntennaArray
+    power: float = field(validator=_power, metadata=units.dbm())
+    radar_noise: float = field(validator=_power, metadata=units.dbm())
+    snapshots: int = field(validator=_count(1))
+
+
+@frozen
+class Users:
+    """The users and their channels.
+
+    Attributes:
+        count: Number of users K.
+        channel: Channel model.
+        noise: Noise power: one number, or one for each user (K,), in W.
+    """
+
+    count: int = field(validator=_count(0))
+    channel: ChannelModel
+    noise: Any = batched(0, above=0.0, metadata=units.dbm())
+
+    def __attrs_post_init__(self) -> None:
+        if self.noise.ndim > 1 or self.noise.size not in (1, self.count):
+            raise InvalidInput("noise", f"must be one number, or one for each of {self.count} users", self.noise, "Match it.")
+
+
+@frozen
+class Design:
+    """What is optimised, by whom, believing in which hardware.
+
+    Attributes:
+        problem: The requirements of the design problem.
+        solver: The solver.
+        hardware: Name of the hardware the designer believes in.
+    """
+
+    problem: Requirements
+    solver: Solver
+    hardware: str = "ideal"
+
+
+@frozen
+class Evaluation:
+    """What is measured on the designs, through which hardware.
+
+    Attributes:
+        hardware: Name of the hardware the precoders really meet.
+        power: ``designed`` sends the precoder as it is; ``radiated`` scales it so that the
+            power budget is what leaves the transmit chains.
+        metrics: Metrics in closed form.
+        experiments: Waveform experiments.
+        designs: Names of the designs to judge; None is all.
+    """
+
+    metrics: tuple[Metric, ...] = ()
+    experiments: tuple[Experiment, ...] = ()
+    hardware: str = "ideal"
+    power: Literal["designed", "radiated"] = field(default="designed", validator=in_(["designed", "radiated"]))
+    designs: tuple[str, ...] | None = None
+
+    def __attrs_post_init__(self) -> None:
+        names = [q.name for measure in (*self.metrics, *self.experiments) for q in measure.quantities]
+        if not names:
+            raise InvalidInput("metrics", "must name a metric, or experiments an experiment", (), "Add one.")
+        for name in names:
+            if names.count(name) > 1:
+                raise InvalidInput("metrics", "must record a quantity once", name, "Use a second [evaluate] table.")
+
+
+@frozen
+class Axis:
+    """A named axis of the sweep; each value is set at several places of the scenario at once.
+
+    Attributes:
+        values: The values.
+        sets: Paths of the places, ``hardware.NAME.transmit.0.bits`` for example.
+        label: Axis label of figures.
+    """
+
+    values: tuple[Any, ...] = field(converter=lambda v: tuple(v) if isinstance(v, (list, tuple, np.ndarray)) else v)
+    sets: tuple[str, ...] = field(converter=lambda v: (v,) if isinstance(v, str) else tuple(v))
+    label: str = ""
+
+    def __attrs_post_init__(self) -> None:
+        if not isinstance(self.values, tuple) or not self.values:
+            raise InvalidInput("values", "must be a list with at least one value", self.values, "Write values = [1, 2].")
+        kinds = {isinstance(v, str) for v in self.values}
+        scalars = all(isinstance(v, (str, int, float)) for v in self.values)
+        if not scalars or len(kinds) > 1 or any(v != v for v in self.values):
+            raise InvalidInput("values", "must be all numbers or all text", self.values, "Sweep a number or a name.")
+        if len(set(self.values)) < len(self.values):
+            raise InvalidInput("values", "must differ from each other", self.values, "Name each value once.")
+        if not self.sets:
+            raise InvalidInput("sets", "must name at least one place", self.sets, "Write sets = ['base_station.power_dbm'].")
+
+
+@frozen
+class Figure:
+    """A figure drawn from the dataset: the mean or median of a quantity over an axis.
+
+    Attributes:
+        x: Name of the sweep axis, or of an axis of the quantity.
+        y: Name of the quantity.
+        series: What makes a line each: ``design``, ``evaluate`` or another sweep axis.
+        statistic: ``mean`` or ``median`` over the trials, with a 95 % confidence band.
+        scale: Scale of the y axis, ``linear`` or ``log``.
+        title: Title; empty is the scenario's.
+        at: Value of each sweep axis that is neither x nor series.
+    """
+
+    x: str
+    y: str
+    series: str = "design"
+    statistic: Literal["mean", "median"] = field(default="mean", validator=in_(["mean", "median"]))
+    scale: Literal["linear", "log"] = field(default="linear", validator=in_(["linear", "log"]))
+    title: str = ""
+    at: dict[str, Any] = field(factory=dict)
+
+
+@frozen
+class Scenario:
+    """A study: who is where, what is designed, through what it is judged, and what is swept.
+
+    Attributes:
+        title: What the study shows.
+        seed: Seed of all randomness.
+        trials: Number of Monte Carlo trials.
+        base_station: The base station.
+        users: The users.
+        targets: Target model.
+        hardware: Transceivers by name; ``ideal`` is there without being named.
+        design: Designs by name.
+        evaluate: Evaluations by name.
+        sweep: Axes by name; the sweep is their product.
+        figure: Figures by name.
+        sinks: Where results go beside the store.
+    """
+
+    base_station: BaseStation
+    users: Users
+    targets: TargetModel
+    design: dict[str, Design]
+    evaluate: dict[str, Evaluation]
+    title: str = ""
+    seed: int = field(default=0, validator=_count(0))
+    trials: int = field(default=1, validator=_count(1))
+    hardware: dict[str, Transceiver] = field(factory=dict)
+    sweep: dict[str, Axis] = field(factory=dict)
+    figure: dict[str, Figure] = field(factory=dict)
+    sinks: tuple[Sink, ...] = field(default=(NetCdf(),))
+
+    def __attrs_post_init__(self) -> None:
+        for table in ("design", "evaluate"):
+            if not getattr(self, table):
+                raise InvalidInput(table, "must have at least one entry", "", f"Add a table [{table}.NAME].")
+        known = {"ideal", *self.hardware}
+        for table in ("design", "evaluate"):
+            for name, entry in getattr(self, table).items():
+                if entry.hardware not in known:
+                    path = f"{table}.{name}.hardware"
+                    raise InvalidInput(path, "must name a hardware table", entry.hardware, one_of(known, entry.hardware))
+        for name, evaluation in self.evaluate.items():
+            for design in evaluation.designs or ():
+                if design not in self.design:
+                    path = f"evaluate.{name}.designs"
+                    raise InvalidInput(path, "must name designs", design, one_of(self.design, design))
+        for name, figure in self.figure.items():
+            self._check_figure(f"figure.{name}", figure)
+
+    def _check_figure(self, path: str, figure: Figure) -> None:
+        measures = [m for e in self.evaluate.values() for m in (*e.metrics, *e.experiments)]
+        quantities = {q.name: q for m in measures for q in m.quantities}
+        if figure.y not in quantities:
+            raise InvalidInput(f"{path}.y", "must name a quantity that is evaluated", figure.y, one_of(quantities, figure.y))
+        axes = {*self.sweep, *quantities[figure.y].dims}
+        if figure.x not in axes:
+            raise InvalidInput(f"{path}.x", "must name an axis of the sweep", figure.x, one_of(axes, figure.x))
+        series = {"design", "evaluate", *self.sweep} - {figure.x}
+        if figure.series not in series:
+            raise InvalidInput(f"{path}.series", "must name what differs", figure.series, one_of(series, figure.series))
+        for axis in self.sweep:
+            if axis not in (figure.x, figure.series) and axis not in figure.at:
+                raise InvalidInput(f"{path}.at", f"must fix the axis {axis!r}", figure.at, f"Write at = {{ {axis} = ... }}.")
+        for axis, value in figure.at.items():
+            if axis not in self.sweep or value not in self.sweep[axis].values:
+                raise InvalidInput(f"{path}.at", "must fix axes at swept values", {axis: value}, one_of(self.sweep, axis))
+
+    def transceiver(self, name: str) -> Transceiver:
+        """The hardware of a name."""
+        return self.hardware.get(name) or Transceiver()
+
+    def drop(self, trials: tuple[int, ...]) -> Drop:
+        """The realisations of ``trials``, the same whatever is swept, designed or judged."""
+        station, users = self.base_station, self.users
+        channel = [generator(self.seed, Stream.CHANNEL, t) for t in trials]
+        target = [generator(self.seed, Stream.TARGET, t) for t in trials]
+        return Drop(
+            H=users.channel.draw(station.transmit_array, users.count, trials, channel),
+            targets=self.targets.draw(station.transmit_array, station.receive_array, trials, target),
+            tx_array=station.transmit_array,
+            rx_array=station.receive_array,
+            power=station.power,
+            noise_power=np.broadcast_to(users.noise, (users.count,)),
+            radar_noise_power=station.radar_noise,
+            snapshots=station.snapshots,
+        )
+
+
+def load_scenario(path: str | Path, *, set: tuple[str, ...] = (), registry: Registry | None = None) -> Scenario:  # noqa: A002
+    """Read a scenario file.
+
+    Args:
+        path: The TOML file.
+        set: Overrides ``KEY=VALUE``, ``base_station.power_dbm=20`` for example.
+        registry: Where components are looked up; None is the registry of this process.
+
+    Raises:
+        InvalidInput: If the file or an entry breaks a rule.
+    """
+    path, registry = Path(path), registry or default_registry()
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        remedy = "Check the path; `isacsim list scenarios` shows those that come with isacsim."
+        raise InvalidInput("scenario", f"must be a readable file ({error.strerror})", str(path), remedy) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidInput("scenario", f"must be valid TOML ({error})", str(path), "Mend the line.") from None
+    reader = Reader(registry, path.parent)
+    for design in table.get("design", {}).values() if isinstance(table.get("design"), dict) else ():
+        if isinstance(design, dict) and "solver" not in design and isinstance(design.get("problem"), dict):
+            kind = design["problem"].get("kind")
+            if kind in registry.names("problems"):
+                design["solver"] = registry.default_solver(kind)
+    scenario: Scenario = reader.read(Scenario, table)
+    for override in set:
+        key, equals, text = override.partition("=")
+        if not equals:
+            raise InvalidInput("--set", "must read KEY=VALUE", override, "Write --set base_station.power_dbm=20.")
+        scenario = replace(scenario, key.strip(), _value(text), reader)
+    return scenario
+
+
+def _value(text: str) -> Any:
+    """A value of the command line: TOML where it parses, else text."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text.strip()
+
+
+def replace(record: Any, path: str, value: Any, reader: Reader) -> Any:
+    """A record with ``value``, as a scenario file would write it, at a dotted path.
+
+    Raises:
+        InvalidInput: If the path leads nowhere, or the value breaks a rule.
+    """
+    return _replace(record, path.split("."), value, reader, path)
+
+
+def _replace(record: Any, keys: list[str], value: Any, reader: Reader, path: str) -> Any:
+    key, *rest = keys
+    if isinstance(record, Chain):
+        return Chain(*_replace(record.stages, keys, value, reader, path))
+    if isinstance(record, tuple):
+        if not key.isdigit() or int(key) >= len(record):
+            raise InvalidInput(path, f"must have an index below {len(record)} at {key!r}", "", "Indices start at 0.")
+        if not rest:
+            raise InvalidInput(path, "must lead to a field of a list's entry", "", "Set the whole list, or a field.")
+        changed = _replace(record[int(key)], rest, value, reader, path)
+        return (*record[: int(key)], changed, *record[int(key) + 1 :])
+    if isinstance(record, dict):
+        if key not in record:
+            raise InvalidInput(path, f"must name an entry at {key!r}", "", one_of(map(str, record), key))
+        new = _replace(record[key], rest, value, reader, path) if rest else reader.read(type(record[key]), value, path)
+        return {**record, key: new}
+    fields = {key_of(f): f for f in attrs.fields(type(record)) if f.init} if attrs.has(type(record)) else {}
+    if key not in fields:
+        raise InvalidInput(path, f"must name a field at {key!r}", "", one_of(fields, key))
+    name = fields[key].name
+    if rest:
+        new = _replace(getattr(record, name), rest, value, reader, path)
+    else:
+        new = reader.read_field(type(record), name, value, path)
+    try:
+        return attrs.evolve(record, **{name: new})
+    except InvalidInput as error:
+        raise error.at(path) if error.field in (name, "") else error from None

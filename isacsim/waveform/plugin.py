@@ -1,0 +1,19 @@
+"""Registers the bundled waveform experiments and detectors."""
+
+from collections.abc import Iterable
+
+from isacsim.plugin.hookspecs import hookimpl
+from isacsim.plugin.specs import Spec
+
+
+@hookimpl
+def isacsim_experiments() -> Iterable[Spec]:
+    """Waveform experiments."""
+    yield Spec("sampled-link", "isacsim.waveform.link:SampledLink", "SQINR and sum rate, measured on samples")
+    yield Spec("detection", "isacsim.waveform.detection:Detection", "Detection probability and ROC area, on samples")
+
+
+@hookimpl
+def isacsim_detectors() -> Iterable[Spec]:
+    """Detectors."""
+    yield Spec("energy", "isacsim.waveform.detectors:EnergyDetector", "Energy behind the symbol-dependent combiner")

@@ -1,0 +1,116 @@
+"""Samples through the hardware: what each chain sends and what each receiver gets.
+
+Symbols s become ``x = W s``, leave the transmit chains as x_q and reach a receiver as
+``A x_q + n``: A = H^H for the users, A = G for the echo [Xu25, eqs. (2), (3), (6)].
+
+The gain control of a chain is set to the power that the linear model predicts there, not
+to what a few samples happen to carry: full scale is then the same for every block of
+samples. Only where transmit chains distort in unison does the true power differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from isacsim.batch import hermitian
+from isacsim.errors import InvalidInput
+from isacsim.hardware.base import Hardware, Transceiver, chain_power
+from isacsim.metrics.rate import covariance
+from isacsim.random import complex_normal
+from isacsim.typing import AnyArray, ComplexArray, FloatArray
+
+BLOCK = 2**14  # samples of each chain that are held at once
+
+
+class Sources(NamedTuple):
+    """Independent generators of symbols, thermal noise and hardware.
+
+    Kept apart so that hardware which draws leaves symbols and noise as they are: two
+    pieces of hardware are compared on the same samples.
+    """
+
+    symbols: np.random.Generator
+    noise: np.random.Generator
+    hardware: np.random.Generator
+
+    @classmethod
+    def of(cls, rng: np.random.Generator) -> Sources:
+        """Three children of ``rng``."""
+        return cls(*rng.spawn(3))
+
+
+def blocks(count: int, longest: int = BLOCK) -> Iterator[int]:
+    """Nearly equal lengths of at most ``longest`` that add up to ``count``."""
+    edges = np.linspace(0, count, -(-count // longest) + 1).astype(int)
+    yield from (int(length) for length in np.diff(edges))
+
+
+def gaussian_symbols(W: ComplexArray, count: int, sources: Sources) -> ComplexArray:
+    """Symbols s of unit power for the streams of W (..., N_t, K+S), shape (..., K+S, count)."""
+    return complex_normal(sources.symbols, (*W.shape[:-2], W.shape[-1], count))
+
+
+def radiate(W: ComplexArray, symbols: ComplexArray, transmit: Hardware, sources: Sources) -> ComplexArray:
+    """Samples x_q out of the transmit chains, shape (..., N_t, L), in sqrt(W).
+
+    Args:
+        W: Precoder, shape (..., N_t, K+S), in sqrt(W).
+        symbols: Symbols s, shape (..., K+S, L).
+        transmit: The transmit chains.
+        sources: Where the hardware draws from.
+    """
+    return through("transmit", transmit, W @ symbols, chain_power(covariance(W)), sources)
+
+
+def receive(
+    side: str, device: Hardware, arriving: ComplexArray, noise_power: AnyArray, power: FloatArray, sources: Sources
+) -> ComplexArray:
+    """Samples out of receive chains that add thermal noise, shape (..., M, L), in sqrt(W).
+
+    Args:
+        side: Whose chains they are, for messages.
+        device: The receive chains.
+        arriving: What arrives without noise, shape (..., M, L), in sqrt(W).
+        noise_power: Noise of each chain, broadcast to (..., M), in W.
+        power: Power that gain controls are set to, broadcast to (..., M), in W.
+        sources: Where noise and hardware draw from.
+    """
+    noise = np.sqrt(noise_power)[..., None] * complex_normal(sources.noise, arriving.shape)
+    return through(side, device, arriving + noise, power, sources)
+
+
+def arriving_power(A: ComplexArray, W: ComplexArray, noise_power: AnyArray, transceiver: Transceiver) -> FloatArray:
+    """Power of ``A x_q + n`` by the linear model of the transmit chains, shape (..., M), in W.
+
+    Args:
+        A: Channel to the receive chains, shape (..., M, N_t), amplitude.
+        W: Precoder, shape (..., N_t, K+S), in sqrt(W).
+        noise_power: Noise of each chain, broadcast to (..., M), in W.
+        transceiver: The hardware.
+    """
+    R = covariance(W)
+    radiated = transceiver.transmit.linear_model(R).output_covariance(R)
+    return chain_power(A @ radiated @ hermitian(A)) + noise_power
+
+
+def through(side: str, device: Hardware, x: ComplexArray, power: FloatArray, sources: Sources) -> ComplexArray:
+    """Samples x (..., N, L) through a device, gain controls set to ``power`` (..., N), in W.
+
+    Raises:
+        InvalidInput: If a chain is fed or puts out samples that are not finite.
+    """
+    _finite(f"{side} input", x)
+    y = device.apply(x, sources.hardware, power=power)
+    _finite(f"{side} output", y)
+    return y
+
+
+def _finite(what: str, samples: Any) -> None:
+    faulty = np.argwhere(~np.isfinite(samples))
+    if faulty.size:
+        chain, at = int(faulty[0][-2]), tuple(faulty[0])
+        remedy = "Check precoder, channels and the stages of this chain."
+        raise InvalidInput(f"{what}, chain {chain}", "must be finite samples", samples[at], remedy)

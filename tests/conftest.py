@@ -1,0 +1,89 @@
+"""Builders of scenes and problems that the tests of all rooms share."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import settings
+
+import isacsim
+
+# The examples are the same in every run, and no example has a time limit.
+settings.register_profile("isacsim", deadline=None, derandomize=True, max_examples=25)
+settings.load_profile("isacsim")
+
+
+def complex_gaussian(shape: tuple[int, ...], seed: int) -> np.ndarray:
+    """CN(0, 1) entries."""
+    rng = np.random.default_rng(seed)
+    return (rng.standard_normal(shape) + 1j * rng.standard_normal(shape)) / np.sqrt(2)
+
+
+def make_scene(
+    targets: int = 2, *, seed: int = 0, batch: tuple[int, ...] = (), linear: bool = False, tx: Any = None, rx: Any = None
+) -> isacsim.PointTargets:
+    """Well separated point targets, away from every singular geometry."""
+    rng = np.random.default_rng(seed)
+    shape = (*batch, targets)
+    azimuth = np.linspace(-0.9, 0.7, targets) + rng.uniform(-0.1, 0.1, shape)
+    zenith = np.linspace(0.8, 1.3, targets) + rng.uniform(-0.1, 0.1, shape)
+    reflection = rng.uniform(0.1, 0.3, shape) * np.exp(2j * np.pi * rng.uniform(size=shape))
+    if linear:
+        tx = tx or isacsim.UniformLinearArray(6)
+        rx = rx or isacsim.UniformLinearArray(8)
+        zenith = np.full(shape, np.pi / 2)
+    tx = tx or isacsim.UniformPlanarArray(2, 3)
+    rx = rx or isacsim.UniformPlanarArray(3, 3)
+    return isacsim.PointTargets(tx, rx, azimuth, zenith, reflection)
+
+
+def make_problem(
+    users: int = 2, targets: int = 2, *, seed: int = 0, batch: tuple[int, ...] = (), linear: bool = False, **changes: Any
+) -> isacsim.SumRateCrlb:
+    """A small `SumRateCrlb` whose two terms have similar size."""
+    scene = changes.pop("scene", None) or make_scene(targets, seed=seed + 1, batch=batch, linear=linear)
+    arguments = {
+        "H": complex_gaussian((*batch, scene.tx_array.size, users), seed),
+        "targets": scene,
+        "power": 0.02,
+        "noise_power": 1e-3,
+        "radar_noise_power": 1e-4,
+        "snapshots": 64,
+        "rate_weight": 0.25,
+        "crlb_weight": 1.0,
+    }
+    return isacsim.SumRateCrlb(**{**arguments, **changes})
+
+
+def central_difference(f: Callable[[float], Any], h: float) -> Any:
+    """Derivative of f at 0 to sixth order in h."""
+    weights = ((1, 45.0), (2, -9.0), (3, 1.0))
+    return sum(w * (f(k * h) - f(-k * h)) for k, w in weights) / (60 * h)
+
+
+def raw_bytes(array: Any) -> bytes:
+    """The bytes of an array's entries in C order."""
+    return np.ascontiguousarray(array).tobytes()
+
+
+def generators(seeds: Sequence[int]) -> list[np.random.Generator]:
+    """One generator for each seed."""
+    return [np.random.default_rng(seed) for seed in seeds]
+
+
+class Helpers:
+    """The builders above, as one session fixture."""
+
+    complex_gaussian = staticmethod(complex_gaussian)
+    make_scene = staticmethod(make_scene)
+    make_problem = staticmethod(make_problem)
+    central_difference = staticmethod(central_difference)
+    raw_bytes = staticmethod(raw_bytes)
+    generators = staticmethod(generators)
+
+
+@pytest.fixture(scope="session")
+def kit() -> type[Helpers]:
+    """Builders and small numerical tools."""
+    return Helpers
