@@ -16,13 +16,8 @@ import numpy as np
 from attrs import field, frozen
 from attrs.validators import instance_of
 
-from isacsim.errors import InvalidInput
+from isacsim.checks import whole
 from isacsim.typing import ComplexArray, FloatArray
-
-
-def _count(instance: Any, attribute: Any, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise InvalidInput(attribute.name, "must be a whole number of at least 1", value, "Give the number of elements.")
 
 
 class AntennaArray(ABC):
@@ -79,8 +74,8 @@ class UniformPlanarArray(AntennaArray):
         conjugate: Turn the sign of the phase.
     """
 
-    horizontal: int = field(validator=_count)
-    vertical: int = field(validator=_count)
+    horizontal: int = field(validator=whole(1, "Give the number of elements."))
+    vertical: int = field(validator=whole(1, "Give the number of elements."))
     normalized: bool = field(default=True, validator=instance_of(bool))
     conjugate: bool = field(default=False, validator=instance_of(bool))
 
@@ -106,7 +101,7 @@ class UniformLinearArray(AntennaArray):
         conjugate: Turn the sign of the phase.
     """
 
-    elements: int = field(validator=_count)
+    elements: int = field(validator=whole(1, "Give the number of elements."))
     normalized: bool = field(default=True, validator=instance_of(bool))
     conjugate: bool = field(default=False, validator=instance_of(bool))
 

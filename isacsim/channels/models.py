@@ -11,10 +11,11 @@ from attrs import field, frozen
 
 from isacsim import units
 from isacsim.arrays import AntennaArray
-from isacsim.batch import batched
+from isacsim.batch import as_array, batched, same_array
+from isacsim.checks import number
 from isacsim.errors import InvalidInput
 from isacsim.random import complex_normal
-from isacsim.typing import ComplexArray
+from isacsim.typing import ComplexArray, FloatArray
 
 
 class ChannelModel(ABC):
@@ -52,6 +53,10 @@ class Rayleigh(ChannelModel):
         return np.stack([complex_normal(rng, (array.size, users)) for rng in rngs]) * np.sqrt(gain)
 
 
+def _directions(value: Any) -> FloatArray | None:
+    return None if value is None else as_array("azimuth", value)
+
+
 @frozen
 class Rician(ChannelModel):
     """Rician fading: a line-of-sight steering vector plus Rayleigh scattering.
@@ -68,17 +73,11 @@ class Rician(ChannelModel):
         sector: Half-width of the sector about broadside, in rad.
     """
 
-    k_factor: float = field(metadata=units.db())
+    k_factor: float = field(validator=number(least=0), metadata=units.db())
     gain: Any = batched(0, above=0.0, default=1.0, metadata=units.db())
-    azimuth: Any = field(default=None, metadata=units.degrees())
+    azimuth: Any = field(default=None, converter=_directions, eq=same_array, metadata=units.degrees())
     zenith: Any = batched(0, default=np.pi / 2, metadata=units.degrees())
-    sector: float = field(default=np.pi / 3, metadata=units.degrees())
-
-    def __attrs_post_init__(self) -> None:
-        for name, least in (("k_factor", 0.0), ("sector", 0.0)):
-            value = getattr(self, name)
-            if not least <= value < np.inf:
-                raise InvalidInput(name, "must be finite and not negative", value, "Check sign and unit.")
+    sector: float = field(default=np.pi / 3, validator=number(least=0), metadata=units.degrees())
 
     def draw(
         self, array: AntennaArray, users: int, trials: Sequence[int], rngs: Sequence[np.random.Generator]
@@ -91,7 +90,7 @@ class Rician(ChannelModel):
         for rng in rngs:
             azimuth = rng.uniform(-self.sector, self.sector, users)
             if self.azimuth is not None:
-                azimuth = _per_user("azimuth", np.asarray(self.azimuth, float), users)
+                azimuth = _per_user("azimuth", self.azimuth, users)
             phase = np.exp(2j * np.pi * rng.uniform(size=users))
             a = array.steering(azimuth, zenith)
             a = a / np.abs(a)  # entries of unit magnitude, however the array normalises
@@ -101,5 +100,7 @@ class Rician(ChannelModel):
 
 def _per_user(name: str, value: Any, users: int) -> Any:
     if np.ndim(value) > 1 or np.size(value) not in (1, users):
-        raise InvalidInput(name, f"must be one number, or one for each of the {users} users", value, "Match users.count.")
+        raise InvalidInput(
+            name, f"must be one number, or one for each of the {users} users", value, "Match users.count."
+        )
     return np.broadcast_to(value, (users,))

@@ -10,5 +10,7 @@ from isacsim.plugin.specs import Spec
 def isacsim_channels() -> Iterable[Spec]:
     """User channel models."""
     yield Spec("rayleigh", "isacsim.channels.models:Rayleigh", "Independent Rayleigh fading")
-    yield Spec("rician", "isacsim.channels.models:Rician", "Line of sight plus Rayleigh scattering")
-    yield Spec("recorded", "isacsim.channels.recorded:Recorded", "Read from .npz, .mat or HDF5")
+    yield Spec("rician", "isacsim.channels.models:Rician", "Line of sight plus Rayleigh scattering", {"k_factor_db": 6})
+    yield Spec(
+        "recorded", "isacsim.channels.recorded:Recorded", "Read from .npz, .mat or HDF5", {"path": "channels.npz"}
+    )

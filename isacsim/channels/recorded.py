@@ -43,7 +43,9 @@ class Recorded(ChannelModel):
 
     def __attrs_post_init__(self) -> None:
         if sorted(self.axes) not in (sorted(AXES), sorted(AXES[1:])):
-            raise InvalidInput("axes", f"must be an order of {AXES} or of {AXES[1:]}", self.axes, "Name each axis once.")
+            raise InvalidInput(
+                "axes", f"must be an order of {AXES} or of {AXES[1:]}", self.axes, "Name each axis once."
+            )
         if not self.path.is_file():
             raise InvalidInput("path", "must be a file that exists", str(self.path), "Check the path of the recording.")
 
@@ -56,9 +58,16 @@ class Recorded(ChannelModel):
     def records(self) -> ComplexArray:
         """All recorded channels, shape (records, N_t, K)."""
         array = read_array(self.path, self.variable)
+        if array.dtype.kind not in "biufc":
+            raise InvalidInput("path", "must hold numbers", str(self.path), f"Check `variable` ({self.variable!r}).")
+        if self.path.suffix == ".mat":  # MATLAB drops axes of length 1 at the end
+            array = array.reshape(array.shape + (1,) * (len(self.axes) - array.ndim))
         if array.ndim != len(self.axes):
             raise InvalidInput(
-                "axes", f"must name the {array.ndim} axes of {self.variable!r}", self.axes, f"Its shape is {array.shape}."
+                "axes",
+                f"must name the {array.ndim} axes of {self.variable!r}",
+                self.axes,
+                f"Its shape is {array.shape}.",
             )
         order = [self.axes.index(axis) for axis in AXES if axis in self.axes]
         array = np.ascontiguousarray(array.transpose(order), dtype=complex)
@@ -97,7 +106,7 @@ def read_array(path: Path, variable: str) -> AnyArray:
     """The array ``variable`` of an .npz, .mat or HDF5 file."""
     try:
         if path.suffix == ".npz":
-            with np.load(path) as content:
+            with path.open("rb") as file, np.load(file) as content:
                 return _pick(content, list(content), path, variable)
         if path.suffix == ".mat" and not _is_hdf5(path):
             from scipy.io import loadmat
@@ -105,9 +114,9 @@ def read_array(path: Path, variable: str) -> AnyArray:
             content = loadmat(path)
             return _pick(content, [k for k in content if not k.startswith("__")], path, variable)
         return _read_hdf5(path, variable)
-    except (OSError, ValueError) as error:
-        if isinstance(error, InvalidInput):
-            raise
+    except InvalidInput:
+        raise
+    except Exception as error:  # the readers of a broken file raise whatever they meet
         remedy = f"It could not be read: {error}"
         raise InvalidInput("path", "must be an .npz, .mat or HDF5 file", str(path), remedy) from None
 
@@ -123,8 +132,8 @@ def _read_hdf5(path: Path, variable: str) -> AnyArray:
     import h5py
 
     with h5py.File(path, "r") as file:
-        if variable not in file:
-            _pick({}, list(file), path, variable)
+        if not isinstance(file.get(variable), h5py.Dataset):
+            _pick({}, [name for name in file if isinstance(file[name], h5py.Dataset)], path, variable)
         array = np.asarray(file[variable])
     if array.dtype.names:  # MATLAB and others store complex numbers as (real, imag) pairs
         real, imag = array.dtype.names

@@ -123,7 +123,7 @@ class _Queue:
 
     def bury(self, limit: int) -> list[Task]:
         """Take the tasks in flight back after a death; returns those that met ``limit`` deaths."""
-        lost = []
+        lost: list[Task] = []
         for task in self.flying.values():
             key = (*(point.id for point in task.points), *task.trials)
             self._deaths[key] = self._deaths.get(key, 0) + 1
@@ -135,4 +135,3 @@ class _Queue:
 def _lost(task: Task) -> Outcome:
     text = f"the worker process died {MAX_DEATHS} times over these trials; run them with --workers 1 to see why"
     return Outcome(failures={(point.id, trial): text for point in task.points for trial in task.trials})
-

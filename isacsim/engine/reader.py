@@ -7,9 +7,11 @@ scalars, and errors that name the whole path, the rule, the value and the remedy
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import operator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import attrs
 import numpy as np
@@ -31,8 +33,6 @@ from isacsim.targets.models import TargetModel
 from isacsim.units import key_of, unit_of
 from isacsim.waveform.base import Detector, Experiment
 
-T = TypeVar("T")
-
 # A field of one of these types takes a table whose `kind` names a component.
 COMPONENTS: dict[type, str] = {
     ChannelModel: "channels",
@@ -46,7 +46,7 @@ COMPONENTS: dict[type, str] = {
     Detector: "detectors",
     Sink: "sinks",
 }
-ARRAYS = {"upa": UniformPlanarArray, "ula": UniformLinearArray}
+ARRAYS: dict[str, Any] = {"upa": UniformPlanarArray, "ula": UniformLinearArray}
 
 
 class Invalid(InvalidInput):
@@ -109,50 +109,51 @@ class Reader:
             raise error.at("kind") from None
         return self._converter.structure({k: v for k, v in table.items() if k != "kind"}, cls)
 
+    def _component(self, kind: str, value: Any, _: Any) -> Any:
+        return self.component(kind, value)
+
     def _make_converter(self) -> Converter:
         converter = Converter(detailed_validation=True, prefer_attrib_converters=True)
         converter.register_structure_hook_factory(attrs.has, self._record_hook)
         for scalar in (bool, int, float, str, complex):
             converter.register_structure_hook(scalar, _scalar)
-        converter.register_structure_hook_func(lambda t: get_origin(t) is Literal, _literal)
-        converter.register_structure_hook_func(lambda t: get_origin(t) is dict, self._table)
-        converter.register_structure_hook_func(lambda t: get_origin(t) is tuple, self._list)
+        converter.register_structure_hook_func(lambda t: _origin(t) is Literal, _literal)
+        converter.register_structure_hook_func(lambda t: _origin(t) is dict, self._table)
+        converter.register_structure_hook_func(lambda t: _origin(t) is tuple, self._list)
         for base, kind in COMPONENTS.items():
-            converter.register_structure_hook_func(
-                lambda t, b=base: t is b, lambda value, _, k=kind: self.component(k, value)
-            )
+            converter.register_structure_hook_func(partial(operator.is_, base), partial(self._component, kind))
         converter.register_structure_hook_func(lambda t: t is Hardware, lambda value, _: self._hardware(value))
         converter.register_structure_hook_func(lambda t: t is AntennaArray, lambda value, _: self._array(value))
         return converter
 
     def _hardware(self, value: Any) -> Hardware:
         if isinstance(value, list):
-            return Chain(*self._converter.structure(value, tuple[_Stage, ...]))
-        return self.component("hardware", value)  # type: ignore[no-any-return]
+            stages = _gather(enumerate(value), partial(self.component, "hardware"))
+            return Chain(*stages.values())
+        stage: Hardware = self.component("hardware", value)
+        return stage
 
     def _array(self, value: Any) -> Any:
         kind = value.get("kind") if isinstance(value, Mapping) else None
         if kind not in ARRAYS:
             field = "kind" if kind else ""
             raise InvalidInput(field, "must be a table with kind 'upa' or 'ula'", kind or value, one_of(ARRAYS))
-        return self._converter.structure({k: v for k, v in value.items() if k != "kind"}, ARRAYS[kind])
+        return self._converter.structure({k: v for k, v in value.items() if k != "kind"}, ARRAYS[str(kind)])
 
     def _table(self, value: Any, kind: Any) -> dict[str, Any]:
         if not isinstance(value, Mapping):
             raise InvalidInput("", "must be a table", value, "Write [section.name] or { key = value }.")
         entry = get_args(kind)[1]
-        return _gather((key, lambda v=item: self._converter.structure(v, entry)) for key, item in value.items())
+        return _gather(value.items(), lambda item: self._converter.structure(item, entry))
 
     def _list(self, value: Any, kind: Any) -> tuple[Any, ...]:
         if not isinstance(value, (list, tuple)):
             raise InvalidInput("", "must be a list", value, "Write [ ... ].")
         entry = get_args(kind)[0]
-        items = _gather((i, lambda v=item: self._converter.structure(v, entry)) for i, item in enumerate(value))
+        items = _gather(enumerate(value), lambda item: self._converter.structure(item, entry))
         return tuple(items.values())
 
     def _record_hook(self, cls: Any) -> Callable[[Any, Any], Any]:
-        if cls is _Stage:
-            return lambda value, _: self.component("hardware", value)
         fields = [f for f in attrs.fields(cls) if f.init]
         keys = {key_of(f): f for f in fields}
         overrides = {f.name: override(rename=key, struct_hook=self._field_hook(f)) for key, f in keys.items()}
@@ -200,17 +201,16 @@ class Reader:
         return convert
 
 
-@attrs.frozen
-class _Stage:
-    """Marks an entry of a list of hardware stages for the converter."""
+def _origin(kind: Any) -> Any:
+    return get_origin(kind)
 
 
-def _gather(items: Iterator[tuple[Any, Callable[[], T]]] | Any) -> dict[Any, T]:
-    """Values by key; the faults of all entries together when there are any."""
+def _gather(items: Iterable[tuple[Any, Any]], make: Callable[[Any], Any]) -> dict[Any, Any]:
+    """What ``make`` makes of each item, by key; the faults of all items together if there are any."""
     values, faults = {}, []
-    for key, make in items:
+    for key, item in items:
         try:
-            values[key] = make()
+            values[key] = make(item)
         except (BaseValidationError, InvalidInput) as error:
             faults += list(_flat(error, str(key)))
     if faults:
@@ -226,7 +226,7 @@ def _flat(error: BaseException, path: str) -> Iterator[InvalidInput]:
     elif isinstance(error, InvalidInput):
         yield error.at(_join(path, error.field))
     elif isinstance(error, BaseValidationError):
-        noted, bare = error.group_exceptions()
+        noted, bare = error.group_exceptions()  # type: ignore[attr-defined]  # each subclass has it
         cls = getattr(error, "cl", None)
         for fault, note in noted:
             fields = attrs.fields_dict(cls) if cls is not None and attrs.has(cls) else {}

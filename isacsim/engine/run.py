@@ -64,7 +64,7 @@ class Run:
         self.path = Path(path)
         self.complaints = tuple(complaints)
         with self._store() as store:
-            self._points: list[dict[str, Any]] = store.meta("points")
+            self.points: list[dict[str, Any]] = store.meta("points")
             self.trials: int = store.meta("trials")
             self.title: str = store.meta("title")
             self.figures: dict[str, dict[str, Any]] = store.meta("figures")
@@ -78,14 +78,14 @@ class Run:
         """How many trials were requested, are done and failed, over all points."""
         with self._store() as store:
             wanted = range(self.trials)
-            done = sum(len(store.done(p["id"]).intersection(wanted)) for p in self._points)
-            failed = sum(len(set(store.failures(p["id"])).intersection(wanted)) for p in self._points)
-        return Counts(self.trials * len(self._points), done, failed)
+            done = sum(len(store.done(p["id"]).intersection(wanted)) for p in self.points)
+            failed = sum(len(set(store.failures(p["id"])).intersection(wanted)) for p in self.points)
+        return Counts(self.trials * len(self.points), done, failed)
 
     def failures(self) -> list[tuple[dict[str, Any], int, str]]:
         """Coordinates, trial and error of every failed trial."""
         with self._store() as store:
-            return [(p["coords"], t, text) for p in self._points for t, text in store.failures(p["id"]).items()]
+            return [(p["coords"], t, text) for p in self.points for t, text in store.failures(p["id"]).items()]
 
     def dataset(self) -> xarray.Dataset:
         """Every number, labelled: sweep axes x evaluate x design x trial, units and provenance."""
@@ -100,7 +100,7 @@ class Run:
         Raises:
             InvalidInput: If there is no such design, point or trial.
         """
-        chosen = [p for p in self._points if all(p["coords"].get(k) == v for k, v in coords.items())]
+        chosen = [p for p in self.points if all(p["coords"].get(k) == v for k, v in coords.items())]
         if not chosen:
             raise InvalidInput("coords", "must be values of the sweep", coords, one_of(self.axes))
         if name not in chosen[0]["design_ids"]:

@@ -15,6 +15,7 @@ from isacsim import units
 from isacsim.arrays import AntennaArray
 from isacsim.batch import batched
 from isacsim.channels.models import ChannelModel
+from isacsim.checks import number, whole
 from isacsim.drop import Drop
 from isacsim.engine.reader import Reader
 from isacsim.engine.sinks import NetCdf, Sink
@@ -28,19 +29,6 @@ from isacsim.solvers.base import Solver
 from isacsim.targets.models import TargetModel
 from isacsim.units import key_of
 from isacsim.waveform.base import Experiment
-
-
-def _count(least: int) -> Any:
-    def check(_instance: Any, attribute: Any, value: Any) -> None:
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-            raise InvalidInput(attribute.name, f"must be a whole number of at least {least}", value, "Check the value.")
-
-    return check
-
-
-def _power(_instance: Any, attribute: Any, value: Any) -> None:
-    if not np.all(np.isfinite(value)) or np.any(np.asarray(value) <= 0):
-        raise InvalidInput(attribute.name, "must be positive and finite", value, "Check sign and unit.")
 
 
 @frozen
@@ -57,9 +45,9 @@ class BaseStation:
 
     transmit_array: AntennaArray
     receive_array: AntennaArray
-    power: float = field(validator=_power, metadata=units.dbm())
-    radar_noise: float = field(validator=_power, metadata=units.dbm())
-    snapshots: int = field(validator=_count(1))
+    power: float = field(validator=number(above=0), metadata=units.dbm())
+    radar_noise: float = field(validator=number(above=0), metadata=units.dbm())
+    snapshots: int = field(validator=whole(1))
 
 
 @frozen
@@ -72,13 +60,15 @@ class Users:
         noise: Noise power: one number, or one for each user (K,), in W.
     """
 
-    count: int = field(validator=_count(0))
+    count: int = field(validator=whole(0))
     channel: ChannelModel
     noise: Any = batched(0, above=0.0, metadata=units.dbm())
 
     def __attrs_post_init__(self) -> None:
         if self.noise.ndim > 1 or self.noise.size not in (1, self.count):
-            raise InvalidInput("noise", f"must be one number, or one for each of {self.count} users", self.noise, "Match it.")
+            raise InvalidInput(
+                "noise", f"must be one number, or one for each of {self.count} users", self.noise, "Match it."
+            )
 
 
 @frozen
@@ -124,6 +114,17 @@ class Evaluation:
                 raise InvalidInput("metrics", "must record a quantity once", name, "Use a second [evaluate] table.")
 
 
+def _values(value: Any) -> Any:
+    return tuple(value) if isinstance(value, (list, tuple, np.ndarray)) else value
+
+
+def _paths(value: Any) -> tuple[str, ...]:
+    paths = (value,) if isinstance(value, str) else value
+    if not isinstance(paths, (list, tuple)) or not all(isinstance(path, str) for path in paths):
+        raise InvalidInput("sets", "must be paths of places", value, "Write sets = ['base_station.power_dbm'].")
+    return tuple(paths)
+
+
 @frozen
 class Axis:
     """A named axis of the sweep; each value is set at several places of the scenario at once.
@@ -134,13 +135,15 @@ class Axis:
         label: Axis label of figures.
     """
 
-    values: tuple[Any, ...] = field(converter=lambda v: tuple(v) if isinstance(v, (list, tuple, np.ndarray)) else v)
-    sets: tuple[str, ...] = field(converter=lambda v: (v,) if isinstance(v, str) else tuple(v))
+    values: tuple[Any, ...] = field(converter=_values)
+    sets: tuple[str, ...] = field(converter=_paths)
     label: str = ""
 
     def __attrs_post_init__(self) -> None:
         if not isinstance(self.values, tuple) or not self.values:
-            raise InvalidInput("values", "must be a list with at least one value", self.values, "Write values = [1, 2].")
+            raise InvalidInput(
+                "values", "must be a list with at least one value", self.values, "Write values = [1, 2]."
+            )
         kinds = {isinstance(v, str) for v in self.values}
         scalars = all(isinstance(v, (str, int, float)) for v in self.values)
         if not scalars or len(kinds) > 1 or any(v != v for v in self.values):
@@ -148,7 +151,9 @@ class Axis:
         if len(set(self.values)) < len(self.values):
             raise InvalidInput("values", "must differ from each other", self.values, "Name each value once.")
         if not self.sets:
-            raise InvalidInput("sets", "must name at least one place", self.sets, "Write sets = ['base_station.power_dbm'].")
+            raise InvalidInput(
+                "sets", "must name at least one place", self.sets, "Write sets = ['base_station.power_dbm']."
+            )
 
 
 @frozen
@@ -199,8 +204,8 @@ class Scenario:
     design: dict[str, Design]
     evaluate: dict[str, Evaluation]
     title: str = ""
-    seed: int = field(default=0, validator=_count(0))
-    trials: int = field(default=1, validator=_count(1))
+    seed: int = field(default=0, validator=whole(0))
+    trials: int = field(default=1, validator=whole(1))
     hardware: dict[str, Transceiver] = field(factory=dict)
     sweep: dict[str, Axis] = field(factory=dict)
     figure: dict[str, Figure] = field(factory=dict)
@@ -215,7 +220,9 @@ class Scenario:
             for name, entry in getattr(self, table).items():
                 if entry.hardware not in known:
                     path = f"{table}.{name}.hardware"
-                    raise InvalidInput(path, "must name a hardware table", entry.hardware, one_of(known, entry.hardware))
+                    raise InvalidInput(
+                        path, "must name a hardware table", entry.hardware, one_of(known, entry.hardware)
+                    )
         for name, evaluation in self.evaluate.items():
             for design in evaluation.designs or ():
                 if design not in self.design:
@@ -228,7 +235,9 @@ class Scenario:
         measures = [m for e in self.evaluate.values() for m in (*e.metrics, *e.experiments)]
         quantities = {q.name: q for m in measures for q in m.quantities}
         if figure.y not in quantities:
-            raise InvalidInput(f"{path}.y", "must name a quantity that is evaluated", figure.y, one_of(quantities, figure.y))
+            raise InvalidInput(
+                f"{path}.y", "must name a quantity that is evaluated", figure.y, one_of(quantities, figure.y)
+            )
         axes = {*self.sweep, *quantities[figure.y].dims}
         if figure.x not in axes:
             raise InvalidInput(f"{path}.x", "must name an axis of the sweep", figure.x, one_of(axes, figure.x))
@@ -237,10 +246,14 @@ class Scenario:
             raise InvalidInput(f"{path}.series", "must name what differs", figure.series, one_of(series, figure.series))
         for axis in self.sweep:
             if axis not in (figure.x, figure.series) and axis not in figure.at:
-                raise InvalidInput(f"{path}.at", f"must fix the axis {axis!r}", figure.at, f"Write at = {{ {axis} = ... }}.")
+                raise InvalidInput(
+                    f"{path}.at", f"must fix the axis {axis!r}", figure.at, f"Write at = {{ {axis} = ... }}."
+                )
         for axis, value in figure.at.items():
             if axis not in self.sweep or value not in self.sweep[axis].values:
-                raise InvalidInput(f"{path}.at", "must fix axes at swept values", {axis: value}, one_of(self.sweep, axis))
+                raise InvalidInput(
+                    f"{path}.at", "must fix axes at swept values", {axis: value}, one_of(self.sweep, axis)
+                )
 
     def transceiver(self, name: str) -> Transceiver:
         """The hardware of a name."""
@@ -263,7 +276,7 @@ class Scenario:
         )
 
 
-def load_scenario(path: str | Path, *, set: tuple[str, ...] = (), registry: Registry | None = None) -> Scenario:  # noqa: A002
+def load_scenario(path: str | Path, *, set: tuple[str, ...] = (), registry: Registry | None = None) -> Scenario:
     """Read a scenario file.
 
     Args:

@@ -7,6 +7,7 @@ little-endian floats, so that what is read is what was computed.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
 from collections.abc import Iterable
@@ -42,9 +43,10 @@ CREATE TABLE designs (
 class Store:
     """The ledger of one run folder; use it as a context manager."""
 
-    def __init__(self, connection: sqlite3.Connection, folder: Path) -> None:
+    def __init__(self, connection: sqlite3.Connection, folder: Path, *, write: bool) -> None:
         self.folder = folder
         self._db = connection
+        self._write = write
 
     @classmethod
     def create(cls, folder: Path, meta: dict[str, Any]) -> Store:
@@ -60,7 +62,7 @@ class Store:
             connection = _connect(folder / FILE)
         except (OSError, sqlite3.Error) as error:
             raise StoreError(f"out: {folder} cannot be written ({error}). Choose another --out.") from None
-        store = cls(connection, folder)
+        store = cls(connection, folder, write=True)
         with connection:
             connection.executescript(SCHEMA)
             store._put_meta({"format": FORMAT, **meta})
@@ -77,12 +79,14 @@ class Store:
         if not path.is_file():
             raise StoreError(f"run: {folder} holds no run (no {FILE}). Give the folder that `isacsim run` wrote.")
         try:
-            store = cls(_connect(path, write=write), folder)
+            store = cls(_connect(path, write=write), folder, write=write)
             found = store.meta("format")
         except sqlite3.Error as error:
             raise StoreError(f"run: {path} cannot be read ({error}). Is it a run's ledger?") from None
         if found != FORMAT:
-            raise StoreError(f"run: {path} has format {found}, this isacsim reads {FORMAT}. Use the version that wrote it.")
+            raise StoreError(
+                f"run: {path} has format {found}, this isacsim reads {FORMAT}. Use the version that wrote it."
+            )
         return store
 
     def meta(self, key: str) -> Any:
@@ -160,7 +164,10 @@ class Store:
         return found
 
     def close(self) -> None:
-        """Close the ledger; it is then one file."""
+        """Close the ledger; behind its writer it is one file, which read-only media can hold."""
+        if self._write:
+            with contextlib.suppress(sqlite3.OperationalError):  # someone else is reading
+                self._db.execute("PRAGMA journal_mode = DELETE")
         self._db.close()
 
     def __enter__(self) -> Store:

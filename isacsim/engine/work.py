@@ -220,5 +220,3 @@ def _evaluate(
             shape = whole.shape[1:]
             found.append((Entry(label, name, q.name, q.unit, q.dims, shape, told, q.summary), whole))
     return found
-
-

@@ -127,7 +127,7 @@ class Chain(Hardware):
         for i, stage in enumerate(stages):
             if not isinstance(stage, Hardware):
                 raise InvalidInput(f"stages[{i}]", "must be hardware", stage, "Pass stages such as Aqnm(bits=3).")
-        self.__attrs_init__(stages)  # type: ignore[attr-defined]
+        self.__attrs_init__(stages)
 
     def apply(
         self, x: ComplexArray, rng: np.random.Generator | None = None, *, power: FloatArray | None = None

@@ -10,8 +10,8 @@ from isacsim.plugin.specs import Spec
 def isacsim_hardware() -> Iterable[Spec]:
     """Hardware stages."""
     yield Spec("ideal", "isacsim.hardware.base:Ideal", "Changes nothing")
-    yield Spec("aqnm", "isacsim.hardware.quantisers:Aqnm", "Converter of few bits, modelled by the AQNM")
-    yield Spec("mid-rise", "isacsim.hardware.quantisers:MidRise", "Uniform mid-rise quantiser")
+    yield Spec("aqnm", "isacsim.hardware.quantisers:Aqnm", "Converter of few bits, modelled by the AQNM", {"bits": 3})
+    yield Spec("mid-rise", "isacsim.hardware.quantisers:MidRise", "Uniform mid-rise quantiser", {"bits": 3})
 
 
 @hookimpl

@@ -9,15 +9,10 @@ import numpy as np
 from attrs import field, frozen
 
 from isacsim import units
-from isacsim.errors import InvalidInput
+from isacsim.checks import number
 from isacsim.hardware.base import Chain, Hardware, Transceiver
 from isacsim.hardware.quantisers import Aqnm, MidRise
 from isacsim.typing import FloatArray
-
-
-def _positive(_instance: Any, attribute: Any, value: Any) -> None:
-    if not np.all(np.isfinite(value)) or np.any(np.asarray(value) <= 0):
-        raise InvalidInput(attribute.name, "must be positive and finite", value, "Check sign and unit.")
 
 
 class PowerModel(ABC):
@@ -57,13 +52,13 @@ class ConverterPower(PowerModel):
         amplifier_efficiency: Drain efficiency of the power amplifier.
     """
 
-    local_oscillator: float = field(default=22.5e-3, validator=_positive, metadata=units.watts())
-    rf_chain: float = field(default=31.6e-3, validator=_positive, metadata=units.watts())
-    dac_static: float = field(default=1.5e-5, validator=_positive, metadata=units.watts())
-    dac_dynamic: float = field(default=9e-12, validator=_positive)
-    adc_figure: float = field(default=494e-15, validator=_positive)
-    sampling_rate: float = field(default=1e8, validator=_positive, metadata=units.hertz())
-    amplifier_efficiency: float = field(default=0.27, validator=_positive)
+    local_oscillator: float = field(default=22.5e-3, validator=number(above=0), metadata=units.watts())
+    rf_chain: float = field(default=31.6e-3, validator=number(above=0), metadata=units.watts())
+    dac_static: float = field(default=1.5e-5, validator=number(above=0), metadata=units.watts())
+    dac_dynamic: float = field(default=9e-12, validator=number(above=0))
+    adc_figure: float = field(default=494e-15, validator=number(above=0))
+    sampling_rate: float = field(default=1e8, validator=number(above=0), metadata=units.hertz())
+    amplifier_efficiency: float = field(default=0.27, validator=number(above=0))
 
     def dac(self, bits: FloatArray) -> FloatArray:
         """Power of one DAC, in W."""

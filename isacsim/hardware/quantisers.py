@@ -15,6 +15,7 @@ from attrs import field, frozen
 from attrs.validators import in_
 
 from isacsim.batch import same_array
+from isacsim.checks import number
 from isacsim.errors import InvalidInput
 from isacsim.hardware.base import Hardware, LinearModel, chain_power
 from isacsim.hardware.codebooks import MAX_BITS, Codebook, aqnm_distortion, lloyd_max, mid_rise
@@ -24,12 +25,15 @@ from isacsim.typing import AnyArray, ComplexArray, FloatArray
 def _bits(value: Any) -> FloatArray:
     remedy = f"Give a whole number from 1 to {MAX_BITS} (inf is ideal), or one for each chain."
     try:
-        bits = np.array(value, dtype=float)
-    except (TypeError, ValueError):
+        bits = np.asarray(value)
+    except ValueError:
         raise InvalidInput("bits", "must be numbers", value, remedy) from None
+    if bits.dtype.kind not in "iuf":
+        raise InvalidInput("bits", "must be numbers", value, remedy)
+    bits = np.array(bits, dtype=float)
     finite = bits[np.isfinite(bits)]
     whole = not np.any(np.isnan(bits)) and np.all((finite == np.round(finite)) & (finite >= 1) & (finite <= MAX_BITS))
-    if isinstance(value, bool) or bits.ndim > 1 or bits.size == 0 or not whole or np.any(bits == -np.inf):
+    if bits.ndim > 1 or bits.size == 0 or not whole or np.any(bits == -np.inf):
         raise InvalidInput("bits", f"must be whole numbers from 1 to {MAX_BITS}, or inf", value, remedy)
     bits.flags.writeable = False
     return bits
@@ -39,7 +43,10 @@ def _per_chain(bits: FloatArray, shape: tuple[int, ...], of: Callable[[float], f
     """``of(bits)`` for every chain, broadcast to the shape (..., N) of the chains."""
     if bits.ndim == 1 and bits.size != shape[-1]:
         raise InvalidInput(
-            "bits", f"must be one number, or one for each of the {shape[-1]} chains", bits, "Match the number of chains."
+            "bits",
+            f"must be one number, or one for each of the {shape[-1]} chains",
+            bits,
+            "Match the number of chains.",
         )
     return np.broadcast_to(np.vectorize(of, otypes=[float])(bits), shape)
 
@@ -55,7 +62,7 @@ def quantise(
     x = np.asarray(x, complex)
     power = np.mean(x.real**2 + x.imag**2, axis=-1) if power is None else np.asarray(power)
     scale = np.sqrt(np.broadcast_to(power, x.shape[:-1]) / 2)[..., None]
-    chains = np.broadcast_to(bits, x.shape[-2:-1])
+    chains = _per_chain(bits, x.shape[-2:-1], float)
     y = np.array(x)
     for b in np.unique(chains[np.isfinite(chains)]):
         at = chains == b
@@ -129,12 +136,9 @@ class MidRise(Hardware):
     """
 
     bits: FloatArray = field(converter=_bits, eq=same_array)
-    step: float | None = field(default=None)
-
-    @step.validator
-    def _step_positive(self, _attribute: Any, value: Any) -> None:
-        if value is not None and not (isinstance(value, (int, float)) and 0 < value < np.inf):
-            raise InvalidInput("step", "must be positive", value, "Leave it out for the optimal step.")
+    step: float | None = field(
+        default=None, validator=number(above=0, remedy="Leave it out for the optimal step.", optional=True)
+    )
 
     def codebook(self, bits: int) -> Codebook:
         """The codebook of a number of bits."""

@@ -13,13 +13,13 @@ from isacsim.metrics.rate import covariance
 from isacsim.typing import ComplexArray, FloatArray
 
 
-def antenna_power(W: Any, transmit: Hardware = Ideal()) -> FloatArray:  # noqa: B008 (frozen)
+def antenna_power(W: Any, transmit: Hardware = Ideal()) -> FloatArray:
     """Power out of each transmit chain, shape (..., N_t), in W; see `radiated_power`."""
     R = covariance(W)
     return transmit.linear_model(R).output_power(R)
 
 
-def radiated_power(W: Any, transmit: Hardware = Ideal()) -> FloatArray:  # noqa: B008 (frozen)
+def radiated_power(W: Any, transmit: Hardware = Ideal()) -> FloatArray:
     """Power that leaves the transmit chains, shape (...), in W.
 
     For data converters modelled by the AQNM it is tr(A_t R_x) [Xu25, eq. (10c)].
@@ -36,7 +36,7 @@ def beampattern(
     array: AntennaArray,
     azimuth: Any,
     zenith: Any = np.pi / 2,
-    transmit: Hardware = Ideal(),  # noqa: B008 (frozen)
+    transmit: Hardware = Ideal(),
 ) -> FloatArray:
     """Radiated power toward directions, a^H R a, shape (..., directions), in W.
 
@@ -65,8 +65,10 @@ def rescale_to_radiated(W: Any, transmit: Hardware, power: Any) -> ComplexArray:
         power: Wanted power, broadcast to (...), in W.
 
     Raises:
-        InvalidInput: If the chains saturate below ``power``.
+        InvalidInput: If ``power`` is not positive, or the chains saturate below it.
     """
+    if not np.all(np.isfinite(power)) or np.any(np.asarray(power) <= 0):
+        raise InvalidInput("power", "must be positive and finite", power, "Check sign and unit.")
     W = np.asarray(W, complex, order="C")
     target = np.broadcast_to(power, W.shape[:-2])
     drive, slope = np.zeros(target.shape), np.ones(target.shape)

@@ -44,7 +44,7 @@ class SensingLink:
         received = self.gain[..., None] * C
         if self.noise.ndim == self.gain.ndim:
             return np.asarray(received / self.noise[..., None])
-        return np.linalg.solve(self.noise, received)
+        return np.asarray(np.linalg.solve(self.noise, received), complex)
 
     def information(self, C: ComplexArray) -> ComplexArray:
         """``(diag(gain) C)^H noise^-1 (diag(gain) C)``, shape (..., m, m), in 1/W."""

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Iterable, Sequence
-from functools import cache
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache, partial
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
@@ -52,6 +52,11 @@ class Registry:
     plugins: tuple[Plugin, ...]
     _offers: dict[str, dict[str, list[tuple[str, Spec]]]] = field(alias="offers")
 
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of components."""
+        return tuple(self._offers)
+
     def names(self, kind: str) -> list[str]:
         """Names of the components of a kind, in order."""
         return sorted(self._of(kind))
@@ -68,9 +73,7 @@ class Registry:
             raise InvalidInput("kind", f"must name one of the {kind}", name, one_of(self._of(kind), str(name)))
         if len(offers) > 1:
             providers = " and ".join(provider for provider, _ in offers)
-            raise PluginError(
-                f"{kind} {name!r} is offered by {providers}; block one with --block or {BLOCK_VARIABLE}."
-            )
+            raise PluginError(f"{kind} {name!r} is offered by {providers}; block one with --block or {BLOCK_VARIABLE}.")
         return offers[0][1]
 
     def provider(self, kind: str, name: str) -> str:
@@ -116,9 +119,7 @@ def default_registry() -> Registry:
     return build_registry()
 
 
-def build_registry(
-    extra: Sequence[Any] = (), *, installed: bool = True, block: Iterable[str] = ()
-) -> Registry:
+def build_registry(extra: Sequence[Any] = (), *, installed: bool = True, block: Iterable[str] = ()) -> Registry:
     """A new registry.
 
     Args:
@@ -128,18 +129,22 @@ def build_registry(
             ``ISACSIM_BLOCK`` (comma-separated).
     """
     blocked = {*block, *(n.strip() for n in os.environ.get(BLOCK_VARIABLE, "").split(",") if n.strip())}
-    found = [(module, "bundled", lambda m=module: importlib.import_module(m)) for module in PLUGINS]
+    found: list[tuple[str, str, Callable[[], Any]]] = []
+    found += [(module, "bundled", partial(importlib.import_module, module)) for module in PLUGINS]
     if installed:
-        for point in entry_points(group=PROJECT):
-            found.append((point.name, _origin(point), point.load))
+        found += [(point.name, _origin(point), point.load) for point in entry_points(group=PROJECT)]
     for plugin in extra:
         name = getattr(plugin, "__name__", None) or type(plugin).__name__
-        found.append((name, "given", lambda p=plugin: p))
+        found.append((name, "given", partial(_given, plugin)))
     plugins, offers = [], {kind: {} for kind in KINDS}  # type: ignore[var-annotated]
     for name, origin, load in found:
         problem = "blocked" if name in blocked else _collect(name, load, offers)
         plugins.append(Plugin(name, origin, problem))
     return Registry(tuple(plugins), offers)
+
+
+def _given(plugin: Any) -> Any:
+    return plugin
 
 
 def _origin(point: EntryPoint) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from attrs import field, frozen
@@ -32,11 +33,14 @@ class Spec:
         name: The ``kind`` in a scenario, lower-case with hyphens.
         target: Where it lives, ``"package.module:Class"``; imported on first use.
         summary: One line for `isacsim list`.
+        example: A table that builds one, without its ``kind``: for `isacsim show` and for the
+            contract tests, which run over every component.
     """
 
     name: str = field(validator=_named)
     target: str = field(validator=_located)
     summary: str = ""
+    example: Mapping[str, Any] = field(factory=dict)
 
     def load(self) -> Any:
         """Import the component.

@@ -10,4 +10,5 @@ from isacsim.plugin.specs import Spec
 def isacsim_problems() -> Iterable[Spec]:
     """Design problems."""
     home = "isacsim.problems.sum_rate_crlb"
-    yield Spec("sum-rate-crlb", f"{home}:SumRateCrlbRequirements", "Balance sum rate and CRLB of point targets")
+    weights = {"rate_weight": 0.25, "crlb_weight": 1.0}
+    yield Spec("sum-rate-crlb", f"{home}:SumRateCrlbRequirements", "Balance sum rate and CRLB of points", weights)

@@ -14,6 +14,7 @@ from attrs import field, frozen
 from attrs.validators import instance_of
 
 from isacsim.batch import as_array, batch_shape, batched
+from isacsim.checks import number, whole
 from isacsim.drop import Drop
 from isacsim.errors import InvalidInput, one_of
 from isacsim.hardware.base import Transceiver
@@ -21,31 +22,13 @@ from isacsim.metrics.fim import crlb, fim, inverse_fim
 from isacsim.metrics.power import antenna_power
 from isacsim.metrics.rate import sum_rate
 from isacsim.problems.base import Problem, Requirements
-from isacsim.targets.scene import PARAMETERS, PointTargets
+from isacsim.targets.scene import PointTargets
 from isacsim.typing import BoolArray, FloatArray
 
 REFLECTION = ("reflection_real", "reflection_imag")
 NAMES = ("azimuth", "zenith", "reflection")
-
-
-def _weight(_instance: Any, attribute: Any, value: Any) -> None:
-    number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
-    if not number or not 0 <= value < np.inf:
-        raise InvalidInput(attribute.name, "must be a finite number of at least 0", value, "Use 0 to drop the term.")
-
-
-def _streams(_instance: Any, attribute: Any, value: Any) -> None:
-    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    if value is not None and not (whole and value >= 0):
-        raise InvalidInput(
-            attribute.name, "must be a whole number of at least 0", value, "Leave it out for max(0, M - K)."
-        )
-
-
-def _snapshots(_instance: Any, attribute: Any, value: Any) -> None:
-    number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
-    if not number or not 0 < value < np.inf:
-        raise InvalidInput(attribute.name, "must be a positive number", value, "Give the number of samples L.")
+WEIGHT = number(least=0, remedy="Use 0 to drop the term.")
+STREAMS = whole(0, "Leave it out for max(0, M - K).", optional=True)
 
 
 def _parameters(value: Any) -> tuple[str, ...] | None:
@@ -83,9 +66,9 @@ class SumRateCrlbRequirements(Requirements):
         per_antenna: Each antenna radiates the same share of the power.
     """
 
-    rate_weight: float = field(validator=_weight)
-    crlb_weight: float = field(validator=_weight)
-    sensing_streams: int | None = field(default=None, validator=_streams)
+    rate_weight: float = field(validator=WEIGHT)
+    crlb_weight: float = field(validator=WEIGHT)
+    sensing_streams: int | None = field(default=None, validator=STREAMS)
     parameters: tuple[str, ...] | None = field(default=None, converter=_parameters)
     parameter_weights: tuple[float, ...] | None = field(default=None, converter=_parameter_weights)
     per_antenna: bool = field(default=False, validator=instance_of(bool))
@@ -146,10 +129,10 @@ class SumRateCrlb(Problem):
     power: Any = batched(0, above=0.0)
     noise_power: Any = batched(1, above=0.0, scalar=True)
     radar_noise_power: Any = batched(0, above=0.0)
-    snapshots: float = field(validator=_snapshots)
-    rate_weight: float = field(validator=_weight)
-    crlb_weight: float = field(validator=_weight)
-    sensing_streams: int | None = field(default=None, validator=_streams)
+    snapshots: float = field(validator=number(above=0, remedy="Give the number of samples L."))
+    rate_weight: float = field(validator=WEIGHT)
+    crlb_weight: float = field(validator=WEIGHT)
+    sensing_streams: int | None = field(default=None, validator=STREAMS)
     parameters: tuple[str, ...] | None = field(default=None, converter=_parameters)
     parameter_weights: tuple[float, ...] | None = field(default=None, converter=_parameter_weights)
     per_antenna: bool = field(default=False, validator=instance_of(bool))
@@ -162,7 +145,10 @@ class SumRateCrlb(Problem):
         if noise.ndim == 0 or noise.shape[-1] != users:
             if noise.size != 1:
                 raise InvalidInput(
-                    "noise_power", f"must broadcast to (..., {users}), one entry a user", noise.shape, "Match H's columns."
+                    "noise_power",
+                    f"must broadcast to (..., {users}), one entry a user",
+                    noise.shape,
+                    "Match H's columns.",
                 )
             object.__setattr__(self, "noise_power", np.full(users, float(noise.reshape(()))))
         batch_shape(self)
@@ -176,7 +162,9 @@ class SumRateCrlb(Problem):
                 "H is (..., N_t, K).",
             )  # fmt: skip
         if self.streams < 1:
-            raise InvalidInput("sensing_streams", "must be at least 1 without users", self.sensing_streams, "Set it to M.")
+            raise InvalidInput(
+                "sensing_streams", "must be at least 1 without users", self.sensing_streams, "Set it to M."
+            )
         if self.rate_weight == 0 and self.crlb_weight == 0:
             raise InvalidInput("rate_weight, crlb_weight", "must not both be 0", "0 and 0", "Weigh at least one term.")
         if users == 0 and self.crlb_weight == 0:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from attrs import field, frozen
 
-from isacsim.batch import batch_shape, batched, flatten, frobenius2, hermitian, rows, squared
+from isacsim.batch import batch_shape, flatten, frobenius2, hermitian, rows, squared
 from isacsim.errors import InvalidInput
 from isacsim.metrics.fim import FimTensor, inverse_fim
 from isacsim.metrics.sensing import sensing_link
@@ -71,7 +71,9 @@ class Merit:
     def of(cls, problem: SumRateCrlb) -> Merit:
         """Compile a problem (leading axes are flattened)."""
         if not problem.transceiver.is_ideal:
-            raise InvalidInput("transceiver", "must be ideal for this gradient", problem.transceiver, "Design for ideal.")
+            raise InvalidInput(
+                "transceiver", "must be ideal for this gradient", problem.transceiver, "Design for ideal."
+            )
         problem = flatten(problem)
         scene, H = problem.targets, np.asarray(problem.H)
         V = scene.transmit_basis()
@@ -106,7 +108,7 @@ class Merit:
         """The objective at W (B, N_t, K+S)."""
         Z, Y = self.HH @ W, self.VH @ W
         gains = squared(Z)
-        own = np.eye(*gains.shape[-2:], dtype=bool)
+        own = np.eye(gains.shape[-2], gains.shape[-1], dtype=bool)
         signal = np.where(own, gains, 0.0).sum(axis=-1)
         interference = np.where(own, 0.0, gains).sum(axis=-1) + self.noise_power
         rate = np.log1p(signal / interference).sum(axis=-1)
@@ -120,7 +122,7 @@ class Merit:
         return Point(W, objective, rate, bound, Z, signal, interference, Y, F_inverse)
 
     def multipliers(self, point: Point) -> tuple[ComplexArray, FloatArray, ComplexArray]:
-        """eta and beta (B, K), and Q in the basis V, ``Q = V Q_V V^H`` (B, 3M, 3M)."""
+        """Eta and beta (B, K), and Q in the basis V, ``Q = V Q_V V^H`` (B, 3M, 3M)."""
         own = np.diagonal(point.Z, axis1=-2, axis2=-1)
         eta = np.conj(own) / point.interference
         beta = point.signal / (point.interference * (point.signal + point.interference))

@@ -13,10 +13,9 @@ from typing import Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
 from attrs import field, frozen
-from attrs.validators import gt, instance_of
 
 from isacsim.batch import take
-from isacsim.errors import InvalidInput
+from isacsim.checks import number, whole
 from isacsim.solvers.solution import Solution, Status, objects
 from isacsim.typing import ComplexArray, FloatArray, IntArray
 
@@ -77,15 +76,12 @@ class Stop:
         callback: Called after each step; a true result stops all members.
     """
 
-    tolerance: float = field(validator=[instance_of((int, float)), gt(0)])
-    max_steps: int = field(validator=[instance_of(int), gt(0)])
-    time_limit: float | None = field(default=None)
+    tolerance: float = field(validator=number(above=0))
+    max_steps: int = field(validator=whole(1))
+    time_limit: float | None = field(
+        default=None, validator=number(above=0, remedy="Give seconds, or leave it out.", optional=True)
+    )
     callback: Callback | None = None
-
-    @time_limit.validator
-    def _positive(self, _attribute: Any, value: Any) -> None:
-        if value is not None and not (isinstance(value, (int, float)) and value > 0):
-            raise InvalidInput("time_limit", "must be positive", value, "Give seconds, or leave it out.")
 
 
 def iterate(state: S, step: Callable[[S], S], stop: Stop, reached: Status = Status.STATIONARY) -> Solution:
@@ -154,9 +150,7 @@ class _Book:
             rows.append(row)
         self.iterations[members] = count
 
-    def close(
-        self, members: IntArray, status: list[Status], precoder: ComplexArray, count: int, halted: str
-    ) -> None:
+    def close(self, members: IntArray, status: list[Status], precoder: ComplexArray, count: int, halted: str) -> None:
         for i, member in enumerate(members):
             self.status[member] = status[i]
             if status[i].answered:

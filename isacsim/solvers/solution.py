@@ -92,7 +92,9 @@ class Solution:
         def objects(x: Any) -> Any:
             return x[0] if shape == () else x.reshape(shape)
 
-        arrays = {n: lead(getattr(self, n)) for n in ("precoder", "objective", "gap", "residual", "iterations", "bound")}
+        arrays = {
+            n: lead(getattr(self, n)) for n in ("precoder", "objective", "gap", "residual", "iterations", "bound")
+        }
         return Solution(
             **arrays,
             status=objects(self.status),

@@ -100,8 +100,12 @@ def check_pair(kind: str, ideal: bool, solver: Solver, registry: Registry) -> No
         remedy = one_of(_suitable(registry, kind, aware=not ideal))
         raise InvalidInput("solver", f"must take the problem {kind}", type(solver).__name__, remedy)
     if not ideal and not solver.hardware_aware:
-        remedy = f"Believe in ideal hardware and judge through the real one. {one_of(_suitable(registry, kind, aware=True))}"
-        raise InvalidInput("solver", "must be able to design for hardware that is not ideal", type(solver).__name__, remedy)
+        remedy = (
+            f"Believe in ideal hardware and judge through the real one. {one_of(_suitable(registry, kind, aware=True))}"
+        )
+        raise InvalidInput(
+            "solver", "must be able to design for hardware that is not ideal", type(solver).__name__, remedy
+        )
 
 
 def _suitable(registry: Registry, kind: str, aware: bool) -> list[str]:
@@ -125,7 +129,9 @@ def _initial(initial: Any, problem: Problem, shape: tuple[int, ...]) -> ComplexA
     except ValueError as error:
         if isinstance(error, InvalidInput):
             raise
-        raise InvalidInput("initial", f"must broadcast to {wanted}", np.shape(initial), "It is (..., N_t, K+S).") from None
+        raise InvalidInput(
+            "initial", f"must broadcast to {wanted}", np.shape(initial), "It is (..., N_t, K+S)."
+        ) from None
     if not np.all(np.any(W, axis=(-2, -1))):
         raise InvalidInput("initial", "must not be zero", W, "A zero precoder has no direction.")
     return np.ascontiguousarray(W.reshape((-1, *wanted[-2:])))

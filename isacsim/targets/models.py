@@ -12,6 +12,7 @@ from attrs import field, frozen
 from isacsim import units
 from isacsim.arrays import AntennaArray
 from isacsim.batch import batched
+from isacsim.checks import number
 from isacsim.errors import InvalidInput
 from isacsim.random import complex_normal
 from isacsim.targets.scene import PointTargets, ResponseMatrix, Scene
@@ -106,11 +107,7 @@ class ExtendedTarget(TargetModel):
         variance: Mean power of an entry of G, linear.
     """
 
-    variance: float = field(default=1.0, metadata=units.db())
-
-    def __attrs_post_init__(self) -> None:
-        if not 0 < self.variance < np.inf:
-            raise InvalidInput("variance", "must be positive and finite", self.variance, "Check sign and unit.")
+    variance: float = field(default=1.0, validator=number(above=0), metadata=units.db())
 
     def draw(
         self,

@@ -9,6 +9,8 @@ from isacsim.plugin.specs import Spec
 @hookimpl
 def isacsim_targets() -> Iterable[Spec]:
     """Target models."""
-    yield Spec("point", "isacsim.targets.models:PointTarget", "One fixed point target")
-    yield Spec("points", "isacsim.targets.models:FixedPoints", "Several fixed point targets")
+    one = {"azimuth_deg": 20, "zenith_deg": 70, "reflection": "0.1+0.05j"}
+    two = {"azimuth_deg": [-42, 20], "zenith_deg": [38, 71], "reflection": [0.09, "-0.04+0.1j"]}
+    yield Spec("point", "isacsim.targets.models:PointTarget", "One fixed point target", one)
+    yield Spec("points", "isacsim.targets.models:FixedPoints", "Several fixed point targets", two)
     yield Spec("extended", "isacsim.targets.models:ExtendedTarget", "Gaussian response of an extended target")

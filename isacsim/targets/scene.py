@@ -55,7 +55,10 @@ class PointTargets(Scene):
         counts = {name: getattr(self, name).shape[-1] for name in (*ANGLES, "reflection")}
         if len(set(counts.values())) > 1 or 0 in counts.values():
             raise InvalidInput(
-                "targets", "must have one azimuth, zenith and reflection a target", counts, "Give lists of equal length."
+                "targets",
+                "must have one azimuth, zenith and reflection a target",
+                counts,
+                "Give lists of equal length.",
             )
         if not self.planar and np.any(self.zenith != np.pi / 2):
             raise InvalidInput(

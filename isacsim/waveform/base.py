@@ -40,7 +40,7 @@ class Experiment(Measure):
         """Values by quantity of one trial, each with a leading axis of length 1.
 
         Args:
-            W: Its precoder, shape (1, N_t, K+S), in sqrt(W); finite, perhaps zero.
+            W: Its precoder, shape (1, N_t, K+S), in sqrt(W).
             drop: Its realisation, every array with a leading axis of length 1.
             transceiver: The hardware the samples pass.
             rng: Its generator.
@@ -49,16 +49,10 @@ class Experiment(Measure):
     def measure(
         self, W: ComplexArray, drop: Drop, transceiver: Transceiver, rngs: Sequence[np.random.Generator]
     ) -> dict[str, FloatArray]:
-        """`trial` by trial, which bounds the memory; NaN for a trial without a precoder."""
+        """`trial` by trial, which bounds the memory."""
         drops = flatten(drop, (len(rngs),))
-        rows = []
-        for i, rng in enumerate(rngs):
-            at = np.array([i])
-            known = bool(np.all(np.isfinite(W[at])))
-            # A trial without a precoder is run in silence, for the shape of its NaN.
-            sent = W[at] if known else np.zeros_like(W[at])
-            values = self.trial(sent, take(drops, at), transceiver, rng)
-            rows.append(values if known else {name: np.full_like(v, np.nan) for name, v in values.items()})
+        members = [np.array([i]) for i in range(len(rngs))]
+        rows = [self.trial(W[i], take(drops, i), transceiver, rng) for i, rng in zip(members, rngs, strict=True)]
         return {q.name: np.concatenate([row[q.name] for row in rows]) for q in self.quantities}
 
 

@@ -123,17 +123,17 @@ class Detection(Experiment):
         """
         G, W = np.asarray(G, complex, order="C"), np.asarray(W, complex, order="C")
         link = sensing_link(G, W, noise_power, transceiver)
-        known = transceiver.transmit.linear_model(covariance(W)).gain[..., None] * W
+        expected = G @ (transceiver.transmit.linear_model(covariance(W)).gain[..., None] * W)
+        reference, combiner = link.gain[..., None] * expected, link.whiten(expected)  # (..., N_r, K+S)
         noise = np.broadcast_to(np.asarray(noise_power, float)[..., None], G.shape[:-1])
         power = noise if self.agc == "match" and not echo else arriving_power(G, W, noise, transceiver)
         sources, found = Sources.of(rng), []
         for count in blocks(self.decisions, max(1, BLOCK // snapshots)):
             s = gaussian_symbols(W, count * snapshots, sources)
-            x = radiate(W, s, transceiver.transmit, sources)
-            y = receive("receive", transceiver.receive, echo * (G @ x), noise, power, sources)
-            expected = G @ (known @ s)
-            samples = y, link.gain[..., None] * expected, link.whiten(expected)
-            found.append(self.detector.statistic(*(_decisions(z, count) for z in samples)))
+            m, u = reference @ s, combiner @ s
+            arriving = G @ radiate(W, s, transceiver.transmit, sources) if echo else np.zeros_like(m)
+            y = receive("receive", transceiver.receive, arriving, noise, power, sources)
+            found.append(self.detector.statistic(*(_decisions(z, count) for z in (y, m, u))))
         return np.concatenate(found, axis=-1)
 
 

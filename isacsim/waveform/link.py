@@ -31,7 +31,8 @@ def sampled_sqinr(
     The samples of user k are decomposed onto its own symbols, ``y = c s + e`` with
     ``c = mean(y s*) / mean|s|^2`` (empirical Bussgang); then SQINR = |c|^2 mean|s|^2 over
     mean|e|^2, linear. Where y is Gaussian and the SQINR is g, n symbols estimate it with a
-    bias of (1 + 2 g) / (n - 2) and a standard deviation of about sqrt(2 g (1 + g) / n).
+    bias of (1 + 2 g) / (n - 2) and a standard deviation of about
+    sqrt((2 g (1 + g) + 1 / n) / n).
 
     Args:
         H: Channels, shape (..., N_t, K), amplitude; user k receives ``h_k^H x_q + n_k``.

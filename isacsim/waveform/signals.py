@@ -11,7 +11,7 @@ samples. Only where transmit chains distort in unison does the true power differ
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -108,9 +108,9 @@ def through(side: str, device: Hardware, x: ComplexArray, power: FloatArray, sou
     return y
 
 
-def _finite(what: str, samples: Any) -> None:
-    faulty = np.argwhere(~np.isfinite(samples))
-    if faulty.size:
-        chain, at = int(faulty[0][-2]), tuple(faulty[0])
+def _finite(what: str, samples: ComplexArray) -> None:
+    finite = np.isfinite(samples)
+    if not finite.all():
+        at = tuple(np.argwhere(~finite)[0])
         remedy = "Check precoder, channels and the stages of this chain."
-        raise InvalidInput(f"{what}, chain {chain}", "must be finite samples", samples[at], remedy)
+        raise InvalidInput(f"{what}, chain {at[-2]}", "must be finite samples", samples[at], remedy)

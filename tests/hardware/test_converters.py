@@ -90,10 +90,9 @@ def test_both_faces_of_a_converter_agree(samples, name, bits):
     device = DEVICES[name](bits)
     gain, distortion = measured(device, samples)
     model = device.linear_model(np.full((1, 1), POWER))
-    # The real part of the gain averages 2e6 real products. Its standard error at 1 bit is
-    # sqrt(2/pi + 3 (2/pi)^2 - 4 (2/pi)^(3/2) sqrt(2/pi)) / sqrt(2e6) = 3.4e-4 and falls with
-    # the bits (1.2e-4 at 2); the seed is fixed. Another table is off by 1e-3 to 3e-3 at 2 and
-    # 3 bits; the table's own printing is within 2e-5, the formula at 6 bits 2e-5 off.
+    # The real part of the gain averages 2e6 real products: its standard error is
+    # sqrt(beta (1 - beta) / 2e6), 3.4e-4 at 1 bit and 2.3e-4 at 2, for a fixed seed. The other
+    # table is 1e-3 to 3e-3 off at 2 to 5 bits; the printing and the formula are within 2e-5.
     np.testing.assert_allclose(gain, model.gain, atol=5e-4)
     expected = model.distortion / POWER
     if name == "lloyd-max" and bits > 5:

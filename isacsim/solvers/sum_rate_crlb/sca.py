@@ -17,7 +17,7 @@ import numpy as np
 from attrs import field, frozen
 
 from isacsim.batch import frobenius2, put, rows, take
-from isacsim.errors import InvalidInput
+from isacsim.checks import number, whole
 from isacsim.problems.sum_rate_crlb import SumRateCrlb
 from isacsim.problems.sum_rate_crlb_merit import Merit, Point
 from isacsim.solvers.base import Request, Solver
@@ -28,12 +28,6 @@ from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
 ARMIJO = 1e-4  # share of the surrogate's decrease that a step must deliver
 MAX_DOUBLINGS = 60
-
-
-def _positive(_instance: Any, attribute: Any, value: Any) -> None:
-    kind = int if attribute.name == "max_steps" else (int, float)
-    if isinstance(value, bool) or not isinstance(value, kind) or not 0 < value < np.inf:
-        raise InvalidInput(attribute.name, "must be a positive number", value, "See `isacsim show solvers sca`.")
 
 
 @frozen(eq=False)
@@ -86,8 +80,8 @@ class Sca(Solver):
 
     problems: ClassVar[tuple[str, ...]] = ("sum-rate-crlb",)
 
-    tolerance: float = field(default=1e-4, validator=_positive)
-    max_steps: int = field(default=4000, validator=_positive)
+    tolerance: float = field(default=1e-4, validator=number(above=0))
+    max_steps: int = field(default=4000, validator=whole(1))
     start: str = "mrt"
 
     def solve(self, problem: SumRateCrlb, request: Request) -> Solution:
@@ -167,4 +161,3 @@ def backtrack(state: ScaState) -> tuple[Point, BoolArray]:
             break
         scale[todo] *= 2
     return chosen, stalled
-

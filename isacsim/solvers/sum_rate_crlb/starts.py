@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from isacsim.batch import hermitian, squared
+from isacsim.batch import squared
 from isacsim.errors import InvalidInput, one_of
 from isacsim.problems.sum_rate_crlb_merit import Merit
 from isacsim.random import complex_normal
@@ -33,9 +33,7 @@ def zero_forcing(merit: Merit) -> ComplexArray:
 NAMED: dict[str, Callable[[Merit], ComplexArray]] = {"mrt": maximum_ratio, "rzf": zero_forcing}
 
 
-def start(
-    merit: Merit, name: str, streams: int, rngs: Sequence[np.random.Generator] | None
-) -> ComplexArray:
+def start(merit: Merit, name: str, streams: int, rngs: Sequence[np.random.Generator] | None) -> ComplexArray:
     """The precoder of full power that a start's name stands for, shape (B, N_t, K+S).
 
     Sensing streams start along the strongest directions of the steering vectors and their
@@ -48,7 +46,9 @@ def start(
     shape = (merit.members, antennas, streams)
     if name == "random":
         if rngs is None:
-            raise InvalidInput("rng", "must be given for a random start", None, "Pass rng=numpy.random.default_rng(seed).")
+            raise InvalidInput(
+                "rng", "must be given for a random start", None, "Pass rng=numpy.random.default_rng(seed)."
+            )
         return merit.project(np.stack([complex_normal(rng, shape[1:]) for rng in rngs]))
     if name not in NAMED:
         raise InvalidInput("starts", "must be names of starts", name, one_of([*NAMED, "random"], str(name)))

@@ -1,0 +1,32 @@
+"""Sphinx configuration."""
+
+import isacsim
+
+project = "isacsim"
+author = "isacsim developers"
+copyright = f"2026, {author}"
+version = release = isacsim.__version__
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
+exclude_patterns = ["_build"]
+html_theme = "pydata_sphinx_theme"
+html_title = f"isacsim {release}"
+html_show_sourcelink = False
+html_theme_options = {"show_prev_next": False, "navigation_with_keys": False}
+
+myst_enable_extensions = ["colon_fence", "deflist"]
+myst_heading_anchors = 3
+
+# Docstrings say shapes and units in words; single backticks there mark code.
+default_role = "code"
+autodoc_typehints = "none"
+autodoc_member_order = "bysource"
+autodoc_default_options = {"members": True}
+napoleon_google_docstring = True
+napoleon_numpy_docstring = False
+napoleon_use_ivar = True
+napoleon_use_rtype = False
+
+nitpicky = True
+# Types in "Args" and "Raises" are words of the docstring, not links.
+nitpick_ignore_regex = [("py:(class|exc|obj)", ".*")]

@@ -1,0 +1,285 @@
+"""The command line. Exit codes: 0 done, 1 not everything is done, 2 bad input."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from isacsim import __version__
+from isacsim.errors import InvalidInput, IsacsimError, one_of
+from isacsim.plugin import KINDS, Registry, build_registry
+
+app = typer.Typer(
+    name="isacsim",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Simulate and design hardware-impaired integrated sensing and communication.",
+)
+
+# What typer raises for a wrong command line: click's ClickException, which newer versions of
+# typer carry within them and expose only as a base class of this one.
+_UsageError: Any = typer.BadParameter.__mro__[2]
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a place of the scenario.")]
+
+
+@app.callback()
+def _options(
+    context: typer.Context,
+    block: Annotated[list[str] | None, typer.Option(metavar="PLUGIN", help="Leave a plugin out.")] = None,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
+) -> None:
+    if version:
+        print(f"isacsim {__version__}")
+        raise typer.Exit
+    context.obj = build_registry(block=block or ())
+
+
+@app.command()
+def run(
+    context: typer.Context,
+    scenario: Annotated[str, typer.Argument(help="A scenario file, or the name of one (`isacsim list scenarios`).")],
+    out: Annotated[Path | None, typer.Option(help="Run folder; a new one under runs/ by default.")] = None,
+    trials: Annotated[int | None, typer.Option(help="Number of trials, in place of the scenario's.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Worker processes; one a core by default.")] = None,
+    executor: Annotated[str | None, typer.Option(help="Executor (`isacsim list executors`).")] = None,
+    set_: Set = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Run a scenario: design, judge, store, and draw its figures."""
+    from isacsim.engine.run import run as run_scenario
+    from isacsim.engine.scenario import load_scenario
+    from isacsim.report.figures import draw_figures
+    from isacsim.report.progress import ProgressBar
+
+    if resume and out is None:
+        raise InvalidInput("--resume", "needs --out", "", "Name the run folder to continue.")
+    registry: Registry = context.obj
+    loaded = load_scenario(_scenario_path(scenario, registry), set=tuple(set_ or ()), registry=registry)
+    finished = run_scenario(
+        loaded,
+        out,
+        trials=trials,
+        workers=workers if workers is not None else len(os.sched_getaffinity(0)),
+        executor=executor,
+        resume=resume,
+        observers=() if as_json else (ProgressBar(),),
+        registry=registry,
+    )
+    counts = finished.counts()
+    figures = draw_figures(finished) if counts.done else []
+    if as_json:
+        _print_json(_summary(finished, figures))
+    else:
+        _tell(finished, figures)
+    if not counts.complete:
+        raise typer.Exit(1)
+
+
+@app.command("list")
+def list_(
+    context: typer.Context,
+    kind: Annotated[str | None, typer.Argument(help=f"One of: {', '.join(KINDS)}.")] = None,
+    as_json: Json = False,
+) -> None:
+    """List the components that are installed."""
+    registry: Registry = context.obj
+    rows = [
+        {"kind": k, "name": name, "plugin": registry.provider(k, name), "summary": registry.spec(k, name).summary}
+        for k in ([kind] if kind else KINDS)
+        for name in registry.names(k)
+        if not any(conflict.startswith(f"{k} {name!r}:") for conflict in registry.conflicts)
+    ]
+    if as_json:
+        _print_json(rows)
+    else:
+        for row in rows:
+            print(f"{row['kind']:<14}{row['name']:<22}{row['summary']}")
+    for conflict in registry.conflicts:
+        print(f"offered twice, unusable until one is blocked: {conflict}", file=sys.stderr)
+
+
+@app.command()
+def show(
+    context: typer.Context,
+    kind: Annotated[str, typer.Argument(help="Kind of component.")],
+    name: Annotated[str, typer.Argument(help="Its name.")],
+    as_json: Json = False,
+) -> None:
+    """Show what a component is and which keys its table takes."""
+    from isacsim.cli.describe import describe
+
+    described = describe(context.obj, kind, name)
+    if as_json:
+        _print_json(described)
+        return
+    print(f"{kind} {name}  ({described['target']}, plugin {described['plugin']})\n\n{described['doc']}\n")
+    print(f"  example: {_toml(described['example'])}\n")
+    for field in described["fields"]:
+        default = "required" if field["required"] else f"default {field['default']}"
+        print(f"  {field['key']:<24}{field['type']}, {default}")
+
+
+@app.command()
+def check(
+    context: typer.Context,
+    scenario: Annotated[str, typer.Argument(help="A scenario file, or the name of one.")],
+    set_: Set = None,
+    as_json: Json = False,
+) -> None:
+    """Check a scenario without running it, and say what a run would do."""
+    from isacsim.engine.plan import Plan
+    from isacsim.engine.scenario import load_scenario
+
+    registry: Registry = context.obj
+    loaded = load_scenario(_scenario_path(scenario, registry), set=tuple(set_ or ()), registry=registry)
+    plan = Plan.of(loaded, registry)
+    solves = len({address for point in plan.points for address in point.design_ids.values()})
+    told = {"points": len(plan.points), "trials": loaded.trials, "solves": solves * loaded.trials}
+    if as_json:
+        _print_json({"valid": True, **told})
+    else:
+        print(f"{scenario}: valid; {told['points']} points x {told['trials']} trials, {told['solves']} solves")
+
+
+@app.command()
+def plot(
+    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")],
+    figure: Annotated[list[str] | None, typer.Option(help="Figures to draw; all by default.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the files; the run's own by default.")] = None,
+    kind: Annotated[str, typer.Option("--format", help="File type: png, pdf or svg.")] = "png",
+    as_json: Json = False,
+) -> None:
+    """Draw the figures of a run again, from its stored numbers."""
+    from isacsim.engine.run import open_run
+    from isacsim.report.figures import draw_figures
+
+    if kind not in ("png", "pdf", "svg"):
+        raise InvalidInput("--format", "must be a file type", kind, one_of(("png", "pdf", "svg"), kind))
+    files = draw_figures(open_run(run_folder), tuple(figure or ()), out, kind)
+    if as_json:
+        _print_json([str(file) for file in files])
+    else:
+        print("\n".join(map(str, files)) or f"{run_folder}: its scenario has no figures")
+
+
+@app.command()
+def plugins(context: typer.Context, as_json: Json = False) -> None:
+    """List the plugins that were found, with what is wrong with any of them."""
+    registry: Registry = context.obj
+    rows = [{"name": p.name, "origin": p.origin, "problem": p.problem} for p in registry.plugins]
+    if as_json:
+        _print_json({"plugins": rows, "conflicts": registry.conflicts})
+        return
+    for row in rows:
+        print(f"{row['name']:<30}{row['origin']:<26}{row['problem'] or 'in use'}")
+    for conflict in registry.conflicts:
+        print(f"offered twice, unusable until one is blocked: {conflict}")
+
+
+@app.command()
+def init(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="Scenario to start from.")] = "quickstart",
+    out: Annotated[Path | None, typer.Option(help="File to write; NAME.toml by default.")] = None,
+) -> None:
+    """Write a scenario file to start from."""
+    path = out or Path(f"{name}.toml")
+    source = _scenario_path(name, context.obj)
+    if path.exists():
+        raise InvalidInput("--out", "must not exist", str(path), "Choose another file.")
+    try:
+        shutil.copyfile(source, path)
+    except OSError as error:
+        raise InvalidInput("--out", f"must be writable ({error.strerror})", str(path), "Choose another file.") from None
+    print(f"{path}: written; run it with `isacsim run {path}`")
+
+
+def _scenario_path(scenario: str, registry: Registry) -> Path:
+    """A file, or the file that a name in the registry stands for."""
+    if not Path(scenario).exists() and scenario in registry.names("scenarios"):
+        return Path(registry.load("scenarios", scenario)())
+    return Path(scenario)
+
+
+def _summary(finished: Any, figures: list[Path]) -> dict[str, Any]:
+    from isacsim.report.summary import rows, statuses
+
+    counts = finished.counts()
+    return {
+        "run": str(finished.path),
+        "requested": counts.requested,
+        "done": counts.done,
+        "failed": counts.failed,
+        "skipped": counts.skipped,
+        "solves": statuses(finished),
+        "figures": [str(path) for path in figures],
+        "results": list(rows(finished)),
+    }
+
+
+def _tell(finished: Any, figures: list[Path]) -> None:
+    from rich.console import Console
+
+    from isacsim.report.summary import statuses, table
+
+    counts = finished.counts()
+    console = Console()
+    if counts.done:
+        console.print(table(finished))
+        print("solves:  " + ", ".join(f"{n} {s}" for s, n in statuses(finished).items()))
+    print(f"trials:  {counts}")
+    for complaint in finished.complaints:
+        print(f"observer: {complaint}", file=sys.stderr)
+    print(f"run:     {finished.path}")
+    for path in figures:
+        print(f"figure:  {path}")
+    if not counts.complete:
+        print(f"continue with --resume --out {finished.path}", file=sys.stderr)
+
+
+def _toml(table: dict[str, Any]) -> str:
+    """A table as one line of TOML."""
+    return "{ " + ", ".join(f"{key} = {json.dumps(value)}" for key, value in table.items()) + " }"
+
+
+def _print_json(value: Any) -> None:
+    # JSON knows no infinity: what is not finite becomes null or text, as a script can read.
+    print(json.dumps(_finite(value), indent=2))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
+        return None if value != value else str(value)
+    return value
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    try:
+        code = typer.main.get_command(app).main(arguments, prog_name="isacsim", standalone_mode=False)
+    except _UsageError as error:
+        print(f"error: {error.format_message()}", file=sys.stderr)
+        return 2
+    except IsacsimError as error:
+        for fault in getattr(error, "errors", (error,)):
+            print(f"error: {fault}", file=sys.stderr)
+        return 2
+    except (KeyboardInterrupt, typer.Abort):
+        print("error: interrupted", file=sys.stderr)
+        return 1
+    return int(code or 0)

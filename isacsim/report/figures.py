@@ -1,0 +1,101 @@
+"""Figures of a run, drawn from its dataset alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from isacsim.engine.run import Run
+from isacsim.errors import InvalidInput, one_of
+from isacsim.report.statistics import STATISTICS
+
+if TYPE_CHECKING:
+    import xarray
+    from matplotlib.axes import Axes
+
+
+def draw_figures(run: Run, names: tuple[str, ...] = (), folder: Path | None = None, kind: str = "png") -> list[Path]:
+    """Draw figures of a run into a folder, by default its own; returns the files.
+
+    Args:
+        run: The run.
+        names: Figures of its scenario; none is all.
+        folder: Where to; None is the run folder.
+        kind: File type that matplotlib knows, ``png`` or ``pdf`` for example.
+
+    Raises:
+        InvalidInput: For an unknown figure.
+    """
+    for name in names:
+        if name not in run.figures:
+            raise InvalidInput("figure", "must be a figure of the run", name, one_of(run.figures, name))
+    dataset = run.dataset()
+    return [
+        draw(run, dataset, run.figures[name], (folder or run.path) / f"{name}.{kind}")
+        for name in names or tuple(run.figures)
+    ]
+
+
+def draw(run: Run, dataset: xarray.Dataset, figure: dict[str, Any], path: Path) -> Path:
+    """Draw one figure into a file: a line a series, with its 95 % confidence band."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    canvas = Figure(figsize=(6.4, 4.4), layout="constrained", dpi=150)
+    FigureCanvasAgg(canvas)
+    axes = canvas.subplots()
+    values = dataset[figure["y"]].sel(figure["at"])
+    x, ticks = _positions(dataset[figure["x"]].values)
+    styles = zip("osD^vP*X" * 4, ("-", "--", "-.", ":") * 8, strict=True)
+    for (label, series), (marker, line) in zip(_series(values, figure), styles, strict=False):
+        estimate = STATISTICS[figure["statistic"]](series.transpose(figure["x"], "trial").values)
+        if np.isfinite(estimate.value).any():
+            (drawn,) = axes.plot(x, estimate.value, line, marker=marker, markersize=4, label=label)
+            axes.fill_between(x, estimate.low, estimate.high, alpha=0.25, color=drawn.get_color(), linewidth=0)
+    _dress(axes, run, values, figure, ticks)
+    canvas.savefig(path)
+    return path
+
+
+def _series(values: xarray.DataArray, figure: dict[str, Any]) -> list[tuple[str, xarray.DataArray]]:
+    """One array over x and trial for each combination of what differs, with its label."""
+    apart = [d for d in values.dims if d not in (figure["x"], "trial")]
+    flat = values.stack(line=apart) if apart else values.expand_dims("line", -1)
+    several = [d for d in apart if values.sizes[d] > 1]
+    found = []
+    for i in range(flat.sizes["line"]):
+        one = flat.isel(line=i)
+        told = [str(one[d].item()) if d in ("design", "evaluate") else f"{d} = {_text(one[d].item())}" for d in several]
+        if bool(np.isfinite(one.values).any()):
+            found.append((", ".join(told) or str(one["design"].item()), one))
+    return found
+
+
+def _positions(coordinate: Any) -> tuple[Any, list[str] | None]:
+    """Where the values of x lie; those that no scale holds (text, infinity) are spaced evenly."""
+    numeric = np.issubdtype(coordinate.dtype, np.number)
+    if numeric and np.isfinite(coordinate).all():
+        return coordinate, None
+    return np.arange(coordinate.size), [_text(value) for value in coordinate]
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, (float, int, np.number)):
+        return "∞" if value == np.inf else f"{value:g}"
+    return str(value)
+
+
+def _dress(axes: Axes, run: Run, values: Any, figure: dict[str, Any], ticks: list[str] | None) -> None:
+    unit = values.attrs["units"]
+    axes.set_xlabel(run.axis_labels.get(figure["x"], figure["x"]))
+    axes.set_ylabel(values.attrs["long_name"] + (f" ({unit})" if unit != "1" else ""))
+    axes.set_yscale(figure["scale"])
+    if ticks is not None:
+        axes.set_xticks(range(len(ticks)), ticks)
+    axes.grid(visible=True, which="both", alpha=0.3)
+    axes.set_title(figure["title"] or run.title, fontsize=10, wrap=True)
+    if axes.lines:
+        title = f"{figure['statistic']} over {run.trials} trials, 95 % band"
+        axes.legend(fontsize=8, title=title, title_fontsize=8)
