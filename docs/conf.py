@@ -1,5 +1,7 @@
 """Sphinx configuration."""
 
+import re
+
 import isacsim
 
 project = "isacsim"
@@ -30,3 +32,19 @@ napoleon_use_rtype = False
 nitpicky = True
 # Types in "Args" and "Raises" are words of the docstring, not links.
 nitpick_ignore_regex = [("py:(class|exc|obj)", ".*")]
+
+LITERAL = re.compile(r"(``.*?``|`.*?`)")
+
+
+def escape_bars(app, what, name, obj, options, lines):
+    """Magnitudes such as |h_k| in docstrings are text, not substitutions of reStructuredText."""
+    block = False
+    for i, line in enumerate(lines):
+        block = (block and (not line.strip() or line.startswith(" "))) or (i > 0 and lines[i - 1].endswith("::"))
+        if not block:
+            parts = LITERAL.split(line)
+            lines[i] = "".join(part if part.startswith("`") else part.replace("|", r"\|") for part in parts)
+
+
+def setup(app):
+    app.connect("autodoc-process-docstring", escape_bars)

@@ -132,9 +132,12 @@ class Chain(Hardware):
     def apply(
         self, x: ComplexArray, rng: np.random.Generator | None = None, *, power: FloatArray | None = None
     ) -> ComplexArray:
-        """Samples through every stage; gain controls after the first measure their own input."""
+        """Samples through every stage; a given power is carried on by the stages' linear models."""
         for stage in self.stages:
-            x, power = stage.apply(x, rng, power=power), None
+            x = stage.apply(x, rng, power=power)
+            if power is not None:
+                R = diagonal_matrix(power)
+                power = stage.linear_model(R).output_power(R)
         return x
 
     def linear_model(self, R: ComplexArray) -> LinearModel:

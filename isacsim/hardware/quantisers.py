@@ -60,6 +60,8 @@ def quantise(
 ) -> ComplexArray:
     """Each chain of x (..., N, L) through the codebook of its bits, scaled to its power."""
     x = np.asarray(x, complex)
+    if not x.size:
+        return x
     power = np.mean(x.real**2 + x.imag**2, axis=-1) if power is None else np.asarray(power)
     scale = np.sqrt(np.broadcast_to(power, x.shape[:-1]) / 2)[..., None]
     chains = _per_chain(bits, x.shape[-2:-1], float)

@@ -73,9 +73,8 @@ def sensing_link(
     transmit = transceiver.transmit.linear_model(R)
     radiated = transmit.output_covariance(R)
     arriving = G @ radiated @ hermitian(G)
-    receivers = np.zeros(arriving.shape[:-1])
-    receive = transceiver.receive.linear_model(arriving + diagonal_matrix(sigma2 + receivers))
-    thermal = sigma2 + receivers
+    thermal = sigma2 + np.zeros(G.shape[-2])
+    receive = transceiver.receive.linear_model(arriving + diagonal_matrix(thermal))
     linear = transmit.gain[..., :, None] * R * np.conj(transmit.gain)[..., None, :]
     probing = linear if mode == "x" else radiated
     if receive.diagonal and (mode == "xq" or transceiver.transmit.is_ideal):

@@ -141,16 +141,16 @@ class SumRateCrlb(Problem):
     def __attrs_post_init__(self) -> None:
         antennas, users = self.H.shape[-2:]
         self._check_shapes(antennas, users)
-        noise = self.noise_power
-        if noise.ndim == 0 or noise.shape[-1] != users:
-            if noise.size != 1:
-                raise InvalidInput(
-                    "noise_power",
-                    f"must broadcast to (..., {users}), one entry a user",
-                    noise.shape,
-                    "Match H's columns.",
-                )
-            object.__setattr__(self, "noise_power", np.full(users, float(noise.reshape(()))))
+        noise = np.atleast_1d(self.noise_power)
+        if noise.shape[-1] not in (1, users):
+            raise InvalidInput(
+                "noise_power",
+                f"must broadcast to (..., {users}), one entry a user",
+                noise.shape,
+                "Match H's columns.",
+            )
+        own = np.ascontiguousarray(np.broadcast_to(noise, (*noise.shape[:-1], users)))
+        object.__setattr__(self, "noise_power", own)
         batch_shape(self)
 
     def _check_shapes(self, antennas: int, users: int) -> None:

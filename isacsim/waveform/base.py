@@ -8,26 +8,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from isacsim.batch import flatten, take
 from isacsim.drop import Drop
-from isacsim.errors import InvalidInput
 from isacsim.hardware.base import Transceiver
 from isacsim.metrics.components import Measure
 from isacsim.typing import ComplexArray, FloatArray
-
-
-def at_least(least: int) -> Any:
-    """An attrs validator: a whole number of at least ``least``."""
-
-    def check(_instance: Any, attribute: Any, value: Any) -> None:
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-            raise InvalidInput(attribute.name, f"must be a whole number of at least {least}", value, "Raise it.")
-
-    return check
 
 
 class Experiment(Measure):

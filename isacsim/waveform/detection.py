@@ -12,6 +12,7 @@ import numpy as np
 from attrs import field, frozen
 from attrs.validators import in_, instance_of
 
+from isacsim.checks import whole
 from isacsim.drop import Drop
 from isacsim.errors import InvalidInput
 from isacsim.hardware.base import Transceiver
@@ -19,7 +20,7 @@ from isacsim.metrics.components import Quantity
 from isacsim.metrics.rate import covariance
 from isacsim.metrics.sensing import sensing_link
 from isacsim.typing import ComplexArray, FloatArray
-from isacsim.waveform.base import Detector, Experiment, at_least
+from isacsim.waveform.base import Detector, Experiment
 from isacsim.waveform.detectors import EnergyDetector
 from isacsim.waveform.signals import BLOCK, Sources, arriving_power, blocks, gaussian_symbols, radiate, receive
 
@@ -66,7 +67,7 @@ class Detection(Experiment):
     """
 
     detector: Detector = field(factory=EnergyDetector, validator=instance_of(Detector))
-    decisions: int = field(default=10_000, validator=at_least(1))
+    decisions: int = field(default=10_000, validator=whole(1))
     false_alarm: float = field(default=1e-2)
     agc: Literal["h1", "match"] = field(default="h1", validator=in_(["h1", "match"]))
 

@@ -8,11 +8,12 @@ import numpy as np
 from attrs import field, frozen
 
 from isacsim.batch import hermitian, squared
+from isacsim.checks import whole
 from isacsim.drop import Drop
 from isacsim.hardware.base import Transceiver
 from isacsim.metrics.components import Quantity
 from isacsim.typing import ComplexArray, FloatArray
-from isacsim.waveform.base import Experiment, at_least
+from isacsim.waveform.base import Experiment
 from isacsim.waveform.signals import (
     Sources,
     arriving_power,
@@ -69,7 +70,7 @@ class SampledLink(Experiment):
         symbols: Number of symbols of each stream.
     """
 
-    symbols: int = field(default=4096, validator=at_least(2))
+    symbols: int = field(default=4096, validator=whole(2))
 
     @property
     def quantities(self) -> tuple[Quantity, ...]:

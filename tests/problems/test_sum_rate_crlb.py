@@ -117,13 +117,11 @@ def test_the_objective_judges_through_hardware_and_broadcasts(kit):
 
 
 def test_a_precoder_that_lights_no_target_has_an_infinite_bound(kit):
-    problem = kit.make_problem()
-    dark = np.linalg.svd(problem.targets.transmit_basis())[0][:, -1:]  # 6 columns span everything: take none
-    assert problem.objective(np.zeros((6, 2))) == -np.inf
-    assert dark.shape == (6, 1)
-    big = kit.make_problem(scene=kit.make_scene(1, tx=UniformPlanarArray(3, 3)))
-    null = np.linalg.svd(big.targets.transmit_basis())[0][:, 3:5]
-    assert big.objective(null) == -np.inf
+    problem = kit.make_problem(scene=kit.make_scene(1, tx=UniformPlanarArray(3, 3)))
+    assert problem.objective(np.zeros((9, 2))) == -np.inf
+    # Orthogonal to the steering vector and its derivatives, but for rounding.
+    dark = np.linalg.svd(problem.targets.transmit_basis())[0][:, 3:5]
+    assert problem.objective(dark) < -1e10
 
 
 @given(seeds, st.booleans())

@@ -1,0 +1,92 @@
+"""A small scene on which components are tried; member i of it does not depend on the others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from isacsim.arrays import UniformPlanarArray
+from isacsim.drop import Drop
+from isacsim.engine.reader import Reader
+from isacsim.hardware.base import Transceiver
+from isacsim.hardware.quantisers import MidRise
+from isacsim.plugin import Registry, default_registry
+from isacsim.problems.base import Problem
+from isacsim.random import complex_normal
+from isacsim.targets.scene import PointTargets, Scene
+from isacsim.typing import ComplexArray
+
+MEMBERS = 3
+USERS = 2
+TX_ARRAY = UniformPlanarArray(2, 3)
+RX_ARRAY = UniformPlanarArray(3, 3)
+LOW_RESOLUTION = Transceiver(transmit=MidRise(3), receive=MidRise(3), user=MidRise(3))
+
+
+def example_drop(members: int = MEMBERS) -> Drop:
+    """Realisations of 6 transmit and 9 receive antennas, 2 users and 2 point targets.
+
+    Args:
+        members: Number of realisations, the one leading axis.
+    """
+    rngs = [np.random.default_rng(i) for i in range(members)]
+    H = np.stack([complex_normal(rng, (TX_ARRAY.size, USERS)) for rng in rngs])
+    return _drop(H, _points(rngs))
+
+
+def _points(rngs: Sequence[np.random.Generator]) -> PointTargets:
+    azimuth = np.stack([[-0.7, 0.4] + rng.uniform(-0.1, 0.1, 2) for rng in rngs])
+    zenith = np.stack([[0.9, 1.3] + rng.uniform(-0.1, 0.1, 2) for rng in rngs])
+    return PointTargets(TX_ARRAY, RX_ARRAY, azimuth, zenith, [0.2 + 0.1j, -0.1 + 0.2j])
+
+
+def _drop(H: ComplexArray, targets: Scene) -> Drop:
+    return Drop(
+        H=H,
+        targets=targets,
+        tx_array=TX_ARRAY,
+        rx_array=RX_ARRAY,
+        power=0.02,
+        noise_power=np.full(USERS, 1e-3),
+        radar_noise_power=1e-4,
+        snapshots=16,
+    )
+
+
+def example_precoder(drop: Drop, streams: int = USERS) -> ComplexArray:
+    """Random precoders of full power for a drop with one leading axis B, shape (B, N_t, streams), in sqrt(W)."""
+    members, antennas = drop.H.shape[:2]
+    W = np.stack([complex_normal(np.random.default_rng(100 + i), (antennas, streams)) for i in range(members)])
+    return W * np.sqrt(drop.power / np.sum(np.abs(W) ** 2, axis=(-2, -1), keepdims=True)[..., 0])[..., None]
+
+
+def example_component(kind: str, name: str, registry: Registry | None = None, folder: str | Path | None = None) -> Any:
+    """The component that the ``example`` of a spec builds.
+
+    Args:
+        kind: Kind of component.
+        name: Its name.
+        registry: Where it is looked up; None is the registry of this process.
+        folder: Base of relative paths in the example.
+    """
+    registry = registry or default_registry()
+    if kind in ("executors", "observers"):  # a run makes these without arguments
+        return registry.load(kind, name)()
+    table = {"kind": name, **registry.spec(kind, name).example}
+    return Reader(registry, Path(folder or "")).component(kind, table)
+
+
+def example_problem(kind: str, registry: Registry | None = None, transceiver: Transceiver | None = None) -> Problem:
+    """The problem that the example of a kind of requirements poses on `example_drop`.
+
+    Args:
+        kind: Name of the problem, ``sum-rate-crlb`` for example.
+        registry: Where it is looked up; None is the registry of this process.
+        transceiver: The hardware designed for; None is ideal.
+    """
+    requirements = example_component("problems", kind, registry)
+    problem: Problem = requirements.pose(example_drop(), transceiver or Transceiver())
+    return problem

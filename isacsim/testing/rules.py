@@ -1,0 +1,133 @@
+"""What contracts are made of: their error, and the rules that many kinds of components share."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import attrs
+import numpy as np
+
+from isacsim.engine.identity import digest
+from isacsim.errors import brief
+
+
+class ContractError(AssertionError):
+    """A component breaks a contract; one sentence names it, the rule and the value."""
+
+    def __init__(self, component: Any, rule: str, value: Any = "") -> None:
+        told = repr(component) if attrs.has(type(component)) or isinstance(component, str) else type(component).__name__
+        got = f", got {brief(value)}" if brief(value) else ""
+        super().__init__(f"{brief(told)} must {rule}{got}.")
+
+
+def require(component: Any, holds: Any, rule: str, value: Any = "") -> None:
+    """Raise `ContractError` unless ``holds``; ``rule`` reads on from "must"."""
+    if not np.all(holds):
+        raise ContractError(component, rule, value)
+
+
+def attempt(component: Any, rule: str, call: Callable[..., Any], *arguments: Any) -> Any:
+    """What ``call`` returns; an exception in it breaks ``rule``."""
+    try:
+        return call(*arguments)
+    except ContractError:
+        raise
+    except Exception as error:  # a component can fail in any way
+        raise ContractError(component, rule, f"{type(error).__name__}: {error}") from error
+
+
+def generators(seeds: Sequence[int]) -> list[np.random.Generator]:
+    """A fresh generator for each seed."""
+    return [np.random.default_rng(seed) for seed in seeds]
+
+
+def outcome(
+    component: Any,
+    rule: str,
+    call: Callable[[list[np.random.Generator]], Any],
+    seeds: Sequence[int] = (),
+    **inputs: Any,
+) -> Any:
+    """What ``call`` returns, which repeats byte by byte and has no side effect.
+
+    Args:
+        component: Who is checked.
+        rule: What a call that raises breaks.
+        call: Called twice, each time with fresh generators.
+        seeds: Seeds of the generators.
+        **inputs: What the call is given; it must be left as it is.
+    """
+    before, state = copy.deepcopy(inputs), _global_state()
+    first = attempt(component, rule, call, generators(seeds))
+    changed = difference(before, inputs)
+    require(component, not changed, "leave its input as it is", changed)
+    second = attempt(component, rule, call, generators(seeds))
+    unlike = difference(first, second)
+    require(component, not unlike, "give the same bytes for the same generators", unlike)
+    touched = difference(state, _global_state())
+    require(component, not touched, "draw from the generators it is given and not from np.random", "global draws")
+    return first
+
+
+def alone(component: Any, what: str, members: int, whole: Callable[[int], Any], part: Callable[[int], Any]) -> None:
+    """Member i of a batch, ``whole(i)``, has the bytes that ``part(i)`` has without the others."""
+    for i in range(members):
+        unlike = difference(whole(i), attempt(component, f"give {what} for one member", part, i))
+        require(component, not unlike, f"give member {i} of a batch the {what} it has alone", unlike)
+
+
+def stored(component: Any) -> None:
+    """The component goes to worker processes and has a content address, which it keeps on the way."""
+    address = attempt(component, "have a content address", digest, component)
+    twin = attempt(component, "pickle", lambda: pickle.loads(pickle.dumps(component)))
+    require(component, digest(twin) == address, "keep its content address when it is pickled", digest(twin))
+
+
+def difference(one: Any, other: Any) -> str:
+    """Where two values differ in a byte, in words; empty where they do not.
+
+    Records, mappings and lists are walked; entries with ``time`` in their name hold clock
+    time and are left out.
+    """
+    a, b = dict(_leaves(one)), dict(_leaves(other))
+    for path in {**a, **b}:
+        if path not in a or path not in b:
+            return f"{path or 'a value'} only once"
+        x, y = np.asarray(a[path]), np.asarray(b[path])
+        name = path or "values"
+        if x.shape != y.shape or x.dtype != y.dtype:
+            return f"{name} of {x.dtype} {x.shape} and {y.dtype} {y.shape}"
+        if x.dtype == object and x.tolist() != y.tolist():
+            return f"{name} {x.tolist()} and {y.tolist()}"
+        if x.dtype != object and x.tobytes() != y.tobytes():
+            return f"{name} {_apart(x, y)}"
+    return ""
+
+
+def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    if attrs.has(type(value)):
+        entries = [(f.name, getattr(value, f.name)) for f in attrs.fields(type(value))]
+    elif isinstance(value, Mapping):
+        entries = [(str(key), entry) for key, entry in value.items()]
+    elif isinstance(value, (list, tuple)):
+        entries = [(str(i), entry) for i, entry in enumerate(value)]
+    else:
+        yield path, value
+        return
+    for name, entry in entries:
+        if "time" not in name:
+            yield from _leaves(entry, f"{path}.{name}" if path else name)
+
+
+def _apart(x: Any, y: Any) -> str:
+    if x.dtype.kind not in "fc":
+        return f"{x.tolist()} and {y.tolist()}"
+    with np.errstate(invalid="ignore"):
+        return f"that differ by {np.nanmax(np.abs(x - y), initial=0.0):.3g}"
+
+
+def _global_state() -> tuple[Any, ...]:
+    return tuple(np.random.get_state())  # noqa: NPY002  # read, to see that nobody draws from it

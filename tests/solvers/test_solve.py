@@ -1,0 +1,333 @@
+"""`isacsim.solve`: arguments, statuses, shapes, and members without an answer."""
+
+from typing import ClassVar
+
+import attrs
+import numpy as np
+import pytest
+from attrs import frozen
+
+import isacsim
+from isacsim import Aqnm, InvalidInput, Solution, Status, Transceiver, UniformPlanarArray
+from isacsim.plugin import SolverSpec, build_registry, hookimpl
+from isacsim.problems.base import Problem
+from isacsim.solvers.base import Request, Solver
+from isacsim.solvers.iterate import Stop, iterate
+from isacsim.solvers.sum_rate_crlb.sca import Sca
+
+QUICK = {"max_steps": 5}
+
+
+@pytest.mark.parametrize("lead", [(), (3,), (2, 3), (1,), (1, 1)])
+def test_every_field_has_the_leading_axes_of_the_problem(kit, lead):
+    solution = isacsim.solve(kit.make_problem(batch=lead), **QUICK)
+    assert solution.precoder.shape == (*lead, 6, 2)
+    for name in ("objective", "gap", "residual", "iterations", "bound", "converged", "status", "notes"):
+        value = getattr(solution, name)
+        if name == "notes" and lead == ():
+            assert value == ()
+        elif name == "status" and lead == ():
+            assert isinstance(value, Status)
+        else:
+            assert np.shape(value) == lead, name
+    for values in solution.trace.values():
+        assert values.shape == (*lead, 6)
+    assert {"objective", "time", "residual"} <= set(solution.trace)
+    assert isinstance(solution.runtime, float)
+    assert solution.runtime > 0
+
+
+def test_leading_axes_come_from_any_field(kit):
+    problem = kit.make_problem(power=np.array([0.01, 0.02, 0.03]))
+    solution = isacsim.solve(problem, **QUICK)
+    assert solution.precoder.shape == (3, 6, 2)
+    assert np.all(np.diff(solution.objective) > 0)
+    both = isacsim.solve(attrs.evolve(problem, radar_noise_power=np.array([[1e-4], [2e-4]])), **QUICK)
+    assert both.objective.shape == (2, 3)
+    assert both.objective[0].tobytes() == solution.objective.tobytes()
+
+
+def test_status_tells_itself_as_name_and_sentence():
+    assert str(Status.STATIONARY) == "STATIONARY"
+    assert Status.STATIONARY.sentence.startswith("Stationary: the KKT residual")
+    assert len({s.sentence for s in Status}) == 8
+    assert [s for s in Status if s.good] == [Status.GLOBAL, Status.OPTIMAL, Status.STATIONARY]
+    assert [s for s in Status if not s.answered] == [Status.INFEASIBLE, Status.UNIDENTIFIABLE, Status.FAILED]
+    # Stored runs hold these numbers.
+    assert [(s.code, s.name) for s in Status] == list(
+        enumerate(
+            ["GLOBAL", "OPTIMAL", "STATIONARY", "MAX_STEPS", "STALLED", "INFEASIBLE", "UNIDENTIFIABLE", "FAILED"]
+        )
+    )
+
+
+def test_a_limit_of_steps_is_told_apart_from_convergence(kit):
+    problem = kit.make_problem(batch=(2,))
+    few, many = isacsim.solve(problem, max_steps=3), isacsim.solve(problem, tolerance=1e-2)
+    assert list(few.status) == [Status.MAX_STEPS] * 2
+    assert not few.converged.any()
+    assert list(few.iterations) == [3, 3]
+    assert list(many.status) == [Status.STATIONARY] * 2
+    assert many.converged.all()
+    assert np.all(many.residual <= 1e-2)
+    assert repr(few).startswith("Solution(2 MAX_STEPS, objective=array(")
+    assert repr(isacsim.solve(kit.make_problem(), **QUICK)).startswith("Solution(MAX_STEPS, objective=")
+
+
+def test_the_default_solver_a_name_and_a_record_are_the_same(kit):
+    problem = kit.make_problem()
+    by_default, by_name = isacsim.solve(problem, **QUICK), isacsim.solve(problem, "sca", **QUICK)
+    by_record, changed = isacsim.solve(problem, Sca(max_steps=5)), isacsim.solve(problem, Sca(max_steps=9), **QUICK)
+    for other in (by_name, by_record, changed):
+        assert other.precoder.tobytes() == by_default.precoder.tobytes()
+
+
+def test_an_initial_precoder_is_scaled_to_full_power_and_broadcast(kit):
+    problem = kit.make_problem(batch=(3,))
+    W = kit.complex_gaussian((6, 2), 0)
+    solution = isacsim.solve(problem, initial=W, max_steps=1)
+    scaled = W * np.sqrt(0.02) / np.linalg.norm(W)
+    np.testing.assert_allclose(solution.trace["objective"][:, 0], problem.objective(scaled), rtol=1e-9)
+    same = isacsim.solve(problem, initial=np.stack([7 * W] * 3), max_steps=1)
+    np.testing.assert_allclose(same.objective, solution.objective, rtol=1e-9)
+
+
+def test_the_best_of_several_starts_counts_member_by_member(kit):
+    problem = kit.make_problem(4, 2, batch=(8,))
+    options = {"max_steps": 15}
+    each = {s: isacsim.solve(problem, starts=[s], **options) for s in ("mrt", "rzf")}
+    best = isacsim.solve(problem, starts=["mrt", "rzf"], **options)
+    objectives = np.stack([s.objective for s in each.values()])
+    np.testing.assert_array_equal(best.objective, objectives.max(axis=0))
+    winners = objectives.argmax(axis=0)
+    assert set(winners) == {0, 1}  # else this test shows nothing
+    for i, winner in enumerate(winners):
+        source = list(each.values())[winner]
+        assert best.precoder[i].tobytes() == source.precoder[i].tobytes()
+        np.testing.assert_array_equal(best.trace["objective"][i], source.trace["objective"][i])
+
+
+def test_random_starts_come_from_the_given_generators_alone(kit):
+    problem = kit.make_problem(batch=(3,))
+    options = {"starts": "random", "max_steps": 3}
+    one = isacsim.solve(problem, rng=np.random.default_rng(4), **options)
+    again = isacsim.solve(problem, rng=np.random.default_rng(4), **options)
+    assert one.precoder.tobytes() == again.precoder.tobytes()
+    listed = isacsim.solve(problem, rng=kit.generators([7, 8, 9]), **options)
+    alone = isacsim.solve(kit.make_problem(H=problem.H[1], scene=member_scene(problem, 1)), rng=kit.generators([8]), **options)
+    assert alone.precoder.tobytes() == listed.precoder[1].tobytes()
+    assert listed.precoder.tobytes() != one.precoder.tobytes()
+
+
+def member_scene(problem, i):
+    t = problem.targets
+    return attrs.evolve(t, azimuth=t.azimuth[i], zenith=t.zenith[i], reflection=t.reflection[i])
+
+
+def test_a_callback_sees_each_step_and_can_stop(kit):
+    seen = []
+    solution = isacsim.solve(kit.make_problem(batch=(2,)), max_steps=4, callback=seen.append)
+    assert [progress.step for progress in seen] == [1, 2, 3, 4]
+    assert [list(progress.members) for progress in seen] == [[0, 1]] * 4
+    np.testing.assert_array_equal(np.stack([p.state.objective for p in seen], axis=1), solution.trace["objective"][:, 1:])
+    assert all(later.time >= earlier.time for earlier, later in zip(seen, seen[1:], strict=False))
+    stopped = isacsim.solve(kit.make_problem(batch=(2,)), callback=lambda progress: progress.step == 2)
+    assert list(stopped.status) == [Status.MAX_STEPS] * 2
+    assert list(stopped.iterations) == [2, 2]
+    assert list(stopped.notes) == [("stopped by the callback",)] * 2
+    assert np.all(np.isfinite(stopped.precoder))
+
+
+def test_a_time_limit_stops_with_what_there_is(kit):
+    solution = isacsim.solve(kit.make_problem(), time_limit=1e-9, tolerance=1e-12)
+    assert solution.status is Status.MAX_STEPS
+    assert solution.iterations == 0
+    assert solution.notes == ("stopped by the time limit of 1e-09 s",)
+    assert np.all(np.isfinite(solution.precoder))
+
+
+# Members that have no answer
+
+
+def spoiled(kit, azimuth=None, zenith=None, reflection=None):
+    """Three members; the second one has the given targets in place of sound ones."""
+    scene = kit.make_scene(2, seed=3, batch=(3,))
+    fields = {n: np.array(getattr(scene, n)) for n in ("azimuth", "zenith", "reflection")}
+    for name, value in (("azimuth", azimuth), ("zenith", zenith), ("reflection", reflection)):
+        if value is not None:
+            fields[name][1] = value
+    return kit.make_problem(scene=attrs.evolve(scene, **fields), H=kit.complex_gaussian((3, 6, 2), 0))
+
+
+SPOILED = {
+    "zenith zero": ({"zenith": [0.0, 1.1]}, r"azimuth\[0\] is not identifiable: the echo does not depend on it"),
+    "no reflection": ({"reflection": [0.2, 0.0]}, r"azimuth\[1\] is not identifiable"),
+    "no reflection, zenith": ({"reflection": [0.2, 0.0]}, r"zenith\[1\] is not identifiable"),
+    "end fire": ({"azimuth": [np.pi / 2, 0.1]}, r"azimuth\[0\] is not identifiable"),
+    "twins": ({"azimuth": [0.3, 0.3], "zenith": [1.0, 1.0]}, "the scene is not identifiable: two targets look alike"),
+    "alias": ({"azimuth": [0.3, -0.3], "zenith": [1.0, -1.0]}, "the scene is not identifiable: two targets look alike"),
+}
+
+
+@pytest.mark.parametrize("what", sorted(SPOILED))
+def test_a_member_that_cannot_be_identified_has_its_status_and_stops_no_other(kit, what):
+    changes, note = SPOILED[what]
+    solution = isacsim.solve(spoiled(kit, **changes), max_steps=10)
+    assert [str(s) for s in solution.status] == ["MAX_STEPS", "UNIDENTIFIABLE", "MAX_STEPS"]
+    assert np.all(np.isnan(solution.precoder[1]))
+    assert np.isnan(solution.objective[1])
+    assert not solution.converged[1]
+    import re
+
+    assert any(re.search(note, told) for told in solution.notes[1])
+    assert np.all(np.isnan(solution.trace["objective"][1]))
+    sound = isacsim.solve(spoiled(kit), max_steps=10)
+    for i in (0, 2):
+        assert solution.precoder[i].tobytes() == sound.precoder[i].tobytes()
+        np.testing.assert_array_equal(solution.trace["objective"][i], sound.trace["objective"][i])
+
+
+def test_a_member_that_cannot_be_identified_keeps_starts_and_generators_of_the_others(kit):
+    problem = spoiled(kit, zenith=[0.0, 1.1])
+    initial, options = kit.complex_gaussian((3, 6, 2), 9), {"max_steps": 2}
+    given = isacsim.solve(problem, initial=initial, **options)
+    sound = isacsim.solve(spoiled(kit), initial=initial, **options)
+    assert given.precoder[2].tobytes() == sound.precoder[2].tobytes()
+    random = isacsim.solve(problem, starts="random", rng=kit.generators([1, 2, 3]), **options)
+    other = isacsim.solve(spoiled(kit), starts="random", rng=kit.generators([1, 2, 3]), **options)
+    assert random.precoder[2].tobytes() == other.precoder[2].tobytes()
+    best = isacsim.solve(problem, starts=["mrt", "rzf"], **options)
+    assert [str(s) for s in best.status] == ["MAX_STEPS", "UNIDENTIFIABLE", "MAX_STEPS"]
+
+
+def test_a_single_problem_that_cannot_be_identified_is_an_answer(kit):
+    scene = kit.make_scene(1)
+    problem = kit.make_problem(scene=attrs.evolve(scene, reflection=[0.0]))
+    solution = isacsim.solve(problem)
+    assert solution.status is Status.UNIDENTIFIABLE
+    assert np.all(np.isnan(solution.precoder))
+    assert solution.precoder.shape == (6, 2)
+    assert solution.notes == (
+        "azimuth[0] is not identifiable: the echo does not depend on it",
+        "zenith[0] is not identifiable: the echo does not depend on it",
+    )
+
+
+def test_without_weight_on_the_bound_every_scene_will_do(kit):
+    problem = attrs.evolve(spoiled(kit, zenith=[0.0, 1.1]), crlb_weight=0.0)
+    assert all(s.answered for s in isacsim.solve(problem, max_steps=10).status)
+
+
+def test_too_few_receivers_are_found_out(kit):
+    scene = kit.make_scene(2, tx=UniformPlanarArray(1, 1), rx=UniformPlanarArray(1, 2))
+    solution = isacsim.solve(kit.make_problem(1, 2, scene=scene))
+    assert solution.status is Status.UNIDENTIFIABLE
+
+
+def test_a_bound_beyond_pi_is_noted(kit):
+    problem = kit.make_problem(radar_noise_power=1e3)
+    solution = isacsim.solve(problem, **QUICK)
+    assert "the bound on azimuth[0] exceeds pi rad for isotropic transmission" in solution.notes
+    assert solution.status.answered
+
+
+# Pairs and options
+
+
+def test_hardware_that_sca_cannot_design_for_is_refused_with_what_to_do(kit):
+    problem = kit.make_problem(transceiver=Transceiver(transmit=Aqnm(3)))
+    with pytest.raises(
+        InvalidInput, match="solver: must be able to design for hardware that is not ideal, got 'Sca'.*Believe in ideal"
+    ):
+        isacsim.solve(problem, "sca")
+    # Infinite resolution is ideal.
+    assert isacsim.solve(kit.make_problem(transceiver=Transceiver(transmit=Aqnm(np.inf))), **QUICK).iterations == 5
+
+
+@frozen
+class Aware(Solver):
+    """Solver of another kind of problem, for any hardware."""
+
+    problems: ClassVar[tuple[str, ...]] = ("sum-rate-crlb",)
+    hardware_aware: ClassVar[bool] = True
+
+    def solve(self, problem, request: Request):
+        return iterate(Sca().init(problem, request), lambda s: s, Stop(1e-9, 1))
+
+
+@frozen
+class Foreign(Solver):
+    """Solver that takes no known problem."""
+
+    problems: ClassVar[tuple[str, ...]] = ("something-else",)
+
+    def solve(self, problem, request: Request):
+        raise NotImplementedError
+
+
+class Plugin:
+    """Offers the two above."""
+
+    @staticmethod
+    @hookimpl
+    def isacsim_solvers():
+        yield SolverSpec("aware", f"{__name__}:Aware")
+        yield SolverSpec("foreign", f"{__name__}:Foreign")
+
+
+@pytest.fixture
+def registry(monkeypatch):
+    import sys
+
+    # Spec targets are imported by name, which test modules in importlib mode may not have.
+    monkeypatch.setitem(sys.modules, __name__, sys.modules.get(__name__) or _this_module())
+    return build_registry([Plugin], installed=False)
+
+
+def _this_module():
+    import types
+
+    module = types.ModuleType(__name__)
+    module.__dict__.update(globals())
+    return module
+
+
+def test_a_refusal_names_the_solvers_that_would_do(kit, registry):
+    problem = kit.make_problem(transceiver=Transceiver(transmit=Aqnm(3)))
+    with pytest.raises(InvalidInput, match="Valid: aware"):
+        isacsim.solve(problem, "sca", registry=registry)
+    with pytest.raises(InvalidInput, match="solver: must take the problem sum-rate-crlb, got 'Foreign'.*Valid: aware, sca"):
+        isacsim.solve(kit.make_problem(), "foreign", registry=registry)
+    with pytest.raises(InvalidInput, match="must take the problem sum-rate-crlb"):
+        isacsim.solve(kit.make_problem(), Foreign())
+
+
+def test_a_member_whose_objective_breaks_down_is_failed_and_has_no_precoder(kit):
+    problem = kit.make_problem(batch=(2,))
+
+    @frozen(eq=False)
+    class Broken:
+        traced: ClassVar[tuple[str, ...]] = ()
+        objective: np.ndarray
+        precoder: np.ndarray
+        residual: np.ndarray
+        stalled: np.ndarray
+
+    state = Broken(np.array([1.0, 2.0]), problem.H, np.ones(2), np.array([False, True]))
+    solution = iterate(state, lambda s: Broken(np.array([np.nan]), problem.H[:1], np.ones(1), np.array([False])), Stop(0.1, 9))
+    # `take` needs marked fields only for what it takes: member 1 ended at once.
+    assert [str(s) for s in solution.status] == ["FAILED", "STALLED"]
+    assert solution.notes[0] == ("the objective became infinite or NaN at step 1",)
+    assert np.all(np.isnan(solution.precoder[0]))
+    assert np.isnan(solution.objective[0])
+    assert solution.objective[1] == 2.0
+
+
+def test_a_solution_is_of_the_promised_type(kit):
+    problem = kit.make_problem()
+    assert isinstance(problem, Problem)
+    solution = isacsim.solve(problem, **QUICK)
+    assert isinstance(solution, Solution)
+    assert np.isnan(solution.gap)
+    assert np.isnan(solution.bound)
+    assert solution.converged is np.False_ or solution.converged is False or not solution.converged
