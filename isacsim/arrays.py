@@ -14,9 +14,8 @@ from typing import Any
 
 import numpy as np
 from attrs import field, frozen
-from attrs.validators import instance_of
 
-from isacsim.checks import whole
+from isacsim.checks import instance, whole
 from isacsim.typing import ComplexArray, FloatArray
 
 
@@ -76,8 +75,8 @@ class UniformPlanarArray(AntennaArray):
 
     horizontal: int = field(validator=whole(1, "Give the number of elements."))
     vertical: int = field(validator=whole(1, "Give the number of elements."))
-    normalized: bool = field(default=True, validator=instance_of(bool))
-    conjugate: bool = field(default=False, validator=instance_of(bool))
+    normalized: bool = field(default=True, validator=instance(bool))
+    conjugate: bool = field(default=False, validator=instance(bool))
 
     @property
     def grid(self) -> tuple[FloatArray, FloatArray]:
@@ -102,8 +101,8 @@ class UniformLinearArray(AntennaArray):
     """
 
     elements: int = field(validator=whole(1, "Give the number of elements."))
-    normalized: bool = field(default=True, validator=instance_of(bool))
-    conjugate: bool = field(default=False, validator=instance_of(bool))
+    normalized: bool = field(default=True, validator=instance(bool))
+    conjugate: bool = field(default=False, validator=instance(bool))
 
     @property
     def grid(self) -> tuple[FloatArray, FloatArray]:

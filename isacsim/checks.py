@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from isacsim.errors import InvalidInput
+from isacsim.errors import InvalidInput, one_of
 
 Validator = Callable[[Any, Any, Any], None]
 
@@ -43,5 +43,25 @@ def number(
         fits = fits and (least is None or value >= least) and (above is None or value > above)
         if not (fits or (optional and value is None)):
             raise InvalidInput(attribute.name, f"must be a finite number{bound}", value, remedy)
+
+    return check
+
+
+def choice(*values: str) -> Validator:
+    """One of the given words."""
+
+    def check(_instance: Any, attribute: Any, value: Any) -> None:
+        if value not in values:
+            raise InvalidInput(attribute.name, "must be one of its choices", value, one_of(values, str(value)))
+
+    return check
+
+
+def instance(kind: type, remedy: str = "Check the type.") -> Validator:
+    """An instance of a class."""
+
+    def check(_instance: Any, attribute: Any, value: Any) -> None:
+        if not isinstance(value, kind):
+            raise InvalidInput(attribute.name, f"must be an instance of {kind.__name__}", value, remedy)
 
     return check

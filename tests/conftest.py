@@ -1,6 +1,11 @@
 """Builders of scenes and problems that the tests of all rooms share."""
 
+import importlib
+import sqlite3
 from collections.abc import Callable, Sequence
+from contextlib import closing
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,6 +13,8 @@ import pytest
 from hypothesis import settings
 
 import isacsim
+from isacsim.engine.files import quickstart
+from isacsim.plugin import Registry, build_registry
 
 # The examples are the same in every run, and no example has a time limit.
 settings.register_profile("isacsim", deadline=None, derandomize=True, max_examples=25)
@@ -21,7 +28,13 @@ def complex_gaussian(shape: tuple[int, ...], seed: int) -> np.ndarray:
 
 
 def make_scene(
-    targets: int = 2, *, seed: int = 0, batch: tuple[int, ...] = (), linear: bool = False, tx: Any = None, rx: Any = None
+    targets: int = 2,
+    *,
+    seed: int = 0,
+    batch: tuple[int, ...] = (),
+    linear: bool = False,
+    tx: Any = None,
+    rx: Any = None,
 ) -> isacsim.PointTargets:
     """Well separated point targets, away from every singular geometry."""
     rng = np.random.default_rng(seed)
@@ -39,7 +52,13 @@ def make_scene(
 
 
 def make_problem(
-    users: int = 2, targets: int = 2, *, seed: int = 0, batch: tuple[int, ...] = (), linear: bool = False, **changes: Any
+    users: int = 2,
+    targets: int = 2,
+    *,
+    seed: int = 0,
+    batch: tuple[int, ...] = (),
+    linear: bool = False,
+    **changes: Any,
 ) -> isacsim.SumRateCrlb:
     """A small `SumRateCrlb` whose two terms have similar size."""
     scene = changes.pop("scene", None) or make_scene(targets, seed=seed + 1, batch=batch, linear=linear)
@@ -87,3 +106,55 @@ class Helpers:
 def kit() -> type[Helpers]:
     """Builders and small numerical tools."""
     return Helpers
+
+
+class Studies:
+    """Small variants of the quickstart scenario, and what lies in the ledgers of their runs."""
+
+    text = quickstart().read_text(encoding="utf-8")
+    SMALL = ("trials=6", "design.sca.solver.max_steps=3")
+    PARTS = Path(__file__).parent / "parts"
+
+    @staticmethod
+    def load(
+        *sets: str, text: str = "", folder: Path, small: tuple[str, ...] = SMALL, registry: Any = None
+    ) -> isacsim.Scenario:
+        """The quickstart, or another text, with few trials, few steps and further settings."""
+        file = folder / "study.toml"
+        file.write_text(text or Studies.text, encoding="utf-8")
+        return isacsim.load_scenario(file, set=(*small, *sets), registry=registry)
+
+    @staticmethod
+    def numbers(run: isacsim.Run, table: str = "results") -> dict[tuple[str, int], bytes]:
+        """The stored bytes of a run, by point (or design) and trial."""
+        with closing(sqlite3.connect(run.path / "ledger.sqlite")) as ledger:
+            key = {"results": "point", "designs": "design"}[table]
+            return {(k, t): data for k, t, data in ledger.execute(f"SELECT {key}, trial, data FROM {table}")}
+
+
+@pytest.fixture(scope="session")
+def studies() -> type[Studies]:
+    """Builders of small studies."""
+    return Studies
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Callable[..., isacsim.Scenario]:
+    """`Studies.load`, with its file in the test's own folder."""
+    return partial(Studies.load, folder=tmp_path)
+
+
+@pytest.fixture
+def parts(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The plugin of tests/parts, found by this process and by its workers."""
+    monkeypatch.syspath_prepend(str(Studies.PARTS))
+    module = importlib.import_module("isacsim_test_parts")
+    module.SOLVED.clear()
+    module.EVENTS.clear()
+    return module
+
+
+@pytest.fixture
+def registry(parts: Any) -> Registry:
+    """A registry that knows the plugin of tests/parts."""
+    return build_registry(extra=[parts])

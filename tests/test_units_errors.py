@@ -63,7 +63,9 @@ def test_an_error_names_field_rule_value_and_remedy_in_one_line():
 def test_an_error_keeps_its_text_on_the_way_from_a_worker_and_at_another_path():
     error = InvalidInput("power", "must be positive", -1, "Check the sign.")
     assert str(pickle.loads(pickle.dumps(error))) == str(error)
-    assert str(error.at("base_station.power_dbm")) == "base_station.power_dbm: must be positive, got -1. Check the sign."
+    assert (
+        str(error.at("base_station.power_dbm")) == "base_station.power_dbm: must be positive, got -1. Check the sign."
+    )
 
 
 def test_values_in_errors_are_short_and_on_one_line():

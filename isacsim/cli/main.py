@@ -70,7 +70,7 @@ def run(
         loaded,
         out,
         trials=trials,
-        workers=workers if workers is not None else len(os.sched_getaffinity(0)),
+        workers=workers if workers is not None else _cores(),
         executor=executor,
         resume=resume,
         observers=() if as_json else (ProgressBar(),),
@@ -196,6 +196,9 @@ def init(
     """Write a scenario file to start from."""
     path = out or Path(f"{name}.toml")
     source = _scenario_path(name, context.obj)
+    if not source.is_file():
+        names = context.obj.names("scenarios")
+        raise InvalidInput("name", "must be a scenario that is installed, or a file", name, one_of(names, name))
     if path.exists():
         raise InvalidInput("--out", "must not exist", str(path), "Choose another file.")
     try:
@@ -203,6 +206,13 @@ def init(
     except OSError as error:
         raise InvalidInput("--out", f"must be writable ({error.strerror})", str(path), "Choose another file.") from None
     print(f"{path}: written; run it with `isacsim run {path}`")
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _scenario_path(scenario: str, registry: Registry) -> Path:
@@ -222,6 +232,8 @@ def _summary(finished: Any, figures: list[Path]) -> dict[str, Any]:
         "done": counts.done,
         "failed": counts.failed,
         "skipped": counts.skipped,
+        "failures": [{"at": coords, "trial": trial, "error": text} for coords, trial, text in finished.failures()],
+        "complaints": list(finished.complaints),
         "solves": statuses(finished),
         "figures": [str(path) for path in figures],
         "results": list(rows(finished)),

@@ -13,10 +13,8 @@ from isacsim.engine.events import ChunkEnd, Observer, TrialFailed
 from isacsim.engine.executors import ExecutorFactory
 from isacsim.engine.plan import Task
 from isacsim.engine.store import Store
-from isacsim.engine.work import Known, Outcome, work
-
-# A task that is in flight at this many deaths of a worker is taken for their cause.
-MAX_DEATHS = 3
+from isacsim.engine.work import Known, Outcome, halves, work
+from isacsim.errors import InvalidInput
 
 
 @define
@@ -41,17 +39,22 @@ class Driver:
         """Run all tasks; returns whether it came to the end without an interruption.
 
         Ctrl-C stops submitting, and commits what is in flight; a second one abandons that.
+        When a worker dies, its tasks are run again one at a time, and the one that kills it
+        again is cut until the trial is found that does; that trial has failed.
+
+        Raises:
+            InvalidInput: If workers cannot start.
         """
-        queue = _Queue(tasks)
-        window = 2 * self.workers
+        queue, died = _Queue(tasks, 2 * self.workers), False
         while queue:
             executor = self.factory.open(self.workers)
             try:
-                self._drain(executor, queue, window)
+                if died:
+                    _try(executor)
+                self._drain(executor, queue)
             except BrokenProcessPool:
-                # Who killed the worker is unknown: from now on one task at a time.
-                window = 1
-                for task in queue.bury(MAX_DEATHS):
+                died = True
+                for task in queue.bury():
                     self._commit(task, _lost(task))
             except KeyboardInterrupt:
                 self._finish(queue)
@@ -69,10 +72,15 @@ class Driver:
                 self.observers.remove(observer)
                 self.complaints.append(f"{type(observer).__name__} raised in {event}: {error!r}")
 
-    def _drain(self, executor: Executor, queue: _Queue, window: int) -> None:
+    def _drain(self, executor: Executor, queue: _Queue) -> None:
         while queue:
-            while len(queue.flying) < window and (task := queue.next()) is not None:
-                queue.flying[executor.submit(work, task, self._known(task))] = task
+            while (task := queue.next()) is not None:
+                known = self._known(task)
+                try:
+                    queue.flying[executor.submit(work, task, known)] = task
+                except BrokenProcessPool:
+                    queue.put_back(task)
+                    raise
             finished, _ = wait(queue.flying, return_when=FIRST_COMPLETED)
             for future in finished:
                 outcome = future.result()
@@ -102,36 +110,59 @@ class Driver:
 
 
 class _Queue:
-    """Tasks to come, those that wait for another try, and those in flight."""
+    """Tasks to come, those that are suspected of a worker's death, and those in flight.
 
-    def __init__(self, tasks: Iterator[Task]) -> None:
+    Args:
+        tasks: Tasks to come.
+        window: Largest number in flight; a suspect flies alone.
+    """
+
+    def __init__(self, tasks: Iterator[Task], window: int) -> None:
         self._tasks = tasks
-        self._again: list[Task] = []
-        self._deaths: dict[tuple[Any, ...], int] = {}
+        self._window = window
         self._ahead: Task | None = next(tasks, None)
+        self._suspects: list[Task] = []
+        self._alone = False
         self.flying: dict[Future[Outcome], Task] = {}
 
     def __bool__(self) -> bool:
-        return bool(self._ahead or self._again or self.flying)
+        return bool(self._ahead or self._suspects or self.flying)
 
     def next(self) -> Task | None:
-        """The next task to submit, or None."""
-        if self._again:
-            return self._again.pop()
+        """The next task to submit, or None if there is none or it must wait."""
+        if len(self.flying) >= (1 if self._alone or self._suspects else self._window):
+            return None
+        self._alone = bool(self._suspects)
+        if self._alone:
+            return self._suspects.pop()
         task, self._ahead = self._ahead, next(self._tasks, None) if self._ahead else None
         return task
 
-    def bury(self, limit: int) -> list[Task]:
-        """Take the tasks in flight back after a death; returns those that met ``limit`` deaths."""
-        lost: list[Task] = []
-        for task in self.flying.values():
-            key = (*(point.id for point in task.points), *task.trials)
-            self._deaths[key] = self._deaths.get(key, 0) + 1
-            (lost if self._deaths[key] >= limit else self._again).append(task)
-        self.flying.clear()
-        return lost
+    def put_back(self, task: Task) -> None:
+        """Take back a task that could not be submitted."""
+        self._suspects.append(task)
+
+    def bury(self) -> list[Task]:
+        """Take the tasks in flight back after a death; returns the one that is its cause for sure."""
+        dead, self.flying = list(self.flying.values()), {}
+        parts = halves(dead[0]) if len(dead) == 1 else dead
+        self._suspects += parts
+        return [] if parts else dead
+
+
+def _try(executor: Executor) -> None:
+    """Make sure that workers can start at all.
+
+    Raises:
+        InvalidInput: If they cannot.
+    """
+    try:
+        executor.submit(int).result()
+    except BrokenProcessPool as error:
+        remedy = "Guard the script with `if __name__ == '__main__':`, or use executor='serial'."
+        raise InvalidInput("executor", "must be able to start its workers", str(error), remedy) from None
 
 
 def _lost(task: Task) -> Outcome:
-    text = f"the worker process died {MAX_DEATHS} times over these trials; run them with --workers 1 to see why"
+    text = "the worker process died over this trial; run it with --workers 1 to see why"
     return Outcome(failures={(point.id, trial): text for point in task.points for trial in task.trials})

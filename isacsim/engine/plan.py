@@ -12,7 +12,9 @@ from attrs import field, frozen
 
 from isacsim.engine.identity import digest
 from isacsim.engine.reader import Reader
-from isacsim.engine.scenario import Scenario, replace
+from isacsim.engine.scenario import Scenario, faults_of, replace
+from isacsim.errors import InvalidInput, IsacsimError
+from isacsim.hardware.base import Chain
 from isacsim.plugin import Registry
 from isacsim.solvers.solve import check_pair
 
@@ -65,7 +67,7 @@ class Plan:
     def of(cls, scenario: Scenario, registry: Registry) -> Plan:
         """The plan of a scenario.
 
-        Every point's problems are posed once, on the first trial, so that what cannot be
+        Every point's problems are posed once, on the last trial, so that what cannot be
         computed is refused before anything is written.
 
         Raises:
@@ -75,27 +77,47 @@ class Plan:
         bare = attrs.evolve(scenario, sweep={}, figure={})
         points = []
         for values in product(*(axis.values for axis in scenario.sweep.values())):
-            here = bare
-            for axis, value in zip(scenario.sweep.values(), values, strict=True):
-                for path in axis.sets:
-                    here = replace(here, path, value, reader)
+            swept = zip(scenario.sweep.values(), values, strict=True)
+            changes = [(path, value) for axis, value in swept for path in axis.sets]
+            try:
+                here = replace(bare, changes, reader)
+            except InvalidInput as error:
+                raise _swept(error, scenario) from None
             points.append(Point(dict(zip(scenario.sweep, values, strict=True)), here))
         for point in points:
-            _rehearse(point.scenario, registry)
+            try:
+                _rehearse(point.scenario, registry)
+            except IsacsimError:
+                raise
+            except Exception:  # not a complaint about the input: the trials will tell, one by one
+                continue
         return cls(scenario, tuple(points), tuple(_shared(points)))
 
 
+def _swept(error: InvalidInput, scenario: Scenario) -> InvalidInput:
+    """The error, with the axis of the sweep that leads to its field."""
+    axes = (name for name, axis in scenario.sweep.items() if error.field in axis.sets)
+    return error.at(f"sweep.{name} at {error.field}") if (name := next(axes, "")) else error
+
+
 def _rehearse(scenario: Scenario, registry: Registry) -> None:
-    """Pose every design's problem, and apply every evaluation's hardware, for the first trial."""
-    drop = scenario.drop((0,))
-    for design in scenario.design.values():
-        problem = design.problem.pose(drop, scenario.transceiver(design.hardware))
-        check_pair(problem.kind, problem.transceiver.is_ideal, design.solver, registry)
-    sizes = drop.tx_array.size, drop.rx_array.size, drop.H.shape[-1]
-    for evaluation in scenario.evaluate.values():
-        hardware = scenario.transceiver(evaluation.hardware)
-        for stage, chains in zip((hardware.transmit, hardware.receive, hardware.user), sizes, strict=True):
-            stage.linear_model(np.eye(chains, dtype=complex))
+    """Draw the last trial, pose every design's problem, and apply the hardware of every chain."""
+    drop = scenario.drop((scenario.trials - 1,))
+    for name, design in scenario.design.items():
+        with faults_of(f"design.{name}.problem", design.problem):
+            problem = design.problem.pose(drop, scenario.transceiver(design.hardware))
+        with faults_of(f"design.{name}", design):
+            check_pair(problem.kind, problem.transceiver.is_ideal, design.solver, registry)
+    sizes = {"transmit": drop.tx_array.size, "receive": drop.rx_array.size, "user": drop.H.shape[-1]}
+    believed, met = scenario.design.values(), scenario.evaluate.values()
+    for name in dict.fromkeys([d.hardware for d in believed] + [e.hardware for e in met]):
+        for side, chains in sizes.items():
+            hardware = getattr(scenario.transceiver(name), side)
+            path = f"hardware.{name}.{side}"
+            stages = hardware.stages if isinstance(hardware, Chain) else (hardware,)
+            for i, stage in enumerate(stages):
+                with faults_of(f"{path}.{i}" if isinstance(hardware, Chain) else path, stage):
+                    stage.linear_model(np.eye(chains, dtype=complex))
 
 
 def _shared(points: list[Point]) -> Iterator[tuple[int, ...]]:

@@ -7,6 +7,7 @@ scalars, and errors that name the whole path, the rule, the value and the remedy
 
 from __future__ import annotations
 
+import contextlib
 import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
@@ -22,7 +23,7 @@ from isacsim.arrays import AntennaArray, UniformLinearArray, UniformPlanarArray
 from isacsim.batch import DTYPE
 from isacsim.channels.models import ChannelModel
 from isacsim.engine.sinks import Sink
-from isacsim.errors import InvalidInput, brief, one_of
+from isacsim.errors import InvalidInput, one_of
 from isacsim.hardware.base import Chain, Hardware
 from isacsim.hardware.power import PowerModel
 from isacsim.metrics.components import Metric
@@ -154,8 +155,7 @@ class Reader:
         return tuple(items.values())
 
     def _record_hook(self, cls: Any) -> Callable[[Any, Any], Any]:
-        fields = [f for f in attrs.fields(cls) if f.init]
-        keys = {key_of(f): f for f in fields}
+        keys = keys_of(cls)
         overrides = {f.name: override(rename=key, struct_hook=self._field_hook(f)) for key, f in keys.items()}
         structure = make_dict_structure_fn(cls, self._converter, **overrides)  # type: ignore[arg-type]
 
@@ -165,7 +165,7 @@ class Reader:
             if not isinstance(table, Mapping):
                 raise InvalidInput("", "must be a table", table, f"Its keys: {', '.join(keys)}.")
             faults = [
-                InvalidInput(str(key), "is not a known key", brief(table[key]), one_of(keys, str(key)))
+                InvalidInput(str(key), "is not a known key", table[key], one_of(keys, str(key)))
                 for key in table
                 if key not in keys
             ]
@@ -176,7 +176,10 @@ class Reader:
             ]
             if faults:
                 raise Invalid(faults)
-            return structure(table, cls)
+            try:
+                return structure(table, cls)
+            except BaseValidationError as error:
+                raise Invalid([as_written(fault, table) for fault in _flat(error, "")]) from None
 
         return hook
 
@@ -192,11 +195,15 @@ class Reader:
         def convert(value: Any, _: Any) -> Any:
             if value is None and optional:
                 return None
+            if unit is None:
+                return _numbers(value, text=True)
             numbers = _numbers(value)
-            if unit is not None:
-                numbers = unit.to_si(numbers)
-                return float(numbers) if np.ndim(numbers) == 0 else numbers
-            return numbers
+            try:
+                with np.errstate(over="ignore"):  # what becomes infinite is refused by the field itself
+                    numbers = unit.to_si(numbers)
+            except (TypeError, ValueError):
+                raise InvalidInput("", "must be a number or a rectangular list", value, "Write real numbers.") from None
+            return float(numbers) if np.ndim(numbers) == 0 else numbers
 
         return convert
 
@@ -222,39 +229,59 @@ def _flat(error: BaseException, path: str) -> Iterator[InvalidInput]:
     """Every fault inside an error of cattrs, with its whole path."""
     if isinstance(error, Invalid):
         for fault in error.errors:
-            yield fault.at(_join(path, fault.field))
+            yield fault.at(joined(path, fault.field))
     elif isinstance(error, InvalidInput):
-        yield error.at(_join(path, error.field))
+        yield error.at(joined(path, error.field))
     elif isinstance(error, BaseValidationError):
         noted, bare = error.group_exceptions()  # type: ignore[attr-defined]  # each subclass has it
         cls = getattr(error, "cl", None)
         for fault, note in noted:
             fields = attrs.fields_dict(cls) if cls is not None and attrs.has(cls) else {}
             name = str(getattr(note, "name", getattr(note, "index", "")))
-            yield from _flat(fault, _join(path, key_of(fields[name]) if name in fields else name))
+            yield from _flat(fault, joined(path, key_of(fields[name]) if name in fields else name))
         for fault in bare:
             yield from _flat(_keyed(fault, cls), path)
     else:
         yield InvalidInput(path, "is not valid", "", str(error) or repr(error))
 
 
+def as_written(fault: InvalidInput, table: Mapping[str, Any]) -> InvalidInput:
+    """A fault of one key with the value as the file has it, before any conversion of units."""
+    if fault.field not in table or not fault.args[2]:
+        return fault
+    return InvalidInput(fault.field, fault.args[1], table[fault.field], fault.args[3])
+
+
 def _keyed(fault: BaseException, cls: Any) -> BaseException:
-    """A record's own complaint about a field, under the key that scenarios use for it."""
+    """A record's own complaint, under the key that scenarios use for the field."""
     if isinstance(fault, InvalidInput) and cls is not None and attrs.has(cls):
-        fields = attrs.fields_dict(cls)
-        if fault.field in fields:
-            return fault.at(key_of(fields[fault.field]))
+        return fault.at(scenario_key(cls, fault.field))
     return fault
 
 
-def _join(*parts: str) -> str:
+def keys_of(cls: type) -> dict[str, Any]:
+    """The fields of a record class by their keys in a scenario; none of another class."""
+    return {key_of(f): f for f in attrs.fields(cls) if f.init} if attrs.has(cls) else {}
+
+
+def scenario_key(cls: type, name: str) -> str:
+    """The key, in a scenario, of a record's field; the keys, where ``name`` lists several."""
+    keys = {f.name: key for key, f in keys_of(cls).items()}
+    return ", ".join(keys.get(part, part) for part in name.split(", "))
+
+
+def joined(*parts: str) -> str:
+    """The dotted path of its parts; empty ones are left out."""
     return ".".join(part for part in parts if part)
 
 
 def _scalar(value: Any, kind: Any) -> Any:
     """A scalar of exactly this kind: no text for numbers, no numbers for booleans."""
     if kind is complex:
-        return complex(_numbers(value))
+        number = _numbers(value, text=True)
+        if np.ndim(number):
+            raise InvalidInput("", "must be one number", value, 'Write "0.1+0.2j".')
+        return complex(number)
     allowed = (int, float) if kind is float else kind
     if not isinstance(value, allowed) or (isinstance(value, bool) and kind is not bool):
         told = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}[kind]
@@ -271,15 +298,15 @@ def _literal(value: Any, kind: Any) -> Any:
     return value
 
 
-def _numbers(value: Any) -> Any:
-    """Numbers, where text such as "-0.04+0.117j" is a complex one."""
+def _numbers(value: Any, *, text: bool = False) -> Any:
+    """Numbers; with ``text``, "-0.04+0.117j" is a complex one."""
     if isinstance(value, (list, tuple)):
-        return [_numbers(item) for item in value]
-    if isinstance(value, str):
-        try:
+        return [_numbers(item, text=text) for item in value]
+    if text and isinstance(value, str):
+        with contextlib.suppress(ValueError):
             return complex(value.replace(" ", ""))
-        except ValueError:
-            pass
-    if isinstance(value, (bool, str, Mapping)) or not isinstance(value, (int, float, complex, np.ndarray, np.number)):
-        raise InvalidInput("", "must be numbers", value, 'Write 0.1 or [0.1, 0.2], complex ones as "0.1+0.2j".')
+    known = isinstance(value, (int, float, complex, np.ndarray, np.number)) and not isinstance(value, bool)
+    if not known or (np.iscomplexobj(value) and not text):
+        written = '0.1, "0.1+0.2j" or a list of them' if text else "0.1 or [0.1, 0.2], without quotes"
+        raise InvalidInput("", "must be numbers", value, f"Write {written}.")
     return value

@@ -105,7 +105,10 @@ class Run:
             raise InvalidInput("coords", "must be values of the sweep", coords, one_of(self.axes))
         if name not in chosen[0]["design_ids"]:
             raise InvalidInput("name", "must name a design", name, one_of(chosen[0]["design_ids"], name))
-        address = chosen[0]["design_ids"][name]
+        address, *others = {p["design_ids"][name] for p in chosen}
+        if others:
+            remedy = f"Give the values of more axes: {', '.join(self.axes)}."
+            raise InvalidInput("coords", f"must choose one of {1 + len(others)} solutions", coords, remedy)
         with self._store() as store:
             found = store.designs(address, [trial])
         if not found:
@@ -167,23 +170,43 @@ def run(
             raise InvalidInput(name, "must be a whole number of at least 1", value, "Leave it out for the default.")
     factory = _factory(executor, workers, registry)
     plan = Plan.of(scenario, registry)
-    observers = [*(registry.load("observers", name)() for name in registry.names("observers")), *observers]
+    told, complaints = _observers(registry)
     folder = Path(out) if out is not None else _new_folder(scenario)
     with _open(folder, plan, registry, resume) as store:
         wanted = store.meta("trials")
-        driver = Driver(store, factory, workers, observers)
+        driver = Driver(store, factory, workers, [*told, *observers], complaints)
         current = Run(folder)
         before = current.counts()
         driver.tell("run_start", RunStart(scenario.title, folder, before.requested, before.done))
         size = chunk or max(1, min(MAX_CHUNK, -(-wanted // (4 * workers))))
-        driver.run(tasks(plan, wanted, size, store.done))
-        after = current.counts()
-        driver.tell("run_end", RunEnd(after.requested, after.done, after.failed, after.skipped))
+        try:
+            driver.run(tasks(plan, wanted, size, store.done))
+        finally:
+            after = current.counts()
+            driver.tell("run_end", RunEnd(after.requested, after.done, after.failed, after.skipped))
     finished = Run(folder, driver.complaints)
     if after.done:
         for sink in scenario.sinks:
-            sink.write(finished.dataset(), folder)
+            try:
+                sink.write(finished.dataset(), folder)
+            except Exception as error:  # a sink can fail in any way
+                raise StoreError(
+                    f"sinks: {type(sink).__name__} failed on {folder} ({error}). "
+                    "Every number is safe in the run folder: continue with --resume."
+                ) from error
     return finished
+
+
+def _observers(registry: Registry) -> tuple[list[Observer], list[str]]:
+    """The observers of plugins, and what is wrong with those that cannot be made."""
+    made: list[Observer] = []
+    complaints = []
+    for name in registry.names("observers"):
+        try:
+            made.append(registry.load("observers", name)())
+        except Exception as error:  # an observer must not stop a run
+            complaints.append(f"{name} cannot be told: {error!r}")
+    return made, complaints
 
 
 def _factory(executor: str | ExecutorFactory | None, workers: int, registry: Registry) -> ExecutorFactory:
@@ -240,5 +263,8 @@ def _open(folder: Path, plan: Plan, registry: Registry, resume: bool) -> Store:
             f"out: {folder} holds a run of another scenario: {', '.join(changed)} differ. "
             "Only trials, sweep values, figures and sinks may change; choose another --out for the rest."
         )
-    store.set_meta({**asked, "trials": max(scenario.trials, store.meta("trials"))})
+    origin = store.meta("provenance")
+    origin["scenario"] = canonical(scenario)
+    origin["continued"] = [*origin.get("continued", []), provenance(registry)]
+    store.set_meta({**asked, "trials": max(scenario.trials, store.meta("trials")), "provenance": origin})
     return store

@@ -2,33 +2,39 @@
 
 from __future__ import annotations
 
+import contextlib
 import tomllib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 import attrs
 import numpy as np
 from attrs import field, frozen
-from attrs.validators import in_
 
 from isacsim import units
 from isacsim.arrays import AntennaArray
 from isacsim.batch import batched
 from isacsim.channels.models import ChannelModel
-from isacsim.checks import number, whole
+from isacsim.checks import choice, number, whole
 from isacsim.drop import Drop
-from isacsim.engine.reader import Reader
+from isacsim.engine.reader import Reader, as_written, joined, keys_of, scenario_key
 from isacsim.engine.sinks import NetCdf, Sink
 from isacsim.errors import InvalidInput, one_of
 from isacsim.hardware.base import Chain, Transceiver
-from isacsim.metrics.components import Metric
+from isacsim.metrics.components import Metric, Quantity
 from isacsim.plugin import Registry, default_registry
 from isacsim.problems.base import Requirements
 from isacsim.random import Stream, generator
 from isacsim.solvers.base import Solver
 from isacsim.targets.models import TargetModel
-from isacsim.units import key_of
 from isacsim.waveform.base import Experiment
+
+# Names of the dataset that no axis and no quantity may have.
+RESERVED = (
+    *("evaluate", "design", "trial"),
+    *("objective", "gap", "residual", "bound", "iterations", "status", "solve_time"),
+)
 
 
 @frozen
@@ -102,7 +108,7 @@ class Evaluation:
     metrics: tuple[Metric, ...] = ()
     experiments: tuple[Experiment, ...] = ()
     hardware: str = "ideal"
-    power: Literal["designed", "radiated"] = field(default="designed", validator=in_(["designed", "radiated"]))
+    power: Literal["designed", "radiated"] = field(default="designed", validator=choice("designed", "radiated"))
     designs: tuple[str, ...] | None = None
 
     def __attrs_post_init__(self) -> None:
@@ -112,6 +118,8 @@ class Evaluation:
         for name in names:
             if names.count(name) > 1:
                 raise InvalidInput("metrics", "must record a quantity once", name, "Use a second [evaluate] table.")
+        if self.designs is not None and (not self.designs or len(set(self.designs)) < len(self.designs)):
+            raise InvalidInput("designs", "must name each design once", self.designs, "Leave it out for all designs.")
 
 
 def _values(value: Any) -> Any:
@@ -173,8 +181,8 @@ class Figure:
     x: str
     y: str
     series: str = "design"
-    statistic: Literal["mean", "median"] = field(default="mean", validator=in_(["mean", "median"]))
-    scale: Literal["linear", "log"] = field(default="linear", validator=in_(["linear", "log"]))
+    statistic: Literal["mean", "median"] = field(default="mean", validator=choice("mean", "median"))
+    scale: Literal["linear", "log"] = field(default="linear", validator=choice("linear", "log"))
     title: str = ""
     at: dict[str, Any] = field(factory=dict)
 
@@ -228,12 +236,33 @@ class Scenario:
                 if design not in self.design:
                     path = f"evaluate.{name}.designs"
                     raise InvalidInput(path, "must name designs", design, one_of(self.design, design))
+        if not self.transceiver("ideal").is_ideal:
+            raise InvalidInput("hardware.ideal", "must be ideal", self.hardware["ideal"], "Choose another name.")
+        quantities = self._quantities()
+        for name in self.sweep:
+            if name in {*RESERVED, *quantities, *(dim for q in quantities.values() for dim in q.dims)}:
+                raise InvalidInput(f"sweep.{name}", "must not have a name that results use", name, "Rename the axis.")
         for name, figure in self.figure.items():
-            self._check_figure(f"figure.{name}", figure)
+            if Path(name).name != name:
+                raise InvalidInput(f"figure.{name}", "must have a name that a file can have", name, "Rename it.")
+            self._check_figure(f"figure.{name}", figure, quantities)
 
-    def _check_figure(self, path: str, figure: Figure) -> None:
-        measures = [m for e in self.evaluate.values() for m in (*e.metrics, *e.experiments)]
-        quantities = {q.name: q for m in measures for q in m.quantities}
+    def _quantities(self) -> dict[str, Quantity]:
+        """What is recorded, by name."""
+        found: dict[str, Quantity] = {}
+        for label, evaluation in self.evaluate.items():
+            for quantity in (q for m in (*evaluation.metrics, *evaluation.experiments) for q in m.quantities):
+                before = found.setdefault(quantity.name, quantity)
+                if quantity.name in RESERVED or (before.unit, before.dims) != (quantity.unit, quantity.dims):
+                    raise InvalidInput(
+                        f"evaluate.{label}.metrics",
+                        "must not record another quantity under a name that is taken",
+                        quantity.name,
+                        "Leave one of them out.",
+                    )
+        return found
+
+    def _check_figure(self, path: str, figure: Figure, quantities: dict[str, Quantity]) -> None:
         if figure.y not in quantities:
             raise InvalidInput(
                 f"{path}.y", "must name a quantity that is evaluated", figure.y, one_of(quantities, figure.y)
@@ -264,9 +293,13 @@ class Scenario:
         station, users = self.base_station, self.users
         channel = [generator(self.seed, Stream.CHANNEL, t) for t in trials]
         target = [generator(self.seed, Stream.TARGET, t) for t in trials]
+        with faults_of("users.channel", users.channel):
+            H = users.channel.draw(station.transmit_array, users.count, trials, channel)
+        with faults_of("targets", self.targets):
+            targets = self.targets.draw(station.transmit_array, station.receive_array, trials, target)
         return Drop(
-            H=users.channel.draw(station.transmit_array, users.count, trials, channel),
-            targets=self.targets.draw(station.transmit_array, station.receive_array, trials, target),
+            H=H,
+            targets=targets,
             tx_array=station.transmit_array,
             rx_array=station.receive_array,
             power=station.power,
@@ -274,6 +307,19 @@ class Scenario:
             radar_noise_power=station.radar_noise,
             snapshots=station.snapshots,
         )
+
+
+@contextlib.contextmanager
+def faults_of(path: str, record: Any) -> Iterator[None]:
+    """Moves what is said against a field of ``record`` to the place it has in the scenario."""
+    try:
+        yield
+    except InvalidInput as error:
+        key = scenario_key(type(record), error.field)
+        if key.split(", ")[0] in keys_of(type(record)):
+            raise error.at(joined(path, key)) from None
+        known = error.field.split(".")[0] in keys_of(Scenario)
+        raise (error if known else error.at(path)) from None
 
 
 def load_scenario(path: str | Path, *, set: tuple[str, ...] = (), registry: Registry | None = None) -> Scenario:
@@ -302,12 +348,13 @@ def load_scenario(path: str | Path, *, set: tuple[str, ...] = (), registry: Regi
             if kind in registry.names("problems"):
                 design["solver"] = registry.default_solver(kind)
     scenario: Scenario = reader.read(Scenario, table)
+    changes = []
     for override in set:
         key, equals, text = override.partition("=")
-        if not equals:
+        if not equals or not key.strip():
             raise InvalidInput("--set", "must read KEY=VALUE", override, "Write --set base_station.power_dbm=20.")
-        scenario = replace(scenario, key.strip(), _value(text), reader)
-    return scenario
+        changes.append((key.strip(), _value(text)))
+    return replace(scenario, changes, reader)
 
 
 def _value(text: str) -> Any:
@@ -318,13 +365,24 @@ def _value(text: str) -> Any:
         return text.strip()
 
 
-def replace(record: Any, path: str, value: Any, reader: Reader) -> Any:
-    """A record with ``value``, as a scenario file would write it, at a dotted path.
+def replace(scenario: Scenario, changes: Iterable[tuple[str, Any]], reader: Reader) -> Scenario:
+    """A scenario with other values, as a scenario file would write them, at dotted paths.
+
+    Whether its parts fit together is asked once, of the result.
 
     Raises:
-        InvalidInput: If the path leads nowhere, or the value breaks a rule.
+        InvalidInput: If a path leads nowhere, or a value breaks a rule.
     """
-    return _replace(record, path.split("."), value, reader, path)
+    parts = {f.name: getattr(scenario, f.name) for f in attrs.fields(Scenario)}
+    for path, value in changes:
+        key, *rest = path.split(".")
+        if key not in parts:
+            raise InvalidInput(path, f"must name a field at {key!r}", "", one_of(parts, key))
+        if rest:
+            parts[key] = _replace(parts[key], rest, value, reader, path)
+        else:
+            parts[key] = reader.read_field(Scenario, key, value, path)
+    return Scenario(**parts)
 
 
 def _replace(record: Any, keys: list[str], value: Any, reader: Reader, path: str) -> Any:
@@ -343,9 +401,12 @@ def _replace(record: Any, keys: list[str], value: Any, reader: Reader, path: str
             raise InvalidInput(path, f"must name an entry at {key!r}", "", one_of(map(str, record), key))
         new = _replace(record[key], rest, value, reader, path) if rest else reader.read(type(record[key]), value, path)
         return {**record, key: new}
-    fields = {key_of(f): f for f in attrs.fields(type(record)) if f.init} if attrs.has(type(record)) else {}
+    fields = keys_of(type(record))
+    if key == "kind" and fields:
+        raise InvalidInput(path, "cannot be set alone", value, "Set the whole table, { kind = ... }.")
     if key not in fields:
-        raise InvalidInput(path, f"must name a field at {key!r}", "", one_of(fields, key))
+        remedy = one_of(fields, key) if fields else "Set the whole value."
+        raise InvalidInput(path, f"must name a field at {key!r}", "", remedy)
     name = fields[key].name
     if rest:
         new = _replace(getattr(record, name), rest, value, reader, path)
@@ -354,4 +415,8 @@ def _replace(record: Any, keys: list[str], value: Any, reader: Reader, path: str
     try:
         return attrs.evolve(record, **{name: new})
     except InvalidInput as error:
-        raise error.at(path) if error.field in (name, "") else error from None
+        fault = error.at(scenario_key(type(record), error.field))
+        fault = fault if rest else as_written(fault, {key: value})
+        raise fault.at(joined(*path.split(".")[: -len(keys)], fault.field)) from None
+    except Exception as error:  # a component can refuse a value in any way
+        raise InvalidInput(path, "is not valid", value, str(error)) from None

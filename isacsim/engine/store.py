@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -59,13 +59,12 @@ class Store:
             folder.mkdir(parents=True, exist_ok=True)
             if any(folder.iterdir()):
                 raise StoreError(f"out: {folder} is not empty. Continue it with --resume, or choose another --out.")
-            connection = _connect(folder / FILE)
+            store = cls(_connect(folder / FILE), folder, write=True)
+            with store._transaction():
+                store._db.executescript("BEGIN;" + SCHEMA)
+                store._put_meta({"format": FORMAT, **meta})
         except (OSError, sqlite3.Error) as error:
             raise StoreError(f"out: {folder} cannot be written ({error}). Choose another --out.") from None
-        store = cls(connection, folder, write=True)
-        with connection:
-            connection.executescript(SCHEMA)
-            store._put_meta({"format": FORMAT, **meta})
         return store
 
     @classmethod
@@ -80,10 +79,13 @@ class Store:
             raise StoreError(f"run: {folder} holds no run (no {FILE}). Give the folder that `isacsim run` wrote.")
         try:
             store = cls(_connect(path, write=write), folder, write=write)
-            found = store.meta("format")
         except sqlite3.Error as error:
             raise StoreError(f"run: {path} cannot be read ({error}). Is it a run's ledger?") from None
+        found = None
+        with contextlib.suppress(sqlite3.OperationalError):  # another program's database
+            found = store.meta("format")
         if found != FORMAT:
+            store.close()
             raise StoreError(
                 f"run: {path} has format {found}, this isacsim reads {FORMAT}. Use the version that wrote it."
             )
@@ -96,12 +98,12 @@ class Store:
 
     def set_meta(self, values: dict[str, Any]) -> None:
         """Replace values of the run's metadata."""
-        with self._db:
+        with self._transaction():
             self._put_meta(values)
 
     def commit(self, outcome: Outcome) -> None:
         """Add what came of a task, all or nothing; numbers that are there stay as they are."""
-        with self._db:
+        with self._transaction():
             self._db.executemany(
                 "INSERT OR IGNORE INTO layouts VALUES (?, ?)",
                 ((point, json.dumps([attrs.asdict(e) for e in entries])) for point, entries in outcome.layouts.items()),
@@ -178,6 +180,17 @@ class Store:
     ) -> None:
         self.close()
 
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """Writes all of what is put within, or nothing of it."""
+        try:
+            with self._db:
+                yield
+        except sqlite3.Error as error:
+            raise StoreError(
+                f"run: {self.folder} cannot be written ({error}). What is in it is kept: continue with --resume."
+            ) from None
+
     def _put_meta(self, values: dict[str, Any]) -> None:
         self._db.executemany(
             "INSERT OR REPLACE INTO meta VALUES (?, ?)", ((key, json.dumps(value)) for key, value in values.items())
@@ -185,12 +198,16 @@ class Store:
 
 
 def _connect(path: Path, *, write: bool = True) -> sqlite3.Connection:
-    if not write:
-        return sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
-    connection = sqlite3.connect(path)
-    # A commit survives the death of the process and of the machine.
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
+    connection = sqlite3.connect(path) if write else sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
+    try:
+        connection.execute("SELECT * FROM sqlite_master")  # whether it is a database at all
+        if write:
+            # A commit survives the death of the process and of the machine.
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+    except sqlite3.Error:
+        connection.close()
+        raise
     return connection
 
 

@@ -110,7 +110,7 @@ def work(task: Task, known: Known) -> Outcome:
     try:
         _compute(task, known, outcome)
     except Exception as error:  # a component can fail in any way, and the rest must go on
-        parts = _halves(task)
+        parts = halves(task)
         if not parts:
             (point,), (trial,) = task.points, task.trials
             return Outcome(failures={(point.id, trial): f"{type(error).__name__}: {error}"})
@@ -120,7 +120,8 @@ def work(task: Task, known: Known) -> Outcome:
     return outcome
 
 
-def _halves(task: Task) -> list[Task]:
+def halves(task: Task) -> list[Task]:
+    """The two halves of a task, by its trials if it can be; none of a single trial at a point."""
     for name in ("trials", "points"):
         whole = getattr(task, name)
         if len(whole) > 1:

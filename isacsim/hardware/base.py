@@ -141,7 +141,12 @@ class Chain(Hardware):
         return x
 
     def linear_model(self, R: ComplexArray) -> LinearModel:
-        """Composition of the stages: gains multiply, each distortion passes what follows."""
+        """Composition of the stages: gains multiply, each distortion passes what follows.
+
+        Every stage's input is taken for Gaussian, as its own model does. Behind a stage that
+        distorts strongly it is not: the gain of two 3-bit converters in series comes out
+        2 % low, that of a 2-bit one before a 1-bit one 6 %.
+        """
         total = Ideal().linear_model(R)
         for stage in self.stages:
             model = stage.linear_model(R)

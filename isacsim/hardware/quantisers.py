@@ -12,10 +12,9 @@ from typing import Any, Literal
 
 import numpy as np
 from attrs import field, frozen
-from attrs.validators import in_
 
 from isacsim.batch import same_array
-from isacsim.checks import number
+from isacsim.checks import choice, number
 from isacsim.errors import InvalidInput
 from isacsim.hardware.base import Hardware, LinearModel, chain_power
 from isacsim.hardware.codebooks import MAX_BITS, Codebook, aqnm_distortion, lloyd_max, mid_rise
@@ -97,7 +96,7 @@ class Aqnm(Hardware):
     """
 
     bits: FloatArray = field(converter=_bits, eq=same_array)
-    table: Literal["lloyd-max", "uniform"] = field(default="lloyd-max", validator=in_(["lloyd-max", "uniform"]))
+    table: Literal["lloyd-max", "uniform"] = field(default="lloyd-max", validator=choice("lloyd-max", "uniform"))
 
     @property
     def codebook(self) -> Callable[[int], Codebook]:

@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 from attrs import field, frozen
-from attrs.validators import in_
 
 from isacsim import units
 from isacsim.batch import batched
+from isacsim.checks import choice
 from isacsim.drop import Drop
 from isacsim.hardware.base import Transceiver
 from isacsim.hardware.power import ConverterPower, PowerModel
@@ -141,7 +141,7 @@ class CrlbTrace(Metric):
     """
 
     quantity = Quantity("crlb", "1", (), "sum of the CRLBs of all target parameters")
-    mode: Mode = field(default="x", validator=in_(["x", "xq"]))
+    mode: Mode = field(default="x", validator=choice("x", "xq"))
 
     def value(self, W: ComplexArray, drop: Drop, transceiver: Transceiver) -> FloatArray:
         """The sum over `isacsim.metrics.crlb`."""
@@ -157,7 +157,7 @@ class CrlbParameters(Metric):
     """
 
     quantity = Quantity("crlb-parameters", "1", ("parameter",), "CRLB of each target parameter")
-    mode: Mode = field(default="x", validator=in_(["x", "xq"]))
+    mode: Mode = field(default="x", validator=choice("x", "xq"))
 
     def labels(self, drop: Drop) -> dict[str, Sequence[Any]]:
         """Names of the parameters."""

@@ -116,11 +116,12 @@ def fim(
     return FimTensor.of(targets, link.information(targets.receive_basis()), snapshots).fim(K)
 
 
-def inverse_fim(F: AnyArray) -> tuple[FloatArray, BoolArray]:
+def inverse_fim(F: AnyArray, least: float = 1e-14) -> tuple[FloatArray, BoolArray]:
     """Inverse of Fisher matrices F (..., P, P), and where they are numerically regular.
 
     The blocks of a FIM differ in scale by the squared reflections, hence the scaling to a
-    unit diagonal first. Singular members get an inverse of infinities.
+    unit diagonal first. Members whose scaled matrix has a reciprocal condition of at most
+    ``least`` are singular and get an inverse of infinities.
     """
     diagonal = np.diagonal(F, axis1=-2, axis2=-1)
     regular = np.all(np.isfinite(F), axis=(-2, -1)) & np.all(diagonal > 0, axis=-1)
@@ -128,7 +129,7 @@ def inverse_fim(F: AnyArray) -> tuple[FloatArray, BoolArray]:
     d = 1 / np.sqrt(np.diagonal(F, axis1=-2, axis2=-1))
     scale = d[..., :, None] * d[..., None, :]
     w, U = np.linalg.eigh(F * scale)
-    regular &= w[..., 0] > 1e-14 * w[..., -1]
+    regular &= w[..., 0] > least * w[..., -1]
     w = np.where(regular[..., None], w, 1.0)
     inverse = ((U / w[..., None, :]) @ U.swapaxes(-1, -2)) * scale
     return np.where(regular[..., None, None], inverse, np.inf), regular

@@ -6,22 +6,21 @@ Full power is optimal: both terms improve when W grows.
 
 from __future__ import annotations
 
-from functools import reduce
 from typing import Any, ClassVar
 
 import numpy as np
 from attrs import field, frozen
-from attrs.validators import instance_of
 
 from isacsim.batch import as_array, batch_shape, batched
-from isacsim.checks import number, whole
+from isacsim.checks import instance, number, whole
 from isacsim.drop import Drop
 from isacsim.errors import InvalidInput, one_of
 from isacsim.hardware.base import Transceiver
-from isacsim.metrics.fim import crlb, fim, inverse_fim
+from isacsim.metrics.fim import crlb, fim
 from isacsim.metrics.power import antenna_power
 from isacsim.metrics.rate import sum_rate
 from isacsim.problems.base import Problem, Requirements
+from isacsim.problems.identifiability import identifiability
 from isacsim.targets.scene import PointTargets
 from isacsim.typing import BoolArray, FloatArray
 
@@ -71,7 +70,7 @@ class SumRateCrlbRequirements(Requirements):
     sensing_streams: int | None = field(default=None, validator=STREAMS)
     parameters: tuple[str, ...] | None = field(default=None, converter=_parameters)
     parameter_weights: tuple[float, ...] | None = field(default=None, converter=_parameter_weights)
-    per_antenna: bool = field(default=False, validator=instance_of(bool))
+    per_antenna: bool = field(default=False, validator=instance(bool))
 
     def pose(self, drop: Drop, transceiver: Transceiver) -> SumRateCrlb:
         """The problem for the realisations of a drop."""
@@ -125,7 +124,7 @@ class SumRateCrlb(Problem):
     kind: ClassVar[str] = "sum-rate-crlb"
 
     H: Any = batched(2, dtype=complex)
-    targets: PointTargets = field(validator=instance_of(PointTargets))
+    targets: PointTargets = field(validator=instance(PointTargets))
     power: Any = batched(0, above=0.0)
     noise_power: Any = batched(1, above=0.0, scalar=True)
     radar_noise_power: Any = batched(0, above=0.0)
@@ -135,8 +134,8 @@ class SumRateCrlb(Problem):
     sensing_streams: int | None = field(default=None, validator=STREAMS)
     parameters: tuple[str, ...] | None = field(default=None, converter=_parameters)
     parameter_weights: tuple[float, ...] | None = field(default=None, converter=_parameter_weights)
-    per_antenna: bool = field(default=False, validator=instance_of(bool))
-    transceiver: Transceiver = field(default=Transceiver(), validator=instance_of(Transceiver))
+    per_antenna: bool = field(default=False, validator=instance(bool))
+    transceiver: Transceiver = field(default=Transceiver(), validator=instance(Transceiver))
 
     def __attrs_post_init__(self) -> None:
         antennas, users = self.H.shape[-2:]
@@ -235,35 +234,11 @@ class SumRateCrlb(Problem):
         scale = np.sqrt(self.power / self.H.shape[-2])[..., None, None]
         isotropic = scale * np.eye(self.H.shape[-2])
         F = fim(self.targets, isotropic, self.radar_noise_power, self.snapshots, self.transceiver)
-        F = np.broadcast_to(F, (members, *F.shape[-2:]))
-        _, regular = inverse_fim(F)
-        notes = [identifiability_notes(F[i], self.targets) for i in range(members)]
-        lost = np.array([any("not identifiable" in note for note in member) for member in notes], bool)
-        return regular & ~lost, [
-            (*note, "the scene is not identifiable: two targets look alike, or receivers are too few")
-            if not (ok or gone)
-            else note
-            for note, ok, gone in zip(notes, regular, lost, strict=True)
-        ]
+        return identifiability(np.broadcast_to(F, (members, *F.shape[-2:])), self.targets)
 
 
 def weighted_trace(bounds: Any, selection: FloatArray) -> FloatArray:
     """``tr(D F^-1)`` from the CRLBs (..., P) and the diagonal of D; infinite bounds stay."""
     kept = selection > 0
-    return np.asarray((bounds[..., kept] * selection[kept]).sum(axis=-1))
-
-
-def identifiability_notes(F: FloatArray, targets: PointTargets) -> tuple[str, ...]:
-    """Which parameters one FIM (P, P) says nothing of, and which angles it hardly bounds."""
-    diagonal, kinds = np.diagonal(F), np.array(targets.unknowns)
-    notes = []
-    for i, (label, kind) in enumerate(zip(targets.labels, kinds, strict=True)):
-        block = diagonal[kinds == kind].max()
-        if not diagonal[i] > 1e-14 * reduce(max, diagonal[kinds == kind], 0.0) or not block > 0:
-            notes.append(f"{label} is not identifiable: the echo does not depend on it")
-    inverse, regular = inverse_fim(F)
-    if regular:
-        for i, kind in enumerate(kinds):
-            if kind in ("azimuth", "zenith") and np.sqrt(inverse[i, i]) > np.pi:
-                notes.append(f"the bound on {targets.labels[i]} exceeds pi rad for isotropic transmission")
-    return tuple(notes)
+    # In C order: indexing lays the kept axis first, and the sum would go across the batch.
+    return np.ascontiguousarray(bounds[..., kept] * selection[kept]).sum(axis=-1)

@@ -13,10 +13,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import attrs
 import numpy as np
 from attrs import field, frozen
 
-from isacsim.batch import batch_shape, flatten, frobenius2, hermitian, rows, squared
+from isacsim.batch import batch_shape, flatten, frobenius2, hermitian, inner, rows, squared
 from isacsim.errors import InvalidInput
 from isacsim.metrics.fim import FimTensor, inverse_fim
 from isacsim.metrics.sensing import sensing_link
@@ -152,11 +153,36 @@ class Merit:
         if self.per_antenna:
             share = self.power[:, None, None] / W.shape[-2]
             return g - (W.real * g.real + W.imag * g.imag).sum(axis=-1, keepdims=True) / share * W
-        along = (W.real * g.real + W.imag * g.imag).sum(axis=(-2, -1)) / self.power
-        return g - along[:, None, None] * W
+        return g - (inner(W, g) / self.power)[:, None, None] * W
 
-    def residual(self, point: Point, g: ComplexArray) -> FloatArray:
-        """KKT residual (B,): the projected gradient for relative changes of W.
+    def slope(self, point: Point) -> ComplexArray:
+        """Gradient of the objective along the surface of full power, (B, N_t, K+S)."""
+        return 2 * self.tangent(point.W, self.gradient(point, *self.multipliers(point)))
+
+    def preconditioner(self, point: Point) -> ComplexArray:
+        """Inverse of ``2 (rate_weight H Sigma_2 H^H + mu I)``, [Fang25, Theorem 1] without Q.
+
+        The multiplier mu = Re<W, g> / power follows from stationarity.
+        """
+        eta, beta, Q_V = self.multipliers(point)
+        mu = inner(point.W, self.gradient(point, eta, beta, Q_V)) / self.power
+        weighted = self.H * np.sqrt(self.rate_weight * beta)[..., None, :]
+        floor = np.maximum(mu, np.finfo(float).tiny)[:, None, None]
+        return np.linalg.inv(2 * (weighted @ hermitian(weighted) + floor * np.eye(self.H.shape[-2])))
+
+    def span(self) -> ComplexArray:
+        """Orthonormal basis of the range of [H, V], (B, N_t, min(N_t, K+3M)); B is 1 if shared."""
+        batch = np.broadcast_shapes(self.H.shape[:-2], self.V.shape[:-2])
+        N = np.concatenate([np.broadcast_to(x, batch + x.shape[-2:]) for x in (self.H, self.V)], axis=-1)
+        return np.ascontiguousarray(np.linalg.qr(N)[0])
+
+    def within(self, basis: ComplexArray) -> Merit:
+        """The merit as a function of the coordinates of W in an orthonormal basis."""
+        H, V = hermitian(basis) @ self.H, hermitian(basis) @ self.V
+        return attrs.evolve(self, H=H, HH=hermitian(H), V=V, VH=hermitian(V))
+
+    def residual(self, point: Point, slope: ComplexArray) -> FloatArray:
+        """KKT residual (B,): the gradient along the surface (`slope`) for relative changes of W.
 
         It is measured against the sum of the magnitudes of the two terms, so that neither the
         scale of W nor a cancellation in the objective matters.
@@ -164,5 +190,4 @@ class Merit:
         scale = self.rate_weight * point.sum_rate
         if self.crlb_weight:
             scale = scale + self.crlb_weight * point.crlb
-        slope = 2 * np.sqrt(frobenius2(self.tangent(point.W, g)) * self.power)
-        return np.asarray(slope / scale)
+        return np.asarray(np.sqrt(frobenius2(slope) * self.power) / scale)

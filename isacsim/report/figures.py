@@ -26,16 +26,19 @@ def draw_figures(run: Run, names: tuple[str, ...] = (), folder: Path | None = No
         kind: File type that matplotlib knows, ``png`` or ``pdf`` for example.
 
     Raises:
-        InvalidInput: For an unknown figure.
+        InvalidInput: For an unknown figure, or a folder that cannot be written.
     """
     for name in names:
         if name not in run.figures:
             raise InvalidInput("figure", "must be a figure of the run", name, one_of(run.figures, name))
-    dataset = run.dataset()
-    return [
-        draw(run, dataset, run.figures[name], (folder or run.path) / f"{name}.{kind}")
-        for name in names or tuple(run.figures)
-    ]
+    dataset, folder = run.dataset(), folder or run.path
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return [
+            draw(run, dataset, run.figures[name], folder / f"{name}.{kind}") for name in names or tuple(run.figures)
+        ]
+    except OSError as error:
+        raise InvalidInput("out", f"must be a folder that can be written ({error.strerror})", str(folder)) from None
 
 
 def draw(run: Run, dataset: xarray.Dataset, figure: dict[str, Any], path: Path) -> Path:

@@ -84,7 +84,13 @@ class Stop:
     callback: Callback | None = None
 
 
-def iterate(state: S, step: Callable[[S], S], stop: Stop, reached: Status = Status.STATIONARY) -> Solution:
+def iterate(
+    state: S,
+    step: Callable[[S], S],
+    stop: Stop,
+    reached: Status = Status.STATIONARY,
+    labels: IntArray | None = None,
+) -> Solution:
     """Step ``state`` until every member has ended.
 
     Args:
@@ -92,6 +98,7 @@ def iterate(state: S, step: Callable[[S], S], stop: Stop, reached: Status = Stat
         step: One iteration of all members of a state.
         stop: When to end.
         reached: Status of a member whose residual meets the tolerance.
+        labels: What a callback is told as the member's index; None is its place in the batch.
 
     Returns:
         The solution of the flat batch; gap and bound are NaN.
@@ -99,12 +106,13 @@ def iterate(state: S, step: Callable[[S], S], stop: Stop, reached: Status = Stat
     begin = time.perf_counter()
     book = _Book(state)
     members = np.arange(state.objective.size)
+    labels = members if labels is None else labels
     for count in range(stop.max_steps + 1):
         if count:
             state = step(state)
         elapsed = time.perf_counter() - begin
         book.note(count, members, state, elapsed)
-        halted = _halted(stop, count, members, state, elapsed)
+        halted = _halted(stop, count, labels[members], state, elapsed)
         status = _ended(state, stop, reached)
         if count == stop.max_steps or halted:
             status = [s or Status.MAX_STEPS for s in status]

@@ -9,9 +9,11 @@ from isacsim.plugin.specs import SolverSpec
 @hookimpl
 def isacsim_solvers() -> Iterable[SolverSpec]:
     """Solvers."""
+    home = "isacsim.solvers.sum_rate_crlb"
+    yield SolverSpec("sca", f"{home}.sca:Sca", "Successive convex approximation, monotone")
     yield SolverSpec(
-        "sca",
-        "isacsim.solvers.sum_rate_crlb.sca:Sca",
-        "Successive convex approximation, monotone",
+        "riemannian-lbfgs",
+        f"{home}.lbfgs:RiemannianLbfgs",
+        "Preconditioned Riemannian L-BFGS from several starts, fast",
         default_for=("sum-rate-crlb",),
     )

@@ -6,7 +6,7 @@ from enum import Enum
 from typing import Any
 
 import numpy as np
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from isacsim.batch import same_array
 
@@ -47,6 +47,10 @@ class Status(Enum):
         return self not in (Status.INFEASIBLE, Status.UNIDENTIFIABLE, Status.FAILED)
 
 
+# The fields of a solution that have the problem's leading axes.
+ARRAYS = ("precoder", "objective", "gap", "residual", "iterations", "status", "bound", "notes")
+
+
 @frozen(eq=False)
 class Solution:
     """The answer to a problem; every field has the problem's leading axes (...).
@@ -81,6 +85,19 @@ class Solution:
     def converged(self) -> Any:
         """Whether the solver's own convergence test was met, (...)."""
         return np.vectorize(lambda s: s.good, otypes=[bool])(self.status)[()]
+
+    def take(self, members: Any) -> Solution:
+        """The ``members`` of the solution of a flat batch."""
+        return evolve(
+            self,
+            **{name: getattr(self, name)[members] for name in ARRAYS},
+            trace={name: values[members] for name, values in self.trace.items()},
+        )
+
+    def best_of(self, count: int, sense: int) -> Solution:
+        """Of ``count`` solutions for each member of a flat batch, one behind the other, the best."""
+        merit = np.where(np.isnan(self.objective), -np.inf, sense * self.objective).reshape(-1, count)
+        return self.take(np.arange(merit.shape[0]) * count + merit.argmax(axis=1))
 
     def reshape(self, shape: tuple[int, ...]) -> Solution:
         """The solution of a flat batch, with the leading axes ``shape``."""

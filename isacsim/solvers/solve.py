@@ -15,7 +15,7 @@ from isacsim.errors import InvalidInput, one_of
 from isacsim.plugin import Registry, default_registry
 from isacsim.problems.base import Problem
 from isacsim.solvers.base import Request, Solver
-from isacsim.solvers.solution import Solution, Status, objects
+from isacsim.solvers.solution import ARRAYS, Solution, Status, objects
 from isacsim.typing import BoolArray, ComplexArray
 
 
@@ -56,6 +56,8 @@ def solve(
     registry = registry or default_registry()
     if not isinstance(problem, Problem):
         raise InvalidInput("problem", "must be a design problem", problem, "Build a SumRateCrlb, for example.")
+    if callback is not None and not callable(callback):
+        raise InvalidInput("callback", "must be a function", callback, "It is given a Progress after each step.")
     chosen = make_solver(problem, solver, options, registry)
     shape = batch_shape(problem)
     flat = _individual(flatten(problem, shape), int(np.prod(shape)))
@@ -65,7 +67,9 @@ def solve(
         callback=callback,
         time_limit=time_limit,
     )
-    names = [None] if starts is None or initial is not None else [starts] if isinstance(starts, str) else list(starts)
+    if initial is not None and starts is not None:
+        raise InvalidInput("starts", "must not be given beside `initial`", starts, "Give one of them.")
+    names = _starts(starts)
     solutions = [_solve_screened(flat, chosen, attrs.evolve(request, start=name)) for name in names]
     solution = reduce(partial(_better, problem.sense), solutions)
     return attrs.evolve(solution.reshape(shape), runtime=time.perf_counter() - begin)
@@ -137,6 +141,15 @@ def _initial(initial: Any, problem: Problem, shape: tuple[int, ...]) -> ComplexA
     return np.ascontiguousarray(W.reshape((-1, *wanted[-2:])))
 
 
+def _starts(starts: Any) -> list[Any]:
+    if starts is None:
+        return [None]
+    names = [starts] if isinstance(starts, str) else list(starts) if isinstance(starts, Sequence) else []
+    if not names:
+        raise InvalidInput("starts", "must be names of starts", starts, "Leave it out for the solver's own start.")
+    return names
+
+
 def _generators(rng: Any, members: int) -> Sequence[np.random.Generator] | None:
     if rng is None:
         return None
@@ -169,7 +182,7 @@ def _solve_screened(problem: Problem, solver: Solver, request: Request) -> Solut
 def _better(sense: int, one: Solution, other: Solution) -> Solution:
     """Member by member the better of two solutions of one problem."""
     better = ~(sense * one.objective >= sense * other.objective) & ~np.isnan(other.objective)
-    return _scatter(take_members(other, better), better, one) if better.any() else one
+    return _scatter(other.take(better), better, one) if better.any() else one
 
 
 def _nothing(problem: Problem, members: int) -> Solution:
@@ -185,18 +198,6 @@ def _nothing(problem: Problem, members: int) -> Solution:
         notes=objects([()] * members),
         runtime=0.0,
         trace={"objective": nan[:, None], "time": nan[:, None]},
-    )
-
-
-ARRAYS = ("precoder", "objective", "gap", "residual", "iterations", "status", "bound", "notes")
-
-
-def take_members(solution: Solution, members: BoolArray) -> Solution:
-    """The ``members`` of the solution of a flat batch."""
-    return attrs.evolve(
-        solution,
-        **{name: getattr(solution, name)[members] for name in ARRAYS},
-        trace={name: values[members] for name, values in solution.trace.items()},
     )
 
 

@@ -73,17 +73,17 @@ class FixedPoints(TargetModel):
 
     Args:
         azimuth: Azimuths, shape (M,), in rad.
-        zenith: Zeniths (polar angle, broadside pi/2), shape (M,), in rad.
-        reflection: Complex reflection coefficients, shape (M,), amplitude.
+        zenith: Zeniths (polar angle, broadside pi/2), one number or (M,), in rad.
+        reflection: Complex reflection coefficients, one number or (M,), amplitude.
     """
 
     azimuth: Any = batched(1, metadata=units.degrees())
-    zenith: Any = batched(1, metadata=units.degrees())
-    reflection: Any = batched(1, dtype=complex)
+    zenith: Any = batched(1, scalar=True, default=np.pi / 2, metadata=units.degrees())
+    reflection: Any = batched(1, dtype=complex, scalar=True, default=1.0)
 
     def __attrs_post_init__(self) -> None:
         shapes = {f: getattr(self, f).shape for f in ("azimuth", "zenith", "reflection")}
-        if len(set(shapes.values())) > 1 or self.azimuth.ndim != 1:
+        if not set(shapes.values()) <= {(), self.azimuth.shape} or self.azimuth.ndim != 1:
             raise InvalidInput(
                 "azimuth, zenith, reflection", "must be lists of equal length", shapes, "Give one entry a target."
             )

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 from attrs import field, frozen
-from attrs.validators import instance_of
 
 from isacsim.arrays import AntennaArray
 from isacsim.batch import batched, hermitian
+from isacsim.checks import instance
 from isacsim.errors import InvalidInput
 from isacsim.typing import ComplexArray
 
@@ -40,19 +40,28 @@ class PointTargets(Scene):
     Args:
         tx_array: Transmit array.
         rx_array: Receive array of the sensing receiver.
-        azimuth: Azimuth angles, shape (..., M), in rad.
-        zenith: Zenith angles, shape (..., M), in rad; pi/2 for linear arrays.
-        reflection: Complex reflection coefficients, shape (..., M), amplitude.
+        azimuth: Azimuth angles, shape (..., M), in rad; one number stands for all targets.
+        zenith: Zenith angles, likewise; pi/2 for linear arrays.
+        reflection: Complex reflection coefficients, likewise, amplitude.
+
+    Raises:
+        InvalidInput: If the angles and reflections do not pair up, or a linear array is
+            given other zeniths.
     """
 
-    tx_array: AntennaArray = field(validator=instance_of(AntennaArray))
-    rx_array: AntennaArray = field(validator=instance_of(AntennaArray))
-    azimuth: Any = batched(1)
-    zenith: Any = batched(1)
-    reflection: Any = batched(1, dtype=complex)
+    tx_array: AntennaArray = field(validator=instance(AntennaArray))
+    rx_array: AntennaArray = field(validator=instance(AntennaArray))
+    azimuth: Any = batched(1, scalar=True)
+    zenith: Any = batched(1, scalar=True)
+    reflection: Any = batched(1, dtype=complex, scalar=True)
 
     def __attrs_post_init__(self) -> None:
-        counts = {name: getattr(self, name).shape[-1] for name in (*ANGLES, "reflection")}
+        names = (*ANGLES, "reflection")
+        most = max((getattr(self, name).shape[-1] for name in names if getattr(self, name).ndim), default=1)
+        for name in names:
+            if getattr(self, name).ndim == 0:  # one number stands for every target
+                object.__setattr__(self, name, np.full(most, getattr(self, name)))
+        counts = {name: getattr(self, name).shape[-1] for name in names}
         if len(set(counts.values())) > 1 or 0 in counts.values():
             raise InvalidInput(
                 "targets",
@@ -60,7 +69,7 @@ class PointTargets(Scene):
                 counts,
                 "Give lists of equal length.",
             )
-        if not self.planar and np.any(self.zenith != np.pi / 2):
+        if not self.planar and not np.allclose(self.zenith, np.pi / 2, rtol=0, atol=1e-12):
             raise InvalidInput(
                 "zenith", "must be pi/2 (90 degrees) for linear arrays", self.zenith, "Use a UPA to resolve it."
             )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from isacsim.arrays import UniformPlanarArray
+from isacsim.batch import frobenius2
 from isacsim.drop import Drop
 from isacsim.engine.reader import Reader
 from isacsim.hardware.base import Transceiver
@@ -16,7 +16,7 @@ from isacsim.hardware.quantisers import MidRise
 from isacsim.plugin import Registry, default_registry
 from isacsim.problems.base import Problem
 from isacsim.random import complex_normal
-from isacsim.targets.scene import PointTargets, Scene
+from isacsim.targets.scene import PointTargets
 from isacsim.typing import ComplexArray
 
 MEMBERS = 3
@@ -34,19 +34,11 @@ def example_drop(members: int = MEMBERS) -> Drop:
     """
     rngs = [np.random.default_rng(i) for i in range(members)]
     H = np.stack([complex_normal(rng, (TX_ARRAY.size, USERS)) for rng in rngs])
-    return _drop(H, _points(rngs))
-
-
-def _points(rngs: Sequence[np.random.Generator]) -> PointTargets:
-    azimuth = np.stack([[-0.7, 0.4] + rng.uniform(-0.1, 0.1, 2) for rng in rngs])
-    zenith = np.stack([[0.9, 1.3] + rng.uniform(-0.1, 0.1, 2) for rng in rngs])
-    return PointTargets(TX_ARRAY, RX_ARRAY, azimuth, zenith, [0.2 + 0.1j, -0.1 + 0.2j])
-
-
-def _drop(H: ComplexArray, targets: Scene) -> Drop:
+    azimuth = np.stack([np.array([-0.7, 0.4]) + rng.uniform(-0.1, 0.1, 2) for rng in rngs])
+    zenith = np.stack([np.array([0.9, 1.3]) + rng.uniform(-0.1, 0.1, 2) for rng in rngs])
     return Drop(
         H=H,
-        targets=targets,
+        targets=PointTargets(TX_ARRAY, RX_ARRAY, azimuth, zenith, [0.2 + 0.1j, -0.1 + 0.2j]),
         tx_array=TX_ARRAY,
         rx_array=RX_ARRAY,
         power=0.02,
@@ -56,11 +48,17 @@ def _drop(H: ComplexArray, targets: Scene) -> Drop:
     )
 
 
-def example_precoder(drop: Drop, streams: int = USERS) -> ComplexArray:
-    """Random precoders of full power for a drop with one leading axis B, shape (B, N_t, streams), in sqrt(W)."""
-    members, antennas = drop.H.shape[:2]
+def example_precoder(drop: Drop, streams: int | None = None) -> ComplexArray:
+    """Random precoders of full power, shape (B, N_t, streams), in sqrt(W).
+
+    Args:
+        drop: The realisations, with one leading axis B.
+        streams: Number of columns; None is one for each user.
+    """
+    members, antennas, users = drop.H.shape
+    streams = users if streams is None else streams
     W = np.stack([complex_normal(np.random.default_rng(100 + i), (antennas, streams)) for i in range(members)])
-    return W * np.sqrt(drop.power / np.sum(np.abs(W) ** 2, axis=(-2, -1), keepdims=True)[..., 0])[..., None]
+    return W * np.sqrt(drop.power / frobenius2(W))[:, None, None]
 
 
 def example_component(kind: str, name: str, registry: Registry | None = None, folder: str | Path | None = None) -> Any:

@@ -17,16 +17,19 @@ from isacsim.errors import brief
 class ContractError(AssertionError):
     """A component breaks a contract; one sentence names it, the rule and the value."""
 
-    def __init__(self, component: Any, rule: str, value: Any = "") -> None:
-        told = repr(component) if attrs.has(type(component)) or isinstance(component, str) else type(component).__name__
-        got = f", got {brief(value)}" if brief(value) else ""
-        super().__init__(f"{brief(told)} must {rule}{got}.")
+
+def breach(component: Any, rule: str, value: Any = "") -> ContractError:
+    """The error that says what ``component`` must do, and what it did."""
+    record = attrs.has(type(component))
+    name = component if isinstance(component, str) else brief(component) if record else type(component).__name__
+    got = value if isinstance(value, str) else brief(value)
+    return ContractError(f"{name} must {rule}{', got ' if got else ''}{got.rstrip('.')}.")
 
 
 def require(component: Any, holds: Any, rule: str, value: Any = "") -> None:
-    """Raise `ContractError` unless ``holds``; ``rule`` reads on from "must"."""
-    if not np.all(holds):
-        raise ContractError(component, rule, value)
+    """Raise `ContractError` unless ``holds``, all of it if an array; ``rule`` reads on from "must"."""
+    if not (holds.all() if isinstance(holds, np.ndarray) else holds):
+        raise breach(component, rule, value)
 
 
 def attempt(component: Any, rule: str, call: Callable[..., Any], *arguments: Any) -> Any:
@@ -36,7 +39,7 @@ def attempt(component: Any, rule: str, call: Callable[..., Any], *arguments: Any
     except ContractError:
         raise
     except Exception as error:  # a component can fail in any way
-        raise ContractError(component, rule, f"{type(error).__name__}: {error}") from error
+        raise breach(component, rule, " ".join(f"{type(error).__name__}: {error}".split())) from error
 
 
 def generators(seeds: Sequence[int]) -> list[np.random.Generator]:

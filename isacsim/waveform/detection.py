@@ -10,9 +10,8 @@ from typing import Any, Literal
 
 import numpy as np
 from attrs import field, frozen
-from attrs.validators import in_, instance_of
 
-from isacsim.checks import whole
+from isacsim.checks import choice, instance, whole
 from isacsim.drop import Drop
 from isacsim.errors import InvalidInput
 from isacsim.hardware.base import Transceiver
@@ -66,10 +65,10 @@ class Detection(Experiment):
             under both hypotheses; or ``match``, the power of the hypothesis that is true.
     """
 
-    detector: Detector = field(factory=EnergyDetector, validator=instance_of(Detector))
+    detector: Detector = field(factory=EnergyDetector, validator=instance(Detector))
     decisions: int = field(default=10_000, validator=whole(1))
     false_alarm: float = field(default=1e-2)
-    agc: Literal["h1", "match"] = field(default="h1", validator=in_(["h1", "match"]))
+    agc: Literal["h1", "match"] = field(default="h1", validator=choice("h1", "match"))
 
     def __attrs_post_init__(self) -> None:
         if not 0 < self.false_alarm < 1:

@@ -9,8 +9,13 @@ from isacsim.plugin.specs import Spec
 @hookimpl
 def isacsim_experiments() -> Iterable[Spec]:
     """Waveform experiments."""
-    yield Spec("sampled-link", "isacsim.waveform.link:SampledLink", "SQINR and sum rate, measured on samples")
-    yield Spec("detection", "isacsim.waveform.detection:Detection", "Detection probability and ROC area, on samples")
+    yield Spec(
+        "sampled-link", "isacsim.waveform.link:SampledLink", "SQINR and sum rate, measured on samples", {"symbols": 128}
+    )
+    few = {"decisions": 100}
+    yield Spec(
+        "detection", "isacsim.waveform.detection:Detection", "Detection probability and ROC area, on samples", few
+    )
 
 
 @hookimpl

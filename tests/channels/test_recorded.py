@@ -73,7 +73,9 @@ def test_every_format_gives_back_the_records(recording, records):
     assert H.dtype == complex
 
 
-@pytest.mark.parametrize("axes", [("user", "trial", "antenna"), ("antenna", "user", "trial"), ("user", "antenna", "trial")])
+@pytest.mark.parametrize(
+    "axes", [("user", "trial", "antenna"), ("antenna", "user", "trial"), ("user", "antenna", "trial")]
+)
 def test_axes_may_come_in_any_order(recording, records, axes):
     order = [("trial", "antenna", "user").index(axis) for axis in axes]
     path = recording(np.ascontiguousarray(records.transpose(order)))
@@ -116,7 +118,9 @@ def test_hdf5_variables_may_lie_in_groups(tmp_path, records):
 
 def test_more_trials_than_records_wrap_only_when_asked_to(recording, records):
     path = recording(records)
-    with pytest.raises(InvalidInput, match="trials: must be at most 5, the number of records in H.*, got 6.*wrap = true"):
+    with pytest.raises(
+        InvalidInput, match="trials: must be at most 5, the number of records in H.*, got 6.*wrap = true"
+    ):
         Recorded(path).draw(ARRAY, 3, [2, 5], [])
     np.testing.assert_array_equal(Recorded(path, wrap=True).draw(ARRAY, 3, [2, 5, 11], []), records[[2, 0, 1]])
 

@@ -24,9 +24,8 @@ def cells(book):
 @pytest.mark.parametrize("bits", sorted(LLOYD_MAX))
 def test_distortion_and_step_have_the_known_values(bits):
     # Half a unit of the last printed digit.
-    digits = 5e-7 if bits < 6 else 5e-7 if bits < 8 else 5e-7
-    assert lloyd_max(bits).distortion == pytest.approx(LLOYD_MAX[bits], abs=digits)
-    assert mid_rise(bits).distortion == pytest.approx(UNIFORM[bits], abs=digits)
+    assert lloyd_max(bits).distortion == pytest.approx(LLOYD_MAX[bits], abs=5e-7)
+    assert mid_rise(bits).distortion == pytest.approx(UNIFORM[bits], abs=5e-7)
     assert mid_rise(bits).step == pytest.approx(STEPS[bits], abs=5e-6)
 
 

@@ -166,9 +166,7 @@ def test_a_chain_agrees_with_its_samples_also_when_distortion_is_coupled(kit):
     accuracy = 4 * 2 * POWER / np.sqrt(count)
     np.testing.assert_allclose(q @ np.conj(x).T / count, np.zeros((2, 2)), atol=accuracy)
     np.testing.assert_allclose(q @ np.conj(q).T / count, model.distortion, atol=accuracy)
-    np.testing.assert_allclose(
-        y @ np.conj(y).T / count, model.output_covariance(POWER * np.eye(2)), atol=2 * accuracy
-    )
+    np.testing.assert_allclose(y @ np.conj(y).T / count, model.output_covariance(POWER * np.eye(2)), atol=2 * accuracy)
     np.testing.assert_allclose(model.distortion_power, np.diagonal(model.distortion).real, rtol=1e-12)
 
 
@@ -203,7 +201,9 @@ def test_the_linear_model_is_the_aqnm(kit, table, seed):
     A = kit.complex_gaussian((2, 3, 3), seed)
     R = A @ np.conj(A.swapaxes(-1, -2))
     model = Aqnm(bits, table=table).linear_model(R)
-    beta = {"lloyd-max": [0.3634, 0.03454, 0.0], "uniform": [mid_rise(1).distortion, mid_rise(3).distortion, 0.0]}[table]
+    beta = {"lloyd-max": [0.3634, 0.03454, 0.0], "uniform": [mid_rise(1).distortion, mid_rise(3).distortion, 0.0]}[
+        table
+    ]
     alpha = 1 - np.array(beta)
     np.testing.assert_allclose(model.gain, np.broadcast_to(alpha, (2, 3)), rtol=1e-14)
     diagonal = np.real(np.diagonal(R, axis1=-2, axis2=-1))
@@ -230,7 +230,9 @@ def test_samples_fall_on_the_levels_of_each_chain_and_ideal_chains_pass(kit, mak
     for member in range(4):
         for chain, levels in ((0, 4), (2, 16)):
             assert np.unique(y[member, chain].real).size <= levels
-            np.testing.assert_array_equal(y[member, chain], make([2, 4][chain // 2]).apply(x[member, chain : chain + 1])[0])
+            np.testing.assert_array_equal(
+                y[member, chain], make([2, 4][chain // 2]).apply(x[member, chain : chain + 1])[0]
+            )
     np.testing.assert_array_equal(y[2], make([2, np.inf, 4]).apply(x[2]))
 
 
@@ -304,3 +306,8 @@ def test_a_member_of_a_batch_has_the_model_and_the_samples_it_has_alone(kit, dev
         assert kit.raw_bytes(alone.gain) == kit.raw_bytes(model.gain[i])
         assert kit.raw_bytes(alone.distortion) == kit.raw_bytes(model.distortion[i])
         assert kit.raw_bytes(device.apply(x[i], np.random.default_rng(0))) == kit.raw_bytes(y[i])
+
+
+@pytest.mark.parametrize("make", [Aqnm, MidRise])
+def test_no_samples_stay_no_samples(make):
+    assert make(3).apply(np.zeros((2, 0))).shape == (2, 0)

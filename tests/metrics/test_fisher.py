@@ -65,7 +65,10 @@ def fim_by_differences(kit, scene, W, a_t, a_r, mode):
         reference = R_lin + R_qt
     J = derivatives(kit, scene)
     return np.array(
-        [[2 * SNAPSHOTS * np.trace(np.conj(a).T @ A_r @ np.linalg.solve(C, A_r @ b) @ reference).real for b in J] for a in J]
+        [
+            [2 * SNAPSHOTS * np.trace(np.conj(a).T @ A_r @ np.linalg.solve(C, A_r @ b) @ reference).real for b in J]
+            for a in J
+        ]
     )
 
 
@@ -143,8 +146,12 @@ def test_batches_hold_the_information_of_each_member(kit, seed, mode, shared):
     F = metrics.fim(scenes, W, noise, SNAPSHOTS, hardware, mode)
     assert F.shape == (3, 8, 8)
     for i in range(3):
-        one = scenes if shared else PointTargets(
-            scenes.tx_array, scenes.rx_array, scenes.azimuth[i], scenes.zenith[i], scenes.reflection[i]
+        one = (
+            scenes
+            if shared
+            else PointTargets(
+                scenes.tx_array, scenes.rx_array, scenes.azimuth[i], scenes.zenith[i], scenes.reflection[i]
+            )
         )
         assert F[i].tobytes() == metrics.fim(one, W[i], noise[i], SNAPSHOTS, hardware, mode).tobytes()
 

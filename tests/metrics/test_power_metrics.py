@@ -71,7 +71,9 @@ def test_a_member_of_a_rescaled_batch_has_the_bytes_it_has_alone(kit):
 
 def test_power_beyond_saturation_is_refused_with_the_limit(kit):
     W = kit.complex_gaussian((4, 3), 0)
-    with pytest.raises(InvalidInput, match="power: must be reachable: the transmit chains saturate near .* W, got '?5 W") as e:
+    with pytest.raises(
+        InvalidInput, match="power: must be reachable: the transmit chains saturate near .* W, got '?5 W"
+    ) as e:
         metrics.rescale_to_radiated(W, Saturating(1.0), 5.0)
     limit = float(str(e.value).split("near ")[1].split(" W")[0])
     assert 3.9 < limit <= 4.0  # four chains of 1 W
@@ -137,10 +139,13 @@ def test_consumption_adds_oscillators_chains_converters_and_amplifier():
 
 
 @pytest.mark.parametrize(
-    ("name", "bad"), [("rf_chain", -1.0), ("sampling_rate", 0.0), ("amplifier_efficiency", np.nan), ("adc_figure", np.inf)]
+    ("name", "bad"),
+    [("rf_chain", -1.0), ("sampling_rate", 0.0), ("amplifier_efficiency", np.nan), ("adc_figure", np.inf)],
 )
 def test_constants_of_the_consumption_must_be_positive(name, bad):
-    with pytest.raises(InvalidInput, match=f"{name}: must be a finite number greater than 0, got .*Check sign and unit"):
+    with pytest.raises(
+        InvalidInput, match=f"{name}: must be a finite number greater than 0, got .*Check sign and unit"
+    ):
         ConverterPower(**{name: bad})
 
 

@@ -45,7 +45,10 @@ def test_radar_sqnr_is_the_trace_and_the_combiner_the_largest_eigenvalue(kit, se
 @given(seeds, st.lists(bits, min_size=5, max_size=5), st.lists(bits, min_size=4, max_size=4), st.floats(-1.4, 1.4))
 def test_the_sqnr_of_a_point_target_has_its_closed_form(kit, seed, dac, adc, azimuth):
     eta, noise = 0.8 * np.exp(0.3j), 0.5
-    a, b = UniformLinearArray(5, normalized=False).steering(azimuth), UniformLinearArray(4, normalized=False).steering(azimuth)
+    a, b = (
+        UniformLinearArray(5, normalized=False).steering(azimuth),
+        UniformLinearArray(4, normalized=False).steering(azimuth),
+    )
     G, W = eta * np.outer(b, np.conj(a)), kit.complex_gaussian((5, 3), seed)
     a_t, a_r = alphas(dac), alphas(adc)
     R = W @ np.conj(W).T

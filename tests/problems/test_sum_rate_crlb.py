@@ -9,7 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import isacsim
-from isacsim import Aqnm, Drop, InvalidInput, PointTargets, ResponseMatrix, SumRateCrlb, Transceiver, UniformPlanarArray, metrics
+from isacsim import (
+    Aqnm,
+    Drop,
+    InvalidInput,
+    PointTargets,
+    ResponseMatrix,
+    SumRateCrlb,
+    Transceiver,
+    UniformPlanarArray,
+    metrics,
+)
 from isacsim.problems.sum_rate_crlb import SumRateCrlbRequirements
 from isacsim.problems.sum_rate_crlb_merit import Merit
 

@@ -52,7 +52,6 @@ def test_unknowns_are_in_the_order_of_the_information_matrix(kit):
     [
         ([0.1, 0.2], [1.0], [1.0], "targets: must have one azimuth, zenith and reflection a target"),
         ([], [], [], "targets: must have one azimuth"),
-        (0.1, [1.0], [1.0], "azimuth: must have at least 1 axes"),
         ([np.nan], [1.0], [1.0], "azimuth: must be finite"),
         ([0.1], [1.0 + 1j], [1.0], "zenith: must be real numbers"),
         ([0.1], [1.0], ["a"], "reflection: must be complex numbers"),
@@ -63,6 +62,13 @@ def test_targets_that_do_not_fit_together_are_refused(azimuth, zenith, reflectio
         PointTargets(TX, RX, azimuth, zenith, reflection)
 
 
+def test_one_number_stands_for_all_targets():
+    scene = PointTargets(TX, RX, [0.1, 0.2], 1.0, 0.5)
+    np.testing.assert_array_equal(scene.zenith, [1.0, 1.0])
+    np.testing.assert_array_equal(scene.reflection, [0.5, 0.5])
+    assert PointTargets(TX, RX, 0.1, 1.0, 1.0).count == 1
+
+
 def test_linear_arrays_have_no_zenith_to_choose():
     row = UniformLinearArray(4)
     with pytest.raises(InvalidInput, match="zenith: must be pi/2 .90 degrees. for linear arrays, got .*Use a UPA"):
@@ -71,7 +77,7 @@ def test_linear_arrays_have_no_zenith_to_choose():
 
 
 def test_arrays_must_be_arrays():
-    with pytest.raises(TypeError, match="tx_array"):
+    with pytest.raises(InvalidInput, match="tx_array: must be an instance of AntennaArray"):
         PointTargets(4, RX, [0.1], [1.0], [1.0])
 
 

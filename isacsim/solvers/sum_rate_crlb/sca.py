@@ -16,25 +16,21 @@ from typing import Any, ClassVar
 import numpy as np
 from attrs import field, frozen
 
-from isacsim.batch import frobenius2, put, rows, take
+from isacsim.batch import frobenius2, rows
 from isacsim.checks import number, whole
 from isacsim.problems.sum_rate_crlb import SumRateCrlb
 from isacsim.problems.sum_rate_crlb_merit import Merit, Point
 from isacsim.solvers.base import Request, Solver
 from isacsim.solvers.iterate import Stop, iterate
 from isacsim.solvers.solution import Solution
+from isacsim.solvers.sum_rate_crlb.search import PointState, search
 from isacsim.solvers.sum_rate_crlb.starts import start
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
-ARMIJO = 1e-4  # share of the surrogate's decrease that a step must deliver
-MAX_DOUBLINGS = 60
-
 
 @frozen(eq=False)
-class ScaState:
+class ScaState(PointState):
     """Iterates of B members, with the gradient and the curvature of the next surrogate."""
-
-    traced: ClassVar[tuple[str, ...]] = ("sum_rate", "crlb")
 
     merit: Merit
     basis: Any = rows(2)
@@ -43,26 +39,6 @@ class ScaState:
     curvature: Any = rows()
     residual: Any = rows()
     stalled: Any = rows()
-
-    @property
-    def precoder(self) -> ComplexArray:
-        """Current precoders, (B, N_t, K+S)."""
-        return np.asarray(self.point.W)
-
-    @property
-    def objective(self) -> FloatArray:
-        """Their objectives, (B,)."""
-        return np.asarray(self.point.objective)
-
-    @property
-    def sum_rate(self) -> FloatArray:
-        """Their sum rates, (B,), in nat/s/Hz."""
-        return np.asarray(self.point.sum_rate)
-
-    @property
-    def crlb(self) -> FloatArray:
-        """Their weighted CRLBs, (B,)."""
-        return np.asarray(self.point.crlb)
 
 
 @frozen
@@ -101,7 +77,7 @@ class Sca(Solver):
 
     def step(self, state: ScaState) -> ScaState:
         """One monotone iteration of every member."""
-        point, stalled = backtrack(state)
+        point, stalled = search(state, propose)
         return _state(state.merit, state.basis, point, stalled)
 
 
@@ -114,7 +90,7 @@ def _state(merit: Merit, basis: ComplexArray, point: Point, stalled: BoolArray) 
         point=point,
         gradient=gradient,
         curvature=spectral_norm(merit, basis, beta, Q_V),
-        residual=merit.residual(point, gradient),
+        residual=merit.residual(point, 2 * merit.tangent(point.W, gradient)),
         stalled=stalled,
     )
 
@@ -139,25 +115,8 @@ def spectral_norm(merit: Merit, basis: ComplexArray, beta: FloatArray, Q_V: Comp
     return np.where(finite, np.maximum(-spectrum[:, 0], spectrum[:, -1]), 1.0)
 
 
-def backtrack(state: ScaState) -> tuple[Point, BoolArray]:
-    """The next points, and which members found none that improves the objective."""
-    todo = np.arange(state.objective.size)
-    chosen, stalled = state.point, np.ones(todo.size, bool)
-    scale = np.ones(todo.size)
-    for _ in range(MAX_DOUBLINGS):
-        here = state if todo.size == stalled.size else take(state, todo)
-        curvature = here.curvature * scale[todo]
-        trial = here.merit.evaluate(here.merit.project(here.gradient + curvature[:, None, None] * here.point.W))
-        moved = frobenius2(trial.W - here.point.W)
-        # Without a rate the FIM can be singular at the trial: -inf is simply not good.
-        good = trial.objective >= here.objective + ARMIJO * curvature * moved
-        if good.all():
-            chosen = trial if todo.size == stalled.size else put(chosen, todo, trial)
-        elif good.any():
-            chosen = put(chosen, todo[good], take(trial, good))
-        stalled[todo[good]] = False
-        todo = todo[~good]
-        if not todo.size:
-            break
-        scale[todo] *= 2
-    return chosen, stalled
+def propose(state: ScaState, attempt: int) -> tuple[ComplexArray, FloatArray]:
+    """The closed-form step with lambda doubled ``attempt`` times, and lambda |W+ - W|^2."""
+    curvature = state.curvature * 2.0**attempt
+    W = state.merit.project(state.gradient + curvature[:, None, None] * state.point.W)
+    return W, curvature * frobenius2(W - state.point.W)

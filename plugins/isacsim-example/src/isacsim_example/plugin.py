@@ -8,4 +8,9 @@ from isacsim.plugin import Spec, hookimpl
 @hookimpl
 def isacsim_hardware() -> Iterable[Spec]:
     """One hardware stage."""
-    yield Spec("soft-limiter", "isacsim_example.limiter:SoftLimiter", "Amplifier that clips the envelope")
+    yield Spec(
+        "soft-limiter",
+        "isacsim_example.limiter:SoftLimiter",
+        "Amplifier that clips the envelope",
+        {"saturation_dbm": 3},
+    )

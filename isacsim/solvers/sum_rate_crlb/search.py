@@ -1,0 +1,76 @@
+"""The one backtracking search of the iterative solvers: no step lowers the objective."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
+
+from isacsim.batch import put, take
+from isacsim.problems.sum_rate_crlb_merit import Point
+from isacsim.typing import BoolArray, ComplexArray, FloatArray
+
+ARMIJO = 1e-4  # share of the promised increase that a step must deliver
+MAX_ATTEMPTS = 60
+
+
+class PointState:
+    """What `isacsim.solvers.iterate` sees of a state with a ``point``, (B,) and (B, N_t, K+S)."""
+
+    traced: ClassVar[tuple[str, ...]] = ("sum_rate", "crlb")
+    point: Point
+
+    @property
+    def precoder(self) -> ComplexArray:
+        """Current precoders, in sqrt(W)."""
+        return np.asarray(self.point.W)
+
+    @property
+    def objective(self) -> FloatArray:
+        """Their objectives."""
+        return np.asarray(self.point.objective)
+
+    @property
+    def sum_rate(self) -> FloatArray:
+        """Their sum rates, in nat/s/Hz."""
+        return np.asarray(self.point.sum_rate)
+
+    @property
+    def crlb(self) -> FloatArray:
+        """Their weighted CRLBs."""
+        return np.asarray(self.point.crlb)
+
+
+S = TypeVar("S", bound=Any)
+Propose = Callable[[S, int], tuple[ComplexArray, FloatArray]]
+
+
+def search(state: S, propose: Propose[S]) -> tuple[Point, BoolArray]:
+    """The next points, and which members found none that improves the objective.
+
+    Args:
+        state: State of B members, with their `Merit` and `Point`.
+        propose: Precoders of full power for the members that still search, at their n-th
+            attempt, and the increase of the objective they promise; later attempts are
+            shorter steps.
+    """
+    size = state.point.objective.size
+    todo = np.arange(size)
+    chosen, stalled = state.point, np.ones(size, bool)
+    for attempt in range(MAX_ATTEMPTS):
+        here = state if todo.size == size else take(state, todo)
+        W, promise = propose(here, attempt)
+        trial = here.merit.evaluate(W)
+        # Strictly more: at the limit of rounding a step that changes nothing is no step.
+        good = trial.objective >= here.point.objective + ARMIJO * promise
+        good &= trial.objective > here.point.objective
+        if good.all() and todo.size == size:
+            return trial, ~good
+        if good.any():
+            chosen = put(chosen, todo[good], take(trial, good) if not good.all() else trial)
+            stalled[todo[good]] = False
+        todo = todo[~good]
+        if not todo.size:
+            break
+    return chosen, stalled

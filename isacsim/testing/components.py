@@ -1,0 +1,68 @@
+"""The contract of any registered component: that of its kind, on the example of its spec."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from isacsim.engine.scenario import load_scenario
+from isacsim.plugin import Registry, default_registry
+from isacsim.testing.designs import check_requirements, check_solver
+from isacsim.testing.examples import LOW_RESOLUTION, example_component, example_problem
+from isacsim.testing.hardware import check_hardware, check_power_model
+from isacsim.testing.measures import check_detector, check_measure
+from isacsim.testing.models import check_channel, check_targets
+from isacsim.testing.rules import attempt, require
+from isacsim.testing.running import check_executor, check_observer, check_sink
+
+CHECKS: dict[str, Callable[[Any], None]] = {
+    "channels": check_channel,
+    "targets": check_targets,
+    "hardware": check_hardware,
+    "power_models": check_power_model,
+    "metrics": check_measure,
+    "experiments": check_measure,
+    "detectors": check_detector,
+    "executors": check_executor,
+    "sinks": check_sink,
+    "observers": check_observer,
+}
+
+
+def check_component(kind: str, name: str, registry: Registry | None = None, folder: str | Path | None = None) -> None:
+    """Check a component that a plugin offers, built from the ``example`` of its spec.
+
+    Args:
+        kind: Kind of component, ``hardware`` for example.
+        name: Its name.
+        registry: Where it is looked up; None is the registry of this process.
+        folder: Base of relative paths in the example.
+
+    Raises:
+        ContractError: If it breaks a rule of its kind.
+        InvalidInput: If there is no such component.
+    """
+    registry = registry or default_registry()
+    title, built = f"{kind} {name!r}", "be built from the `example` of its spec"
+    require(title, registry.spec(kind, name).summary, "have a one-line summary in its spec")
+    if kind == "scenarios":
+        path = attempt(title, "return the path of its file", registry.load(kind, name))
+        attempt(title, "be a scenario that can be read", lambda: load_scenario(path, registry=registry))
+        return
+    component = attempt(title, built, example_component, kind, name, registry, folder)
+    if kind == "problems":
+        check_requirements(component, name)
+    elif kind == "solvers":
+        _check_on_problems(component, registry)
+    else:
+        CHECKS[kind](component)
+
+
+def _check_on_problems(solver: Any, registry: Registry) -> None:
+    """A solver on every problem it lists; also for hardware, if it says that it can."""
+    known = [kind for kind in getattr(solver, "problems", ()) if kind in registry.names("problems")]
+    require(solver, known, "take a problem that is offered", getattr(solver, "problems", ()))
+    for kind in known:
+        for transceiver in (None, LOW_RESOLUTION) if solver.hardware_aware else (None,):
+            check_solver(solver, example_problem(kind, registry, transceiver))

@@ -1,0 +1,183 @@
+"""Contracts of hardware stages and of power models."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from isacsim.batch import hermitian, squared
+from isacsim.hardware.base import Hardware, LinearModel, Transceiver, chain_power
+from isacsim.hardware.power import PowerModel
+from isacsim.hardware.quantisers import Aqnm
+from isacsim.random import complex_normal
+from isacsim.testing.rules import alone, difference, generators, outcome, require, stored
+from isacsim.typing import AnyArray, ComplexArray, FloatArray
+
+BLOCKS = 64  # independent runs of the device, whose spread is the Monte Carlo error
+ERRORS = 5.0  # standard errors that an estimate may be off
+
+
+def check_hardware(
+    device: Hardware,
+    chains: int | None = None,
+    *,
+    power: float = 1.0,
+    samples: int = 2**17,
+    gain_rtol: float = 5e-4,
+    distortion_rtol: float = 0.015,
+) -> None:
+    """Check a hardware stage: `apply`, `linear_model`, and that both are the same device.
+
+    For Gaussian samples the gain of each chain must meet the model within ``gain_rtol``, and
+    the power of the distortion within ``distortion_rtol``, relative, beside 5 standard
+    errors, which are measured, and beside what happens less than once in ``samples``.
+
+    Args:
+        device: The stage.
+        chains: Number of chains of a device that takes no other; None tries 1 and 4.
+        power: Mean power of a chain, in W; the chains' powers spread from 1/4 to 4 times it.
+        samples: Samples of each chain in the comparison.
+        gain_rtol: Relative error of the model's gain.
+        distortion_rtol: Relative error of the model's distortion; 0.04 for the formula of
+            ``Aqnm(bits)`` above 5 bits.
+
+    Raises:
+        ContractError: If it breaks a rule.
+    """
+    require(device, isinstance(device, Hardware), "be a Hardware", type(device).__name__)
+    for count in (1, 4) if chains is None else (chains,):
+        _check_samples(device, count, power)
+        _check_model(device, count, power)
+        _check_agreement(device, _covariance(count, power), samples, gain_rtol, distortion_rtol)
+    stored(device)
+
+
+def _covariance(chains: int, power: float, members: tuple[int, ...] = ()) -> ComplexArray:
+    """Covariances of partly correlated chains, shape (*members, N, N), in W."""
+    mixing = np.eye(chains) + 0.4 * complex_normal(np.random.default_rng(chains), (*members, chains, chains))
+    mixing = mixing / np.sqrt(squared(mixing).sum(axis=-1, keepdims=True))
+    spread = np.sqrt(power * np.geomspace(0.25, 4, chains) if chains > 1 else np.full(1, power))
+    return spread[:, None] * (mixing @ hermitian(mixing)) * spread
+
+
+def _check_samples(device: Hardware, chains: int, power: float) -> None:
+    """Shapes, zero input, and the bytes of members."""
+    batch = np.sqrt(power) * complex_normal(np.random.default_rng(0), (3, chains, 32))
+    one = batch[0]
+    shapes = (one, batch, one[:, :1], one[:, :0], np.zeros_like(one))
+    for x in shapes:
+        for level in (None, np.full(x.shape[:-1], power)):
+            _samples(device, x, level)
+    _samples(device, np.zeros_like(one), np.zeros(chains))
+    draws = [_samples(device, batch, None, seed) for seed in (0, 1)]
+    if not difference(*draws):  # what a random device draws for a member depends on the batch
+        alone(device, "samples", 3, lambda i: draws[0][i], lambda i: device.apply(batch[i], generators([0])[0]))
+    if device.is_ideal:
+        require(device, np.allclose(draws[0], batch, rtol=1e-12), "pass its input unchanged, as `is_ideal` says")
+
+
+def _samples(device: Hardware, x: ComplexArray, power: FloatArray | None, seed: int = 0) -> ComplexArray:
+    rule = f"take samples of shape {x.shape}"
+    y = outcome(device, rule, lambda rngs: device.apply(x, rngs[0], power=power), [seed], x=x, power=power)
+    require(device, isinstance(y, np.ndarray) and y.shape == x.shape, f"give samples of shape {x.shape}", np.shape(y))
+    require(device, np.iscomplexobj(y), "give complex samples", y.dtype)
+    require(device, np.isfinite(y), f"give finite samples for a peak of {np.max(np.abs(x), initial=0.0):.3g}", y)
+    return np.asarray(y)
+
+
+def _check_model(device: Hardware, chains: int, power: float) -> None:
+    """Shapes and signs of the linear model, and the bytes of members."""
+    R = _covariance(chains, power, (3,))
+    whole = _model(device, R)
+    alone(device, "linear model", 3, lambda i: (whole.gain[i], whole.distortion[i]), lambda i: _pair(device, R[i]))
+    _model(device, np.zeros_like(R))
+    if device.is_ideal:
+        exact = np.all(whole.gain == 1) and not np.any(whole.distortion)
+        require(device, exact, "have unit gain and no distortion, as `is_ideal` says", _pair(device, R[0]))
+
+
+def _pair(device: Hardware, R: ComplexArray) -> tuple[AnyArray, AnyArray]:
+    model = _model(device, R)
+    return model.gain, model.distortion
+
+
+def _model(device: Hardware, R: ComplexArray) -> LinearModel:
+    rule = f"have a linear model for a covariance of shape {R.shape}"
+    model = outcome(device, rule, lambda _: device.linear_model(R), R=R)
+    require(device, isinstance(model, LinearModel), "return a LinearModel", type(model).__name__)
+    gain, distortion = np.asarray(model.gain), np.asarray(model.distortion)
+    shape = R.shape[:-1]
+    require(device, gain.shape == shape, f"have a gain of shape {shape}", gain.shape)
+    fits = distortion.shape in (shape, R.shape)
+    require(device, fits, f"have a distortion of shape {shape} or {R.shape}", distortion.shape)
+    for name, values in (("gain", gain), ("distortion", distortion)):
+        require(device, np.isfinite(values), f"have a finite {name}", values)
+    if distortion.ndim == gain.ndim:
+        require(device, np.isreal(distortion) & (distortion.real >= 0), "have a distortion of at least 0", distortion)
+    else:
+        size = np.max(np.abs(distortion), initial=0.0)
+        skew = np.max(np.abs(distortion - hermitian(distortion)), initial=0.0)
+        require(device, skew <= 1e-12 * size, "have a Hermitian distortion", skew)
+        least = np.min(np.linalg.eigvalsh(distortion), initial=0.0)
+        require(device, least >= -1e-12 * size, "have a positive semidefinite distortion", least)
+    return model
+
+
+def _check_agreement(device: Hardware, R: ComplexArray, samples: int, gain_rtol: float, distortion_rtol: float) -> None:
+    """The linear model against samples, chain by chain."""
+    power, model = chain_power(R), device.linear_model(R)
+    gain, gain_error, distortion, error = _measured(device, R, samples)
+    off = np.abs(gain - model.gain)
+    allowed = gain_rtol * np.abs(model.gain) + ERRORS * gain_error
+    at = int(np.argmax(off - allowed))
+    told = f"{gain[at]:.6g} and {model.gain[at]:.6g}, {allowed[at]:.1g} allowed"
+    require(device, off <= allowed, "have the gain of its linear model on samples", told)
+    unseen = squared(model.gain) * power / samples
+    off = np.abs(distortion - model.distortion_power)
+    allowed = distortion_rtol * model.distortion_power + ERRORS * error + unseen
+    at = int(np.argmax(off - allowed))
+    told = f"{distortion[at]:.6g} and {model.distortion_power[at]:.6g}, {allowed[at]:.1g} allowed"
+    require(device, off <= allowed, "have the distortion power of its linear model on samples", told)
+
+
+def _measured(device: Hardware, R: ComplexArray, samples: int) -> tuple[AnyArray, FloatArray, FloatArray, FloatArray]:
+    """Gain and distortion power of each chain with their standard errors, each (N,)."""
+    power, root = chain_power(R), np.linalg.cholesky(R)
+    rngs = generators(range(BLOCKS))
+    x = np.stack([root @ complex_normal(rng, (len(R), samples // BLOCKS)) for rng in rngs])
+    y = np.stack([device.apply(block, rng, power=power) for block, rng in zip(x, rngs, strict=True)])
+    cross, sent = np.mean(y * np.conj(x), axis=-1), np.mean(squared(x), axis=-1)
+    gain = cross.mean(axis=0) / sent.mean(axis=0)
+    rest = np.mean(squared(y - gain[:, None] * x), axis=-1)
+    influence = (cross - gain * sent) / sent.mean(axis=0)
+    spread = np.sqrt(squared(influence).mean(axis=0) / BLOCKS)
+    return gain, spread, rest.mean(axis=0), rest.std(axis=0) / np.sqrt(BLOCKS)
+
+
+def check_power_model(model: PowerModel) -> None:
+    """Check a power model: positive, one value for each budget, and more bits cost more.
+
+    Args:
+        model: The power model.
+
+    Raises:
+        ContractError: If it breaks a rule.
+    """
+    require(model, isinstance(model, PowerModel), "be a PowerModel", type(model).__name__)
+    budgets = np.array([[0.5, 1.0, 2.0], [4.0, 8.0, 16.0]])
+    for power in (np.float64(1.0), budgets[0], budgets):
+        _drawn(model, 4, power)
+    by_bits = np.array([_drawn(model, bits, np.float64(1.0)) for bits in range(1, 9)])
+    require(model, np.diff(by_bits) > 0, "draw more power for more bits", by_bits)
+    require(model, np.diff(_drawn(model, 4, budgets.ravel())) >= 0, "draw no less power for a larger budget", budgets)
+    stored(model)
+
+
+def _drawn(model: PowerModel, bits: int, power: Any) -> FloatArray:
+    converter = Aqnm(bits)
+    transceiver = Transceiver(transmit=converter, receive=converter, user=converter)
+    drawn = outcome(model, "say what is drawn", lambda _: model.consumption(transceiver, 4, 5, 2, power), power=power)
+    require(model, np.shape(drawn) == power.shape, f"give power of shape {power.shape}", np.shape(drawn))
+    require(model, np.isfinite(drawn) & (np.asarray(drawn) > 0), "draw positive and finite power", drawn)
+    return np.asarray(drawn)

@@ -1,0 +1,134 @@
+"""Contracts of metrics, experiments and detectors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from isacsim.batch import flatten, take
+from isacsim.drop import Drop
+from isacsim.hardware.base import Transceiver
+from isacsim.metrics.components import Measure, Quantity
+from isacsim.random import complex_normal
+from isacsim.testing.examples import LOW_RESOLUTION, example_drop, example_precoder
+from isacsim.testing.rules import alone, attempt, outcome, require, stored
+from isacsim.typing import ComplexArray, FloatArray
+from isacsim.waveform.base import Detector
+
+TAKEN = ("trial", "design", "evaluate")  # axes that a dataset has anyway
+
+
+def check_measure(measure: Measure, drop: Drop | None = None, precoder: ComplexArray | None = None) -> None:
+    """Check a metric or an experiment, through ideal hardware and through converters of 3 bits.
+
+    Args:
+        measure: The metric or experiment; give an experiment few samples.
+        drop: Realisations with one leading axis B; None is `example_drop`.
+        precoder: Precoders on them, shape (B, N_t, K+S), in sqrt(W); None is `example_precoder`.
+
+    Raises:
+        ContractError: If it breaks a rule.
+    """
+    require(measure, isinstance(measure, Measure), "be a Metric or an Experiment", type(measure).__name__)
+    drop = flatten(drop or example_drop())
+    W = example_precoder(drop) if precoder is None else precoder
+    _check_quantities(measure)
+    for transceiver in (Transceiver(), LOW_RESOLUTION):
+        _check_values(measure, W, drop, transceiver)
+    stored(measure)
+
+
+def _check_values(measure: Measure, W: ComplexArray, drop: Drop, transceiver: Transceiver) -> None:
+    """Values of the batch, and of each member alone with its own generator."""
+    values = _measured(measure, W, drop, transceiver, range(len(W)))
+    _check_labels(measure, drop, values)
+
+    def part(i: int) -> dict[str, FloatArray]:
+        at = np.array([i])
+        found = _measured(measure, W[at], take(drop, at), transceiver, [i])
+        return {name: value[0] for name, value in found.items()}
+
+    alone(measure, "values", len(W), lambda i: {name: value[i] for name, value in values.items()}, part)
+
+
+def _check_quantities(measure: Measure) -> None:
+    quantities = measure.quantities
+    there = isinstance(quantities, tuple) and quantities and all(isinstance(q, Quantity) for q in quantities)
+    require(measure, there, "declare a tuple of Quantity", quantities)
+    names = [q.name for q in quantities]
+    require(measure, len(set(names)) == len(names), "declare each quantity once", names)
+    for q in quantities:
+        require(measure, q.unit, f"give a unit for {q.name!r}, '1' for a ratio", q.unit)
+        free = not set(q.dims) & set(TAKEN) and len(set(q.dims)) == len(q.dims)
+        require(measure, free, f"name the axes of {q.name!r} once each, and none {TAKEN}", q.dims)
+
+
+def _measured(
+    measure: Measure, W: ComplexArray, drop: Drop, transceiver: Transceiver, seeds: Any
+) -> dict[str, FloatArray]:
+    """Values by quantity, with shapes as declared."""
+
+    def call(rngs: list[np.random.Generator]) -> Any:
+        return measure.measure(W, drop, transceiver, rngs)
+
+    values = outcome(measure, "measure", call, seeds, W=W, drop=drop)
+    declared = {q.name: q for q in measure.quantities}
+    fits = isinstance(values, dict) and set(values) == set(declared)
+    require(measure, fits, f"return the quantities it declares, {list(declared)}", list(values))
+    for name, value in values.items():
+        axes = ("trial", *declared[name].dims)
+        lead = isinstance(value, np.ndarray) and value.ndim == len(axes) and len(value) == len(W)
+        require(measure, lead, f"return {name!r} with the axes {axes}, {len(W)} trials", np.shape(value))
+        require(measure, value.dtype.kind == "f", f"return real numbers for {name!r}", value.dtype)
+        require(measure, np.isfinite(value), f"return finite values of {name!r}", value)
+    return values
+
+
+def _check_labels(measure: Measure, drop: Drop, values: dict[str, FloatArray]) -> None:
+    """Axes of one name have one length, which is that of their labels."""
+    labels = attempt(measure, "label its axes", measure.labels, drop)
+    lengths: dict[str, int] = {name: len(of) for name, of in labels.items()}
+    dims = {dim for q in measure.quantities for dim in q.dims}
+    require(measure, set(labels) <= dims, f"label no axes but its own, {sorted(dims)}", list(labels))
+    for q in measure.quantities:
+        for dim, size in zip(q.dims, values[q.name].shape[1:], strict=True):
+            known = lengths.setdefault(dim, size)
+            require(measure, size == known, f"give the axis {dim!r} of {q.name!r} {known} entries, as elsewhere", size)
+
+
+def check_detector(detector: Detector) -> None:
+    """Check a detector: one statistic a decision, which is larger where there is a target.
+
+    Args:
+        detector: The detector.
+
+    Raises:
+        ContractError: If it breaks a rule.
+    """
+    require(detector, isinstance(detector, Detector), "be a Detector", type(detector).__name__)
+    shape, rng = (2, 50, 3, 8), np.random.default_rng(0)
+    # An echo 10 dB above the noise in each sample: whatever the statistic, its mean shows it.
+    reference = np.sqrt(10) * np.broadcast_to(complex_normal(rng, shape[-2:]), shape)
+    noise = complex_normal(rng, shape)
+    absent = _statistic(detector, noise, reference, reference)
+    present = _statistic(detector, noise + reference, reference, reference)
+    means = float(absent.mean()), float(present.mean())
+    require(detector, means[1] > means[0], "have a larger mean statistic where there is a target", means)
+
+    def part(i: int) -> FloatArray:
+        return _statistic(detector, noise[0, i], reference[0, i], reference[0, i])
+
+    alone(detector, "statistic", shape[1], lambda i: np.asarray(absent[0, i]), part)
+    _statistic(detector, noise, np.zeros_like(reference), np.zeros_like(reference))
+    stored(detector)
+
+
+def _statistic(detector: Detector, y: ComplexArray, reference: ComplexArray, combiner: ComplexArray) -> FloatArray:
+    def call(_: list[np.random.Generator]) -> FloatArray:
+        return detector.statistic(y, reference, combiner)
+
+    found = outcome(detector, "give a statistic", call, y=y, reference=reference, combiner=combiner)
+    require(detector, np.shape(found) == y.shape[:-2], f"give statistics of shape {y.shape[:-2]}", np.shape(found))
+    require(detector, np.isrealobj(found) and np.isfinite(found), "give real and finite statistics", found)
+    return np.asarray(found)

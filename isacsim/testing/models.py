@@ -1,0 +1,85 @@
+"""Contracts of what is drawn: user channels and targets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from isacsim.arrays import AntennaArray
+from isacsim.batch import batch_shape, flatten, take
+from isacsim.channels.models import ChannelModel
+from isacsim.targets.models import TargetModel
+from isacsim.targets.scene import Scene
+from isacsim.testing.examples import RX_ARRAY, TX_ARRAY, USERS
+from isacsim.testing.rules import alone, attempt, outcome, require, stored
+from isacsim.typing import ComplexArray
+
+TRIALS = (0, 1, 2, 3)
+
+
+def check_channel(model: ChannelModel, array: AntennaArray = TX_ARRAY, users: int = USERS) -> None:
+    """Check a channel model: shape, and that a trial's draw depends on its generator alone.
+
+    Args:
+        model: The channel model.
+        array: Transmit array.
+        users: Number of users K.
+
+    Raises:
+        ContractError: If it breaks a rule.
+    """
+    require(model, isinstance(model, ChannelModel), "be a ChannelModel", type(model).__name__)
+
+    def draw(trials: Sequence[int]) -> ComplexArray:
+        rule, shape = f"draw channels of the trials {tuple(trials)}", (len(trials), array.size, users)
+        H = outcome(model, rule, lambda rngs: model.draw(array, users, trials, rngs), trials)
+        require(model, isinstance(H, np.ndarray) and H.shape == shape, f"draw H of shape {shape}", np.shape(H))
+        require(model, np.iscomplexobj(H), "draw complex channels", H.dtype)
+        require(model, np.isfinite(H), "draw finite channels", H)
+        return np.asarray(H)
+
+    H = draw(TRIALS)
+    alone(model, "channel", len(TRIALS), lambda i: H[i], lambda i: draw(TRIALS[i : i + 1])[0])
+    stored(model)
+
+
+def check_targets(model: TargetModel, tx_array: AntennaArray = TX_ARRAY, rx_array: AntennaArray = RX_ARRAY) -> None:
+    """Check a target model: the scene's response, and that it depends on a trial's generator alone.
+
+    Args:
+        model: The target model.
+        tx_array: Transmit array.
+        rx_array: Sensing receive array.
+
+    Raises:
+        ContractError: If it breaks a rule.
+    """
+    require(model, isinstance(model, TargetModel), "be a TargetModel", type(model).__name__)
+    core = (rx_array.size, tx_array.size)
+
+    def draw(trials: Sequence[int]) -> Any:
+        rule = f"draw scenes of the trials {tuple(trials)}"
+        scene = outcome(model, rule, lambda rngs: model.draw(tx_array, rx_array, trials, rngs), trials)
+        require(model, isinstance(scene, Scene), "draw a Scene", type(scene).__name__)
+        lead = attempt(model, "draw a record of batched fields", batch_shape, scene)
+        require(model, lead in ((), (len(trials),)), f"draw leading axes {(len(trials),)}, or none", lead)
+        G = attempt(model, "draw a scene with a response", scene.response)
+        require(model, np.shape(G) == (*lead, *core), f"draw a response of shape {(*lead, *core)}", np.shape(G))
+        require(model, np.iscomplexobj(G), "draw a complex response", G.dtype)
+        require(model, np.isfinite(G), "draw a finite response", G)
+        return flatten(scene, (len(trials),))
+
+    whole = draw(TRIALS)
+
+    def member(scene: Any, i: int) -> Any:
+        one = take(scene, np.array([i]))
+        return one, one.response(), np.broadcast_to(scene.response(), (len(TRIALS), *core))[i]
+
+    def single(i: int) -> Any:
+        one = draw(TRIALS[i : i + 1])
+        return one, one.response(), one.response()[0]
+
+    alone(model, "scene", len(TRIALS), lambda i: member(whole, i), single)
+    stored(model)

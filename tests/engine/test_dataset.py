@@ -1,0 +1,166 @@
+"""The labelled view: every number with its axes, units and origin."""
+
+import json
+import platform
+
+import numpy as np
+import pytest
+import xarray
+
+import isacsim
+from isacsim import __version__
+from isacsim.engine.dataset import SOLVES
+from isacsim.engine.scenario import RESERVED
+from isacsim.engine.sinks import Csv, NetCdf
+
+METRICS = 'evaluate.converters.metrics=["sum-rate-nats", "sqinr", "crlb-parameters", "radiated-power"]'
+FIGURE = "figure.crlb.y=sqinr"
+SECOND = """
+[evaluate.unimpaired]
+metrics = ["sum-rate-nats"]
+[design.mrt]
+problem = { kind = "sum-rate-crlb", rate_weight = 1, crlb_weight = 1 }
+solver = { kind = "sca", max_steps = 1, start = "rzf" }
+"""
+
+
+@pytest.fixture(scope="module")
+def run(studies, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("dataset")
+    text = studies.text + SECOND
+    scenario = studies.load(
+        METRICS, FIGURE, 'evaluate.unimpaired.designs=["sca"]', 'sinks=["netcdf", "csv"]', text=text, folder=folder
+    )
+    return isacsim.run(scenario, folder / "run", chunk=4)
+
+
+@pytest.fixture(scope="module")
+def dataset(run):
+    return run.dataset()
+
+
+def test_every_variable_has_its_axes_and_unit(dataset):
+    lead = ("bits", "evaluate", "design", "trial")
+    assert dict(dataset.sizes) == {
+        "bits": 6, "evaluate": 2, "design": 2, "trial": 6, "user": 4, "parameter": 8
+    }  # fmt: skip
+    axes = {name: values.dims for name, values in dataset.items() if name not in SOLVES}
+    assert axes == {
+        "sum-rate-nats": lead,
+        "sqinr": (*lead, "user"),
+        "crlb-parameters": (*lead, "parameter"),
+        "radiated-power": lead,
+    }
+    units = {name: dataset[name].attrs["units"] for name in axes}
+    assert units == {"sum-rate-nats": "nat/s/Hz", "sqinr": "1", "crlb-parameters": "1", "radiated-power": "W"}
+    assert dataset["sqinr"].attrs["long_name"] == "SQINR of each user"
+    assert all(dataset[name].dims == ("bits", "design", "trial") for name in SOLVES)
+    assert dataset["solve_time"].attrs["units"] == "s"
+    assert dataset.attrs["index_dims"] == "bits evaluate design trial"
+
+
+def test_coordinates_are_the_values_of_the_scenario(dataset):
+    assert dataset["bits"].values.tolist() == [1, 2, 3, 4, 6, np.inf]
+    assert dataset["evaluate"].values.tolist() == ["converters", "unimpaired"]
+    assert dataset["design"].values.tolist() == ["sca", "mrt"]
+    assert dataset["trial"].values.tolist() == list(range(6))
+    assert dataset["parameter"].values.tolist()[:3] == ["azimuth[0]", "azimuth[1]", "zenith[0]"]
+    assert dataset["user"].values.tolist() == [0, 1, 2, 3]
+
+
+def test_what_was_not_asked_for_is_nan(dataset):
+    rate = dataset["sum-rate-nats"]
+    assert np.isfinite(rate.sel(evaluate="converters")).all()
+    assert np.isfinite(rate.sel(evaluate="unimpaired", design="sca")).all()
+    assert np.isnan(rate.sel(evaluate="unimpaired", design="mrt")).all()
+    assert np.isnan(dataset["sqinr"].sel(evaluate="unimpaired")).all()
+
+
+def test_numbers_lie_where_the_metrics_put_them(run, dataset):
+    here = {"bits": 3, "evaluate": "converters", "design": "mrt", "trial": 5}
+    point = dataset.sel(here)
+    # The metrics' own identities, up to the rounding of a sum of four.
+    np.testing.assert_allclose(np.log1p(point["sqinr"]).sum(), point["sum-rate-nats"], rtol=1e-12)
+    np.testing.assert_allclose(dataset["radiated-power"].sel(evaluate="converters"), 0.01, rtol=1e-12)
+    record = run.design("mrt", 5, bits=3)
+    assert float(point["objective"]) == record.scalars[0]
+    assert float(point["iterations"]) == 1
+    assert float(point["status"]) == isacsim.Status.MAX_STEPS.code
+    assert "MAX_STEPS" in dataset["status"].attrs["long_name"]
+
+
+def test_where_no_hardware_is_met_bits_change_nothing(dataset):
+    rate = dataset["sum-rate-nats"].sel(evaluate="unimpaired", design="sca")
+    assert (rate == rate.isel(bits=0)).all()
+    ideal = dataset["sum-rate-nats"].sel(evaluate="converters", design="sca", bits=np.inf)
+    np.testing.assert_allclose(rate.sel(bits=np.inf), ideal, rtol=1e-12)  # the precoders are at full power already
+
+
+def test_provenance_says_where_the_numbers_come_from(dataset):
+    told = dataset.attrs
+    assert told["isacsim_version"] == __version__
+    assert told["python_version"] == platform.python_version()
+    assert told["seed"] == 2025
+    assert json.loads(told["library_versions"])["numpy"] == np.__version__
+    assert json.loads(told["plugins"])["isacsim.metrics.plugin"] == "bundled"
+    assert "cores" in told["machine"]
+    scenario = json.loads(told["scenario"])
+    assert scenario["base_station"]["power"] == pytest.approx(0.01, rel=1e-15)
+    assert scenario["design"]["sca"]["solver"]["max_steps"] == 3
+
+
+def test_netcdf_holds_the_dataset(run, dataset):
+    with xarray.open_dataset(run.path / "results.nc", engine="h5netcdf") as read:
+        loaded = read.load()
+    xarray.testing.assert_identical(loaded, dataset)
+
+
+def test_netcdf_of_a_longer_run_replaces_the_file(studies, study, tmp_path):
+    isacsim.run(study(), tmp_path / "run", trials=1)
+    isacsim.run(study(), tmp_path / "run", trials=2, resume=True)
+    with xarray.open_dataset(tmp_path / "run" / "results.nc", engine="h5netcdf") as read:
+        assert read.sizes["trial"] == 2
+
+
+def test_csv_has_a_row_a_trial_and_a_column_a_scalar(run, dataset):
+    lines = (run.path / "results.csv").read_text(encoding="utf-8").splitlines()
+    assert len(lines) == 1 + 6 * 2 * 2 * 6
+    header = lines[0].split(",")
+    assert {"bits", "evaluate", "design", "trial", "sum-rate-nats", "radiated-power", "objective"} <= set(header)
+    assert not {"sqinr", "crlb-parameters"} & set(header)
+    rows = [dict(zip(header, line.split(","), strict=True)) for line in lines[1:]]
+    (row,) = (
+        r for r in rows if (r["bits"], r["evaluate"], r["design"], r["trial"]) == ("inf", "converters", "sca", "4")
+    )
+    place = {"bits": np.inf, "evaluate": "converters", "design": "sca", "trial": 4}
+    assert float(row["sum-rate-nats"]) == float(dataset["sum-rate-nats"].sel(place))
+
+
+def test_sinks_return_the_file_they_wrote(dataset, tmp_path):
+    assert [sink.write(dataset, tmp_path).name for sink in (NetCdf(), Csv())] == ["results.nc", "results.csv"]
+
+
+def test_quantities_of_different_lengths_share_an_axis(study, tmp_path):
+    scenario = study(
+        'sweep.bits={values=[2, 4], sets="users.count"}', 'evaluate.converters.metrics=["rate-nats", "sum-rate-nats"]',
+        'figure.crlb={x="user", y="rate-nats", series="bits"}', "trials=2",
+    )  # fmt: skip
+    dataset = isacsim.run(scenario, tmp_path / "run").dataset()
+    rates = dataset["rate-nats"].isel(evaluate=0, design=0)
+    assert rates.sizes == {"bits": 2, "trial": 2, "user": 4}
+    assert np.isfinite(rates.sel(bits=4)).all()
+    assert np.isfinite(rates.sel(bits=2, user=[0, 1])).all()
+    assert np.isnan(rates.sel(bits=2, user=[2, 3])).all()
+    np.testing.assert_allclose(rates.sum("user"), dataset["sum-rate-nats"].isel(evaluate=0, design=0), rtol=1e-12)
+
+
+def test_a_run_without_a_trial_done_still_has_its_view(study, registry, tmp_path):
+    metric = 'evaluate.converters.metrics=["crlb", "sum-rate-nats", {kind="touchy", trial=0}]'
+    run = isacsim.run(study(metric, "trials=1", registry=registry), tmp_path / "run", registry=registry)
+    assert run.counts().failed == 6
+    assert not (run.path / "results.nc").exists()
+    assert set(run.dataset()) == set(SOLVES)
+
+
+def test_names_that_the_view_uses_are_reserved(dataset):
+    assert set(RESERVED) == {"evaluate", "design", "trial", *SOLVES}

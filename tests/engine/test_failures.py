@@ -1,0 +1,185 @@
+"""What goes wrong stays where it is: one trial, one member, one worker, one observer."""
+
+import json
+
+import numpy as np
+import pytest
+
+import isacsim
+from isacsim.engine.driver import Driver
+from isacsim.engine.executors import ExecutorFactory, Processes, Serial
+from isacsim.errors import InvalidInput, StoreError
+from isacsim.report.figures import draw_figures
+from isacsim.report.summary import rows, statuses, table
+
+ONE_METRIC = "evaluate.converters.metrics=[%s]"
+
+
+def touchy(**options):
+    """The setting that adds the touchy metric."""
+    told = ", ".join(f"{key}={json.dumps(value)}" for key, value in options.items())
+    return ONE_METRIC % f'"sum-rate-nats", "crlb", {{kind="touchy", {told}}}'
+
+
+@pytest.fixture
+def fuse(tmp_path):
+    """A file while which exists a touchy metric is touchy."""
+    path = tmp_path / "fuse"
+    path.touch()
+    return path
+
+
+@pytest.mark.parametrize("chunk", [1, 4, 6])
+def test_a_failing_trial_is_the_only_one_that_fails(study, registry, tmp_path, fuse, chunk):
+    scenario = study(touchy(trial=3, armed=str(fuse)), registry=registry)
+    run = isacsim.run(scenario, tmp_path / "run", chunk=chunk, registry=registry)
+    counts = run.counts()
+    assert (counts.requested, counts.done, counts.failed, counts.skipped) == (36, 30, 6, 0)
+    assert str(counts) == "36 requested = 30 done + 6 failed + 0 skipped"
+    assert not counts.complete
+    assert repr(run) == f"Run('{run.path}': {counts})"
+    failures = run.failures()
+    assert {trial for _, trial, _ in failures} == {3}
+    assert [coords["bits"] for coords, _, _ in failures] == [1, 2, 3, 4, 6, np.inf]
+    assert {text for _, _, text in failures} == {"ArithmeticError: this trial is touchy"}
+    values = run.dataset()["sum-rate-nats"]
+    assert np.isnan(values.sel(trial=3)).all()
+    assert np.isfinite(values.drop_sel(trial=3)).all()
+
+
+def test_resuming_tries_failed_trials_again(studies, study, registry, tmp_path, fuse):
+    scenario = study(touchy(trial=3, armed=str(fuse)), registry=registry)
+    first = isacsim.run(scenario, tmp_path / "run", registry=registry)
+    before = studies.numbers(first)
+    assert isacsim.run(scenario, tmp_path / "run", resume=True, registry=registry).counts().failed == 6
+    fuse.unlink()
+    again = isacsim.run(scenario, tmp_path / "run", resume=True, registry=registry)
+    assert again.counts().complete
+    assert again.failures() == []
+    assert before.items() <= studies.numbers(again).items()
+
+
+def test_a_solver_that_raises_fails_its_trial_at_every_point(study, registry, tmp_path):
+    scenario = study('design.sca.solver={kind="counting", raising=[5]}', registry=registry)
+    run = isacsim.run(scenario, tmp_path / "run", registry=registry)
+    assert (run.counts().done, run.counts().failed) == (30, 6)
+    assert {(trial, text) for _, trial, text in run.failures()} == {(5, "FloatingPointError: no step is finite")}
+
+
+def test_a_worker_that_dies_takes_one_trial_with_it(studies, study, registry, tmp_path, fuse):
+    scenario = study(touchy(trial=2, how="die", armed=str(fuse)), "sweep.bits.values=[3]", registry=registry)
+    run = isacsim.run(scenario, tmp_path / "run", workers=2, chunk=2, registry=registry)
+    counts = run.counts()
+    assert (counts.done, counts.failed, counts.skipped) == (5, 1, 0)
+    (failure,) = run.failures()
+    assert failure[1] == 2
+    assert "worker process died" in failure[2]
+    fuse.unlink()
+    again = isacsim.run(scenario, tmp_path / "run", resume=True, registry=registry)
+    assert again.counts().complete
+    expected = isacsim.run(scenario, tmp_path / "serial", registry=registry)
+    assert studies.numbers(again) == studies.numbers(expected)
+
+
+class StillBorn(ExecutorFactory):
+    """Opens pools whose workers die at once."""
+
+    def __init__(self):
+        self.opened = 0
+
+    def open(self, workers):
+        self.opened += 1
+        pool = Processes().open(workers)
+        pool._initializer = exit
+        return pool
+
+
+def test_workers_that_cannot_start_are_one_clear_error(study, tmp_path):
+    factory = StillBorn()
+    with pytest.raises(InvalidInput, match=r"executor: must be able to start its workers.*__main__"):
+        isacsim.run(study("sweep.bits.values=[3]"), tmp_path / "run", executor=factory)
+    assert factory.opened == 2
+    counts = isacsim.open_run(tmp_path / "run").counts()
+    assert (counts.done, counts.failed, counts.skipped) == (0, 0, 6)
+
+
+@pytest.mark.parametrize("chunk", [1, 2])
+def test_an_interrupt_keeps_what_is_committed(study, registry, tmp_path, fuse, chunk):
+    scenario = study(touchy(trial=4, how="interrupt", armed=str(fuse)), registry=registry)
+    run = isacsim.run(scenario, tmp_path / "run", chunk=chunk, registry=registry)
+    assert (run.counts().done, run.counts().failed, run.counts().skipped) == (24, 0, 12)
+    assert (tmp_path / "run" / "results.nc").exists()
+    fuse.unlink()
+    again = isacsim.run(scenario, tmp_path / "run", resume=True, registry=registry)
+    assert again.counts().complete
+
+
+def test_an_interrupt_of_the_driver_commits_what_is_in_flight(study, tmp_path, monkeypatch):
+    calls = []
+
+    def interrupted(*args, **kwargs):
+        calls.append(args)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("isacsim.engine.driver.wait", interrupted)
+    run = isacsim.run(study(), tmp_path / "run", chunk=1, workers=2, executor="serial")
+    assert len(calls) == 1
+    assert run.counts().done == 4 * 6  # two tasks a worker were in flight, each of all points
+    assert run.counts().skipped == 2 * 6
+
+
+def test_a_second_interrupt_abandons_what_is_in_flight(study, tmp_path, monkeypatch):
+    def interrupted(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("isacsim.engine.driver.wait", interrupted)
+    monkeypatch.setattr(Driver, "_commit", interrupted)
+    run = isacsim.run(study(), tmp_path / "run", executor=Serial())
+    assert run.counts().skipped == 36
+
+
+def test_a_member_without_a_precoder_keeps_its_status_and_stops_no_other(study, registry, tmp_path):
+    solver = 'design.sca.solver={kind="counting", without=[1, 4]}'
+    scenario = study(solver, 'evaluate.converters.metrics=["sum-rate-nats", "crlb", "sqinr"]', registry=registry)
+    run = isacsim.run(scenario, tmp_path / "run", chunk=2, registry=registry)
+    assert run.counts().complete
+    assert statuses(run) == {"MAX_STEPS": 4, "INFEASIBLE": 2}
+    assert run.design("sca", 1).status is isacsim.Status.INFEASIBLE
+    dataset = run.dataset()
+    for name in ("sum-rate-nats", "crlb", "sqinr", "objective"):
+        lost = np.isnan(dataset[name]).isel(bits=0, evaluate=0, missing_dims="ignore").isel(design=0)
+        lost = lost.any("user") if "user" in lost.dims else lost
+        assert np.flatnonzero(lost).tolist() == [1, 4]
+    assert {row["trials"] for row in rows(run)} == {4}
+    assert table(run).row_count == 6
+    assert all(path.stat().st_size > 10_000 for path in draw_figures(run))
+
+
+def test_a_study_without_any_precoder_still_ends(study, registry, tmp_path):
+    solver = 'design.sca.solver={kind="counting", without=[0, 1, 2, 3, 4, 5]}'
+    run = isacsim.run(study(solver, registry=registry), tmp_path / "run", registry=registry)
+    assert run.counts().complete
+    assert statuses(run) == {"INFEASIBLE": 6}
+    assert list(rows(run)) == []
+    assert np.isnan(run.dataset()["crlb"]).all()
+    assert len(draw_figures(run)) == 2
+
+
+def test_an_unidentifiable_scene_has_its_status_and_an_infinite_bound_nowhere(study, registry, tmp_path):
+    scenario = study('targets={kind="sometimes-blind", trial=2}', registry=registry)
+    run = isacsim.run(scenario, tmp_path / "run", registry=registry)
+    assert statuses(run) == {"MAX_STEPS": 5, "UNIDENTIFIABLE": 1}
+    record = run.design("sca", 2)
+    assert np.isnan(record.precoder).all()
+    assert any("not identifiable" in note for note in record.notes)
+    crlb = run.dataset()["crlb"].isel(bits=0, evaluate=0, design=0)
+    assert np.flatnonzero(np.isnan(crlb)).tolist() == [2]
+
+
+def test_a_sink_that_fails_is_one_error_and_loses_nothing(study, registry, tmp_path):
+    scenario = study("sinks=['leaky']", registry=registry)
+    with pytest.raises(StoreError, match=r"sinks: Leaky failed on .*the pipe is leaky.*--resume"):
+        isacsim.run(scenario, tmp_path / "run", registry=registry)
+    assert isacsim.open_run(tmp_path / "run").counts().complete
+    again = isacsim.run(study("sinks=['csv']"), tmp_path / "run", resume=True)
+    assert (again.path / "results.csv").exists()
