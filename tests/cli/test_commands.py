@@ -1,0 +1,297 @@
+"""What each command tells people, and what it tells scripts."""
+
+import json
+import math
+import re
+import tomllib
+
+import numpy as np
+import pytest
+
+import isacsim
+from isacsim import __version__
+from isacsim.cli.main import main
+from isacsim.plugin import KINDS, build_registry
+
+SMALL = ("--workers", "1", "--trials", "2", "--set", "design.sca.solver.max_steps=3")
+COMPONENTS = [(kind, name) for kind in KINDS for name in build_registry().names(kind)]
+
+
+@pytest.fixture
+def call(capsys, tmp_path, monkeypatch):
+    """Runs a command in an empty folder; returns exit code, standard output and standard error."""
+    monkeypatch.chdir(tmp_path)
+    # Wide enough for paths and tables not to be folded.
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*arguments):
+        code = main([str(a) for a in arguments])
+        told = capsys.readouterr()
+        return code, told.out, told.err
+
+    return run
+
+
+@pytest.fixture
+def read(call):
+    """Runs a command with --json; returns what it prints, and that it is strict JSON."""
+
+    def refuse(constant):
+        raise AssertionError(f"{constant} is no JSON")
+
+    def run(*arguments, code=0):
+        found, out, _ = call(*arguments, "--json")
+        assert found == code
+        return json.loads(out, parse_constant=refuse)
+
+    return run
+
+
+def test_run_tells_a_table_the_counts_and_where_everything_is(call, tmp_path):
+    code, out, err = call("run", "quickstart", "--out", "run", *SMALL)
+    assert code == 0
+    assert "What converter resolution costs in rate and in sensing accuracy" in out
+    assert re.search(r"│ ∞ +│ converters │ sca +│ +\d+\.\d+ ± \d", out)
+    assert "(nat/s/Hz)" in out
+    assert "solves:  2 MAX_STEPS" in out
+    assert "trials:  12 requested = 12 done + 0 failed + 0 skipped" in out
+    assert out.splitlines()[-3:] == ["run:     run", "figure:  run/rate.png", "figure:  run/crlb.png"]
+    assert "12/12" in err
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [
+        "crlb.png", "ledger.sqlite", "rate.png", "results.nc",
+    ]  # fmt: skip
+
+
+def test_run_tells_scripts_the_same(read, tmp_path):
+    told = read("run", "quickstart", "--out", "run", *SMALL)
+    assert {k: told[k] for k in ("run", "requested", "done", "failed", "skipped", "solves", "failures", "complaints")} == {
+        "run": "run", "requested": 12, "done": 12, "failed": 0, "skipped": 0, "solves": {"MAX_STEPS": 2},
+        "failures": [], "complaints": [],
+    }  # fmt: skip
+    assert told["figures"] == ["run/rate.png", "run/crlb.png"]
+    assert len(told["results"]) == 12
+    last = told["results"][-1]
+    dataset = isacsim.open_run(tmp_path / "run").dataset()
+    samples = dataset["crlb"].sel(bits=np.inf).values.ravel()
+    assert (last["bits"], last["quantity"], last["unit"], last["trials"]) == ("inf", "crlb", "1", 2)
+    assert last["mean"] == pytest.approx(samples.mean(), rel=1e-12)
+    # Student's t with one degree of freedom, 12.706 at 97.5 %.
+    assert last["half_width"] == pytest.approx(12.706205 * abs(np.diff(samples)[0]) / 2, rel=1e-6)
+
+
+def test_run_makes_a_folder_of_its_own(call, tmp_path):
+    code, out, _ = call("run", "quickstart", *SMALL)
+    assert code == 0
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert f"run:     {folder.relative_to(tmp_path)}" in out
+
+
+def test_run_resumes_and_extends(call, read):
+    assert call("run", "quickstart", "--out", "run", *SMALL)[0] == 0
+    told = read("run", "quickstart", "--out", "run", *SMALL, "--trials", "3", "--resume")
+    assert (told["requested"], told["done"]) == (18, 18)
+    assert call("run", "quickstart", "--out", "run", *SMALL)[0] == 2
+
+
+def test_a_run_with_failures_exits_with_1_and_says_how_to_go_on(call, parts, tmp_path, monkeypatch):
+    registry = build_registry(extra=[parts])
+    monkeypatch.setattr("isacsim.cli.main.build_registry", lambda block=(): registry)
+    metrics = 'evaluate.converters.metrics=["crlb", "sum-rate-nats", {kind="touchy", trial=1}]'
+    code, out, err = call("run", "quickstart", "--out", "run", *SMALL, "--set", metrics)
+    assert code == 1
+    assert "trials:  12 requested = 6 done + 6 failed + 0 skipped" in out
+    assert "trial 1 failed at {'bits': 1}: ArithmeticError: this trial is touchy" in err
+    assert "continue with --resume --out run" in err
+    code, out, _ = call("run", "quickstart", "--out", "other", *SMALL, "--set", metrics, "--json")
+    assert code == 1
+    told = json.loads(out)
+    assert told["failures"][-1] == {"at": {"bits": "inf"}, "trial": 1, "error": "ArithmeticError: this trial is touchy"}
+
+
+def test_a_run_without_a_result_draws_nothing(call, parts, monkeypatch):
+    registry = build_registry(extra=[parts])
+    monkeypatch.setattr("isacsim.cli.main.build_registry", lambda block=(): registry)
+    metrics = 'evaluate.converters.metrics=["crlb", "sum-rate-nats", {kind="touchy"}]'
+    code, out, _ = call("run", "quickstart", "--out", "run", *SMALL, "--trials", "1", "--set", metrics)
+    assert code == 1
+    assert out.splitlines() == ["trials:  6 requested = 0 done + 6 failed + 0 skipped", "run:     run"]
+
+
+def test_complaints_of_observers_are_told(call, monkeypatch):
+    monkeypatch.setattr("isacsim.report.progress.ProgressBar.chunk_end", lambda self, event: 1 / 0)
+    code, _, err = call("run", "quickstart", "--out", "run", *SMALL)
+    assert code == 0
+    assert "observer: ProgressBar raised in chunk_end: ZeroDivisionError('division by zero')" in err
+
+
+def test_an_interrupt_before_the_run_exits_with_1(call, monkeypatch):
+    def interrupt(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("isacsim.engine.scenario.load_scenario", interrupt)
+    assert call("check", "quickstart") == (1, "", "error: interrupted\n")
+
+
+def test_list_names_every_component(call, read):
+    code, out, err = call("list")
+    assert (code, err) == (0, "")
+    lines = [line.split()[:2] for line in out.splitlines()]
+    assert [tuple(line) for line in lines] == COMPONENTS
+    rows = read("list")
+    assert [(row["kind"], row["name"]) for row in rows] == COMPONENTS
+    assert all(row["summary"] for row in rows)
+    assert {row["plugin"] for row in rows} >= {"isacsim.metrics.plugin", "example"}
+
+
+def test_list_of_one_kind_names_that_kind(call, read):
+    assert {row["kind"] for row in read("list", "hardware")} == {"hardware"}
+    assert "aqnm" in call("list", "hardware")[1]
+
+
+@pytest.mark.parametrize(("kind", "name"), COMPONENTS)
+def test_show_tells_the_keys_of_every_component(call, read, kind, name):
+    code, out, err = call("show", kind, name)
+    assert (code, err) == (0, "")
+    told = read("show", kind, name)
+    assert out.startswith(f"{kind} {name}  ({told['target']}, plugin {told['plugin']})")
+    assert told["doc"].splitlines()[0] in out
+    for field in told["fields"]:
+        assert re.search(rf"^  {field['key']}\b", out, re.MULTILINE)
+    example = re.search(r"^  example: (.*)$", out, re.MULTILINE)[1]
+    assert tomllib.loads(f"table = {example}")["table"] == told["example"]
+
+
+def test_show_writes_defaults_as_a_scenario_does(read):
+    fields = {field["key"]: field for field in read("show", "channels", "rician")["fields"]}
+    assert fields["k_factor_db"]["required"]
+    assert fields["gain_db"]["default"] == 0
+    assert fields["zenith_deg"]["default"] == pytest.approx(90, rel=1e-15)
+    assert fields["sector_deg"]["default"] == pytest.approx(60, rel=1e-15)
+    assert fields["azimuth_deg"]["default"] is None
+
+
+def test_show_of_nested_components_names_the_default(call):
+    assert "default EnergyDetector()" in call("show", "experiments", "detection")[1]
+
+
+def test_check_says_what_a_run_would_do(call, read):
+    code, out, _ = call("check", "quickstart")
+    assert (code, out) == (0, "quickstart: valid; 6 points x 100 trials, 100 solves\n")
+    sets = (
+        "--set",
+        'sweep.bits.sets="base_station.snapshots"',
+        "--set",
+        "sweep.bits.values=[10, 20]",
+        "--set",
+        "trials=7",
+    )
+    assert read("check", "quickstart", *sets) == {"valid": True, "points": 2, "trials": 7, "solves": 14}
+
+
+def test_plot_draws_again_from_the_run_alone(call, read, tmp_path):
+    call("run", "quickstart", "--out", "run", *SMALL)
+    (tmp_path / "run" / "rate.png").unlink()
+    assert call("plot", "run") == (0, "run/rate.png\nrun/crlb.png\n", "")
+    assert (tmp_path / "run" / "rate.png").read_bytes().startswith(b"\x89PNG")
+    assert read("plot", "run", "--figure", "crlb", "--out", "new/folder", "--format", "svg") == ["new/folder/crlb.svg"]
+    assert (tmp_path / "new" / "folder" / "crlb.svg").read_text(encoding="utf-8").startswith("<?xml")
+    code, _, err = call("plot", "run", "--figure", "crbl")
+    assert (code, err) == (
+        2,
+        "error: figure: must be a figure of the run, got 'crbl'. Did you mean 'crlb'? Valid: crlb, rate.\n",
+    )
+    (tmp_path / "file").touch()
+    code, _, err = call("plot", "run", "--out", "file")
+    assert code == 2
+    assert err.startswith("error: out: must be a folder that can be written (File exists), got 'file'.")
+
+
+def test_plot_of_a_study_without_figures_says_so(call, tmp_path, studies):
+    (tmp_path / "bare.toml").write_text(studies.text.partition("[figure.rate]")[0], encoding="utf-8")
+    assert call("run", "bare.toml", "--out", "run", *SMALL)[0] == 0
+    assert call("plot", "run")[1] == "run: its scenario has no figures\n"
+
+
+def test_plugins_are_told_with_their_origin(call, read):
+    told = read("plugins")
+    rows = {row["name"]: row for row in told["plugins"]}
+    assert rows["isacsim.hardware.plugin"]["origin"] == "bundled"
+    assert rows["example"]["origin"].startswith("isacsim-example 0.")
+    assert told["conflicts"] == []
+    assert re.search(r"^example +isacsim-example \S+ +in use$", call("plugins")[1], re.MULTILINE)
+
+
+def test_a_plugin_can_be_blocked_by_option_and_environment(call, monkeypatch):
+    assert "soft-limiter" not in call("--block", "example", "list", "hardware")[1]
+    assert re.search(r"^example .* blocked$", call("--block", "example", "plugins")[1], re.MULTILINE)
+    monkeypatch.setenv("ISACSIM_BLOCK", "other, example")
+    assert "soft-limiter" not in call("list", "hardware")[1]
+    code, _, err = call("show", "hardware", "soft-limiter")
+    assert (code, "must name one of the hardware" in err) == (2, True)
+
+
+def test_conflicts_and_broken_plugins_are_told_and_the_rest_goes_on(call, read, parts, monkeypatch):
+    class Twin:
+        isacsim_metrics = parts.isacsim_metrics
+
+        @isacsim.plugin.hookimpl
+        def isacsim_channels(self):
+            raise OSError("no antenna")
+
+    class Second:
+        isacsim_metrics = staticmethod(parts.isacsim_metrics)
+
+    registry = build_registry(extra=[parts, Second(), Twin()])
+    monkeypatch.setattr("isacsim.cli.main.build_registry", lambda block=(): registry)
+    conflict = "metrics 'touchy': isacsim_test_parts and Second"
+    code, out, err = call("list", "metrics")
+    assert (code, err) == (0, f"offered twice, unusable until one is blocked: {conflict}\n")
+    assert "touchy" not in out
+    assert "crlb" in out
+    told = read("plugins")
+    assert told["conflicts"] == [conflict]
+    assert {row["name"]: row["problem"] for row in told["plugins"]}["Twin"] != ""
+    assert f"offered twice, unusable until one is blocked: {conflict}" in call("plugins")[1]
+    code, _, err = call("show", "metrics", "touchy")
+    assert (code, err) == (
+        2, "error: metrics 'touchy' is offered by isacsim_test_parts and Second; block one with --block or ISACSIM_BLOCK.\n"
+    )  # fmt: skip
+
+
+def test_init_writes_a_scenario_that_runs_and_never_overwrites(call, tmp_path, studies):
+    assert call("init")[1] == "quickstart.toml: written; run it with `isacsim run quickstart.toml`\n"
+    assert (tmp_path / "quickstart.toml").read_text(encoding="utf-8") == studies.text
+    assert call("check", "quickstart.toml")[0] == 0
+    (tmp_path / "quickstart.toml").write_text("mine", encoding="utf-8")
+    code, _, err = call("init")
+    assert (code, err) == (2, "error: --out: must not exist, got 'quickstart.toml'. Choose another file.\n")
+    assert (tmp_path / "quickstart.toml").read_text(encoding="utf-8") == "mine"
+    assert call("init", "quickstart", "--out", "other.toml")[0] == 0
+    assert call("init", "other.toml", "--out", "third.toml")[0] == 0
+    assert (tmp_path / "third.toml").read_text(encoding="utf-8") == studies.text
+
+
+def test_version_is_that_of_the_package(call):
+    assert call("--version") == (0, f"isacsim {__version__}\n", "")
+
+
+def test_help_names_every_command(call):
+    code, out, _ = call("--help")
+    assert code == 0
+    for command in ("run", "list", "show", "check", "plot", "plugins", "init"):
+        assert re.search(rf"^ +{command} ", out, re.MULTILINE)
+
+
+def test_no_command_shows_the_help(call):
+    code, out, err = call()
+    assert code == 2
+    assert "Usage: isacsim" in out + err
+
+
+def test_numbers_that_json_cannot_hold_become_text_or_null():
+    from isacsim.cli.main import _finite
+
+    assert _finite({"a": [math.inf, -math.inf, math.nan, 1.5, 2, "x", None], "b": (True,)}) == {
+        "a": ["inf", "-inf", None, 1.5, 2, "x", None],
+        "b": [True],
+    }

@@ -1,0 +1,131 @@
+"""The command line as a process of its own: light to start, and safe to interrupt or kill."""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing
+
+import pytest
+
+import isacsim
+
+HEAVY = ("cvxpy", "xarray", "matplotlib", "scipy.stats", "pandas", "h5netcdf")
+COMMAND = [sys.executable, "-c", "import sys; from isacsim.cli.main import main; sys.exit(main())"]
+SETS = (
+    "--workers", "1", "--trials", "100", "--set",
+    'evaluate.converters.metrics=["sum-rate-nats", "crlb", {kind="touchy", trial=60, how="wait", armed="%s"}]',
+    "--set", "design.sca.solver.max_steps=2",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--help",), ("list",), ("list", "--json"), ("--version",), ("plugins",), ("run", "--help")]
+)
+def test_light_commands_import_nothing_heavy(arguments):
+    program = (
+        "import sys, json; from isacsim.cli.main import main; code = main(sys.argv[1:]); "
+        f"print(json.dumps([code, [m for m in {HEAVY!r} if m in sys.modules]]), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=True)
+    assert json.loads(done.stderr.splitlines()[-1]) == [0, []]
+    assert done.stdout
+
+
+def test_check_and_show_import_no_solver_library_and_no_plotting():
+    program = (
+        "import sys, json; from isacsim.cli.main import main; main(['check', 'quickstart']); "
+        "main(['show', 'solvers', 'sca']); "
+        f"print(json.dumps([m for m in {HEAVY!r} if m in sys.modules]), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert json.loads(done.stderr.splitlines()[-1]) == []
+
+
+@pytest.fixture
+def environment(studies, tmp_path):
+    """An environment in which the plugin of tests/parts is installed, by its entry point."""
+    info = tmp_path / "site" / "isacsim_test_parts-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: isacsim-test-parts\nVersion: 1.0\n", encoding="utf-8")
+    (info / "entry_points.txt").write_text("[isacsim]\nparts = isacsim_test_parts\n", encoding="utf-8")
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(info.parent), str(studies.PARTS)]), "COLUMNS": "200"}
+
+
+def wait_for_rows(out, process, wanted, seconds=60):
+    """Waits until a run has committed results; returns how many."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.02)
+        if not (out / "ledger.sqlite").exists():
+            continue
+        with closing(sqlite3.connect(f"file:{out}/ledger.sqlite?mode=ro", uri=True)) as ledger:
+            try:
+                found = ledger.execute("SELECT count(*) FROM results").fetchone()[0]
+            except sqlite3.OperationalError:
+                continue  # not yet created
+        if found >= wanted:
+            return found
+    raise AssertionError(f"no results within {seconds} s; exit code {process.poll()}")
+
+
+@pytest.fixture
+def waiting(environment, tmp_path):
+    """A run of the command line in chunks of 25 trials that waits at trial 60, and its folder."""
+    fuse, out = tmp_path / "fuse", tmp_path / "run"
+    fuse.touch()
+    arguments = ["run", "quickstart", "--out", str(out), *(s.replace("%s", str(fuse)) for s in SETS)]
+    with subprocess.Popen(
+        [*COMMAND, *arguments], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            wait_for_rows(out, process, 300)
+            yield process, out, fuse, arguments
+        finally:
+            process.kill()
+
+
+def finish(environment, out, fuse, arguments):
+    fuse.unlink()
+    done = subprocess.run(
+        [*COMMAND, *arguments, "--resume", "--json"], env=environment, capture_output=True, check=True
+    )
+    told = json.loads(done.stdout)
+    assert (told["done"], told["failed"], told["skipped"]) == (600, 0, 0)
+    return isacsim.open_run(out)
+
+
+def test_ctrl_c_keeps_the_ledger_and_says_how_to_continue(studies, environment, waiting):
+    process, out, fuse, arguments = waiting
+    process.send_signal(signal.SIGINT)
+    told, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "trials:  600 requested = 300 done + 0 failed + 300 skipped" in told
+    assert f"continue with --resume --out {out}" in err
+    assert "Traceback" not in err
+    kept = studies.numbers(isacsim.open_run(out))
+    assert len(kept) == 300
+    assert kept.items() <= studies.numbers(finish(environment, out, fuse, arguments)).items()
+
+
+def test_a_killed_command_is_resumed(studies, environment, waiting):
+    process, out, fuse, arguments = waiting
+    process.kill()
+    assert process.wait(60) == -signal.SIGKILL
+    kept = studies.numbers(isacsim.open_run(out))
+    assert len(kept) == 300
+    run = finish(environment, out, fuse, arguments)
+    assert kept.items() <= studies.numbers(run).items()
+    assert (out / "rate.png").exists()
+
+
+def test_a_closed_pipe_is_no_traceback():
+    done = subprocess.run(
+        f"{sys.executable} -c 'import sys; from isacsim.cli.main import main; sys.exit(main())' list | head -n 1",
+        shell=True, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.startswith("channels")
+    assert "Traceback" not in done.stderr
