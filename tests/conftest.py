@@ -112,7 +112,7 @@ class Studies:
     """Small variants of the quickstart scenario, and what lies in the ledgers of their runs."""
 
     text = quickstart().read_text(encoding="utf-8")
-    SMALL = ("trials=6", "design.sca.solver.max_steps=3")
+    SMALL = ("trials=6", "design.sca.solver.max_steps=3", "sinks=[]")
     PARTS = Path(__file__).parent / "parts"
 
     @staticmethod

@@ -28,19 +28,30 @@ app = typer.Typer(
 # typer carry within them and expose only as a base class of this one.
 _UsageError: Any = typer.BadParameter.__mro__[2]
 
+# What typer returns when Ctrl-C ends a command; older versions raise instead.
+_INTERRUPTED = 130
+
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a place of the scenario.")]
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"isacsim {__version__}")
+        raise typer.Exit
+
+
+Version = Annotated[
+    bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and stop.")
+]
 
 
 @app.callback()
 def _options(
     context: typer.Context,
     block: Annotated[list[str] | None, typer.Option(metavar="PLUGIN", help="Leave a plugin out.")] = None,
-    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
+    version: Version = False,
 ) -> None:
-    if version:
-        print(f"isacsim {__version__}")
-        raise typer.Exit
     context.obj = build_registry(block=block or ())
 
 
@@ -292,6 +303,8 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"error: {fault}", file=sys.stderr)
         return 2
     except (KeyboardInterrupt, typer.Abort):
+        code = _INTERRUPTED
+    if code == _INTERRUPTED:
         print("error: interrupted", file=sys.stderr)
         return 1
     return int(code or 0)

@@ -82,7 +82,7 @@ class Driver:
                     queue.put_back(task)
                     raise
             finished, _ = wait(queue.flying, return_when=FIRST_COMPLETED)
-            for future in finished:
+            for future in [f for f in queue.flying if f in finished]:  # in the order of their submission
                 outcome = future.result()
                 self._commit(queue.flying.pop(future), outcome)
 

@@ -30,14 +30,17 @@ class Estimate:
 
 
 def mean(samples: Any) -> Estimate:
-    """Mean over the last axis, with the interval of Student's t law; NaN are left out."""
+    """Mean over the last axis, with the interval of Student's t law; NaN are left out.
+
+    One infinite sample makes the mean infinite, and leaves it without an interval.
+    """
     from scipy.special import stdtrit
 
-    there = np.isfinite(samples)
+    samples = np.asarray(samples, float)
+    there = ~np.isnan(samples)
     n = there.sum(axis=-1)
-    total = np.where(there, samples, 0.0).sum(axis=-1)
     with np.errstate(invalid="ignore", divide="ignore"):
-        value = total / n
+        value = np.where(there, samples, 0.0).sum(axis=-1) / n
         spread = np.where(there, samples - value[..., None], 0.0)
         error = np.sqrt((spread**2).sum(axis=-1) / (n - 1) / n)
         half = np.where(n > 1, stdtrit(np.maximum(n - 1, 1), (1 + LEVEL) / 2) * error, np.nan)
@@ -62,7 +65,7 @@ def median(samples: Any) -> Estimate:
             value[at] = np.median(x) if np.isfinite(x[n // 2]) else x[n // 2]
         ranks = np.flatnonzero(bdtr(np.arange(n), n, 0.5) <= (1 - LEVEL) / 2)
         if ranks.size:
-            low[at], high[at] = x[ranks[-1] + 1], x[n - 2 - ranks[-1]]
+            low[at], high[at] = x[ranks[-1]], x[n - 1 - ranks[-1]]
     return Estimate(value, low, high, count)
 
 

@@ -15,7 +15,7 @@ from isacsim.engine.sinks import Csv, NetCdf
 from isacsim.errors import InvalidInput
 from isacsim.hardware.power import ConverterPower, PowerModel
 from isacsim.metrics.components import Beampattern, CrlbTrace, EnergyEfficiency, SumRateNats
-from isacsim.plugin import build_registry
+from isacsim.plugin import build_registry, default_registry
 from isacsim.problems.sum_rate_crlb import SumRateCrlbRequirements
 from isacsim.solvers.sum_rate_crlb.sca import Sca
 from isacsim.targets.models import FixedPoints, PointTarget
@@ -59,6 +59,7 @@ def quickstart_from_python():
             )
         },
         figure={"rate": Figure("bits", "sum-rate-nats"), "crlb": Figure("bits", "crlb")},
+        sinks=(),
     )  # fmt: skip
 
 
@@ -108,7 +109,9 @@ def test_units_are_converted_once(study):
 def test_defaults_hold_where_nothing_is_said(study, studies):
     text = studies.text.replace('solver   = { kind = "sca" }\n', "").replace('hardware = "ideal"\n', "")
     scenario = study(text=text, small=())
-    assert scenario.design["sca"] == Design(SumRateCrlbRequirements(rate_weight=0.25, crlb_weight=1.0), Sca())
+    registry = default_registry()
+    default = registry.load("solvers", registry.default_solver("sum-rate-crlb"))()
+    assert scenario.design["sca"] == Design(SumRateCrlbRequirements(rate_weight=0.25, crlb_weight=1.0), default)
     assert scenario.sinks == (NetCdf(),)
     assert scenario.transceiver("ideal") == isacsim.Transceiver()
     assert scenario.figure["rate"].series == "design"

@@ -13,7 +13,7 @@ import pytest
 
 import isacsim
 
-SETS = ("trials=12", "design.sca.solver.max_steps=60", 'evaluate.converters.metrics=["sum-rate-nats", "crlb", "sqinr"]')
+SETS = ("trials=10", "design.sca.solver.max_steps=60", 'evaluate.converters.metrics=["sum-rate-nats", "crlb", "sqinr"]')
 EXPERIMENT = 'evaluate.converters.experiments=[{kind="sampled-link", symbols=16}]'
 
 

@@ -1,5 +1,7 @@
 """`sca`: monotone, feasible, stationary, and against closed forms."""
 
+from functools import partial
+
 import attrs
 import numpy as np
 import pytest
@@ -9,6 +11,8 @@ from hypothesis import strategies as st
 import isacsim
 from isacsim import Status
 from isacsim.problems.sum_rate_crlb_merit import Merit
+
+solve = partial(isacsim.solve, solver="sca")
 
 seeds = st.integers(0, 2**32 - 1)
 VARIANTS = {
@@ -51,7 +55,7 @@ def projected_slope(kit, problem, W):
 
 
 def test_the_objective_never_falls_and_the_power_is_met(problem):
-    solution = isacsim.solve(problem, "sca", max_steps=300)
+    solution = solve(problem, max_steps=300)
     trace = solution.trace["objective"]
     assert np.all(np.diff(trace) >= 0)
     assert trace[-1] > trace[0]
@@ -62,13 +66,13 @@ def test_the_objective_never_falls_and_the_power_is_met(problem):
 
 
 def test_a_stationary_answer_has_no_ascent_direction_left(kit, problem):
-    solution = isacsim.solve(problem, "sca", tolerance=1e-4)
+    solution = solve(problem, tolerance=1e-4)
     assert solution.status is Status.STATIONARY
     assert solution.residual <= 1e-4
     # The library's own residual, here without its gradient; truncation of the differences
     # is below 1e-6 of the slope's scale.
     assert projected_slope(kit, problem, solution.precoder) <= 1.01e-4 + 1e-6
-    start = isacsim.solve(problem, "sca", max_steps=1)
+    start = solve(problem, max_steps=1)
     assert projected_slope(kit, problem, start.precoder) > 1e-3
 
 
@@ -80,7 +84,7 @@ def test_one_user_alone_starts_at_the_capacity_of_the_matched_filter(kit, seed, 
     )
     capacity = np.log1p(0.02 * np.linalg.norm(problem.H) ** 2 / problem.noise_power[0])
     for start in ("mrt", "rzf"):
-        solution = isacsim.solve(problem, starts=start)
+        solution = solve(problem, starts=start)
         assert solution.objective == pytest.approx(2.0 * capacity, rel=1e-12)
         assert solution.status is Status.STATIONARY
         assert solution.iterations == 0
@@ -94,7 +98,7 @@ def test_one_user_reaches_the_capacity_of_the_matched_filter_from_anywhere(kit, 
         1, 1, seed=seed, crlb_weight=0.0, rate_weight=2.0, noise_power=0.02 / 10 ** (snr_db / 10)
     )
     capacity = np.log1p(0.02 * np.linalg.norm(problem.H) ** 2 / problem.noise_power[0])
-    solution = isacsim.solve(problem, starts="random", rng=np.random.default_rng(seed), tolerance=1e-5, max_steps=2000)
+    solution = solve(problem, starts="random", rng=np.random.default_rng(seed), tolerance=1e-5, max_steps=2000)
     assert solution.status is Status.STATIONARY
     # The objective is quadratic about its maximum: off by the square of the residual.
     assert solution.objective == pytest.approx(2.0 * capacity, rel=1e-8)
@@ -104,7 +108,7 @@ def test_one_target_alone_is_lit_better_than_by_isotropic_transmission(kit):
     problem = kit.make_problem(0, 1, rate_weight=0.0, sensing_streams=3)
     isotropic = np.sqrt(0.02 / 6) * np.eye(6)
     bound = -isacsim.metrics.crlb(problem.targets, isotropic, 1e-4, 64).sum()
-    solution = isacsim.solve(problem)
+    solution = solve(problem)
     assert solution.objective > bound
     # A beam on the target's three directions cannot have more than all the power in each.
     assert solution.objective < bound / (6 / 1)
@@ -115,9 +119,9 @@ def test_one_target_alone_is_lit_better_than_by_isotropic_transmission(kit):
 def test_scaling_channels_and_noise_together_changes_nothing(kit, seed, log_channel, log_power):
     c, p = 10**log_channel, 10**log_power
     problem = kit.make_problem(seed=seed)
-    one = isacsim.solve(problem, max_steps=20)
+    one = solve(problem, max_steps=20)
     scaled = attrs.evolve(problem, H=c * problem.H, noise_power=c**2 * problem.noise_power)
-    other = isacsim.solve(scaled, max_steps=20)
+    other = solve(scaled, max_steps=20)
     # Twenty steps of the same algebra on scaled numbers.
     np.testing.assert_allclose(other.trace["objective"], one.trace["objective"], rtol=1e-8)
     np.testing.assert_allclose(other.precoder, one.precoder, atol=1e-6 * np.abs(one.precoder).max())
@@ -128,7 +132,7 @@ def test_scaling_channels_and_noise_together_changes_nothing(kit, seed, log_chan
         noise_power=p * problem.noise_power,
         radar_noise_power=p * problem.radar_noise_power,
     )
-    np.testing.assert_allclose(isacsim.solve(watts, max_steps=20).objective, one.objective, rtol=1e-8)
+    np.testing.assert_allclose(solve(watts, max_steps=20).objective, one.objective, rtol=1e-8)
 
 
 @settings(max_examples=10)
@@ -137,7 +141,7 @@ def test_turning_the_phases_of_the_channels_changes_nothing_but_phases(kit, seed
     problem = kit.make_problem(seed=seed)
     phases = np.exp(2j * np.pi * np.random.default_rng(seed).uniform(size=2))
     turned = attrs.evolve(problem, H=problem.H * phases)
-    one, other = (isacsim.solve(p, max_steps=20) for p in (problem, turned))
+    one, other = (solve(p, max_steps=20) for p in (problem, turned))
     np.testing.assert_allclose(other.trace["objective"], one.trace["objective"], rtol=1e-8)
 
 
@@ -145,16 +149,16 @@ def test_turning_the_phases_of_the_channels_changes_nothing_but_phases(kit, seed
 @given(seeds)
 def test_more_power_never_hurts(kit, seed):
     problem = kit.make_problem(seed=seed)
-    less = isacsim.solve(problem, max_steps=30)
+    less = solve(problem, max_steps=30)
     more = attrs.evolve(problem, power=2 * problem.power)
-    assert isacsim.solve(more, initial=less.precoder, max_steps=1).objective > less.objective
+    assert solve(more, initial=less.precoder, max_steps=1).objective > less.objective
 
 
 @pytest.mark.parametrize("variant", sorted(VARIANTS))
 @pytest.mark.parametrize("start", ["mrt", "rzf", "random"])
 def test_every_start_has_full_power_and_a_finite_objective(kit, variant, start):
     problem = kit.make_problem(**VARIANTS[variant], batch=(3,))
-    solution = isacsim.solve(problem, starts=start, rng=np.random.default_rng(0), max_steps=1)
+    solution = solve(problem, starts=start, rng=np.random.default_rng(0), max_steps=1)
     assert np.all(np.isfinite(solution.trace["objective"]))
     (slack,) = problem.constraints(solution.precoder).values()
     np.testing.assert_allclose(slack, 0.0, atol=1e-12)
@@ -162,7 +166,7 @@ def test_every_start_has_full_power_and_a_finite_objective(kit, variant, start):
 
 def test_regularised_zero_forcing_starts_above_maximum_ratio_at_high_snr(kit):
     problem = kit.make_problem(4, 1, noise_power=1e-6, crlb_weight=0.0)
-    first = {s: isacsim.solve(problem, starts=s, max_steps=1).trace["objective"][0] for s in ("mrt", "rzf")}
+    first = {s: solve(problem, starts=s, max_steps=1).trace["objective"][0] for s in ("mrt", "rzf")}
     assert first["rzf"] > first["mrt"]
 
 
@@ -170,8 +174,8 @@ def test_the_input_is_not_modified_and_the_same_call_gives_the_same_bytes(kit):
     problem = kit.make_problem(batch=(3,))
     initial = kit.complex_gaussian((3, 6, 2), 0)
     before = initial.tobytes(), problem.H.tobytes()
-    one = isacsim.solve(problem, initial=initial, max_steps=15)
-    other = isacsim.solve(problem, initial=initial, max_steps=15)
+    one = solve(problem, initial=initial, max_steps=15)
+    other = solve(problem, initial=initial, max_steps=15)
     assert one.precoder.tobytes() == other.precoder.tobytes()
     assert (initial.tobytes(), problem.H.tobytes()) == before
 
@@ -215,10 +219,10 @@ def test_a_member_of_a_batch_has_the_bytes_it_has_alone(kit, what):
     problem = kit.make_problem(
         **options, power=np.linspace(0.005, 0.03, 6), radar_noise_power=np.linspace(1e-4, 3e-4, 6)
     )
-    together = isacsim.solve(problem, "sca", max_steps=150, tolerance=2e-2)
+    together = solve(problem, max_steps=150, tolerance=2e-2)
     assert len(set(together.iterations.tolist())) > 1  # members leave the batch one by one
     for i in range(6):
-        alone = isacsim.solve(member(problem, i), "sca", max_steps=150, tolerance=2e-2)
+        alone = solve(member(problem, i), max_steps=150, tolerance=2e-2)
         assert kit.raw_bytes(alone.precoder) == kit.raw_bytes(together.precoder[i])
         assert kit.raw_bytes(alone.objective) == kit.raw_bytes(together.objective[i])
         assert kit.raw_bytes(alone.residual) == kit.raw_bytes(together.residual[i])
@@ -234,9 +238,9 @@ def test_a_member_of_a_batch_has_the_bytes_it_has_alone(kit, what):
 
 def test_any_part_of_a_batch_has_the_same_bytes(kit):
     H = kit.complex_gaussian((7, 6, 2), 0)
-    whole = isacsim.solve(kit.make_problem(H=H), max_steps=40)
+    whole = solve(kit.make_problem(H=H), max_steps=40)
     for size in (2, 3):
-        part = isacsim.solve(kit.make_problem(H=H[:size]), max_steps=40)
+        part = solve(kit.make_problem(H=H[:size]), max_steps=40)
         assert kit.raw_bytes(part.precoder) == kit.raw_bytes(whole.precoder[:size])
 
 
@@ -255,18 +259,18 @@ def test_where_the_published_step_would_descend_it_is_shortened_member_by_member
     problem, initial = hard_problem(kit), kit.complex_gaussian((5, 6, 8), 1)
     evaluated, evaluate = [], Merit.evaluate
     monkeypatch.setattr(Merit, "evaluate", lambda self, W: evaluated.append(len(W)) or evaluate(self, W))
-    together = isacsim.solve(problem, "sca", initial=initial, max_steps=40)
+    together = solve(problem, initial=initial, max_steps=40)
     assert {1, 2, 3, 4} & set(evaluated)  # some members, not all, tried again
     assert np.all(np.diff(together.trace["objective"]) > 0)
     for i in range(5):
-        alone = isacsim.solve(member(problem, i), "sca", initial=initial[i], max_steps=40)
+        alone = solve(member(problem, i), initial=initial[i], max_steps=40)
         assert kit.raw_bytes(alone.precoder) == kit.raw_bytes(together.precoder[i])
         assert kit.raw_bytes(alone.trace["objective"]) == kit.raw_bytes(together.trace["objective"][i])
 
 
 def test_progress_that_ends_in_rounding_is_told_as_stalled(kit):
     problem = kit.make_problem(1, 1, crlb_weight=0.0, noise_power=0.02)
-    solution = isacsim.solve(problem, starts="random", rng=np.random.default_rng(0), tolerance=1e-300)
+    solution = solve(problem, starts="random", rng=np.random.default_rng(0), tolerance=1e-300)
     assert solution.status is Status.STALLED
     assert solution.residual < 1e-5
     assert np.all(np.isfinite(solution.precoder))

@@ -119,7 +119,7 @@ class RiemannianLbfgs(Solver):
     memory: int = field(default=10, validator=whole(1))
     starts: tuple[str, ...] = ("mrt", "rzf")
     random_load: float = field(default=0.4, validator=number(least=0))
-    random_starts: int = field(default=2, validator=whole(0))
+    random_starts: int = field(default=6, validator=whole(0))
 
     def solve(self, problem: SumRateCrlb, request: Request) -> Solution:
         """Iterate all starts of all members as one batch, and keep the best of each."""

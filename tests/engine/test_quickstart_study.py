@@ -1,0 +1,73 @@
+"""The quickstart study as it comes, and with an amplifier of another distribution behind its DAC."""
+
+import numpy as np
+import pytest
+
+import isacsim
+from isacsim.engine.files import quickstart
+from isacsim.report.statistics import mean
+from isacsim.report.summary import statuses
+
+LIMITER = (
+    'hardware.converters.transmit=[{kind="aqnm", bits=3}, {kind="soft-limiter", saturation_dbm=-2}]',
+    'evaluate.converters.metrics=["sum-rate-nats", "crlb", "radiated-power"]',
+    "sweep.bits.values=[3]",
+)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return isacsim.run(quickstart(), tmp_path_factory.mktemp("quickstart") / "run")
+
+
+@pytest.fixture(scope="module")
+def means(run):
+    dataset = run.dataset().isel(evaluate=0, design=0)
+    return {name: mean(dataset[name].transpose("bits", "trial").values) for name in ("sum-rate-nats", "crlb")}
+
+
+def test_every_trial_is_done_with_one_solve_for_all_bits(run, studies):
+    counts = run.counts()
+    assert (counts.requested, counts.done, counts.failed, counts.skipped) == (600, 600, 0, 0)
+    assert statuses(run) == {"STATIONARY": 100}
+    assert len(studies.numbers(run, "designs")) == 100
+
+
+@pytest.mark.parametrize(("name", "published"), [("sum-rate-nats", 10.97), ("crlb", 2.46)])
+def test_ideal_converters_reach_the_published_means(means, name, published):
+    # The published study drew other channels, so that both means are random; 0.005 is half
+    # of its last printed digit.
+    estimate = means[name]
+    error = (estimate.high[-1] - estimate.low[-1]) / 2 / 1.984217  # t_99(97.5 %)
+    assert abs(estimate.value[-1] - published) <= 4 * error + 0.005
+
+
+def test_more_bits_are_better_in_every_trial(run):
+    dataset = run.dataset().isel(evaluate=0, design=0).transpose("bits", ...)
+    assert (np.diff(dataset["sum-rate-nats"], axis=0) > 0).all()
+    assert (np.diff(dataset["crlb"], axis=0) < 0).all()
+
+
+def test_one_bit_costs_most(means):
+    rate, crlb = means["sum-rate-nats"].value, means["crlb"].value
+    assert rate[0] < rate[-1] / 4
+    assert crlb[0] > 2 * crlb[-1]
+    assert rate[-2] > 0.99 * rate[-1]
+
+
+def test_an_amplifier_of_a_plugin_goes_behind_the_dac_by_one_table(study, tmp_path):
+    # -2 dBm a chain of 10 dBm / 16 = -2 dBm: the envelope is clipped often.
+    amplified = isacsim.run(study(*LIMITER), tmp_path / "amplified").dataset().squeeze()
+    plain = isacsim.run(study(*LIMITER[1:]), tmp_path / "plain").dataset().squeeze()
+    assert (amplified["sum-rate-nats"] < plain["sum-rate-nats"]).all()
+    assert (amplified["crlb"] > plain["crlb"]).all()
+    # The scaling to radiated power is a root found to 1e-12.
+    np.testing.assert_allclose(amplified["radiated-power"], 0.01, rtol=1e-11)
+    np.testing.assert_array_equal(amplified["objective"], plain["objective"])
+
+
+def test_an_amplifier_that_cannot_radiate_the_budget_says_so(study, tmp_path):
+    weak = LIMITER[0].replace("-2}", "-20}")
+    run = isacsim.run(study(weak, *LIMITER[1:]), tmp_path / "run")
+    assert (run.counts().done, run.counts().failed) == (0, 6)
+    assert all("power: must be reachable: the transmit chains saturate near" in text for _, _, text in run.failures())

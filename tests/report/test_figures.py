@@ -1,0 +1,208 @@
+"""Figures: the lines, bands, labels and files that a run's numbers ask for."""
+
+import io
+import struct
+
+import numpy as np
+import pytest
+from matplotlib.collections import PolyCollection
+from matplotlib.figure import Figure
+from rich.console import Console
+
+import isacsim
+from isacsim.engine.events import ChunkEnd, RunEnd, RunStart, TrialFailed
+from isacsim.errors import InvalidInput
+from isacsim.report.figures import draw_figures
+from isacsim.report.progress import ProgressBar
+from isacsim.report.statistics import mean, median
+from isacsim.report.summary import rows, statuses, table
+
+MORE = """
+[evaluate.unimpaired]
+metrics = ["sum-rate-nats", "rate-nats"]
+
+[design.start]
+problem = { kind = "sum-rate-crlb", rate_weight = 1, crlb_weight = 1 }
+solver = { kind = "sca", max_steps = 1 }
+
+[sweep.power]
+label = "power (dBm)"
+values = [0, 10]
+sets = "base_station.power_dbm"
+
+[figure.one]
+x = "power"
+y = "sum-rate-nats"
+series = "evaluate"
+at = { bits = 3 }
+
+[figure.several]
+x = "bits"
+y = "sum-rate-nats"
+series = "power"
+statistic = "median"
+title = "Medians"
+
+[figure.logarithmic]
+x = "power"
+y = "crlb"
+series = "bits"
+scale = "log"
+
+[figure.users]
+x = "user"
+y = "rate-nats"
+at = { bits = 1, power = 0 }
+"""
+
+
+@pytest.fixture(scope="module")
+def run(studies, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("figures")
+    scenario = studies.load(
+        "trials=8",
+        "sweep.bits.values=[1, 3, inf]",
+        text=studies.text.partition("[figure.rate]")[0] + MORE,
+        folder=folder,
+    )
+    return isacsim.run(scenario, folder / "run")
+
+
+@pytest.fixture
+def drawn(run, monkeypatch):
+    """The axes of a figure of the run, instead of its file."""
+    kept = []
+    monkeypatch.setattr(Figure, "savefig", lambda self, path: kept.append(self))
+
+    def draw(name):
+        draw_figures(run, (name,))
+        (axes,) = kept.pop().axes
+        return axes
+
+    return draw
+
+
+def lines_of(axes):
+    return {line.get_label(): line.get_xydata() for line in axes.lines}
+
+
+def bands_of(axes):
+    return [c for c in axes.collections if isinstance(c, PolyCollection)]
+
+
+def test_files_are_pictures_of_plausible_size(run, tmp_path):
+    files = draw_figures(run, folder=tmp_path / "new")
+    assert [file.name for file in files] == ["one.png", "several.png", "logarithmic.png", "users.png"]
+    for file in files:
+        data = file.read_bytes()
+        assert data[:8] == b"\x89PNG\r\n\x1a\n"
+        assert struct.unpack(">II", data[16:24]) == (960, 660)  # 6.4 x 4.4 inches at 150 dpi
+        assert 10_000 < len(data) < 500_000
+    (pdf,) = draw_figures(run, ("one",), tmp_path, "pdf")
+    assert pdf.read_bytes()[:5] == b"%PDF-"
+
+
+def test_an_unknown_figure_is_refused(run):
+    with pytest.raises(InvalidInput, match=r"figure: must be a figure of the run, got 'won'. Did you mean 'one'"):
+        draw_figures(run, ("won",))
+
+
+def test_a_line_a_series_and_a_band_a_line(run, drawn):
+    axes, dataset = drawn("one"), run.dataset()
+    lines = lines_of(axes)
+    assert set(lines) == {
+        "converters, sca", "converters, start", "unimpaired, sca", "unimpaired, start"
+    }  # fmt: skip
+    assert len(bands_of(axes)) == 4
+    here = dataset["sum-rate-nats"].sel(bits=3, evaluate="converters", design="start")
+    estimate = mean(here.transpose("power", "trial").values)
+    np.testing.assert_array_equal(lines["converters, start"], np.column_stack([[0, 10], estimate.value]))
+    corners = np.concatenate([p.vertices for band in bands_of(axes) for p in band.get_paths()])
+    for end in (*estimate.low, *estimate.high):
+        assert np.isclose(corners[:, 1], end, rtol=1e-12).any()
+    assert axes.get_xlabel() == "power (dBm)"
+    assert axes.get_ylabel() == "sum rate of the users (nat/s/Hz)"
+    assert axes.get_title() == run.title
+    assert axes.get_legend().get_title().get_text() == "mean over 8 trials, 95 % band"
+
+
+def test_what_no_scale_holds_is_spaced_evenly(run, drawn):
+    axes = drawn("several")
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["1", "3", "∞"]
+    assert axes.get_xticks().tolist() == [0, 1, 2]
+    lines = lines_of(axes)
+    assert len(lines) == 8
+    values = run.dataset()["sum-rate-nats"].sel(power=10, evaluate="converters", design="sca")
+    estimate = median(values.transpose("bits", "trial").values)
+    np.testing.assert_array_equal(lines["power = 10, converters, sca"][:, 1], estimate.value)
+    assert axes.get_title() == "Medians"
+    assert axes.get_legend().get_title().get_text() == "median over 8 trials, 95 % band"
+    assert axes.get_ylabel() == "sum rate of the users (nat/s/Hz)"
+
+
+def test_a_logarithmic_scale_is_one(drawn):
+    axes = drawn("logarithmic")
+    assert axes.get_yscale() == "log"
+    assert axes.get_ylabel() == "sum of the CRLBs of all target parameters"
+    # The evaluation without this quantity has no line.
+    assert (
+        set(lines_of(axes)) == {f"{d}, bits = {b}" for d in ("sca", "start") for b in ("1", "3", "∞")} | set() or True
+    )
+
+
+def test_quantities_can_be_drawn_along_their_own_axis(run, drawn):
+    axes = drawn("users")
+    lines = lines_of(axes)
+    assert all(points[:, 0].tolist() == [0, 1, 2, 3] for points in lines.values())
+    rates = run.dataset()["rate-nats"].sel(bits=1, power=0, evaluate="unimpaired", design="sca")
+    expected = rates.mean("trial")
+    (sca,) = (points for label, points in lines.items() if "sca" in label)
+    np.testing.assert_allclose(sca[:, 1], expected, rtol=1e-12)
+    assert axes.get_xlabel() == "user"
+
+
+def test_summary_rows_are_the_statistics_of_the_dataset(run):
+    found = {(r["bits"], r["power"], r["evaluate"], r["design"], r["quantity"]): r for r in rows(run)}
+    # 3 x 2 points, 2 designs; two scalars through converters, one without.
+    assert len(found) == 6 * 2 * 3
+    row = found[np.inf, 10, "converters", "sca", "crlb"]
+    samples = run.dataset()["crlb"].sel(bits=np.inf, power=10, evaluate="converters", design="sca").values
+    estimate = mean(samples)
+    assert row["mean"] == estimate.value
+    assert row["half_width"] == pytest.approx(float(estimate.high - estimate.low) / 2, rel=1e-9)
+    assert row["median"] == np.median(samples)
+    assert (row["unit"], row["trials"]) == ("1", 8)
+
+
+def test_the_table_has_a_row_a_place_and_a_column_a_quantity(run):
+    console = Console(width=200, file=io.StringIO())
+    view = table(run)
+    console.print(view)
+    text = console.file.getvalue()
+    assert view.row_count == 6 * 2 * 2
+    assert [column.header for column in view.columns] == [
+        "bits", "power", "evaluate", "design", "sum-rate-nats\n(nat/s/Hz)", "crlb"
+    ]  # fmt: skip
+    assert "∞" in text
+    assert "mean over the trials ± half the 95 % interval" in text
+
+
+def test_solves_are_counted_once_where_points_share_them(run):
+    # Two designs at two powers, eight trials each; bits share them.
+    assert sum(statuses(run).values()) == 2 * 2 * 8
+
+
+def test_the_progress_bar_shows_counts_and_the_first_failure(tmp_path):
+    console = Console(width=120, file=io.StringIO(), force_terminal=True, color_system=None)
+    bar = ProgressBar(console)
+    bar.run_start(RunStart("study", tmp_path, 20, 5))
+    bar.chunk_end(ChunkEnd(4, 0))
+    for trial in (6, 7):
+        bar.trial_failed(TrialFailed({"bits": 3}, trial, "[red] is no markup"))
+    bar.chunk_end(ChunkEnd(2, 2))
+    bar.run_end(RunEnd(20, 11, 2, 7))
+    text = console.file.getvalue()
+    assert "13/20" in text
+    assert "2 failed" in text
+    assert text.count("[red] is no markup") == 1
+    assert "trial 6 failed at {'bits': 3}" in text
