@@ -244,11 +244,12 @@ def test_conflicts_and_broken_plugins_are_told_and_the_rest_goes_on(call, read, 
     monkeypatch.setattr("isacsim.cli.main.build_registry", lambda block=(): registry)
     conflict = "metrics 'touchy': isacsim_test_parts and Second"
     code, out, err = call("list", "metrics")
-    assert (code, err) == (0, f"offered twice, unusable until one is blocked: {conflict}\n")
+    assert code == 0
+    assert f"offered twice, unusable until one is blocked: {conflict}\n" in err
     assert "touchy" not in out
     assert "crlb" in out
     told = read("plugins")
-    assert told["conflicts"] == [conflict]
+    assert conflict in told["conflicts"]
     assert {row["name"]: row["problem"] for row in told["plugins"]}["Twin"] != ""
     assert f"offered twice, unusable until one is blocked: {conflict}" in call("plugins")[1]
     code, _, err = call("show", "metrics", "touchy")

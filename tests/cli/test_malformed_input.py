@@ -24,6 +24,11 @@ WEIGHTS = "rate_weight = 0.25, crlb_weight = 1.0"
 SOLVER = '{ kind = "sca" }'
 METRICS = '["sum-rate-nats", "crlb"]'
 VALUES = "[1, 2, 3, 4, 6, inf]"
+PLACES = """[
+    "hardware.converters.transmit.0.bits",
+    "hardware.converters.receive.0.bits",
+    "hardware.converters.user.0.bits",
+]"""
 PLACE = '"hardware.converters.transmit.0.bits"'
 FIGURE = 'x = "bits"\ny = "crlb"'
 NUMBERS = "Write 0.1 or [0.1, 0.2], without quotes."
@@ -399,6 +404,11 @@ SCENARIOS = {
         "sweep.bits at hardware.converters.transmit.0.bit: must name a field at 'bit'. Did you mean 'bits'? "
         "Valid: bits, table.",
     ),
+    "axis without places": (
+        PLACES,
+        "[]",
+        "sweep.bits.sets: must name at least one place, got []. Write sets = ['base_station.power_dbm'].",
+    ),
     "axis with a key that is not known": (
         '"hardware.converters.user.0.bits",\n]',
         "]\nlabels = 3",
@@ -430,6 +440,11 @@ SCENARIOS = {
         f"{FIGURE}\nat = {{ bits = 9 }}",
         "figure.crlb.at: must fix axes at swept values, got {'bits': 9}. Did you mean 'bits'? Valid: bits.",
     ),
+    "figure at what is no table": (
+        FIGURE,
+        f"{FIGURE}\nat = 3",
+        "figure.crlb.at: must be a table, got 3. Write [section.name] or { key = value }.",
+    ),
     "figure without a free axis fixed": (
         "[sweep.bits]",
         '[sweep.users]\nvalues = [1, 2]\nsets = "users.count"\n[sweep.bits]',
@@ -444,6 +459,11 @@ SCENARIOS = {
         FIGURE,
         f'{FIGURE}\nstatistic = "mode"',
         "figure.crlb.statistic: must be one of 'mean', 'median', got 'mode'. Did you mean 'mean'? Valid: mean, median.",
+    ),
+    "users with a key that is not known": (
+        "[users]",
+        "[users]\nspare = 1",
+        "users.spare: is not a known key, got 1. Valid: channel, count, noise_dbm.",
     ),
     "trials zero": (
         "trials = 100",
@@ -514,6 +534,10 @@ SETTINGS = {
     "sweep.bits.sets=3": "sweep.bits.sets: must be paths of places, got 3. Write sets = ['base_station.power_dbm'].",
     "figure.rate.y=foo": (
         "figure.rate.y: must name a quantity that is evaluated, got 'foo'. Valid: crlb, sum-rate-nats."
+    ),
+    "evaluate={}": "evaluate: must have at least one entry. Add a table [evaluate.NAME].",
+    'targets={kind="point", azimuth_deg=1, reflection=["1j"]}': (
+        "targets.reflection: must be one number, got ['1j']. Write \"0.1+0.2j\"."
     ),
     "trials=0": "trials: must be a whole number of at least 1, got 0. Check the value.",
 }

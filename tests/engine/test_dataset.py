@@ -10,8 +10,11 @@ import xarray
 import isacsim
 from isacsim import __version__
 from isacsim.engine.dataset import SOLVES
+from isacsim.engine.provenance import provenance
 from isacsim.engine.scenario import RESERVED
 from isacsim.engine.sinks import Csv, NetCdf
+from isacsim.errors import InvalidInput
+from isacsim.plugin import build_registry
 
 METRICS = 'evaluate.converters.metrics=["sum-rate-nats", "sqinr", "crlb-parameters", "radiated-power"]'
 FIGURE = "figure.crlb.y=sqinr"
@@ -162,6 +165,18 @@ def test_a_run_without_a_trial_done_still_has_its_view(study, registry, tmp_path
     assert run.counts().failed == 6
     assert not (run.path / "results.nc").exists()
     assert set(run.dataset()) == set(SOLVES)
+
+
+def test_a_library_that_is_missing_is_told_as_missing(monkeypatch):
+    monkeypatch.setattr("isacsim.engine.provenance.LIBRARIES", ("numpy", "no-such-library"))
+    versions = provenance(build_registry(installed=False))["library_versions"]
+    assert versions == {"numpy": np.__version__, "no-such-library": "not installed"}
+
+
+def test_one_name_stands_for_one_quantity(study, registry):
+    other = 'evaluate={one={metrics=["crlb", "sum-rate-nats"]}, two={metrics=["impostor"]}}'
+    with pytest.raises(InvalidInput, match=r"evaluate.two.metrics: must not record another quantity .*, got 'crlb'"):
+        study(other, registry=registry)
 
 
 def test_names_that_the_view_uses_are_reserved(dataset):

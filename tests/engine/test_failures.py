@@ -1,6 +1,7 @@
 """What goes wrong stays where it is: one trial, one member, one worker, one observer."""
 
 import json
+from concurrent.futures.process import BrokenProcessPool
 
 import numpy as np
 import pytest
@@ -103,6 +104,40 @@ def test_workers_that_cannot_start_are_one_clear_error(study, tmp_path):
     assert factory.opened == 2
     counts = isacsim.open_run(tmp_path / "run").counts()
     assert (counts.done, counts.failed, counts.skipped) == (0, 0, 6)
+
+
+class BreaksOnce(ExecutorFactory):
+    """Opens an executor whose second submission finds a broken pool, and then sound ones."""
+
+    def __init__(self):
+        self.submitted = 0
+
+    def open(self, workers):
+        sound = Serial().open(workers)
+        submit = sound.submit
+
+        def counted(*args):
+            self.submitted += 1
+            if self.submitted == 2:
+                raise BrokenProcessPool("a worker died in between")
+            return submit(*args)
+
+        sound.submit = counted
+        return sound
+
+
+def test_a_task_that_could_not_be_submitted_is_not_lost(studies, study, tmp_path):
+    run = isacsim.run(study(), tmp_path / "run", workers=2, chunk=1, executor=BreaksOnce())
+    assert run.counts().complete
+    assert studies.numbers(run) == studies.numbers(isacsim.run(study(), tmp_path / "sound"))
+
+
+def test_a_trial_that_cannot_be_drawn_fails_alone(study, registry, tmp_path):
+    # Even the last one, on which the plan is rehearsed.
+    scenario = study('targets={kind="sometimes-blind", trial=9, lost=5}', registry=registry)
+    run = isacsim.run(scenario, tmp_path / "run", registry=registry)
+    assert (run.counts().done, run.counts().failed) == (30, 6)
+    assert {(trial, text) for _, trial, text in run.failures()} == {(5, "RuntimeError: the targets are gone")}
 
 
 @pytest.mark.parametrize("chunk", [1, 2])

@@ -2,6 +2,7 @@
 
 import math
 import pickle
+from datetime import datetime
 
 import numpy as np
 import pytest
@@ -82,11 +83,17 @@ def test_a_scenario_file_can_be_run_by_its_path(studies, tmp_path, monkeypatch):
     file = tmp_path / "study.toml"
     file.write_text(studies.text.replace("trials = 100", "trials = 1"), encoding="utf-8")
     monkeypatch.chdir(tmp_path)
+
+    class Noon(datetime):
+        @classmethod
+        def now(cls):
+            return cls(2025, 1, 1, 12)
+
+    monkeypatch.setattr("isacsim.engine.run.datetime", Noon)
     runs = [isacsim.run(file) for _ in range(2)]
     assert all(run.counts().requested == 6 for run in runs)
-    assert len({run.path for run in runs}) == 2
-    assert all(run.path.parts[0] == "runs" for run in runs)
-    assert runs[0].path.name.startswith("what-converter-resolution-costs-in-rate")
+    name = "runs/what-converter-resolution-costs-in-rate-20250101-120000"
+    assert [str(run.path) for run in runs] == [name, f"{name}-1"]
 
 
 def test_units_are_converted_once(study):
@@ -252,6 +259,7 @@ def test_records_pass_through_unchanged(reader):
     record = ConverterPower(rf_chain=0.5)
     assert reader.read(ConverterPower, record) is record
     assert reader.read(PowerModel, {"kind": "converters", "rf_chain_w": 0.5}) == record
+    assert reader.read(Rician, {"k_factor_db": 0, "azimuth_deg": None}).azimuth is None
 
 
 def test_a_component_that_refuses_in_its_own_way_is_still_one_error(study, registry):

@@ -86,6 +86,15 @@ def test_a_study_without_a_sweep_is_one_point(study, studies, tmp_path):
     assert run.design("sca", 2).precoder.shape == (16, 4)
 
 
+def test_a_study_without_users_senses_only(study, tmp_path):
+    run = isacsim.run(study("users.count=0", "trials=2"), tmp_path / "run")
+    assert run.counts().complete
+    assert run.design("sca", 0).precoder.shape == (16, 2)  # a stream a target
+    dataset = run.dataset()
+    assert (dataset["sum-rate-nats"] == 0).all()
+    assert np.isfinite(dataset["crlb"]).all()
+
+
 def test_a_list_of_targets_can_be_swept_as_a_whole_only(study, plan):
     with pytest.raises(InvalidInput, match=r"sweep.bits at targets.azimuth_deg.0: must name a field at '0'"):
         plan(study('sweep.bits.sets="targets.azimuth_deg.0"'))

@@ -54,6 +54,16 @@ class Touchy(Metric):
 
 
 @frozen
+class Impostor(Metric):
+    """Records another quantity as ``crlb``."""
+
+    quantity = Quantity("crlb", "W", (), "not the CRLB")
+
+    def value(self, W: Any, drop: Any, transceiver: Any) -> Any:
+        raise NotImplementedError
+
+
+@frozen
 class Counting(Solver):
     """Two steps of SCA; keeps count of the trials, lacks an answer for some and raises for some."""
 
@@ -91,8 +101,11 @@ class SometimesBlind(TargetModel):
     """Two targets, which coincide at one trial, so that nothing can be estimated there."""
 
     trial: int = 0
+    lost: int = -1  # a trial that cannot be drawn
 
     def draw(self, tx_array: Any, rx_array: Any, trials: Any, rngs: Any) -> Any:
+        if self.lost in trials:
+            raise RuntimeError("the targets are gone")
         azimuth = np.array([[0.3, 0.3 if t == self.trial else -0.4] for t in trials])
         zenith = np.array([[1.2, 1.2 if t == self.trial else 0.9] for t in trials])
         return PointTargets(tx_array, rx_array, azimuth, zenith, np.full((len(trials), 2), 0.1))
@@ -125,6 +138,7 @@ class Leaky(Sink):
 @hookimpl
 def isacsim_metrics() -> Iterable[Spec]:
     yield Spec("touchy", f"{__name__}:Touchy")
+    yield Spec("impostor", f"{__name__}:Impostor")
 
 
 @hookimpl

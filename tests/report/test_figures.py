@@ -12,7 +12,7 @@ from rich.console import Console
 import isacsim
 from isacsim.engine.events import ChunkEnd, RunEnd, RunStart, TrialFailed
 from isacsim.errors import InvalidInput
-from isacsim.report.figures import draw_figures
+from isacsim.report.figures import _positions, draw, draw_figures
 from isacsim.report.progress import ProgressBar
 from isacsim.report.statistics import mean, median
 from isacsim.report.summary import rows, statuses, table
@@ -140,6 +140,11 @@ def test_what_no_scale_holds_is_spaced_evenly(run, drawn):
     assert axes.get_ylabel() == "sum rate of the users (nat/s/Hz)"
 
 
+def test_text_is_spaced_evenly():
+    x, ticks = _positions(np.array(["mrt", "rzf"]))
+    assert (x.tolist(), ticks) == ([0, 1], ["mrt", "rzf"])
+
+
 def test_a_logarithmic_scale_is_one(drawn):
     axes = drawn("logarithmic")
     assert axes.get_yscale() == "log"
@@ -159,6 +164,21 @@ def test_quantities_can_be_drawn_along_their_own_axis(run, drawn):
     (sca,) = (points for label, points in lines.items() if "sca" in label)
     np.testing.assert_allclose(sca[:, 1], expected, rtol=1e-12)
     assert axes.get_xlabel() == "user"
+
+
+def test_infinite_values_leave_a_gap_and_no_warning(run, drawn, monkeypatch):
+    kept = []
+    monkeypatch.setattr(Figure, "savefig", lambda self, path: kept.append(self))
+    dataset = run.dataset()
+    dataset["crlb"].loc[{"bits": 1, "design": "sca", "power": 0}] = np.inf
+    dataset["crlb"].loc[{"bits": 1, "design": "start"}] = np.inf
+    for statistic in ("mean", "median"):
+        draw(run, dataset, {**run.figures["logarithmic"], "statistic": statistic}, None)
+        kept[-1].canvas.draw()
+        lines = lines_of(kept[-1].axes[0])
+        assert len(lines) == 5  # one series has no finite value at all
+        assert np.isinf(lines["bits = 1, converters, sca"][0, 1])
+        assert np.isfinite(lines["bits = 3, converters, sca"]).all()
 
 
 def test_summary_rows_are_the_statistics_of_the_dataset(run):
