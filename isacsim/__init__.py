@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from isacsim import metrics
     from isacsim.arrays import UniformLinearArray, UniformPlanarArray
     from isacsim.drop import Drop
+    from isacsim.engine.load import load_scenario
     from isacsim.engine.run import Run, open_run, run
-    from isacsim.engine.scenario import Scenario, load_scenario
+    from isacsim.engine.scenario import Scenario
     from isacsim.errors import InvalidInput, IsacsimError, PluginError, StoreError
     from isacsim.hardware.base import Chain, Hardware, Ideal, LinearModel, Transceiver
     from isacsim.hardware.quantisers import Aqnm, MidRise
@@ -27,8 +28,9 @@ __version__ = "0.1.0"
 _HOMES = {
     "isacsim.arrays": ("UniformLinearArray", "UniformPlanarArray"),
     "isacsim.drop": ("Drop",),
+    "isacsim.engine.load": ("load_scenario",),
     "isacsim.engine.run": ("Run", "open_run", "run"),
-    "isacsim.engine.scenario": ("Scenario", "load_scenario"),
+    "isacsim.engine.scenario": ("Scenario",),
     "isacsim.errors": ("InvalidInput", "IsacsimError", "PluginError", "StoreError"),
     "isacsim.hardware.base": ("Chain", "Hardware", "Ideal", "LinearModel", "Transceiver"),
     "isacsim.hardware.quantisers": ("Aqnm", "MidRise"),

@@ -68,8 +68,8 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Run a scenario: design, judge, store, and draw its figures."""
+    from isacsim.engine.load import load_scenario
     from isacsim.engine.run import run as run_scenario
-    from isacsim.engine.scenario import load_scenario
     from isacsim.report.figures import draw_figures
     from isacsim.report.progress import ProgressBar
 
@@ -149,8 +149,8 @@ def check(
     as_json: Json = False,
 ) -> None:
     """Check a scenario without running it, and say what a run would do."""
+    from isacsim.engine.load import load_scenario
     from isacsim.engine.plan import Plan
-    from isacsim.engine.scenario import load_scenario
 
     registry: Registry = context.obj
     loaded = load_scenario(_scenario_path(scenario, registry), set=tuple(set_ or ()), registry=registry)

@@ -57,10 +57,12 @@ class Driver:
                 for task in queue.bury():
                     self._commit(task, _lost(task))
             except KeyboardInterrupt:
-                self._finish(queue)
+                self._finish(executor, queue)
                 return False
-            finally:
-                executor.shutdown(wait=True, cancel_futures=True)
+            except BaseException:
+                self.factory.abandon(executor)
+                raise
+            executor.shutdown()
         return True
 
     def tell(self, event: str, record: Any) -> None:
@@ -86,14 +88,16 @@ class Driver:
                 outcome = future.result()
                 self._commit(queue.flying.pop(future), outcome)
 
-    def _finish(self, queue: _Queue) -> None:
-        """Commit what is in flight, after an interruption."""
-        for future, task in list(queue.flying.items()):
-            if not future.cancel():
-                try:
+    def _finish(self, executor: Executor, queue: _Queue) -> None:
+        """Commit what is in flight after an interruption; a second one abandons it."""
+        try:
+            for future, task in list(queue.flying.items()):
+                if not future.cancel():
                     self._commit(task, future.result())
-                except (KeyboardInterrupt, BrokenProcessPool):
-                    return
+        except (KeyboardInterrupt, BrokenProcessPool):
+            self.factory.abandon(executor)
+        else:
+            executor.shutdown()
 
     def _known(self, task: Task) -> Known:
         known: Known = {}

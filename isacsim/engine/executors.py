@@ -24,6 +24,10 @@ class ExecutorFactory(ABC):
         BLAS may sum in another order with more.
         """
 
+    def abandon(self, executor: Executor) -> None:
+        """Give up what runs on an executor that `open` made; it is not used again."""
+        executor.shutdown(wait=False, cancel_futures=True)
+
 
 class _Here(Executor):
     """Runs a task when it is submitted, in this process."""
@@ -55,6 +59,12 @@ class Processes(ExecutorFactory):
         """A pool of spawned processes: a fork would copy the threads of a BLAS in unknown states."""
         context = multiprocessing.get_context("spawn")
         return ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker)
+
+    def abandon(self, executor: Executor) -> None:
+        """Terminate the workers; an interpreter that ends would wait for them otherwise."""
+        executor.shutdown(wait=False, cancel_futures=True)
+        for child in multiprocessing.active_children():
+            child.terminate()
 
 
 def _start_worker() -> None:

@@ -11,8 +11,9 @@ import numpy as np
 from attrs import field, frozen
 
 from isacsim.engine.identity import digest
+from isacsim.engine.load import replace
 from isacsim.engine.reader import Reader
-from isacsim.engine.scenario import Scenario, faults_of, replace
+from isacsim.engine.scenario import Scenario, faults_of
 from isacsim.errors import InvalidInput, IsacsimError
 from isacsim.hardware.base import Chain
 from isacsim.plugin import Registry

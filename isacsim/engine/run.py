@@ -15,9 +15,10 @@ from isacsim.engine.driver import Driver
 from isacsim.engine.events import Observer, RunEnd, RunStart
 from isacsim.engine.executors import ExecutorFactory
 from isacsim.engine.identity import canonical, digest
+from isacsim.engine.load import load_scenario
 from isacsim.engine.plan import Plan, tasks
 from isacsim.engine.provenance import provenance
-from isacsim.engine.scenario import Scenario, load_scenario
+from isacsim.engine.scenario import Scenario
 from isacsim.engine.store import Store
 from isacsim.engine.work import DesignRecord
 from isacsim.errors import InvalidInput, StoreError, one_of

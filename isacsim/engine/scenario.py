@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-import attrs
 import numpy as np
 from attrs import field, frozen
 
@@ -18,12 +16,11 @@ from isacsim.batch import batched
 from isacsim.channels.models import ChannelModel
 from isacsim.checks import choice, number, whole
 from isacsim.drop import Drop
-from isacsim.engine.reader import Reader, as_written, joined, keys_of, scenario_key
+from isacsim.engine.reader import joined, keys_of, scenario_key
 from isacsim.engine.sinks import NetCdf, Sink
 from isacsim.errors import InvalidInput, one_of
-from isacsim.hardware.base import Chain, Transceiver
+from isacsim.hardware.base import Transceiver
 from isacsim.metrics.components import Metric, Quantity
-from isacsim.plugin import Registry, default_registry
 from isacsim.problems.base import Requirements
 from isacsim.random import Stream, generator
 from isacsim.solvers.base import Solver
@@ -169,9 +166,10 @@ class Figure:
     """A figure drawn from the dataset: the mean or median of a quantity over an axis.
 
     Attributes:
-        x: Name of the sweep axis, or of an axis of the quantity.
+        x: Name of a sweep axis, or of an axis of the quantity.
         y: Name of the quantity.
-        series: What makes a line each: ``design``, ``evaluate`` or another sweep axis.
+        series: What has a colour each: ``design``, ``evaluate`` or another sweep axis. What
+            else differs has a line style each.
         statistic: ``mean`` or ``median`` over the trials, with a 95 % confidence band.
         scale: Scale of the y axis, ``linear`` or ``log``.
         title: Title; empty is the scenario's.
@@ -320,103 +318,3 @@ def faults_of(path: str, record: Any) -> Iterator[None]:
             raise error.at(joined(path, key)) from None
         known = error.field.split(".")[0] in keys_of(Scenario)
         raise (error if known else error.at(path)) from None
-
-
-def load_scenario(path: str | Path, *, set: tuple[str, ...] = (), registry: Registry | None = None) -> Scenario:
-    """Read a scenario file.
-
-    Args:
-        path: The TOML file.
-        set: Overrides ``KEY=VALUE``, ``base_station.power_dbm=20`` for example.
-        registry: Where components are looked up; None is the registry of this process.
-
-    Raises:
-        InvalidInput: If the file or an entry breaks a rule.
-    """
-    path, registry = Path(path), registry or default_registry()
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        remedy = "Check the path; `isacsim list scenarios` shows those that come with isacsim."
-        raise InvalidInput("scenario", f"must be a readable file ({error.strerror})", str(path), remedy) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InvalidInput("scenario", f"must be valid TOML ({error})", str(path), "Mend the line.") from None
-    reader = Reader(registry, path.parent)
-    for design in table.get("design", {}).values() if isinstance(table.get("design"), dict) else ():
-        if isinstance(design, dict) and "solver" not in design and isinstance(design.get("problem"), dict):
-            kind = design["problem"].get("kind")
-            if kind in registry.names("problems"):
-                design["solver"] = registry.default_solver(kind)
-    scenario: Scenario = reader.read(Scenario, table)
-    changes = []
-    for override in set:
-        key, equals, text = override.partition("=")
-        if not equals or not key.strip():
-            raise InvalidInput("--set", "must read KEY=VALUE", override, "Write --set base_station.power_dbm=20.")
-        changes.append((key.strip(), _value(text)))
-    return replace(scenario, changes, reader)
-
-
-def _value(text: str) -> Any:
-    """A value of the command line: TOML where it parses, else text."""
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text.strip()
-
-
-def replace(scenario: Scenario, changes: Iterable[tuple[str, Any]], reader: Reader) -> Scenario:
-    """A scenario with other values, as a scenario file would write them, at dotted paths.
-
-    Whether its parts fit together is asked once, of the result.
-
-    Raises:
-        InvalidInput: If a path leads nowhere, or a value breaks a rule.
-    """
-    parts = {f.name: getattr(scenario, f.name) for f in attrs.fields(Scenario)}
-    for path, value in changes:
-        key, *rest = path.split(".")
-        if key not in parts:
-            raise InvalidInput(path, f"must name a field at {key!r}", "", one_of(parts, key))
-        if rest:
-            parts[key] = _replace(parts[key], rest, value, reader, path)
-        else:
-            parts[key] = reader.read_field(Scenario, key, value, path)
-    return Scenario(**parts)
-
-
-def _replace(record: Any, keys: list[str], value: Any, reader: Reader, path: str) -> Any:
-    key, *rest = keys
-    if isinstance(record, Chain):
-        return Chain(*_replace(record.stages, keys, value, reader, path))
-    if isinstance(record, tuple):
-        if not key.isdigit() or int(key) >= len(record):
-            raise InvalidInput(path, f"must have an index below {len(record)} at {key!r}", "", "Indices start at 0.")
-        if not rest:
-            raise InvalidInput(path, "must lead to a field of a list's entry", "", "Set the whole list, or a field.")
-        changed = _replace(record[int(key)], rest, value, reader, path)
-        return (*record[: int(key)], changed, *record[int(key) + 1 :])
-    if isinstance(record, dict):
-        if key not in record:
-            raise InvalidInput(path, f"must name an entry at {key!r}", "", one_of(map(str, record), key))
-        new = _replace(record[key], rest, value, reader, path) if rest else reader.read(type(record[key]), value, path)
-        return {**record, key: new}
-    fields = keys_of(type(record))
-    if key == "kind" and fields:
-        raise InvalidInput(path, "cannot be set alone", value, "Set the whole table, { kind = ... }.")
-    if key not in fields:
-        remedy = one_of(fields, key) if fields else "Set the whole value."
-        raise InvalidInput(path, f"must name a field at {key!r}", "", remedy)
-    name = fields[key].name
-    if rest:
-        new = _replace(getattr(record, name), rest, value, reader, path)
-    else:
-        new = reader.read_field(type(record), name, value, path)
-    try:
-        return attrs.evolve(record, **{name: new})
-    except InvalidInput as error:
-        fault = error.at(scenario_key(type(record), error.field))
-        fault = fault if rest else as_written(fault, {key: value})
-        raise fault.at(joined(*path.split(".")[: -len(keys)], fault.field)) from None
-    except Exception as error:  # a component can refuse a value in any way
-        raise InvalidInput(path, "is not valid", value, str(error)) from None

@@ -33,7 +33,7 @@ STREAMS = whole(0, "Leave it out for max(0, M - K).", optional=True)
 def _parameters(value: Any) -> tuple[str, ...] | None:
     if value is None:
         return None
-    names = (value,) if isinstance(value, str) else tuple(value)
+    names = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, (list, tuple)) else ()
     for name in names:
         if name not in NAMES:
             raise InvalidInput("parameters", "must be kinds of target parameters", name, one_of(NAMES, str(name)))
@@ -76,7 +76,10 @@ class SumRateCrlbRequirements(Requirements):
         """The problem for the realisations of a drop."""
         if not isinstance(drop.targets, PointTargets):
             raise InvalidInput(
-                "targets.kind", "must be point targets for sum-rate-crlb", drop.targets, "Use 'point' or 'points'."
+                "targets.kind",
+                "must be point targets for sum-rate-crlb",
+                type(drop.targets).__name__,
+                "Use 'point' or 'points'.",
             )
         return SumRateCrlb(
             H=drop.H,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,8 @@ import numpy as np
 from isacsim.engine.run import Run
 from isacsim.errors import InvalidInput, one_of
 from isacsim.report.statistics import STATISTICS
+
+MARKERS, STYLES = "osD^vP*X", ("-", "--", "-.", ":")
 
 if TYPE_CHECKING:
     import xarray
@@ -51,29 +54,34 @@ def draw(run: Run, dataset: xarray.Dataset, figure: dict[str, Any], path: Path) 
     axes = canvas.subplots()
     values = dataset[figure["y"]].sel(figure["at"])
     x, ticks = _positions(dataset[figure["x"]].values)
-    styles = zip("osD^vP*X" * 4, ("-", "--", "-.", ":") * 8, strict=True)
-    for (label, series), (marker, line) in zip(_series(values, figure), styles, strict=False):
-        estimate = STATISTICS[figure["statistic"]](series.transpose(figure["x"], "trial").values)
-        if np.isfinite(estimate.value).any():
-            (drawn,) = axes.plot(x, estimate.value, line, marker=marker, markersize=4, label=label)
-            axes.fill_between(x, estimate.low, estimate.high, alpha=0.25, color=drawn.get_color(), linewidth=0)
+    for label, colour, style, line in _lines(values, figure):
+        estimate = STATISTICS[figure["statistic"]](line.transpose(figure["x"], "trial").values)
+        color, marker = f"C{colour % 10}", MARKERS[style % 8]
+        axes.plot(x, estimate.value, STYLES[style % 4], color=color, marker=marker, markersize=4, label=label)
+        axes.fill_between(x, estimate.low, estimate.high, alpha=0.25, color=color, linewidth=0)
     _dress(axes, run, values, figure, ticks)
     canvas.savefig(path)
     return path
 
 
-def _series(values: xarray.DataArray, figure: dict[str, Any]) -> list[tuple[str, xarray.DataArray]]:
-    """One array over x and trial for each combination of what differs, with its label."""
+def _lines(values: xarray.DataArray, figure: dict[str, Any]) -> Iterator[tuple[str, int, int, xarray.DataArray]]:
+    """Label, number of the colour and of the style, and numbers over x and trial, of each line.
+
+    A colour stands for a value of the figure's series, a style for the rest of what differs.
+    """
     apart = [d for d in values.dims if d not in (figure["x"], "trial")]
-    flat = values.stack(line=apart) if apart else values.expand_dims("line", -1)
     several = [d for d in apart if values.sizes[d] > 1]
-    found = []
+    flat, colours, styles = values.stack(line=apart), {}, {}  # type: ignore[var-annotated]
     for i in range(flat.sizes["line"]):
-        one = flat.isel(line=i)
-        told = [str(one[d].item()) if d in ("design", "evaluate") else f"{d} = {_text(one[d].item())}" for d in several]
-        if bool(np.isfinite(one.values).any()):
-            found.append((", ".join(told) or str(one["design"].item()), one))
-    return found
+        line = flat.isel(line=i)
+        if bool(np.isfinite(line.values).any()):
+            place = {d: line[d].item() for d in apart}
+            told = [
+                str(v) if d in ("design", "evaluate") else f"{d} = {_text(v)}" for d, v in place.items() if d in several
+            ]
+            colour = colours.setdefault(place.pop(figure["series"]), len(colours))
+            style = styles.setdefault(tuple(place.values()), len(styles))
+            yield ", ".join(told) or str(line["design"].item()), colour, style, line
 
 
 def _positions(coordinate: Any) -> tuple[Any, list[str] | None]:

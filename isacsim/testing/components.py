@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from isacsim.engine.scenario import load_scenario
+from isacsim.engine.load import load_scenario
 from isacsim.plugin import Registry, default_registry
 from isacsim.testing.designs import check_requirements, check_solver
 from isacsim.testing.examples import LOW_RESOLUTION, example_component, example_problem

@@ -127,7 +127,7 @@ def test_an_interrupt_before_the_run_exits_with_1(call, monkeypatch):
     def interrupt(*args, **kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("isacsim.engine.scenario.load_scenario", interrupt)
+    monkeypatch.setattr("isacsim.engine.load.load_scenario", interrupt)
     assert call("check", "quickstart") == (1, "", "error: interrupted\n")
 
 

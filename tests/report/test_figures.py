@@ -90,6 +90,18 @@ def bands_of(axes):
     return [c for c in axes.collections if isinstance(c, PolyCollection)]
 
 
+def test_the_series_has_the_colours_and_what_else_differs_the_line_styles(drawn):
+    lines = drawn("one").lines
+    look = {line.get_label(): (line.get_color(), line.get_linestyle()) for line in lines}
+    evaluations = {label: label.split(", ")[0] for label in look}
+    designs = {label: label.split(", ")[1] for label in look}
+    assert len(look) == 4
+    for one in look:
+        for other in look:
+            assert (look[one][0] == look[other][0]) == (evaluations[one] == evaluations[other])
+            assert (look[one][1] == look[other][1]) == (designs[one] == designs[other])
+
+
 def test_files_are_pictures_of_plausible_size(run, tmp_path):
     files = draw_figures(run, folder=tmp_path / "new")
     assert [file.name for file in files] == ["one.png", "several.png", "logarithmic.png", "users.png"]

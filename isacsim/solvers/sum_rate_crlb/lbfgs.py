@@ -26,7 +26,7 @@ from isacsim.solvers.base import Request, Solver
 from isacsim.solvers.iterate import Stop, iterate
 from isacsim.solvers.solution import Solution
 from isacsim.solvers.sum_rate_crlb.search import PointState, search
-from isacsim.solvers.sum_rate_crlb.starts import start
+from isacsim.solvers.sum_rate_crlb.starts import start, start_names
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
 REFRESH_EVERY, REFRESH_UNTIL = 5, 60  # iterations at which the preconditioner is renewed
@@ -117,7 +117,7 @@ class RiemannianLbfgs(Solver):
     tolerance: float = field(default=1e-6, validator=number(above=0))
     max_steps: int = field(default=2000, validator=whole(1))
     memory: int = field(default=10, validator=whole(1))
-    starts: tuple[str, ...] = ("mrt", "rzf")
+    starts: tuple[str, ...] = field(default=("mrt", "rzf"), converter=start_names)
     random_load: float = field(default=0.4, validator=number(least=0))
     random_starts: int = field(default=6, validator=whole(0))
 

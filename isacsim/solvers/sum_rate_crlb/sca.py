@@ -17,14 +17,14 @@ import numpy as np
 from attrs import field, frozen
 
 from isacsim.batch import frobenius2, rows
-from isacsim.checks import number, whole
+from isacsim.checks import choice, number, whole
 from isacsim.problems.sum_rate_crlb import SumRateCrlb
 from isacsim.problems.sum_rate_crlb_merit import Merit, Point
 from isacsim.solvers.base import Request, Solver
 from isacsim.solvers.iterate import Stop, iterate
 from isacsim.solvers.solution import Solution
 from isacsim.solvers.sum_rate_crlb.search import PointState, search
-from isacsim.solvers.sum_rate_crlb.starts import start
+from isacsim.solvers.sum_rate_crlb.starts import STARTS, start
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
 
@@ -58,7 +58,7 @@ class Sca(Solver):
 
     tolerance: float = field(default=1e-4, validator=number(above=0))
     max_steps: int = field(default=4000, validator=whole(1))
-    start: str = "mrt"
+    start: str = field(default="mrt", validator=choice(*STARTS))
 
     def solve(self, problem: SumRateCrlb, request: Request) -> Solution:
         """Iterate from the request's initial precoder, or from the start."""

@@ -18,6 +18,18 @@ from isacsim.typing import ComplexArray, FloatArray
 SENSING_AMPLITUDE = 0.01
 
 
+def start_names(value: Any) -> tuple[str, ...]:
+    """The names of starts in a field: one, or a list of them.
+
+    Raises:
+        InvalidInput: If there is none, or one is unknown.
+    """
+    names = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, (list, tuple)) else ()
+    if not names or not set(names) <= set(STARTS):
+        raise InvalidInput("starts", "must be names of starts", value, one_of(STARTS))
+    return names
+
+
 def maximum_ratio(merit: Merit) -> ComplexArray:
     """Users' beams along their channels, h_k / |h_k| (maximum-ratio transmission)."""
     return merit.H / np.sqrt(np.maximum(squared(merit.H).sum(axis=-2, keepdims=True), np.finfo(float).tiny))
@@ -30,6 +42,7 @@ def zero_forcing(merit: Merit) -> ComplexArray:
     return merit.H @ np.linalg.inv(merit.HH @ merit.H + ridge)
 
 
+STARTS = ("mrt", "rzf", "random")
 NAMED: dict[str, Callable[[Merit], ComplexArray]] = {"mrt": maximum_ratio, "rzf": zero_forcing}
 
 
@@ -51,7 +64,7 @@ def start(merit: Merit, name: str, streams: int, rngs: Sequence[np.random.Genera
             )
         return merit.project(np.stack([complex_normal(rng, shape[1:]) for rng in rngs]))
     if name not in NAMED:
-        raise InvalidInput("starts", "must be names of starts", name, one_of([*NAMED, "random"], str(name)))
+        raise InvalidInput("starts", "must be names of starts", name, one_of(STARTS, str(name)))
     W = np.zeros(shape, complex)
     W[..., :users] = unit(NAMED[name](merit))
     directions = np.linalg.svd(merit.V, full_matrices=False)[0][..., : streams - users]
