@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from isacsim.drop import Drop
     from isacsim.engine.load import load_scenario
     from isacsim.engine.run import Run, open_run, run
-    from isacsim.engine.scenario import Scenario
+    from isacsim.engine.scenario import Axis, BaseStation, Design, Evaluation, Figure, Scenario, Users
     from isacsim.errors import InvalidInput, IsacsimError, PluginError, StoreError
     from isacsim.hardware.base import Chain, Hardware, Ideal, LinearModel, Transceiver
     from isacsim.hardware.quantisers import Aqnm, MidRise
@@ -30,7 +30,7 @@ _HOMES = {
     "isacsim.drop": ("Drop",),
     "isacsim.engine.load": ("load_scenario",),
     "isacsim.engine.run": ("Run", "open_run", "run"),
-    "isacsim.engine.scenario": ("Scenario",),
+    "isacsim.engine.scenario": ("Axis", "BaseStation", "Design", "Evaluation", "Figure", "Scenario", "Users"),
     "isacsim.errors": ("InvalidInput", "IsacsimError", "PluginError", "StoreError"),
     "isacsim.hardware.base": ("Chain", "Hardware", "Ideal", "LinearModel", "Transceiver"),
     "isacsim.hardware.quantisers": ("Aqnm", "MidRise"),
@@ -43,8 +43,13 @@ _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
     "Aqnm",
+    "Axis",
+    "BaseStation",
     "Chain",
+    "Design",
     "Drop",
+    "Evaluation",
+    "Figure",
     "Hardware",
     "Ideal",
     "InvalidInput",
@@ -63,6 +68,7 @@ __all__ = [
     "Transceiver",
     "UniformLinearArray",
     "UniformPlanarArray",
+    "Users",
     "load_scenario",
     "metrics",
     "open_run",
