@@ -34,33 +34,33 @@ REFRESH_EVERY, REFRESH_UNTIL = 5, 60  # iterations at which the preconditioner i
 
 @frozen(eq=False)
 class Memory:
-    """Curvature pairs of B members, the newest first; an inverse of 0 marks an empty place."""
+    """Curvature pairs of B members as real vectors, the newest first; an inverse of 0 marks an empty place."""
 
-    steps: Any = rows(3)  # s, (B, memory, N, K+S)
-    changes: Any = rows(3)  # y, likewise
+    steps: Any = rows(2)  # s, (B, memory, 2 N (K+S))
+    changes: Any = rows(2)  # y, likewise
     inverses: Any = rows(1)  # 1 / <s, y>, (B, memory)
 
     @classmethod
     def empty(cls, size: int, W: ComplexArray) -> Memory:
         """Room for ``size`` pairs of the shape of W (B, N, K+S)."""
-        shape = (W.shape[0], size, *W.shape[1:])
-        return cls(np.zeros(shape, complex), np.zeros(shape, complex), np.zeros(shape[:2]))
+        shape = (W.shape[0], size, 2 * W.shape[1] * W.shape[2])
+        return cls(np.zeros(shape), np.zeros(shape), np.zeros(shape[:2]))
 
-    def times(self, q: ComplexArray, inverse: ComplexArray) -> ComplexArray:
-        """The inverse Hessian times q by the two-loop recursion, with ``inverse`` as H_0 / gamma."""
+    def times(self, g: ComplexArray, inverse: ComplexArray) -> ComplexArray:
+        """The inverse Hessian times g by the two-loop recursion, with ``inverse`` as H_0 / gamma."""
         used = int(np.count_nonzero(self.inverses.any(axis=0)))
-        weights = []
+        q, weights = _flat(g), []
         for j in range(used):
-            weights.append(self.inverses[:, j] * inner(self.steps[:, j], q))
-            q = q - weights[j][:, None, None] * self.changes[:, j]
-        q = inverse @ q
+            weights.append(self.inverses[:, j] * _dot(self.steps[:, j], q))
+            q = q - weights[j][:, None] * self.changes[:, j]
+        q = _flat(inverse @ _shaped(q, g))
         newest = self.changes[:, 0]
-        curvature = self.inverses[:, 0] * inner(newest, inverse @ newest)
-        q = q / np.where(curvature > 0, curvature, 1.0)[:, None, None]
+        curvature = self.inverses[:, 0] * _dot(newest, _flat(inverse @ _shaped(newest, g)))
+        q = q / np.where(curvature > 0, curvature, 1.0)[:, None]
         for j in reversed(range(used)):
-            weight = weights[j] - self.inverses[:, j] * inner(self.changes[:, j], q)
-            q = q + weight[:, None, None] * self.steps[:, j]
-        return np.asarray(q)
+            weight = weights[j] - self.inverses[:, j] * _dot(self.changes[:, j], q)
+            q = q + weight[:, None] * self.steps[:, j]
+        return _shaped(q, g)
 
     def push(self, s: ComplexArray, y: ComplexArray) -> Memory:
         """With the pairs (s, y) of the members where <s, y> is safely positive."""
@@ -70,13 +70,28 @@ class Memory:
 
         def shifted(old: Any, new: Any) -> Any:
             moved = np.concatenate([new[:, None], old[:, :-1]], axis=1)
-            return np.where(kept.reshape(-1, *[1] * (old.ndim - 1)), moved, old)
+            return moved if kept.all() else np.where(kept.reshape(-1, *[1] * (old.ndim - 1)), moved, old)
 
-        return Memory(shifted(self.steps, s), shifted(self.changes, y), shifted(self.inverses, inverses))
+        return Memory(shifted(self.steps, _flat(s)), shifted(self.changes, _flat(y)), shifted(self.inverses, inverses))
 
     def forget(self, members: BoolArray) -> Memory:
         """Without the pairs of ``members``."""
-        return attrs.evolve(self, inverses=np.where(members[:, None], 0.0, self.inverses))
+        return attrs.evolve(self, inverses=np.where(members[:, None], 0.0, self.inverses)) if members.any() else self
+
+
+def _flat(W: ComplexArray) -> FloatArray:
+    """Complex matrices (B, N, n) as real vectors (B, 2 N n)."""
+    return np.ascontiguousarray(W).view(float).reshape(W.shape[0], -1)
+
+
+def _shaped(q: FloatArray, like: ComplexArray) -> ComplexArray:
+    """Real vectors as complex matrices of the shape of ``like``."""
+    return np.ascontiguousarray(q).view(complex).reshape(like.shape)
+
+
+def _dot(a: FloatArray, b: FloatArray) -> FloatArray:
+    """Dot product of each member's real vectors (B, D)."""
+    return np.asarray(a[:, None, :] @ b[:, :, None])[:, 0, 0]
 
 
 @frozen(eq=False)
