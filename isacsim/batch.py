@@ -11,6 +11,7 @@ the bytes it has alone.
 
 from __future__ import annotations
 
+import math
 from typing import Any, TypeVar
 
 import attrs
@@ -147,7 +148,7 @@ def flatten(record: R, shape: tuple[int, ...] | None = None) -> R:
         own = value.shape[value.ndim - core :]
         if value.ndim == core or value.size == np.prod(own, dtype=int):
             return value.reshape((1, *own))
-        return np.ascontiguousarray(np.broadcast_to(value, shape + own).reshape((-1, *own)))
+        return np.ascontiguousarray(np.broadcast_to(value, shape + own).reshape((math.prod(shape), *own)))
 
     return _evolve(record, {name: one(value, core) for name, value, core in _fields(record)})
 

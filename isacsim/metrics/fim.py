@@ -40,7 +40,7 @@ def parameter_matrices(targets: PointTargets) -> ComplexArray:
         X[..., 2, m, a, a] = 1
         X[..., 3, m, a, a] = 1j
     kinds = [0, 1, 2, 3] if targets.planar else [0, 2, 3]
-    return X[..., kinds, :, :, :].reshape(*alpha.shape[:-1], -1, 3 * M, 3 * M)
+    return X[..., kinds, :, :, :].reshape(*alpha.shape[:-1], len(kinds) * M, 3 * M, 3 * M)
 
 
 @frozen(eq=False)
@@ -65,18 +65,18 @@ class FimTensor:
         SX = S[..., None, :, :] @ X
         XH = np.ascontiguousarray(np.conj(X).swapaxes(-1, -2))
         T = 2 * snapshots * (XH[..., :, None, :, :] @ SX[..., None, :, :, :])
-        flat = T.reshape(*T.shape[:-4], T.shape[-4] * T.shape[-3], -1)
+        flat = T.reshape(*T.shape[:-4], T.shape[-4] * T.shape[-3], T.shape[-2] * T.shape[-1])
         return cls(np.concatenate([flat.real, flat.imag], axis=-1), T.shape[-3])
 
     def fim(self, K: ComplexArray) -> FloatArray:
         """F_ij = Re tr(T_ij K) for Hermitian K (..., 3M, 3M) in W, shape (..., P, P)."""
-        flat = K.reshape(*K.shape[:-2], -1, 1)
+        flat = K.reshape(*K.shape[:-2], K.shape[-2] * K.shape[-1], 1)
         F = self.matrix @ np.concatenate([flat.real, flat.imag], axis=-2)
         return np.asarray(F.reshape(*F.shape[:-2], self.parameters, self.parameters))
 
     def adjoint(self, Phi: FloatArray) -> ComplexArray:
         """``sum_ij Phi_ij T_ij`` for symmetric Phi (..., P, P): Hermitian, (..., 3M, 3M)."""
-        flat = Phi.reshape(*Phi.shape[:-2], 1, -1)
+        flat = Phi.reshape(*Phi.shape[:-2], 1, self.parameters**2)
         q = (flat @ self.matrix)[..., 0, :]
         half = q.shape[-1] // 2
         Q = q[..., :half] + 1j * q[..., half:]

@@ -69,8 +69,12 @@ def solve(
     )
     if initial is not None and starts is not None:
         raise InvalidInput("starts", "must not be given beside `initial`", starts, "Give one of them.")
-    names = _starts(starts)
-    solutions = [_solve_screened(flat, chosen, attrs.evolve(request, start=name)) for name in names]
+    solutions = []
+    for name in _starts(starts):
+        solutions.append(_solve_screened(flat, chosen, attrs.evolve(request, start=name)))
+        if time_limit is not None:
+            left = max(time_limit - (time.perf_counter() - begin), np.finfo(float).tiny)
+            request = attrs.evolve(request, time_limit=left)
     solution = reduce(partial(_better, problem.sense), solutions)
     return attrs.evolve(solution.reshape(shape), runtime=time.perf_counter() - begin)
 
@@ -164,7 +168,7 @@ def _generators(rng: Any, members: int) -> Sequence[np.random.Generator] | None:
 def _solve_screened(problem: Problem, solver: Solver, request: Request) -> Solution:
     """Solve the members that can have an answer; the others get their status."""
     sound, notes = problem.screen()
-    if sound.all():
+    if sound.all() and sound.size:
         solution = solver.solve(problem, request)
     elif not sound.any():
         solution = _nothing(problem, sound.size)

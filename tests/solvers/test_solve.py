@@ -384,3 +384,12 @@ def test_a_problem_and_a_solver_of_ones_own_go_through_the_same_door(kit):
     # The sense is to minimise: the near start wins everywhere.
     np.testing.assert_allclose(solution.objective, 0.1 * problem.objective(0 * problem.H) / 2**5, rtol=1e-9)
     assert {str(s) for s in solution.status.ravel()} == {"MAX_STEPS"}
+
+
+@pytest.mark.parametrize("name", ["sca", "riemannian-lbfgs"])
+def test_an_empty_batch_has_an_empty_solution(kit, name):
+    problem = kit.make_problem(H=np.zeros((0, 6, 2), complex))
+    solution = isacsim.solve(problem, name)
+    assert solution.precoder.shape == (0, 6, 2)
+    assert solution.status.shape == solution.objective.shape == (0,)
+    assert isacsim.metrics.crlb(problem.targets, solution.precoder, 1e-3, 64).shape == (0, 8)
