@@ -32,6 +32,11 @@ def test_light_commands_import_nothing_heavy():
     assert json.loads(done.stderr.splitlines()[-1]) == [[0] * len(lines), []]
 
 
+def test_the_package_is_the_command():
+    done = subprocess.run([sys.executable, "-m", "isacsim", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout == f"isacsim {isacsim.__version__}\n"
+
+
 def test_check_and_show_import_no_solver_library_and_no_plotting():
     program = (
         "import sys, json; from isacsim.cli.main import main; main(['check', 'quickstart']); "

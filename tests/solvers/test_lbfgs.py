@@ -8,7 +8,9 @@ import pytest
 
 import isacsim
 from isacsim import Status
+from isacsim.batch import inner
 from isacsim.problems.sum_rate_crlb_merit import Merit
+from isacsim.solvers.sum_rate_crlb.lbfgs import RiemannianLbfgs
 
 DATA = Path(__file__).parents[1] / "data" / "sum-rate-crlb"
 INSTANCES = sorted(path.stem for path in DATA.glob("*.npz"))
@@ -110,6 +112,28 @@ def test_generators_of_the_caller_draw_the_random_starts(kit):
     problem = kit.make_problem(4, 2)
     a, b = (isacsim.solve(problem, max_steps=1, rng=np.random.default_rng(seed), starts="random") for seed in (1, 2))
     assert not np.array_equal(a.precoder, b.precoder)
+
+
+def test_a_direction_that_does_not_ascend_is_replaced_and_its_memory_forgotten(kit):
+    solver = RiemannianLbfgs()
+    problem = kit.make_problem(batch=(2,))
+    merit = Merit.of(problem)
+    state = solver.init(merit, kit.complex_gaussian((2, 6, 2), 0))
+    # A pair (s, 0) along the gradient g with a negative inverse makes H_0 - c g g^T of the memory.
+    memory = state.memory
+    memory.steps[:, 0] = np.ascontiguousarray(state.gradient).view(float).reshape(2, -1)
+    memory.inverses[:, 0] = -1e3
+    against = state.memory.times(state.gradient, state.inverse)
+    assert np.all(inner(state.gradient, against) < 0)
+    state = solver._state(merit, state.point, state.gradient, state.stalled, memory, state.inverse, state.count)
+    assert np.all(state.slope > 0)
+    assert not state.memory.inverses.any()
+
+
+def test_unknown_starts_are_refused():
+    with pytest.raises(isacsim.InvalidInput, match=r"starts: must be names of starts, got \('mrt', 'zf'\).*Valid: mrt"):
+        RiemannianLbfgs(starts=("mrt", "zf"))
+    assert RiemannianLbfgs(starts="rzf").starts == ("rzf",)
 
 
 @pytest.mark.slow

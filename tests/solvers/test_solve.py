@@ -393,3 +393,10 @@ def test_an_empty_batch_has_an_empty_solution(kit, name):
     assert solution.precoder.shape == (0, 6, 2)
     assert solution.status.shape == solution.objective.shape == (0,)
     assert isacsim.metrics.crlb(problem.targets, solution.precoder, 1e-3, 64).shape == (0, 8)
+
+
+def test_several_starts_share_a_time_limit(kit):
+    solution = isacsim.solve(kit.make_problem(), "sca", starts=["mrt", "rzf"], tolerance=1e-12, time_limit=0.05)
+    assert solution.status is Status.MAX_STEPS
+    # The second start has what the first left over, which is next to nothing.
+    assert solution.trace["time"][np.isfinite(solution.trace["time"])].max() < 1
