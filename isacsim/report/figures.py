@@ -54,12 +54,14 @@ def draw(run: Run, dataset: xarray.Dataset, figure: dict[str, Any], path: Path) 
     axes = canvas.subplots()
     values = dataset[figure["y"]].sel(figure["at"])
     x, ticks = _positions(dataset[figure["x"]].values)
+    trials = 0.0
     for label, colour, style, line in _lines(values, figure):
         estimate = STATISTICS[figure["statistic"]](line.transpose(figure["x"], "trial").values)
+        trials = max(trials, estimate.count.max())
         color, marker = f"C{colour % 10}", MARKERS[style % 8]
         axes.plot(x, estimate.value, STYLES[style % 4], color=color, marker=marker, markersize=4, label=label)
         axes.fill_between(x, estimate.low, estimate.high, alpha=0.25, color=color, linewidth=0)
-    _dress(axes, run, values, figure, ticks)
+    _dress(axes, run, values, figure, ticks, int(trials))
     canvas.savefig(path)
     return path
 
@@ -98,7 +100,7 @@ def _text(value: Any) -> str:
     return str(value)
 
 
-def _dress(axes: Axes, run: Run, values: Any, figure: dict[str, Any], ticks: list[str] | None) -> None:
+def _dress(axes: Axes, run: Run, values: Any, figure: dict[str, Any], ticks: list[str] | None, trials: int) -> None:
     unit = values.attrs["units"]
     axes.set_xlabel(run.axis_labels.get(figure["x"], figure["x"]))
     axes.set_ylabel(values.attrs["long_name"] + (f" ({unit})" if unit != "1" else ""))
@@ -108,5 +110,5 @@ def _dress(axes: Axes, run: Run, values: Any, figure: dict[str, Any], ticks: lis
     axes.grid(visible=True, which="both", alpha=0.3)
     axes.set_title(figure["title"] or run.title, fontsize=10, wrap=True)
     if axes.lines:
-        title = f"{figure['statistic']} over {run.trials} trials, 95 % band"
+        title = f"{figure['statistic']} over {trials} trials, 95 % band"
         axes.legend(fontsize=8, title=title, title_fontsize=8)
