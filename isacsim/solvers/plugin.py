@@ -11,6 +11,7 @@ def isacsim_solvers() -> Iterable[SolverSpec]:
     """Solvers."""
     home = "isacsim.solvers.sum_rate_crlb"
     yield SolverSpec("sca", f"{home}.sca:Sca", "Successive convex approximation, monotone")
+    yield SolverSpec("ld-sca", f"{home}.ld_sca:LdSca", "Successive convex approximation in at most K+3M dimensions")
     yield SolverSpec(
         "riemannian-lbfgs",
         f"{home}.lbfgs:RiemannianLbfgs",
