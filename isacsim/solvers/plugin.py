@@ -13,6 +13,12 @@ def isacsim_solvers() -> Iterable[SolverSpec]:
     yield SolverSpec("sca", f"{home}.sca:Sca", "Successive convex approximation, monotone")
     yield SolverSpec("ld-sca", f"{home}.ld_sca:LdSca", "Successive convex approximation in at most K+3M dimensions")
     yield SolverSpec(
+        "fp-sgda",
+        f"{home}.fp_sgda:FpSgda",
+        "Smoothed gradient ascent, a baseline",
+        example={"max_steps": 50},
+    )
+    yield SolverSpec(
         "riemannian-lbfgs",
         f"{home}.lbfgs:RiemannianLbfgs",
         "Preconditioned Riemannian L-BFGS from several starts, fast",

@@ -19,6 +19,7 @@ from isacsim.problems.sum_rate_crlb import SumRateCrlb
 from isacsim.problems.sum_rate_crlb_merit import Merit
 from isacsim.solvers.base import Request
 from isacsim.solvers.solution import Solution
+from isacsim.solvers.sum_rate_crlb.starts import first
 from isacsim.solvers.sum_rate_crlb.surrogate import SurrogateSolver, SurrogateState, surrogate
 from isacsim.typing import ComplexArray, FloatArray
 
@@ -64,7 +65,7 @@ class LdSca(SurrogateSolver):
         """The state at the coordinates of the first precoder."""
         merit = Merit.of(problem)
         basis = merit.span()
-        W = hermitian(basis) @ self.first(merit, problem.streams, request)
+        W = hermitian(basis) @ first(merit, problem.streams, request, self.start)
         merit = merit.within(basis)
         return self.fresh(merit, W, hermitian(merit.columns()) @ merit.H)
 

@@ -11,6 +11,7 @@ from attrs import frozen
 from isacsim.problems.sum_rate_crlb import SumRateCrlb
 from isacsim.problems.sum_rate_crlb_merit import Merit
 from isacsim.solvers.base import Request
+from isacsim.solvers.sum_rate_crlb.starts import first
 from isacsim.solvers.sum_rate_crlb.surrogate import SurrogateSolver, SurrogateState
 
 
@@ -40,4 +41,4 @@ class Sca(SurrogateSolver):
     def init(self, problem: SumRateCrlb, request: Request) -> SurrogateState:
         """The state at the first precoder."""
         merit = Merit.of(problem)
-        return self.fresh(merit, self.first(merit, problem.streams, request), merit.H)
+        return self.fresh(merit, first(merit, problem.streams, request, self.start), merit.H)

@@ -26,7 +26,6 @@ from isacsim.solvers.base import Request, Solver
 from isacsim.solvers.iterate import Stop, iterate
 from isacsim.solvers.solution import Solution
 from isacsim.solvers.sum_rate_crlb.search import PointState, search
-from isacsim.solvers.sum_rate_crlb.starts import start
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
 
@@ -71,12 +70,6 @@ class SurrogateSolver(Solver):
     def init(self, problem: SumRateCrlb, request: Request) -> SurrogateState:
         """The state at the first precoder."""
 
-    def first(self, merit: Merit, streams: int, request: Request) -> ComplexArray:
-        """The precoders to start from, (B, N_t, K+S): the request's, or those of the start."""
-        if request.initial is not None:
-            return merit.project(request.initial)
-        return start(merit, request.start or self.start, streams, request.rngs)
-
     def fresh(self, merit: Merit, W: ComplexArray, X: ComplexArray) -> SurrogateState:
         """The state at the first W; X (B, N, K) stands for H in the curvature of ``figures``."""
         factor = hermitian(X) @ X if self.curvature == "figures" else span_factor(merit)
@@ -91,10 +84,7 @@ class SurrogateSolver(Solver):
         else:
             point = merit.evaluate(self.propose(state, 0)[0])
             stalled = np.zeros(state.stalled.shape, bool)
-        move = state.move
-        if self.step_tolerance is not None:
-            move = np.linalg.norm(point.W - before.W, 2, axis=(-2, -1))
-        return self.at(merit, state.factor, point, stalled, move)
+        return self.at(merit, state.factor, point, stalled, moved(point, before, self.step_tolerance))
 
     def propose(self, state: SurrogateState, attempt: int) -> tuple[ComplexArray, FloatArray]:
         """The closed-form step with lambda doubled ``attempt`` times, and lambda |W+ - W|^2."""
@@ -131,6 +121,13 @@ class SurrogateSolver(Solver):
             stalled=stalled,
             move=move,
         )
+
+
+def moved(point: Point, before: Point, step_tolerance: float | None) -> FloatArray:
+    """Spectral norm of W+ - W (B,), in sqrt(W); infinite where no rule asks for it."""
+    if step_tolerance is None:
+        return np.full(point.objective.shape, np.inf)
+    return np.asarray(np.linalg.norm(point.W - before.W, 2, axis=(-2, -1)))
 
 
 def surrogate(state: SurrogateState, curvature: FloatArray) -> tuple[ComplexArray, ComplexArray]:
