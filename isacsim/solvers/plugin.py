@@ -24,3 +24,9 @@ def isacsim_solvers() -> Iterable[SolverSpec]:
         "Preconditioned Riemannian L-BFGS from several starts, fast",
         default_for=("sum-rate-crlb",),
     )
+    yield SolverSpec(
+        "wmmse-sdr",
+        f"{home}.wmmse_sdr:WmmseSdr",
+        "WMMSE with semidefinite relaxation, a slow baseline",
+        example={"max_steps": 2},
+    )

@@ -1,4 +1,4 @@
-"""Smoothed gradient descent-ascent for `SumRateCrlb`, a baseline of [Fang25, Sec. VI].
+"""Smoothed gradient descent-ascent for `SumRateCrlb`, a baseline of [Fang25, Fig. 3].
 
 With ``-tr(D F^-1) = min_Y tr(Y^T F Y) - 2 tr(D^(1/2) Y)`` the problem is a max-min one. The
 dual variable Y enters at its minimiser, which gives the exact gradient g, and the precoder

@@ -132,11 +132,21 @@ def moved(point: Point, before: Point, step_tolerance: float | None) -> FloatArr
 
 def surrogate(state: SurrogateState, curvature: FloatArray) -> tuple[ComplexArray, ComplexArray]:
     """C_1 (B, N, K+S) and C_2 (B, N, N) of the surrogate at a state, for the lambda (B,)."""
-    merit, own = state.merit, np.eye(*state.point.Z.shape[-2:])
-    C_1 = merit.H @ (merit.rate_weight * np.conj(state.eta)[..., None] * own)
+    merit = state.merit
+    C_1, rate = rate_terms(merit, state.eta, state.beta, state.point.Z.shape[-1])
     sensing = merit.V @ (merit.crlb_weight * state.Q_V @ merit.VH)
-    rate = (merit.H * (merit.rate_weight * state.beta)[:, None, :]) @ merit.HH
     return C_1, sensing - rate + curvature[:, None, None] * np.eye(merit.H.shape[-2])
+
+
+def rate_terms(merit: Merit, eta: ComplexArray, beta: FloatArray, streams: int) -> tuple[ComplexArray, ComplexArray]:
+    """C_1 (B, N, streams) and rate_weight H Sigma_2 H^H (B, N, N), of the surrogate of the rate.
+
+    ``2 Re tr(C_1^H W) - tr(W^H H Sigma_2 H^H W)`` is a lower bound on the weighted sum rate, but
+    for a constant, and touches it where the multipliers were taken [Fang25, eq. (16)].
+    """
+    own = np.eye(eta.shape[-1], streams)
+    C_1 = merit.H @ (merit.rate_weight * np.conj(eta)[..., None] * own)
+    return C_1, (merit.H * (merit.rate_weight * beta)[:, None, :]) @ merit.HH
 
 
 def users_alone(merit: Merit, point: Point) -> Point:
