@@ -93,3 +93,14 @@ def test_constants_out_of_range_are_refused(kit):
             isacsim.solve(kit.make_problem(), "fp-sgda", **{name: 0.0})
     with pytest.raises(InvalidInput, match="smoothing: must be a finite number of at least 0"):
         isacsim.solve(kit.make_problem(), "fp-sgda", smoothing=-1.0)
+
+
+@pytest.mark.parametrize("sensing_streams", [0, 2])
+def test_the_published_received_power_matters_with_sensing_streams_alone(kit, sensing_streams):
+    problem = kit.make_problem(sensing_streams=sensing_streams)
+    W = kit.complex_gaussian((6, problem.streams), 0)
+    one, other = (
+        isacsim.solve(problem, "fp-sgda", initial=W, step_size=5e-6, published_received_power=flag, max_steps=5)
+        for flag in (False, True)
+    )
+    assert (one.precoder.tobytes() == other.precoder.tobytes()) is (sensing_streams == 0)

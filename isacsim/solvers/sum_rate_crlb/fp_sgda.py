@@ -26,7 +26,7 @@ from isacsim.solvers.iterate import Stop, iterate
 from isacsim.solvers.solution import Solution
 from isacsim.solvers.sum_rate_crlb.search import PointState, search
 from isacsim.solvers.sum_rate_crlb.starts import first
-from isacsim.solvers.sum_rate_crlb.surrogate import moved, span_factor, spectral_norm
+from isacsim.solvers.sum_rate_crlb.surrogate import moved, span_factor, spectral_norm, users_alone
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
 
@@ -63,6 +63,8 @@ class FpSgda(Solver):
             figure).
         averaging: Share of the way to the precoder that the average takes in each iteration.
         published_momentum: As the published code, add the term of the average: momentum.
+        published_received_power: As the published code of `sca`, leave the sensing streams out of
+            the received powers T_k of the update, whose steps then do not follow the gradient.
         step_tolerance: End also when the spectral norm of W+ - W, in sqrt(W), is below this,
             1e-5 as published; such a member is not converged. None is no such rule.
     """
@@ -78,6 +80,7 @@ class FpSgda(Solver):
     smoothing: float = field(default=10.0, validator=number(least=0))
     averaging: float = field(default=0.02, validator=number(above=0))
     published_momentum: bool = field(default=False, validator=instance(bool))
+    published_received_power: bool = field(default=False, validator=instance(bool))
     step_tolerance: float | None = field(
         default=None, validator=number(above=0, remedy="Leave it out for no such rule.", optional=True)
     )
@@ -119,6 +122,8 @@ class FpSgda(Solver):
         eta, beta, Q_V = merit.multipliers(point)
         g = merit.gradient(point, eta, beta, Q_V)
         slope = 2 * merit.tangent(point.W, g)
+        if self.published_received_power:
+            g = merit.gradient(point, *merit.rate_multipliers(users_alone(merit, point)), Q_V)
         weight = self.smoothing if self.published_momentum else -self.smoothing
         direction = 2 * g + weight * (point.W - average)
         if self.step_size is None:
