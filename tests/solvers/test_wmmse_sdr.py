@@ -3,13 +3,14 @@
 import subprocess
 import sys
 
+import attrs
 import numpy as np
 import pytest
 
 import isacsim
 from isacsim import InvalidInput, Status, UniformPlanarArray
 from isacsim.solvers.sum_rate_crlb import wmmse_sdr
-from isacsim.solvers.sum_rate_crlb.sdr_program import hermitian_basis, program
+from isacsim.solvers.sum_rate_crlb.sdr_program import SdrData, hermitian_basis, program
 
 VARIANTS = {
     "plain": {},
@@ -156,3 +157,20 @@ def test_a_program_that_promises_what_no_stream_can_hold_ends_as_stalled(kit):
     assert solution.status is Status.STALLED
     assert solution.residual > 1e-3
     assert np.all(np.diff(solution.trace["objective"])[:-1] > 0)
+
+
+@pytest.mark.parametrize("failure", ["error", "infeasible"])
+def test_a_program_that_breaks_down_has_no_answer(failure):
+    import cvxpy as cp
+
+    class Failing:
+        status = "infeasible"
+
+        def solve(self, **options):
+            if failure == "error":
+                raise cp.error.SolverError("out of steps")
+
+    compiled = program(2, 1, 0, True, False)
+    data = SdrData(np.ones((2, 1), complex), np.eye(2) + 0j, np.eye(2) + 0j, np.zeros((0, 0, 4)), np.zeros(0))
+    assert compiled.solve(data) is not None
+    assert attrs.evolve(compiled, problem=Failing()).solve(data) is None
