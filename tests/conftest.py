@@ -16,6 +16,8 @@ import isacsim
 from isacsim.engine.files import quickstart
 from isacsim.plugin import Registry, build_registry
 
+DATA = Path(__file__).parent / "data"
+
 # The examples are the same in every run, and no example has a time limit.
 settings.register_profile("isacsim", deadline=None, derandomize=True, max_examples=25)
 settings.load_profile("isacsim")
@@ -75,6 +77,27 @@ def make_problem(
     return isacsim.SumRateCrlb(**{**arguments, **changes})
 
 
+def reference(name: str) -> tuple[Any, isacsim.SumRateCrlb, np.ndarray]:
+    """A reference instance of tests/data/sum-rate-crlb, its problem, and the order of the antennas."""
+    d = np.load(DATA / "sum-rate-crlb" / f"{name}.npz")
+    horizontal, vertical = int(d["Nth"]), int(d["Ntv"])
+    order = np.arange(horizontal * vertical).reshape(vertical, horizontal).T.ravel()  # a_v x a_h to a_h x a_v
+    tx = isacsim.UniformPlanarArray(horizontal, vertical)
+    rx = isacsim.UniformPlanarArray(int(d["Nrh"]), int(d["Nrv"]))
+    problem = isacsim.SumRateCrlb(
+        H=d["H"][order],
+        targets=isacsim.PointTargets(tx, rx, d["theta"], d["phi"], d["alpha"]),
+        power=d["Pt"],
+        noise_power=d["noise_c"],
+        radar_noise_power=d["noise_s"],
+        snapshots=float(d["L"]),
+        rate_weight=float(d["delta_c"]),
+        crlb_weight=float(d["delta_s"]),
+        sensing_streams=d["W0"].shape[1] - d["H"].shape[1],
+    )
+    return d, problem, order
+
+
 def central_difference(f: Callable[[float], Any], h: float) -> Any:
     """Derivative of f at 0 to sixth order in h."""
     weights = ((1, 45.0), (2, -9.0), (3, 1.0))
@@ -99,6 +122,7 @@ class Helpers:
     make_problem = staticmethod(make_problem)
     central_difference = staticmethod(central_difference)
     raw_bytes = staticmethod(raw_bytes)
+    reference = staticmethod(reference)
     generators = staticmethod(generators)
 
 

@@ -138,7 +138,7 @@ def show(
     print(f"  example: {_toml(described['example'])}\n")
     for field in described["fields"]:
         default = "required" if field["required"] else f"default {field['default']}"
-        print(f"  {field['key']:<24}{field['type']}, {default}")
+        print(f"  {field['key']:<26}{field['type']}, {default}")
 
 
 @app.command()

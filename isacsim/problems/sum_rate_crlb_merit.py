@@ -122,11 +122,15 @@ class Merit:
         objective = np.where(regular, objective - self.crlb_weight * bound, -np.inf)
         return Point(W, objective, rate, bound, Z, signal, interference, Y, F_inverse)
 
+    def rate_multipliers(self, point: Point) -> tuple[ComplexArray, FloatArray]:
+        """Eta and beta, (B, K)."""
+        own = np.diagonal(point.Z, axis1=-2, axis2=-1)
+        beta = point.signal / (point.interference * (point.signal + point.interference))
+        return np.conj(own) / point.interference, beta
+
     def multipliers(self, point: Point) -> tuple[ComplexArray, FloatArray, ComplexArray]:
         """Eta and beta (B, K), and Q in the basis V, ``Q = V Q_V V^H`` (B, 3M, 3M)."""
-        own = np.diagonal(point.Z, axis1=-2, axis2=-1)
-        eta = np.conj(own) / point.interference
-        beta = point.signal / (point.interference * (point.signal + point.interference))
+        eta, beta = self.rate_multipliers(point)
         if not self.crlb_weight:
             return eta, beta, np.zeros((1, *self.V.shape[-1:] * 2), complex)
         Phi = (point.F_inverse * self.selection) @ point.F_inverse
@@ -170,11 +174,14 @@ class Merit:
         floor = np.maximum(mu, np.finfo(float).tiny)[:, None, None]
         return np.linalg.inv(2 * (weighted @ hermitian(weighted) + floor * np.eye(self.H.shape[-2])))
 
+    def columns(self) -> ComplexArray:
+        """N = [H, V], (B, N_t, K+3M); B is 1 if shared."""
+        batch = np.broadcast_shapes(self.H.shape[:-2], self.V.shape[:-2])
+        return np.concatenate([np.broadcast_to(x, batch + x.shape[-2:]) for x in (self.H, self.V)], axis=-1)
+
     def span(self) -> ComplexArray:
         """Orthonormal basis of the range of [H, V], (B, N_t, min(N_t, K+3M)); B is 1 if shared."""
-        batch = np.broadcast_shapes(self.H.shape[:-2], self.V.shape[:-2])
-        N = np.concatenate([np.broadcast_to(x, batch + x.shape[-2:]) for x in (self.H, self.V)], axis=-1)
-        return np.ascontiguousarray(np.linalg.qr(N)[0])
+        return np.ascontiguousarray(np.linalg.qr(self.columns())[0])
 
     def within(self, basis: ComplexArray) -> Merit:
         """The merit as a function of the coordinates of W in an orthonormal basis."""

@@ -74,6 +74,8 @@ class Stop:
         max_steps: Largest number of steps.
         time_limit: Largest time, in s; None is no limit.
         callback: Called after each step; a true result stops all members.
+        step_tolerance: A member ends, converged or not, when the ``move`` of its state is below
+            this; None is no such rule.
     """
 
     tolerance: float = field(validator=number(above=0))
@@ -82,6 +84,7 @@ class Stop:
         default=None, validator=number(above=0, remedy="Give seconds, or leave it out.", optional=True)
     )
     callback: Callback | None = None
+    step_tolerance: float | None = None
 
 
 def iterate(
@@ -112,12 +115,14 @@ def iterate(
             state = step(state)
         elapsed = time.perf_counter() - begin
         book.note(count, members, state, elapsed)
-        halted = _halted(stop, count, labels[members], state, elapsed)
-        status = _ended(state, stop, reached)
-        if count == stop.max_steps or halted:
-            status = [s or Status.MAX_STEPS for s in status]
+        limits = _limits(stop, count, labels[members], state, elapsed)
+        status = [
+            s or (None if n is None else Status.MAX_STEPS)
+            for s, n in zip(_ended(state, stop, reached), limits, strict=True)
+        ]
         ended = np.array([s is not None for s in status], bool)
-        book.close(members[ended], [s for s in status if s], state.precoder[ended], count, halted)
+        notes = [n or "" for n, s in zip(limits, status, strict=True) if s]
+        book.close(members[ended], [s for s in status if s], state.precoder[ended], count, notes)
         if ended.all():
             break
         if ended.any():
@@ -125,12 +130,17 @@ def iterate(
     return book.solution(time.perf_counter() - begin)
 
 
-def _halted(stop: Stop, count: int, members: IntArray, state: Any, elapsed: float) -> str:
-    if count and stop.callback is not None and stop.callback(Progress(count, members, state, elapsed)):
-        return "stopped by the callback"
+def _limits(stop: Stop, count: int, members: IntArray, state: Any, elapsed: float) -> list[str | None]:
+    """What limit each member has met, as a note on it, empty for that of steps; None if none."""
+    every = "" if count == stop.max_steps else None
     if stop.time_limit is not None and elapsed > stop.time_limit:
-        return f"stopped by the time limit of {stop.time_limit:g} s"
-    return ""
+        every = f"stopped by the time limit of {stop.time_limit:g} s"
+    if count and stop.callback is not None and stop.callback(Progress(count, members, state, elapsed)):
+        every = "stopped by the callback"
+    if stop.step_tolerance is None or not count:
+        return [every] * members.size
+    note = f"stopped by a step shorter than {stop.step_tolerance:g}"
+    return [note if small else every for small in state.move < stop.step_tolerance]
 
 
 def _ended(state: State, stop: Stop, reached: Status) -> list[Status | None]:
@@ -158,15 +168,17 @@ class _Book:
             rows.append(row)
         self.iterations[members] = count
 
-    def close(self, members: IntArray, status: list[Status], precoder: ComplexArray, count: int, halted: str) -> None:
+    def close(
+        self, members: IntArray, status: list[Status], precoder: ComplexArray, count: int, limits: list[str]
+    ) -> None:
         for i, member in enumerate(members):
             self.status[member] = status[i]
             if status[i].answered:
                 self.precoder[member] = precoder[i]
             if status[i] is Status.FAILED:
                 self.notes[member] = (f"the objective became infinite or NaN at step {count}",)
-            elif status[i] is Status.MAX_STEPS and halted:
-                self.notes[member] = (halted,)
+            elif status[i] is Status.MAX_STEPS and limits[i]:
+                self.notes[member] = (limits[i],)
 
     def solution(self, runtime: float) -> Solution:
         trace = {name: np.stack(rows, axis=1) for name, rows in self.rows.items()}

@@ -11,9 +11,22 @@ def isacsim_solvers() -> Iterable[SolverSpec]:
     """Solvers."""
     home = "isacsim.solvers.sum_rate_crlb"
     yield SolverSpec("sca", f"{home}.sca:Sca", "Successive convex approximation, monotone")
+    yield SolverSpec("ld-sca", f"{home}.ld_sca:LdSca", "Successive convex approximation in at most K+3M dimensions")
+    yield SolverSpec(
+        "fp-sgda",
+        f"{home}.fp_sgda:FpSgda",
+        "Smoothed gradient ascent, a baseline",
+        example={"max_steps": 50},
+    )
     yield SolverSpec(
         "riemannian-lbfgs",
         f"{home}.lbfgs:RiemannianLbfgs",
         "Preconditioned Riemannian L-BFGS from several starts, fast",
         default_for=("sum-rate-crlb",),
+    )
+    yield SolverSpec(
+        "wmmse-sdr",
+        f"{home}.wmmse_sdr:WmmseSdr",
+        "WMMSE with semidefinite relaxation, a slow baseline",
+        example={"max_steps": 2},
     )

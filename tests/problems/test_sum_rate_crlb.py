@@ -13,7 +13,6 @@ from isacsim import (
     Aqnm,
     Drop,
     InvalidInput,
-    PointTargets,
     ResponseMatrix,
     SumRateCrlb,
     Transceiver,
@@ -201,39 +200,20 @@ def test_requirements_are_posed_for_a_drop(kit):
         table.pose(attrs.evolve(drop, targets=ResponseMatrix(np.ones((9, 6)))), hardware)
 
 
-def reference(name):
-    d = np.load(DATA / f"{name}.npz")
-    horizontal, vertical = int(d["Nth"]), int(d["Ntv"])
-    order = np.arange(horizontal * vertical).reshape(vertical, horizontal).T.ravel()  # a_v x a_h to a_h x a_v
-    tx, rx = UniformPlanarArray(horizontal, vertical), UniformPlanarArray(int(d["Nrh"]), int(d["Nrv"]))
-    problem = SumRateCrlb(
-        H=d["H"][order],
-        targets=PointTargets(tx, rx, d["theta"], d["phi"], d["alpha"]),
-        power=d["Pt"],
-        noise_power=d["noise_c"],
-        radar_noise_power=d["noise_s"],
-        snapshots=float(d["L"]),
-        rate_weight=float(d["delta_c"]),
-        crlb_weight=float(d["delta_s"]),
-        sensing_streams=d["W0"].shape[1] - d["H"].shape[1],
-    )
-    return d, problem, order
-
-
 INSTANCES = sorted(path.stem for path in DATA.glob("*.npz"))
 
 
 @pytest.mark.parametrize("name", INSTANCES)
-def test_the_reference_instances_have_the_reference_objective(name):
-    d, problem, order = reference(name)
+def test_the_reference_instances_have_the_reference_objective(kit, name):
+    d, problem, order = kit.reference(name)
     # Conditions of F reach 1e9; two implementations differ by that times the rounding.
     assert problem.objective(d["W0"][order]) == pytest.approx(float(d["objective0"]), rel=1e-8)
     assert problem.objective(d["best_known__W"][order]) == pytest.approx(float(d["best_known__objective"]), rel=1e-8)
 
 
 @pytest.mark.parametrize("name", INSTANCES)
-def test_sca_follows_the_published_iteration_for_as_long_as_that_ascends(name):
-    d, problem, order = reference(name)
+def test_sca_follows_the_published_iteration_for_as_long_as_that_ascends(kit, name):
+    d, problem, order = kit.reference(name)
     published = d["sca_main_fixT__traj"][:, 2]
     start = float(d["objective0"])
     falls = np.flatnonzero(np.diff([start, *published]) < 0)
@@ -245,8 +225,8 @@ def test_sca_follows_the_published_iteration_for_as_long_as_that_ascends(name):
 
 
 @pytest.mark.parametrize("name", INSTANCES)
-def test_sca_gets_at_least_where_the_published_iteration_ends(name):
-    d, problem, order = reference(name)
+def test_sca_gets_at_least_where_the_published_iteration_ends(kit, name):
+    d, problem, order = kit.reference(name)
     end = d["sca_main_fixT__traj"][-1, 2]  # after 300 iterations, or its own stopping rule
     # Backtracking keeps every step ascending, where the published step lengths may descend
     # (c08 does): from the same start the library must come at least as far.
@@ -258,8 +238,8 @@ def test_sca_gets_at_least_where_the_published_iteration_ends(name):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", INSTANCES)
-def test_sca_from_its_own_starts_comes_close_to_the_best_known_objective(name):
-    d, problem, _ = reference(name)
+def test_sca_from_its_own_starts_comes_close_to_the_best_known_objective(kit, name):
+    d, problem, _ = kit.reference(name)
     best = float(d["best_known__objective"])
     solution = isacsim.solve(problem, "sca", starts=["mrt", "rzf"])
     # A first-order method stopped at a relative residual of 1e-4, or at 4000 steps (c15).

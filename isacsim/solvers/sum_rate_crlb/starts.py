@@ -11,6 +11,7 @@ from isacsim.batch import squared
 from isacsim.errors import InvalidInput, one_of
 from isacsim.problems.sum_rate_crlb_merit import Merit
 from isacsim.random import complex_normal
+from isacsim.solvers.base import Request
 from isacsim.typing import ComplexArray, FloatArray
 
 # Sensing streams start at 1 % of the users' amplitude: a start dominated by them leads to
@@ -44,6 +45,16 @@ def zero_forcing(merit: Merit) -> ComplexArray:
 
 STARTS = ("mrt", "rzf", "random")
 NAMED: dict[str, Callable[[Merit], ComplexArray]] = {"mrt": maximum_ratio, "rzf": zero_forcing}
+
+
+def first(merit: Merit, streams: int, request: Request, default: str) -> ComplexArray:
+    """The precoders of full power to start from, (B, N_t, K+S).
+
+    They are the request's own, or those of the start it names, or of the ``default`` one.
+    """
+    if request.initial is not None:
+        return merit.project(request.initial)
+    return start(merit, request.start or default, streams, request.rngs)
 
 
 def start(merit: Merit, name: str, streams: int, rngs: Sequence[np.random.Generator] | None) -> ComplexArray:

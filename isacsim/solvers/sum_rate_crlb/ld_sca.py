@@ -1,0 +1,78 @@
+"""Low-dimensional SCA for `SumRateCrlb` [Fang25, Sec. IV-C].
+
+Every stationary precoder of a total power lies in the range of ``N = [H, V]``
+(`isacsim.solvers.sum_rate_crlb.lbfgs`). The surrogate of
+`isacsim.solvers.sum_rate_crlb.surrogate` is maximised over that range, in an orthonormal
+basis of it. There the paper's ``W = N P`` with lambda N^H N in C_2 is the same iteration,
+whereas lambda I, as [Fang25, eq. (40)] reads, would be another one, badly conditioned.
+"""
+
+from __future__ import annotations
+
+import attrs
+from attrs import field, frozen
+
+from isacsim.batch import hermitian
+from isacsim.checks import whole
+from isacsim.errors import InvalidInput
+from isacsim.problems.sum_rate_crlb import SumRateCrlb
+from isacsim.problems.sum_rate_crlb_merit import Merit
+from isacsim.solvers.base import Request
+from isacsim.solvers.solution import Solution
+from isacsim.solvers.sum_rate_crlb.starts import first
+from isacsim.solvers.sum_rate_crlb.surrogate import SurrogateSolver, SurrogateState, surrogate
+from isacsim.typing import ComplexArray, FloatArray
+
+
+@frozen
+class LdSca(SurrogateSolver):
+    """SCA in at most K+3M dimensions: finds a stationary point, not a global optimum.
+
+    Monotone with ``backtracking``. The iterates are those of `sca` from the same start in the
+    range of [H, V], at a cost that knows nothing of the number of antennas. An initial
+    precoder is projected onto that range, and regains full power with the first step.
+    Takes a total power only.
+
+    Args:
+        tolerance: Relative KKT residual at which a member has converged.
+        max_steps: Largest number of iterations, each of ``inner_updates``.
+        start: ``mrt`` (maximum ratio), ``rzf`` (regularised zero forcing) or ``random``.
+        curvature: Rule for lambda: ``backtracking`` (the paper's, doubled until the objective
+            rises), ``paper`` (the spectral norm of rate_weight H Sigma_2 H^H - crlb_weight Q)
+            or ``figures`` (rate_weight times the largest eigenvalue of
+            N^H H Sigma_2 H^H N, as in the published code).
+        published_received_power: As the published code, leave the sensing streams out of the
+            received powers T_k of the update.
+        step_tolerance: End also when the spectral norm of W+ - W, in sqrt(W), is below this,
+            the published rule; such a member is not converged. None is no such rule.
+        inner_updates: Closed-form updates for each surrogate. The published code takes 20:
+            they overshoot where the surrogate of the CRLB bounds it from the wrong side.
+    """
+
+    inner_updates: int = field(default=1, validator=whole(1))
+
+    def solve(self, problem: SumRateCrlb, request: Request) -> Solution:
+        """Iterate in coordinates of the range, and return to precoders."""
+        if problem.per_antenna:
+            raise InvalidInput(
+                "per_antenna", "must be False for ld-sca, whose range holds the optima of a total power", True,
+                "Use 'sca' or 'riemannian-lbfgs'.",
+            )  # fmt: skip
+        solution = super().solve(problem, request)
+        return attrs.evolve(solution, precoder=Merit.of(problem).span() @ solution.precoder)
+
+    def init(self, problem: SumRateCrlb, request: Request) -> SurrogateState:
+        """The state at the coordinates of the first precoder."""
+        merit = Merit.of(problem)
+        basis = merit.span()
+        W = hermitian(basis) @ first(merit, problem.streams, request, self.start)
+        merit = merit.within(basis)
+        return self.fresh(merit, W, hermitian(merit.columns()) @ merit.H)
+
+    def refine(self, state: SurrogateState, curvature: FloatArray, W: ComplexArray) -> ComplexArray:
+        """The further inner updates, with the surrogate of the state."""
+        if self.inner_updates > 1:
+            C_1, C_2 = surrogate(state, curvature)
+            for _ in range(self.inner_updates - 1):
+                W = state.merit.project(C_1 + C_2 @ W)
+        return W

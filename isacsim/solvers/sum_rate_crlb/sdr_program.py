@@ -1,0 +1,170 @@
+"""The semidefinite program of one `wmmse-sdr` iteration, built once a shape.
+
+In real numbers: a Hermitian matrix A + jB is positive semidefinite when [[A, -B], [B, A]]
+is. All data are parameters that enter affinely, so that cvxpy canonicalises a shape once.
+"""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from attrs import field, frozen
+
+from isacsim.typing import ComplexArray, FloatArray
+
+
+@frozen(eq=False)
+class SdrData:
+    """What one program is solved for, in coordinates of N dimensions and for unit power.
+
+    Attributes:
+        C_1: Linear term of the users' precoders, (N, K).
+        charge: What a unit of covariance costs in rate, (N, N); Hermitian.
+        sensing_charge: What a unit of the sensing streams' covariance costs, (N, N).
+        information: F of each Hermitian basis matrix, (P, P, N^2), scaled to a unit diagonal.
+        weights: Root weight of each bound of the scaled parameters, (P,).
+    """
+
+    C_1: ComplexArray
+    charge: ComplexArray
+    sensing_charge: ComplexArray
+    information: FloatArray
+    weights: FloatArray
+
+
+@frozen(eq=False)
+class Program:
+    """A compiled program; `solve` is safe to call from several threads."""
+
+    problem: Any
+    parameters: dict[str, Any]
+    variables: dict[str, Any]
+    basis: ComplexArray
+    lock: Any = field(factory=threading.Lock)
+
+    def solve(self, data: SdrData) -> tuple[ComplexArray, ComplexArray, ComplexArray] | None:
+        """Users' precoders (N, K), their covariance and that of the sensing streams (N, N)."""
+        cp = _cvxpy()
+        with self.lock, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of an inaccurate solution; the caller judges it by its objective
+            for name, value in _values(data, self.basis).items():
+                if name in self.parameters:
+                    self.parameters[name].value = value
+            try:
+                # Without a warm start the answer does not depend on what was solved before.
+                self.problem.solve(solver=cp.CLARABEL, warm_start=False)
+            except cp.error.SolverError:
+                return None
+            if self.problem.status not in (cp.OPTIMAL, cp.OPTIMAL_INACCURATE):
+                return None
+            x = {name: variable.value for name, variable in self.variables.items()}
+        side = self.basis.shape[-1]
+        nothing = np.zeros((side, side), complex)
+        W = x["W"][:side] + 1j * x["W"][side:] if "W" in x else np.zeros((side, 0), complex)
+        R_s = np.tensordot(x["R_s"], self.basis, 1) if "R_s" in x else nothing
+        return W, np.tensordot(x["R"], self.basis, 1), R_s
+
+
+def _values(data: SdrData, basis: ComplexArray) -> dict[str, FloatArray]:
+    """The program's parameters."""
+    upper = np.triu_indices(data.weights.size)
+    root = _root(data.charge)
+    return {
+        "C_1": 2 * np.concatenate([data.C_1.real, data.C_1.imag]),
+        "charge": _coordinates(data.charge, basis),
+        "root": np.block([[root.real, -root.imag], [root.imag, root.real]]),
+        "sensing_charge": _coordinates(data.sensing_charge, basis),
+        "information": data.information[upper],
+        "weights": np.asarray(data.weights / max(np.linalg.norm(data.weights), np.finfo(float).tiny)),
+        "crlb": np.asarray(np.sum(data.weights**2)),
+    }
+
+
+def _root(matrix: ComplexArray) -> ComplexArray:
+    """L^H of a positive semidefinite matrix L L^H, (N, N)."""
+    spectrum, U = np.linalg.eigh(matrix)
+    return np.sqrt(np.maximum(spectrum, 0.0))[:, None] * np.conj(U).T
+
+
+def _coordinates(matrix: ComplexArray, basis: ComplexArray) -> FloatArray:
+    """``tr(matrix B)`` for each basis matrix B, (N^2,)."""
+    return np.einsum("ij,bji->b", matrix, basis).real
+
+
+def hermitian_basis(side: int) -> ComplexArray:
+    """A basis of the Hermitian matrices over the reals, (N^2, N, N)."""
+    E = np.eye(side * side).reshape(side, side, side, side)
+    i, j = np.triu_indices(side, 1)
+    upper, lower = E[i, j], E[j, i]
+    return np.concatenate([E[np.arange(side), np.arange(side)] + 0j, upper + lower, 1j * (upper - lower)])
+
+
+@lru_cache(maxsize=8)
+def program(side: int, users: int, unknowns: int, charged: bool, separate: bool) -> Program:
+    """The program of a shape.
+
+    Args:
+        side: Number N of coordinates.
+        users: Number K of users.
+        unknowns: Number P of target parameters; 0 leaves the CRLB out.
+        charged: Whether the users' covariance R costs rate, and not their precoders alone.
+        separate: Whether the sensing streams have a covariance R_s of their own.
+    """
+    cp, basis = _cvxpy(), hermitian_basis(side)
+    R = cp.Variable(side**2, name="R")
+    variables, parameters = {"R": R}, {}
+    total, cost, rules = R, 0.0, []
+
+    def given(name: str, *shape: int, **options: Any) -> Any:
+        parameters[name] = cp.Parameter(shape, name=name, **options)
+        return parameters[name]
+
+    if separate:
+        total = R + variables.setdefault("R_s", cp.Variable(side**2, name="R_s"))
+        rules.append(_embedded(cp, variables["R_s"], basis) >> 0)
+        cost = given("sensing_charge", side**2) @ variables["R_s"]
+    if charged:
+        cost = cost + given("charge", side**2) @ R
+    corner = _embedded(cp, R, basis)
+    if users:
+        W = variables.setdefault("W", cp.Variable((2 * side, users), name="W"))
+        cost = cost - cp.sum(cp.multiply(given("C_1", *W.shape), W))
+        cost = cost if charged else cost + cp.sum_squares(given("root", 2 * side, 2 * side) @ W)
+        wide = cp.hstack([W, cp.vstack([-W[side:], W[:side]])])
+        corner = cp.bmat([[corner, wide], [wide.T, np.eye(2 * users)]])
+    rules += [corner >> 0, np.trace(basis, axis1=-2, axis2=-1).real @ total <= 1]
+    if unknowns:
+        rule, bound = _bound(cp, given, total, unknowns)
+        rules.append(rule)
+        cost = cost + given("crlb", nonneg=True) * bound
+    return Program(cp.Problem(cp.Minimize(cost), rules), parameters, variables, basis)
+
+
+def _cvxpy() -> Any:
+    import cvxpy
+
+    return cvxpy
+
+
+def _bound(cp: Any, given: Callable[..., Any], R: Any, unknowns: int) -> tuple[Any, Any]:
+    """The rule that T is at least weights F^-1 weights, and the trace of T."""
+    i, j = np.triu_indices(unknowns)
+    scatter = np.zeros((unknowns**2, i.size))
+    scatter[i * unknowns + j, np.arange(i.size)] = scatter[j * unknowns + i, np.arange(i.size)] = 1
+    entries = given("information", i.size, R.size) @ R
+    F = cp.reshape(scatter @ entries, (unknowns, unknowns), order="F")
+    T, weights = cp.Variable((unknowns, unknowns), symmetric=True), cp.diag(given("weights", unknowns))
+    return cp.bmat([[F, weights], [weights, T]]) >> 0, cp.trace(T)
+
+
+def _embedded(cp: Any, x: Any, basis: ComplexArray) -> Any:
+    """The real embedding of the Hermitian matrix of coordinates x, (2N, 2N)."""
+    real, imag = basis.real, basis.imag
+    stacked = np.block([[real, -imag], [imag, real]])
+    side = stacked.shape[-1]
+    return cp.reshape(stacked.reshape(len(stacked), -1).T @ x, (side, side), order="F").T

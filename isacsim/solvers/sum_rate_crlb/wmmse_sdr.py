@@ -1,0 +1,193 @@
+"""WMMSE with semidefinite relaxation for `SumRateCrlb`, a baseline of [Fang25, Fig. 3].
+
+Each iteration replaces the rate by its quadratic lower bound at W
+(`isacsim.solvers.sum_rate_crlb.surrogate.rate_terms`) and relaxes the covariance of all
+streams to R, in an orthonormal basis of the range of [H, V]::
+
+    max  2 Re tr(C_1^H W_c) - rate_weight tr(H Sigma_2 H^H R) - crlb_weight tr(D F(R)^-1)
+    s.t. tr(R) <= power,  [R W_c; W_c^H I] >= 0
+
+The sensing streams are the strongest eigenvectors of R - W_c W_c^H. Where they are too few
+for its rank the program promises too much: the step toward its solution is then shortened
+until the objective rises. The published code charges the covariance of the sensing streams
+with h_k^H R_s h_k, without the weights of Sigma_2, and drops R_c - W_c W_c^H, which it does
+not charge either.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import attrs
+import numpy as np
+from attrs import field, frozen
+
+from isacsim.batch import hermitian, rows, take
+from isacsim.checks import choice, instance, number, whole
+from isacsim.errors import InvalidInput
+from isacsim.problems.sum_rate_crlb import SumRateCrlb
+from isacsim.problems.sum_rate_crlb_merit import Merit, Point
+from isacsim.solvers.base import Request, Solver
+from isacsim.solvers.iterate import Stop, iterate
+from isacsim.solvers.solution import Solution
+from isacsim.solvers.sum_rate_crlb.sdr_program import SdrData, hermitian_basis, program
+from isacsim.solvers.sum_rate_crlb.search import PointState, search
+from isacsim.solvers.sum_rate_crlb.starts import STARTS, first
+from isacsim.solvers.sum_rate_crlb.surrogate import moved, rate_terms
+from isacsim.typing import BoolArray, ComplexArray, FloatArray
+
+
+@frozen(eq=False)
+class SdrState(PointState):
+    """Iterates of B members in coordinates, with what their programs returned."""
+
+    merit: Merit
+    point: Point = field()
+    target: Any = rows(2)  # the precoders that the programs of the last iteration returned
+    residual: Any = rows()
+    stalled: Any = rows()
+    move: Any = rows()
+
+
+@frozen
+class WmmseSdr(Solver):
+    """WMMSE with semidefinite relaxation: finds a stationary point, not a global optimum.
+
+    Monotone without the published options; a member whose program promises what its few
+    sensing streams cannot hold ends as stalled. Each iteration solves one semidefinite
+    program a member, of at most K+3M coordinates, by Clarabel: a slow reference, of tens of
+    iterations. Takes a total power only.
+
+    Args:
+        tolerance: Relative KKT residual at which a member has converged.
+        max_steps: Largest number of iterations; 2000 in the published figures.
+        start: ``mrt`` (maximum ratio), ``rzf`` (regularised zero forcing) or ``random``.
+        published_charge: As the published code, charge the sensing streams' interference
+            without the weights of the rate's bound.
+        published_recovery: As the published code, neither charge nor transmit what the
+            users' covariance exceeds W_c W_c^H by.
+        step_tolerance: End also when the spectral norm of W+ - W, in sqrt(W), is below this,
+            1e-4 as published; such a member is not converged. None is no such rule.
+    """
+
+    problems: ClassVar[tuple[str, ...]] = ("sum-rate-crlb",)
+
+    tolerance: float = field(default=1e-3, validator=number(above=0))
+    max_steps: int = field(default=100, validator=whole(1))
+    start: str = field(default="mrt", validator=choice(*STARTS))
+    published_charge: bool = field(default=False, validator=instance(bool))
+    published_recovery: bool = field(default=False, validator=instance(bool))
+    step_tolerance: float | None = field(
+        default=None, validator=number(above=0, remedy="Leave it out for no such rule.", optional=True)
+    )
+
+    def solve(self, problem: SumRateCrlb, request: Request) -> Solution:
+        """Iterate in coordinates of the range, and return to precoders."""
+        if problem.per_antenna:
+            raise InvalidInput(
+                "per_antenna", "must be False for wmmse-sdr, whose range holds the optima of a total power", True,
+                "Use 'sca' or 'riemannian-lbfgs'.",
+            )  # fmt: skip
+        merit = Merit.of(problem)
+        basis = merit.span()
+        W = hermitian(basis) @ first(merit, problem.streams, request, self.start)
+        stop = Stop(self.tolerance, self.max_steps, request.time_limit, request.callback, self.step_tolerance)
+        solution = iterate(self.init(merit.within(basis), W), self.step, stop)
+        return attrs.evolve(solution, precoder=basis @ solution.precoder)
+
+    def init(self, merit: Merit, W: ComplexArray) -> SdrState:
+        """The state at the coordinates W of the first precoder."""
+        members = W.shape[0]
+        return _state(merit, merit.evaluate(W), W, np.zeros(members, bool), np.full(members, np.inf))
+
+    def step(self, state: SdrState) -> SdrState:
+        """One program for every member, and the step toward its solution."""
+        merit, before = state.merit, state.point
+        members = range(before.objective.size)
+        target = np.concatenate([self.target(*take_one(merit, before, i)) for i in members])
+        if self.published_charge or self.published_recovery:
+            point, stalled = merit.evaluate(merit.project(target)), np.zeros(len(members), bool)
+        else:
+            point, stalled = search(attrs.evolve(state, target=target), propose)
+        return _state(merit, point, target, stalled, moved(point, before, self.step_tolerance))
+
+    def target(self, merit: Merit, point: Point) -> ComplexArray:
+        """The precoder of the program of one member, (1, N, K+S); W itself if it has no solution."""
+        side, users = merit.H.shape[-2:]
+        unknowns = merit.selection.size if merit.crlb_weight else 0
+        separate = self.published_charge or self.published_recovery
+        compiled = program(side, users, unknowns, not self.published_recovery, separate)
+        answer = compiled.solve(self.data(merit, point))
+        if answer is None:
+            return point.W
+        W_c, R, R_s = answer
+        excess = R_s if self.published_recovery else R + R_s - W_c @ np.conj(W_c).T
+        if not merit.rate_weight:  # then no user minds what its stream carries
+            W_c, excess = W_c[:, :0], R + R_s
+        old = point.W[0, :, W_c.shape[1] :] / np.sqrt(merit.power[0])
+        W = np.concatenate([W_c, aligned(factor(excess, old.shape[1]), old)], axis=1)
+        return np.sqrt(merit.power[0]) * W[None]
+
+    def data(self, merit: Merit, point: Point) -> SdrData:
+        """The data of the program of one member."""
+        eta, beta, _ = merit.multipliers(point)
+        power = merit.power[0]
+        users = merit.H.shape[-1]
+        C_1, charge = (x[0] for x in rate_terms(merit, eta, beta, users))
+        unweighted = merit.rate_weight * (merit.H @ merit.HH)[0]
+        information, weights = _sensing(merit, point)
+        return SdrData(
+            C_1=np.sqrt(power) * C_1,
+            charge=power * charge,
+            sensing_charge=power * (unweighted if self.published_charge else charge),
+            information=power * information,
+            weights=weights,
+        )
+
+
+def take_one(merit: Merit, point: Point, i: int) -> tuple[Merit, Point]:
+    """Merit and point of member i alone."""
+    return take(merit, np.array([i])), take(point, np.array([i]))
+
+
+def _sensing(merit: Merit, point: Point) -> tuple[FloatArray, FloatArray]:
+    """F of each basis matrix (P, P, N^2), scaled to a unit diagonal at the point, and root weights (P,)."""
+    if not merit.crlb_weight:
+        return np.zeros((0, 0, merit.H.shape[-2] ** 2)), np.zeros(0)
+    K = merit.VH @ hermitian_basis(merit.H.shape[-2]) @ merit.V
+    diagonal = np.diagonal(merit.fim_tensor.fim(point.Y @ hermitian(point.Y))[0])
+    scale = 1 / np.sqrt(diagonal)
+    F = np.moveaxis(merit.fim_tensor.fim(K), 0, -1)
+    return F * (scale[:, None] * scale)[..., None], scale * np.sqrt(merit.crlb_weight * merit.selection)
+
+
+def factor(R: ComplexArray, columns: int) -> ComplexArray:
+    """The (N, columns) matrix X for which X X^H is nearest to R."""
+    spectrum, U = np.linalg.eigh((R + np.conj(R).T) / 2)
+    X = np.zeros((R.shape[0], columns), complex)
+    kept = min(columns, R.shape[0])
+    X[:, :kept] = (U * np.sqrt(np.maximum(spectrum, 0.0)))[:, ::-1][:, :kept]
+    return X
+
+
+def aligned(X: ComplexArray, old: ComplexArray) -> ComplexArray:
+    """X turned, with X X^H unchanged, to be nearest to ``old``."""
+    U, _, Vh = np.linalg.svd(np.conj(X).T @ old)
+    return X @ (U @ Vh)
+
+
+def _state(merit: Merit, point: Point, target: ComplexArray, stalled: BoolArray, move: FloatArray) -> SdrState:
+    return SdrState(
+        merit=merit,
+        point=point,
+        target=target,
+        residual=merit.residual(point, merit.slope(point)),
+        stalled=stalled,
+        move=move,
+    )
+
+
+def propose(state: SdrState, attempt: int) -> tuple[ComplexArray, FloatArray]:
+    """A part of the way to the target, halved ``attempt`` times; it promises nothing but ascent."""
+    W = state.point.W + 0.5**attempt * (state.target - state.point.W)
+    return state.merit.project(W), np.zeros(W.shape[0])
