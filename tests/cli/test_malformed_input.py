@@ -550,7 +550,7 @@ ARGUMENTS = {
     "--trials -1": "trials: must be a whole number of at least 1, got -1. Check the value.",
     "--trials 2.5": "Invalid value for '--trials': ",
     "--executor cloud": "executor: must name one of the executors, got 'cloud'. Valid: processes, serial.",
-    "--frobnicate": "No such option: --frobnicate",
+    "--frobnicate": "No such option",  # how it goes on depends on the version of typer
     "--resume": "run: {out} holds no run (no ledger.sqlite). Give the folder that `isacsim run` wrote.",
 }
 
