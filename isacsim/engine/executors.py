@@ -30,16 +30,23 @@ class ExecutorFactory(ABC):
 
 
 class _Here(Executor):
-    """Runs a task when it is submitted, in this process."""
+    """Runs a task when it is submitted, in this process, with one BLAS thread until it is shut down."""
+
+    def __init__(self) -> None:
+        # Once, not for each task: it takes as long as a small task, and a Ctrl-C that arrives
+        # within it is lost, because it calls back from C.
+        self._limits = threadpool_limits(1)
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         future: Future[Any] = Future()
         try:
-            with threadpool_limits(1):
-                future.set_result(fn(*args, **kwargs))
+            future.set_result(fn(*args, **kwargs))
         except Exception as error:
             future.set_exception(error)
         return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        self._limits.restore_original_limits()
 
 
 @frozen

@@ -16,6 +16,7 @@ where the covariance term would credit information that only Gaussian distortion
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import numpy as np
@@ -120,19 +121,33 @@ def inverse_fim(F: AnyArray, least: float = 1e-14) -> tuple[FloatArray, BoolArra
     """Inverse of Fisher matrices F (..., P, P), and where they are numerically regular.
 
     The blocks of a FIM differ in scale by the squared reflections, hence the scaling to a
-    unit diagonal first. Members whose scaled matrix has a reciprocal condition of at most
-    ``least`` are singular and get an inverse of infinities.
+    unit diagonal first. Members whose scaled matrix has a reciprocal condition (in the
+    Frobenius norm) of at most ``least`` are singular and get an inverse of infinities.
     """
     diagonal = np.diagonal(F, axis1=-2, axis2=-1)
     regular = np.all(np.isfinite(F), axis=(-2, -1)) & np.all(diagonal > 0, axis=-1)
     F = np.where(regular[..., None, None], F, np.eye(F.shape[-1]))
     d = 1 / np.sqrt(np.diagonal(F, axis1=-2, axis2=-1))
     scale = d[..., :, None] * d[..., None, :]
-    w, U = np.linalg.eigh(F * scale)
-    regular &= w[..., 0] > least * w[..., -1]
-    w = np.where(regular[..., None], w, 1.0)
-    inverse = ((U / w[..., None, :]) @ U.swapaxes(-1, -2)) * scale
-    return np.where(regular[..., None, None], inverse, np.inf), regular
+    scaled = F * scale
+    inverse = _inverse(scaled)
+    # Rounding can make a singular matrix look regular, but hardly with a positive definite inverse.
+    positive = np.all(np.diagonal(inverse, axis1=-2, axis2=-1) > 0, axis=-1)
+    regular &= positive & (np.linalg.norm(scaled, axis=(-2, -1)) * np.linalg.norm(inverse, axis=(-2, -1)) * least < 1)
+    inverse = (inverse + inverse.swapaxes(-1, -2)) / 2
+    return np.where(regular[..., None, None], inverse * scale, np.inf), regular
+
+
+def _inverse(matrices: FloatArray) -> FloatArray:
+    """Inverses (..., P, P); NaN for a matrix that is exactly singular, which stops no other."""
+    try:
+        return np.asarray(np.linalg.inv(matrices), float)
+    except np.linalg.LinAlgError:
+        inverses = np.full(matrices.shape, np.nan)
+        for member in np.ndindex(matrices.shape[:-2]):
+            with contextlib.suppress(np.linalg.LinAlgError):
+                inverses[member] = np.linalg.inv(matrices[member])
+        return inverses
 
 
 def crlb(
