@@ -16,6 +16,7 @@ from isacsim.plugin import Registry, default_registry
 from isacsim.problems.base import Problem
 from isacsim.solvers.base import Request, Solver
 from isacsim.solvers.solution import ARRAYS, Solution, Status, objects
+from isacsim.threads import one_blas_thread
 from isacsim.typing import BoolArray, ComplexArray
 
 
@@ -71,7 +72,8 @@ def solve(
         raise InvalidInput("starts", "must not be given beside `initial`", starts, "Give one of them.")
     solutions = []
     for name in _starts(starts):
-        solutions.append(_solve_screened(flat, chosen, attrs.evolve(request, start=name)))
+        with one_blas_thread():  # the bytes a run stores, whatever the threads of this process
+            solutions.append(_solve_screened(flat, chosen, attrs.evolve(request, start=name)))
         if time_limit is not None:
             left = max(time_limit - (time.perf_counter() - begin), np.finfo(float).tiny)
             request = attrs.evolve(request, time_limit=left)
