@@ -14,7 +14,14 @@ import pytest
 import isacsim
 
 HEAVY = ("cvxpy", "xarray", "matplotlib", "scipy.stats", "pandas", "h5netcdf")
-COMMAND = [sys.executable, "-c", "import sys; from isacsim.cli.main import main; sys.exit(main())"]
+# A shell that starts the tests in the background lets them ignore SIGINT, and so their children:
+# the command gets back what a terminal gives it.
+COMMAND = [
+    sys.executable,
+    "-c",
+    "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "from isacsim.cli.main import main; sys.exit(main())",
+]
 SETS = (
     "--workers", "1", "--trials", "100", "--set",
     'evaluate.converters.metrics=["sum-rate-nats", "crlb", {kind="touchy", trial=60, how="wait", armed="%s"}]',
