@@ -33,8 +33,7 @@ class _Here(Executor):
     """Runs a task when it is submitted, in this process, with one BLAS thread until it is shut down."""
 
     def __init__(self) -> None:
-        # Once, not for each task: it takes as long as a small task, and a Ctrl-C that arrives
-        # within it is lost, because it calls back from C.
+        # Once, not for each task: looking through the libraries takes as long as a small task.
         self._limits = threadpool_limits(1)
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
