@@ -16,33 +16,12 @@ DATA = Path(__file__).parents[1] / "data" / "sum-rate-crlb"
 INSTANCES = sorted(path.stem for path in DATA.glob("*.npz"))
 
 
-def reference(name):
-    """A stored instance and the objective of the best precoder known for it."""
-    d = np.load(DATA / f"{name}.npz")
-    horizontal, vertical = int(d["Nth"]), int(d["Ntv"])
-    order = np.arange(horizontal * vertical).reshape(vertical, horizontal).T.ravel()  # a_v x a_h to a_h x a_v
-    arrays = (
-        isacsim.UniformPlanarArray(horizontal, vertical),
-        isacsim.UniformPlanarArray(int(d["Nrh"]), int(d["Nrv"])),
-    )
-    problem = isacsim.SumRateCrlb(
-        H=d["H"][order],
-        targets=isacsim.PointTargets(*arrays, d["theta"], d["phi"], d["alpha"]),
-        power=d["Pt"],
-        noise_power=d["noise_c"],
-        radar_noise_power=d["noise_s"],
-        snapshots=float(d["L"]),
-        rate_weight=float(d["delta_c"]),
-        crlb_weight=float(d["delta_s"]),
-    )
-    return problem, float(d["best_known__objective"])
-
-
 @pytest.mark.parametrize("name", INSTANCES)
-def test_the_default_reaches_the_best_objective_known(name):
-    problem, best = reference(name)
+def test_the_default_reaches_the_best_objective_known(kit, name):
+    stored, problem, _ = kit.reference(name)
+    problem, best = attrs.evolve(problem, sensing_streams=None), float(stored["best_known__objective"])
     solution = isacsim.solve(problem)
-    # 1e-4 is how far apart the reference's own starts end (its index says so).
+    # The best known is the best of eight starts, and local optima differ: 1e-4 is asked of a few starts.
     assert solution.objective >= best - 1e-4 * abs(best)
     np.testing.assert_allclose(problem.objective(solution.precoder), solution.objective, rtol=1e-8)
 
