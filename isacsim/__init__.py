@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from isacsim.drop import Drop
     from isacsim.engine.load import load_scenario
     from isacsim.engine.run import Run, open_run, run
-    from isacsim.engine.scenario import Axis, BaseStation, Design, Evaluation, Figure, Scenario, Users
+    from isacsim.engine.scenario import BaseStation, Design, Evaluation, Scenario, Users
+    from isacsim.engine.sweep import Axis
+    from isacsim.engine.views import Expectation, Figure
     from isacsim.errors import InvalidInput, IsacsimError, PluginError, StoreError
     from isacsim.hardware.base import Chain, Hardware, Ideal, LinearModel, Transceiver
     from isacsim.hardware.quantisers import Aqnm, MidRise
@@ -30,7 +32,9 @@ _HOMES = {
     "isacsim.drop": ("Drop",),
     "isacsim.engine.load": ("load_scenario",),
     "isacsim.engine.run": ("Run", "open_run", "run"),
-    "isacsim.engine.scenario": ("Axis", "BaseStation", "Design", "Evaluation", "Figure", "Scenario", "Users"),
+    "isacsim.engine.scenario": ("BaseStation", "Design", "Evaluation", "Scenario", "Users"),
+    "isacsim.engine.sweep": ("Axis",),
+    "isacsim.engine.views": ("Expectation", "Figure"),
     "isacsim.errors": ("InvalidInput", "IsacsimError", "PluginError", "StoreError"),
     "isacsim.hardware.base": ("Chain", "Hardware", "Ideal", "LinearModel", "Transceiver"),
     "isacsim.hardware.quantisers": ("Aqnm", "MidRise"),
@@ -49,6 +53,7 @@ __all__ = [
     "Design",
     "Drop",
     "Evaluation",
+    "Expectation",
     "Figure",
     "Hardware",
     "Ideal",

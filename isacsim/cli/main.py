@@ -185,6 +185,32 @@ def plot(
 
 
 @app.command()
+def verify(
+    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")],
+    as_json: Json = False,
+) -> None:
+    """Compare a run with the numbers that its scenario expects."""
+    from rich.console import Console
+
+    from isacsim.engine.run import open_run
+    from isacsim.report import expectations
+
+    judged = expectations.verdicts(open_run(run_folder))
+    if as_json:
+        _print_json(expectations.rows(judged))
+    elif judged:
+        console = Console()
+        for entry in judged:
+            console.print(expectations.heading(entry), markup=False)
+            console.print(expectations.table(entry))
+        print(expectations.summary(judged))
+    else:
+        print(f"{run_folder}: its scenario expects no numbers")
+    if not all(v.as_known for v in judged):
+        raise typer.Exit(1)
+
+
+@app.command()
 def plugins(context: typer.Context, as_json: Json = False) -> None:
     """List the plugins that were found, with what is wrong with any of them."""
     registry: Registry = context.obj
@@ -205,17 +231,25 @@ def init(
     out: Annotated[Path | None, typer.Option(help="File to write; NAME.toml by default.")] = None,
 ) -> None:
     """Write a scenario file to start from."""
-    path = out or Path(f"{name}.toml")
+    from isacsim.engine.load import files_of
+
+    path = out or Path(f"{Path(name).name.removesuffix('.toml')}.toml")
     source = _scenario_path(name, context.obj)
     if not source.is_file():
         names = context.obj.names("scenarios")
         raise InvalidInput("name", "must be a scenario that is installed, or a file", name, one_of(names, name))
-    if path.exists():
-        raise InvalidInput("--out", "must not exist", str(path), "Choose another file.")
+    files = dict.fromkeys(files_of(source))
+    copies = {f: path if f == source else path.parent / os.path.relpath(f, source.parent) for f in files}
+    for copy in copies.values():
+        if copy.exists():
+            raise InvalidInput("--out", "must not exist", str(copy), "Choose another file.")
     try:
-        shutil.copyfile(source, path)
+        for file, copy in copies.items():
+            shutil.copyfile(file, copy)
     except OSError as error:
         raise InvalidInput("--out", f"must be writable ({error.strerror})", str(path), "Choose another file.") from None
+    for copy in list(copies.values())[:-1]:
+        print(f"{copy}: written")
     print(f"{path}: written; run it with `isacsim run {path}`")
 
 
@@ -234,6 +268,7 @@ def _scenario_path(scenario: str, registry: Registry) -> Path:
 
 
 def _summary(finished: Any, figures: list[Path]) -> dict[str, Any]:
+    from isacsim.report import expectations
     from isacsim.report.summary import rows, statuses
 
     counts = finished.counts()
@@ -248,12 +283,14 @@ def _summary(finished: Any, figures: list[Path]) -> dict[str, Any]:
         "solves": statuses(finished),
         "figures": [str(path) for path in figures],
         "results": list(rows(finished)),
+        "expected": expectations.rows(expectations.verdicts(finished)),
     }
 
 
 def _tell(finished: Any, figures: list[Path]) -> None:
     from rich.console import Console
 
+    from isacsim.report import expectations
     from isacsim.report.summary import statuses, table
 
     counts = finished.counts()
@@ -261,6 +298,8 @@ def _tell(finished: Any, figures: list[Path]) -> None:
     if counts.done:
         console.print(table(finished))
         print("solves:  " + ", ".join(f"{n} {s}" for s, n in statuses(finished).items()))
+        if finished.expectations:
+            print(f"expected: {expectations.summary(expectations.verdicts(finished))} (`isacsim verify`)")
     print(f"trials:  {counts}")
     for complaint in finished.complaints:
         print(f"observer: {complaint}", file=sys.stderr)

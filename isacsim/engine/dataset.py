@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from isacsim.engine.store import Store
-from isacsim.engine.work import SCALARS, Entry
+from isacsim.engine.views import SOLVES, STEP, TRACE
+from isacsim.engine.work import SCALARS, DesignRecord, Entry
 from isacsim.solvers.solution import Status
 
 if TYPE_CHECKING:
     import xarray
 
-SOLVES = {
-    "objective": "merit of the design's problem",
-    "gap": "relative duality gap",
-    "residual": "relative KKT residual",
-    "bound": "proven bound on the objective, or certificate",
-    "iterations": "steps of the solver",
-    "status": ", ".join(f"{s.code} {s}" for s in Status),
-    "solve_time": "time of the solve",
-}
+STATUS = ("1", ", ".join(f"{s.code} {s}" for s in Status))
 
 
 def build_dataset(store: Store) -> xarray.Dataset:
@@ -77,8 +71,31 @@ def _empty(
 def _solves(
     store: Store, axes: dict[str, Any], lead: list[int], points: list[dict[str, Any]], designs: list[str], trials: int
 ) -> dict[str, Any]:
-    """What the solver said of each design and trial."""
-    arrays = {name: np.full((*lead, len(designs), trials), np.nan) for name in SOLVES}
+    """What the solver said of each design and trial, and its traces where they are kept."""
+    records = list(_records(store, lead, points, designs, trials))
+    told = {**SOLVES, "status": STATUS}
+    shape = (*lead, len(designs), trials)
+    arrays = {name: np.full(shape, np.nan) for name in told}
+    names = dict.fromkeys(name for _, record in records for name in record.trace)
+    steps = max((values.size for _, record in records for values in record.trace.values()), default=0)
+    traces = {name: np.full((*shape, steps), np.nan) for name in names}
+    for place, record in records:
+        for i, scalar in enumerate(SCALARS):
+            arrays[scalar][place] = record.scalars[i]
+        arrays["solve_time"][place] = record.solve_time
+        for name, values in record.trace.items():
+            traces[name][place][: values.size] = values
+    dims = (*axes, "design", "trial")
+    return {
+        **{n: (dims, v, {"units": told[n][0], "long_name": told[n][1]}) for n, v in arrays.items()},
+        **{TRACE + n: ((*dims, STEP), v, {"units": _unit(n), "long_name": _label(n)}) for n, v in traces.items()},
+    }
+
+
+def _records(
+    store: Store, lead: list[int], points: list[dict[str, Any]], designs: list[str], trials: int
+) -> Iterator[tuple[tuple[Any, ...], DesignRecord]]:
+    """Every stored solution, with its place in an array of points x designs x trials."""
     known: dict[str, Any] = {}
     for number, point in enumerate(points):
         at = np.unravel_index(number, lead) if lead else ()
@@ -86,16 +103,15 @@ def _solves(
             if address not in known:
                 known[address] = store.designs(address, range(trials))
             for (_, trial), record in known[address].items():
-                place = (*at, designs.index(name), trial)
-                for i, scalar in enumerate(SCALARS):
-                    arrays[scalar][place] = record.scalars[i]
-                arrays["solve_time"][place] = record.solve_time
-    dims = (*axes, "design", "trial")
-    units = {"solve_time": "s", "objective": "1"}
-    return {
-        name: (dims, values, {"units": units.get(name, "1"), "long_name": SOLVES[name]})
-        for name, values in arrays.items()
-    }
+                yield (*at, designs.index(name), trial), record
+
+
+def _unit(name: str) -> str:
+    return "s" if name == "time" else "1"
+
+
+def _label(name: str) -> str:
+    return f"{name.replace('_', ' ')} of the iterate"
 
 
 def _text(value: Any) -> Any:

@@ -28,13 +28,7 @@ def load_scenario(path: str | Path, *, set: tuple[str, ...] = (), registry: Regi
         InvalidInput: If the file or an entry breaks a rule.
     """
     path, registry = Path(path), registry or default_registry()
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        remedy = "Check the path; `isacsim list scenarios` shows those that come with isacsim."
-        raise InvalidInput("scenario", f"must be a readable file ({error.strerror})", str(path), remedy) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InvalidInput("scenario", f"must be valid TOML ({error})", str(path), "Mend the line.") from None
+    table = _table(path)
     reader = Reader(registry, path.parent)
     for design in table.get("design", {}).values() if isinstance(table.get("design"), dict) else ():
         if isinstance(design, dict) and "solver" not in design and isinstance(design.get("problem"), dict):
@@ -49,6 +43,54 @@ def load_scenario(path: str | Path, *, set: tuple[str, ...] = (), registry: Regi
             raise InvalidInput("--set", "must read KEY=VALUE", override, "Write --set base_station.power_dbm=20.")
         changes.append((key.strip(), _value(text)))
     return replace(scenario, changes, reader)
+
+
+def files_of(path: Path, above: tuple[Path, ...] = ()) -> list[Path]:
+    """The files that a scenario file extends, lowest first, and itself.
+
+    Raises:
+        InvalidInput: If one of them cannot be read, or extends itself.
+    """
+    if path in above:
+        raise InvalidInput("extends", "must not lead back to a file that extends it", str(path), "Break the circle.")
+    bases = _parsed(path).get("extends", [])
+    bases = [bases] if isinstance(bases, str) else bases
+    if not isinstance(bases, list) or not all(isinstance(base, str) for base in bases):
+        raise InvalidInput("extends", "must be paths of scenario files", bases, "Write extends = 'base.toml'.")
+    below = [file for base in bases for file in files_of(path.parent / base, (*above, path))]
+    return [*below, path]
+
+
+def _table(path: Path) -> dict[str, Any]:
+    """The table of a scenario file, laid over those of the files it extends."""
+    table: dict[str, Any] = {}
+    for file in files_of(path):
+        table = _laid_over(table, _parsed(file))
+    table.pop("extends", None)
+    return table
+
+
+def _laid_over(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
+    """``base`` with the entries of ``top``; tables of the same kind of component are merged."""
+    merged = dict(base)
+    for key, value in top.items():
+        before = base.get(key)
+        if isinstance(before, dict) and isinstance(value, dict):
+            kind = before.get("kind")
+            merged[key] = _laid_over(before, value) if value.get("kind", kind) == kind else value
+        else:
+            merged[key] = value
+    return merged
+
+
+def _parsed(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        remedy = "Check the path; `isacsim list scenarios` shows those that come with isacsim."
+        raise InvalidInput("scenario", f"must be a readable file ({error.strerror})", str(path), remedy) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidInput("scenario", f"must be valid TOML ({error})", str(path), "Mend the line.") from None
 
 
 def _value(text: str) -> Any:

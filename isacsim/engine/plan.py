@@ -41,7 +41,10 @@ class Point:
     def _address_designs(self) -> dict[str, str]:
         s = self.scenario
         drop = (s.seed, s.base_station, s.users, s.targets)
-        return {name: digest((drop, d.problem, d.solver, s.transceiver(d.hardware))) for name, d in s.design.items()}
+        return {
+            name: digest((drop, d.problem, d.solver, s.transceiver(d.hardware), d.trace))
+            for name, d in s.design.items()
+        }
 
     @id.default
     def _address(self) -> str:
@@ -75,11 +78,11 @@ class Plan:
             InvalidInput: If the sweep does not fit the scenario, or a problem cannot be posed.
         """
         reader = Reader(registry)
-        bare = attrs.evolve(scenario, sweep={}, figure={})
+        bare = attrs.evolve(scenario, sweep={}, figure={}, expect={})
         points = []
         for values in product(*(axis.values for axis in scenario.sweep.values())):
             swept = zip(scenario.sweep.values(), values, strict=True)
-            changes = [(path, value) for axis, value in swept for path in axis.sets]
+            changes = [change for axis, value in swept for change in axis.changes(value)]
             try:
                 here = replace(bare, changes, reader)
             except InvalidInput as error:

@@ -20,6 +20,7 @@ from isacsim.engine.plan import Plan, tasks
 from isacsim.engine.provenance import provenance
 from isacsim.engine.scenario import Scenario
 from isacsim.engine.store import Store
+from isacsim.engine.views import Expectation, Figure
 from isacsim.engine.work import DesignRecord
 from isacsim.errors import InvalidInput, StoreError, one_of
 from isacsim.plugin import Registry, default_registry
@@ -68,7 +69,8 @@ class Run:
             self.points: list[dict[str, Any]] = store.meta("points")
             self.trials: int = store.meta("trials")
             self.title: str = store.meta("title")
-            self.figures: dict[str, dict[str, Any]] = store.meta("figures")
+            self.figures = {name: Figure(**table) for name, table in store.meta("figures").items()}
+            self.expectations = {n: Expectation(**table) for n, table in store.meta("expectations").items()}
             self.axes: dict[str, list[Any]] = store.meta("axes")
             self.axis_labels: dict[str, str] = store.meta("axis_labels")
 
@@ -233,8 +235,8 @@ def _new_folder(scenario: Scenario) -> Path:
 def _identity(scenario: Scenario) -> dict[str, Any]:
     """What must be equal for a run to be continued: all but its extent and its looks."""
     whole: dict[str, Any] = canonical(scenario)
-    extent = ("title", "trials", "figure", "sinks", "sweep", "type")
-    sets = {name: axis["sets"] for name, axis in whole["sweep"].items()}
+    extent = ("title", "trials", "figure", "expect", "sinks", "sweep", "type")
+    sets = {name: sorted(axis["sets"]) for name, axis in whole["sweep"].items()}
     return {**{key: value for key, value in whole.items() if key not in extent}, "sweep": sets}
 
 
@@ -250,6 +252,7 @@ def _open(folder: Path, plan: Plan, registry: Registry, resume: bool) -> Store:
         "designs": list(scenario.design),
         "evaluations": list(scenario.evaluate),
         "figures": {name: attrs.asdict(figure) for name, figure in scenario.figure.items()},
+        "expectations": {name: attrs.asdict(numbers) for name, numbers in scenario.expect.items()},
     }
     identity = {name: digest(part) for name, part in _identity(scenario).items()}
     if not resume:
@@ -262,7 +265,7 @@ def _open(folder: Path, plan: Plan, registry: Registry, resume: bool) -> Store:
         store.close()
         raise StoreError(
             f"out: {folder} holds a run of another scenario: {', '.join(changed)} differ. "
-            "Only trials, sweep values, figures and sinks may change; choose another --out for the rest."
+            "Only trials, sweep values, figures, expectations and sinks may change; choose another --out for the rest."
         )
     origin = store.meta("provenance")
     origin["scenario"] = canonical(scenario)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -18,6 +17,8 @@ from isacsim.checks import choice, number, whole
 from isacsim.drop import Drop
 from isacsim.engine.reader import joined, keys_of, scenario_key
 from isacsim.engine.sinks import NetCdf, Sink
+from isacsim.engine.sweep import Axis
+from isacsim.engine.views import SOLVES, STEP, TRACE, Contents, Expectation, Figure
 from isacsim.errors import InvalidInput, one_of
 from isacsim.hardware.base import Transceiver
 from isacsim.metrics.components import Metric, Quantity
@@ -28,10 +29,7 @@ from isacsim.targets.models import TargetModel
 from isacsim.waveform.base import Experiment
 
 # Names of the dataset that no axis and no quantity may have.
-RESERVED = (
-    *("evaluate", "design", "trial"),
-    *("objective", "gap", "residual", "bound", "iterations", "status", "solve_time"),
-)
+RESERVED = ("evaluate", "design", "trial", STEP, "status", *SOLVES)
 
 
 @frozen
@@ -82,11 +80,13 @@ class Design:
         problem: The requirements of the design problem.
         solver: The solver.
         hardware: Name of the hardware the designer believes in.
+        trace: Whether the solver's trace is kept, for figures over its steps.
     """
 
     problem: Requirements
     solver: Solver
     hardware: str = "ideal"
+    trace: bool = False
 
 
 @frozen
@@ -119,72 +119,6 @@ class Evaluation:
             raise InvalidInput("designs", "must name each design once", self.designs, "Leave it out for all designs.")
 
 
-def _values(value: Any) -> Any:
-    return tuple(value) if isinstance(value, (list, tuple, np.ndarray)) else value
-
-
-def _paths(value: Any) -> tuple[str, ...]:
-    paths = (value,) if isinstance(value, str) else value
-    if not isinstance(paths, (list, tuple)) or not all(isinstance(path, str) for path in paths):
-        raise InvalidInput("sets", "must be paths of places", value, "Write sets = ['base_station.power_dbm'].")
-    return tuple(paths)
-
-
-@frozen
-class Axis:
-    """A named axis of the sweep; each value is set at several places of the scenario at once.
-
-    Attributes:
-        values: The values.
-        sets: Paths of the places, ``hardware.NAME.transmit.0.bits`` for example.
-        label: Axis label of figures.
-    """
-
-    values: tuple[Any, ...] = field(converter=_values)
-    sets: tuple[str, ...] = field(converter=_paths)
-    label: str = ""
-
-    def __attrs_post_init__(self) -> None:
-        if not isinstance(self.values, tuple) or not self.values:
-            raise InvalidInput(
-                "values", "must be a list with at least one value", self.values, "Write values = [1, 2]."
-            )
-        kinds = {isinstance(v, str) for v in self.values}
-        scalars = all(isinstance(v, (str, int, float)) for v in self.values)
-        if not scalars or len(kinds) > 1 or any(v != v for v in self.values):
-            raise InvalidInput("values", "must be all numbers or all text", self.values, "Sweep a number or a name.")
-        if len(set(self.values)) < len(self.values):
-            raise InvalidInput("values", "must differ from each other", self.values, "Name each value once.")
-        if not self.sets:
-            raise InvalidInput(
-                "sets", "must name at least one place", self.sets, "Write sets = ['base_station.power_dbm']."
-            )
-
-
-@frozen
-class Figure:
-    """A figure drawn from the dataset: the mean or median of a quantity over an axis.
-
-    Attributes:
-        x: Name of a sweep axis, or of an axis of the quantity.
-        y: Name of the quantity.
-        series: What has a colour each: ``design``, ``evaluate`` or another sweep axis. What
-            else differs has a line style each.
-        statistic: ``mean`` or ``median`` over the trials, with a 95 % confidence band.
-        scale: Scale of the y axis, ``linear`` or ``log``.
-        title: Title; empty is the scenario's.
-        at: Value of each sweep axis that is neither x nor series.
-    """
-
-    x: str
-    y: str
-    series: str = "design"
-    statistic: Literal["mean", "median"] = field(default="mean", validator=choice("mean", "median"))
-    scale: Literal["linear", "log"] = field(default="linear", validator=choice("linear", "log"))
-    title: str = ""
-    at: dict[str, Any] = field(factory=dict)
-
-
 @frozen
 class Scenario:
     """A study: who is where, what is designed, through what it is judged, and what is swept.
@@ -201,6 +135,7 @@ class Scenario:
         evaluate: Evaluations by name.
         sweep: Axes by name; the sweep is their product.
         figure: Figures by name.
+        expect: Numbers that are expected, by name.
         sinks: Where results go beside the store.
     """
 
@@ -215,12 +150,18 @@ class Scenario:
     hardware: dict[str, Transceiver] = field(factory=dict)
     sweep: dict[str, Axis] = field(factory=dict)
     figure: dict[str, Figure] = field(factory=dict)
+    expect: dict[str, Expectation] = field(factory=dict)
     sinks: tuple[Sink, ...] = field(default=(NetCdf(),))
 
     def __attrs_post_init__(self) -> None:
         for table in ("design", "evaluate"):
             if not getattr(self, table):
                 raise InvalidInput(table, "must have at least one entry", "", f"Add a table [{table}.NAME].")
+        self._check_names()
+        self._check_views()
+
+    def _check_names(self) -> None:
+        """Check that the hardware and the designs that tables name are there."""
         known = {"ideal", *self.hardware}
         for table in ("design", "evaluate"):
             for name, entry in getattr(self, table).items():
@@ -236,14 +177,27 @@ class Scenario:
                     raise InvalidInput(path, "must name designs", design, one_of(self.design, design))
         if not self.transceiver("ideal").is_ideal:
             raise InvalidInput("hardware.ideal", "must be ideal", self.hardware["ideal"], "Choose another name.")
+
+    def _check_views(self) -> None:
+        """Check that names are not taken, and that figures and expected numbers fit the results."""
         quantities = self._quantities()
+        used = {*RESERVED, *quantities, *(dim for q in quantities.values() for dim in q.dims)}
         for name in self.sweep:
-            if name in {*RESERVED, *quantities, *(dim for q in quantities.values() for dim in q.dims)}:
+            if name in used or name.startswith(TRACE):
                 raise InvalidInput(f"sweep.{name}", "must not have a name that results use", name, "Rename the axis.")
-        for name, figure in self.figure.items():
-            if Path(name).name != name:
-                raise InvalidInput(f"figure.{name}", "must have a name that a file can have", name, "Rename it.")
-            self._check_figure(f"figure.{name}", figure, quantities)
+        contents = Contents(
+            sweep=self.sweep,
+            quantities={name: q.dims for name, q in quantities.items()},
+            designs=tuple(self.design),
+            evaluations=tuple(self.evaluate),
+            traced=any(design.trace for design in self.design.values()),
+        )
+        for table in ("figure", "expect"):
+            for name, view in getattr(self, table).items():
+                try:
+                    view.check(name, contents)
+                except InvalidInput as error:
+                    raise error.at(joined(table, name, error.field)) from None
 
     def _quantities(self) -> dict[str, Quantity]:
         """What is recorded, by name."""
@@ -251,7 +205,8 @@ class Scenario:
         for label, evaluation in self.evaluate.items():
             for quantity in (q for m in (*evaluation.metrics, *evaluation.experiments) for q in m.quantities):
                 before = found.setdefault(quantity.name, quantity)
-                if quantity.name in RESERVED or (before.unit, before.dims) != (quantity.unit, quantity.dims):
+                taken = quantity.name in RESERVED or quantity.name.startswith(TRACE)
+                if taken or (before.unit, before.dims) != (quantity.unit, quantity.dims):
                     raise InvalidInput(
                         f"evaluate.{label}.metrics",
                         "must not record another quantity under a name that is taken",
@@ -259,28 +214,6 @@ class Scenario:
                         "Leave one of them out.",
                     )
         return found
-
-    def _check_figure(self, path: str, figure: Figure, quantities: dict[str, Quantity]) -> None:
-        if figure.y not in quantities:
-            raise InvalidInput(
-                f"{path}.y", "must name a quantity that is evaluated", figure.y, one_of(quantities, figure.y)
-            )
-        axes = {*self.sweep, *quantities[figure.y].dims}
-        if figure.x not in axes:
-            raise InvalidInput(f"{path}.x", "must name an axis of the sweep", figure.x, one_of(axes, figure.x))
-        series = {"design", "evaluate", *self.sweep} - {figure.x}
-        if figure.series not in series:
-            raise InvalidInput(f"{path}.series", "must name what differs", figure.series, one_of(series, figure.series))
-        for axis in self.sweep:
-            if axis not in (figure.x, figure.series) and axis not in figure.at:
-                raise InvalidInput(
-                    f"{path}.at", f"must fix the axis {axis!r}", figure.at, f"Write at = {{ {axis} = ... }}."
-                )
-        for axis, value in figure.at.items():
-            if axis not in self.sweep or value not in self.sweep[axis].values:
-                raise InvalidInput(
-                    f"{path}.at", "must fix axes at swept values", {axis: value}, one_of(self.sweep, axis)
-                )
 
     def transceiver(self, name: str) -> Transceiver:
         """The hardware of a name."""

@@ -23,7 +23,7 @@ from isacsim.errors import StoreError
 from isacsim.typing import AnyArray, FloatArray
 
 FILE = "ledger.sqlite"
-FORMAT = 1
+FORMAT = 2
 SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE layouts (point TEXT PRIMARY KEY, entries TEXT NOT NULL) WITHOUT ROWID;
@@ -36,6 +36,10 @@ CREATE TABLE failures (
 CREATE TABLE designs (
     design TEXT NOT NULL, trial INTEGER NOT NULL, antennas INTEGER NOT NULL, streams INTEGER NOT NULL,
     data BLOB NOT NULL, notes TEXT NOT NULL, solve_time REAL NOT NULL, PRIMARY KEY (design, trial)
+) WITHOUT ROWID;
+CREATE TABLE traces (
+    design TEXT NOT NULL, trial INTEGER NOT NULL, name TEXT NOT NULL, data BLOB NOT NULL,
+    PRIMARY KEY (design, trial, name)
 ) WITHOUT ROWID;
 """
 
@@ -116,6 +120,10 @@ class Store:
                 ),
             )
             self._db.executemany(
+                "INSERT OR IGNORE INTO traces VALUES (?, ?, ?, ?)",
+                ((*key, name, _bytes(v)) for key, r in outcome.designs.items() for name, v in r.trace.items()),
+            )
+            self._db.executemany(
                 "INSERT OR IGNORE INTO results VALUES (?, ?, ?)",
                 ((point, trial, _bytes(row)) for (point, trial), row in outcome.rows.items()),
             )
@@ -161,9 +169,13 @@ class Store:
                 numbers = np.frombuffer(data, "<f8")
                 precoder = numbers[len(SCALARS) :].view("<c16").reshape(antennas, streams)
                 found[design, trial] = DesignRecord(
-                    numbers[: len(SCALARS)], precoder, tuple(json.loads(notes)), solve_time
+                    numbers[: len(SCALARS)], precoder, tuple(json.loads(notes)), solve_time, self._trace(design, trial)
                 )
         return found
+
+    def _trace(self, design: str, trial: int) -> dict[str, FloatArray]:
+        rows = self._db.execute("SELECT name, data FROM traces WHERE design = ? AND trial = ?", (design, trial))
+        return {name: np.frombuffer(data, "<f8") for name, data in rows}
 
     def close(self) -> None:
         """Close the ledger; behind its writer it is one file, which read-only media can hold."""

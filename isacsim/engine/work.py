@@ -32,12 +32,15 @@ class DesignRecord:
         precoder: W, shape (N_t, K+S), in sqrt(W).
         notes: The solver's remarks.
         solve_time: This trial's share of the time of its batch, in s.
+        trace: The solver's trace by name, each (steps+1,), where the design keeps it; its
+            ``time`` is that of the whole batch, in s.
     """
 
     scalars: FloatArray
     precoder: ComplexArray
     notes: tuple[str, ...]
     solve_time: float
+    trace: dict[str, FloatArray] = field(factory=dict)
 
     @property
     def status(self) -> Status:
@@ -158,9 +161,16 @@ def _design(
         scalars = np.stack([_scalar(solution, field) for field in SCALARS], axis=-1)
         share = solution.runtime / len(numbers)
         for i, trial in enumerate(numbers):
-            record = DesignRecord(scalars[i], solution.precoder[i], tuple(solution.notes[i]), share)
+            trace = _steps(solution.trace, i) if design.trace else {}
+            record = DesignRecord(scalars[i], solution.precoder[i], tuple(solution.notes[i]), share, trace)
             outcome.designs[address, trial] = record
     return [known.get((address, trial)) or outcome.designs[address, trial] for trial in trials]
+
+
+def _steps(trace: dict[str, FloatArray], member: int) -> dict[str, FloatArray]:
+    """The trace of one member, up to its last step."""
+    steps = np.flatnonzero(~np.isnan(trace["time"][member]))
+    return {name: values[member, : steps[-1] + 1 if steps.size else 0] for name, values in trace.items()}
 
 
 def _some(drop: Drop, chosen: BoolArray) -> Drop:

@@ -7,12 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from attrs import frozen
 
 from isacsim.engine.run import Run
+from isacsim.engine.views import Figure
 from isacsim.errors import InvalidInput, one_of
-from isacsim.report.statistics import STATISTICS
+from isacsim.report.statistics import STATISTICS, Estimate
+from isacsim.typing import AnyArray
 
 MARKERS, STYLES = "osD^vP*X", ("-", "--", "-.", ":")
+MANY = 40  # points of a line from which on they have no markers
 
 if TYPE_CHECKING:
     import xarray
@@ -44,54 +48,112 @@ def draw_figures(run: Run, names: tuple[str, ...] = (), folder: Path | None = No
         raise InvalidInput("out", f"must be a folder that can be written ({error.strerror})", str(folder)) from None
 
 
-def draw(run: Run, dataset: xarray.Dataset, figure: dict[str, Any], path: Path) -> Path:
-    """Draw one figure into a file: a line a series, with its 95 % confidence band."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+def draw(run: Run, dataset: xarray.Dataset, figure: Figure, path: Path) -> Path:
+    """Draw one figure into a file: a line a series, with its 95 % confidence band.
 
-    canvas = Figure(figsize=(6.4, 4.4), layout="constrained", dpi=150)
+    Numbers that the scenario expects of what a line shows are crosses of its colour.
+
+    Raises:
+        InvalidInput: If the trace it shows was not recorded.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure as Canvas
+
+    canvas = Canvas(figsize=(6.4, 4.4), layout="constrained", dpi=150)
     FigureCanvasAgg(canvas)
     axes = canvas.subplots()
-    values = dataset[figure["y"]].sel(figure["at"])
-    x, ticks = _positions(dataset[figure["x"]].values)
+    ticks = _ticks(dataset, figure)
     trials = 0.0
-    for label, colour, style, line in _lines(values, figure):
-        estimate = STATISTICS[figure["statistic"]](line.transpose(figure["x"], "trial").values)
-        trials = max(trials, estimate.count.max())
-        color, marker = f"C{colour % 10}", MARKERS[style % 8]
-        axes.plot(x, estimate.value, STYLES[style % 4], color=color, marker=marker, markersize=4, label=label)
-        axes.fill_between(x, estimate.low, estimate.high, alpha=0.25, color=color, linewidth=0)
-    _dress(axes, run, values, figure, ticks, int(trials))
+    for line in _lines(dataset, figure):
+        y = line.estimate(figure, figure.y)
+        trials = max(trials, y.count.max())
+        color, marker = f"C{line.colour % 10}", MARKERS[line.style % 8] if y.value.size < MANY else ""
+        look: dict[str, Any] = {"linestyle": STYLES[line.style % 4], "color": color, "marker": marker, "markersize": 4}
+        if figure.along:
+            x = line.estimate(figure, figure.x)
+            over, across = (np.stack([e.value - e.low, e.high - e.value]) for e in (x, y))
+            axes.errorbar(x.value, y.value, yerr=across, xerr=over, elinewidth=0.8, label=line.label, **look)
+        else:
+            x_values = _coordinate(dataset, figure) if ticks is None else np.arange(len(ticks))
+            axes.plot(x_values, y.value, label=line.label, **look)
+            axes.fill_between(x_values, y.low, y.high, alpha=0.25, color=color, linewidth=0)
+            for numbers in _expected(run, figure, line):
+                axes.plot(x_values, numbers, "x", color=color, markersize=9, label="_expected")
+    _dress(axes, run, dataset, figure, ticks, int(trials))
     canvas.savefig(path)
     return path
 
 
-def _lines(values: xarray.DataArray, figure: dict[str, Any]) -> Iterator[tuple[str, int, int, xarray.DataArray]]:
-    """Label, number of the colour and of the style, and numbers over x and trial, of each line.
+@frozen(eq=False)
+class Line:
+    """A line of a figure.
 
-    A colour stands for a value of the figure's series, a style for the rest of what differs.
+    Attributes:
+        label: Its label.
+        colour: Number of its colour, which stands for a value of the figure's series.
+        style: Number of its style, which stands for the rest of what differs.
+        place: Coordinates of all that differs.
+        values: Its numbers, of the figure's quantities.
     """
-    apart = [d for d in values.dims if d not in (figure["x"], "trial")]
-    several = [d for d in apart if values.sizes[d] > 1]
-    flat, colours, styles = values.stack(line=apart), {}, {}  # type: ignore[var-annotated]
+
+    label: str
+    colour: int
+    style: int
+    place: dict[str, Any]
+    values: xarray.Dataset
+
+    def estimate(self, figure: Figure, name: str) -> Estimate:
+        """The figure's statistic of a quantity, at each place of the axis that is followed."""
+        return STATISTICS[figure.statistic](self.values[name].transpose(figure.followed, "trial").values)
+
+
+def _lines(dataset: xarray.Dataset, figure: Figure) -> Iterator[Line]:
+    for name in (figure.y, figure.x):
+        if name not in dataset and name not in dataset.dims:
+            raise InvalidInput("figure", "must show what was recorded", name, one_of(map(str, dataset), name))
+    shown = dataset[[figure.y, figure.x] if figure.along else [figure.y]].sel(figure.at)
+    apart = [str(d) for d in shown[figure.y].dims if d not in (figure.followed, "trial")]
+    if figure.along:
+        apart += [str(d) for d in shown[figure.x].dims if d not in (*apart, figure.followed, "trial")]
+    several = [d for d in apart if shown.sizes[d] > 1]
+    flat, colours, styles = shown.stack(line=apart), {}, {}  # type: ignore[var-annotated]
     for i in range(flat.sizes["line"]):
-        line = flat.isel(line=i)
-        if bool(np.isfinite(line.values).any()):
-            place = {d: line[d].item() for d in apart}
-            told = [
-                str(v) if d in ("design", "evaluate") else f"{d} = {_text(v)}" for d, v in place.items() if d in several
-            ]
-            colour = colours.setdefault(place.pop(figure["series"]), len(colours))
-            style = styles.setdefault(tuple(place.values()), len(styles))
-            yield ", ".join(told) or str(line["design"].item()), colour, style, line
+        values = flat.isel(line=i)
+        if bool(np.isfinite(values[figure.y].values).any()):
+            place = {d: values[d].item() for d in apart}
+            told = [_told(d, place[d]) for d in several]
+            rest = {d: v for d, v in place.items() if d != figure.series}
+            colour = colours.setdefault(place.get(figure.series), len(colours))
+            style = styles.setdefault(tuple(rest.values()), len(styles))
+            yield Line(", ".join(told) or str(place["design"]), colour, style, place, values)
 
 
-def _positions(coordinate: Any) -> tuple[Any, list[str] | None]:
-    """Where the values of x lie; those that no scale holds (text, infinity) are spaced evenly."""
-    numeric = np.issubdtype(coordinate.dtype, np.number)
-    if numeric and np.isfinite(coordinate).all():
-        return coordinate, None
-    return np.arange(coordinate.size), [_text(value) for value in coordinate]
+def _told(dim: str, value: Any) -> str:
+    return str(value) if dim in ("design", "evaluate") else f"{dim} = {_text(value)}"
+
+
+def _expected(run: Run, figure: Figure, line: Line) -> Iterator[tuple[float, ...]]:
+    """Numbers that are expected of what a line shows."""
+    for e in run.expectations.values():
+        place = {**figure.at, **line.place}
+        named = {**e.at, **{k: v for k, v in (("design", e.design), ("evaluate", e.evaluate)) if v}}
+        same = (e.quantity, e.statistic, e.over) == (figure.y, figure.statistic, figure.x)
+        if same and all(place.get(key, value) == value for key, value in named.items()):
+            yield e.values
+
+
+def _ticks(dataset: xarray.Dataset, figure: Figure) -> list[str] | None:
+    """Labels of the values of x that no scale holds (text, infinity) and that are spaced evenly."""
+    if figure.along:
+        return None
+    coordinate = _coordinate(dataset, figure)
+    if np.issubdtype(coordinate.dtype, np.number) and np.isfinite(coordinate).all():
+        return None
+    return [_text(value) for value in coordinate]
+
+
+def _coordinate(dataset: xarray.Dataset, figure: Figure) -> AnyArray:
+    return np.asarray(dataset[figure.x].values if figure.x in dataset.coords else np.arange(dataset.sizes[figure.x]))
 
 
 def _text(value: Any) -> str:
@@ -100,15 +162,23 @@ def _text(value: Any) -> str:
     return str(value)
 
 
-def _dress(axes: Axes, run: Run, values: Any, figure: dict[str, Any], ticks: list[str] | None, trials: int) -> None:
+def _named(values: xarray.DataArray) -> str:
     unit = values.attrs["units"]
-    axes.set_xlabel(run.axis_labels.get(figure["x"], figure["x"]))
-    axes.set_ylabel(values.attrs["long_name"] + (f" ({unit})" if unit != "1" else ""))
-    axes.set_yscale(figure["scale"])
+    return str(values.attrs["long_name"]) + (f" ({unit})" if unit != "1" else "")
+
+
+def _dress(axes: Axes, run: Run, dataset: xarray.Dataset, figure: Figure, ticks: list[str] | None, trials: int) -> None:
+    label = _named(dataset[figure.x]) if figure.along else run.axis_labels.get(figure.x, figure.x)
+    axes.set_xlabel(label)
+    axes.set_ylabel(_named(dataset[figure.y]))
+    axes.set_xscale(figure.x_scale)
+    axes.set_yscale(figure.scale)
     if ticks is not None:
         axes.set_xticks(range(len(ticks)), ticks)
     axes.grid(visible=True, which="both", alpha=0.3)
-    axes.set_title(figure["title"] or run.title, fontsize=10, wrap=True)
+    axes.set_title(figure.title or run.title, fontsize=10, wrap=True)
     if axes.lines:
-        title = f"{figure['statistic']} over {trials} trials, 95 % band"
+        title = f"{figure.statistic} over {trials} trials, 95 % band" if trials > 1 else "one trial"
+        if any(line.get_label() == "_expected" for line in axes.lines):
+            title += "; x: expected"
         axes.legend(fontsize=8, title=title, title_fontsize=8)

@@ -20,12 +20,14 @@ class Estimate:
         value: The mean or median; NaN without trials.
         low: Lower end; NaN where there are too few trials for an interval.
         high: Upper end.
+        error: Standard error; NaN where there is no interval.
         count: Trials that entered.
     """
 
     value: FloatArray
     low: FloatArray
     high: FloatArray
+    error: FloatArray
     count: FloatArray
 
 
@@ -43,17 +45,19 @@ def mean(samples: Any) -> Estimate:
         value = np.where(there, samples, 0.0).sum(axis=-1) / n
         spread = np.where(there, samples - value[..., None], 0.0)
         error = np.sqrt((spread**2).sum(axis=-1) / (n - 1) / n)
-        half = np.where(n > 1, stdtrit(np.maximum(n - 1, 1), (1 + LEVEL) / 2) * error, np.nan)
-    return Estimate(value, value - half, value + half, n.astype(float))
+        error = np.where(n > 1, error, np.nan)
+        half = stdtrit(np.maximum(n - 1, 1), (1 + LEVEL) / 2) * error
+    return Estimate(value, value - half, value + half, error, n.astype(float))
 
 
 def median(samples: Any) -> Estimate:
     """Median over the last axis, with the interval of order statistics; NaN are left out.
 
     The ranks are those of the binomial law, which needs no assumption on the samples and
-    bears the heavy tails of a CRLB. Samples of +inf are kept: they are ranks too.
+    bears the heavy tails of a CRLB. Samples of +inf are kept: they are ranks too. The
+    standard error is that of a normal law with the same interval.
     """
-    from scipy.special import bdtr
+    from scipy.special import bdtr, ndtri
 
     samples = np.asarray(samples, float)
     lead = samples.shape[:-1]
@@ -66,7 +70,9 @@ def median(samples: Any) -> Estimate:
         ranks = np.flatnonzero(bdtr(np.arange(n), n, 0.5) <= (1 - LEVEL) / 2)
         if ranks.size:
             low[at], high[at] = x[ranks[-1]], x[n - 1 - ranks[-1]]
-    return Estimate(value, low, high, count)
+    with np.errstate(invalid="ignore"):
+        error = (high - low) / (2 * ndtri((1 + LEVEL) / 2))
+    return Estimate(value, low, high, error, count)
 
 
 STATISTICS = {"mean": mean, "median": median}

@@ -127,7 +127,8 @@ def _example_dataset(folder: Path) -> Any:
     from isacsim.channels.models import Rayleigh
     from isacsim.engine.executors import Serial
     from isacsim.engine.run import run
-    from isacsim.engine.scenario import Axis, BaseStation, Design, Evaluation, Scenario, Users
+    from isacsim.engine.scenario import BaseStation, Design, Evaluation, Scenario, Users
+    from isacsim.engine.sweep import Axis
     from isacsim.metrics.components import RateNats, SumRateNats
     from isacsim.plugin import build_registry
     from isacsim.problems.sum_rate_crlb import SumRateCrlbRequirements

@@ -270,6 +270,52 @@ def test_init_writes_a_scenario_that_runs_and_never_overwrites(call, tmp_path, s
     assert (tmp_path / "third.toml").read_text(encoding="utf-8") == studies.text
 
 
+def test_init_brings_the_files_that_a_scenario_extends(call, tmp_path, studies):
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "base.toml").write_text(studies.text, encoding="utf-8")
+    (tmp_path / "there" / "top.toml").write_text('extends = "base.toml"\ntrials = 2\n', encoding="utf-8")
+    code, out, _ = call("init", "there/top.toml", "--out", "mine.toml")
+    assert (code, out) == (0, "base.toml: written\nmine.toml: written; run it with `isacsim run mine.toml`\n")
+    assert "x 2 trials" in call("check", "mine.toml")[1]
+    assert call("init", "there/top.toml", "--out", "other.toml")[0] == 2  # base.toml is there
+
+
+EXPECTED = """
+[expect.rate]
+quantity = "sum-rate-nats"
+at       = { bits = 1 }
+values   = VALUE
+relative = 0.5
+kind     = "published"
+source   = "Doe, Table I"
+note     = "Read off a figure."
+"""
+
+
+@pytest.mark.parametrize(("value", "code", "word"), [(2, 0, "met"), (20, 1, "MISSED")])
+def test_verify_compares_a_run_with_what_its_scenario_expects(call, read, tmp_path, studies, value, code, word):
+    text = studies.text + EXPECTED.replace("VALUE", str(value))
+    (tmp_path / "study.toml").write_text(text, encoding="utf-8")
+    found, out, _ = call("run", "study.toml", "--out", "run", *BARE)
+    assert found == 0
+    told = f"expected: {int(value == 2)} of 1 numbers met"
+    assert told in out
+    found, out, _ = call("verify", "run")
+    assert found == code
+    assert "rate: mean sum-rate-nats, published (Doe, Table I)\nRead off a figure.\n" in out
+    assert word in out
+    (row,) = read("verify", "run", code=code)
+    assert (row["verdict"], row["expected"], row["bits"], row["source"]) == (word, value, 1, "Doe, Table I")
+    assert row["allowed"] == value / 2
+
+
+def test_verify_says_when_nothing_is_expected(call):
+    call("run", "quickstart", "--out", "run", *BARE)
+    assert call("verify", "run") == (0, "run: its scenario expects no numbers\n", "")
+    code, _, err = call("verify", "nowhere")
+    assert (code, err.startswith("error: run: nowhere holds no run")) == (2, True)
+
+
 def test_version_is_that_of_the_package(call):
     assert call("--version") == (0, f"isacsim {__version__}\n", "")
 
@@ -277,7 +323,7 @@ def test_version_is_that_of_the_package(call):
 def test_help_names_every_command(call):
     code, out, _ = call("--help")
     assert code == 0
-    for command in ("run", "list", "show", "check", "plot", "plugins", "init"):
+    for command in ("run", "list", "show", "check", "plot", "verify", "plugins", "init"):
         assert re.search(rf"^ +{command} ", out, re.MULTILINE)
 
 

@@ -31,6 +31,9 @@ PLACES = """[
 ]"""
 PLACE = '"hardware.converters.transmit.0.bits"'
 FIGURE = 'x = "bits"\ny = "crlb"'
+EXPECT = """
+[expect]
+crlb = {{ {}, kind = "published", source = "Doe", relative = 0.1 }}"""
 NUMBERS = "Write 0.1 or [0.1, 0.2], without quotes."
 POSITIVE = "must be a finite number greater than 0"
 SIGN = "Check sign and unit."
@@ -428,12 +431,69 @@ SCENARIOS = {
         FIGURE,
         'x = "bits"\ny = "clrb"',
         "figure.crlb.y: must name a quantity that is evaluated, got 'clrb'. Did you mean 'crlb'? "
-        "Valid: crlb, sum-rate-nats.",
+        "Valid: bound, crlb, gap, iterations, objective, residual, solve_time, sum-rate-nats.",
     ),
     "figure with a series along x": (
         FIGURE,
         f'{FIGURE}\nseries = "bits"',
         "figure.crlb.series: must name what differs, got 'bits'. Valid: design, evaluate.",
+    ),
+    "figure of a trace that is not kept": (
+        FIGURE,
+        'x = "step"\ny = "trace-objective"',
+        "figure.crlb.y: must name a quantity that is evaluated, got 'trace-objective'. "
+        "Write trace = true in a design to keep its trace.",
+    ),
+    "figure along what is no axis": (
+        FIGURE,
+        f'{FIGURE}\nalong = "rate"',
+        "figure.crlb.along: must name an axis of the sweep, got 'rate'. Valid: bits.",
+    ),
+    "figure of a quantity against nothing": (
+        FIGURE,
+        'x = "rates"\ny = "crlb"\nalong = "bits"',
+        "figure.crlb.x: must name a quantity that is evaluated, got 'rates'. ",
+    ),
+    "axis whose places have values of their own, too few": (
+        f"sets   = {PLACES}",
+        'sets = { "base_station.power_dbm" = [1, 2] }',
+        "sweep.bits.sets.base_station.power_dbm: must have 6 entries, one for each value, got (1, 2). Match `values`.",
+    ),
+    "axis with a place that is not quoted": (
+        f"sets   = {PLACES}",
+        "sets = { base_station.power_dbm = [1, 2, 3, 4, 5, 6] }",
+        "sweep.bits.sets.base_station: must be a list, got {'power_dbm': [1, 2, 3, 4, 5, 6]}. "
+        "Quote the whole path; give one entry a value.",
+    ),
+    "expectation of an unknown quantity": (
+        FIGURE,
+        FIGURE + EXPECT.format('quantity = "clrb", values = 1'),
+        "expect.crlb.quantity: must name a quantity that is evaluated, got 'clrb'. Did you mean 'crlb'?",
+    ),
+    "expectation of too few values": (
+        FIGURE,
+        FIGURE + EXPECT.format('quantity = "crlb", over = "bits", values = [1, 2]'),
+        "expect.crlb.values: must have 6 entries, got (1.0, 2.0). Write nan for what is not known.",
+    ),
+    "expectation over what is no axis": (
+        FIGURE,
+        FIGURE + EXPECT.format('quantity = "crlb", over = "bit", values = 1'),
+        "expect.crlb.over: must name an axis of the sweep, got 'bit'. Did you mean 'bits'? Valid: bits.",
+    ),
+    "expectation nowhere in the sweep": (
+        FIGURE,
+        FIGURE + EXPECT.format('quantity = "crlb", values = 1'),
+        "expect.crlb.at: must fix the axis 'bits', got {}. Write at = { bits = ... }.",
+    ),
+    "expectation of an unknown design": (
+        FIGURE,
+        FIGURE + EXPECT.format('quantity = "crlb", over = "bits", values = [1, 2, 3, 4, 5, 6], design = "scb"'),
+        "expect.crlb.design: must name one of its tables, got 'scb'. Did you mean 'sca'? Valid: sca.",
+    ),
+    "expectation without a tolerance": (
+        FIGURE,
+        FIGURE + EXPECT.format('quantity = "crlb", at = { bits = 1 }, values = 1').replace(", relative = 0.1", ""),
+        "expect.crlb.absolute, relative, standard_errors: must not all be 0.",
     ),
     "figure at a value that is not swept": (
         FIGURE,
@@ -481,8 +541,8 @@ SCENARIOS = {
     "key unknown": (
         "seed   = 2025",
         "seeds = 2025",
-        "seeds: is not a known key, got 2025. Did you mean 'seed'? Valid: base_station, design, evaluate, figure, "
-        "hardware, seed, sinks, sweep, targets, title, trials, users.",
+        "seeds: is not a known key, got 2025. Did you mean 'seed'? Valid: base_station, design, evaluate, expect, "
+        "figure, hardware, seed, sinks, sweep, targets, title, trials, users.",
     ),
     "sink unknown": (
         "seed   = 2025",
@@ -503,7 +563,8 @@ SCENARIOS = {
 }
 
 LEADS_NOWHERE = (
-    "Valid: base_station, design, evaluate, figure, hardware, seed, sinks, sweep, targets, title, trials, users."
+    "Valid: base_station, design, evaluate, expect, figure, hardware, seed, sinks, sweep, targets, title, trials, "
+    "users."
 )
 SETTINGS = {
     "base_station.power_dbm": (
@@ -533,7 +594,8 @@ SETTINGS = {
     "targets.azimuth_deg.0=1": "targets.azimuth_deg.0: must name a field at '0'. Set the whole value.",
     "sweep.bits.sets=3": "sweep.bits.sets: must be paths of places, got 3. Write sets = ['base_station.power_dbm'].",
     "figure.rate.y=foo": (
-        "figure.rate.y: must name a quantity that is evaluated, got 'foo'. Valid: crlb, sum-rate-nats."
+        "figure.rate.y: must name a quantity that is evaluated, got 'foo'. "
+        "Valid: bound, crlb, gap, iterations, objective, residual, solve_time, sum-rate-nats."
     ),
     "evaluate={}": "evaluate: must have at least one entry. Add a table [evaluate.NAME].",
     'targets={kind="point", azimuth_deg=1, reflection=["1j"]}': (

@@ -9,10 +9,10 @@ import xarray
 
 import isacsim
 from isacsim import __version__
-from isacsim.engine.dataset import SOLVES
 from isacsim.engine.provenance import provenance
 from isacsim.engine.scenario import RESERVED
 from isacsim.engine.sinks import Csv, NetCdf
+from isacsim.engine.views import SOLVES
 from isacsim.errors import InvalidInput
 from isacsim.plugin import build_registry
 
@@ -47,7 +47,7 @@ def test_every_variable_has_its_axes_and_unit(dataset):
     assert dict(dataset.sizes) == {
         "bits": 6, "evaluate": 2, "design": 2, "trial": 6, "user": 4, "parameter": 8
     }  # fmt: skip
-    axes = {name: values.dims for name, values in dataset.items() if name not in SOLVES}
+    axes = {name: values.dims for name, values in dataset.items() if name not in (*SOLVES, "status")}
     assert axes == {
         "sum-rate-nats": lead,
         "sqinr": (*lead, "user"),
@@ -164,7 +164,7 @@ def test_a_run_without_a_trial_done_still_has_its_view(study, registry, tmp_path
     run = isacsim.run(scenario, tmp_path / "run", registry=registry)
     assert run.counts().failed == 6
     assert not (run.path / "results.nc").exists()
-    assert set(run.dataset()) == set(SOLVES)
+    assert set(run.dataset()) == {*SOLVES, "status"}
 
 
 def test_a_library_that_is_missing_is_told_as_missing(monkeypatch):
@@ -180,4 +180,4 @@ def test_one_name_stands_for_one_quantity(study, registry):
 
 
 def test_names_that_the_view_uses_are_reserved(dataset):
-    assert set(RESERVED) == {"evaluate", "design", "trial", *SOLVES}
+    assert set(RESERVED) == {"evaluate", "design", "trial", "step", "status", *SOLVES}

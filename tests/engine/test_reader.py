@@ -11,8 +11,10 @@ import isacsim
 from isacsim.channels.models import Rayleigh, Rician
 from isacsim.channels.recorded import Recorded
 from isacsim.engine.reader import Invalid, Reader
-from isacsim.engine.scenario import Axis, BaseStation, Design, Evaluation, Figure, Scenario, Users
+from isacsim.engine.scenario import BaseStation, Design, Evaluation, Scenario, Users
 from isacsim.engine.sinks import Csv, NetCdf
+from isacsim.engine.sweep import Axis
+from isacsim.engine.views import Figure
 from isacsim.errors import InvalidInput
 from isacsim.hardware.power import ConverterPower, PowerModel
 from isacsim.metrics.components import Beampattern, CrlbTrace, EnergyEfficiency, SumRateNats

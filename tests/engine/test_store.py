@@ -146,11 +146,11 @@ def test_folders_without_a_run_are_refused(tmp_path, write):
 def test_ledgers_of_other_programs_and_formats_are_refused(tmp_path):
     with closing(sqlite3.connect(tmp_path / FILE)) as db, db:
         db.execute("CREATE TABLE birds (name TEXT)")
-    with pytest.raises(StoreError, match=r"has format None, this isacsim reads 1"):
+    with pytest.raises(StoreError, match=r"has format None, this isacsim reads 2"):
         Store.open(tmp_path)
     with Store.create(tmp_path / "run", {}) as store:
         store.set_meta({"format": 99})
-    with pytest.raises(StoreError, match=r"has format 99, this isacsim reads 1. Use the version that wrote it"):
+    with pytest.raises(StoreError, match=r"has format 99, this isacsim reads 2. Use the version that wrote it"):
         isacsim.open_run(tmp_path / "run")
 
 
@@ -182,7 +182,7 @@ def test_looks_and_extent_may_change_when_a_run_is_continued(study, tmp_path):
         resume=True,
     )
     assert (run.title, run.trials, run.counts().requested) == ("Anew", 2, 4)
-    assert run.figures["rate"]["statistic"] == "median"
+    assert run.figures["rate"].statistic == "median"
 
 
 class LedgerAgainstDict(RuleBasedStateMachine):

@@ -3,6 +3,7 @@
 import io
 import struct
 
+import attrs
 import numpy as np
 import pytest
 from matplotlib.collections import PolyCollection
@@ -12,7 +13,7 @@ from rich.console import Console
 import isacsim
 from isacsim.engine.events import ChunkEnd, RunEnd, RunStart, TrialFailed
 from isacsim.errors import InvalidInput
-from isacsim.report.figures import _positions, draw, draw_figures
+from isacsim.report.figures import draw, draw_figures
 from isacsim.report.progress import ProgressBar
 from isacsim.report.statistics import mean, median
 from isacsim.report.summary import rows, statuses, table
@@ -24,6 +25,7 @@ metrics = ["sum-rate-nats", "rate-nats"]
 [design.start]
 problem = { kind = "sum-rate-crlb", rate_weight = 1, crlb_weight = 1 }
 solver = { kind = "sca", max_steps = 1 }
+trace = true
 
 [sweep.power]
 label = "power (dBm)"
@@ -48,6 +50,18 @@ x = "power"
 y = "crlb"
 series = "bits"
 scale = "log"
+
+[figure.region]
+x = "crlb"
+y = "sum-rate-nats"
+along = "bits"
+x_scale = "log"
+at = { power = 10 }
+
+[figure.trace]
+x = "step"
+y = "trace-sum_rate"
+at = { power = 0, bits = 1 }
 
 [figure.users]
 x = "user"
@@ -104,7 +118,9 @@ def test_the_series_has_the_colours_and_what_else_differs_the_line_styles(drawn)
 
 def test_files_are_pictures_of_plausible_size(run, tmp_path):
     files = draw_figures(run, folder=tmp_path / "new")
-    assert [file.name for file in files] == ["one.png", "several.png", "logarithmic.png", "users.png"]
+    assert [file.name for file in files] == [
+        f"{name}.png" for name in ("one", "several", "logarithmic", "region", "trace", "users")
+    ]
     for file in files:
         data = file.read_bytes()
         assert data[:8] == b"\x89PNG\r\n\x1a\n"
@@ -152,19 +168,12 @@ def test_what_no_scale_holds_is_spaced_evenly(run, drawn):
     assert axes.get_ylabel() == "sum rate of the users (nat/s/Hz)"
 
 
-def test_text_is_spaced_evenly():
-    x, ticks = _positions(np.array(["mrt", "rzf"]))
-    assert (x.tolist(), ticks) == ([0, 1], ["mrt", "rzf"])
-
-
 def test_a_logarithmic_scale_is_one(drawn):
     axes = drawn("logarithmic")
     assert axes.get_yscale() == "log"
     assert axes.get_ylabel() == "sum of the CRLBs of all target parameters"
     # The evaluation without this quantity has no line.
-    assert (
-        set(lines_of(axes)) == {f"{d}, bits = {b}" for d in ("sca", "start") for b in ("1", "3", "∞")} | set() or True
-    )
+    assert set(lines_of(axes)) == {f"bits = {b}, converters, {d}" for d in ("sca", "start") for b in ("1", "3", "∞")}
 
 
 def test_quantities_can_be_drawn_along_their_own_axis(run, drawn):
@@ -178,6 +187,35 @@ def test_quantities_can_be_drawn_along_their_own_axis(run, drawn):
     assert axes.get_xlabel() == "user"
 
 
+def test_a_quantity_is_drawn_against_another_along_an_axis(run, drawn):
+    axes, dataset = drawn("region"), run.dataset()
+    # The crlb is not recorded without converters: those lines have no x.
+    place = {"power": 10, "evaluate": "converters", "design": "sca"}
+    x, y = (mean(dataset[q].sel(place).transpose("bits", "trial").values) for q in ("crlb", "sum-rate-nats"))
+    (container,) = (c for c in axes.containers if c.get_label() == "converters, sca")
+    curve, _, (over, across) = container.lines
+    np.testing.assert_array_equal(curve.get_xydata(), np.column_stack([x.value, y.value]))
+    np.testing.assert_allclose(over.get_segments()[0][:, 0], [x.low[0], x.high[0]], rtol=1e-12)
+    np.testing.assert_allclose(across.get_segments()[0][:, 1], [y.low[0], y.high[0]], rtol=1e-12)
+    assert axes.get_xscale() == "log"
+    assert axes.get_xlabel() == "sum of the CRLBs of all target parameters"
+
+
+def test_a_trace_is_drawn_over_its_steps(run, drawn):
+    axes, dataset = drawn("trace"), run.dataset()
+    lines = lines_of(axes)
+    expected = dataset["trace-sum_rate"].sel(power=0, bits=1, design="start").mean("trial")
+    assert set(lines) == {"start"}  # the other design keeps none
+    np.testing.assert_allclose(lines["start"], np.column_stack([[0, 1], expected]), rtol=1e-12)
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("step", "sum rate of the iterate")
+
+
+def test_a_trace_that_no_solver_has_is_refused(run, drawn, monkeypatch):
+    monkeypatch.setitem(run.figures, "trace", attrs.evolve(run.figures["trace"], y="trace-gradient"))
+    with pytest.raises(InvalidInput, match=r"figure: must show what was recorded, got 'trace-gradient'. .*trace-crlb"):
+        drawn("trace")
+
+
 def test_infinite_values_leave_a_gap_and_no_warning(run, drawn, monkeypatch):
     kept = []
     monkeypatch.setattr(Figure, "savefig", lambda self, path: kept.append(self))
@@ -185,7 +223,7 @@ def test_infinite_values_leave_a_gap_and_no_warning(run, drawn, monkeypatch):
     dataset["crlb"].loc[{"bits": 1, "design": "sca", "power": 0}] = np.inf
     dataset["crlb"].loc[{"bits": 1, "design": "start"}] = np.inf
     for statistic in ("mean", "median"):
-        draw(run, dataset, {**run.figures["logarithmic"], "statistic": statistic}, None)
+        draw(run, dataset, attrs.evolve(run.figures["logarithmic"], statistic=statistic), None)
         kept[-1].canvas.draw()
         lines = lines_of(kept[-1].axes[0])
         assert len(lines) == 5  # one series has no finite value at all

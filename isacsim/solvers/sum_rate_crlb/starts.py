@@ -43,7 +43,7 @@ def zero_forcing(merit: Merit) -> ComplexArray:
     return merit.H @ np.linalg.inv(merit.HH @ merit.H + ridge)
 
 
-STARTS = ("mrt", "rzf", "random")
+STARTS = ("mrt", "rzf", "random", "published")
 NAMED: dict[str, Callable[[Merit], ComplexArray]] = {"mrt": maximum_ratio, "rzf": zero_forcing}
 
 
@@ -61,19 +61,25 @@ def start(merit: Merit, name: str, streams: int, rngs: Sequence[np.random.Genera
     """The precoder of full power that a start's name stands for, shape (B, N_t, K+S).
 
     Sensing streams start along the strongest directions of the steering vectors and their
-    derivatives.
+    derivatives. ``random`` draws CN(0, 1) entries; ``published`` is the start of the published
+    figures' code: users' beams rate_weight h_k / |h_k|, and sensing streams of CN(0, 2)
+    entries, which take most of the power.
 
     Raises:
         InvalidInput: For an unknown name, or a random start without generators.
     """
     antennas, users = merit.H.shape[-2:]
     shape = (merit.members, antennas, streams)
-    if name == "random":
+    if name in ("random", "published"):
         if rngs is None:
             raise InvalidInput(
                 "rng", "must be given for a random start", None, "Pass rng=numpy.random.default_rng(seed)."
             )
-        return merit.project(np.stack([complex_normal(rng, shape[1:]) for rng in rngs]))
+        W = np.stack([complex_normal(rng, shape[1:]) for rng in rngs])
+        if name == "published":
+            W *= np.sqrt(2)
+            W[..., :users] = merit.rate_weight * maximum_ratio(merit)
+        return merit.project(W)
     if name not in NAMED:
         raise InvalidInput("starts", "must be names of starts", name, one_of(STARTS, str(name)))
     W = np.zeros(shape, complex)

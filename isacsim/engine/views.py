@@ -1,0 +1,209 @@
+"""What is looked at in a run: figures, and the numbers that are expected of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from attrs import field, frozen
+
+from isacsim.checks import choice, instance, is_number, number
+from isacsim.engine.sweep import Axis
+from isacsim.errors import InvalidInput, one_of
+
+# What is recorded of each solve: name, unit, and what it is.
+SOLVES: dict[str, tuple[str, str]] = {
+    "objective": ("1", "merit of the design's problem"),
+    "gap": ("1", "relative duality gap"),
+    "residual": ("1", "relative KKT residual"),
+    "bound": ("1", "proven bound on the objective, or certificate"),
+    "iterations": ("1", "steps of the solver"),
+    "solve_time": ("s", "time of the solve: this trial's share of its batch"),
+}
+TRACE, STEP = "trace-", "step"
+
+STATISTIC = choice("mean", "median")
+SCALE = choice("linear", "log")
+
+
+@frozen
+class Contents:
+    """What the dataset of a scenario will have.
+
+    Attributes:
+        sweep: Axes of the sweep by name.
+        quantities: Axes of each recorded quantity behind the trial, by name.
+        designs: Names of the designs.
+        evaluations: Names of the evaluations.
+        traced: Whether the trace of a design is kept.
+    """
+
+    sweep: Mapping[str, Axis]
+    quantities: Mapping[str, tuple[str, ...]]
+    designs: tuple[str, ...]
+    evaluations: tuple[str, ...]
+    traced: bool
+
+    def dims(self, key: str, name: str) -> tuple[str, ...]:
+        """Axes of a quantity, or of something recorded of each solve, behind the trial.
+
+        Raises:
+            InvalidInput: On ``key``, if nothing of that name is recorded.
+        """
+        if name.startswith(TRACE) and self.traced:
+            return (STEP,)
+        known = {**self.quantities, **dict.fromkeys(SOLVES, ())}
+        if name not in known:
+            remedy = one_of(known, name)
+            if name.startswith(TRACE):
+                remedy = "Write trace = true in a design to keep its trace."
+            raise InvalidInput(key, "must name a quantity that is evaluated", name, remedy)
+        return known[name]
+
+    def fix(self, at: Mapping[str, Any], free: Iterable[str]) -> None:
+        """Check that ``at`` fixes every axis of the sweep that is not ``free``.
+
+        Raises:
+            InvalidInput: On ``at``.
+        """
+        for axis in self.sweep:
+            if axis not in free and axis not in at:
+                raise InvalidInput("at", f"must fix the axis {axis!r}", at, f"Write at = {{ {axis} = ... }}.")
+        for axis, value in at.items():
+            if axis not in self.sweep or value not in self.sweep[axis].values:
+                raise InvalidInput("at", "must fix axes at swept values", {axis: value}, one_of(self.sweep, axis))
+
+
+@frozen
+class Figure:
+    """A figure drawn from the dataset: the mean or median of a quantity over an axis.
+
+    Attributes:
+        x: Name of a sweep axis, or of an axis of the quantity; or of another quantity, when
+            ``along`` is given.
+        y: Name of the quantity, of something recorded of each solve (``objective``,
+            ``solve_time``, ...), or ``trace-NAME`` of a design that keeps its trace.
+        along: Axis that is followed where x and y are both quantities.
+        series: What has a colour each: ``design``, ``evaluate`` or another sweep axis. What
+            else differs has a line style each.
+        statistic: ``mean`` or ``median`` over the trials, with a 95 % confidence band.
+        scale: Scale of the y axis, ``linear`` or ``log``.
+        x_scale: Scale of the x axis.
+        title: Title; empty is the scenario's.
+        at: Value of each sweep axis that is neither followed nor series.
+    """
+
+    x: str
+    y: str
+    along: str = ""
+    series: str = "design"
+    statistic: Literal["mean", "median"] = field(default="mean", validator=STATISTIC)
+    scale: Literal["linear", "log"] = field(default="linear", validator=SCALE)
+    x_scale: Literal["linear", "log"] = field(default="linear", validator=SCALE)
+    title: str = ""
+    at: dict[str, Any] = field(factory=dict)
+
+    @property
+    def followed(self) -> str:
+        """The axis along which a line runs."""
+        return self.along or self.x
+
+    def check(self, name: str, contents: Contents) -> None:
+        """Check that the figure can be drawn.
+
+        Raises:
+            InvalidInput: If it names what is not there.
+        """
+        if Path(name).name != name:
+            raise InvalidInput("", "must have a name that a file can have", name, "Rename it.")
+        axes = {*contents.sweep, *contents.dims("y", self.y)}
+        key = "along" if self.along else "x"
+        if self.followed not in axes:
+            raise InvalidInput(key, "must name an axis of the sweep", self.followed, one_of(axes, self.followed))
+        if self.along and not {*contents.dims("x", self.x)} <= {self.along}:
+            raise InvalidInput("x", "must be a quantity without axes of its own", self.x, "Choose another one.")
+        series = {"design", "evaluate", *contents.sweep} - {self.followed}
+        if self.series not in series:
+            raise InvalidInput("series", "must name what differs", self.series, one_of(series, self.series))
+        contents.fix(self.at, (self.followed, self.series))
+
+
+def _numbers(value: Any) -> tuple[float, ...]:
+    values = value if isinstance(value, (list, tuple)) else (value,)
+    if not values or not all(map(is_number, values)):
+        raise InvalidInput("values, errors", "must be numbers", value, "Write 0.1 or [0.1, nan]; nan is not compared.")
+    return tuple(map(float, values))
+
+
+@frozen
+class Expectation:
+    """Numbers that a run's statistic is compared with, and how close it must come.
+
+    A number is met when the statistic differs from it by at most ``absolute``, plus
+    ``relative`` times its size, plus ``standard_errors`` times the standard error of the
+    difference.
+
+    Attributes:
+        quantity: Name of the quantity, or of something recorded of each solve.
+        values: The numbers, one for each value of ``over``; nan is not compared.
+        kind: Where they come from: ``published``, ``oracle`` (another implementation) or
+            ``regression`` (an earlier run).
+        source: Which publication, implementation or run.
+        over: Sweep axis that they run over; without one there is a single number.
+        design: Name of the design; it can be left out when there is one.
+        evaluate: Name of the evaluation; it can be left out when there is one.
+        at: Value of each other sweep axis.
+        statistic: ``mean`` or ``median`` over the trials.
+        absolute: Absolute tolerance.
+        relative: Relative tolerance.
+        standard_errors: Tolerance in standard errors of the difference.
+        errors: Standard errors of the numbers themselves, one for all or one each.
+        holds: Whether they are met; false says that they are known not to be.
+        note: Why they are not, or what else a reader should know.
+    """
+
+    quantity: str
+    values: tuple[float, ...] = field(converter=_numbers)
+    kind: Literal["published", "oracle", "regression"] = field(validator=choice("published", "oracle", "regression"))
+    source: str
+    over: str = ""
+    design: str = ""
+    evaluate: str = ""
+    at: dict[str, Any] = field(factory=dict)
+    statistic: Literal["mean", "median"] = field(default="mean", validator=STATISTIC)
+    absolute: float = field(default=0.0, validator=number(least=0))
+    relative: float = field(default=0.0, validator=number(least=0))
+    standard_errors: float = field(default=0.0, validator=number(least=0))
+    errors: tuple[float, ...] = field(default=(0.0,), converter=_numbers)
+    holds: bool = field(default=True, validator=instance(bool))
+    note: str = ""
+
+    def __attrs_post_init__(self) -> None:
+        if not (self.absolute or self.relative or self.standard_errors):
+            remedy = "Set absolute, relative or standard_errors."
+            raise InvalidInput("absolute, relative, standard_errors", "must not all be 0", "", remedy)
+        if any(not e >= 0 for e in self.errors) or len(self.errors) not in (1, len(self.values)):
+            remedy = "Give one for all values, or one for each."
+            raise InvalidInput("errors", "must be numbers of at least 0", self.errors, remedy)
+
+    def check(self, name: str, contents: Contents) -> None:
+        """Check that the numbers can be compared.
+
+        Raises:
+            InvalidInput: If the expectation names what is not there.
+        """
+        if contents.dims("quantity", self.quantity):
+            raise InvalidInput("quantity", "must have no axes of its own", self.quantity, "Choose another one.")
+        if self.over and self.over not in contents.sweep:
+            raise InvalidInput("over", "must name an axis of the sweep", self.over, one_of(contents.sweep, self.over))
+        size = len(contents.sweep[self.over].values) if self.over else 1
+        if len(self.values) != size:
+            raise InvalidInput("values", f"must have {size} entries", self.values, "Write nan for what is not known.")
+        named = {"design": (self.design, contents.designs)}
+        if self.quantity in contents.quantities:  # a solve knows of no evaluation
+            named["evaluate"] = (self.evaluate, contents.evaluations)
+        for key, (chosen, known) in named.items():
+            if chosen not in known and (chosen or len(known) > 1):
+                raise InvalidInput(key, "must name one of its tables", chosen, one_of(known, chosen))
+        contents.fix(self.at, (self.over,))
