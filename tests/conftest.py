@@ -13,7 +13,7 @@ import pytest
 from hypothesis import settings
 
 import isacsim
-from isacsim.engine.files import quickstart
+from isacsim.engine.files import scenario_file
 from isacsim.plugin import Registry, build_registry
 
 DATA = Path(__file__).parent / "data"
@@ -135,7 +135,7 @@ def kit() -> type[Helpers]:
 class Studies:
     """Small variants of the quickstart scenario, and what lies in the ledgers of their runs."""
 
-    text = quickstart().read_text(encoding="utf-8")
+    text = scenario_file("quickstart.toml").read_text(encoding="utf-8")
     SMALL = ("trials=6", "design.sca.solver.max_steps=3", "sinks=[]")
     PARTS = Path(__file__).parent / "parts"
 

@@ -11,8 +11,3 @@ def scenario_file(name: str) -> Path:
     """A bundled scenario file: inside an installed package, beside it in a checkout."""
     inside = PACKAGE / "scenarios" / name
     return inside if inside.exists() else PACKAGE.parent / "scenarios" / name
-
-
-def quickstart() -> Path:
-    """The quickstart scenario."""
-    return scenario_file("quickstart.toml")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import re
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from attrs import field, frozen
@@ -64,4 +65,15 @@ class SolverSpec(Spec):
 
 @frozen
 class ScenarioSpec(Spec):
-    """A scenario file: ``target`` names a function that returns its path."""
+    """A scenario file: ``target`` names a function that returns its path.
+
+    Attributes:
+        file: What the function is called with; empty is nothing.
+    """
+
+    file: str = ""
+
+    def load(self) -> Any:
+        """The function, which takes nothing any more."""
+        locate = super().load()
+        return partial(locate, self.file) if self.file else locate

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import isacsim
-from isacsim.engine.files import quickstart
+from isacsim.engine.files import scenario_file
 from isacsim.report.statistics import mean
 from isacsim.report.summary import statuses
 
@@ -17,7 +17,7 @@ LIMITER = (
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    return isacsim.run(quickstart(), tmp_path_factory.mktemp("quickstart") / "run")
+    return isacsim.run(scenario_file("quickstart.toml"), tmp_path_factory.mktemp("quickstart") / "run")
 
 
 @pytest.fixture(scope="module")
