@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from itertools import product
 from typing import Any
 
-import attrs
 import numpy as np
 from attrs import field, frozen
 
@@ -78,16 +77,16 @@ class Plan:
             InvalidInput: If the sweep does not fit the scenario, or a problem cannot be posed.
         """
         reader = Reader(registry)
-        bare = attrs.evolve(scenario, sweep={}, figure={}, expect={})
-        points = []
+        bare, points = scenario.bare(), []
         for values in product(*(axis.values for axis in scenario.sweep.values())):
-            swept = zip(scenario.sweep.values(), values, strict=True)
-            changes = [change for axis, value in swept for change in axis.changes(value)]
+            coords = dict(zip(scenario.sweep, values, strict=True))
+            changes = [change for name, axis in scenario.sweep.items() for change in axis.changes(coords[name])]
             try:
-                here = replace(bare, changes, reader)
+                made = [name for name, design in scenario.design.items() if design.made_at(coords)]
+                here = replace(bare, changes, reader).keeping(made)
             except InvalidInput as error:
                 raise _swept(error, scenario) from None
-            points.append(Point(dict(zip(scenario.sweep, values, strict=True)), here))
+            points.append(Point(coords, here))
         for point in points:
             try:
                 _rehearse(point.scenario, registry)

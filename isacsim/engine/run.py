@@ -106,8 +106,10 @@ class Run:
         chosen = [p for p in self.points if all(p["coords"].get(k) == v for k, v in coords.items())]
         if not chosen:
             raise InvalidInput("coords", "must be values of the sweep", coords, one_of(self.axes))
-        if name not in chosen[0]["design_ids"]:
-            raise InvalidInput("name", "must name a design", name, one_of(chosen[0]["design_ids"], name))
+        names = dict.fromkeys(known for p in chosen for known in p["design_ids"])
+        if name not in names:
+            raise InvalidInput("name", "must name a design", name, one_of(names, name))
+        chosen = [p for p in chosen if name in p["design_ids"]]
         address, *others = {p["design_ids"][name] for p in chosen}
         if others:
             remedy = f"Give the values of more axes: {', '.join(self.axes)}."

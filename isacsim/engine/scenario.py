@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Literal
 
+import attrs
 import numpy as np
 from attrs import field, frozen
 
@@ -72,6 +73,13 @@ class Users:
             )
 
 
+def _lists(value: Any) -> Any:
+    """A table whose entries are lists, of one entry where a single value is given."""
+    if not isinstance(value, Mapping):
+        raise InvalidInput("only", "must be a table of axes", value, "Write only = { antennas = [8, 16] }.")
+    return {axis: tuple(v) if isinstance(v, (list, tuple)) else (v,) for axis, v in value.items()}
+
+
 @frozen
 class Design:
     """What is optimised, by whom, believing in which hardware.
@@ -81,12 +89,19 @@ class Design:
         solver: The solver.
         hardware: Name of the hardware the designer believes in.
         trace: Whether the solver's trace is kept, for figures over its steps.
+        only: Values of sweep axes at which the design is made; an axis that is not named has
+            it everywhere.
     """
 
     problem: Requirements
     solver: Solver
     hardware: str = "ideal"
     trace: bool = False
+    only: dict[str, Any] = field(factory=dict, converter=_lists)
+
+    def made_at(self, coords: dict[str, Any]) -> bool:
+        """Whether the design is made at a point of the sweep."""
+        return all(coords[axis] in values for axis, values in self.only.items())
 
 
 @frozen
@@ -192,6 +207,12 @@ class Scenario:
             evaluations=tuple(self.evaluate),
             traced=any(design.trace for design in self.design.values()),
         )
+        for name, design in self.design.items():
+            for axis, values in design.only.items():
+                for value in values:
+                    if axis not in self.sweep or value not in self.sweep[axis].values:
+                        path = f"design.{name}.only"
+                        raise InvalidInput(path, "must be swept values", {axis: value}, one_of(self.sweep, axis))
         for table in ("figure", "expect"):
             for name, view in getattr(self, table).items():
                 try:
@@ -214,6 +235,26 @@ class Scenario:
                         "Leave one of them out.",
                     )
         return found
+
+    def bare(self) -> Scenario:
+        """The scenario without sweep and views, with designs that are made everywhere."""
+        designs = {name: attrs.evolve(design, only={}) for name, design in self.design.items()}
+        return attrs.evolve(self, design=designs, sweep={}, figure={}, expect={})
+
+    def keeping(self, designs: Collection[str]) -> Scenario:
+        """The scenario with some of its designs, and what judges them.
+
+        Raises:
+            InvalidInput: If there is none.
+        """
+        if not designs:
+            raise InvalidInput("design", "must have one that is made at every point", "", "Widen an `only`.")
+        judged = {}
+        for name, evaluation in self.evaluate.items():
+            chosen = tuple(d for d in evaluation.designs or self.design if d in designs)
+            if chosen:
+                judged[name] = attrs.evolve(evaluation, designs=chosen if evaluation.designs else None)
+        return attrs.evolve(self, design={name: self.design[name] for name in designs}, evaluate=judged)
 
     def transceiver(self, name: str) -> Transceiver:
         """The hardware of a name."""
