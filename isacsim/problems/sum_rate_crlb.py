@@ -11,12 +11,12 @@ from typing import Any, ClassVar
 import numpy as np
 from attrs import field, frozen
 
-from isacsim.batch import as_array, batch_shape, batched
+from isacsim.batch import as_array, batch_shape, batched, hermitian
 from isacsim.checks import instance, number, whole
 from isacsim.drop import Drop
 from isacsim.errors import InvalidInput, one_of
 from isacsim.hardware.base import Transceiver
-from isacsim.metrics.fim import crlb, fim
+from isacsim.metrics.fim import FimTensor, crlb, fim
 from isacsim.metrics.power import antenna_power
 from isacsim.metrics.rate import sum_rate
 from isacsim.problems.base import Problem, Requirements
@@ -234,14 +234,20 @@ class SumRateCrlb(Problem):
         members = batch_shape(self)[0]
         if not self.crlb_weight:
             return np.ones(members, bool), [()] * members
-        scale = np.sqrt(self.power / self.H.shape[-2])[..., None, None]
-        isotropic = scale * np.eye(self.H.shape[-2])
-        F = fim(self.targets, isotropic, self.radar_noise_power, self.snapshots, self.transceiver)
+        share = np.asarray(self.power)[..., None, None] / self.H.shape[-2]
+        if self.transceiver.is_ideal:  # for which no matrix of N_t x N_t is needed
+            V = self.targets.transmit_basis()
+            F = FimTensor.ideal(self.targets, self.radar_noise_power, self.snapshots).fim(share * (hermitian(V) @ V))
+        else:
+            isotropic = np.sqrt(share) * np.eye(self.H.shape[-2])
+            F = fim(self.targets, isotropic, self.radar_noise_power, self.snapshots, self.transceiver)
         return identifiability(np.broadcast_to(F, (members, *F.shape[-2:])), self.targets)
 
 
 def weighted_trace(bounds: Any, selection: FloatArray) -> FloatArray:
     """``tr(D F^-1)`` from the CRLBs (..., P) and the diagonal of D; infinite bounds stay."""
+    if (selection > 0).all():
+        return np.asarray((bounds * selection).sum(axis=-1))
     kept = selection > 0
     # In C order: indexing lays the kept axis first, and the sum would go across the batch.
     return np.ascontiguousarray(bounds[..., kept] * selection[kept]).sum(axis=-1)
