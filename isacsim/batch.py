@@ -214,9 +214,11 @@ def frobenius2(a: AnyArray) -> AnyArray:
 def inner(a: AnyArray, b: AnyArray) -> AnyArray:
     """Real inner product Re tr(a^H b) of real or of complex arrays over the last two axes."""
     # A dot product for each member; a sum over two axes of a batch takes several times as long.
-    return np.asarray((real_vectors(a)[..., None, :] @ real_vectors(b)[..., :, None])[..., 0, 0])
+    product = real_vectors(a)[..., None, :] @ real_vectors(b)[..., None]
+    return np.asarray(product[..., 0, 0])
 
 
 def real_vectors(a: AnyArray) -> FloatArray:
     """Matrices (..., m, n) as vectors of their real numbers: (..., m n), or (..., 2 m n) if complex."""
-    return np.asarray(a.reshape(*a.shape[:-2], a.shape[-2] * a.shape[-1]).view(float))
+    *lead, m, n = a.shape
+    return a.reshape((*lead, m * n)).view(float)

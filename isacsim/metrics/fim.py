@@ -21,9 +21,9 @@ import math
 from typing import Any
 
 import numpy as np
-from attrs import frozen
+from attrs import field, frozen
 
-from isacsim.batch import hermitian, real_vectors
+from isacsim.batch import hermitian, real_vectors, rows
 from isacsim.errors import InvalidInput
 from isacsim.hardware.base import Transceiver
 from isacsim.metrics.rate import IDEAL
@@ -58,8 +58,8 @@ class FimTensor:
         parameters: Number P of unknown parameters.
     """
 
-    matrix: FloatArray
-    parameters: int
+    matrix: Any = rows(2)
+    parameters: int = field(kw_only=True)
 
     @classmethod
     def of(cls, targets: PointTargets, S: ComplexArray, snapshots: float) -> FimTensor:
@@ -69,7 +69,7 @@ class FimTensor:
         XH = np.ascontiguousarray(np.conj(X).swapaxes(-1, -2))
         T = 2 * snapshots * (XH[..., :, None, :, :] @ SX[..., None, :, :, :])
         flat = T.reshape(*T.shape[:-4], T.shape[-4] * T.shape[-3], T.shape[-2] * T.shape[-1])
-        return cls(flat.view(float), T.shape[-3])
+        return cls(flat.view(float), parameters=T.shape[-3])
 
     @classmethod
     def ideal(cls, targets: PointTargets, radar_noise_power: Any, snapshots: float) -> FimTensor:
@@ -125,17 +125,18 @@ def inverse_fim(F: AnyArray, least: float = 1e-14) -> tuple[FloatArray, BoolArra
     """Inverse of Fisher matrices F (..., P, P), and where they are numerically regular.
 
     The blocks of a FIM differ in scale by the squared reflections, hence the scaling to a
-    unit diagonal first. Then no entry exceeds 1, and ``P tr(F^-1)`` bounds the condition number:
-    members where its reciprocal is at most ``least`` are singular and get an inverse of infinities.
+    unit diagonal first. What then stands on the diagonal of the inverse is by how much the other
+    unknowns inflate the bound on each parameter: members where that is 1 / ``least`` or more are
+    singular and get an inverse of infinities.
     """
     with np.errstate(all="ignore"):  # a matrix that is not finite and positive gives NaN, which no test passes
-        d = 1 / np.sqrt(np.diagonal(F, axis1=-2, axis2=-1))
+        d = 1 / np.sqrt(F.diagonal(axis1=-2, axis2=-1))
         scale = d[..., :, None] * d[..., None, :]
         inverse = _inverse(F * scale)
-        diagonal = np.diagonal(inverse, axis1=-2, axis2=-1)
+        inflation = inverse.diagonal(axis1=-2, axis2=-1)
         # Rounding can make a singular matrix look regular, but hardly with a positive definite inverse.
-        regular = (diagonal > 0).all(axis=-1) & (d.shape[-1] * diagonal.sum(axis=-1) * least < 1)
-        inverse = (inverse + inverse.swapaxes(-1, -2)) * (scale / 2)
+        regular = np.all((inflation > 0) & (inflation < 1 / least), axis=-1)
+        inverse = inverse * scale
     return inverse if regular.all() else np.where(regular[..., None, None], inverse, np.inf), regular
 
 

@@ -11,6 +11,7 @@ where C_1 = rate_weight [H Sigma_1^H, 0], Sigma_1 = diag(eta), Sigma_2 = diag(be
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import attrs
@@ -57,7 +58,7 @@ class Merit:
 
     N: Any = rows(2)  # [H, V], (B, N_t, K+3M)
     NH: Any = rows(2)  # its conjugate transpose: one product gives Z and Y
-    tensor: Any = rows(2)
+    tensor: FimTensor = field()
     power: Any = rows()
     noise_power: Any = rows(1)
     selection: FloatArray = field()
@@ -81,7 +82,7 @@ class Merit:
         return cls(
             N=N,
             NH=hermitian(N),
-            tensor=tensor.matrix,
+            tensor=tensor,
             power=problem.power,
             noise_power=problem.noise_power,
             selection=problem.selection,
@@ -120,31 +121,26 @@ class Merit:
         """Their conjugate transpose, (B, 3M, N_t)."""
         return np.asarray(self.NH[..., self.users :, :])
 
-    @property
-    def fim_tensor(self) -> FimTensor:
-        """The scene's tensor, as `FimTensor`."""
-        return FimTensor(self.tensor, self.selection.size)
-
     def evaluate(self, W: ComplexArray) -> Point:
         """The objective at W (B, N_t, K+S)."""
-        NHW = self.NH @ W
-        Z, Y = NHW[:, : self.users], NHW[:, self.users :]
+        NHW, users = self.NH @ W, self.users
+        Z, Y = NHW[:, :users], NHW[:, users:]
         gains = squared(Z)
-        signal = np.ascontiguousarray(np.diagonal(gains, axis1=-2, axis2=-1))
-        interference = (gains * (1 - np.eye(*gains.shape[-2:]))).sum(axis=-1) + self.noise_power
+        signal = np.ascontiguousarray(gains.diagonal(axis1=-2, axis2=-1))
+        interference = (gains * foreign(*gains.shape[-2:])).sum(axis=-1) + self.noise_power
         rate = np.log1p(signal / interference).sum(axis=-1)
         objective = self.rate_weight * rate
         if not self.crlb_weight:
             nothing = np.zeros((rate.size, 0, 0))
             return Point(W, objective, rate, np.full(rate.shape, np.nan), Z, signal, interference, Y, nothing)
-        F_inverse, regular = inverse_fim(self.fim_tensor.fim(Y @ hermitian(Y)))
-        bound = weighted_trace(np.diagonal(F_inverse, axis1=-2, axis2=-1), self.selection)
-        objective = np.where(regular, objective - self.crlb_weight * bound, -np.inf)
+        F_inverse, _ = inverse_fim(self.tensor.fim(Y @ hermitian(Y)))
+        bound = weighted_trace(F_inverse.diagonal(axis1=-2, axis2=-1), self.selection)
+        objective = objective - self.crlb_weight * bound
         return Point(W, objective, rate, bound, Z, signal, interference, Y, F_inverse)
 
     def rate_multipliers(self, point: Point) -> tuple[ComplexArray, FloatArray]:
         """Eta and beta, (B, K)."""
-        own = np.diagonal(point.Z, axis1=-2, axis2=-1)
+        own = point.Z.diagonal(axis1=-2, axis2=-1)
         beta = point.signal / (point.interference * (point.signal + point.interference))
         return np.conj(own) / point.interference, beta
 
@@ -154,7 +150,7 @@ class Merit:
         if not self.crlb_weight:
             return eta, beta, np.zeros((1, *self.V.shape[-1:] * 2), complex)
         Phi = (point.F_inverse * self.selection) @ point.F_inverse
-        return eta, beta, self.fim_tensor.adjoint(Phi)
+        return eta, beta, self.tensor.adjoint(Phi)
 
     def gradient(self, point: Point, eta: ComplexArray, beta: FloatArray, Q_V: ComplexArray) -> ComplexArray:
         """Half gradient g at a point, (B, N_t, K+S)."""
@@ -217,3 +213,9 @@ class Merit:
         if self.crlb_weight:
             scale = scale + self.crlb_weight * point.crlb
         return np.asarray(np.sqrt(frobenius2(slope) * self.power) / scale)
+
+
+@cache
+def foreign(users: int, streams: int) -> FloatArray:
+    """0 where a stream is the user's own and 1 elsewhere, (K, K+S); not to be written to."""
+    return 1 - np.eye(users, streams)

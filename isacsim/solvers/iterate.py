@@ -115,7 +115,7 @@ def iterate(
             state = step(state)
         elapsed = time.perf_counter() - begin
         book.note(members, state, elapsed)
-        limit = _limit(stop, count, labels[members], state, elapsed)
+        limit = _limit(stop, count, labels, members, state, elapsed)
         broken, met, short = ~np.isfinite(state.objective), state.residual <= stop.tolerance, _short(stop, count, state)
         ended = broken | met | state.stalled | short if limit is None else np.ones(members.size, bool)
         if not ended.any():
@@ -135,12 +135,12 @@ def iterate(
     return book.solution(time.perf_counter() - begin)
 
 
-def _limit(stop: Stop, count: int, members: IntArray, state: Any, elapsed: float) -> str | None:
+def _limit(stop: Stop, count: int, labels: IntArray, members: IntArray, state: Any, elapsed: float) -> str | None:
     """What limit all members have met, as a note on them, empty for that of steps; None if none."""
     limit = "" if count == stop.max_steps else None
     if stop.time_limit is not None and elapsed > stop.time_limit:
         limit = f"stopped by the time limit of {stop.time_limit:g} s"
-    if count and stop.callback is not None and stop.callback(Progress(count, members, state, elapsed)):
+    if count and stop.callback is not None and stop.callback(Progress(count, labels[members], state, elapsed)):
         limit = "stopped by the callback"
     return limit
 

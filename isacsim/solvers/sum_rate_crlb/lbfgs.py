@@ -127,7 +127,8 @@ class RiemannianLbfgs(Solver):
     frequent with the load K / N_t, above ``random_load`` of which random starts join.
 
     Args:
-        tolerance: Relative KKT residual at which a member has converged.
+        tolerance: Relative KKT residual at which a member has converged. The objective is then
+            within about its square, relative, of the stationary point's.
         max_steps: Largest number of iterations.
         memory: Number of curvature pairs kept.
         starts: Names of the starts: ``mrt``, ``rzf`` or ``random``.
@@ -137,7 +138,7 @@ class RiemannianLbfgs(Solver):
 
     problems: ClassVar[tuple[str, ...]] = ("sum-rate-crlb",)
 
-    tolerance: float = field(default=1e-6, validator=number(above=0))
+    tolerance: float = field(default=1e-5, validator=number(above=0))
     max_steps: int = field(default=2000, validator=whole(1))
     memory: int = field(default=10, validator=whole(1))
     starts: tuple[str, ...] = field(default=("mrt", "rzf"), converter=start_names)
@@ -186,8 +187,8 @@ class RiemannianLbfgs(Solver):
         gradient = merit.slope(point)
         renew = count % RENEW_EVERY == 0
         preconditioner = merit.preconditioner(point) if renew else state.preconditioner
-        y = merit.tangent(point.W, state.gradient) - gradient
-        memory = state.memory.push(point.W - before.W, y, preconditioner).forget(stuck)
+        s, y = point.W - before.W, state.gradient - gradient  # their parts across the surface are of higher order
+        memory = state.memory.push(s, y, preconditioner).forget(stuck)
         # A member that its memory has misled tries once more without.
         stalled = stuck & ~state.memory.inverse.any(axis=(-2, -1)) if stuck.any() else stuck
         if renew:
