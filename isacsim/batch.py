@@ -144,19 +144,24 @@ def flatten(record: R, shape: tuple[int, ...] | None = None) -> R:
     """``record`` with exactly one leading batch axis on each field.
 
     A field without batch axes of its own keeps an axis of length 1: it is shared by the
-    members, and what is computed from it alone is computed once.
+    members, and what is computed from it alone is computed once. A flat record is returned
+    itself.
     """
     shape = batch_shape(record) if shape is None else shape
 
     def one(value: Any, core: int) -> Any:
         if core < 0:
             return flatten(value, shape)
+        if len(shape) == 1 and value.ndim == core + 1:
+            return value
         own = value.shape[value.ndim - core :]
         if value.ndim == core or value.size == np.prod(own, dtype=int):
             return value.reshape((1, *own))
         return np.ascontiguousarray(np.broadcast_to(value, shape + own).reshape((math.prod(shape), *own)))
 
-    return _evolve(record, {name: one(value, core) for name, value, core in _fields(record)})
+    fields = _fields(record)
+    changes = {name: one(value, core) for name, value, core in fields}
+    return record if all(changes[name] is value for name, value, _ in fields) else _evolve(record, changes)
 
 
 def take(record: R, index: IntArray | BoolArray) -> R:
@@ -214,8 +219,8 @@ def frobenius2(a: AnyArray) -> AnyArray:
 def inner(a: AnyArray, b: AnyArray) -> AnyArray:
     """Real inner product Re tr(a^H b) of real or of complex arrays over the last two axes."""
     # A dot product for each member; a sum over two axes of a batch takes several times as long.
-    product = real_vectors(a)[..., None, :] @ real_vectors(b)[..., None]
-    return np.asarray(product[..., 0, 0])
+    product: AnyArray = (real_vectors(a)[..., None, :] @ real_vectors(b)[..., None])[..., 0, 0]
+    return product
 
 
 def real_vectors(a: AnyArray) -> FloatArray:

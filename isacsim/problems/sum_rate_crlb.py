@@ -6,6 +6,7 @@ Full power is optimal: both terms improve when W grows.
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -22,7 +23,7 @@ from isacsim.metrics.rate import sum_rate
 from isacsim.problems.base import Problem, Requirements
 from isacsim.problems.identifiability import identifiability
 from isacsim.targets.scene import PointTargets
-from isacsim.typing import BoolArray, FloatArray
+from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
 REFLECTION = ("reflection_real", "reflection_imag")
 NAMES = ("azimuth", "zenith", "reflection")
@@ -204,6 +205,12 @@ class SumRateCrlb(Problem):
         kinds = ("reflection" if kind in REFLECTION else kind for kind in self.targets.unknowns)
         return np.array([weights.get(kind, 0.0) for kind in kinds])
 
+    @cached_property
+    def ideal_sensing(self) -> tuple[ComplexArray, FimTensor]:
+        """V (..., N_t, 3M) and the tensor that make the FIM of ideal hardware (`isacsim.metrics.fim`)."""
+        tensor = FimTensor.ideal(self.targets, self.radar_noise_power, self.snapshots)
+        return self.targets.transmit_basis(), tensor
+
     def objective(self, W: Any) -> FloatArray:
         """Weighted sum rate minus weighted CRLB, shape (...); -inf where F is singular.
 
@@ -236,8 +243,8 @@ class SumRateCrlb(Problem):
             return np.ones(members, bool), [()] * members
         share = np.asarray(self.power)[..., None, None] / self.H.shape[-2]
         if self.transceiver.is_ideal:  # for which no matrix of N_t x N_t is needed
-            V = self.targets.transmit_basis()
-            F = FimTensor.ideal(self.targets, self.radar_noise_power, self.snapshots).fim(share * (hermitian(V) @ V))
+            V, tensor = self.ideal_sensing
+            F = tensor.fim(share * (hermitian(V) @ V))
         else:
             isotropic = np.sqrt(share) * np.eye(self.H.shape[-2])
             F = fim(self.targets, isotropic, self.radar_noise_power, self.snapshots, self.transceiver)
@@ -246,7 +253,7 @@ class SumRateCrlb(Problem):
 
 def weighted_trace(bounds: Any, selection: FloatArray) -> FloatArray:
     """``tr(D F^-1)`` from the CRLBs (..., P) and the diagonal of D; infinite bounds stay."""
-    if (selection > 0).all():
+    if selection.all():
         return np.asarray((bounds * selection).sum(axis=-1))
     kept = selection > 0
     # In C order: indexing lays the kept axis first, and the sum would go across the batch.

@@ -74,11 +74,9 @@ class Merit:
                 "transceiver", "must be ideal for this gradient", problem.transceiver, "Design for ideal."
             )
         problem = flatten(problem)
-        scene, H = problem.targets, np.asarray(problem.H)
-        V = scene.transmit_basis()
+        H, (V, tensor) = np.asarray(problem.H), problem.ideal_sensing
         batch = np.broadcast_shapes(H.shape[:-2], V.shape[:-2])
         N = np.concatenate([np.broadcast_to(x, batch + x.shape[-2:]) for x in (H, V)], axis=-1)
-        tensor = FimTensor.ideal(scene, problem.radar_noise_power, problem.snapshots)
         return cls(
             N=N,
             NH=hermitian(N),

@@ -116,8 +116,12 @@ def iterate(
         elapsed = time.perf_counter() - begin
         book.note(members, state, elapsed)
         limit = _limit(stop, count, labels, members, state, elapsed)
-        broken, met, short = ~np.isfinite(state.objective), state.residual <= stop.tolerance, _short(stop, count, state)
-        ended = broken | met | state.stalled | short if limit is None else np.ones(members.size, bool)
+        broken, met = ~np.isfinite(state.objective), state.residual <= stop.tolerance
+        ended, short = broken | met | state.stalled, _short(stop, count, state)
+        if limit is not None:
+            ended[:] = True
+        elif short is not None:
+            ended |= short
         if not ended.any():
             continue
         precoder = state.precoder
@@ -127,7 +131,8 @@ def iterate(
             elif met[i] or state.stalled[i]:
                 book.close(members[i], reached if met[i] else Status.STALLED, count, "", precoder[i])
             else:
-                note = f"stopped by a step shorter than {stop.step_tolerance:g}" if short[i] else limit
+                step_rule = short is not None and short[i]
+                note = f"stopped by a step shorter than {stop.step_tolerance:g}" if step_rule else limit
                 book.close(members[i], Status.MAX_STEPS, count, note, precoder[i])
         if ended.all():
             break
@@ -145,11 +150,9 @@ def _limit(stop: Stop, count: int, labels: IntArray, members: IntArray, state: A
     return limit
 
 
-def _short(stop: Stop, count: int, state: Any) -> BoolArray:
-    """Which members have taken a step shorter than the tolerance."""
-    if stop.step_tolerance is None or not count:
-        return np.zeros(state.objective.size, bool)
-    return np.asarray(state.move < stop.step_tolerance)
+def _short(stop: Stop, count: int, state: Any) -> BoolArray | None:
+    """Which members have taken a step shorter than the tolerance, if that is a rule."""
+    return np.asarray(state.move < stop.step_tolerance) if stop.step_tolerance is not None and count else None
 
 
 class _Book:

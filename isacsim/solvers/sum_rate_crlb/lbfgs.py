@@ -85,8 +85,6 @@ class Memory:
 
     def forget(self, members: BoolArray) -> Memory:
         """Without the pairs of ``members``."""
-        if not members.any():
-            return self
         inverse = np.where(members[:, None, None], 0.0, self.inverse)
         return attrs.evolve(self, inverse=inverse, scale=np.where(members, 1.0, self.scale))
 
@@ -188,9 +186,9 @@ class RiemannianLbfgs(Solver):
         renew = count % RENEW_EVERY == 0
         preconditioner = merit.preconditioner(point) if renew else state.preconditioner
         s, y = point.W - before.W, state.gradient - gradient  # their parts across the surface are of higher order
-        memory = state.memory.push(s, y, preconditioner).forget(stuck)
-        # A member that its memory has misled tries once more without.
-        stalled = stuck & ~state.memory.inverse.any(axis=(-2, -1)) if stuck.any() else stuck
+        memory, stalled = state.memory.push(s, y, preconditioner), stuck
+        if stuck.any():  # a member that its memory has misled tries once more without
+            memory, stalled = memory.forget(stuck), stuck & ~state.memory.inverse.any(axis=(-2, -1))
         if renew:
             stalled = stalled | followers(point, state.origin)
         return ready(merit, state.origin, point, gradient, stalled, memory, preconditioner, count)
