@@ -135,7 +135,7 @@ def inverse_fim(F: AnyArray, least: float = 1e-14) -> tuple[FloatArray, BoolArra
         inverse = _inverse(F * scale)
         inflation = inverse.diagonal(axis1=-2, axis2=-1)
         # Rounding can make a singular matrix look regular, but hardly with a positive definite inverse.
-        regular = np.all((inflation > 0) & (inflation < 1 / least), axis=-1)
+        regular = np.logical_and.reduce((inflation > 0) & (inflation < 1 / least), axis=-1)
         inverse = inverse * scale
     return inverse if regular.all() else np.where(regular[..., None, None], inverse, np.inf), regular
 

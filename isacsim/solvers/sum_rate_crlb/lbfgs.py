@@ -4,8 +4,8 @@ Every stationary precoder lies in the range of ``N = [H, V]``, since the station
 condition ``mu W = C_1 + (crlb_weight Q - rate_weight H Sigma_2 H^H) W`` with mu > 0 has only
 columns of N on its right [Fang25, Sec. IV-C]. The iteration therefore runs in an
 orthonormal basis of that range, where its cost knows nothing of the number of antennas,
-and on the surface of full power, with the projection onto its tangent space as transport.
-It is preconditioned by the matrix of Theorem 1 of [Fang25] without Q::
+and on the surface of full power: directions are projected onto its tangent space, and curvature
+pairs are plain differences. It is preconditioned by the matrix of Theorem 1 of [Fang25] without Q::
 
     H_0 = gamma M^-1,   M = 2 (rate_weight H Sigma_2 H^H + mu I)
 """
@@ -229,23 +229,25 @@ def ready(
 
 def propose(line: Line, attempt: int) -> tuple[ComplexArray, FloatArray]:
     """A step along the direction, at most as long as W itself and 0.4 times the one before."""
-    length = np.sqrt(frobenius2(line.direction))
-    t = np.minimum(1.0, np.sqrt(line.merit.power) / np.maximum(length, np.finfo(float).tiny)) * 0.4**attempt
+    power = line.merit.power
+    t = np.sqrt(power / np.maximum(frobenius2(line.direction), power)) * 0.4**attempt
     return line.merit.project(line.point.W + t[:, None, None] * line.direction), t * line.slope
 
 
 def followers(point: Point, origin: IntArray) -> BoolArray:
     """Members that follow a better start of the same problem to the same optimum, and can end.
 
-    The covariance W W^H tells it, since the phases of streams, and turns among sensing streams, change nothing.
+    Their covariances R = W W^H are alike then, in which neither the phases of streams nor turns
+    among sensing streams count: ``|R_1 - R_2|^2 = |R_1|^2 + |R_2|^2 - 2 |W_1^H W_2|^2``.
     """
-    R, f = point.W @ hermitian(point.W), point.objective
-    found = np.zeros(f.size, bool)
+    W, f = point.W, point.objective
+    own, found = frobenius2(hermitian(W) @ W), np.zeros(f.size, bool)
     for lag in range(1, f.size):  # starts of a problem are neighbours
         kin = origin[lag:] == origin[:-lag]
         if not kin.any():
             break
-        near = kin & (frobenius2(R[lag:] - R[:-lag]) < SAME**2 * frobenius2(R[lag:]))
+        apart = own[lag:] + own[:-lag] - 2 * frobenius2(hermitian(W[lag:]) @ W[:-lag])
+        near = kin & (apart < SAME**2 * own[lag:])
         found[lag:] |= near & (f[lag:] <= f[:-lag])
         found[:-lag] |= near & (f[lag:] > f[:-lag])
     return found
