@@ -12,13 +12,14 @@ the bytes it has alone.
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import Any, TypeVar
 
 import attrs
 import numpy as np
 
 from isacsim.errors import InvalidInput
-from isacsim.typing import AnyArray, BoolArray, ComplexArray, IntArray
+from isacsim.typing import AnyArray, BoolArray, FloatArray, IntArray
 
 CORE = "isacsim.core"
 DTYPE = "isacsim.dtype"
@@ -96,61 +97,71 @@ def rows(core: int = 0) -> Any:
     return attrs.field(eq=same_array, metadata={CORE: core})
 
 
+@cache
+def _fields_of(cls: Any) -> tuple[tuple[str, int | None], ...]:
+    """Name of each field of a class of records, with its core axes if it is a batched array."""
+    return tuple((f.name, f.metadata.get(CORE)) for f in attrs.fields(cls)) if attrs.has(cls) else ()
+
+
+def _marks(record: Any) -> tuple[tuple[str, int | None], ...]:
+    cls: Any = type(record)
+    return _fields_of(cls)
+
+
 def _fields(record: Any) -> list[tuple[str, Any, int]]:
     """Name, value and core axes of the batched fields of ``record``; -1 marks a nested record."""
-    found = []
-    for f in attrs.fields(type(record)):
-        value = getattr(record, f.name)
-        if CORE in f.metadata:
-            found.append((f.name, value, f.metadata[CORE]))
-        elif attrs.has(type(value)) and is_batched(value):
-            found.append((f.name, value, -1))
-    return found
+    values = [(name, getattr(record, name), core) for name, core in _marks(record)]
+    return [
+        (name, value, -1 if core is None else core)
+        for name, value, core in values
+        if core is not None or is_batched(value)
+    ]
 
 
 def is_batched(record: Any) -> bool:
     """Whether ``record`` holds batched fields, itself or nested."""
-    return any(
-        CORE in f.metadata or (attrs.has(type(value)) and is_batched(value))
-        for f in attrs.fields(type(record))
-        for value in (getattr(record, f.name),)
-    )
+    return any(core is not None or is_batched(getattr(record, name)) for name, core in _marks(record))
 
 
 def batch_shape(record: Any) -> tuple[int, ...]:
     """The leading axes of ``record``: those of its fields, broadcast together."""
-    shapes = []
+    common: tuple[int, ...] = ()
     for name, value, core in _fields(record):
-        shapes.append(batch_shape(value) if core < 0 else value.shape[: value.ndim - core])
+        shape = batch_shape(value) if core < 0 else value.shape[: value.ndim - core]
         try:
-            np.broadcast_shapes(*shapes)
+            common = common if shape == common else np.broadcast_shapes(common, shape)
         except ValueError:
             raise InvalidInput(
                 name,
-                f"must have leading axes that broadcast with {np.broadcast_shapes(*shapes[:-1])}",
-                f"leading axes {shapes[-1]}",
+                f"must have leading axes that broadcast with {common}",
+                f"leading axes {shape}",
                 "Give one entry a realisation, or none to share one.",
             ) from None
-    return np.broadcast_shapes(*shapes)
+    return common
 
 
 def flatten(record: R, shape: tuple[int, ...] | None = None) -> R:
     """``record`` with exactly one leading batch axis on each field.
 
     A field without batch axes of its own keeps an axis of length 1: it is shared by the
-    members, and what is computed from it alone is computed once.
+    members, and what is computed from it alone is computed once. A flat record is returned
+    itself.
     """
     shape = batch_shape(record) if shape is None else shape
 
     def one(value: Any, core: int) -> Any:
         if core < 0:
             return flatten(value, shape)
+        if len(shape) == 1 and value.ndim == core + 1:
+            return value
         own = value.shape[value.ndim - core :]
         if value.ndim == core or value.size == np.prod(own, dtype=int):
             return value.reshape((1, *own))
         return np.ascontiguousarray(np.broadcast_to(value, shape + own).reshape((math.prod(shape), *own)))
 
-    return _evolve(record, {name: one(value, core) for name, value, core in _fields(record)})
+    fields = _fields(record)
+    changes = {name: one(value, core) for name, value, core in fields}
+    return record if all(changes[name] is value for name, value, _ in fields) else _evolve(record, changes)
 
 
 def take(record: R, index: IntArray | BoolArray) -> R:
@@ -184,8 +195,8 @@ def put(record: R, index: IntArray, new: R) -> R:
 def _evolve(record: R, changes: dict[str, Any]) -> R:
     """`attrs.evolve` without converters and validators: the values were checked before."""
     new = object.__new__(type(record))
-    for f in attrs.fields(type(record)):  # type: ignore[arg-type]
-        object.__setattr__(new, f.name, changes.get(f.name, getattr(record, f.name)))
+    for name, _ in _marks(record):
+        object.__setattr__(new, name, changes[name] if name in changes else getattr(record, name))
     return new
 
 
@@ -200,14 +211,19 @@ def squared(a: AnyArray) -> AnyArray:
     return a.real**2 + a.imag**2
 
 
-def frobenius2(a: ComplexArray) -> AnyArray:
+def frobenius2(a: AnyArray) -> AnyArray:
     """Squared Frobenius norm over the last two axes."""
     return inner(a, a)
 
 
-def inner(a: ComplexArray, b: ComplexArray) -> AnyArray:
-    """Real inner product Re tr(a^H b) of complex arrays over the last two axes."""
-    x, y = np.ascontiguousarray(a).view(float), np.ascontiguousarray(b).view(float)
-    size = x.shape[-2] * x.shape[-1]
+def inner(a: AnyArray, b: AnyArray) -> AnyArray:
+    """Real inner product Re tr(a^H b) of real or of complex arrays over the last two axes."""
     # A dot product for each member; a sum over two axes of a batch takes several times as long.
-    return np.asarray(x.reshape(*x.shape[:-2], 1, size) @ y.reshape(*y.shape[:-2], size, 1))[..., 0, 0]
+    product: AnyArray = (real_vectors(a)[..., None, :] @ real_vectors(b)[..., None])[..., 0, 0]
+    return product
+
+
+def real_vectors(a: AnyArray) -> FloatArray:
+    """Matrices (..., m, n) as vectors of their real numbers: (..., m n), or (..., 2 m n) if complex."""
+    *lead, m, n = a.shape
+    return a.reshape((*lead, m * n)).view(float)

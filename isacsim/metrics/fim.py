@@ -17,11 +17,13 @@ where the covariance term would credit information that only Gaussian distortion
 from __future__ import annotations
 
 import contextlib
+import math
 from typing import Any
 
 import numpy as np
-from attrs import frozen
+from attrs import field, frozen
 
+from isacsim.batch import hermitian, real_vectors, rows
 from isacsim.errors import InvalidInput
 from isacsim.hardware.base import Transceiver
 from isacsim.metrics.rate import IDEAL
@@ -52,12 +54,12 @@ class FimTensor:
     matrix-vector product whose cost knows nothing of the numbers of antennas.
 
     Attributes:
-        matrix: ``[Re T, Im T]``, flattened.
+        matrix: T, flattened, with real and imaginary parts as neighbours.
         parameters: Number P of unknown parameters.
     """
 
-    matrix: FloatArray
-    parameters: int
+    matrix: Any = rows(2)
+    parameters: int = field(kw_only=True)
 
     @classmethod
     def of(cls, targets: PointTargets, S: ComplexArray, snapshots: float) -> FimTensor:
@@ -67,22 +69,24 @@ class FimTensor:
         XH = np.ascontiguousarray(np.conj(X).swapaxes(-1, -2))
         T = 2 * snapshots * (XH[..., :, None, :, :] @ SX[..., None, :, :, :])
         flat = T.reshape(*T.shape[:-4], T.shape[-4] * T.shape[-3], T.shape[-2] * T.shape[-1])
-        return cls(np.concatenate([flat.real, flat.imag], axis=-1), T.shape[-3])
+        return cls(flat.view(float), parameters=T.shape[-3])
+
+    @classmethod
+    def ideal(cls, targets: PointTargets, radar_noise_power: Any, snapshots: float) -> FimTensor:
+        """The tensor for an ideal receiver, whose noise is white: ``S = C^H C / radar_noise_power``."""
+        C = targets.receive_basis()
+        return cls.of(targets, hermitian(C) @ C / np.asarray(radar_noise_power)[..., None, None], snapshots)
 
     def fim(self, K: ComplexArray) -> FloatArray:
         """F_ij = Re tr(T_ij K) for Hermitian K (..., 3M, 3M) in W, shape (..., P, P)."""
-        flat = K.reshape(*K.shape[:-2], K.shape[-2] * K.shape[-1], 1)
-        F = self.matrix @ np.concatenate([flat.real, flat.imag], axis=-2)
+        F = self.matrix @ real_vectors(K)[..., :, None]
         return np.asarray(F.reshape(*F.shape[:-2], self.parameters, self.parameters))
 
     def adjoint(self, Phi: FloatArray) -> ComplexArray:
         """``sum_ij Phi_ij T_ij`` for symmetric Phi (..., P, P): Hermitian, (..., 3M, 3M)."""
-        flat = Phi.reshape(*Phi.shape[:-2], 1, self.parameters**2)
-        q = (flat @ self.matrix)[..., 0, :]
-        half = q.shape[-1] // 2
-        Q = q[..., :half] + 1j * q[..., half:]
-        side = round(half**0.5)
-        return np.asarray(Q.reshape(*Q.shape[:-1], side, side))
+        Q = (real_vectors(Phi)[..., None, :] @ self.matrix).view(complex)
+        side = math.isqrt(Q.shape[-1])
+        return np.asarray(Q.reshape(*Q.shape[:-2], side, side))
 
 
 def fim(
@@ -121,21 +125,19 @@ def inverse_fim(F: AnyArray, least: float = 1e-14) -> tuple[FloatArray, BoolArra
     """Inverse of Fisher matrices F (..., P, P), and where they are numerically regular.
 
     The blocks of a FIM differ in scale by the squared reflections, hence the scaling to a
-    unit diagonal first. Members whose scaled matrix has a reciprocal condition (in the
-    Frobenius norm) of at most ``least`` are singular and get an inverse of infinities.
+    unit diagonal first. What then stands on the diagonal of the inverse is by how much the other
+    unknowns inflate the bound on each parameter: members where that is 1 / ``least`` or more are
+    singular and get an inverse of infinities.
     """
-    diagonal = np.diagonal(F, axis1=-2, axis2=-1)
-    regular = np.all(np.isfinite(F), axis=(-2, -1)) & np.all(diagonal > 0, axis=-1)
-    F = np.where(regular[..., None, None], F, np.eye(F.shape[-1]))
-    d = 1 / np.sqrt(np.diagonal(F, axis1=-2, axis2=-1))
-    scale = d[..., :, None] * d[..., None, :]
-    scaled = F * scale
-    inverse = _inverse(scaled)
-    # Rounding can make a singular matrix look regular, but hardly with a positive definite inverse.
-    positive = np.all(np.diagonal(inverse, axis1=-2, axis2=-1) > 0, axis=-1)
-    regular &= positive & (np.linalg.norm(scaled, axis=(-2, -1)) * np.linalg.norm(inverse, axis=(-2, -1)) * least < 1)
-    inverse = (inverse + inverse.swapaxes(-1, -2)) / 2
-    return np.where(regular[..., None, None], inverse * scale, np.inf), regular
+    with np.errstate(all="ignore"):  # a matrix that is not finite and positive gives NaN, which no test passes
+        d = 1 / np.sqrt(F.diagonal(axis1=-2, axis2=-1))
+        scale = d[..., :, None] * d[..., None, :]
+        inverse = _inverse(F * scale)
+        inflation = inverse.diagonal(axis1=-2, axis2=-1)
+        # Rounding can make a singular matrix look regular, but hardly with a positive definite inverse.
+        regular = np.logical_and.reduce((inflation > 0) & (inflation < 1 / least), axis=-1)
+        inverse = inverse * scale
+    return inverse if regular.all() else np.where(regular[..., None, None], inverse, np.inf), regular
 
 
 def _inverse(matrices: FloatArray) -> FloatArray:

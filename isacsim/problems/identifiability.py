@@ -58,10 +58,12 @@ def _silent(F: FloatArray, targets: PointTargets) -> BoolArray:
 
 
 def _confused(F: FloatArray, targets: PointTargets) -> list[str]:
-    """The parameters that make up the direction in which one FIM is singular."""
+    """The parameters that make up the directions in which one FIM is singular."""
     scale = 1 / np.sqrt(np.diagonal(F))
-    direction = np.abs(np.linalg.eigh(F * np.outer(scale, scale))[1][:, 0])
-    return [targets.labels[p] for p in np.flatnonzero(direction > 0.5 * direction.max())]
+    spectrum, directions = np.linalg.eigh(F * np.outer(scale, scale))
+    lost = directions[:, spectrum <= max(spectrum[0], CONFUSED * spectrum[-1])]
+    share = squared(lost).sum(axis=1)  # of each parameter, whatever the basis of the lost directions
+    return [targets.labels[p] for p in np.flatnonzero(share > 0.25 * share.max())]
 
 
 def _vague(inverse: FloatArray, targets: PointTargets) -> Any:

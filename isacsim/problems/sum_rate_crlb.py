@@ -6,23 +6,24 @@ Full power is optimal: both terms improve when W grows.
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
 from attrs import field, frozen
 
-from isacsim.batch import as_array, batch_shape, batched
+from isacsim.batch import as_array, batch_shape, batched, hermitian
 from isacsim.checks import instance, number, whole
 from isacsim.drop import Drop
 from isacsim.errors import InvalidInput, one_of
 from isacsim.hardware.base import Transceiver
-from isacsim.metrics.fim import crlb, fim
+from isacsim.metrics.fim import FimTensor, crlb, fim
 from isacsim.metrics.power import antenna_power
 from isacsim.metrics.rate import sum_rate
 from isacsim.problems.base import Problem, Requirements
 from isacsim.problems.identifiability import identifiability
 from isacsim.targets.scene import PointTargets
-from isacsim.typing import BoolArray, FloatArray
+from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
 REFLECTION = ("reflection_real", "reflection_imag")
 NAMES = ("azimuth", "zenith", "reflection")
@@ -204,6 +205,12 @@ class SumRateCrlb(Problem):
         kinds = ("reflection" if kind in REFLECTION else kind for kind in self.targets.unknowns)
         return np.array([weights.get(kind, 0.0) for kind in kinds])
 
+    @cached_property
+    def ideal_sensing(self) -> tuple[ComplexArray, FimTensor]:
+        """V (..., N_t, 3M) and the tensor that make the FIM of ideal hardware (`isacsim.metrics.fim`)."""
+        tensor = FimTensor.ideal(self.targets, self.radar_noise_power, self.snapshots)
+        return self.targets.transmit_basis(), tensor
+
     def objective(self, W: Any) -> FloatArray:
         """Weighted sum rate minus weighted CRLB, shape (...); -inf where F is singular.
 
@@ -234,14 +241,20 @@ class SumRateCrlb(Problem):
         members = batch_shape(self)[0]
         if not self.crlb_weight:
             return np.ones(members, bool), [()] * members
-        scale = np.sqrt(self.power / self.H.shape[-2])[..., None, None]
-        isotropic = scale * np.eye(self.H.shape[-2])
-        F = fim(self.targets, isotropic, self.radar_noise_power, self.snapshots, self.transceiver)
+        share = np.asarray(self.power)[..., None, None] / self.H.shape[-2]
+        if self.transceiver.is_ideal:  # for which no matrix of N_t x N_t is needed
+            V, tensor = self.ideal_sensing
+            F = tensor.fim(share * (hermitian(V) @ V))
+        else:
+            isotropic = np.sqrt(share) * np.eye(self.H.shape[-2])
+            F = fim(self.targets, isotropic, self.radar_noise_power, self.snapshots, self.transceiver)
         return identifiability(np.broadcast_to(F, (members, *F.shape[-2:])), self.targets)
 
 
 def weighted_trace(bounds: Any, selection: FloatArray) -> FloatArray:
     """``tr(D F^-1)`` from the CRLBs (..., P) and the diagonal of D; infinite bounds stay."""
+    if selection.all():
+        return np.asarray((bounds * selection).sum(axis=-1))
     kept = selection > 0
     # In C order: indexing lays the kept axis first, and the sum would go across the batch.
     return np.ascontiguousarray(bounds[..., kept] * selection[kept]).sum(axis=-1)

@@ -11,6 +11,7 @@ where C_1 = rate_weight [H Sigma_1^H, 0], Sigma_1 = diag(eta), Sigma_2 = diag(be
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import attrs
@@ -20,7 +21,6 @@ from attrs import field, frozen
 from isacsim.batch import batch_shape, flatten, frobenius2, hermitian, inner, rows, squared
 from isacsim.errors import InvalidInput
 from isacsim.metrics.fim import FimTensor, inverse_fim
-from isacsim.metrics.sensing import sensing_link
 from isacsim.problems.sum_rate_crlb import SumRateCrlb, weighted_trace
 from isacsim.typing import ComplexArray, FloatArray
 
@@ -56,11 +56,9 @@ class Point:
 class Merit:
     """A flat `SumRateCrlb` compiled for repeated evaluation; leading axis B, or 1 if shared."""
 
-    H: Any = rows(2)
-    HH: Any = rows(2)
-    V: Any = rows(2)
-    VH: Any = rows(2)
-    tensor: Any = rows(2)
+    N: Any = rows(2)  # [H, V], (B, N_t, K+3M)
+    NH: Any = rows(2)  # its conjugate transpose: one product gives Z and Y
+    tensor: FimTensor = field()
     power: Any = rows()
     noise_power: Any = rows(1)
     selection: FloatArray = field()
@@ -76,17 +74,13 @@ class Merit:
                 "transceiver", "must be ideal for this gradient", problem.transceiver, "Design for ideal."
             )
         problem = flatten(problem)
-        scene, H = problem.targets, np.asarray(problem.H)
-        V = scene.transmit_basis()
-        # W does not enter the receive information of ideal hardware: any precoder will do.
-        link = sensing_link(scene.response(), np.zeros((1, H.shape[-2], 1)), problem.radar_noise_power)
-        tensor = FimTensor.of(scene, link.information(scene.receive_basis()), problem.snapshots)
+        H, (V, tensor) = np.asarray(problem.H), problem.ideal_sensing
+        batch = np.broadcast_shapes(H.shape[:-2], V.shape[:-2])
+        N = np.concatenate([np.broadcast_to(x, batch + x.shape[-2:]) for x in (H, V)], axis=-1)
         return cls(
-            H=H,
-            HH=hermitian(H),
-            V=V,
-            VH=hermitian(V),
-            tensor=tensor.matrix,
+            N=N,
+            NH=hermitian(N),
+            tensor=tensor,
             power=problem.power,
             noise_power=problem.noise_power,
             selection=problem.selection,
@@ -101,30 +95,50 @@ class Merit:
         return batch_shape(self)[0]
 
     @property
-    def fim_tensor(self) -> FimTensor:
-        """The scene's tensor, as `FimTensor`."""
-        return FimTensor(self.tensor, self.selection.size)
+    def users(self) -> int:
+        """Number K of users."""
+        return int(self.noise_power.shape[-1])
+
+    @property
+    def H(self) -> ComplexArray:
+        """Channels, (B, N_t, K)."""
+        return np.asarray(self.N[..., : self.users])
+
+    @property
+    def HH(self) -> ComplexArray:
+        """Their conjugate transpose, (B, K, N_t)."""
+        return np.asarray(self.NH[..., : self.users, :])
+
+    @property
+    def V(self) -> ComplexArray:
+        """Steering vectors of the targets and their derivatives, (B, N_t, 3M)."""
+        return np.asarray(self.N[..., self.users :])
+
+    @property
+    def VH(self) -> ComplexArray:
+        """Their conjugate transpose, (B, 3M, N_t)."""
+        return np.asarray(self.NH[..., self.users :, :])
 
     def evaluate(self, W: ComplexArray) -> Point:
         """The objective at W (B, N_t, K+S)."""
-        Z, Y = self.HH @ W, self.VH @ W
+        NHW, users = self.NH @ W, self.users
+        Z, Y = NHW[:, :users], NHW[:, users:]
         gains = squared(Z)
-        own = np.eye(gains.shape[-2], gains.shape[-1], dtype=bool)
-        signal = np.where(own, gains, 0.0).sum(axis=-1)
-        interference = np.where(own, 0.0, gains).sum(axis=-1) + self.noise_power
+        signal = np.ascontiguousarray(gains.diagonal(axis1=-2, axis2=-1))
+        interference = (gains * foreign(*gains.shape[-2:])).sum(axis=-1) + self.noise_power
         rate = np.log1p(signal / interference).sum(axis=-1)
         objective = self.rate_weight * rate
         if not self.crlb_weight:
             nothing = np.zeros((rate.size, 0, 0))
             return Point(W, objective, rate, np.full(rate.shape, np.nan), Z, signal, interference, Y, nothing)
-        F_inverse, regular = inverse_fim(self.fim_tensor.fim(Y @ hermitian(Y)))
-        bound = weighted_trace(np.diagonal(F_inverse, axis1=-2, axis2=-1), self.selection)
-        objective = np.where(regular, objective - self.crlb_weight * bound, -np.inf)
+        F_inverse, _ = inverse_fim(self.tensor.fim(Y @ hermitian(Y)))
+        bound = weighted_trace(F_inverse.diagonal(axis1=-2, axis2=-1), self.selection)
+        objective = objective - self.crlb_weight * bound
         return Point(W, objective, rate, bound, Z, signal, interference, Y, F_inverse)
 
     def rate_multipliers(self, point: Point) -> tuple[ComplexArray, FloatArray]:
         """Eta and beta, (B, K)."""
-        own = np.diagonal(point.Z, axis1=-2, axis2=-1)
+        own = point.Z.diagonal(axis1=-2, axis2=-1)
         beta = point.signal / (point.interference * (point.signal + point.interference))
         return np.conj(own) / point.interference, beta
 
@@ -134,13 +148,14 @@ class Merit:
         if not self.crlb_weight:
             return eta, beta, np.zeros((1, *self.V.shape[-1:] * 2), complex)
         Phi = (point.F_inverse * self.selection) @ point.F_inverse
-        return eta, beta, self.fim_tensor.adjoint(Phi)
+        return eta, beta, self.tensor.adjoint(Phi)
 
     def gradient(self, point: Point, eta: ComplexArray, beta: FloatArray, Q_V: ComplexArray) -> ComplexArray:
         """Half gradient g at a point, (B, N_t, K+S)."""
         own = np.eye(*point.Z.shape[-2:])
-        rate = self.H @ (np.conj(eta)[..., None] * own - beta[..., None] * point.Z)
-        return self.rate_weight * rate + self.crlb_weight * (self.V @ (Q_V @ point.Y))
+        rate = np.conj(eta)[..., None] * own - beta[..., None] * point.Z
+        parts = (self.rate_weight * rate, self.crlb_weight * (Q_V @ point.Y))
+        return np.asarray(self.N @ np.concatenate(parts, axis=-2))
 
     def project(self, X: ComplexArray) -> ComplexArray:
         """Nearest precoder of full power: of the whole array, or of each antenna.
@@ -166,27 +181,25 @@ class Merit:
     def preconditioner(self, point: Point) -> ComplexArray:
         """Inverse of ``2 (rate_weight H Sigma_2 H^H + mu I)``, [Fang25, Theorem 1] without Q.
 
-        The multiplier mu = Re<W, g> / power follows from stationarity.
+        Stationarity asks for mu = Re<W, g> / power, where ``Re<W, g> = rate_weight sum_k beta_k
+        noise_k + crlb_weight tr(D F^-1)`` follows from scaling W.
         """
-        eta, beta, Q_V = self.multipliers(point)
-        mu = inner(point.W, self.gradient(point, eta, beta, Q_V)) / self.power
+        _, beta = self.rate_multipliers(point)
+        radial = self.rate_weight * (beta * self.noise_power).sum(axis=-1)
+        if self.crlb_weight:
+            radial = radial + self.crlb_weight * point.crlb
+        mu = np.maximum(radial / self.power, np.finfo(float).tiny)[:, None, None]
         weighted = self.H * np.sqrt(self.rate_weight * beta)[..., None, :]
-        floor = np.maximum(mu, np.finfo(float).tiny)[:, None, None]
-        return np.linalg.inv(2 * (weighted @ hermitian(weighted) + floor * np.eye(self.H.shape[-2])))
-
-    def columns(self) -> ComplexArray:
-        """N = [H, V], (B, N_t, K+3M); B is 1 if shared."""
-        batch = np.broadcast_shapes(self.H.shape[:-2], self.V.shape[:-2])
-        return np.concatenate([np.broadcast_to(x, batch + x.shape[-2:]) for x in (self.H, self.V)], axis=-1)
+        return np.linalg.inv(2 * (weighted @ hermitian(weighted) + mu * np.eye(self.N.shape[-2])))
 
     def span(self) -> ComplexArray:
-        """Orthonormal basis of the range of [H, V], (B, N_t, min(N_t, K+3M)); B is 1 if shared."""
-        return np.ascontiguousarray(np.linalg.qr(self.columns())[0])
+        """Orthonormal basis of the range of N = [H, V], (B, N_t, min(N_t, K+3M)); B is 1 if shared."""
+        return np.ascontiguousarray(np.linalg.qr(self.N)[0])
 
     def within(self, basis: ComplexArray) -> Merit:
         """The merit as a function of the coordinates of W in an orthonormal basis."""
-        H, V = hermitian(basis) @ self.H, hermitian(basis) @ self.V
-        return attrs.evolve(self, H=H, HH=hermitian(H), V=V, VH=hermitian(V))
+        N = hermitian(basis) @ self.N
+        return attrs.evolve(self, N=N, NH=hermitian(N))
 
     def residual(self, point: Point, slope: ComplexArray) -> FloatArray:
         """KKT residual (B,): the gradient along the surface (`slope`) for relative changes of W.
@@ -198,3 +211,9 @@ class Merit:
         if self.crlb_weight:
             scale = scale + self.crlb_weight * point.crlb
         return np.asarray(np.sqrt(frobenius2(slope) * self.power) / scale)
+
+
+@cache
+def foreign(users: int, streams: int) -> FloatArray:
+    """0 where a stream is the user's own and 1 elsewhere, (K, K+S); not to be written to."""
+    return 1 - np.eye(users, streams)

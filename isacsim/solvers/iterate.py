@@ -17,7 +17,7 @@ from attrs import field, frozen
 from isacsim.batch import take
 from isacsim.checks import number, whole
 from isacsim.solvers.solution import Solution, Status, objects
-from isacsim.typing import ComplexArray, FloatArray, IntArray
+from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray
 
 
 class State(Protocol):
@@ -114,40 +114,45 @@ def iterate(
         if count:
             state = step(state)
         elapsed = time.perf_counter() - begin
-        book.note(count, members, state, elapsed)
-        limits = _limits(stop, count, labels[members], state, elapsed)
-        status = [
-            s or (None if n is None else Status.MAX_STEPS)
-            for s, n in zip(_ended(state, stop, reached), limits, strict=True)
-        ]
-        ended = np.array([s is not None for s in status], bool)
-        notes = [n or "" for n, s in zip(limits, status, strict=True) if s]
-        book.close(members[ended], [s for s in status if s], state.precoder[ended], count, notes)
+        book.note(members, state, elapsed)
+        limit = _limit(stop, count, labels, members, state, elapsed)
+        broken, met = ~np.isfinite(state.objective), state.residual <= stop.tolerance
+        ended, short = broken | met | state.stalled, _short(stop, count, state)
+        if limit is not None:
+            ended[:] = True
+        elif short is not None:
+            ended |= short
+        if not ended.any():
+            continue
+        precoder = state.precoder
+        for i in np.flatnonzero(ended):
+            if broken[i]:
+                book.close(members[i], Status.FAILED, count, f"the objective became infinite or NaN at step {count}")
+            elif met[i] or state.stalled[i]:
+                book.close(members[i], reached if met[i] else Status.STALLED, count, "", precoder[i])
+            else:
+                step_rule = short is not None and short[i]
+                note = f"stopped by a step shorter than {stop.step_tolerance:g}" if step_rule else limit
+                book.close(members[i], Status.MAX_STEPS, count, note, precoder[i])
         if ended.all():
             break
-        if ended.any():
-            state, members = take(state, ~ended), members[~ended]
+        state, members = take(state, ~ended), members[~ended]
     return book.solution(time.perf_counter() - begin)
 
 
-def _limits(stop: Stop, count: int, members: IntArray, state: Any, elapsed: float) -> list[str | None]:
-    """What limit each member has met, as a note on it, empty for that of steps; None if none."""
-    every = "" if count == stop.max_steps else None
+def _limit(stop: Stop, count: int, labels: IntArray, members: IntArray, state: Any, elapsed: float) -> str | None:
+    """What limit all members have met, as a note on them, empty for that of steps; None if none."""
+    limit = "" if count == stop.max_steps else None
     if stop.time_limit is not None and elapsed > stop.time_limit:
-        every = f"stopped by the time limit of {stop.time_limit:g} s"
-    if count and stop.callback is not None and stop.callback(Progress(count, members, state, elapsed)):
-        every = "stopped by the callback"
-    if stop.step_tolerance is None or not count:
-        return [every] * members.size
-    note = f"stopped by a step shorter than {stop.step_tolerance:g}"
-    return [note if small else every for small in state.move < stop.step_tolerance]
+        limit = f"stopped by the time limit of {stop.time_limit:g} s"
+    if count and stop.callback is not None and stop.callback(Progress(count, labels[members], state, elapsed)):
+        limit = "stopped by the callback"
+    return limit
 
 
-def _ended(state: State, stop: Stop, reached: Status) -> list[Status | None]:
-    broken = ~np.isfinite(state.objective)
-    met = state.residual <= stop.tolerance
-    choices = zip(broken, met, state.stalled, strict=True)
-    return [Status.FAILED if b else reached if m else Status.STALLED if s else None for b, m, s in choices]
+def _short(stop: Stop, count: int, state: Any) -> BoolArray | None:
+    """Which members have taken a step shorter than the tolerance, if that is a rule."""
+    return np.asarray(state.move < stop.step_tolerance) if stop.step_tolerance is not None and count else None
 
 
 class _Book:
@@ -159,29 +164,29 @@ class _Book:
         self.status = objects([Status.FAILED] * size)
         self.notes = objects([()] * size)
         self.iterations = np.zeros(size, int)
-        self.rows: dict[str, list[FloatArray]] = {n: [] for n in ("objective", "residual", *state.traced, "time")}
+        self.members: list[IntArray] = []  # of each row
+        self.rows: dict[str, list[Any]] = {n: [] for n in ("objective", "residual", *state.traced, "time")}
 
-    def note(self, count: int, members: IntArray, state: Any, elapsed: float) -> None:
+    def note(self, members: IntArray, state: Any, elapsed: float) -> None:
+        self.members.append(members)
         for name, rows in self.rows.items():
-            row = np.full(self.status.size, np.nan)
-            row[members] = elapsed if name == "time" else getattr(state, name)
-            rows.append(row)
-        self.iterations[members] = count
+            rows.append(elapsed if name == "time" else getattr(state, name))
 
     def close(
-        self, members: IntArray, status: list[Status], precoder: ComplexArray, count: int, limits: list[str]
+        self, member: int, status: Status, count: int, note: str | None, precoder: ComplexArray | float = np.nan
     ) -> None:
-        for i, member in enumerate(members):
-            self.status[member] = status[i]
-            if status[i].answered:
-                self.precoder[member] = precoder[i]
-            if status[i] is Status.FAILED:
-                self.notes[member] = (f"the objective became infinite or NaN at step {count}",)
-            elif status[i] is Status.MAX_STEPS and limits[i]:
-                self.notes[member] = (limits[i],)
+        self.status[member], self.iterations[member], self.precoder[member] = status, count, precoder
+        self.notes[member] = (note,) if note else ()
+
+    def _table(self, rows: list[Any]) -> FloatArray:
+        """Rows of the members that were there as (members, steps + 1), NaN elsewhere."""
+        table = np.full((len(rows), self.status.size), np.nan)
+        for line, members, row in zip(table, self.members, rows, strict=True):
+            line[members] = row
+        return np.ascontiguousarray(table.T)
 
     def solution(self, runtime: float) -> Solution:
-        trace = {name: np.stack(rows, axis=1) for name, rows in self.rows.items()}
+        trace = {name: self._table(rows) for name, rows in self.rows.items()}
         last = (np.arange(self.status.size), self.iterations)
         answered = np.array([s.answered for s in self.status], bool)
         nothing = np.full(self.status.size, np.nan)

@@ -8,9 +8,9 @@ import pytest
 
 import isacsim
 from isacsim import Status
-from isacsim.batch import inner
+from isacsim.batch import inner, real_vectors, take
 from isacsim.problems.sum_rate_crlb_merit import Merit
-from isacsim.solvers.sum_rate_crlb.lbfgs import RiemannianLbfgs
+from isacsim.solvers.sum_rate_crlb.lbfgs import Memory, RiemannianLbfgs, followers, ready
 
 DATA = Path(__file__).parents[1] / "data" / "sum-rate-crlb"
 INSTANCES = sorted(path.stem for path in DATA.glob("*.npz"))
@@ -84,7 +84,8 @@ def test_more_starts_never_hurt(kit):
     problem = kit.make_problem(5, 2, batch=(6,))
     few = isacsim.solve(problem, solver="riemannian-lbfgs", starts="mrt")
     more = isacsim.solve(problem, solver="riemannian-lbfgs", random_starts=4)
-    assert np.all(more.objective >= few.objective)
+    # A start that follows a better one ends early: both lead to one optimum, within the tolerance of the stop.
+    assert np.all(more.objective >= few.objective - 1e-9 * np.abs(few.objective))
 
 
 def test_generators_of_the_caller_draw_the_random_starts(kit):
@@ -94,19 +95,53 @@ def test_generators_of_the_caller_draw_the_random_starts(kit):
 
 
 def test_a_direction_that_does_not_ascend_is_replaced_and_its_memory_forgotten(kit):
-    solver = RiemannianLbfgs()
-    problem = kit.make_problem(batch=(2,))
+    solver, problem = RiemannianLbfgs(), kit.make_problem(batch=(2,))
     merit = Merit.of(problem)
-    state = solver.init(merit, kit.complex_gaussian((2, 6, 2), 0))
-    # A pair (s, 0) along the gradient g with a negative inverse makes H_0 - c g g^T of the memory.
+    state = solver.init(merit, kit.complex_gaussian((2, 6, 2), 0), np.arange(2))
+    # A pair (g, 0) along the gradient g with a negative curvature makes H_0 - c g g^T of the memory.
     memory = state.memory
-    memory.steps[:, 0] = np.ascontiguousarray(state.gradient).view(float).reshape(2, -1)
-    memory.inverses[:, 0] = -1e3
-    against = state.memory.times(state.gradient, state.inverse)
+    memory.steps[:, 0] = real_vectors(state.gradient)
+    memory.inverse[:, 0, 0], memory.curvatures[:, 0] = -1e3, -1e-3
+    against = memory.times(state.gradient, state.preconditioner)
     assert np.all(inner(state.gradient, against) < 0)
-    state = solver._state(merit, state.point, state.gradient, state.stalled, memory, state.inverse, state.count)
+    again = (state.origin, state.point, state.gradient, state.stalled, memory, state.preconditioner, 0)
+    state = ready(merit, *again)
     assert np.all(state.slope > 0)
-    assert not state.memory.inverses.any()
+    assert not state.memory.inverse.any()
+
+
+def test_the_memory_is_the_two_loop_recursion_with_the_pairs_it_has_room_for():
+    rng = np.random.default_rng(0)
+    A = rng.standard_normal((8, 8))
+    hessian, M = A @ A.T + np.eye(8), np.diag(rng.uniform(1, 2, 4)).astype(complex)
+    pairs, memory = [], Memory.empty(3, np.zeros((1, 4, 1), complex))
+    for _ in range(5):
+        s = rng.standard_normal(8)
+        pairs.append((s, hessian @ s))
+        memory = memory.push(*(v.view(complex).reshape(1, 4, 1) for v in pairs[-1]), np.linalg.inv(M)[None])
+    q, weights = rng.standard_normal(8), []
+    found = memory.times(q.view(complex).reshape(1, 4, 1), np.linalg.inv(M)[None])
+    for s, y in pairs[:1:-1]:
+        weights.append(s @ q / (s @ y))
+        q = q - weights[-1] * y
+    scaled, (s, y) = np.repeat(1 / np.diag(M).real, 2), pairs[-1]
+    q = s @ y / (y @ (scaled * y)) * scaled * q
+    for (s, y), weight in zip(pairs[2:], reversed(weights), strict=True):
+        q = q + (weight - y @ q / (s @ y)) * s
+    np.testing.assert_allclose(real_vectors(found)[0], q, rtol=1e-12)  # the same sums in another order
+
+
+def test_only_the_best_of_the_starts_on_the_way_to_one_optimum_goes_on(kit):
+    merit = Merit.of(kit.make_problem(batch=(2,)))
+    here, there = (kit.complex_gaussian((6, 2), seed) for seed in (0, 1))
+    turned, near = here * np.exp(1j * np.array([1.0, 2.0])), here + 1e-3 * there
+    merit = take(merit, np.array([0] * 4 + [1]))
+    point = merit.evaluate(merit.project(np.stack([turned, there, near, here, here])))
+    ends = followers(point, np.array([0, 0, 0, 0, 1]))
+    alike = [0, 2, 3]  # phases change neither the covariance nor the objective
+    assert not ends[1]
+    assert not ends[4]
+    assert [i for i in alike if not ends[i]] == [alike[int(np.argmax(point.objective[alike]))]]
 
 
 def test_unknown_starts_are_refused():

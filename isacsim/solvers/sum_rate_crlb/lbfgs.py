@@ -4,8 +4,8 @@ Every stationary precoder lies in the range of ``N = [H, V]``, since the station
 condition ``mu W = C_1 + (crlb_weight Q - rate_weight H Sigma_2 H^H) W`` with mu > 0 has only
 columns of N on its right [Fang25, Sec. IV-C]. The iteration therefore runs in an
 orthonormal basis of that range, where its cost knows nothing of the number of antennas,
-and on the surface of full power, with the projection onto its tangent space as transport.
-It is preconditioned by the matrix of Theorem 1 of [Fang25] without Q::
+and on the surface of full power: directions are projected onto its tangent space, and curvature
+pairs are plain differences. It is preconditioned by the matrix of Theorem 1 of [Fang25] without Q::
 
     H_0 = gamma M^-1,   M = 2 (rate_weight H Sigma_2 H^H + mu I)
 """
@@ -18,7 +18,7 @@ import attrs
 import numpy as np
 from attrs import field, frozen
 
-from isacsim.batch import frobenius2, hermitian, inner, rows, take
+from isacsim.batch import frobenius2, hermitian, inner, real_vectors, rows, take
 from isacsim.checks import number, whole
 from isacsim.problems.sum_rate_crlb import SumRateCrlb
 from isacsim.problems.sum_rate_crlb_merit import Merit, Point
@@ -27,71 +27,76 @@ from isacsim.solvers.iterate import Stop, iterate
 from isacsim.solvers.solution import Solution
 from isacsim.solvers.sum_rate_crlb.search import PointState, search
 from isacsim.solvers.sum_rate_crlb.starts import start, start_names
-from isacsim.typing import BoolArray, ComplexArray, FloatArray
+from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray
 
-REFRESH_EVERY, REFRESH_UNTIL = 5, 60  # iterations at which the preconditioner is renewed
+RENEW_EVERY = 5  # iterations after which the preconditioner is renewed, and starts are compared
+LEAST_CURVATURE = 1e-10  # of a pair, relative to that of the preconditioner, and reciprocal of the largest
+SAME = 0.05  # relative distance of covariances W W^H from which two starts go to one optimum
 
 
 @frozen(eq=False)
 class Memory:
-    """Curvature pairs of B members as real vectors, the newest first; an inverse of 0 marks an empty place."""
+    """Curvature pairs of B members as real vectors, in places that are used in turn.
+
+    With ``R_ij = <s_i, y_j>`` where pair i is not newer than pair j, and 0 elsewhere, the two loops of
+    the L-BFGS recursion are two products with R^-1. A pair that comes appends a column to R^-1,
+    and one that goes takes its row and column along. Those of an empty place are 0. The pairs are
+    the bulk of a state and are not copied: a memory is whole until the next pair is pushed.
+    """
 
     steps: Any = rows(2)  # s, (B, memory, 2 N (K+S))
     changes: Any = rows(2)  # y, likewise
-    inverses: Any = rows(1)  # 1 / <s, y>, (B, memory)
+    inverse: Any = rows(2)  # R^-1, (B, memory, memory)
+    curvatures: Any = rows(1)  # <s, y>, (B, memory)
+    scale: Any = rows()  # gamma, (B,): <s, y> / <y, M^-1 y> of the newest pair
+    place: int = field()  # of the next pair
 
     @classmethod
     def empty(cls, size: int, W: ComplexArray) -> Memory:
         """Room for ``size`` pairs of the shape of W (B, N, K+S)."""
-        shape = (W.shape[0], size, 2 * W.shape[1] * W.shape[2])
-        return cls(np.zeros(shape), np.zeros(shape), np.zeros(shape[:2]))
+        pairs = np.zeros((W.shape[0], size, 2 * W.shape[1] * W.shape[2]))
+        square = np.zeros((W.shape[0], size, size))
+        return cls(pairs, pairs.copy(), square, square[..., 0].copy(), np.ones(W.shape[0]), 0)
 
-    def times(self, g: ComplexArray, inverse: ComplexArray) -> ComplexArray:
-        """The inverse Hessian times g by the two-loop recursion, with ``inverse`` as H_0 / gamma."""
-        used = int(np.count_nonzero(self.inverses.any(axis=0)))
-        q, weights = _flat(g), []
-        for j in range(used):
-            weights.append(self.inverses[:, j] * _dot(self.steps[:, j], q))
-            q = q - weights[j][:, None] * self.changes[:, j]
-        q = _flat(inverse @ _shaped(q, g))
-        newest = self.changes[:, 0]
-        curvature = self.inverses[:, 0] * _dot(newest, _flat(inverse @ _shaped(newest, g)))
-        q = q / np.where(curvature > 0, curvature, 1.0)[:, None]
-        for j in reversed(range(used)):
-            weight = weights[j] - self.inverses[:, j] * _dot(self.changes[:, j], q)
-            q = q + weight[:, None] * self.steps[:, j]
-        return _shaped(q, g)
+    def times(self, g: ComplexArray, preconditioner: ComplexArray) -> ComplexArray:
+        """The inverse Hessian times g: from g to H_0 g through the newest pairs first, and back."""
+        a = self.inverse @ (self.steps @ real_vectors(g)[..., None])
+        q = real_vectors(g)[:, None, :] - a.swapaxes(-1, -2) @ self.changes
+        q = self.scale[:, None, None] * (preconditioner @ q.view(complex).reshape(g.shape))
+        b = self.curvatures[..., None] * a - self.changes @ real_vectors(q)[..., None]
+        back = (b.swapaxes(-1, -2) @ self.inverse) @ self.steps
+        return q + back.view(complex).reshape(g.shape)
 
-    def push(self, s: ComplexArray, y: ComplexArray) -> Memory:
-        """With the pairs (s, y) of the members where <s, y> is safely positive."""
-        product = inner(s, y)
-        kept = product > 1e-10 * frobenius2(s)
-        inverses = 1 / np.where(kept, product, 1.0)
-
-        def shifted(old: Any, new: Any) -> Any:
-            moved = np.concatenate([new[:, None], old[:, :-1]], axis=1)
-            return moved if kept.all() else np.where(kept.reshape(-1, *[1] * (old.ndim - 1)), moved, old)
-
-        return Memory(shifted(self.steps, _flat(s)), shifted(self.changes, _flat(y)), shifted(self.inverses, inverses))
+    def push(self, s: ComplexArray, y: ComplexArray, preconditioner: ComplexArray) -> Memory:
+        """With the pairs (s, y) of the members that have a sound curvature in the place of the oldest."""
+        product, place = inner(s, y), self.place
+        with np.errstate(all="ignore"):
+            scale, reciprocal = product / inner(y, preconditioner @ y), 1 / product
+        kept = (scale > LEAST_CURVATURE) & (scale < 1 / LEAST_CURVATURE)
+        if not kept.all():
+            scale, reciprocal = np.where(kept, scale, self.scale), np.where(kept, reciprocal, 0.0)
+        self.steps[:, place], self.changes[:, place] = real_vectors(s), real_vectors(y)
+        inverse, curvatures = self.inverse.copy(), self.curvatures.copy()
+        inverse[:, place, :] = inverse[:, :, place] = 0.0
+        column = inverse @ (self.steps @ real_vectors(y)[..., None])
+        inverse[:, :, place] = -reciprocal[:, None] * column[..., 0]
+        inverse[:, place, place], curvatures[:, place] = reciprocal, product
+        return Memory(self.steps, self.changes, inverse, curvatures, scale, (place + 1) % curvatures.shape[1])
 
     def forget(self, members: BoolArray) -> Memory:
         """Without the pairs of ``members``."""
-        return attrs.evolve(self, inverses=np.where(members[:, None], 0.0, self.inverses)) if members.any() else self
+        inverse = np.where(members[:, None, None], 0.0, self.inverse)
+        return attrs.evolve(self, inverse=inverse, scale=np.where(members, 1.0, self.scale))
 
 
-def _flat(W: ComplexArray) -> FloatArray:
-    """Complex matrices (B, N, n) as real vectors (B, 2 N n)."""
-    return np.ascontiguousarray(W).view(float).reshape(W.shape[0], -1)
+@frozen(eq=False)
+class Line:
+    """Where B members search, and along what."""
 
-
-def _shaped(q: FloatArray, like: ComplexArray) -> ComplexArray:
-    """Real vectors as complex matrices of the shape of ``like``."""
-    return np.ascontiguousarray(q).view(complex).reshape(like.shape)
-
-
-def _dot(a: FloatArray, b: FloatArray) -> FloatArray:
-    """Dot product of each member's real vectors (B, D)."""
-    return np.asarray(a[:, None, :] @ b[:, :, None])[:, 0, 0]
+    merit: Merit
+    point: Point = field()
+    direction: Any = rows(2)
+    slope: Any = rows()  # of the objective along the direction
 
 
 @frozen(eq=False)
@@ -99,14 +104,15 @@ class LbfgsState(PointState):
     """Iterates of B members, with the direction of the next search."""
 
     merit: Merit
+    origin: Any = rows()  # index of the problem that a member is a start of
     point: Point = field()
     gradient: Any = rows(2)  # of the objective, along the surface of full power
     residual: Any = rows()
     stalled: Any = rows()
     memory: Memory = field()
-    inverse: Any = rows(2)  # M^-1
+    preconditioner: Any = rows(2)  # M^-1
     direction: Any = rows(2)
-    slope: Any = rows()  # of the objective along the direction
+    slope: Any = rows()
     count: int = field()
 
 
@@ -119,7 +125,8 @@ class RiemannianLbfgs(Solver):
     frequent with the load K / N_t, above ``random_load`` of which random starts join.
 
     Args:
-        tolerance: Relative KKT residual at which a member has converged.
+        tolerance: Relative KKT residual at which a member has converged. The objective is then
+            within about its square, relative, of the stationary point's.
         max_steps: Largest number of iterations.
         memory: Number of curvature pairs kept.
         starts: Names of the starts: ``mrt``, ``rzf`` or ``random``.
@@ -129,7 +136,7 @@ class RiemannianLbfgs(Solver):
 
     problems: ClassVar[tuple[str, ...]] = ("sum-rate-crlb",)
 
-    tolerance: float = field(default=1e-6, validator=number(above=0))
+    tolerance: float = field(default=1e-5, validator=number(above=0))
     max_steps: int = field(default=2000, validator=whole(1))
     memory: int = field(default=10, validator=whole(1))
     starts: tuple[str, ...] = field(default=("mrt", "rzf"), converter=start_names)
@@ -140,16 +147,15 @@ class RiemannianLbfgs(Solver):
         """Iterate all starts of all members as one batch, and keep the best of each."""
         merit = Merit.of(problem)
         starts = self._starts(merit, problem.streams, request)
+        basis = None if problem.per_antenna else merit.span()  # there W leaves the range: the multiplier is a matrix
+        if basis is not None:
+            merit, starts = merit.within(basis), [hermitian(basis) @ W for W in starts]
         every = np.repeat(np.arange(merit.members), len(starts))
-        W, merit = np.stack(starts, axis=1).reshape(-1, *starts[0].shape[1:]), take(merit, every)
+        W = np.stack(starts, axis=1).reshape(-1, *starts[0].shape[1:])
         stop = Stop(self.tolerance, self.max_steps, request.time_limit, request.callback)
-        if problem.per_antenna:  # the multiplier is a diagonal matrix then, and W leaves the range
-            solution = iterate(self.init(merit, W), self.step, stop, labels=every)
-        else:
-            basis = merit.span()
-            solution = iterate(self.init(merit.within(basis), hermitian(basis) @ W), self.step, stop, labels=every)
-            solution = attrs.evolve(solution, precoder=basis @ solution.precoder)
-        return solution.best_of(len(starts), problem.sense)
+        state = self.init(take(merit, every) if len(starts) > 1 else merit, W, every)
+        solution = iterate(state, self.step, stop, labels=every).best_of(len(starts), problem.sense)
+        return solution if basis is None else attrs.evolve(solution, precoder=basis @ solution.precoder)
 
     def _starts(self, merit: Merit, streams: int, request: Request) -> list[ComplexArray]:
         """The precoders to start from, each (B, N_t, K+S)."""
@@ -166,59 +172,82 @@ class RiemannianLbfgs(Solver):
                 found.append(start(merit, "random", streams, rngs))
         return found
 
-    def init(self, merit: Merit, W: ComplexArray) -> LbfgsState:
-        """The state at the first precoders W (B, N, K+S)."""
+    def init(self, merit: Merit, W: ComplexArray, origin: IntArray) -> LbfgsState:
+        """The state at the first precoders W (B, N, K+S), starts of the problems ``origin`` (B,)."""
         point = merit.evaluate(merit.project(W))
         fresh, memory = np.zeros(W.shape[0], bool), Memory.empty(self.memory, W)
-        return self._state(merit, point, merit.slope(point), fresh, memory, merit.preconditioner(point), 0)
+        return ready(merit, origin, point, merit.slope(point), fresh, memory, merit.preconditioner(point), 0)
 
     def step(self, state: LbfgsState) -> LbfgsState:
         """One monotone iteration of every member."""
-        merit = state.merit
-        point, stuck = search(state, propose)
+        merit, before, count = state.merit, state.point, state.count + 1
+        point, stuck = search(Line(merit, before, state.direction, state.slope), propose)
         gradient = merit.slope(point)
-        s = merit.tangent(point.W, point.W - state.point.W)
-        y = merit.tangent(point.W, state.gradient) - gradient
-        memory = state.memory.push(s, y).forget(stuck)
-        # A member that its memory has misled tries once more without.
-        stalled = stuck & ~state.memory.inverses.any(axis=-1)
-        old = state.count % REFRESH_EVERY or state.count > REFRESH_UNTIL
-        inverse = state.inverse if old else merit.preconditioner(point)
-        return self._state(merit, point, gradient, stalled, memory, inverse, state.count + 1)
+        renew = count % RENEW_EVERY == 0
+        preconditioner = merit.preconditioner(point) if renew else state.preconditioner
+        s, y = point.W - before.W, state.gradient - gradient  # their parts across the surface are of higher order
+        memory, stalled = state.memory.push(s, y, preconditioner), stuck
+        if stuck.any():  # a member that its memory has misled tries once more without
+            memory, stalled = memory.forget(stuck), stuck & ~state.memory.inverse.any(axis=(-2, -1))
+        if renew:
+            stalled = stalled | followers(point, state.origin)
+        return ready(merit, state.origin, point, gradient, stalled, memory, preconditioner, count)
 
-    @staticmethod
-    def _state(
-        merit: Merit,
-        point: Point,
-        gradient: ComplexArray,
-        stalled: BoolArray,
-        memory: Memory,
-        inverse: ComplexArray,
-        count: int,
-    ) -> LbfgsState:
-        direction = merit.tangent(point.W, memory.times(gradient, inverse))
+
+def ready(
+    merit: Merit,
+    origin: IntArray,
+    point: Point,
+    gradient: ComplexArray,
+    stalled: BoolArray,
+    memory: Memory,
+    preconditioner: ComplexArray,
+    count: int,
+) -> LbfgsState:
+    """The state at a point, with an ascent direction."""
+    direction = merit.tangent(point.W, memory.times(gradient, preconditioner))
+    slope = inner(gradient, direction)
+    poor = ~(slope > 0)
+    if poor.any():
+        memory = memory.forget(poor)
+        direction = np.where(poor[:, None, None], merit.tangent(point.W, preconditioner @ gradient), direction)
         slope = inner(gradient, direction)
-        poor = ~(slope > 1e-10 * np.sqrt(frobenius2(gradient) * frobenius2(direction)))
-        if poor.any():
-            memory = memory.forget(poor)
-            direction = np.where(poor[:, None, None], merit.tangent(point.W, inverse @ gradient), direction)
-            slope = inner(gradient, direction)
-        return LbfgsState(
-            merit=merit,
-            point=point,
-            gradient=gradient,
-            residual=merit.residual(point, gradient),
-            stalled=stalled,
-            memory=memory,
-            inverse=inverse,
-            direction=direction,
-            slope=slope,
-            count=count,
-        )
+    return LbfgsState(
+        merit=merit,
+        origin=origin,
+        point=point,
+        gradient=gradient,
+        residual=merit.residual(point, gradient),
+        stalled=stalled,
+        memory=memory,
+        preconditioner=preconditioner,
+        direction=direction,
+        slope=slope,
+        count=count,
+    )
 
 
-def propose(state: LbfgsState, attempt: int) -> tuple[ComplexArray, FloatArray]:
+def propose(line: Line, attempt: int) -> tuple[ComplexArray, FloatArray]:
     """A step along the direction, at most as long as W itself and 0.4 times the one before."""
-    length = np.sqrt(frobenius2(state.direction))
-    t = np.minimum(1.0, np.sqrt(state.merit.power) / np.maximum(length, np.finfo(float).tiny)) * 0.4**attempt
-    return state.merit.project(state.point.W + t[:, None, None] * state.direction), t * state.slope
+    power = line.merit.power
+    t = np.sqrt(power / np.maximum(frobenius2(line.direction), power)) * 0.4**attempt
+    return line.merit.project(line.point.W + t[:, None, None] * line.direction), t * line.slope
+
+
+def followers(point: Point, origin: IntArray) -> BoolArray:
+    """Members that follow a better start of the same problem to the same optimum, and can end.
+
+    Their covariances R = W W^H are alike then, in which neither the phases of streams nor turns
+    among sensing streams count: ``|R_1 - R_2|^2 = |R_1|^2 + |R_2|^2 - 2 |W_1^H W_2|^2``.
+    """
+    W, f = point.W, point.objective
+    own, found = frobenius2(hermitian(W) @ W), np.zeros(f.size, bool)
+    for lag in range(1, f.size):  # starts of a problem are neighbours
+        kin = origin[lag:] == origin[:-lag]
+        if not kin.any():
+            break
+        apart = own[lag:] + own[:-lag] - 2 * frobenius2(hermitian(W[lag:]) @ W[:-lag])
+        near = kin & (apart < SAME**2 * own[lag:])
+        found[lag:] |= near & (f[lag:] <= f[:-lag])
+        found[:-lag] |= near & (f[lag:] > f[:-lag])
+    return found

@@ -68,7 +68,7 @@ class LdSca(SurrogateSolver):
         basis = merit.span()
         W = hermitian(basis) @ first(merit, problem.streams, request, self.start)
         merit = merit.within(basis)
-        return self.fresh(merit, W, hermitian(merit.columns()) @ merit.H)
+        return self.fresh(merit, W, merit.NH @ merit.H)
 
     def refine(self, state: SurrogateState, curvature: FloatArray, W: ComplexArray) -> ComplexArray:
         """The further inner updates, with the surrogate of the state."""

@@ -55,22 +55,25 @@ def search(state: S, propose: Propose[S]) -> tuple[Point, BoolArray]:
             attempt, and the increase of the objective they promise; later attempts are
             shorter steps.
     """
-    size = state.point.objective.size
-    todo = np.arange(size)
-    chosen, stalled = state.point, np.ones(size, bool)
-    for attempt in range(MAX_ATTEMPTS):
-        here = state if todo.size == size else take(state, todo)
-        W, promise = propose(here, attempt)
-        trial = here.merit.evaluate(W)
-        # Strictly more: at the limit of rounding a step that changes nothing is no step.
-        good = trial.objective >= here.point.objective + ARMIJO * promise
-        good &= trial.objective > here.point.objective
-        if good.all() and todo.size == size:
-            return trial, ~good
+    chosen, good = _attempt(state, propose, 0)
+    stalled = ~good
+    if good.all():
+        return chosen, stalled
+    todo = np.flatnonzero(stalled)
+    for attempt in range(1, MAX_ATTEMPTS):
+        trial, good = _attempt(take(state, todo), propose, attempt)
         if good.any():
-            chosen = put(chosen, todo[good], take(trial, good) if not good.all() else trial)
+            chosen = put(chosen, todo[good], take(trial, good))
             stalled[todo[good]] = False
-        todo = todo[~good]
+            todo = todo[~good]
         if not todo.size:
-            break
-    return chosen, stalled
+            return chosen, stalled
+    return put(chosen, todo, take(state.point, todo)), stalled
+
+
+def _attempt(state: S, propose: Propose[S], attempt: int) -> tuple[Point, BoolArray]:
+    """The points proposed, and which of them improve the objective as promised."""
+    W, promise = propose(state, attempt)
+    trial, before = state.merit.evaluate(W), state.point.objective
+    # Strictly more: at the limit of rounding a step that changes nothing is no step.
+    return trial, (trial.objective > before) & (trial.objective >= before + ARMIJO * promise)

@@ -84,9 +84,10 @@ def start(merit: Merit, name: str, streams: int, rngs: Sequence[np.random.Genera
         raise InvalidInput("starts", "must be names of starts", name, one_of(STARTS, str(name)))
     W = np.zeros(shape, complex)
     W[..., :users] = unit(NAMED[name](merit))
-    directions = np.linalg.svd(merit.V, full_matrices=False)[0][..., : streams - users]
-    amplitude = SENSING_AMPLITUDE if users else 1.0
-    W[..., users : users + directions.shape[-1]] = amplitude * unit(directions)
+    if streams > users:
+        directions = np.linalg.svd(merit.V, full_matrices=False)[0][..., : streams - users]
+        amplitude = SENSING_AMPLITUDE if users else 1.0
+        W[..., users : users + directions.shape[-1]] = amplitude * unit(directions)
     return merit.project(W)
 
 

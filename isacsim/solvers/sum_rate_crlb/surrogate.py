@@ -160,7 +160,7 @@ def users_alone(merit: Merit, point: Point) -> Point:
 
 def span_factor(merit: Merit) -> ComplexArray:
     """R of the QR factorisation of N = [H, V]: spectra of matrices N M N^H are those of R M R^H."""
-    return np.linalg.qr(merit.columns())[1]
+    return np.linalg.qr(merit.N)[1]
 
 
 def spectral_norm(merit: Merit, factor: ComplexArray, beta: FloatArray, Q_V: ComplexArray) -> FloatArray:

@@ -156,9 +156,9 @@ def _sensing(merit: Merit, point: Point) -> tuple[FloatArray, FloatArray]:
     if not merit.crlb_weight:
         return np.zeros((0, 0, merit.H.shape[-2] ** 2)), np.zeros(0)
     K = merit.VH @ hermitian_basis(merit.H.shape[-2]) @ merit.V
-    diagonal = np.diagonal(merit.fim_tensor.fim(point.Y @ hermitian(point.Y))[0])
+    diagonal = np.diagonal(merit.tensor.fim(point.Y @ hermitian(point.Y))[0])
     scale = 1 / np.sqrt(diagonal)
-    F = np.moveaxis(merit.fim_tensor.fim(K), 0, -1)
+    F = np.moveaxis(merit.tensor.fim(K), 0, -1)
     return F * (scale[:, None] * scale)[..., None], scale * np.sqrt(merit.crlb_weight * merit.selection)
 
 
