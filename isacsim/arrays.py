@@ -10,6 +10,7 @@ vertical axis: broadside is pi/2) give the element at column n_h and row n_v the
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -50,16 +51,31 @@ class AntennaArray(ABC):
 
     def steering_derivatives(self, azimuth: Any, zenith: Any = np.pi / 2) -> tuple[ComplexArray, ComplexArray]:
         """Derivatives of `steering` in azimuth and in zenith, each (..., N), in 1/rad."""
+        _, in_azimuth, in_zenith = self.steering_basis(azimuth, zenith)
+        return in_azimuth, in_zenith
+
+    def steering_basis(self, azimuth: Any, zenith: Any = np.pi / 2) -> tuple[ComplexArray, ComplexArray, ComplexArray]:
+        """`steering` and its derivatives in azimuth and in zenith, each (..., N)."""
         a = self.steering(azimuth, zenith)
         azimuth, zenith = (np.asarray(angle, float)[..., None] for angle in (azimuth, zenith))
         horizontal, vertical = self.grid
         d_azimuth = np.pi * horizontal * np.cos(azimuth) * np.sin(zenith)
         d_zenith = np.pi * (horizontal * np.sin(azimuth) * np.cos(zenith) - vertical * np.sin(zenith))
-        return self._sign * d_azimuth * a, self._sign * d_zenith * a
+        return a, self._sign * d_azimuth * a, self._sign * d_zenith * a
 
     @property
     def _sign(self) -> complex:
         return -1j if self.conjugate else 1j
+
+
+@lru_cache(maxsize=64)
+def _grid(horizontal: int, vertical: int) -> tuple[FloatArray, FloatArray]:
+    """Column and row index of every element, in the order of kron(a_h, a_v); not to be written to."""
+    columns = np.repeat(np.arange(float(horizontal)), vertical)
+    rows = np.tile(np.arange(float(vertical)), horizontal)
+    for indices in (columns, rows):
+        indices.setflags(write=False)
+    return columns, rows
 
 
 @frozen
@@ -81,8 +97,7 @@ class UniformPlanarArray(AntennaArray):
     @property
     def grid(self) -> tuple[FloatArray, FloatArray]:
         """Column and row index of every element, in the order of kron(a_h, a_v)."""
-        columns, rows = np.arange(float(self.horizontal)), np.arange(float(self.vertical))
-        return np.repeat(columns, self.vertical), np.tile(rows, self.horizontal)
+        return _grid(self.horizontal, self.vertical)
 
     @property
     def planar(self) -> bool:
@@ -107,8 +122,7 @@ class UniformLinearArray(AntennaArray):
     @property
     def grid(self) -> tuple[FloatArray, FloatArray]:
         """Column index of every element, and row zero."""
-        columns = np.arange(float(self.elements))
-        return columns, np.zeros_like(columns)
+        return _grid(self.elements, 1)
 
     @property
     def planar(self) -> bool:

@@ -114,9 +114,8 @@ class PointTargets(Scene):
         return self._basis(self.rx_array)
 
     def _basis(self, array: AntennaArray) -> ComplexArray:
-        a = array.steering(self.azimuth, self.zenith)
-        derivatives = array.steering_derivatives(self.azimuth, self.zenith)
-        return np.concatenate([self._columns(x) for x in (a, *derivatives)], axis=-1)
+        basis = array.steering_basis(self.azimuth, self.zenith)
+        return np.concatenate([self._columns(x) for x in basis], axis=-1)
 
     @staticmethod
     def _columns(steering: ComplexArray) -> ComplexArray:

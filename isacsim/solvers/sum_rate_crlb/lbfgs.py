@@ -129,7 +129,7 @@ class RiemannianLbfgs(Solver):
             within about its square, relative, of the stationary point's.
         max_steps: Largest number of iterations.
         memory: Number of curvature pairs kept.
-        starts: Names of the starts: ``mrt``, ``rzf`` or ``random``.
+        starts: Names of the starts: ``mrt``, ``rzf``, ``random`` or ``published``.
         random_load: Load K / N_t above which random starts join.
         random_starts: Number of random starts that join.
     """
