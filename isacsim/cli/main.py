@@ -114,8 +114,9 @@ def list_(
     if as_json:
         _print_json(rows)
     else:
+        width = max((len(str(row["name"])) for row in rows), default=0)
         for row in rows:
-            print(f"{row['kind']:<14}{row['name']:<22}{row['summary']}")
+            print(f"{row['kind']:<14}{row['name']:<{width}}  {row['summary']}")
     for conflict in registry.conflicts:
         print(f"offered twice, unusable until one is blocked: {conflict}", file=sys.stderr)
 
