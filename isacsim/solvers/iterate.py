@@ -104,7 +104,8 @@ def iterate(
         labels: What a callback is told as the member's index; None is its place in the batch.
 
     Returns:
-        The solution of the flat batch; gap and bound are NaN.
+        The solution of the flat batch; the gap is NaN, and so is the bound where the state of a
+        member that ends has no ``bound``.
     """
     begin = time.perf_counter()
     book = _Book(state)
@@ -122,7 +123,9 @@ def iterate(
         ]
         ended = np.array([s is not None for s in status], bool)
         notes = [n or "" for n, s in zip(limits, status, strict=True) if s]
-        book.close(members[ended], [s for s in status if s], state.precoder[ended], count, notes)
+        if ended.any():
+            final = state if ended.all() else take(state, ended)
+            book.close(members[ended], [s for s in status if s], final, count, notes)
         if ended.all():
             break
         if ended.any():
@@ -159,6 +162,7 @@ class _Book:
         self.status = objects([Status.FAILED] * size)
         self.notes = objects([()] * size)
         self.iterations = np.zeros(size, int)
+        self.bound = np.full(size, np.nan)
         self.rows: dict[str, list[FloatArray]] = {n: [] for n in ("objective", "residual", *state.traced, "time")}
 
     def note(self, count: int, members: IntArray, state: Any, elapsed: float) -> None:
@@ -168,9 +172,9 @@ class _Book:
             rows.append(row)
         self.iterations[members] = count
 
-    def close(
-        self, members: IntArray, status: list[Status], precoder: ComplexArray, count: int, limits: list[str]
-    ) -> None:
+    def close(self, members: IntArray, status: list[Status], state: State, count: int, limits: list[str]) -> None:
+        precoder = state.precoder  # of the members that end only: some states have work to do for it
+        self.bound[members] = getattr(state, "bound", np.nan)
         for i, member in enumerate(members):
             self.status[member] = status[i]
             if status[i].answered:
@@ -192,7 +196,7 @@ class _Book:
             residual=np.where(answered, trace["residual"][last], np.nan),
             iterations=self.iterations,
             status=self.status,
-            bound=nothing,
+            bound=self.bound,
             notes=self.notes,
             runtime=runtime,
             trace=trace,

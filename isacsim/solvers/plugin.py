@@ -30,3 +30,10 @@ def isacsim_solvers() -> Iterable[SolverSpec]:
         "WMMSE with semidefinite relaxation, a slow baseline",
         example={"max_steps": 2},
     )
+    home = "isacsim.solvers.crb_min"
+    yield SolverSpec(
+        "primal-dual-newton",
+        f"{home}.newton:PrimalDualNewton",
+        "Saddle primal-dual Newton method, certified",
+        default_for=("crb-min",),
+    )
