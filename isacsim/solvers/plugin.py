@@ -31,6 +31,8 @@ def isacsim_solvers() -> Iterable[SolverSpec]:
         example={"max_steps": 2},
     )
     home = "isacsim.solvers.crb_min"
+    yield SolverSpec("bal", f"{home}.bal:Bal", "Balanced augmented Lagrangian method, a slow baseline")
+    yield SolverSpec("r-bal", f"{home}.bal:RBal", "Balanced augmented Lagrangian method on the range of the channels")
     yield SolverSpec(
         "primal-dual-newton",
         f"{home}.newton:PrimalDualNewton",

@@ -15,23 +15,19 @@ from isacsim.errors import InvalidInput
 from isacsim.problems.crb_min import CrbMin
 from isacsim.solvers.base import Request, Solver
 from isacsim.solvers.crb_min.feasibility import LeastPower, least_power
+from isacsim.solvers.crb_min.linear import inverse, trace
 from isacsim.solvers.crb_min.recovery import Beams, cheapest
 from isacsim.solvers.crb_min.reduction import Reduced, precoders, reductions
 from isacsim.solvers.crb_min.white import white_beams
 from isacsim.solvers.solution import ARRAYS, Solution, Status, objects
 from isacsim.threads import one_blas_thread
-from isacsim.typing import FloatArray, IntArray
+from isacsim.typing import BoolArray, FloatArray, IntArray
 
 
 class CrbMinSolver(Solver):
-    """A solver of reduced problems; this class reduces, screens and puts together.
-
-    Attributes:
-        white: Whether members whose optimum is white are answered in closed form.
-    """
+    """A solver of reduced problems; this class reduces, screens and puts together."""
 
     problems: ClassVar[tuple[str, ...]] = ("crb-min",)
-    white: ClassVar[bool] = False
 
     @abstractmethod
     def minimise(
@@ -50,6 +46,10 @@ class CrbMinSolver(Solver):
             A solution whose precoder holds coordinates (B, r, K+r).
         """
 
+    def closed_form(self, reduced: Reduced) -> tuple[Beams, BoolArray]:
+        """Beams of members whose optimum is white, and which members those are; none by default."""
+        return white_beams(reduced, steps=0)
+
     def chunk(self, reduced: Reduced) -> int:
         """Members that are solved together."""
         return len(reduced.unit)
@@ -67,11 +67,10 @@ class CrbMinSolver(Solver):
     def _parts(self, reduced: Reduced, places: IntArray, request: Request) -> Iterator[tuple[Solution, IntArray]]:
         """Solutions of the members of one rank, in W, with their places."""
         left = np.arange(places.size)
-        if self.white or not reduced.users:
-            beams, plain = white_beams(reduced)
-            if plain.any():
-                yield _finished(take(reduced, plain), _white(take(beams, plain))), places[plain]
-            left = left[~plain]
+        beams, plain = self.closed_form(reduced) if reduced.users else white_beams(reduced)
+        if plain.any():
+            yield _finished(take(reduced, plain), _white(take(beams, plain))), places[plain]
+        left = left[~plain]
         if not left.size:
             return
         least = least_power(take(reduced, left))
@@ -138,6 +137,21 @@ def _infeasible(reduced: Reduced, least: LeastPower) -> Solution:
         runtime=0.0,
         trace={"objective": nothing[:, None], "time": np.zeros((members, 1))},
     )
+
+
+def certified(reduced: Reduced, solution: Solution, tolerance: float) -> Solution:
+    """A solution in reduced units with the exact objective of its beams, optimal where its bound proves that."""
+    W = solution.precoder
+    answered = np.isfinite(W).all(axis=(-2, -1))
+    S = np.where(answered[:, None, None], W @ np.conj(W).swapaxes(-1, -2), np.eye(reduced.rank))
+    objective = trace(inverse(S))
+    if reduced.spare:
+        objective = objective + reduced.spare**2 / (reduced.antennas - trace(S))
+    objective = np.where(answered, objective, np.nan)
+    bound = np.fmax(solution.bound, reduced.antennas)  # that of the white covariance, for all
+    proven = objective / bound - 1 <= tolerance
+    status = [Status.OPTIMAL if p and s.good else s for p, s in zip(proven, solution.status, strict=True)]
+    return attrs.evolve(solution, objective=objective, bound=bound, status=objects(status))
 
 
 def _finished(reduced: Reduced, solution: Solution) -> Solution:

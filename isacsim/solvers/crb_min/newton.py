@@ -27,6 +27,7 @@ from isacsim.solvers.crb_min.linear import herm, inverse, sane, trace
 from isacsim.solvers.crb_min.newton_system import NewtonSystem, dot, linearise, solved_again, times, times_transposed
 from isacsim.solvers.crb_min.recovery import Beams, tight_beams
 from isacsim.solvers.crb_min.reduction import Reduced
+from isacsim.solvers.crb_min.white import white_beams
 from isacsim.solvers.iterate import Stop, iterate
 from isacsim.solvers.solution import Solution, Status
 from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray
@@ -102,12 +103,14 @@ class PrimalDualNewton(CrbMinSolver):
         fallback: Whether members that stall are handed to ``r-ipm``.
     """
 
-    white: ClassVar[bool] = True
-
     tolerance: float = field(default=1e-8, validator=number(above=0))
     max_steps: int = field(default=80, validator=whole(1))
     patience: int = field(default=20, validator=whole(1))
     fallback: bool = field(default=True, validator=instance(bool))
+
+    def closed_form(self, reduced: Reduced) -> tuple[Beams, BoolArray]:
+        """Beams with the white covariance, and which members they serve."""
+        return white_beams(reduced)
 
     def minimise(
         self, reduced: Reduced, start: Beams, least: LeastPower, request: Request, labels: IntArray

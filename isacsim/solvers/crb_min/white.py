@@ -24,17 +24,17 @@ STEPS = 40
 POWER = 2.0  # exponent of the update of the weights
 
 
-def white_beams(reduced: Reduced) -> tuple[Beams, BoolArray]:
+def white_beams(reduced: Reduced, steps: int = STEPS) -> tuple[Beams, BoolArray]:
     """Beams with the white covariance, and for which members they meet every SINR.
 
     The weights of users that get too little are raised until all get enough, or until the
-    weights prove that there is no such contraction, or for some steps.
+    weights prove that there is no such contraction, or for so many steps.
     """
     needed = np.sqrt((1 + reduced.noise) / reduced.ratio)
     weights, V = np.ones_like(needed), np.zeros_like(reduced.H)
     found = np.zeros(len(needed), bool)
     todo = np.arange(len(needed))
-    for _ in range(STEPS if reduced.users else 0):
+    for _ in range(steps if reduced.users else 0):
         here = take(reduced, todo)
         polar, norm = _polar(here.H * weights[todo][:, None, :])
         reached = np.ascontiguousarray(np.diagonal(here.HH @ polar, axis1=-2, axis2=-1).real)
@@ -46,9 +46,12 @@ def white_beams(reduced: Reduced) -> tuple[Beams, BoolArray]:
         todo = todo[going]
         if not todo.size:
             break
-    found |= reduced.users == 0
+    return _with_white_covariance(reduced, V), found | (reduced.users == 0)
+
+
+def _with_white_covariance(reduced: Reduced, V: ComplexArray) -> Beams:
     sensing = herm(np.eye(reduced.rank) - V @ hermitian(V))
-    return Beams(V, sensing, np.full(found.shape, float(reduced.antennas))), found
+    return Beams(V, sensing, np.full(reduced.unit.shape, float(reduced.antennas)))
 
 
 def _polar(A: ComplexArray) -> tuple[ComplexArray, FloatArray]:
@@ -57,13 +60,21 @@ def _polar(A: ComplexArray) -> tuple[ComplexArray, FloatArray]:
     return U @ VH, spectrum.sum(axis=-1)
 
 
-def degenerate(reduced: Reduced) -> BoolArray:
-    """Where one matched filter for all users meets every SINR with R white, (B,) [Zhao26, Theorem 4].
+def degenerate_beams(reduced: Reduced) -> tuple[Beams, BoolArray]:
+    """Beams with the white covariance all along one channel, and for which members they do.
 
-    The sufficient condition (12) there: for some i the powers that every user needs along h_i
-    sum to at most P / N_t.
+    Condition (12) of [Zhao26, Theorem 4]: for some i the powers that the users need along h_i
+    sum to at most P / N_t. Only then can every optimum leave an SINR slack, so that a method
+    which asks for equality fails.
     """
     cross = squared(reduced.HH @ reduced.H)  # of channels of unit norm: |h_k^H h_i|^2
     with np.errstate(divide="ignore"):
         powers = ((1 + reduced.noise) / reduced.ratio)[:, :, None] / cross
-    return np.asarray((np.ascontiguousarray(np.swapaxes(powers, -1, -2)).sum(axis=-1) <= 1).any(axis=-1))
+    powers = np.ascontiguousarray(np.swapaxes(powers, -1, -2))  # (B, i, k)
+    total = powers.sum(axis=-1)
+    best = total.argmin(axis=-1)
+    members = np.arange(best.size)
+    found = total[members, best] <= 1
+    chosen = np.where(found[:, None], powers[members, best], 0.0)
+    V = reduced.H[members, :, best][:, :, None] * np.sqrt(chosen)[:, None, :]
+    return _with_white_covariance(reduced, V), found
