@@ -150,7 +150,7 @@ def certified(reduced: Reduced, solution: Solution, tolerance: float) -> Solutio
     objective = np.where(answered, objective, np.nan)
     bound = np.fmax(solution.bound, reduced.antennas)  # that of the white covariance, for all
     proven = objective / bound - 1 <= tolerance
-    status = [Status.OPTIMAL if p and s.good else s for p, s in zip(proven, solution.status, strict=True)]
+    status = [Status.OPTIMAL if p and s.answered else s for p, s in zip(proven, solution.status, strict=True)]
     return attrs.evolve(solution, objective=objective, bound=bound, status=objects(status))
 
 
