@@ -22,7 +22,7 @@ from isacsim.hardware.base import Transceiver
 from isacsim.metrics.power import radiated_power
 from isacsim.metrics.rate import covariance, sqinr
 from isacsim.problems.base import Problem, Requirements
-from isacsim.typing import ComplexArray, FloatArray
+from isacsim.typing import FloatArray
 
 
 @frozen(kw_only=True)
@@ -120,9 +120,8 @@ class CrbMin(Problem):
 
     def objective(self, W: Any) -> FloatArray:
         """``tr(R^-1)`` of the precoder W (..., N_t, K+S), shape (...), in 1/W; inf where R is singular."""
-        spectrum = np.linalg.eigvalsh(self._radiated(W))
-        # A smaller eigenvalue than this is nothing but rounding of the largest.
-        regular = spectrum[..., 0] > np.finfo(float).eps * spectrum[..., -1]
+        spectrum, rounding = self._spectrum(W)
+        regular = spectrum.min(axis=-1) > rounding * spectrum.max(axis=-1)
         return np.where(regular, (1 / np.where(regular[..., None], spectrum, 1.0)).sum(axis=-1), np.inf)
 
     def constraints(self, W: Any) -> dict[str, FloatArray]:
@@ -131,6 +130,14 @@ class CrbMin(Problem):
         radiated = radiated_power(W, self.transceiver.transmit)
         return {"sinr": reached / self.min_sinr - 1, "total": 1 - radiated / self.power}
 
-    def _radiated(self, W: Any) -> ComplexArray:
+    def _spectrum(self, W: Any) -> tuple[FloatArray, float]:
+        """Eigenvalues of R (..., N_t), and what is rounding of the largest."""
+        eps = np.finfo(float).eps
+        if self.transceiver.transmit.is_ideal:
+            # Of W itself: those of W W^H would lose half the digits of the smallest.
+            values = np.linalg.svd(np.asarray(W, complex), compute_uv=False)
+            missing = self.H.shape[-2] - values.shape[-1]
+            return np.pad(values**2, [(0, 0)] * (values.ndim - 1) + [(0, max(missing, 0))]), float(eps**2)
         R = covariance(W)
-        return self.transceiver.transmit.linear_model(R).output_covariance(R)
+        radiated = self.transceiver.transmit.linear_model(R).output_covariance(R)
+        return np.asarray(np.linalg.eigvalsh(radiated)), float(eps)

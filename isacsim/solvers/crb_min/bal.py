@@ -66,7 +66,7 @@ class BalState:
     @property
     def precoder(self) -> ComplexArray:
         """Coordinates of beams that meet all constraints, (B, r, K+r)."""
-        return recovered(self.reduced, self._inside(self.V)).better(self.start).precoder
+        return recovered(self.reduced, self._inside(self.V), self.start).precoder
 
     @property
     def bound(self) -> FloatArray:

@@ -25,6 +25,7 @@ from isacsim.solvers.crb_min.reduction import Reduced
 from isacsim.typing import ComplexArray, FloatArray
 
 LIFT = 1.01  # by how much more than the least eigenvalue asks for mu is raised
+ROUNDING = 4 * np.finfo(float).eps  # of an eigenvalue of Q, relative to mu, for each dimension
 
 
 @frozen(eq=False)
@@ -76,7 +77,7 @@ def _bound(reduced: Reduced, Q: ComplexArray, mu: FloatArray, surplus: FloatArra
     """The bound of the ray through (M, mu), raised to a positive semidefinite Q."""
     Q, finite = sane(Q)
     spectrum = np.linalg.eigvalsh(Q)
-    lift = np.where(spectrum[:, 0] > 0, 0.0, -LIFT * spectrum[:, 0] + 1e-12 * np.abs(mu))
+    lift = np.where(spectrum[:, 0] > 0, 0.0, ROUNDING * reduced.rank * mu - LIFT * spectrum[:, 0])
     roots = np.sqrt(np.maximum(spectrum + lift[:, None], 0.0)).sum(axis=-1)
     gained = roots + reduced.spare * np.sqrt(mu + lift)
     cost = mu * surplus + lift * reduced.antennas

@@ -18,7 +18,7 @@ from isacsim.solvers.crb_min.base import CrbMinSolver, certified
 from isacsim.solvers.crb_min.dual import Dual, from_multipliers
 from isacsim.solvers.crb_min.feasibility import LeastPower
 from isacsim.solvers.crb_min.linear import herm, inverse, trace
-from isacsim.solvers.crb_min.program import BACKENDS, Answer, program
+from isacsim.solvers.crb_min.program import BACKENDS, Answer, Data, program
 from isacsim.solvers.crb_min.recovery import Beams, recovered, shortfall
 from isacsim.solvers.crb_min.reduction import Reduced
 from isacsim.solvers.solution import Solution, Status, objects
@@ -48,10 +48,10 @@ class RIpm(CrbMinSolver):
         self, reduced: Reduced, start: Beams, least: LeastPower, request: Request, labels: IntArray
     ) -> Solution:
         """One program a member."""
-        begin, members = time.perf_counter(), range(labels.size)
-        ends = [self.end(take(reduced, np.array([i])), take(start, np.array([i])), request, begin) for i in members]
-        fields = {name: np.concatenate([end[name] for end in ends]) for name in ends[0] if name != "note"}
-        status = [Status.MAX_STEPS if end["note"] else Status.STALLED for end in ends]
+        begin, places = time.perf_counter(), [np.array([i]) for i in range(labels.size)]
+        ends = [self.end(take(reduced, at), take(start, at), request, begin) for at in places]
+        fields = {name: np.concatenate([end[name] for end in ends]) for name in ends[0] if name not in ("note", "late")}
+        status = [Status.MAX_STEPS if end["late"] else Status.STALLED for end in ends]
         solution = Solution(
             precoder=fields["precoder"],
             objective=fields["objective"],
@@ -76,24 +76,30 @@ class RIpm(CrbMinSolver):
             note = note or f"{self.backend} returned no answer: the beams are those of least power"
             found = {"precoder": start.precoder, "objective": start.objective, "bound": missing, "violation": missing}
         else:
-            beams, dual, violation = judged(reduced, answer)
-            best = beams.better(start)
+            beams, dual, violation = judged(reduced, answer, start)
             found = {
-                "precoder": best.precoder,
-                "objective": best.objective,
+                "precoder": beams.precoder,
+                "objective": beams.objective,
                 "bound": dual.bound,
                 "violation": violation,
             }
         steps, elapsed = np.array([answer.steps if answer else 0]), np.array([time.perf_counter() - begin])
-        return {**found, "residual": missing, "steps": steps, "time": elapsed, "note": note}
+        return {**found, "residual": missing, "steps": steps, "time": elapsed, "note": note, "late": late}
 
-    def ask(self, reduced: Reduced) -> Answer | None:
-        """The answer of the program of one member, on the range of the channels."""
-        blocks = reduced.users + (0 if self.reduces else 1)
-        H = reduced.H[0] if self.reduces else (reduced.basis @ reduced.H)[0]
-        spare = reduced.spare if self.reduces else 0
-        compiled = program(H.shape[0], reduced.users, blocks, spare)
-        answer = compiled.solve(H, reduced.ratio[0], reduced.noise[0], self.backend, self.accuracy)
+    def ask(self, reduced: Reduced, root: ComplexArray | None = None) -> Answer | None:
+        """The answer of the program of one member, on the range of the channels.
+
+        Args:
+            reduced: The member.
+            root: C of the covariance C C^H that the program is relative to; None is the white one.
+        """
+        H, spare = reduced.H[0], reduced.spare
+        if not self.reduces:
+            H, spare = (reduced.basis @ reduced.H)[0], 0
+        root = np.eye(len(H), dtype=complex) if root is None else root
+        data = Data(H, reduced.ratio[0], reduced.noise[0], root, float(reduced.antennas), spare)
+        compiled = program(len(H), reduced.users, reduced.users + int(not self.reduces), spare > 0)
+        answer = compiled.solve(data, self.backend, self.accuracy)
         if answer is None or self.reduces:
             return answer
         U = reduced.basis[0]
@@ -113,7 +119,7 @@ class Ipm(RIpm):
     reduces: ClassVar[bool] = False
 
 
-def judged(reduced: Reduced, answer: Answer) -> tuple[Beams, Dual, FloatArray]:
+def judged(reduced: Reduced, answer: Answer, start: Beams) -> tuple[Beams, Dual, FloatArray]:
     """Beams, dual and the violation of constraints of one member's answer on the range."""
     V = herm(answer.blocks)[None]
     S = V.sum(axis=1)
@@ -121,7 +127,7 @@ def judged(reduced: Reduced, answer: Answer) -> tuple[Beams, Dual, FloatArray]:
     received = (np.conj(h)[..., None, :] @ V[:, : reduced.users] @ h[..., None])[..., 0, 0].real
     violation = shortfall(reduced, received, S)
     Q, mu = _stationary(reduced, S, answer)
-    return recovered(reduced, V), from_multipliers(reduced, answer.multipliers[None], Q, mu), violation
+    return recovered(reduced, V, start), from_multipliers(reduced, answer.multipliers[None], Q, mu), violation
 
 
 def _stationary(reduced: Reduced, S: ComplexArray, answer: Answer) -> tuple[ComplexArray, FloatArray]:

@@ -17,12 +17,13 @@ import numpy as np
 from attrs import field, frozen
 
 from isacsim.batch import hermitian, put, rows, take
-from isacsim.checks import instance, number, whole
+from isacsim.checks import number, whole
 from isacsim.solvers.base import Request
-from isacsim.solvers.crb_min.base import CrbMinSolver
+from isacsim.solvers.crb_min.base import CrbMinSolver, certified
 from isacsim.solvers.crb_min.coordinates import coordinates, dyads, matrices
 from isacsim.solvers.crb_min.dual import Dual, evaluate
 from isacsim.solvers.crb_min.feasibility import LeastPower
+from isacsim.solvers.crb_min.ipm import RIpm, judged
 from isacsim.solvers.crb_min.linear import herm, inverse, sane, trace
 from isacsim.solvers.crb_min.newton_system import NewtonSystem, dot, linearise, solved_again, times, times_transposed
 from isacsim.solvers.crb_min.recovery import Beams, tight_beams
@@ -100,13 +101,14 @@ class PrimalDualNewton(CrbMinSolver):
         tolerance: Relative duality gap at which a member is optimal.
         max_steps: Largest number of steps.
         patience: Steps without a fall of the gap by 30 % after which a member has stalled.
-        fallback: Whether members that stall are handed to ``r-ipm``.
+        fallback: Largest number of users for which a member that stalls is handed to ``r-ipm``,
+            whose time rises with a high power of it; 0 is never.
     """
 
     tolerance: float = field(default=1e-8, validator=number(above=0))
     max_steps: int = field(default=80, validator=whole(1))
     patience: int = field(default=20, validator=whole(1))
-    fallback: bool = field(default=True, validator=instance(bool))
+    fallback: int = field(default=12, validator=whole(0))
 
     def closed_form(self, reduced: Reduced) -> tuple[Beams, BoolArray]:
         """Beams with the white covariance, and which members they serve."""
@@ -118,7 +120,34 @@ class PrimalDualNewton(CrbMinSolver):
         """Newton steps, chunk by chunk."""
         stop = Stop(self.tolerance, self.max_steps, request.time_limit, request.callback)
         solution = iterate(self.init(reduced, start, least), self.step, stop, Status.OPTIMAL, labels)
+        if reduced.users <= self.fallback:
+            for i in np.flatnonzero([status is Status.STALLED for status in solution.status]):
+                solution = self._rescued(reduced, start, solution, int(i), request)
         return attrs.evolve(solution, residual=np.full(labels.shape, np.nan))
+
+    def _rescued(self, reduced: Reduced, start: Beams, solution: Solution, i: int, request: Request) -> Solution:
+        """The solution with member i improved by what ``r-ipm`` finds, and by Newton steps from there."""
+        one, W = take(reduced, np.array([i])), solution.precoder[[i]]
+        sensing = W[..., reduced.users :]
+        beams = Beams(W[..., : reduced.users], sensing @ hermitian(sensing), solution.objective[[i]])
+        spectrum, U = np.linalg.eigh(W[0] @ np.conj(W[0]).T)
+        answer = RIpm().ask(one, U * np.sqrt(np.maximum(spectrum, 1e-12 * spectrum[-1])))
+        note = f"handed to r-ipm after {solution.iterations[i]} steps"
+        names = ("precoder", "objective", "bound", "status", "notes")
+        arrays = {name: getattr(solution, name).copy() for name in names}
+        arrays["notes"][i] = (note if answer is not None else f"{note}, which had no answer",)
+        if answer is not None:
+            found, dual, _ = judged(one, answer, take(start, np.array([i])))
+            beams = beams.better(found)
+            bound = np.fmax(solution.bound[[i]], dual.bound)
+            gap = np.maximum(beams.objective / bound - 1, self.tolerance)
+            S = beams.users @ hermitian(beams.users) + beams.sensing
+            state = self._state(one, dual, S, gap * beams.objective / one.rank, beams, bound)
+            stop = Stop(self.tolerance, self.max_steps, request.time_limit)
+            other = certified(one, iterate(state, self.step, stop, Status.OPTIMAL), self.tolerance)
+            for name in names[:-1]:
+                arrays[name][i] = getattr(other, name)[0]
+        return attrs.evolve(solution, **arrays)
 
     def chunk(self, reduced: Reduced) -> int:
         """Members that go through the caches together."""
@@ -137,20 +166,25 @@ class PrimalDualNewton(CrbMinSolver):
         first = _beams(reduced, dual, E)
         R = first.users @ hermitian(first.users) + first.sensing
         fits = np.isfinite(first.objective)[:, None, None]
-        R = np.where(fits, herm(R), np.eye(r) / np.sqrt(mu - t)[:, None, None])
-        beams = first.better(start)
-        none = np.zeros(t.size)
+        R = np.where(fits, herm(R), np.eye(r) / np.sqrt(np.maximum(mu - t, 1e-12))[:, None, None])
+        return self._state(reduced, dual, R, eps, first.better(start), np.maximum(dual.bound, value))
+
+    def _state(
+        self, reduced: Reduced, dual: Dual, R: ComplexArray, eps: FloatArray, beams: Beams, bound: FloatArray
+    ) -> NewtonState:
+        """A first state with a barrier of weight eps."""
+        none = np.zeros(eps.size)
         return NewtonState(
             reduced=reduced,
             dual=dual,
             R=R,
-            E=E,
+            E=eps[:, None, None] * np.eye(reduced.rank, dtype=complex),
             eps=eps,
             largest_eps=eps,
             caution=none + CAUTION[0],
             length=none + 1,
             beams=beams,
-            bound=np.maximum(dual.bound, N),
+            bound=bound,
             count=none,
             failures=none,
             idle=none,

@@ -1,8 +1,10 @@
 """The semidefinite program of `CrbMin`, built once a shape.
 
 Matrices are vectors of coordinates (`isacsim.solvers.semidefinite`). All data are parameters
-that enter affinely, so that cvxpy canonicalises a shape once. ``tr(S^-1)`` is the least
-``tr(T)`` with ``[S I; I T] >= 0``.
+that enter affinely, so that cvxpy canonicalises a shape once. The variables are relative to a
+reference covariance C C^H: ``V = C X C^H``, with the objective and each row in units of what
+they are there, since the optimum can span many decades. ``tr(S^-1)`` is the least ``tr(T)``
+with ``[X C^-1; C^-H T] >= 0``, X the sum of the X_k.
 """
 
 from __future__ import annotations
@@ -26,6 +28,27 @@ BACKENDS = {
 
 
 @frozen(eq=False)
+class Data:
+    """Data of one program, on matrices of n x n.
+
+    Attributes:
+        H: Channels of unit norm, (n, K).
+        ratio: a_k, (K,).
+        noise: sigma_k^2, (K,).
+        root: C, (n, n).
+        power: Power N_t.
+        spare: Number of dimensions besides, that no user sees.
+    """
+
+    H: ComplexArray
+    ratio: FloatArray
+    noise: FloatArray
+    root: ComplexArray
+    power: float
+    spare: int
+
+
+@frozen(eq=False)
 class Answer:
     """What a program returned: blocks (M, n, n), and multipliers of the SINRs (K,) and of the power."""
 
@@ -40,64 +63,92 @@ class Program:
     """A compiled program; `solve` is safe to call from several threads."""
 
     problem: Any
-    own: Any
-    every: Any
-    noise: Any
+    parameters: dict[str, Any]
     blocks: Any
     sinr: Any
     total: Any
     basis: ComplexArray
     lock: Any = field(factory=threading.Lock)
 
-    def solve(
-        self, H: ComplexArray, ratio: FloatArray, noise: FloatArray, backend: str, tolerance: float
-    ) -> Answer | None:
-        """The answer for channels of unit norm H (n, K), a_k (K,) and noise (K,); None where the backend has none."""
+    def solve(self, data: Data, backend: str, tolerance: float) -> Answer | None:
+        """The answer; None where the backend has none."""
         cp = cvxpy()
-        dyads = np.einsum("ik,jk->kij", H, np.conj(H))
-        received = np.einsum("kij,bji->kb", dyads, self.basis).real
+        values, rows, value = _values(data, self.basis)
         with self.lock, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of an inaccurate solution; the caller judges it by its bound
-            self.own.value, self.every.value, self.noise.value = ratio[:, None] * received, received, noise
-            options = dict.fromkeys(BACKENDS[backend], tolerance)
+            for name, parameter in self.parameters.items():
+                parameter.value = values[name]
             try:
                 # Without a warm start the answer does not depend on what was solved before.
-                self.problem.solve(solver=backend, warm_start=False, **options)
+                self.problem.solve(solver=backend, warm_start=False, **dict.fromkeys(BACKENDS[backend], tolerance))
             except cp.error.SolverError:
                 return None
             if self.problem.status not in (cp.OPTIMAL, cp.OPTIMAL_INACCURATE):
                 return None
-            x, y = np.array([block.value for block in self.blocks]), self.sinr.dual_value
+            x, y = np.array([block.value for block in self.blocks]), np.asarray(self.sinr.dual_value, float)
             mu = 0.0 if self.total is None else float(self.total.dual_value)
-            steps = self.problem.solver_stats.num_iters
-        return Answer(np.tensordot(x, self.basis, 1), np.asarray(y, float), mu, int(steps or 0))
+            steps = int(self.problem.solver_stats.num_iters or 0)
+        blocks = data.root @ np.tensordot(x, self.basis, 1) @ np.conj(data.root).T
+        return Answer(blocks, value * y / rows, value * mu / data.power, steps)
+
+
+def _values(data: Data, basis: ComplexArray) -> tuple[dict[str, Any], FloatArray, float]:
+    """The parameters, the unit of each SINR, and that of the objective."""
+    C = np.asarray(data.root, complex)
+    C_inverse = np.linalg.inv(C)
+    used = float(np.linalg.norm(C) ** 2)
+    left = max(data.power - used, np.finfo(float).tiny)
+    value = float(np.linalg.norm(C_inverse) ** 2) + (data.spare**2 / left if data.spare else 0.0)
+    h = np.conj(C).T @ data.H
+    rows = data.noise + (h.real**2 + h.imag**2).sum(axis=0)
+    received = np.einsum("ik,bij,jk->kb", np.conj(h), basis, h).real / rows[:, None]
+    corner = C_inverse / np.sqrt(value)
+    weights = np.einsum("ij,bji->b", np.conj(C).T @ C, basis).real
+    unit = left if data.spare else data.power
+    values = {
+        "own": data.ratio[:, None] * received,
+        "every": received,
+        "noise": data.noise / rows,
+        "corner": np.block([[corner.real, -corner.imag], [corner.imag, corner.real]]),
+        "weights": weights / unit,
+        "power": np.asarray(data.power / unit),
+        "spare": np.asarray(data.spare**2 / left / value),
+    }
+    return values, rows, value
 
 
 @lru_cache(maxsize=8)
-def program(side: int, users: int, blocks: int, spare: int) -> Program:
-    """The program of a shape, for a power of side + spare.
+def program(side: int, users: int, blocks: int, spare: bool) -> Program:
+    """The program of a shape.
 
     Args:
         side: Number n of dimensions of the matrices.
         users: Number K of users.
         blocks: Number M of matrices; those beyond K are for sensing.
-        spare: Number of dimensions besides, that no user sees.
+        spare: Whether there are dimensions besides, that no user sees.
     """
     cp, basis = cvxpy(), hermitian_basis(side)
-    power = side + spare
+    parameters = {
+        "own": cp.Parameter((users, side**2)),
+        "every": cp.Parameter((users, side**2)),
+        "noise": cp.Parameter(users),
+        "corner": cp.Parameter((2 * side, 2 * side)),
+        "weights": cp.Parameter(side**2),
+        "power": cp.Parameter(),
+        "spare": cp.Parameter(nonneg=True),
+    }
     X = [cp.Variable(side**2) for _ in range(blocks)]
     S, T = cp.sum(cp.vstack(X), axis=0), cp.Variable(side**2)
-    traces = np.trace(basis, axis1=-2, axis2=-1).real
-    own, every = cp.Parameter((users, side**2)), cp.Parameter((users, side**2))
-    noise = cp.Parameter(users, nonneg=True)
-    signal = cp.sum(cp.multiply(own, cp.vstack(X[:users])), axis=1)
-    sinr = signal - every @ S >= noise
-    corner = cp.bmat([[embedded(S, basis), np.eye(2 * side)], [np.eye(2 * side), embedded(T, basis)]])
-    rules = [embedded(x, basis) >> 0 for x in X] + [corner >> 0, sinr]
-    cost, total = traces @ T, None
+    sinr = cp.sum(cp.multiply(parameters["own"], cp.vstack(X[:users])), axis=1) - parameters["every"] @ S
+    sinr = sinr >= parameters["noise"]
+    corner = parameters["corner"]
+    whole = cp.bmat([[embedded(S, basis), corner], [corner.T, embedded(T, basis)]])
+    rules = [embedded(x, basis) >> 0 for x in X] + [whole >> 0, sinr]
+    cost, total = np.trace(basis, axis1=-2, axis2=-1).real @ T, None
+    left = parameters["power"] - parameters["weights"] @ S
     if spare:
-        cost = cost + spare**2 * cp.inv_pos(power - traces @ S)
+        cost = cost + parameters["spare"] * cp.inv_pos(left)
     else:
-        total = traces @ S <= power
+        total = left >= 0
         rules.append(total)
-    return Program(cp.Problem(cp.Minimize(cost), rules), own, every, noise, X, sinr, total, basis)
+    return Program(cp.Problem(cp.Minimize(cost), rules), parameters, X, sinr, total, basis)

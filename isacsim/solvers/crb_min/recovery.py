@@ -21,6 +21,8 @@ from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
 # Without spare dimensions the powers are scaled to the budget: by this at most, since it costs SINR.
 EXCESS = 1e-11
+# Shares of a safe point that are mixed into one that violates constraints a little.
+SHARES = (0.0, 1e-9, 1e-7, 1e-5, 1e-3)
 
 
 @frozen(eq=False)
@@ -90,17 +92,31 @@ def _fitted(reduced: Reduced, users: ComplexArray, sensing: ComplexArray, found:
     return Beams(users, sensing, np.where(found, inside + rest, np.inf))
 
 
-def recovered(reduced: Reduced, V: ComplexArray) -> Beams:
-    """Beams from the matrices V (B, M, r, r) of the K users and, if M > K, of the sensing streams."""
+def recovered(reduced: Reduced, V: ComplexArray, start: Beams) -> Beams:
+    """Beams from the matrices V (B, M, r, r) of the K users and, if M > K, of the sensing streams.
+
+    Where V violates a constraint a little, a small share of ``start`` (beams that keep all of
+    them) makes up for it: the relaxed problem is convex. Beams no better than ``start`` are
+    not returned.
+    """
+    old = np.ascontiguousarray(np.swapaxes(start.users, -1, -2))
+    begun = old[..., :, None] * np.conj(old)[..., None, :]
+    total, begun_total = V.sum(axis=1), begun.sum(axis=1) + start.sensing
+    best = start
+    for share in SHARES:
+        mixed = (1 - share) * V[:, : reduced.users] + share * begun
+        users = _rank_one(reduced, mixed)
+        best = best.better(repaired(reduced, users, (1 - share) * total + share * begun_total))
+    return best
+
+
+def _rank_one(reduced: Reduced, V: ComplexArray) -> ComplexArray:
+    """``V_k h_k / sqrt(h_k^H V_k h_k)``, (B, r, K)."""
     h = np.ascontiguousarray(np.swapaxes(reduced.H, -1, -2))[..., None]  # (B, K, r, 1)
-    Vh = (V[:, : reduced.users] @ h)[..., 0]
-    received = (np.conj(h[..., 0]) * Vh).sum(axis=-1).real  # (B, K)
+    Vh = (V @ h)[..., 0]
+    received = (np.conj(h[..., 0]) * Vh).sum(axis=-1).real
     received = np.maximum(received, np.finfo(float).tiny)
-    users = np.ascontiguousarray(np.swapaxes(Vh / np.sqrt(received)[..., None], -1, -2))
-    S = np.zeros_like(V[:, 0])
-    for k in range(V.shape[1]):
-        S = S + V[:, k]
-    return repaired(reduced, users, S)
+    return np.ascontiguousarray(np.swapaxes(Vh / np.sqrt(received)[..., None], -1, -2))
 
 
 def repaired(reduced: Reduced, users: ComplexArray, S: ComplexArray) -> Beams:
