@@ -104,7 +104,7 @@ def _values(data: Data, basis: ComplexArray) -> tuple[dict[str, Any], FloatArray
     received = np.einsum("ik,bij,jk->kb", np.conj(h), basis, h).real / rows[:, None]
     corner = C_inverse / np.sqrt(value)
     weights = np.einsum("ij,bji->b", np.conj(C).T @ C, basis).real
-    unit = left if data.spare else data.power
+    unit = data.spare**2 / value if data.spare else data.power  # so that spare^2 / left is 1 / (left / unit)
     values = {
         "own": data.ratio[:, None] * received,
         "every": received,
@@ -112,7 +112,6 @@ def _values(data: Data, basis: ComplexArray) -> tuple[dict[str, Any], FloatArray
         "corner": np.block([[corner.real, -corner.imag], [corner.imag, corner.real]]),
         "weights": weights / unit,
         "power": np.asarray(data.power / unit),
-        "spare": np.asarray(data.spare**2 / left / value),
     }
     return values, rows, value
 
@@ -135,7 +134,6 @@ def program(side: int, users: int, blocks: int, spare: bool) -> Program:
         "corner": cp.Parameter((2 * side, 2 * side)),
         "weights": cp.Parameter(side**2),
         "power": cp.Parameter(),
-        "spare": cp.Parameter(nonneg=True),
     }
     X = [cp.Variable(side**2) for _ in range(blocks)]
     S, T = cp.sum(cp.vstack(X), axis=0), cp.Variable(side**2)
@@ -147,7 +145,7 @@ def program(side: int, users: int, blocks: int, spare: bool) -> Program:
     cost, total = np.trace(basis, axis1=-2, axis2=-1).real @ T, None
     left = parameters["power"] - parameters["weights"] @ S
     if spare:
-        cost = cost + parameters["spare"] * cp.inv_pos(left)
+        cost = cost + cp.inv_pos(left)
     else:
         total = left >= 0
         rules.append(total)

@@ -99,18 +99,20 @@ def recovered(reduced: Reduced, V: ComplexArray, start: Beams) -> Beams:
     them) makes up for it: the relaxed problem is convex. Beams no better than ``start`` are
     not returned.
     """
+    power = np.maximum(trace(V.sum(axis=1)), np.finfo(float).tiny)
+    V = V * np.minimum(reduced.antennas / power, 1.0)[:, None, None, None]
     old = np.ascontiguousarray(np.swapaxes(start.users, -1, -2))
     begun = old[..., :, None] * np.conj(old)[..., None, :]
     total, begun_total = V.sum(axis=1), begun.sum(axis=1) + start.sensing
     best = start
     for share in SHARES:
         mixed = (1 - share) * V[:, : reduced.users] + share * begun
-        users = _rank_one(reduced, mixed)
+        users = rank_one(reduced, mixed)
         best = best.better(repaired(reduced, users, (1 - share) * total + share * begun_total))
     return best
 
 
-def _rank_one(reduced: Reduced, V: ComplexArray) -> ComplexArray:
+def rank_one(reduced: Reduced, V: ComplexArray) -> ComplexArray:
     """``V_k h_k / sqrt(h_k^H V_k h_k)``, (B, r, K)."""
     h = np.ascontiguousarray(np.swapaxes(reduced.H, -1, -2))[..., None]  # (B, K, r, 1)
     Vh = (V @ h)[..., 0]
