@@ -67,7 +67,7 @@ def _newton(reduced: Reduced) -> tuple[FloatArray, BoolArray]:
     done, last = np.zeros(len(x), bool), np.full(len(x), np.inf)
     todo = np.arange(len(x))
     for _ in range(NEWTON_STEPS):
-        here = take(reduced, todo)
+        here = reduced if todo.size == len(x) else take(reduced, todo)
         G = gains(here, np.exp(x[todo]))
         g = np.ascontiguousarray(np.diagonal(G, axis1=-2, axis2=-1).real)
         f = x[todo] + np.log(here.ratio * g)

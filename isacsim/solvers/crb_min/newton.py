@@ -200,7 +200,7 @@ class PrimalDualNewton(CrbMinSolver):
         target = eps[:, None, None] * np.eye(state.reduced.rank)
         second = reach[:, None, None] ** 2 * herm(E_rate @ predicted)
         X, xi, second, decrement = _corrector(state, system, eps, second)
-        scaled, finite = sane(herm(matrices(X)) + xi[:, None, None] * np.eye(state.reduced.rank))
+        scaled, finite = sane(matrices(X) + xi[:, None, None] * np.eye(state.reduced.rank))
         spectrum, W = np.linalg.eigh(scaled)
         dR, sound = sane(matrices(system.covariance_change(X, xi)))
         sound &= finite & system.sound & np.isfinite(xi)
@@ -228,13 +228,13 @@ class Move:
 
 def _on_the_ray(power: FloatArray, N: int, r: int, eps: FloatArray) -> tuple[FloatArray, FloatArray]:
     """The mu and t that maximise dual and barrier for Q = q I, mu = q + t: bisection on mu^-1/2."""
-    low, high = np.zeros_like(power), np.ones_like(power)
+    low, high = np.zeros_like(power), np.minimum(1.0, (N - power) / max(N - r, 1))
 
     def gap(w: FloatArray) -> FloatArray:
         u = (N - (N - r) * w) / r  # q^-1/2
         return 1 / w**2 - 1 / u**2
 
-    for _ in range(80):
+    for _ in range(30):  # to 1e-9 of where the root can be, which is close enough to start
         w = (low + high) / 2
         t = gap(w)
         slope = (N - r) * w + eps * r / np.where(t > 0, t, 1.0) - (N - power)
@@ -252,7 +252,7 @@ def _beams(reduced: Reduced, dual: Dual, E: ComplexArray) -> Beams:
 
 def _least(C: ComplexArray, X: ComplexArray) -> FloatArray:
     """Smallest eigenvalue of ``C^H X C``, (B,); -inf where it is not finite."""
-    whole, finite = sane(herm(hermitian(C) @ X @ C))
+    whole, finite = sane(hermitian(C) @ X @ C)
     return np.where(finite, np.linalg.eigvalsh(whole)[:, 0], -np.inf)
 
 
@@ -298,12 +298,10 @@ def _corrector(
     slope = system.slope.copy()
     slope[:, :r] += eps[:, None]
     slope_xi = system.slope_xi + eps * r
-    # The system is linear: the solutions for I and for the second-order term add to the predicted one.
-    plain = solved_again(system, slope)
-    X, xi = system.direction(plain, slope_xi)
+    solutions = solved_again(system, np.stack([slope, slope - coordinates(second)], axis=1))
+    X, xi = system.direction(solutions[:, 0], slope_xi)
     decrement = dot(slope, X) + slope_xi * xi
-    bent = solved_again(system, slope - coordinates(second))
-    X_bent, xi_bent = system.direction(bent, slope_xi - trace(second))
+    X_bent, xi_bent = system.direction(solutions[:, 1], slope_xi - trace(second))
     ascends = dot(slope, X_bent) + slope_xi * xi_bent > 0
     bend = ascends & (state.length >= 0.3)
     X, xi = np.where(bend[:, None], X_bent, X), np.where(bend, xi_bent, xi)
@@ -366,7 +364,7 @@ def _trial(
     slope = times(beams, powers) + pulled + coordinates(barrier)
     total = effective[:, :r].sum(axis=-1) + reduced.spare / np.sqrt(new.mu) - reduced.antennas
     slope_xi = slope[:, :r].sum(axis=-1) + state.dual.mu * total
-    X, xi = system.direction(solved_again(system, slope), slope_xi)
+    X, xi = system.direction(solved_again(system, slope[:, None])[:, 0], slope_xi)
     return new, herm(system.U @ R @ UH), dot(slope, X) + slope_xi * xi
 
 

@@ -110,9 +110,9 @@ def linearise(reduced: Reduced, dual: Dual, R: ComplexArray, E: ComplexArray, ep
     h = UH @ reduced.H
     powers = ((rho[:, None, :] @ squared(h))[:, 0, :] + reduced.noise) / reduced.ratio
     v = dual.Y * dual.s[:, None, :]
-    sizes, turn = np.linalg.eigh(herm((v * powers[:, None, :]) @ hermitian(v) + E / 2))
+    sizes, turn = np.linalg.eigh((v * powers[:, None, :]) @ hermitian(v) + E / 2)
     L, v = dual.L @ turn, hermitian(turn) @ v
-    E, E_root = _clipped(herm(hermitian(turn) @ E @ turn), eps)
+    E, E_root = _clipped(hermitian(turn) @ E @ turn, eps)
     received, beams = dyads(h), dyads(v)
     weights = _coordinate_weights(rho)
     shares = beams / reduced.ratio[:, None, :]
@@ -202,10 +202,10 @@ def factorised(A: FloatArray, right: FloatArray) -> tuple[FloatArray, FloatArray
 
 
 def solved_again(system: NewtonSystem, right: FloatArray) -> FloatArray:
-    """Solutions of the block of X for ``right`` (B, r^2), with the factor at hand."""
+    """Solutions of the block of X for ``right`` (B, m, r^2), with the factor at hand."""
     from scipy.linalg import lapack
 
     solutions = np.zeros_like(right)
     for b in np.flatnonzero(system.sound):
-        solutions[b] = lapack.dpotrs(system.factor[b].T, right[b], lower=1)[0].reshape(-1)
+        solutions[b] = lapack.dpotrs(system.factor[b].T, right[b].T, lower=1)[0].T
     return solutions
