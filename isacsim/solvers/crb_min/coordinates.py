@@ -16,7 +16,7 @@ SQRT2 = np.sqrt(2.0)
 
 
 @lru_cache(maxsize=64)
-def _upper(r: int) -> tuple[IntArray, IntArray]:
+def upper_entries(r: int) -> tuple[IntArray, IntArray]:
     """Rows and columns of the entries above the diagonal."""
     i, j = np.triu_indices(r, 1)
     return i, j
@@ -24,7 +24,7 @@ def _upper(r: int) -> tuple[IntArray, IntArray]:
 
 def coordinates(X: ComplexArray) -> FloatArray:
     """Coordinates (..., r^2) of Hermitian matrices (..., r, r)."""
-    i, j = _upper(X.shape[-1])
+    i, j = upper_entries(X.shape[-1])
     upper = SQRT2 * X[..., i, j]
     return np.concatenate([np.diagonal(X, axis1=-2, axis2=-1).real, upper.real, upper.imag], axis=-1)
 
@@ -32,7 +32,7 @@ def coordinates(X: ComplexArray) -> FloatArray:
 def matrices(x: FloatArray) -> ComplexArray:
     """Hermitian matrices (..., r, r) of coordinates (..., r^2)."""
     r = int(np.sqrt(x.shape[-1]))
-    i, j = _upper(r)
+    i, j = upper_entries(r)
     X = np.empty((*x.shape[:-1], r, r), complex)
     upper = (x[..., r : r + i.size] + 1j * x[..., r + i.size :]) / SQRT2
     X[..., i, j], X[..., j, i] = upper, np.conj(upper)
@@ -42,7 +42,7 @@ def matrices(x: FloatArray) -> ComplexArray:
 
 def dyads(h: ComplexArray) -> FloatArray:
     """Coordinates (B, r^2, K) of ``h_k h_k^H`` for the columns of h (B, r, K)."""
-    i, j = _upper(h.shape[-2])
+    i, j = upper_entries(h.shape[-2])
     upper = SQRT2 * (h[:, i] * np.conj(h[:, j]))
     return np.concatenate([h.real**2 + h.imag**2, upper.real, upper.imag], axis=1)
 
@@ -50,7 +50,7 @@ def dyads(h: ComplexArray) -> FloatArray:
 def congruence(C: ComplexArray) -> FloatArray:
     """The matrix (B, r^2, r^2) of ``X -> C X C^H`` in coordinates, for C (B, r, r)."""
     r = C.shape[-1]
-    i, j = _upper(r)
+    i, j = upper_entries(r)
     size = i.size
     matrix = np.empty((C.shape[0], r * r, r * r))
     rows, bottom, right, last = slice(0, r), slice(r, r + size), slice(r, r + size), slice(r + size, None)

@@ -25,7 +25,8 @@ from isacsim.solvers.crb_min.reduction import Reduced
 from isacsim.typing import ComplexArray, FloatArray
 
 LIFT = 1.01  # by how much more than the least eigenvalue asks for mu is raised
-ROUNDING = 4 * np.finfo(float).eps  # of an eigenvalue of Q, relative to mu, for each dimension
+EPS = np.finfo(float).eps
+ROUNDING = 4 * EPS  # of an eigenvalue of Q, relative to mu, for each dimension
 
 
 @frozen(eq=False)
@@ -80,7 +81,8 @@ def _bound(reduced: Reduced, Q: ComplexArray, mu: FloatArray, surplus: FloatArra
     lift = np.where(spectrum[:, 0] > 0, 0.0, ROUNDING * reduced.rank * mu - LIFT * spectrum[:, 0])
     roots = np.sqrt(np.maximum(spectrum + lift[:, None], 0.0)).sum(axis=-1)
     gained = roots + reduced.spare * np.sqrt(mu + lift)
-    cost = mu * surplus + lift * reduced.antennas
+    # Just above the least power the surplus is little more than the rounding of its terms.
+    cost = mu * surplus + (lift + EPS * reduced.users * mu) * reduced.antennas
     sound = finite & np.isfinite(cost) & (cost > 0) & (mu > 0)
     return np.where(sound, gained**2 / np.where(sound, cost, 1.0), -np.inf)
 

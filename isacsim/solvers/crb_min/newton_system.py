@@ -20,7 +20,7 @@ import numpy as np
 from attrs import frozen
 
 from isacsim.batch import hermitian, rows, squared
-from isacsim.solvers.crb_min.coordinates import congruence, coordinates, dyads
+from isacsim.solvers.crb_min.coordinates import congruence, coordinates, dyads, upper_entries
 from isacsim.solvers.crb_min.dual import Dual
 from isacsim.solvers.crb_min.linear import herm, trace
 from isacsim.solvers.crb_min.reduction import Reduced
@@ -164,14 +164,14 @@ def _clipped(E: ComplexArray, eps: FloatArray) -> tuple[ComplexArray, ComplexArr
 
 def _coordinate_weights(rho: FloatArray) -> FloatArray:
     """By how much each coordinate of R falls when that of Q rises: R = Q^-1/2 linearised, (B, r^2)."""
-    i, j = np.triu_indices(rho.shape[-1], 1)
+    i, j = upper_entries(rho.shape[-1])
     above = (rho[:, i] * rho[:, j]) ** 2 / (rho[:, i] + rho[:, j])
     return np.concatenate([rho**3 / 2, above, above], axis=-1)
 
 
 def _pair_sums(sizes: FloatArray) -> FloatArray:
     """``F X + X F`` for the diagonal F of ``sizes`` (B, r) is diagonal in coordinates, (B, r^2)."""
-    i, j = np.triu_indices(sizes.shape[-1], 1)
+    i, j = upper_entries(sizes.shape[-1])
     above = sizes[:, i] + sizes[:, j]
     return np.concatenate([2 * sizes, above, above], axis=-1)
 
