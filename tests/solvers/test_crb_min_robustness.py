@@ -47,8 +47,8 @@ def test_a_thousand_problems_are_certified_and_keep_their_constraints(kit):
         assert abs(np.linalg.norm(W) ** 2 / problem.power - 1) <= 1e-9, seed
         value = (1 / np.linalg.svd(W, compute_uv=False) ** 2).sum()
         assert abs(solution.objective / value - 1) <= 1e-9, seed
-        # Just above the least power both are rounding over the small power that is left.
-        assert solution.bound <= solution.objective * (1 + 1e-10), seed
+        # Down to 1.0001 times the least power: rounding of 1e-13 over the small power that is left.
+        assert solution.bound <= solution.objective * (1 + 1e-9), seed
         if not solution.gap <= 1e-7:
             # What is left open says so, with its bracket.
             assert solution.status in (Status.STALLED, Status.MAX_STEPS), seed

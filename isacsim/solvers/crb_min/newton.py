@@ -33,7 +33,6 @@ from isacsim.solvers.iterate import Stop, iterate
 from isacsim.solvers.solution import Solution, Status
 from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray
 
-ACCURACY = 2e-13  # of the least power, relative
 FIRST_BARRIER = 0.1  # weight of the first barrier, relative to the objective
 BOUNDARY = 0.98  # share of the way to the boundary of M and of E
 NEAR = 0.9  # the same for mu and R, whose boundaries curve
@@ -158,12 +157,12 @@ class PrimalDualNewton(CrbMinSolver):
     def init(self, reduced: Reduced, start: Beams, least: LeastPower) -> NewtonState:
         """The state at the best point on the ray of the least power: M = t (I + H diag(lambda) H^H)."""
         N, r = reduced.antennas, reduced.rank
-        rest = np.maximum(N - (1 - ACCURACY) * least.power, np.finfo(float).tiny)
-        value = np.maximum(N, reduced.spare**2 / rest)  # what the least power alone proves
+        M = herm(np.eye(r) + (reduced.H * least.multipliers[:, None, :]) @ reduced.HH)
+        L = np.asarray(np.linalg.cholesky(M), complex)
+        value = np.maximum(N, evaluate(reduced, L, np.ones(len(L))).bound)  # what the least power alone proves
         eps = FIRST_BARRIER * value / r
         mu, t = _on_the_ray(least.power, N, r, eps)
-        M = herm(np.eye(r) + (reduced.H * least.multipliers[:, None, :]) @ reduced.HH)
-        dual = evaluate(reduced, np.asarray(np.linalg.cholesky(M) * np.sqrt(t)[:, None, None], complex), mu)
+        dual = evaluate(reduced, L * np.sqrt(t)[:, None, None], mu)
         E = eps[:, None, None] * np.eye(r, dtype=complex)
         first = _beams(reduced, dual, E)
         R = first.users @ hermitian(first.users) + first.sensing
