@@ -77,7 +77,7 @@ class BalState:
 
     def _inside(self, X: ComplexArray) -> ComplexArray:
         """Matrices on the range of the channels."""
-        if X.shape[-1] == self.reduced.rank:
+        if self.splitting.blocks == self.reduced.users:  # they are
             return X
         U = self.reduced.basis[(slice(None), *[None] * (X.ndim - 3))]
         return hermitian(U) @ X @ U
