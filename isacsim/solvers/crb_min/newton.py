@@ -229,7 +229,9 @@ class Move:
 
 def _on_the_ray(power: FloatArray, N: int, r: int, eps: FloatArray) -> tuple[FloatArray, FloatArray]:
     """The mu and t that maximise dual and barrier for Q = q I, mu = q + t: bisection on mu^-1/2."""
-    low, high = np.zeros_like(power), np.minimum(1.0, (N - power) / max(N - r, 1))
+    low, high = np.zeros_like(power), np.ones_like(power)
+    if N > r:
+        high = np.minimum(high, (N - power) / (N - r))
 
     def gap(w: FloatArray) -> FloatArray:
         u = (N - (N - r) * w) / r  # q^-1/2
