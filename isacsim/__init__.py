@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from isacsim.errors import InvalidInput, IsacsimError, PluginError, StoreError
     from isacsim.hardware.base import Chain, Hardware, Ideal, LinearModel, Transceiver
     from isacsim.hardware.quantisers import Aqnm, MidRise
+    from isacsim.problems.crb_min import CrbMin
     from isacsim.problems.sum_rate_crlb import SumRateCrlb
     from isacsim.solvers.solution import Solution, Status
     from isacsim.solvers.solve import solve
@@ -38,6 +39,7 @@ _HOMES = {
     "isacsim.errors": ("InvalidInput", "IsacsimError", "PluginError", "StoreError"),
     "isacsim.hardware.base": ("Chain", "Hardware", "Ideal", "LinearModel", "Transceiver"),
     "isacsim.hardware.quantisers": ("Aqnm", "MidRise"),
+    "isacsim.problems.crb_min": ("CrbMin",),
     "isacsim.problems.sum_rate_crlb": ("SumRateCrlb",),
     "isacsim.solvers.solution": ("Solution", "Status"),
     "isacsim.solvers.solve": ("solve",),
@@ -50,6 +52,7 @@ __all__ = [
     "Axis",
     "BaseStation",
     "Chain",
+    "CrbMin",
     "Design",
     "Drop",
     "Evaluation",

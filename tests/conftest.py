@@ -8,13 +8,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import attrs
 import numpy as np
 import pytest
 from hypothesis import settings
 
 import isacsim
+from isacsim.batch import batch_shape, flatten
 from isacsim.engine.files import scenario_file
 from isacsim.plugin import Registry, build_registry
+from isacsim.solvers.crb_min.feasibility import least_power
+from isacsim.solvers.crb_min.reduction import reductions
 
 DATA = Path(__file__).parent / "data"
 
@@ -77,6 +81,38 @@ def make_problem(
     return isacsim.SumRateCrlb(**{**arguments, **changes})
 
 
+def make_crb_min(
+    users: int = 2,
+    antennas: int = 6,
+    *,
+    seed: int = 0,
+    batch: tuple[int, ...] = (),
+    sinr_db: float = 10.0,
+    excess: float | None = 3.0,
+    **changes: Any,
+) -> isacsim.CrbMin:
+    """A `CrbMin` of Rayleigh channels; the power is ``excess`` times the least that suffices."""
+    arguments = {
+        "H": complex_gaussian((*batch, antennas, users), seed),
+        "min_sinr": 10 ** (sinr_db / 10),
+        "power": 1.0,
+        "noise_power": 1.0,
+    }
+    problem = isacsim.CrbMin(**{**arguments, **changes})
+    return problem if "power" in changes else attrs.evolve(problem, power=excess * least_watts(problem))
+
+
+def least_watts(problem: isacsim.CrbMin) -> Any:
+    """The least power that meets the SINRs of problems that some power suffices for, in W."""
+    huge = flatten(attrs.evolve(problem, power=1e15))  # no member is given up before its power is found
+    found = np.empty(len(huge.H))
+    for places, reduced in reductions(huge):
+        least = least_power(reduced)
+        assert least.known.all(), "no power suffices"
+        found[places] = least.power * reduced.unit
+    return found.reshape(batch_shape(problem))
+
+
 def reference(name: str) -> tuple[Any, isacsim.SumRateCrlb, np.ndarray]:
     """A reference instance of tests/data/sum-rate-crlb, its problem, and the order of the antennas."""
     d = np.load(DATA / "sum-rate-crlb" / f"{name}.npz")
@@ -120,6 +156,8 @@ class Helpers:
     complex_gaussian = staticmethod(complex_gaussian)
     make_scene = staticmethod(make_scene)
     make_problem = staticmethod(make_problem)
+    make_crb_min = staticmethod(make_crb_min)
+    least_watts = staticmethod(least_watts)
     central_difference = staticmethod(central_difference)
     raw_bytes = staticmethod(raw_bytes)
     reference = staticmethod(reference)

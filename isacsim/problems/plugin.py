@@ -12,3 +12,7 @@ def isacsim_problems() -> Iterable[Spec]:
     home = "isacsim.problems.sum_rate_crlb"
     weights = {"rate_weight": 0.25, "crlb_weight": 1.0}
     yield Spec("sum-rate-crlb", f"{home}:SumRateCrlbRequirements", "Balance sum rate and CRLB of points", weights)
+    home = "isacsim.problems.crb_min"
+    yield Spec(
+        "crb-min", f"{home}:CrbMinRequirements", "Minimise the CRB of the response under SINRs", {"min_sinr_db": 12}
+    )

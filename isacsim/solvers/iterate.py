@@ -104,7 +104,8 @@ def iterate(
         labels: What a callback is told as the member's index; None is its place in the batch.
 
     Returns:
-        The solution of the flat batch; gap and bound are NaN.
+        The solution of the flat batch; the gap is NaN, and so is the bound where the state of a
+        member that ends has no ``bound``.
     """
     begin = time.perf_counter()
     book = _Book(state)
@@ -124,16 +125,18 @@ def iterate(
             ended |= short
         if not ended.any():
             continue
-        precoder = state.precoder
-        for i in np.flatnonzero(ended):
+        final = state if ended.all() else take(state, ended)
+        precoder = final.precoder  # of the members that end only: some states have work to do for it
+        book.bound[members[ended]] = getattr(final, "bound", np.nan)
+        for place, i in enumerate(np.flatnonzero(ended)):
             if broken[i]:
                 book.close(members[i], Status.FAILED, count, f"the objective became infinite or NaN at step {count}")
             elif met[i] or state.stalled[i]:
-                book.close(members[i], reached if met[i] else Status.STALLED, count, "", precoder[i])
+                book.close(members[i], reached if met[i] else Status.STALLED, count, "", precoder[place])
             else:
                 step_rule = short is not None and short[i]
                 note = f"stopped by a step shorter than {stop.step_tolerance:g}" if step_rule else limit
-                book.close(members[i], Status.MAX_STEPS, count, note, precoder[i])
+                book.close(members[i], Status.MAX_STEPS, count, note, precoder[place])
         if ended.all():
             break
         state, members = take(state, ~ended), members[~ended]
@@ -164,6 +167,7 @@ class _Book:
         self.status = objects([Status.FAILED] * size)
         self.notes = objects([()] * size)
         self.iterations = np.zeros(size, int)
+        self.bound = np.full(size, np.nan)
         self.members: list[IntArray] = []  # of each row
         self.rows: dict[str, list[Any]] = {n: [] for n in ("objective", "residual", *state.traced, "time")}
 
@@ -197,7 +201,7 @@ class _Book:
             residual=np.where(answered, trace["residual"][last], np.nan),
             iterations=self.iterations,
             status=self.status,
-            bound=nothing,
+            bound=self.bound,
             notes=self.notes,
             runtime=runtime,
             trace=trace,

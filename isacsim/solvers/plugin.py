@@ -30,3 +30,24 @@ def isacsim_solvers() -> Iterable[SolverSpec]:
         "WMMSE with semidefinite relaxation, a slow baseline",
         example={"max_steps": 2},
     )
+    home = "isacsim.solvers.crb_min"
+    yield SolverSpec("ipm", f"{home}.ipm:Ipm", "Semidefinite program over the whole array, a slow baseline")
+    yield SolverSpec("r-ipm", f"{home}.ipm:RIpm", "Semidefinite program on the range of the channels")
+    yield SolverSpec(
+        "bal",
+        f"{home}.bal:Bal",
+        "Balanced augmented Lagrangian method, a slow baseline",
+        example={"max_steps": 200},
+    )
+    yield SolverSpec(
+        "r-bal",
+        f"{home}.bal:RBal",
+        "Balanced augmented Lagrangian method on the range of the channels",
+        example={"max_steps": 200},
+    )
+    yield SolverSpec(
+        "primal-dual-newton",
+        f"{home}.newton:PrimalDualNewton",
+        "Saddle primal-dual Newton method, certified",
+        default_for=("crb-min",),
+    )

@@ -9,8 +9,9 @@ import pytest
 
 import isacsim
 from isacsim import InvalidInput, Status, UniformPlanarArray
+from isacsim.solvers.semidefinite import hermitian_basis
 from isacsim.solvers.sum_rate_crlb import wmmse_sdr
-from isacsim.solvers.sum_rate_crlb.sdr_program import SdrData, hermitian_basis, program
+from isacsim.solvers.sum_rate_crlb.sdr_program import SdrData, program
 
 VARIANTS = {
     "plain": {},

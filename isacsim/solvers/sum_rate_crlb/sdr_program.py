@@ -1,7 +1,6 @@
 """The semidefinite program of one `wmmse-sdr` iteration, built once a shape.
 
-In real numbers: a Hermitian matrix A + jB is positive semidefinite when [[A, -B], [B, A]]
-is. All data are parameters that enter affinely, so that cvxpy canonicalises a shape once.
+All data are parameters that enter affinely, so that cvxpy canonicalises a shape once.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 from attrs import field, frozen
 
+from isacsim.solvers.semidefinite import cvxpy, embedded, hermitian_basis
 from isacsim.typing import ComplexArray, FloatArray
 
 
@@ -49,7 +49,7 @@ class Program:
 
     def solve(self, data: SdrData) -> tuple[ComplexArray, ComplexArray, ComplexArray] | None:
         """Users' precoders (N, K), their covariance and that of the sensing streams (N, N)."""
-        cp = _cvxpy()
+        cp = cvxpy()
         with self.lock, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of an inaccurate solution; the caller judges it by its objective
             for name, value in _values(data, self.basis).items():
@@ -96,14 +96,6 @@ def _coordinates(matrix: ComplexArray, basis: ComplexArray) -> FloatArray:
     return np.einsum("ij,bji->b", matrix, basis).real
 
 
-def hermitian_basis(side: int) -> ComplexArray:
-    """A basis of the Hermitian matrices over the reals, (N^2, N, N)."""
-    E = np.eye(side * side).reshape(side, side, side, side)
-    i, j = np.triu_indices(side, 1)
-    upper, lower = E[i, j], E[j, i]
-    return np.concatenate([E[np.arange(side), np.arange(side)] + 0j, upper + lower, 1j * (upper - lower)])
-
-
 @lru_cache(maxsize=8)
 def program(side: int, users: int, unknowns: int, charged: bool, separate: bool) -> Program:
     """The program of a shape.
@@ -115,7 +107,7 @@ def program(side: int, users: int, unknowns: int, charged: bool, separate: bool)
         charged: Whether the users' covariance R costs rate, and not their precoders alone.
         separate: Whether the sensing streams have a covariance R_s of their own.
     """
-    cp, basis = _cvxpy(), hermitian_basis(side)
+    cp, basis = cvxpy(), hermitian_basis(side)
     R = cp.Variable(side**2, name="R")
     variables, parameters = {"R": R}, {}
     total, cost, rules = R, 0.0, []
@@ -126,11 +118,11 @@ def program(side: int, users: int, unknowns: int, charged: bool, separate: bool)
 
     if separate:
         total = R + variables.setdefault("R_s", cp.Variable(side**2, name="R_s"))
-        rules.append(_embedded(cp, variables["R_s"], basis) >> 0)
+        rules.append(embedded(variables["R_s"], basis) >> 0)
         cost = given("sensing_charge", side**2) @ variables["R_s"]
     if charged:
         cost = cost + given("charge", side**2) @ R
-    corner = _embedded(cp, R, basis)
+    corner = embedded(R, basis)
     if users:
         W = variables.setdefault("W", cp.Variable((2 * side, users), name="W"))
         cost = cost - cp.sum(cp.multiply(given("C_1", *W.shape), W))
@@ -145,12 +137,6 @@ def program(side: int, users: int, unknowns: int, charged: bool, separate: bool)
     return Program(cp.Problem(cp.Minimize(cost), rules), parameters, variables, basis)
 
 
-def _cvxpy() -> Any:
-    import cvxpy
-
-    return cvxpy
-
-
 def _bound(cp: Any, given: Callable[..., Any], R: Any, unknowns: int) -> tuple[Any, Any]:
     """The rule that T is at least weights F^-1 weights, and the trace of T."""
     i, j = np.triu_indices(unknowns)
@@ -160,11 +146,3 @@ def _bound(cp: Any, given: Callable[..., Any], R: Any, unknowns: int) -> tuple[A
     F = cp.reshape(scatter @ entries, (unknowns, unknowns), order="F")
     T, weights = cp.Variable((unknowns, unknowns), symmetric=True), cp.diag(given("weights", unknowns))
     return cp.bmat([[F, weights], [weights, T]]) >> 0, cp.trace(T)
-
-
-def _embedded(cp: Any, x: Any, basis: ComplexArray) -> Any:
-    """The real embedding of the Hermitian matrix of coordinates x, (2N, 2N)."""
-    real, imag = basis.real, basis.imag
-    stacked = np.block([[real, -imag], [imag, real]])
-    side = stacked.shape[-1]
-    return cp.reshape(stacked.reshape(len(stacked), -1).T @ x, (side, side), order="F").T

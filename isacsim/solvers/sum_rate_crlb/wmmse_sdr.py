@@ -29,8 +29,9 @@ from isacsim.problems.sum_rate_crlb import SumRateCrlb
 from isacsim.problems.sum_rate_crlb_merit import Merit, Point
 from isacsim.solvers.base import Request, Solver
 from isacsim.solvers.iterate import Stop, iterate
+from isacsim.solvers.semidefinite import hermitian_basis
 from isacsim.solvers.solution import Solution
-from isacsim.solvers.sum_rate_crlb.sdr_program import SdrData, hermitian_basis, program
+from isacsim.solvers.sum_rate_crlb.sdr_program import SdrData, program
 from isacsim.solvers.sum_rate_crlb.search import PointState, search
 from isacsim.solvers.sum_rate_crlb.starts import STARTS, first
 from isacsim.solvers.sum_rate_crlb.surrogate import moved, rate_terms

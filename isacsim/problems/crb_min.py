@@ -1,0 +1,143 @@
+"""Minimising the CRB of the target response under SINR constraints [Zhao26, problem (1)].
+
+With L samples of covariance R at a receiver of N_r antennas that knows what is radiated, the
+response matrix G is estimated with the bound ``CRB(G) = (sigma_s^2 N_r / L) tr(R^-1)``. The
+factor in front does not touch the design, so that the objective is ``tr(R^-1)``, in 1/W.
+Full power is optimal: a larger R keeps every SINR and lowers the objective.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+from attrs import field, frozen
+
+from isacsim import units
+from isacsim.batch import batch_shape, batched
+from isacsim.checks import instance
+from isacsim.drop import Drop
+from isacsim.errors import InvalidInput
+from isacsim.hardware.base import Transceiver
+from isacsim.metrics.power import radiated_power
+from isacsim.metrics.rate import covariance, sqinr
+from isacsim.problems.base import Problem, Requirements
+from isacsim.typing import FloatArray
+
+
+@frozen(kw_only=True)
+class CrbMinRequirements(Requirements):
+    """The table of a ``crb-min`` problem in a scenario.
+
+    Args:
+        min_sinr: Least SINR of each user, linear: one number, or one for each user (K,).
+    """
+
+    min_sinr: Any = batched(0, above=0.0, metadata=units.db())
+
+    def __attrs_post_init__(self) -> None:
+        if self.min_sinr.ndim > 1:
+            raise InvalidInput("min_sinr", "must be one number, or one for each user", self.min_sinr, "Give a list.")
+
+    def pose(self, drop: Drop, transceiver: Transceiver) -> CrbMin:
+        """The problem for the realisations of a drop."""
+        antennas, users = drop.H.shape[-2:]
+        if self.min_sinr.size not in (1, users):
+            raise InvalidInput(
+                "min_sinr", f"must be one number, or one for each of {users} users", self.min_sinr, "Match users.count."
+            )
+        if drop.snapshots < antennas:
+            raise InvalidInput(
+                "base_station.snapshots",
+                f"must be at least the {antennas} transmit antennas for crb-min, whose bound needs R of full rank",
+                drop.snapshots,
+                "Take more snapshots.",
+            )
+        return CrbMin(
+            H=drop.H,
+            min_sinr=self.min_sinr,
+            power=drop.power,
+            noise_power=drop.noise_power,
+            transceiver=transceiver,
+        )
+
+
+@frozen
+class CrbMin(Problem):
+    """Minimise ``tr(R^-1)`` with SINRs of at least ``min_sinr`` and a total power.
+
+    R is the covariance that leaves the transmit chains; ``W W^H`` on ideal hardware.
+
+    Args:
+        H: Channels, shape (..., N_t, K), amplitude; column k is h_k, user k receives
+            ``h_k^H x + n_k``.
+        min_sinr: Least SINR (on hardware that is not ideal: SQINR) of each user, broadcast to
+            (..., K), linear.
+        power: Transmit power, shape (...), in W.
+        noise_power: Noise of each user, broadcast to (..., K), in W.
+        transceiver: The hardware designed for.
+
+    Raises:
+        InvalidInput: If an argument breaks a rule, or shapes do not fit together.
+    """
+
+    kind: ClassVar[str] = "crb-min"
+    sense: ClassVar[int] = -1
+
+    H: Any = batched(2, dtype=complex)
+    min_sinr: Any = batched(1, above=0.0, scalar=True)
+    power: Any = batched(0, above=0.0)
+    noise_power: Any = batched(1, above=0.0, scalar=True)
+    transceiver: Transceiver = field(default=Transceiver(), validator=instance(Transceiver))
+
+    def __attrs_post_init__(self) -> None:
+        antennas, users = self.H.shape[-2:]
+        if antennas < 1:
+            raise InvalidInput("H", "must have at least one antenna", self.H.shape, "H is (..., N_t, K).")
+        if not np.all(np.any(self.H, axis=-2)):
+            raise InvalidInput(
+                "H", "must not have a column of zeros: no power gives that user an SINR", self.H, "Leave the user out."
+            )
+        for name in ("min_sinr", "noise_power"):
+            value = np.atleast_1d(getattr(self, name))
+            if value.shape[-1] not in (1, users):
+                raise InvalidInput(
+                    name, f"must broadcast to (..., {users}), one entry a user", value.shape, "Match H's columns."
+                )
+            own = np.ascontiguousarray(np.broadcast_to(value, (*value.shape[:-1], users)))
+            object.__setattr__(self, name, own)
+        batch_shape(self)
+
+    @property
+    def users(self) -> int:
+        """Number of users K."""
+        return int(self.H.shape[-1])
+
+    @property
+    def streams(self) -> int:
+        """Number of precoder columns, K+S: sensing takes S = N_t streams, so that R can have any rank."""
+        return int(self.users + self.H.shape[-2])
+
+    def objective(self, W: Any) -> FloatArray:
+        """``tr(R^-1)`` of the precoder W (..., N_t, K+S), shape (...), in 1/W; inf where R is singular."""
+        spectrum, rounding = self._spectrum(W)
+        regular = spectrum.min(axis=-1) > rounding * spectrum.max(axis=-1)
+        return np.where(regular, (1 / np.where(regular[..., None], spectrum, 1.0)).sum(axis=-1), np.inf)
+
+    def constraints(self, W: Any) -> dict[str, FloatArray]:
+        """Relative slacks of the SINRs, ``sinr`` (..., K), and of the power, ``total`` (...)."""
+        reached = sqinr(self.H, W, self.noise_power, self.transceiver)
+        radiated = radiated_power(W, self.transceiver.transmit)
+        return {"sinr": reached / self.min_sinr - 1, "total": 1 - radiated / self.power}
+
+    def _spectrum(self, W: Any) -> tuple[FloatArray, float]:
+        """Eigenvalues of R (..., N_t), and what is rounding of the largest."""
+        eps = np.finfo(float).eps
+        if self.transceiver.transmit.is_ideal:
+            # Of W itself: those of W W^H would lose half the digits of the smallest.
+            values = np.linalg.svd(np.asarray(W, complex), compute_uv=False)
+            missing = self.H.shape[-2] - values.shape[-1]
+            return np.pad(values**2, [(0, 0)] * (values.ndim - 1) + [(0, max(missing, 0))]), float(eps**2)
+        R = covariance(W)
+        radiated = self.transceiver.transmit.linear_model(R).output_covariance(R)
+        return np.asarray(np.linalg.eigvalsh(radiated)), float(eps)

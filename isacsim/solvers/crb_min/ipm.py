@@ -1,0 +1,139 @@
+"""Interior-point solutions of the semidefinite relaxation of `CrbMin`, reduced and not [Zhao26].
+
+The relaxation is tight: beams of rank one with the same objective follow from its answer.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any, ClassVar
+
+import numpy as np
+from attrs import field, frozen
+
+from isacsim.batch import hermitian, take
+from isacsim.checks import choice, number
+from isacsim.solvers.base import Request
+from isacsim.solvers.crb_min.base import CrbMinSolver, certified
+from isacsim.solvers.crb_min.dual import Dual, from_multipliers
+from isacsim.solvers.crb_min.feasibility import LeastPower
+from isacsim.solvers.crb_min.linear import herm, inverse, trace
+from isacsim.solvers.crb_min.program import BACKENDS, Answer, Data, program
+from isacsim.solvers.crb_min.recovery import Beams, recovered, shortfall
+from isacsim.solvers.crb_min.reduction import Reduced
+from isacsim.solvers.solution import Solution, Status, objects
+from isacsim.typing import ComplexArray, FloatArray, IntArray
+
+
+@frozen
+class RIpm(CrbMinSolver):
+    """Interior-point method on the range of the channels, in at most K matrices of K x K [Zhao26].
+
+    One semidefinite program a member, through cvxpy. The beams returned meet every SINR; a
+    member whose multipliers do not prove the gap is told as stalled, with its bracket.
+
+    Args:
+        tolerance: Relative duality gap at which a member is optimal.
+        accuracy: What the backend is asked for: gaps and residuals.
+        backend: ``CLARABEL`` (interior point) or ``SCS`` (first order, of low accuracy).
+    """
+
+    tolerance: float = field(default=1e-6, validator=number(above=0))
+    accuracy: float = field(default=1e-9, validator=number(above=0))
+    backend: str = field(default="CLARABEL", validator=choice(*BACKENDS))
+
+    reduces: ClassVar[bool] = True
+
+    def minimise(
+        self, reduced: Reduced, start: Beams, least: LeastPower, request: Request, labels: IntArray
+    ) -> Solution:
+        """One program a member."""
+        begin, places = time.perf_counter(), [np.array([i]) for i in range(labels.size)]
+        ends = [self.end(take(reduced, at), take(start, at), request, begin) for at in places]
+        fields = {name: np.concatenate([end[name] for end in ends]) for name in ends[0] if name not in ("note", "late")}
+        status = [Status.MAX_STEPS if end["late"] else Status.STALLED for end in ends]
+        solution = Solution(
+            precoder=fields["precoder"],
+            objective=fields["objective"],
+            gap=fields["residual"],
+            residual=fields["residual"],
+            iterations=fields["steps"],
+            status=objects(status),
+            bound=fields["bound"],
+            notes=objects([(end["note"],) if end["note"] else () for end in ends]),
+            runtime=0.0,
+            trace={name: fields[name][:, None] for name in ("objective", "violation", "time")},
+        )
+        return certified(reduced, solution, self.tolerance)
+
+    def end(self, reduced: Reduced, start: Beams, request: Request, begin: float) -> dict[str, Any]:
+        """Fields of the solution of one member; the beams of least power where there is no answer."""
+        late = request.time_limit is not None and time.perf_counter() - begin > request.time_limit
+        answer = None if late else self.ask(reduced)
+        note = f"stopped by the time limit of {request.time_limit:g} s" if late else ""
+        missing = np.full(1, np.nan)
+        if answer is None:
+            note = note or f"{self.backend} returned no answer: the beams are those of least power"
+            found = {"precoder": start.precoder, "objective": start.objective, "bound": missing, "violation": missing}
+        else:
+            beams, dual, violation = judged(reduced, answer, start)
+            found = {
+                "precoder": beams.precoder,
+                "objective": beams.objective,
+                "bound": dual.bound,
+                "violation": violation,
+            }
+        steps, elapsed = np.array([answer.steps if answer else 0]), np.array([time.perf_counter() - begin])
+        return {**found, "residual": missing, "steps": steps, "time": elapsed, "note": note, "late": late}
+
+    def ask(self, reduced: Reduced, root: ComplexArray | None = None) -> Answer | None:
+        """The answer of the program of one member, on the range of the channels.
+
+        Args:
+            reduced: The member.
+            root: C of the covariance C C^H that the program is relative to; None is the white one.
+        """
+        H, spare = reduced.H[0], reduced.spare
+        if not self.reduces:
+            H, spare = (reduced.basis @ reduced.H)[0], 0
+        root = np.eye(len(H), dtype=complex) if root is None else root
+        data = Data(H, reduced.ratio[0], reduced.noise[0], root, float(reduced.antennas), spare)
+        compiled = program(len(H), reduced.users, reduced.users + int(not self.reduces), spare > 0)
+        answer = compiled.solve(data, self.backend, self.accuracy)
+        if answer is None or self.reduces:
+            return answer
+        U = reduced.basis[0]
+        return Answer(np.conj(U).T @ answer.blocks @ U, answer.multipliers, answer.power_multiplier, answer.steps)
+
+
+@frozen
+class Ipm(RIpm):
+    """Interior-point method on the whole array, a baseline: K + 1 matrices of N_t x N_t [Zhao26].
+
+    Args:
+        tolerance: As for ``r-ipm``.
+        accuracy: As for ``r-ipm``.
+        backend: As for ``r-ipm``.
+    """
+
+    reduces: ClassVar[bool] = False
+
+
+def judged(reduced: Reduced, answer: Answer, start: Beams) -> tuple[Beams, Dual, FloatArray]:
+    """Beams, dual and the violation of constraints of one member's answer on the range."""
+    V = herm(answer.blocks)[None]
+    S = V.sum(axis=1)
+    h = np.ascontiguousarray(np.swapaxes(reduced.H, -1, -2))
+    received = (np.conj(h)[..., None, :] @ V[:, : reduced.users] @ h[..., None])[..., 0, 0].real
+    violation = shortfall(reduced, received, S)
+    Q, mu = _stationary(reduced, S, answer)
+    return recovered(reduced, V, start), from_multipliers(reduced, answer.multipliers[None], Q, mu), violation
+
+
+def _stationary(reduced: Reduced, S: ComplexArray, answer: Answer) -> tuple[ComplexArray, FloatArray]:
+    """Q = R^-2 on the range and mu = R^-2 outside, to which the optimum sets them."""
+    S_inverse = inverse(S)
+    mu = np.array([answer.power_multiplier])
+    if reduced.spare:
+        mu = (reduced.spare / (reduced.antennas - trace(S))) ** 2
+    return S_inverse @ hermitian(S_inverse), mu

@@ -1,0 +1,57 @@
+"""Stacked linear algebra in which a singular member disturbs no other."""
+
+from __future__ import annotations
+
+import contextlib
+
+import numpy as np
+
+from isacsim.typing import AnyArray, BoolArray, ComplexArray, FloatArray
+
+
+def herm(X: ComplexArray) -> ComplexArray:
+    """Hermitian part of square matrices."""
+    return (X + np.conj(X).swapaxes(-1, -2)) / 2
+
+
+def trace(X: AnyArray) -> FloatArray:
+    """Real trace of square matrices (..., n, n), shape (...)."""
+    return np.ascontiguousarray(np.diagonal(X, axis1=-2, axis2=-1).real).sum(axis=-1)
+
+
+def inverse(matrices: AnyArray) -> AnyArray:
+    """Inverses (B, n, n); NaN for a matrix that is exactly singular."""
+    try:
+        return np.linalg.inv(matrices)
+    except np.linalg.LinAlgError:
+        result = np.full_like(matrices, np.nan)
+        for i, matrix in enumerate(matrices):
+            with contextlib.suppress(np.linalg.LinAlgError):
+                result[i] = np.linalg.inv(matrix)
+        return result
+
+
+def solved(matrices: FloatArray, right: FloatArray) -> FloatArray:
+    """Solutions (B, n) of stacked systems; NaN for a matrix that is exactly singular."""
+    try:
+        return np.asarray(np.linalg.solve(matrices, right[..., None])[..., 0], float)
+    except np.linalg.LinAlgError:
+        result = np.full_like(right, np.nan)
+        for i, (matrix, b) in enumerate(zip(matrices, right, strict=True)):
+            with contextlib.suppress(np.linalg.LinAlgError):
+                result[i] = np.linalg.solve(matrix, b)
+        return result
+
+
+def sane(matrices: AnyArray) -> tuple[AnyArray, BoolArray]:
+    """The matrices (B, n, n) with the identity where one is not finite, and which are finite."""
+    finite = np.asarray(np.isfinite(matrices).all(axis=(-2, -1)))
+    if finite.all():
+        return matrices, finite
+    return np.where(finite[:, None, None], matrices, np.eye(matrices.shape[-1])), finite
+
+
+def root(X: ComplexArray) -> ComplexArray:
+    """Hermitian root of matrices (B, n, n) that are positive semidefinite but for rounding."""
+    spectrum, U = np.linalg.eigh(X)
+    return (U * np.sqrt(np.maximum(spectrum, 0.0))[:, None, :]) @ np.conj(U).swapaxes(-1, -2)

@@ -1,0 +1,114 @@
+"""The reduction of `CrbMin` to the range of the channels [Zhao26, Theorems 1 and 2].
+
+Some optimum has its users' precoders in the range of H, of dimension r = rank(H), and spends
+what power is left equally over the N_t - r dimensions that no user sees. With an orthonormal
+basis U of the range, the problem is one of r x r matrices V_k, problem (7) there::
+
+    min  tr((sum_k V_k)^-1) + (N_t - r)^2 / (P - tr sum_k V_k)
+    s.t. a_k h_k^H V_k h_k - h_k^H (sum_j V_j) h_k >= sigma_k^2,  a_k = 1 + 1/gamma_k
+
+Here in units of its own: the power is N_t, so that the white covariance is the identity and
+has the value N_t, and each user's channel has unit norm, which scales its noise.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from attrs import field, frozen
+
+from isacsim.batch import frobenius2, hermitian, rows, squared
+from isacsim.problems.crb_min import CrbMin
+from isacsim.typing import ComplexArray, FloatArray, IntArray
+
+# Singular values below this, relative to the largest, do not count for the rank.
+RANK_TOLERANCE = 1e-10
+
+
+@frozen(eq=False)
+class Reduced:
+    """B problems of one rank r in coordinates of the range, for a power of N_t.
+
+    Attributes:
+        basis: U, (B, N_t, r).
+        H: Channels of unit norm, (B, r, K).
+        HH: Their conjugate transpose, (B, K, r).
+        ratio: a_k, (B, K).
+        noise: sigma_k^2 N_t / (P ||h_k||^2), (B, K).
+        unit: P / N_t, (B,), in W.
+        antennas: N_t.
+    """
+
+    basis: Any = rows(2)
+    H: Any = rows(2)
+    HH: Any = rows(2)
+    ratio: Any = rows(1)
+    noise: Any = rows(1)
+    unit: Any = rows()
+    antennas: int = field()
+
+    @property
+    def rank(self) -> int:
+        """Number r of dimensions that the users see."""
+        return int(self.H.shape[-2])
+
+    @property
+    def spare(self) -> int:
+        """Number N_t - r of dimensions that no user sees."""
+        return self.antennas - self.rank
+
+    @property
+    def users(self) -> int:
+        """Number K of users."""
+        return int(self.H.shape[-1])
+
+    def received(self, X: ComplexArray) -> FloatArray:
+        """h_k^H X h_k for each user and Hermitian X (B, r, r), (B, K)."""
+        return np.ascontiguousarray(((self.HH @ X) * np.swapaxes(self.H, -1, -2)).real).sum(axis=-1)
+
+
+def reductions(problem: CrbMin) -> list[tuple[IntArray, Reduced]]:
+    """The reduced problems of a flat batch, by rank, each with the places of its members."""
+    members = problem.H.shape[0]
+    length = np.sqrt(squared(np.swapaxes(problem.H, -1, -2)).sum(axis=-1))  # (B, K)
+    H = problem.H / length[:, None, :]
+    # Of unit norm, no user's distance decides what counts for the rank.
+    U, spectrum, _ = np.linalg.svd(H, full_matrices=False)
+    rank = (spectrum > RANK_TOLERANCE * spectrum[:, :1]).sum(axis=-1)
+    power = np.broadcast_to(problem.power, (members,))
+    noise = problem.noise_power * (H.shape[-2] / power)[:, None] / length**2
+    ratio = np.broadcast_to(1 + 1 / problem.min_sinr, noise.shape)
+    parts = []
+    for r in np.unique(rank):
+        at = np.flatnonzero(rank == r)
+        basis = np.ascontiguousarray(U[at, :, :r])
+        coordinates = hermitian(basis) @ H[at]
+        reduced = Reduced(
+            basis=basis,
+            H=coordinates,
+            HH=hermitian(coordinates),
+            ratio=ratio[at],
+            noise=noise[at],
+            unit=power[at] / H.shape[-2],
+            antennas=H.shape[-2],
+        )
+        parts.append((at, reduced))
+    return parts
+
+
+def precoders(reduced: Reduced, W: ComplexArray) -> ComplexArray:
+    """Precoders of full power (B, N_t, K+N_t) from their coordinates (B, r, K+r), in sqrt(W).
+
+    The last r columns of W are a Hermitian root of the sensing covariance on the range; that
+    of the whole array adds the projector on the rest [Zhao26, Theorem 1].
+    """
+    U, K = reduced.basis, reduced.users
+    UH = hermitian(U)
+    share = np.zeros(W.shape[0])
+    if reduced.spare:
+        share = np.sqrt(np.maximum(reduced.antennas - frobenius2(W), 0.0) / reduced.spare)
+    inside = W[..., K:] - share[:, None, None] * np.eye(reduced.rank)
+    sensing = U @ np.ascontiguousarray(inside) @ UH + share[:, None, None] * np.eye(reduced.antennas)
+    whole = np.concatenate([U @ np.ascontiguousarray(W[..., :K]), sensing], axis=-1)
+    return np.asarray(np.sqrt(reduced.unit)[:, None, None] * whole)

@@ -1,0 +1,99 @@
+"""The linear equations that tie the parts of the balanced augmented Lagrangian method together.
+
+The variables are blocks V_1, ..., V_M, their sum Z and, where there are spare dimensions, a
+second copy Y of the sum [Zhao26, problem (14)]::
+
+    A x = b:   a_k <g_k, V_k> - <g_k, sum_j V_j> = sigma_k^2,   sum_j V_j - Z = 0,   sum_j V_j - Y = 0
+
+with ``g_k = h_k h_k^H``. ``A A^* + delta I`` has an inverse of its own structure: after
+the lower right block is eliminated a K x K matrix is left, which is inverted once.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from attrs import field, frozen
+
+from isacsim.batch import hermitian, rows, squared
+from isacsim.solvers.crb_min.reduction import Reduced
+from isacsim.typing import ComplexArray, FloatArray
+
+
+@frozen(eq=False)
+class Splitting:
+    """The equations of B members, in matrices of n x n.
+
+    Attributes:
+        H: Channels of unit norm, (B, n, K).
+        HH: Their conjugate transpose, (B, K, n).
+        dyads: g_k, (B, K, n, n).
+        ratio: a_k, (B, K).
+        noise: Right-hand sides sigma_k^2, (B, K).
+        coupling: c_k = a_k - M, (B, K).
+        schur_inverse: Inverse of the Schur complement, (B, K, K).
+        blocks: M.
+        copies: Copies of the sum: 2 with Y, 1 without.
+        delta: Regularisation.
+    """
+
+    H: Any = rows(2)
+    HH: Any = rows(2)
+    dyads: Any = rows(3)
+    ratio: Any = rows(1)
+    noise: Any = rows(1)
+    coupling: Any = rows(1)
+    schur_inverse: Any = rows(2)
+    blocks: int = field()
+    copies: int = field()
+    delta: float = field()
+
+    @classmethod
+    def of(cls, reduced: Reduced, delta: float, *, whole: bool) -> Splitting:
+        """The equations on the range of the channels, or on the ``whole`` array with a block for sensing."""
+        H = reduced.basis @ reduced.H if whole else reduced.H
+        HH = hermitian(H)
+        a, M = reduced.ratio, reduced.users + int(whole)
+        copies = 1 if whole or not reduced.spare else 2
+        c = a - M
+        T = np.eye(reduced.users) * (a**2)[:, None, :] - a[:, :, None] - a[:, None, :] + M
+        schur = T - copies * c[:, :, None] * c[:, None, :] / (copies * M + 1 + delta)
+        schur = schur * squared(HH @ H) + delta * np.eye(reduced.users)
+        columns = np.ascontiguousarray(np.swapaxes(H, -1, -2))
+        return cls(
+            H=H,
+            HH=HH,
+            dyads=columns[..., :, None] * np.conj(columns)[..., None, :],
+            ratio=a,
+            noise=reduced.noise,
+            coupling=c,
+            schur_inverse=np.linalg.inv(schur),
+            blocks=M,
+            copies=copies,
+            delta=delta,
+        )
+
+    def through(self, X: ComplexArray) -> FloatArray:
+        """<g_k, X> for X (B, n, n), (B, K)."""
+        return np.ascontiguousarray(((self.HH @ X) * np.swapaxes(self.H, -1, -2)).real).sum(axis=-1)
+
+    def own(self, V: ComplexArray) -> FloatArray:
+        """<g_k, V_k> for blocks V (B, M, n, n), (B, K)."""
+        users = self.dyads.shape[1]
+        g, v = (np.ascontiguousarray(x).view(float) for x in (self.dyads, V[:, :users]))
+        return (g * v).reshape(*g.shape[:2], -1).sum(axis=-1)
+
+    def spread(self, y: FloatArray) -> ComplexArray:
+        """``sum_k y_k g_k``, (B, n, n)."""
+        return (self.H * y[:, None, :]) @ self.HH
+
+    def solve(self, q: FloatArray, sums: list[ComplexArray]) -> tuple[FloatArray, list[ComplexArray]]:
+        """``(A A^* + delta I)^-1`` times the residuals q (B, K) of the SINRs and of each copy (B, n, n)."""
+        M, m, d = self.blocks, self.copies, 1 + self.delta
+        together = sums[0] if m == 1 else sums[0] + sums[1]
+        s = (self.schur_inverse @ (q - self.coupling * self.through(together) / (m * M + d))[..., None])[..., 0]
+        pulled = self.spread(self.coupling * s)
+        rests = [Q - pulled for Q in sums]
+        total = rests[0] if m == 1 else rests[0] + rests[1]
+        return s, [(rest - M / (m * M + d) * total) / d for rest in rests]

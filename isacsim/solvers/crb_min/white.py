@@ -1,0 +1,80 @@
+"""When the white covariance is optimal: no SINR costs anything then.
+
+``tr(R^-1) >= N_t^2 / P`` for every R of power P, with equality at ``R = (P/N_t) I`` alone. That
+one meets the SINRs if there is a contraction V (r x K) with ``Re h_k^H v_k >= c_k``: its
+columns are the users' precoders, ``I - V V^H`` is left for sensing. By duality there is one
+unless some weights t >= 0 have::
+
+    ||H diag(t)||_* < sum_k t_k c_k        (nuclear norm)
+
+The left side is the most that a contraction gets, and the polar factor of H diag(t) gets it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from isacsim.batch import hermitian, squared, take
+from isacsim.solvers.crb_min.linear import herm
+from isacsim.solvers.crb_min.recovery import Beams
+from isacsim.solvers.crb_min.reduction import Reduced
+from isacsim.typing import BoolArray, ComplexArray, FloatArray
+
+STEPS = 40
+POWER = 2.0  # exponent of the update of the weights
+
+
+def white_beams(reduced: Reduced, steps: int = STEPS) -> tuple[Beams, BoolArray]:
+    """Beams with the white covariance, and for which members they meet every SINR.
+
+    The weights of users that get too little are raised until all get enough, or until the
+    weights prove that there is no such contraction, or for so many steps.
+    """
+    needed = np.sqrt((1 + reduced.noise) / reduced.ratio)
+    weights, V = np.ones_like(needed), np.zeros_like(reduced.H)
+    found = np.zeros(len(needed), bool)
+    todo = np.arange(len(needed))
+    for _ in range(steps if reduced.users else 0):
+        here = take(reduced, todo)
+        polar, norm = _polar(here.H * weights[todo][:, None, :])
+        reached = np.ascontiguousarray(np.diagonal(here.HH @ polar, axis1=-2, axis2=-1).real)
+        enough = (reached >= needed[todo]).all(axis=-1)
+        V[todo[enough]], found[todo[enough]] = polar[enough], True
+        hopeless = norm < (weights[todo] * needed[todo]).sum(axis=-1) * (1 - 1e-12)
+        going = ~enough & ~hopeless & (reached > 0).all(axis=-1)
+        weights[todo[going]] *= (needed[todo[going]] / reached[going]) ** POWER
+        todo = todo[going]
+        if not todo.size:
+            break
+    return _with_white_covariance(reduced, V), found | (reduced.users == 0)
+
+
+def _with_white_covariance(reduced: Reduced, V: ComplexArray) -> Beams:
+    sensing = herm(np.eye(reduced.rank) - V @ hermitian(V))
+    return Beams(V, sensing, np.full(reduced.unit.shape, float(reduced.antennas)))
+
+
+def _polar(A: ComplexArray) -> tuple[ComplexArray, FloatArray]:
+    """Polar factors (B, r, K), partial isometries, and nuclear norms (B,)."""
+    U, spectrum, VH = np.linalg.svd(A, full_matrices=False)
+    return U @ VH, spectrum.sum(axis=-1)
+
+
+def degenerate_beams(reduced: Reduced) -> tuple[Beams, BoolArray]:
+    """Beams with the white covariance all along one channel, and for which members they do.
+
+    Condition (12) of [Zhao26, Theorem 4]: for some i the powers that the users need along h_i
+    sum to at most P / N_t. Only then can every optimum leave an SINR slack, so that a method
+    which asks for equality fails.
+    """
+    cross = squared(reduced.HH @ reduced.H)  # of channels of unit norm: |h_k^H h_i|^2
+    with np.errstate(divide="ignore"):
+        powers = ((1 + reduced.noise) / reduced.ratio)[:, :, None] / cross
+    powers = np.ascontiguousarray(np.swapaxes(powers, -1, -2))  # (B, i, k)
+    total = powers.sum(axis=-1)
+    best = total.argmin(axis=-1)
+    members = np.arange(best.size)
+    found = total[members, best] <= 1
+    chosen = np.where(found[:, None], powers[members, best], 0.0)
+    V = reduced.H[members, :, best][:, :, None] * np.sqrt(chosen)[:, None, :]
+    return _with_white_covariance(reduced, V), found
