@@ -3,7 +3,7 @@
 from isacsim.metrics.fim import crlb, fim
 from isacsim.metrics.power import antenna_power, beampattern, energy_efficiency, radiated_power, rescale_to_radiated
 from isacsim.metrics.rate import covariance, rate_bits, rate_nats, sinr, sqinr, sum_rate, sum_rate_bits
-from isacsim.metrics.sensing import radar_sqnr, radar_sqnr_combiner
+from isacsim.metrics.sensing import radar_sqnr, radar_sqnr_combiner, response_crb
 
 __all__ = [
     "antenna_power",
@@ -18,6 +18,7 @@ __all__ = [
     "rate_bits",
     "rate_nats",
     "rescale_to_radiated",
+    "response_crb",
     "sinr",
     "sqinr",
     "sum_rate",

@@ -18,7 +18,7 @@ from isacsim.hardware.power import ConverterPower, PowerModel
 from isacsim.metrics.fim import crlb
 from isacsim.metrics.power import beampattern, energy_efficiency, radiated_power
 from isacsim.metrics.rate import rate_nats, sqinr, sum_rate, sum_rate_bits
-from isacsim.metrics.sensing import Mode, radar_sqnr, radar_sqnr_combiner
+from isacsim.metrics.sensing import Mode, radar_sqnr, radar_sqnr_combiner, response_crb
 from isacsim.targets.scene import PointTargets
 from isacsim.typing import ComplexArray, FloatArray
 
@@ -192,6 +192,23 @@ class RadarSqnrCombiner(Metric):
     def value(self, W: ComplexArray, drop: Drop, transceiver: Transceiver) -> FloatArray:
         """`isacsim.metrics.radar_sqnr_combiner`."""
         return radar_sqnr_combiner(drop.targets.response(), W, drop.radar_noise_power, transceiver)
+
+
+@frozen
+class ResponseCrb(Metric):
+    """CRB on the target response, summed over its entries: what ``crb-min`` minimises.
+
+    Args:
+        mode: As for ``crlb``.
+    """
+
+    quantity = Quantity("response-crb", "1", (), "CRB on the target response")
+    mode: Mode = field(default="x", validator=choice("x", "xq"))
+
+    def value(self, W: ComplexArray, drop: Drop, transceiver: Transceiver) -> FloatArray:
+        """`isacsim.metrics.response_crb`."""
+        response = drop.targets.response()
+        return response_crb(response, W, drop.radar_noise_power, drop.snapshots, transceiver, self.mode)
 
 
 @frozen

@@ -18,6 +18,7 @@ def isacsim_metrics() -> Iterable[Spec]:
     yield Spec("crlb-parameters", f"{home}:CrlbParameters", "CRLB of each target parameter")
     yield Spec("radar-sqnr", f"{home}:RadarSqnr", "Radar SQNR, symbol-dependent combiner")
     yield Spec("radar-sqnr-combiner", f"{home}:RadarSqnrCombiner", "Radar SQNR of one fixed combiner")
+    yield Spec("response-crb", f"{home}:ResponseCrb", "CRB on the target response")
     yield Spec("radiated-power", f"{home}:RadiatedPower", "Power out of the transmit chains, W")
     yield Spec("beampattern", f"{home}:Beampattern", "Radiated power toward each azimuth, W")
     yield Spec("energy-efficiency", f"{home}:EnergyEfficiency", "Rate over power drawn, bit/s/Hz/W")

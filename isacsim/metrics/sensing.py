@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 from attrs import frozen
 
-from isacsim.batch import hermitian
+from isacsim.batch import hermitian, squared
 from isacsim.errors import InvalidInput
 from isacsim.hardware.base import Transceiver, diagonal_matrix
 from isacsim.metrics.rate import IDEAL, covariance
@@ -111,3 +111,36 @@ def radar_sqnr_combiner(G: Any, W: Any, radar_noise_power: Any, transceiver: Tra
     finite = np.all(np.isfinite(matrix), axis=(-2, -1))
     matrix = np.where(finite[..., None, None], matrix, 0.0)
     return np.where(finite, np.linalg.eigvalsh(matrix)[..., -1], np.nan)
+
+
+def response_crb(
+    G: Any,
+    W: Any,
+    radar_noise_power: Any,
+    snapshots: float,
+    transceiver: Transceiver = IDEAL,
+    mode: Mode = "x",
+) -> FloatArray:
+    """CRB on the target response, the sum of the mean squared errors of the entries of G, shape (...).
+
+    From the information ``L P^T kron A_r^H C^-1 A_r`` about vec(G), where P is the covariance
+    of what the receiver knows to arrive and C the noise behind the receive gain A_r. On ideal
+    hardware it is ``(sigma_s^2 N_r / L) tr(R^-1)`` [Zhao26, problem (1)]; infinite where P is
+    singular.
+
+    Args:
+        G: Target response, shape (..., N_r, N_t); it sets the distortion of the receive chains.
+        W: Precoder, shape (..., N_t, K+S), in sqrt(W).
+        radar_noise_power: Noise of each receive chain, broadcast to (...), in W.
+        snapshots: Number of samples L, at least N_t for the covariance to be that of the samples.
+        transceiver: The hardware.
+        mode: What the receiver knows.
+    """
+    link = sensing_link(G, W, radar_noise_power, transceiver, mode)
+    diagonal = link.noise.ndim == link.gain.ndim
+    noise = link.noise if diagonal else np.diagonal(link.noise, axis1=-2, axis2=-1).real
+    received = np.ascontiguousarray(noise / squared(link.gain)).sum(axis=-1)
+    spectrum = np.linalg.eigvalsh(link.probing)
+    regular = spectrum[..., 0] > spectrum.shape[-1] * np.finfo(float).eps * spectrum[..., -1]
+    probing = (1 / np.where(regular[..., None], spectrum, 1.0)).sum(axis=-1)
+    return np.where(regular, probing * received / snapshots, np.inf)

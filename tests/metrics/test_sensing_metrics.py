@@ -42,6 +42,29 @@ def test_radar_sqnr_is_the_trace_and_the_combiner_the_largest_eigenvalue(kit, se
     assert largest <= trace * (1 + 1e-12)
 
 
+@given(seeds, st.lists(bits, min_size=4, max_size=4), st.lists(bits, min_size=3, max_size=3))
+def test_the_crb_of_the_response_is_the_trace_of_the_whole_inverse_information(kit, seed, dac, adc):
+    G, W = kit.complex_gaussian((3, 4), seed), kit.complex_gaussian((4, 6), seed + 1)
+    a_t, a_r = alphas(dac), alphas(adc)
+    _, Q = noise_and_signal(G, W, 0.7, a_t, a_r)
+    P, A_r = a_t[:, None] * (W @ np.conj(W).T) * a_t, np.diag(a_r)
+    information = 20 * np.kron(P.T, A_r @ np.linalg.inv(Q) @ A_r)  # about vec(G)
+    hardware = Transceiver(transmit=Aqnm(dac), receive=Aqnm(adc))
+    found = metrics.response_crb(G, W, 0.7, 20, hardware)
+    assert found == pytest.approx(np.trace(np.linalg.inv(information)).real, rel=1e-8)
+    # What the converters put out is known: their distortion is probing power, not noise.
+    assert metrics.response_crb(G, W, 0.7, 20, hardware, "xq") <= found * (1 + 1e-9)
+
+
+def test_the_crb_of_the_response_on_ideal_hardware_is_what_crb_min_minimises(kit):
+    G, W = kit.complex_gaussian((3, 4), 0), kit.complex_gaussian((2, 4, 6), 1)
+    R = W @ np.conj(W).swapaxes(-1, -2)
+    expected = 0.5 * 3 / 20 * np.trace(np.linalg.inv(R), axis1=-2, axis2=-1).real
+    np.testing.assert_allclose(metrics.response_crb(G, W, 0.5, 20), expected, rtol=1e-10)
+    # Fewer streams than antennas leave directions of G unseen.
+    assert metrics.response_crb(G, W[0, :, :3], 0.5, 20) == np.inf
+
+
 @given(seeds, st.lists(bits, min_size=5, max_size=5), st.lists(bits, min_size=4, max_size=4), st.floats(-1.4, 1.4))
 def test_the_sqnr_of_a_point_target_has_its_closed_form(kit, seed, dac, adc, azimuth):
     eta, noise = 0.8 * np.exp(0.3j), 0.5
