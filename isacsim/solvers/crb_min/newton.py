@@ -230,7 +230,7 @@ class Move:
 def _on_the_ray(power: FloatArray, N: int, r: int, eps: FloatArray) -> tuple[FloatArray, FloatArray]:
     """The mu and t that maximise dual and barrier for Q = q I, mu = q + t: bisection on mu^-1/2."""
     low, high = np.zeros_like(power), np.ones_like(power)
-    if N > r:
+    if r < N:
         high = np.minimum(high, (N - power) / (N - r))
 
     def gap(w: FloatArray) -> FloatArray:
