@@ -81,7 +81,8 @@ def _measured(
         lead = isinstance(value, np.ndarray) and value.ndim == len(axes) and len(value) == len(W)
         require(measure, lead, f"return {name!r} with the axes {axes}, {len(W)} trials", np.shape(value))
         require(measure, value.dtype.kind == "f", f"return real numbers for {name!r}", value.dtype)
-        require(measure, np.isfinite(value), f"return finite values of {name!r}", value)
+        # An infinite bound is an answer: what cannot be estimated.
+        require(measure, ~np.isnan(value), f"return no NaN of {name!r}", value)
     return values
 
 

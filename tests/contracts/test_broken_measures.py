@@ -73,7 +73,7 @@ class Gain(Measure):
         ("sum", r"return 'gain' with the axes \('trial', 'user'\), 3 trials, got \(3,\)"),
         ("lead", r"return 'gain' with the axes .* got \(2,\)"),
         ("complex", "return real numbers for 'gain', got dtype"),
-        ("nan", "return finite values of 'gain'"),
+        ("nan", "return no NaN of 'gain'"),
         ("batch", "give member 0 of a batch the values it has alone"),
         ("generator", "give member 1 of a batch the values it has alone"),
         ("writes", "leave its input as it is, got W that differ"),

@@ -74,6 +74,9 @@ FUNCTIONS = {
     "crlb": lambda W, d, t: metrics.crlb(d.targets, W, d.radar_noise_power, d.snapshots, t, "xq"),
     "radar_sqnr": lambda W, d, t: metrics.radar_sqnr(d.targets.response(), W, d.radar_noise_power, t),
     "radar_sqnr_combiner": lambda W, d, t: metrics.radar_sqnr_combiner(d.targets.response(), W, d.radar_noise_power, t),
+    "response_crb": lambda W, d, t: metrics.response_crb(
+        d.targets.response(), W, d.radar_noise_power, d.snapshots, t, "xq"
+    ),
     "antenna_power": lambda W, d, t: metrics.antenna_power(W, t.transmit),
     "radiated_power": lambda W, d, t: metrics.radiated_power(W, t.transmit),
     "beampattern": lambda W, d, t: metrics.beampattern(W, d.tx_array, np.linspace(-1, 1, 7), 1.3, t.transmit),
@@ -104,7 +107,7 @@ COMPONENTS = build_registry(installed=False).names("metrics")
 def test_every_registered_metric_records_what_it_says(kit, name, drop):
     measure = build_registry(installed=False).load("metrics", name)()
     assert isinstance(measure, components.Metric)
-    W = kit.complex_gaussian((MEMBERS, 6, 3), 3)
+    W = kit.complex_gaussian((MEMBERS, 6, 6), 3)  # as many streams as antennas: a regular covariance
     transceiver = TRANSCEIVERS["uniform"]
     values = measure.measure(W, drop, transceiver, kit.generators(range(MEMBERS)))
     (quantity,) = measure.quantities
@@ -128,6 +131,7 @@ EXPECTED = {
     "radar-sqnr": FUNCTIONS["radar_sqnr"],
     "radar-sqnr-combiner": FUNCTIONS["radar_sqnr_combiner"],
     "radiated-power": FUNCTIONS["radiated_power"],
+    "response-crb": lambda W, d, t: metrics.response_crb(d.targets.response(), W, d.radar_noise_power, d.snapshots, t),
     "crlb-parameters": lambda W, d, t: metrics.crlb(d.targets, W, d.radar_noise_power, d.snapshots, t),
     "crlb": lambda W, d, t: metrics.crlb(d.targets, W, d.radar_noise_power, d.snapshots, t).sum(axis=-1),
 }
