@@ -181,4 +181,5 @@ def _dress(axes: Axes, run: Run, dataset: xarray.Dataset, figure: Figure, ticks:
         title = f"{figure.statistic} over {trials} trials, 95 % band" if trials > 1 else "one trial"
         if any(line.get_label() == "_expected" for line in axes.lines):
             title += "; x: expected"
-        axes.legend(fontsize=8, title=title, title_fontsize=8)
+        crowded = sum(np.size(line.get_xdata()) for line in axes.lines) > 100 * MANY  # for which "best" takes seconds
+        axes.legend(fontsize=8, title=title, title_fontsize=8, loc="lower left" if crowded else "best")

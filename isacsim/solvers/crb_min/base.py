@@ -160,7 +160,8 @@ def _finished(reduced: Reduced, solution: Solution) -> Solution:
     trace = dict(solution.trace)
     if np.isnan(solution.residual).all():
         trace.pop("residual", None)
-    trace["gap"] = trace["objective"] / solution.bound[:, None] - 1
+    # An iterate that violates constraints can be better than the optimum: how far it is off counts.
+    trace["gap"] = np.abs(trace["objective"] / solution.bound[:, None] - 1)
     for name in ("objective", "bound"):
         if name in trace:
             trace[name] = trace[name] / unit[:, None]
