@@ -12,13 +12,16 @@ def isacsim_experiments() -> Iterable[Spec]:
     yield Spec(
         "sampled-link", "isacsim.waveform.link:SampledLink", "SQINR and sum rate, measured on samples", {"symbols": 128}
     )
-    few = {"decisions": 100}
-    yield Spec(
-        "detection", "isacsim.waveform.detection:Detection", "Detection probability and ROC area, on samples", few
-    )
+    few = {"decisions": 100, "curve": [0.01, 0.1, 1.0]}
+    yield Spec("detection", "isacsim.waveform.detection:Detection", "ROC with confidence bands, on samples", few)
 
 
 @hookimpl
 def isacsim_detectors() -> Iterable[Spec]:
     """Detectors."""
-    yield Spec("energy", "isacsim.waveform.detectors:EnergyDetector", "Energy behind the symbol-dependent combiner")
+    yield Spec("energy", "isacsim.waveform.detectors:EnergyDetector", "Energy behind the combiner")
+    yield Spec(
+        "likelihood-ratio",
+        "isacsim.waveform.detectors:LikelihoodRatio",
+        "Generalised likelihood ratio of an echo of unknown amplitude",
+    )

@@ -358,7 +358,7 @@ SCENARIOS = {
         POWER_RADIATED,
         'experiments = [{ kind = "detection", detector = "enrgy" }]',
         "evaluate.converters.experiments.0.detector.kind: must name one of the detectors, got 'enrgy'. "
-        "Did you mean 'energy'? Valid: energy.",
+        "Did you mean 'energy'? Valid: energy, likelihood-ratio.",
     ),
     "false alarms above one": (
         POWER_RADIATED,
