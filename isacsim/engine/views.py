@@ -88,6 +88,8 @@ class Figure:
         series: What has a colour each: ``design``, ``evaluate`` or another sweep axis. What
             else differs has a line style each.
         statistic: ``mean`` or ``median`` over the trials, with a 95 % confidence band.
+        band: Two quantities, the lower and the upper end of the band, that are shown by the
+            same statistic instead of that confidence band.
         scale: Scale of the y axis, ``linear`` or ``log``.
         x_scale: Scale of the x axis.
         title: Title; empty is the scenario's.
@@ -99,6 +101,7 @@ class Figure:
     along: str = ""
     series: str = "design"
     statistic: Literal["mean", "median"] = field(default="mean", validator=STATISTIC)
+    band: tuple[str, ...] = ()
     scale: Literal["linear", "log"] = field(default="linear", validator=SCALE)
     x_scale: Literal["linear", "log"] = field(default="linear", validator=SCALE)
     title: str = ""
@@ -117,7 +120,12 @@ class Figure:
         """
         if Path(name).name != name:
             raise InvalidInput("", "must have a name that a file can have", name, "Rename it.")
-        axes = {*contents.sweep, *contents.dims("y", self.y)}
+        own = contents.dims("y", self.y)
+        ends = [contents.dims("band", end) for end in self.band]
+        if self.band and (ends != [own, own] or self.along):
+            remedy = "Write band = [LOWER, UPPER], and leave `along` out."
+            raise InvalidInput("band", f"must name two quantities with the axes of {self.y}", self.band, remedy)
+        axes = {*contents.sweep, *own}
         key = "along" if self.along else "x"
         if self.followed not in axes:
             raise InvalidInput(key, "must name an axis of the sweep", self.followed, one_of(axes, self.followed))

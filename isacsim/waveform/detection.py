@@ -43,8 +43,7 @@ SYMBOLS = {"gaussian": gaussian_symbols, "qpsk": qpsk_symbols}
 class Detection(Experiment):
     """ROC, its area, and the detection probability at a false-alarm probability.
 
-    Each decision sees the drop's number of snapshots; hypotheses and decisions are
-    independent. Thresholds are quantiles of the H0 statistics. Every result comes with a
+    Hypotheses and decisions are independent. Thresholds are quantiles of the H0 statistics. Every result comes with a
     confidence interval: the curve with a band [Massart90] that holds all of it, or with
     intervals for each point by itself that are narrow also where false alarms are rare; the
     detection probability with the interval of `Roc.interval`; the area with the one of
@@ -61,6 +60,7 @@ class Detection(Experiment):
         false_alarm: False-alarm probability of ``detection-probability``.
         curve: False-alarm probabilities of the ROC, shape (points,), ascending. Below
             1/decisions the threshold is the largest H0 statistic, and the curve too low.
+        snapshots: Samples of a decision; None is the coherent interval of the drop.
         agc: What the receive gain controls are set to: ``h1``, the power with a target
             under both hypotheses; or ``match``, the power of the hypothesis that is true.
         symbols: Law of the symbols of each stream, ``gaussian`` or ``qpsk``.
@@ -73,6 +73,7 @@ class Detection(Experiment):
     detector: Detector = field(factory=EnergyDetector, validator=instance(Detector))
     decisions: int = field(default=10_000, validator=whole(1))
     false_alarm: float = field(default=1e-2)
+    snapshots: int | None = field(default=None, validator=whole(1, optional=True))
     agc: Literal["h1", "match"] = field(default="h1", validator=choice("h1", "match"))
     symbols: Literal["gaussian", "qpsk"] = field(default="gaussian", validator=choice(*SYMBOLS))
     curve: Any = batched(1, default=np.logspace(-4, 0, 33), above=0.0)
@@ -134,7 +135,8 @@ class Detection(Experiment):
         """
         scene = drop.targets, W, drop.radar_noise_power, transceiver
         path, echo = EchoPath.of(*scene), EchoModel.of(*scene)
-        each = max(1, STRETCH // drop.snapshots)
+        snapshots = self.snapshots or drop.snapshots
+        each = max(1, STRETCH // snapshots)
         looks = self._looks(-(-self.decisions // each))
         confidence = 1 - (1 - self.confidence) / len(looks)
 
@@ -142,7 +144,7 @@ class Detection(Experiment):
             count = min(each, self.decisions - number * each)
             streams = zip((False, True), own.spawn(2), strict=True)
             return tuple(
-                Histogram.of(self.statistics(path, echo, count, drop.snapshots, target, stream)[0])
+                Histogram.of(self.statistics(path, echo, count, snapshots, target, stream)[0])
                 for target, stream in streams
             )
 

@@ -14,6 +14,12 @@ def isacsim_experiments() -> Iterable[Spec]:
     )
     few = {"decisions": 100, "curve": [0.01, 0.1, 1.0]}
     yield Spec("detection", "isacsim.waveform.detection:Detection", "ROC with confidence bands, on samples", few)
+    yield Spec(
+        "sampled-echo",
+        "isacsim.waveform.sensing:SampledEcho",
+        "Radar SQNR, measured on samples",
+        {"symbols": 128},
+    )
 
 
 @hookimpl

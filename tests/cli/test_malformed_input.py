@@ -444,6 +444,12 @@ SCENARIOS = {
         "figure.crlb.y: must name a quantity that is evaluated, got 'trace-objective'. "
         "Write trace = true in a design to keep its trace.",
     ),
+    "figure with half a band": (
+        'y = "crlb"',
+        'y = "crlb"\nband = ["crlb"]',
+        "figure.crlb.band: must name two quantities with the axes of crlb, got ('crlb',). "
+        "Write band = [LOWER, UPPER], and leave `along` out.",
+    ),
     "figure along what is no axis": (
         FIGURE,
         f'{FIGURE}\nalong = "rate"',

@@ -199,6 +199,13 @@ def test_it_ends_with_all_decisions_where_the_precision_is_not_reached():
     assert values["decisions"] == 40_000
 
 
+def test_a_decision_may_see_fewer_samples_than_the_coherent_interval():
+    one, eight = drop(1), drop(1, snapshots=8)
+    expected = Detection(decisions=500).measure(precoders(1), one, Transceiver(), generators(1))
+    found = Detection(decisions=500, snapshots=1).measure(precoders(1), eight, Transceiver(), generators(1))
+    assert same(found, expected)
+
+
 def test_a_silent_transmitter_is_never_detected():
     values = Detection(decisions=100).measure(np.zeros((1, 6, 2)), drop(1), Transceiver(), generators(1))
     assert values["detection-probability"] == 0  # no statistic above a threshold of zero

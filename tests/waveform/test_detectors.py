@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
+from scipy.signal import lfilter
 from scipy.special import gammaincc
-from scipy.stats import nbinom
 
 from isacsim import Aqnm, InvalidInput, MidRise, PointTargets, ResponseMatrix, Transceiver, UniformLinearArray
 from isacsim.metrics import covariance, radar_sqnr, radar_sqnr_combiner
@@ -129,24 +129,44 @@ def test_without_a_target_the_likelihood_ratio_is_exponential(scene, snapshots, 
     assert survival_deviation(T, lambda t: np.exp(-t)) < 1
 
 
-@pytest.mark.parametrize("snapshots", [1, 4])
-def test_a_point_target_gives_the_likelihood_ratio_its_closed_form(snapshots, W):
-    # Given the symbols, 2 T is noncentral chi-squared of 2 degrees with noncentrality 2 lambda, and
-    # lambda is SQNR times a Gamma(L) variable: a mixture of Gamma(1 + j), j negative binomial.
-    s, y = samples(ONE, W, Transceiver(), 20_000 * snapshots, echo=True)
-    T = LikelihoodRatio().statistic(y, s, EchoModel.of(ONE, W, NOISE, Transceiver()), snapshots)
-    sqnr = float(radar_sqnr(ONE.response(), W, NOISE))
-    j = np.arange(2000)
-    weights = nbinom.pmf(j, snapshots, 1 / (1 + sqnr))
+def mixture(echo, snapshots, size=3000):
+    """Survival of the likelihood ratio with a target, on ideal hardware and with Gaussian symbols.
 
-    def survival(t):
-        edges = np.quantile(t, np.linspace(0, 1, 101))  # monotone between: compared at 101 places
-        return np.interp(t, edges, [weights @ gammaincc(1 + j, e) for e in edges])
+    Given the symbols, 2 T is noncentral chi-squared of two degrees with noncentrality 2 lambda:
+    T is Gamma(1 + j) with j Poisson of mean lambda. And lambda is a sum of independent exponential
+    variables whose means are the eigenvalues of E^H E, of each snapshot anew, so that j is a sum
+    of geometric ones.
+    """
+    weights = np.eye(1, size)[0]
+    for mean in np.linalg.svd(echo.whitened_factors[1], compute_uv=False) ** 2:
+        share = mean / (1 + mean)
+        for _ in range(snapshots):
+            weights = lfilter([1 - share], [1, -share], weights)
+    assert weights[-1] < 1e-9 / size
+    return lambda t: weights @ gammaincc(1 + np.arange(size), t)
 
-    if snapshots == 1:
-        np.testing.assert_allclose(weights @ gammaincc(1 + j, 3.0), np.exp(-3.0 / (1 + sqnr)), rtol=1e-9)
-    # Linear interpolation over a hundredth of the law adds less than a tenth of the band.
-    assert survival_deviation(T, survival) < 1.1
+
+@pytest.mark.parametrize("scene", SCENES)
+@pytest.mark.parametrize(
+    ("detector", "snapshots"), [(LikelihoodRatio(), 1), (LikelihoodRatio(), 4), (EnergyDetector(), 1)]
+)
+def test_with_a_target_the_statistic_has_its_closed_form(scene, detector, snapshots, W):
+    s, y = samples(SCENES[scene], W, Transceiver(), 20_000 * snapshots, echo=True)
+    echo = EchoModel.of(SCENES[scene], W, NOISE, Transceiver())
+    T = detector.statistic(y, s, echo, snapshots)
+    if isinstance(detector, EnergyDetector):
+        T = T / NOISE  # one sample in white noise: there it is the likelihood ratio
+    survival = mixture(echo, snapshots)
+    if (scene, snapshots) == ("one", 1):
+        sqnr = radar_sqnr(ONE.response(), W, NOISE)
+        np.testing.assert_allclose(survival(3.0), np.exp(-3.0 / (1 + sqnr)), rtol=1e-9)
+
+    def between(t):  # linear between a hundred quantiles
+        edges = np.quantile(t, np.linspace(0, 1, 101))
+        return np.interp(t, edges, [survival(e) for e in edges])
+
+    # A law with a hundredth between two places differs from a line there by a tenth of the band at most.
+    assert survival_deviation(T, between) < 1.1
 
 
 @pytest.mark.parametrize("detector", [EnergyDetector(), EnergyDetector("fixed"), LikelihoodRatio()])
