@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,7 +66,7 @@ def draw(run: Run, dataset: xarray.Dataset, figure: Figure, path: Path) -> Path:
     ticks = _ticks(dataset, figure)
     trials = 0.0
     for line in _lines(dataset, figure):
-        y = line.estimate(figure, figure.y)
+        y = line.estimate(figure, line.quantity)
         trials = max(trials, y.count.max())
         color, marker = f"C{line.colour % 10}", MARKERS[line.style % 8] if y.value.size < MANY else ""
         look: dict[str, Any] = {"linestyle": STYLES[line.style % 4], "color": color, "marker": marker, "markersize": 4}
@@ -90,6 +91,7 @@ class Line:
 
     Attributes:
         label: Its label.
+        quantity: Name of the quantity on the y axis.
         colour: Number of its colour, which stands for a value of the figure's series.
         style: Number of its style, which stands for the rest of what differs.
         place: Coordinates of all that differs.
@@ -97,6 +99,7 @@ class Line:
     """
 
     label: str
+    quantity: str
     colour: int
     style: int
     place: dict[str, Any]
@@ -108,24 +111,27 @@ class Line:
 
 
 def _lines(dataset: xarray.Dataset, figure: Figure) -> Iterator[Line]:
-    for name in (figure.y, figure.x):
+    quantities = (figure.y, *figure.beside)
+    for name in (*quantities, figure.x):
         if name not in dataset and name not in dataset.dims:
             raise InvalidInput("figure", "must show what was recorded", name, one_of(map(str, dataset), name))
-    shown = dataset[[figure.y, figure.x] if figure.along else [figure.y]].sel(figure.at)
+    shown = dataset[[*quantities, figure.x] if figure.along else list(quantities)].sel(figure.at)
     apart = [str(d) for d in shown[figure.y].dims if d not in (figure.followed, "trial")]
     if figure.along:
         apart += [str(d) for d in shown[figure.x].dims if d not in (*apart, figure.followed, "trial")]
     several = [d for d in apart if shown.sizes[d] > 1]
     flat, colours, styles = shown.stack(line=apart), {}, {}  # type: ignore[var-annotated]
-    for i in range(flat.sizes["line"]):
+    for quantity, i in product(quantities, range(flat.sizes["line"])):
         values = flat.isel(line=i)
-        if bool(np.isfinite(values[figure.y].values).any()):
+        if bool(np.isfinite(values[quantity].values).any()):
             place = {d: values[d].item() for d in apart}
             told = [_told(d, place[d]) for d in several]
-            rest = {d: v for d, v in place.items() if d != figure.series}
+            if figure.beside:
+                told.append(str(values[quantity].attrs["long_name"]))
+            rest = quantity, *(v for d, v in place.items() if d != figure.series)
             colour = colours.setdefault(place.get(figure.series), len(colours))
-            style = styles.setdefault(tuple(rest.values()), len(styles))
-            yield Line(", ".join(told) or str(place["design"]), colour, style, place, values)
+            style = styles.setdefault(rest, len(styles))
+            yield Line(", ".join(told) or str(place["design"]), quantity, colour, style, place, values)
 
 
 def _told(dim: str, value: Any) -> str:
@@ -137,7 +143,7 @@ def _expected(run: Run, figure: Figure, line: Line) -> Iterator[tuple[float, ...
     for e in run.expectations.values():
         place = {**figure.at, **line.place}
         named = {**e.at, **{k: v for k, v in (("design", e.design), ("evaluate", e.evaluate)) if v}}
-        same = (e.quantity, e.statistic, e.over) == (figure.y, figure.statistic, figure.x)
+        same = (e.quantity, e.statistic, e.over) == (line.quantity, figure.statistic, figure.x)
         if same and all(place.get(key, value) == value for key, value in named.items()):
             yield e.values
 
