@@ -68,8 +68,8 @@ def draw(run: Run, dataset: xarray.Dataset, figure: Figure, path: Path) -> Path:
     for line in _lines(dataset, figure):
         y = line.estimate(figure, line.quantity)
         trials = max(trials, y.count.max())
-        color, marker = f"C{line.colour % 10}", MARKERS[line.style % 8] if y.value.size < MANY else ""
-        look: dict[str, Any] = {"linestyle": STYLES[line.style % 4], "color": color, "marker": marker, "markersize": 4}
+        color, marker = f"C{line.colour % 10}", MARKERS[line.marker % 8] if y.value.size < MANY else ""
+        look: dict[str, Any] = {"linestyle": STYLES[line.stroke % 4], "color": color, "marker": marker, "markersize": 4}
         if figure.along:
             x = line.estimate(figure, figure.x)
             over, across = (np.stack([e.value - e.low, e.high - e.value]) for e in (x, y))
@@ -93,7 +93,8 @@ class Line:
         label: Its label.
         quantity: Name of the quantity on the y axis.
         colour: Number of its colour, which stands for a value of the figure's series.
-        style: Number of its style, which stands for the rest of what differs.
+        marker: Number of its marker, which stands for the rest of what differs.
+        stroke: Number of its line style: the quantity's where there are several, else the marker's.
         place: Coordinates of all that differs.
         values: Its numbers, of the figure's quantities.
     """
@@ -101,7 +102,8 @@ class Line:
     label: str
     quantity: str
     colour: int
-    style: int
+    marker: int
+    stroke: int
     place: dict[str, Any]
     values: xarray.Dataset
 
@@ -128,10 +130,11 @@ def _lines(dataset: xarray.Dataset, figure: Figure) -> Iterator[Line]:
             told = [_told(d, place[d]) for d in several]
             if figure.beside:
                 told.append(str(values[quantity].attrs["long_name"]))
-            rest = quantity, *(v for d, v in place.items() if d != figure.series)
+            rest = tuple(v for d, v in place.items() if d != figure.series)
             colour = colours.setdefault(place.get(figure.series), len(colours))
-            style = styles.setdefault(rest, len(styles))
-            yield Line(", ".join(told) or str(place["design"]), quantity, colour, style, place, values)
+            marker = styles.setdefault(rest, len(styles))
+            stroke = quantities.index(quantity) if figure.beside else marker
+            yield Line(", ".join(told) or str(place["design"]), quantity, colour, marker, stroke, place, values)
 
 
 def _told(dim: str, value: Any) -> str:
