@@ -44,6 +44,7 @@ def isacsim_scenarios() -> Iterable[ScenarioSpec]:
     yield _scenario("waveform/detection", "ROC of a point and of an extended target behind converters of few bits")
     yield _scenario("waveform/detectors", "Three detectors on the same samples")
     yield _scenario("waveform/echo", "Radar SQNR measured on samples over the prediction of the linear model")
+    yield _scenario("waveform/estimation", "Error of directions over power, beside the CRLB")
 
 
 def _scenario(file: str, summary: str) -> ScenarioSpec:

@@ -84,11 +84,13 @@ class Figure:
             ``along`` is given.
         y: Name of the quantity, of something recorded of each solve (``objective``,
             ``solve_time``, ...), or ``trace-NAME`` of a design that keeps its trace.
+        beside: Quantities of the same kind as y that are drawn with it, each in a line style of
+            its own: a bound or a prediction beside what is measured.
         along: Axis that is followed where x and y are both quantities.
         series: What has a colour each: ``design``, ``evaluate`` or another sweep axis. What
             else differs has a line style each.
         statistic: ``mean`` or ``median`` over the trials, with a 95 % confidence band.
-        band: Two quantities, the lower and the upper end of the band, that are shown by the
+        band: Two quantities, the lower and the upper end of a band of y, that are shown by the
             same statistic instead of that confidence band.
         scale: Scale of the y axis, ``linear`` or ``log``.
         x_scale: Scale of the x axis.
@@ -98,6 +100,7 @@ class Figure:
 
     x: str
     y: str
+    beside: tuple[str, ...] = ()
     along: str = ""
     series: str = "design"
     statistic: Literal["mean", "median"] = field(default="mean", validator=STATISTIC)
@@ -131,6 +134,9 @@ class Figure:
             raise InvalidInput(key, "must name an axis of the sweep", self.followed, one_of(axes, self.followed))
         if self.along and not {*contents.dims("x", self.x)} <= {self.along}:
             raise InvalidInput("x", "must be a quantity without axes of its own", self.x, "Choose another one.")
+        for other in self.beside:
+            if contents.dims("beside", other) != own:
+                raise InvalidInput("beside", f"must be quantities with the axes of {self.y!r}", other, "Leave it out.")
         series = {"design", "evaluate", *contents.sweep} - {self.followed}
         if self.series not in series:
             raise InvalidInput("series", "must name what differs", self.series, one_of(series, self.series))

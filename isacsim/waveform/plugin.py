@@ -20,6 +20,12 @@ def isacsim_experiments() -> Iterable[Spec]:
         "Radar SQNR, measured on samples",
         {"symbols": 128},
     )
+    yield Spec(
+        "estimation",
+        "isacsim.waveform.estimation:Estimation",
+        "Errors of estimated directions beside their CRLB, on samples",
+        {"runs": 3},
+    )
 
 
 @hookimpl
