@@ -33,7 +33,7 @@ from isacsim.waveform.signals import Sources, blocks, gaussian_symbols, qpsk_sym
 
 STRETCH = 2**14  # samples of each chain in a stretch; another length is another draw
 BLOCK = 2**15  # samples of all chains held at once, which stay in a cache of 1 MiB
-ROUND = 64  # stretches between merges of their histograms
+ROUND = 16  # stretches between merges of their histograms
 
 AXIS = "false-alarm-probability"
 SYMBOLS = {"gaussian": gaussian_symbols, "qpsk": qpsk_symbols}
