@@ -35,5 +35,5 @@ def isacsim_detectors() -> Iterable[Spec]:
     yield Spec(
         "likelihood-ratio",
         "isacsim.waveform.detectors:LikelihoodRatio",
-        "Generalised likelihood ratio of an echo of unknown amplitude",
+        "Generalised likelihood ratio of an echo of unknown amplitude or response",
     )
