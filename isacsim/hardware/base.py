@@ -113,6 +113,11 @@ class Hardware(ABC):
         """Whether the device passes its input unchanged."""
         return False
 
+    @property
+    def chains(self) -> int | None:
+        """Number of chains of a device that is built for one; None takes any."""
+        return None
+
 
 @frozen
 class Ideal(Hardware):
