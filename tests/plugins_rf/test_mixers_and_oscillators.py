@@ -41,8 +41,9 @@ def test_a_tone_gets_an_image_at_the_mirrored_frequency():
 def test_branches_are_what_the_module_says(kit):
     x = kit.complex_gaussian((1, 50), 0)
     y = IqImbalance(gain=4.0, phase=0.3).apply(x)
-    np.testing.assert_allclose(y.real, x.real, rtol=1e-12, atol=1e-14)
-    np.testing.assert_allclose(y.imag, 2 * (x * np.exp(-0.3j)).imag, rtol=1e-12, atol=1e-14)
+    level = np.sqrt(2 / 5)
+    np.testing.assert_allclose(y.real, level * x.real, rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(y.imag, level * 2 * (x * np.exp(-0.3j)).imag, rtol=1e-12, atol=1e-14)
 
 
 def test_the_image_is_uncorrelated_with_circular_input_and_has_its_conjugate_covariance(kit):
@@ -50,9 +51,7 @@ def test_the_image_is_uncorrelated_with_circular_input_and_has_its_conjugate_cov
     _, nu = device.image(3)
     model = device.linear_model(R)
     np.testing.assert_allclose(model.distortion, np.outer(nu, nu.conj()) * R.conj(), rtol=1e-12)
-    # Power is that of the two branches, half each: (1 + g^2)/2 of the input.
-    g2 = np.array([1.5, 1.0, 0.7])
-    np.testing.assert_allclose(model.output_power(R), (1 + g2) / 2 * np.diag(R).real, rtol=1e-12)
+    np.testing.assert_allclose(model.output_power(R), np.diag(R).real, rtol=1e-12)
     check_hardware(device, chains=3, samples=2**15)
 
 

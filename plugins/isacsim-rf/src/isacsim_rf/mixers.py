@@ -1,9 +1,10 @@
 """IQ imbalance of a direct-conversion mixer, the same at all frequencies.
 
-The Q branch has the amplitude g and the phase error theta against the I branch::
+The Q branch has the amplitude g and the phase error theta against the I branch; the level is
+set so that circular input keeps its power::
 
-    y = Re(x) + j g Im(x e^(-j theta)) = mu x + nu x*
-    mu = (1 + g e^(-j theta)) / 2,  nu = (1 - g e^(j theta)) / 2
+    y = k (Re(x) + j g Im(x e^(-j theta))) = mu x + nu x*,  k = sqrt(2 / (1 + g^2))
+    mu = k (1 + g e^(-j theta)) / 2,  nu = k (1 - g e^(j theta)) / 2
 
 x* is the image. It is uncorrelated with circular input, so the linear model has the gain mu
 and, with the covariance R of the input, the distortion ``nu_i nu_j* R_ij*``.
@@ -39,8 +40,9 @@ class IqImbalance(Hardware):
     def image(self, chains: int) -> tuple[ComplexArray, ComplexArray]:
         """Gains mu of the signal and nu of its image, each (N,)."""
         g, theta = np.sqrt(per_chain("gain", self.gain, chains)), per_chain("phase", self.phase, chains)
+        half = np.sqrt(2 / (1 + g**2)) / 2
         turned: ComplexArray = g * np.exp(-1j * theta)
-        return (1 + turned) / 2, (1 - turned.conj()) / 2
+        return half * (1 + turned), half * (1 - turned.conj())
 
     def image_rejection(self, chains: int = 1) -> FloatArray:
         """Power of a signal over that of its image, |mu/nu|^2, shape (N,), linear; inf without an image."""
