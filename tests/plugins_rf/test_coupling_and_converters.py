@@ -10,7 +10,7 @@ from isacsim.testing import check_hardware
 
 pytest.importorskip("isacsim_rf", reason="the RF plugin is not installed")
 from isacsim_rf.amplifiers import Rapp
-from isacsim_rf.converters import ClippingDac
+from isacsim_rf.converters import ClippingDac, SigmaDelta
 from isacsim_rf.coupling import MutualCoupling, NeighbourCoupling
 
 C = np.array([[1, 0.1j, 0], [0.1j, 1, 0.1j], [0, 0.1j, 1]])
@@ -136,11 +136,56 @@ def test_a_resolution_it_does_not_have_is_refused(bits):
         ClippingDac(bits, 1.0)
 
 
+def test_the_running_sum_is_what_the_loop_of_one_bit_puts_out(kit):
+    # The loop itself, bit by bit: v integrates input minus output, the output is its sign.
+    M, A, x = 8, 2.0, kit.complex_gaussian((1, 40), 0)
+    y = SigmaDelta(M, A**2).apply(x)[0]
+    for got, sent in ((y.real, x[0].real), (y.imag, x[0].imag)):
+        v, means = 0.0, []
+        for sample in np.clip(sent, -A, A):
+            bits = []
+            for _ in range(M):
+                v += sample
+                bits.append(A if v >= 0 else -A)
+                v -= bits[-1]
+            means.append(np.mean(bits))
+        np.testing.assert_allclose(got, means, atol=1e-12)
+
+
+@pytest.mark.parametrize("oversampling", [2, 8, 32, 256])
+@pytest.mark.parametrize("loading", [1.0, 4.0, 16.0])
+def test_a_sigma_delta_converter_keeps_the_contract(oversampling, loading):
+    # The model leaves out how the density ends at the clipping level: up to 1 % where a sixth clips at M = 2.
+    check_hardware(SigmaDelta(oversampling, loading), chains=1, samples=2**16, distortion_rtol=0.02)
+
+
+def test_sigma_delta_noise_falls_by_6_db_an_octave_down_to_the_clipping():
+    R = np.ones((1, 1), complex)
+    noise = np.array([SigmaDelta(2**n, 30.0).linear_model(R).distortion[0] for n in range(5, 10)])
+    np.testing.assert_allclose(noise[:-1] / noise[1:], 4, rtol=1e-6)  # sigma is above a step, nothing clips
+    clipped = np.array([SigmaDelta(2**n, 1.0).linear_model(R) for n in (10, 20)])
+    np.testing.assert_allclose(clipped[0].distortion, clipped[1].distortion, rtol=1e-3)
+
+
+def test_weak_input_of_a_sigma_delta_converter_is_lost_with_its_noise():
+    models = [SigmaDelta(4, 1.0).linear_model(np.full((1, 1), p, complex)) for p in (0.0, 1e-6, 1.0)]
+    assert models[0].distortion[0] == 0
+    # Half a step is gone through in (step/sigma)^2 samples: a random walk of noise power ~ step sigma.
+    assert 0 < models[1].distortion[0] < 0.01 * models[2].distortion[0]
+
+
+@pytest.mark.parametrize("oversampling", [0, 3, True, 4.0])
+def test_an_oversampling_that_is_not_even_is_refused(oversampling):
+    with pytest.raises(InvalidInput, match="oversampling: must be an even whole number"):
+        SigmaDelta(oversampling, 1.0)
+
+
 def test_members_of_a_batch_have_the_bytes_they_have_alone(kit):
     A = kit.complex_gaussian((4, 3, 2), 1)
     R, x = A @ A.conj().swapaxes(-1, -2), kit.complex_gaussian((4, 3, 11), 2)
     for device in (
         ClippingDac(5, 3.0),
+        SigmaDelta(16, 3.0),
         NeighbourCoupling(0.2j),
         Chain(ClippingDac(5, 3.0), Rapp(1.0), MutualCoupling(C)),
     ):

@@ -1,13 +1,20 @@
-"""A uniform converter of fixed full scale: it clips where the signal is strong, and loses it where it is weak.
+"""Converters of fixed full scale, which no gain control sets: uniform, and sigma-delta.
 
-Real and imaginary part go to the nearest of the levels ``k step``, |k| <= K = 2^(b-1) - 1, with
-K step the full scale (mid-tread). For a Gaussian real part of deviation sigma, whose density and
-tail probability are p and Q, the thresholds t_k = (k - 1/2) step give in closed form ::
+*Uniform.* Real and imaginary part go to the nearest of the levels ``k step``, |k| <= K = 2^(b-1) - 1,
+with K step the full scale (mid-tread). For a Gaussian real part of deviation sigma, whose density
+and tail probability are p and Q, the thresholds t_k = (k - 1/2) step give in closed form ::
 
     gain   = 2 step sum_k p(t_k)
     power  = 2 step^2 sum_k (2k - 1) Q(t_k)         k = 1 ... K
 
 by E[x f(x)] = sigma^2 E[f'(x)] and by summation over the steps of f^2.
+
+*Sigma-delta.* A modulator of first order and one bit, +-A, integrates the difference of its input
+and its output. What is left in its integrator stays within +-A, so that the sum of its outputs is
+the sum of its inputs, rounded to multiples of 2A; the mean of M outputs is ``x + e[l-1] - e[l]``
+with e the rounding error of the running sum at the step 2A/M. It is uniform, and independent of
+x[l]; two in a row are correlated by a Fourier series that only weak input feels, and by the
+samples that clip.
 """
 
 from __future__ import annotations
@@ -24,12 +31,19 @@ from isacsim.typing import ComplexArray, FloatArray
 from isacsim_rf.chains import per_chain, samples
 
 MAX_BITS = 12
+TERMS = 100  # of the Fourier series: input a hundredth of a step strong is told from silence
 
 
 def _bits(_instance: Any, attribute: Any, value: Any) -> None:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not 2 <= value <= MAX_BITS:
         rule = f"must be a whole number from 2 to {MAX_BITS}"
         raise InvalidInput(attribute.name, rule, value, "Leave the stage out for an ideal converter.")
+
+
+def _even(_instance: Any, attribute: Any, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 2 or value % 2:
+        rule = "must be an even whole number of at least 2"
+        raise InvalidInput(attribute.name, rule, value, "Take a power of two, 32 for example.")
 
 
 @frozen
@@ -80,3 +94,54 @@ class ClippingDac(Hardware):
 
     def _step(self, chains: int) -> FloatArray:
         return np.sqrt(per_chain("full_scale", self.full_scale, chains)) / self.largest
+
+
+@frozen
+class SigmaDelta(Hardware):
+    """One-bit sigma-delta converter of first order, with the mean over each sample's bits.
+
+    Input beyond full scale is clipped, to keep the loop from overload. Doubling the
+    oversampling takes 6 dB off the noise, not the 9 dB of a sharp decimation filter. The
+    linear model is that of clipping and of the loop's noise, one after the other, for each
+    chain; it takes the distortion of different chains for uncorrelated.
+
+    Args:
+        oversampling: Bits M of each of I and Q in a sample; even.
+        full_scale: Power of a complex tone that just fills the range, A^2: one number, or one
+            for each chain (N,), in W.
+    """
+
+    oversampling: int = field(validator=_even)
+    full_scale: Any = batched(0, above=0.0, metadata=units.dbm())
+
+    def apply(
+        self, x: ComplexArray, rng: np.random.Generator | None = None, *, power: FloatArray | None = None
+    ) -> ComplexArray:
+        """Clipped and noise-shaped samples; the loop starts empty, and nothing is random."""
+        x = np.ascontiguousarray(samples(x))
+        parts = np.stack([x.real, x.imag], axis=-2)  # (..., N, 2, L): a loop for each
+        largest = self._largest(x.shape[-2])[:, None, None]
+        step = 2 * largest / self.oversampling
+        total = np.rint(np.cumsum(np.clip(parts, -largest, largest) / step, axis=-1))
+        y = step * np.diff(total, axis=-1, prepend=0.0)
+        return np.asarray(y[..., 0, :] + 1j * y[..., 1, :])
+
+    def linear_model(self, R: ComplexArray) -> LinearModel:
+        """Gain and distortion of each chain, for R (..., N, N), in W."""
+        from scipy.special import erf, erfc
+
+        rho = chain_power(np.asarray(R))
+        largest = self._largest(rho.shape[-1])
+        sigma = np.sqrt(rho / 2)
+        a = np.minimum(np.divide(largest, sigma, out=np.full(sigma.shape, np.inf), where=sigma > 0), 1e3)
+        gain = erf(a / np.sqrt(2))
+        inside = gain - np.sqrt(2 / np.pi) * a * np.exp(-(a**2) / 2)
+        clipping = np.maximum(inside + a**2 * erfc(a / np.sqrt(2)) - gain**2, 0.0) * rho
+        step = 2 * largest / self.oversampling
+        k = np.arange(1, TERMS + 1)
+        alike = np.sum(np.exp(-2 * (np.pi * k * (sigma / step)[..., None]) ** 2) / k**2, axis=-1) / (np.pi**2 / 6)
+        alike = alike + erfc(a / np.sqrt(2))  # what clips is a whole number of steps: the error stays
+        return LinearModel(gain, clipping + step**2 / 3 * np.maximum(1 - alike, 0.0) * (sigma > 0))
+
+    def _largest(self, chains: int) -> FloatArray:
+        return np.sqrt(per_chain("full_scale", self.full_scale, chains))

@@ -44,6 +44,12 @@ def isacsim_hardware() -> Iterable[Spec]:
         "Uniform converter of a fixed full scale",
         {"bits": 6, "full_scale_dbm": 38},
     )
+    yield Spec(
+        "sigma-delta",
+        "isacsim_rf.converters:SigmaDelta",
+        "Sigma-delta converter of first order, one bit",
+        {"oversampling": 32, "full_scale_dbm": 36},
+    )
 
 
 @hookimpl
