@@ -61,10 +61,10 @@ def _explained(error: Invalid, requires: list[str], registry: Registry) -> Inval
     """What is wrong with a file, headed by the distributions that it needs and that are not in use."""
     used = {plugin.origin.split()[0] for plugin in registry.plugins if not plugin.problem}
     missing = [name for name in requires if name not in used]
-    if not missing:
+    unknown = ", ".join(dict.fromkeys(fault.args[2] for fault in error.errors if fault.field.split(".")[-1] == "kind"))
+    if not missing or not unknown:
         return error
-    kinds = ", ".join(dict.fromkeys(fault.args[2] for fault in error.errors if fault.field.endswith("kind")))
-    remedy = f"Install {' '.join(missing)} with pip; without it this is unknown: {kinds or error}."
+    remedy = f"Install {' '.join(missing)} with pip; without it this is unknown: {unknown}."
     head = InvalidInput("requires", "must be installed and in use", ", ".join(missing), remedy)
     return Invalid([head, *error.errors])
 

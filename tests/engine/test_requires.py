@@ -23,11 +23,10 @@ def test_a_distribution_that_is_missing_heads_what_is_wrong(write, studies):
         isacsim.load_scenario(write('requires = "isacsim-fancy"', text))
 
 
-def test_other_faults_are_told_as_they_are_where_it_is_missing(write, studies):
+def test_faults_that_no_installation_mends_are_told_as_they_are(write, studies):
     text = studies.text.replace("trials = 100", "trials = 0", 1)
-    with pytest.raises(InvalidInput, match=r"requires: .* trials: must be a whole number") as caught:
+    with pytest.raises(InvalidInput, match=r"^trials: must be a whole number"):
         isacsim.load_scenario(write('requires = ["isacsim-fancy"]', text))
-    assert [fault.field for fault in caught.value.errors] == ["requires", "trials"]
 
 
 def test_a_file_that_can_be_read_is_not_held_up(write, studies):
