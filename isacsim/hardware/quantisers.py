@@ -18,6 +18,7 @@ from isacsim.checks import choice, number
 from isacsim.errors import InvalidInput
 from isacsim.hardware.base import Hardware, LinearModel, chain_power
 from isacsim.hardware.codebooks import MAX_BITS, Codebook, aqnm_distortion, lloyd_max, mid_rise
+from isacsim.hardware.kernels import quantise_rows
 from isacsim.typing import AnyArray, ComplexArray, FloatArray
 
 
@@ -58,26 +59,26 @@ def quantise(
     x: ComplexArray, bits: FloatArray, codebook: Callable[[int], Codebook], power: FloatArray | None
 ) -> ComplexArray:
     """Each chain of x (..., N, L) through the codebook of its bits, scaled to its power."""
-    x = np.asarray(x, complex)
+    x = np.asarray(x, complex, order="C")
     if not x.size:
         return x
-    power = np.mean(x.real**2 + x.imag**2, axis=-1) if power is None else np.asarray(power)
-    scale = np.sqrt(np.broadcast_to(power, x.shape[:-1]) / 2)[..., None]
-    chains = _per_chain(bits, x.shape[-2:-1], float)
-    y = np.array(x)
-    for b in np.unique(chains[np.isfinite(chains)]):
-        at = chains == b
-        book = codebook(int(b))
-        y[..., at, :] = _decide(x[..., at, :].view(float), scale[..., at, :], book).view(complex)
-    return y
-
-
-def _decide(x: FloatArray, scale: FloatArray, book: Codebook) -> FloatArray:
-    unit = np.divide(x, scale, out=np.zeros_like(x), where=scale > 0)
-    if book.step is None:
-        return scale * book.levels[np.searchsorted(book.thresholds, unit, side="right")]
-    top = (book.levels.size - 1) / 2
-    return scale * book.step * np.clip(np.floor(unit / book.step) + 0.5, -top, top)
+    real = x.view(float)  # real and imaginary parts in turn: one scale and one codebook for both
+    if power is None:
+        power = (real[..., None, :] @ real[..., None])[..., 0, 0] / x.shape[-1]
+    rows = real.reshape(-1, real.shape[-1])
+    scale = np.sqrt(np.broadcast_to(power, x.shape[:-1]).reshape(-1) / 2)
+    chains = _per_chain(bits, x.shape[:-1], float).reshape(-1)
+    y = np.empty_like(rows)
+    for b in np.unique(chains):
+        at = slice(None) if (whole := bool(np.all(chains == b))) else chains == b
+        part, out = rows[at], y if whole else np.empty_like(rows[at])
+        if np.isinf(b):
+            out[:] = part
+        else:
+            quantise_rows(part, scale[at], codebook(int(b)), out)
+        if not whole:
+            y[at] = out
+    return y.view(complex).reshape(x.shape)
 
 
 @frozen
