@@ -48,7 +48,7 @@ def _per_chain(bits: FloatArray, shape: tuple[int, ...], of: Callable[[float], f
             bits,
             "Match the number of chains.",
         )
-    return np.broadcast_to(np.vectorize(of, otypes=[float])(bits), shape)
+    return np.broadcast_to(np.array([of(float(b)) for b in bits.flat]).reshape(bits.shape), shape)
 
 
 def _model(R: AnyArray, gain: FloatArray, noise: FloatArray) -> LinearModel:
@@ -67,18 +67,26 @@ def quantise(
         power = (real[..., None, :] @ real[..., None])[..., 0, 0] / x.shape[-1]
     rows = real.reshape(-1, real.shape[-1])
     scale = np.sqrt(np.broadcast_to(power, x.shape[:-1]).reshape(-1) / 2)
-    chains = _per_chain(bits, x.shape[:-1], float).reshape(-1)
     y = np.empty_like(rows)
-    for b in np.unique(chains):
-        at = slice(None) if (whole := bool(np.all(chains == b))) else chains == b
-        part, out = rows[at], y if whole else np.empty_like(rows[at])
-        if np.isinf(b):
-            out[:] = part
-        else:
-            quantise_rows(part, scale[at], codebook(int(b)), out)
-        if not whole:
-            y[at] = out
+    chains = _per_chain(bits, x.shape[:-1], float).reshape(-1)
+    if bits.ndim == 0:
+        _quantise_alike(rows, scale, float(bits), codebook, y)
+    else:
+        for b in np.unique(bits):
+            at = chains == b
+            part = np.empty_like(rows[at])
+            _quantise_alike(rows[at], scale[at], b, codebook, part)
+            y[at] = part
     return y.view(complex).reshape(x.shape)
+
+
+def _quantise_alike(
+    rows: FloatArray, scale: FloatArray, bits: float, codebook: Callable[[int], Codebook], out: FloatArray
+) -> None:
+    if np.isinf(bits):
+        np.copyto(out, rows)
+    else:
+        quantise_rows(rows, scale, codebook(int(bits)), out)
 
 
 @frozen
