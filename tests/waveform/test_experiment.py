@@ -48,11 +48,11 @@ def test_a_value_may_be_a_number_or_an_array_with_a_leading_axis_or_without(one,
         ({"one": 1.0}, r"Given: must return 'each' from trial, got \['one'\]"),
         (
             {"one": [1, 2], "each": [1, 2]},
-            r"Given: must return 'one' with the axes \(\) of one trial, got .*shape \(2,\)",
+            r"must return 'one' with the axes \(\) of one trial, got .*shape \(2,\)",
         ),
         (
             {"one": 1, "each": 2},
-            r"Given: must return 'each' with the axes \('user',\) of one trial, got .*shape \(1,\)",
+            r"must return 'each' with the axes \('user',\) of one trial, got .*shape \(1,\)",
         ),
         ({"one": 1, "each": np.ones((2, 2))}, r"Given: must return 'each' with .* got .*shape \(2, 2\)"),
     ],
@@ -64,11 +64,8 @@ def test_what_does_not_fit_is_told_by_experiment_and_quantity(values, message):
 
 @pytest.mark.skipif(not PAGE.is_file(), reason="the documentation is not installed")
 def test_the_experiment_of_the_plugin_guide_keeps_the_contract():
-    (code,) = re.findall(
-        r"```python\n(.*?)```",
-        PAGE.read_text("utf-8").split("### isacsim_experiments")[1].split("\n### ")[0],
-        re.DOTALL,
-    )
+    section = PAGE.read_text("utf-8").split("### isacsim_experiments")[1].split("\n### ")[0]
+    (code,) = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
     namespace = {"__name__": "guide"}
     exec(code, namespace)
     experiment = namespace["PeakToAverage"]
