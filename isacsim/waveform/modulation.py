@@ -250,7 +250,10 @@ def modulation(value: Any) -> Modulation:
         kind, keys = table.get("kind"), {*table} - {"kind"}
         if kind == "qam" and keys <= {"order"}:
             order: Any = table.get("order", 16)
-            return Qam(order)
+            try:
+                return Qam(order)
+            except InvalidInput as error:
+                raise error.at("modulation.order") from None
         if isinstance(kind, str) and kind in MODULATIONS and not keys:
             return MODULATIONS[kind]
     remedy = f'{one_of(MODULATIONS, str(value))} Or write {{ kind = "qam", order = 16 }}.'

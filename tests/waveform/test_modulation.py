@@ -142,6 +142,8 @@ def test_a_modulation_is_named_by_a_word_or_a_table():
 def test_what_names_no_modulation_is_refused(value):
     with pytest.raises(InvalidInput, match=r"modulation: must be a modulation or name one, got .*qam16"):
         modulation(value)
+    with pytest.raises(InvalidInput, match=r"modulation.order: must be one of 4, 16, 64, 256, got 8"):
+        modulation({"kind": "qam", "order": 8})
 
 
 def test_wrong_orders_and_bits_are_refused():
