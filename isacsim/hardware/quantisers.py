@@ -68,10 +68,10 @@ def quantise(
     rows = real.reshape(-1, real.shape[-1])
     scale = np.sqrt(np.broadcast_to(power, x.shape[:-1]).reshape(-1) / 2)
     y = np.empty_like(rows)
-    chains = _per_chain(bits, x.shape[:-1], float).reshape(-1)
     if bits.ndim == 0:
         _quantise_alike(rows, scale, float(bits), codebook, y)
     else:
+        chains = _per_chain(bits, x.shape[:-1], float).reshape(-1)
         for b in np.unique(bits):
             at = chains == b
             part = np.empty_like(rows[at])
