@@ -239,9 +239,10 @@ class Link(Experiment):
     """Error rates, error vector magnitude, SQINR and rate of the users, measured on samples.
 
     The rate ln(1 + SQINR) is what Gaussian symbols achieve with a decoder that takes the
-    distortion for independent noise. Error rates and their 95 % intervals [Wilson27] are
-    recorded for constellations alone; where symbols are stopped at a number of errors they
-    are biased upward by about one part in that number.
+    distortion for independent noise. Error rates and their 95 % intervals [Wilson27], which
+    take bits for independent, are recorded for constellations alone; where symbols are stopped
+    at a number of errors they are biased upward by about one part in that number. Counts and
+    ``symbols-sent`` let errors of several trials be pooled.
 
     Args:
         modulation: What the streams carry: ``qpsk``, ``qam16``, ``qam64``, ``qam256`` or
@@ -270,6 +271,7 @@ class Link(Experiment):
         always = (
             Quantity("sampled-sqinr", "1", ("user",), "SQINR of each user, measured on samples"),
             Quantity("predicted-sqinr", "1", ("user",), "SQINR of each user by the linear model"),
+            Quantity("sampled-rate-nats", "nat/s/Hz", ("user",), "rate of each user, measured on samples"),
             Quantity("sampled-sum-rate-nats", "nat/s/Hz", (), "sum rate of the users, measured on samples"),
             Quantity("predicted-sum-rate-nats", "nat/s/Hz", (), "sum rate of the users by the linear model"),
             Quantity("evm", "1", ("user",), "error vector magnitude of each user"),
@@ -284,6 +286,8 @@ class Link(Experiment):
             Quantity("bit-error-rate-high", "1", (), "bit error rate, upper end of its 95 % interval"),
             Quantity("predicted-bit-error-rate", "1", (), "bit error rate by the linear model"),
             Quantity("symbol-error-rate", "1", (), "symbol error rate over all users"),
+            Quantity("user-bit-error-rate", "1", ("user",), "bit error rate of each user"),
+            Quantity("user-symbol-error-rate", "1", ("user",), "symbol error rate of each user"),
             Quantity("bit-errors", "1", ("user",), "bit errors of each user"),
             Quantity("symbol-errors", "1", ("user",), "symbol errors of each user"),
         )
@@ -299,6 +303,7 @@ class Link(Experiment):
         found = {
             "sampled-sqinr": tally.sqinr,
             "predicted-sqinr": predicted,
+            "sampled-rate-nats": np.log1p(tally.sqinr),
             "sampled-sum-rate-nats": np.log1p(tally.sqinr).sum(axis=-1),
             "predicted-sum-rate-nats": np.log1p(predicted).sum(axis=-1),
             "evm": tally.error_vector_magnitude(taps.lmmse if self.equaliser == "lmmse" else taps.unbiased),
@@ -319,14 +324,16 @@ class Link(Experiment):
 def _error_rates(carried: Constellation, tally: Tally, predicted: FloatArray) -> dict[str, FloatArray]:
     """The quantities that constellations alone have."""
     users = max(1, predicted.shape[-1])
-    symbols = tally.symbols * users
-    wrong, bits = tally.bit_errors.sum(axis=(-2, -1)), symbols * carried.bits
+    each, symbols = tally.bit_errors.sum(axis=-1), tally.symbols * users
+    wrong, bits = each.sum(axis=-1), symbols * carried.bits
     return {
         "bit-error-rate": wrong / bits,
         "bit-error-rate-low": wilson(wrong, bits, -NORMAL_95),
         "bit-error-rate-high": wilson(wrong, bits, NORMAL_95),
         "predicted-bit-error-rate": carried.bit_error_rate(predicted).sum(axis=-1) / users,
         "symbol-error-rate": tally.symbol_errors.sum(axis=-1) / symbols,
-        "bit-errors": tally.bit_errors.sum(axis=-1).astype(float),
+        "user-bit-error-rate": each / (tally.symbols * carried.bits),
+        "user-symbol-error-rate": tally.symbol_errors / tally.symbols,
+        "bit-errors": each.astype(float),
         "symbol-errors": tally.symbol_errors.astype(float),
     }

@@ -197,7 +197,8 @@ def test_the_experiment_records_what_the_closed_form_predicts(gain):
     # Four standard deviations; the bits of one amplitude are never so dependent as to more than double
     # the variance. Training of n symbols raises the noise by 1/n, by much less.
     assert values["bit-error-rate"] == pytest.approx(p, abs=4 * np.sqrt(2 * p / bits))
-    assert values["bit-error-rate"] == values["bit-errors"] / bits
+    assert values["bit-error-rate"] == values["user-bit-error-rate"] == values["bit-errors"] / bits
+    assert values["symbol-error-rate"] == values["user-symbol-error-rate"]
     assert values["bit-error-rate-low"] < values["bit-error-rate"] < values["bit-error-rate-high"]
     assert values["bit-errors"] >= values["symbol-errors"] == values["symbol-error-rate"] * values["symbols-sent"]
     ser = float(Qam(16).symbol_error_rate(10.0))
@@ -263,6 +264,22 @@ def test_no_symbols_one_symbol_and_any_leading_axes_work(antennas, users, stream
         assert tally.gain.shape == tally.sqinr.shape == (2, 3, users)
         assert not np.isnan(tally.sqinr).any()
         assert not np.isnan(tally.error_vector_magnitude(0j * tally.gain)).any()
+
+
+@pytest.mark.parametrize("carried", ["gaussian", "qpsk"])
+def test_a_station_without_users_has_no_errors(carried):
+    realisations = drop(2, users=0)
+    values = Link(carried, symbols=8, training=4).measure(precoders(2), realisations, Transceiver(), generators(2))
+    assert values["sampled-sqinr"].shape == (2, 0)
+    assert all(np.isfinite(v).all() for v in values.values())
+    assert np.all(values["sampled-sum-rate-nats"] == 0)
+
+
+def test_rates_over_all_users_are_means_and_sums_of_those_of_each():
+    values = Link("qam64", symbols=500).measure(precoders(2), drop(2), Transceiver(), generators(2))
+    for name in ("bit-error-rate", "symbol-error-rate"):
+        np.testing.assert_allclose(values[name], values["user-" + name].mean(axis=-1), rtol=1e-12)
+    np.testing.assert_allclose(values["sampled-sum-rate-nats"], values["sampled-rate-nats"].sum(axis=-1), rtol=1e-12)
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(0, 20), st.integers(0, 20))
