@@ -269,11 +269,11 @@ class Link(Experiment):
     def quantities(self) -> tuple[Quantity, ...]:
         """What is measured, and what the linear model predicts of it."""
         always = (
-            Quantity("sampled-sqinr", "1", ("user",), "SQINR of each user, measured on samples"),
-            Quantity("predicted-sqinr", "1", ("user",), "SQINR of each user by the linear model"),
-            Quantity("sampled-rate-nats", "nat/s/Hz", ("user",), "rate of each user, measured on samples"),
-            Quantity("sampled-sum-rate-nats", "nat/s/Hz", (), "sum rate of the users, measured on samples"),
-            Quantity("predicted-sum-rate-nats", "nat/s/Hz", (), "sum rate of the users by the linear model"),
+            Quantity("sampled-sqinr", "1", ("user",), "SQINR of each user, measured"),
+            Quantity("predicted-sqinr", "1", ("user",), "SQINR of each user, predicted"),
+            Quantity("sampled-rate-nats", "nat/s/Hz", ("user",), "rate of each user, measured"),
+            Quantity("sampled-sum-rate-nats", "nat/s/Hz", (), "sum rate of the users, measured"),
+            Quantity("predicted-sum-rate-nats", "nat/s/Hz", (), "sum rate of the users, predicted"),
             Quantity("evm", "1", ("user",), "error vector magnitude of each user"),
             Quantity("symbols-sent", "1", (), "symbols of each user"),
         )
@@ -281,10 +281,10 @@ class Link(Experiment):
             return always
         return (
             *always,
-            Quantity("bit-error-rate", "1", (), "bit error rate over all users"),
-            Quantity("bit-error-rate-low", "1", (), "bit error rate, lower end of its 95 % interval"),
-            Quantity("bit-error-rate-high", "1", (), "bit error rate, upper end of its 95 % interval"),
-            Quantity("predicted-bit-error-rate", "1", (), "bit error rate by the linear model"),
+            Quantity("bit-error-rate", "1", (), "bit error rate, measured"),
+            Quantity("bit-error-rate-low", "1", (), "lower end of the 95 % interval of the bit error rate"),
+            Quantity("bit-error-rate-high", "1", (), "upper end of the 95 % interval of the bit error rate"),
+            Quantity("predicted-bit-error-rate", "1", (), "bit error rate, predicted"),
             Quantity("symbol-error-rate", "1", (), "symbol error rate over all users"),
             Quantity("user-bit-error-rate", "1", ("user",), "bit error rate of each user"),
             Quantity("user-symbol-error-rate", "1", ("user",), "symbol error rate of each user"),
