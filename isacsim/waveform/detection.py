@@ -28,15 +28,15 @@ from isacsim.typing import ComplexArray, FloatArray
 from isacsim.waveform.base import Detector, Experiment
 from isacsim.waveform.detectors import EnergyDetector
 from isacsim.waveform.echoes import EchoModel, EchoPath
+from isacsim.waveform.modulation import Gaussian, Modulation, modulation
 from isacsim.waveform.roc import Histogram, Interval, Roc
-from isacsim.waveform.signals import Sources, blocks, gaussian_symbols, qpsk_symbols
+from isacsim.waveform.signals import Sources, blocks, symbols
 
 STRETCH = 2**14  # samples of each chain in a stretch; another length is another draw
 BLOCK = 2**15  # samples of all chains held at once, which stay in a cache of 1 MiB
 ROUND = 16  # stretches between merges of their histograms
 
 AXIS = "false-alarm-probability"
-SYMBOLS = {"gaussian": gaussian_symbols, "qpsk": qpsk_symbols}
 
 
 @frozen
@@ -63,7 +63,8 @@ class Detection(Experiment):
         snapshots: Samples of a decision; None is the coherent interval of the drop.
         agc: What the receive gain controls are set to: ``h1``, the power with a target
             under both hypotheses; or ``match``, the power of the hypothesis that is true.
-        symbols: Law of the symbols of each stream, ``gaussian`` or ``qpsk``.
+        modulation: What the streams carry: ``qpsk``, ``qam16``, ``qam64``, ``qam256`` or
+            ``gaussian`` symbols.
         band: Band of the ROC: ``dkw`` for the whole curve, ``wilson`` for each point.
         confidence: Confidence level of intervals and band.
         relative_precision: When to stop early; None simulates all decisions.
@@ -75,7 +76,7 @@ class Detection(Experiment):
     false_alarm: float = field(default=1e-2)
     snapshots: int | None = field(default=None, validator=whole(1, optional=True))
     agc: Literal["h1", "match"] = field(default="h1", validator=choice("h1", "match"))
-    symbols: Literal["gaussian", "qpsk"] = field(default="gaussian", validator=choice(*SYMBOLS))
+    modulation: Modulation = field(factory=Gaussian, converter=modulation)
     curve: Any = batched(1, default=np.logspace(-4, 0, 33), above=0.0)
     band: Literal["dkw", "wilson"] = field(default="dkw", validator=choice("dkw", "wilson"))
     confidence: float = field(default=0.95)
@@ -180,7 +181,7 @@ class Detection(Experiment):
         sources, found = Sources.of(rng), []
         entries = snapshots * max(echo.mean.shape[-2], *path.W.shape[-2:])
         for length in blocks(count, max(1, BLOCK // entries)):
-            s = SYMBOLS[self.symbols](path.W, length * snapshots, sources)
+            s = symbols(self.modulation, path.W, length * snapshots, sources)
             y = path.samples(s, sources, target, power)
             found.append(self.detector.statistic(y, s, echo, snapshots))
         return np.concatenate(found, axis=-1)

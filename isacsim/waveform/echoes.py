@@ -58,15 +58,10 @@ class EchoModel:
         """The model of a precoder W (..., N_t, K+S), in sqrt(W), by the linear model of the hardware."""
         G, W = np.asarray(scene.response(), complex, order="C"), np.asarray(W, complex, order="C")
         link = sensing_link(G, W, noise_power, transceiver)
-        gain = transceiver.transmit.linear_model(covariance(W)).gain
-        for what, rows in (
-            ("transmit input", W),
-            ("transmit gain", gain[..., None]),
-            ("receive gain", link.gain[..., None]),
-        ):
+        sent = transceiver.transmit.linear_model(covariance(W)).amplify(W)
+        mean = link.receive.amplify(G @ sent)
+        for what, rows in (("transmit input", W), ("transmit model", sent), ("receive model", mean)):
             require_finite(what, rows)
-        sent = gain[..., None] * W
-        mean = link.gain[..., None] * (G @ sent)
         return cls(mean, link.noise, sent, min(scene.rank, *mean.shape[-2:]))
 
     @cached_property

@@ -74,7 +74,7 @@ def test_a_point_target_on_ideal_converters_follows_the_closed_form(snapshots):
 
 def test_one_stream_of_qpsk_is_an_echo_of_constant_power():
     W, realisations = precoders(1, streams=1), drop(1)
-    detection = Detection(decisions=30_000, symbols="qpsk", confidence=1 - 1e-6)
+    detection = Detection(decisions=30_000, modulation="qpsk", confidence=1 - 1e-6)
     values = detection.measure(W, realisations, Transceiver(), generators(1))
     snr, p = radar_sqnr(POINT.response(), W, 0.7), detection.curve
     # 2 T is noncentral chi-squared of two degrees; its survival at the threshold -2 ln p.
@@ -137,10 +137,10 @@ def test_gain_control_matters_to_quantised_receivers_alone():
 
 
 @pytest.mark.parametrize("bits", [2, np.inf])
-@pytest.mark.parametrize("symbols", ["gaussian", "qpsk"])
-def test_a_member_of_a_batch_has_the_bytes_it_has_alone(bits, symbols):
+@pytest.mark.parametrize("modulation", ["gaussian", "qpsk"])
+def test_a_member_of_a_batch_has_the_bytes_it_has_alone(bits, modulation):
     scene, W, hardware = extended(3), precoders(3), Transceiver(Aqnm(bits), Aqnm(bits), Aqnm(bits))
-    detection = Detection(decisions=5000, symbols=symbols)  # more than one stretch of 4 snapshots each
+    detection = Detection(decisions=5000, modulation=modulation)  # more than one stretch of 4 snapshots each
     together = detection.measure(W, drop(3, scene, 4), hardware, generators(3))
     for i in range(3):
         single = attrs.evolve(drop(1, ResponseMatrix(scene.G[i : i + 1])), snapshots=4)
@@ -149,12 +149,12 @@ def test_a_member_of_a_batch_has_the_bytes_it_has_alone(bits, symbols):
 
 
 @pytest.mark.parametrize("detector", DETECTORS)
-@pytest.mark.parametrize("symbols", ["gaussian", "qpsk"])
-def test_blocks_rounds_and_threads_change_no_byte(detector, symbols, monkeypatch):
+@pytest.mark.parametrize("modulation", ["gaussian", "qpsk"])
+def test_blocks_rounds_and_threads_change_no_byte(detector, modulation, monkeypatch):
     W, realisations, hardware = precoders(1), drop(1, extended(1), 2), Transceiver(MidRise(2), MidRise(3))
 
     def values(threads=1):
-        detection = Detection(detector, decisions=20_000, symbols=symbols, threads=threads)
+        detection = Detection(detector, decisions=20_000, modulation=modulation, threads=threads)
         return detection.measure(W, realisations, hardware, generators(1))
 
     expected = values()
@@ -280,7 +280,7 @@ def test_it_declares_what_it_measures():
         ({"curve": [0.1, 1.01]}, "curve: must be ascending probabilities"),
         ({"curve": [0.0, 0.01]}, "curve: must be greater than 0"),
         ({"curve": []}, "curve: must be ascending probabilities"),
-        ({"symbols": "bpsk"}, "symbols: must be one of its choices"),
+        ({"modulation": "bpsk"}, "modulation: must be a modulation or name one"),
         ({"relative_precision": 0.0}, "relative_precision: must be a finite number greater than 0"),
         ({"threads": 0}, "threads: must be a whole number of at least 1"),
     ],
@@ -292,7 +292,7 @@ def test_wrong_options_are_refused(options, message):
 
 def test_experiments_and_detectors_are_registered():
     registry = build_registry(installed=False)
-    assert {"sampled-link", "detection"} <= set(registry.names("experiments"))
+    assert {"link", "detection"} <= set(registry.names("experiments"))
     assert registry.load("experiments", "detection") is Detection
     assert registry.load("detectors", "energy") is EnergyDetector
     assert registry.load("detectors", "likelihood-ratio") is LikelihoodRatio
