@@ -4,8 +4,9 @@ Under H0 the receive chains get ``y = n``, under H1 ``y = G x_q + n``. The recei
 the symbols sent; a detector maps the samples of a sensing interval to a statistic, and the
 statistics of many intervals make the ROC.
 
-Decisions come in stretches with random numbers of their own. Stretches are counted in any
-order and on any number of threads, a stretch in blocks of any length, with the same result.
+Decisions come in stretches with random numbers of their own, which are counted in any order
+and on any number of threads with the same result. A stretch is simulated in blocks, whose
+length makes no difference to hardware without memory and random numbers.
 """
 
 from __future__ import annotations
@@ -43,11 +44,11 @@ AXIS = "false-alarm-probability"
 class Detection(Experiment):
     """ROC, its area, and the detection probability at a false-alarm probability.
 
-    Hypotheses and decisions are independent. Thresholds are quantiles of the H0 statistics. Every result comes with a
-    confidence interval: the curve with a band [Massart90] that holds all of it, or with
-    intervals for each point by itself that are narrow also where false alarms are rare; the
-    detection probability with the interval of `Roc.interval`; the area with the one of
-    [DeLong88].
+    Hypotheses and decisions are independent; thresholds are quantiles of the H0 statistics.
+    Every result comes with a confidence interval: the curve with a band [Massart90] that holds
+    all of it, or with intervals for each point by itself that are narrow also where false
+    alarms are rare; the detection probability with the interval of `Roc.interval`; the area
+    with that of [DeLong88].
 
     With ``relative_precision`` the decisions are looked at after one stretch, two, four and
     so on, and end when half the interval of the detection probability is at most that

@@ -62,7 +62,10 @@ class EchoModel:
         mean = link.receive.amplify(G @ sent)
         for what, rows in (("transmit input", W), ("transmit model", sent), ("receive model", mean)):
             require_finite(what, rows)
-        return cls(mean, link.noise, sent, min(scene.rank, *mean.shape[-2:]))
+        own = link.noise.shape[-1:] if link.diagonal else link.noise.shape[-2:]
+        lead = np.broadcast_shapes(mean.shape[:-2], link.noise.shape[: -len(own)])
+        mean, noise = np.broadcast_to(mean, (*lead, *mean.shape[-2:])), np.broadcast_to(link.noise, (*lead, *own))
+        return cls(mean, noise, sent, min(scene.rank, *mean.shape[-2:]))
 
     @cached_property
     def combiner(self) -> ComplexArray:

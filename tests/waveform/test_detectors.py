@@ -217,6 +217,17 @@ def test_a_member_of_a_batch_has_the_bytes_it_has_alone(detector, scene):
         assert alone.tobytes() == together[i].tobytes()
 
 
+def test_noise_may_differ_where_all_else_is_shared(W):
+    y, s = complex_normal(np.random.default_rng(1), (2, 4, 5)), complex_normal(np.random.default_rng(2), (3, 5))
+    for transceiver in HARDWARE.values():
+        shared = EchoModel.of(EXTENDED, W, [0.7, 0.2], transceiver)
+        for detector in DETECTORS:
+            found = detector.statistic(y, s, shared)
+            for i, noise in enumerate([0.7, 0.2]):
+                alone = detector.statistic(y[i], s, EchoModel.of(EXTENDED, W, noise, transceiver))
+                np.testing.assert_allclose(found[i], alone, rtol=1e-9)
+
+
 @pytest.mark.parametrize("scene", [ONE, EXTENDED])
 def test_factors_of_a_response_of_low_rank_change_nothing_but_rounding(scene, W):
     _, y = samples(scene, W, HARDWARE["converters"], 100, echo=True)
