@@ -310,3 +310,16 @@ def test_memory_does_not_grow_with_the_decisions():
         tracemalloc.stop()
     # Four times the decisions reach two more powers of two of each tail: a tenth more bins.
     assert peaks[1] < 1.2 * peaks[0]
+
+
+@pytest.mark.slow
+def test_rare_false_alarms_have_an_interval_that_is_narrow_and_right():
+    W, realisations = precoders(1), drop(1)
+    detection = Detection(decisions=2**21, curve=[1e-5, 1e-4, 1e-3], band="wilson", confidence=1 - 1e-6)
+    values = detection.measure(W, realisations, Transceiver(), generators(1))
+    expected = detection.curve ** (1 / (1 + radar_sqnr(POINT.response(), W, 0.7)[:, None]))
+    assert np.all((values["roc-lower"] < expected) & (expected < values["roc-upper"]))
+    assert np.all(values["roc-upper"] - values["roc-lower"] < 0.01)
+    # The band of the whole curve has no lower end where it expects no false alarm.
+    band = attrs.evolve(detection, band="dkw").measure(W, realisations, Transceiver(), generators(1))
+    assert np.all(band["roc-lower"][:, :2] == 0)
