@@ -248,13 +248,14 @@ class SumRateCrlb(Problem):
         else:
             isotropic = np.sqrt(share) * np.eye(self.H.shape[-2])
             F = fim(self.targets, isotropic, self.radar_noise_power, self.snapshots, self.transceiver)
-        return identifiability(np.broadcast_to(F, (members, *F.shape[-2:])), self.targets)
+        regular, notes = identifiability(F, self.targets)  # once where the members share their scene
+        return np.broadcast_to(regular, members), notes * (members // len(notes))
 
 
 def weighted_trace(bounds: Any, selection: FloatArray) -> FloatArray:
     """``tr(D F^-1)`` from the CRLBs (..., P) and the diagonal of D; infinite bounds stay."""
-    if selection.all():
-        return np.asarray((bounds * selection).sum(axis=-1))
+    if np.count_nonzero(selection) == selection.size:
+        return (bounds * selection).sum(axis=-1)
     kept = selection > 0
     # In C order: indexing lays the kept axis first, and the sum would go across the batch.
     return np.ascontiguousarray(bounds[..., kept] * selection[kept]).sum(axis=-1)
