@@ -64,7 +64,8 @@ class RiemannianCg(RiemannianSolver):
         tolerance: Relative KKT residual at which a member has converged.
         max_steps: Largest number of iterations.
         starts: Names of the starts: ``mrt``, ``rzf``, ``random`` or ``published``.
-        random_load: Load K / N_t above which random starts join.
+        random_load: Load K / N_t above which random starts join; they also do with fewer
+            streams than targets.
         random_starts: Number of random starts that join.
     """
 

@@ -31,7 +31,7 @@ from isacsim.solvers.sum_rate_crlb.starts import start, start_names
 from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray
 
 RENEW_EVERY = 5  # iterations after which the preconditioner is renewed, and starts are compared
-SAME = 0.05  # relative distance of covariances W W^H from which two starts go to one optimum
+SAME = 0.01  # relative distance of covariances W W^H, and of objectives, from which two starts go to one optimum
 
 
 class Memory(ABC):
@@ -94,7 +94,7 @@ class RiemannianSolver(Solver):
     max_steps: int = field(default=2000, validator=whole(1))
     starts: tuple[str, ...] = field(default=("mrt", "rzf"), converter=start_names)
     random_load: float = field(default=0.4, validator=number(least=0))
-    random_starts: int = field(default=6, validator=whole(0))
+    random_starts: int = field(default=14, validator=whole(0))
 
     @abstractmethod
     def remember(self, gradient: FloatArray) -> Memory:
@@ -122,7 +122,7 @@ class RiemannianSolver(Solver):
             return [start(merit, request.start, streams, request.rngs)]
         found = [start(merit, name, streams, request.rngs) for name in self.starts]
         antennas, users = merit.H.shape[-2:]
-        if users > self.random_load * antennas:
+        if users > self.random_load * antennas or streams < merit.V.shape[-1] // 3:
             for seed in range(self.random_starts):
                 # Without generators each member draws alike, so that it is the same alone or in a batch.
                 rngs = request.rngs or [np.random.default_rng(seed) for _ in range(merit.members)]
@@ -209,7 +209,7 @@ def followers(point: Point, origin: IntArray) -> BoolArray:
         if not kin.any():
             break
         apart = own[lag:] + own[:-lag] - 2 * frobenius2(hermitian(W[lag:]) @ W[:-lag])
-        near = kin & (apart < SAME**2 * own[lag:])
+        near = kin & (apart < SAME**2 * own[lag:]) & (np.abs(f[lag:] - f[:-lag]) < SAME * np.abs(f[lag:]))
         found[lag:] |= near & (f[lag:] <= f[:-lag])
         found[:-lag] |= near & (f[lag:] > f[:-lag])
     return found
