@@ -93,7 +93,7 @@ class RiemannianSolver(Solver):
     tolerance: float = field(default=1e-5, validator=number(above=0))
     max_steps: int = field(default=2000, validator=whole(1))
     starts: tuple[str, ...] = field(default=("mrt", "rzf"), converter=start_names)
-    random_load: float = field(default=0.4, validator=number(least=0))
+    random_load: float = field(default=0.3, validator=number(least=0))
     random_starts: int = field(default=14, validator=whole(0))
 
     @abstractmethod
