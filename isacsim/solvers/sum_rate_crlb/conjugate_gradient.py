@@ -38,15 +38,13 @@ class LastStep(Memory):
         z = times(preconditioner, gradient)
         turn = np.maximum(-dot(z, self.change) * self.reciprocal, 0.0)
         d = z + turn[:, None] * self.step
-        with np.errstate(all="ignore"):
-            length = GROWTH * dot(self.step, gradient + self.change) / dot(gradient, d)
+        length = GROWTH * dot(self.step, gradient + self.change) / dot(gradient, d)
         return np.where((self.empty | ~(length > 0))[:, None], d, length[:, None] * d)
 
     def push(self, step: FloatArray, change: FloatArray, preconditioner: ComplexArray) -> LastStep:
         """With a step in the place of the one before."""
         curvature = dot(step, change)
-        with np.errstate(all="ignore"):
-            return LastStep(step, change, np.where(curvature > 0, 1 / curvature, 0.0))
+        return LastStep(step, change, np.where(curvature > 0, 1 / curvature, 0.0))
 
     def forget(self, members: BoolArray) -> LastStep:
         """Without the steps of ``members``."""

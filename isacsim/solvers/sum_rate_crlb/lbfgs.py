@@ -63,8 +63,7 @@ class Pairs(Memory):
         self.steps[:, place], self.changes[:, place] = step, change
         products = self.steps @ change[..., None]
         curvature = products[:, place, 0]
-        with np.errstate(all="ignore"):
-            scale, reciprocal = curvature / dot(change, times(preconditioner, change)), 1 / curvature
+        scale, reciprocal = curvature / dot(change, times(preconditioner, change)), 1 / curvature
         sound = (scale > LEAST_CURVATURE) & (scale < 1 / LEAST_CURVATURE)
         if np.count_nonzero(sound) < sound.size:
             scale, reciprocal = np.where(sound, scale, self.scale), np.where(sound, reciprocal, 0.0)

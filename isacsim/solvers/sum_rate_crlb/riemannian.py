@@ -202,8 +202,10 @@ def followers(point: Point, origin: IntArray) -> BoolArray:
     Their covariances R = W W^H are alike then, in which neither the phases of streams nor turns
     among sensing streams count: ``|R_1 - R_2|^2 = |R_1|^2 + |R_2|^2 - 2 |W_1^H W_2|^2``.
     """
-    W, f = point.W, point.objective
-    own, found = frobenius2(hermitian(W) @ W), np.zeros(f.size, bool)
+    W, f, found = point.W, point.objective, np.zeros(origin.size, bool)
+    if np.all(origin[1:] > origin[:-1]):
+        return found
+    own = frobenius2(hermitian(W) @ W)
     for lag in range(1, f.size):  # starts of a problem are neighbours
         kin = origin[lag:] == origin[:-lag]
         if not kin.any():

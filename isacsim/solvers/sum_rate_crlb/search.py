@@ -58,9 +58,9 @@ def search(line: S, propose: Propose[S], before: Point) -> tuple[Point, BoolArra
     """
     chosen, good = _attempt(line, propose, before.objective, 0)
     stalled = ~good
-    todo = np.flatnonzero(stalled)
-    if not todo.size:
+    if not np.count_nonzero(stalled):
         return chosen, stalled
+    todo = np.flatnonzero(stalled)
     for attempt in range(1, MAX_ATTEMPTS):
         trial, good = _attempt(take(line, todo), propose, before.objective[todo], attempt)
         if good.any():
