@@ -31,7 +31,7 @@ from isacsim.solvers.sum_rate_crlb.starts import start, start_names
 from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray
 
 RENEW_EVERY = 5  # iterations after which the preconditioner is renewed, and starts are compared
-SAME = 0.01  # relative distance of covariances W W^H, and of objectives, from which two starts go to one optimum
+SAME = 0.02  # relative distance of covariances W W^H, and of objectives, from which two starts go to one optimum
 
 
 class Memory(ABC):
