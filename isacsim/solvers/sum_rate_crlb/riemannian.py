@@ -121,8 +121,8 @@ class RiemannianSolver(Solver):
         if request.start is not None:
             return [start(merit, request.start, streams, request.rngs)]
         found = [start(merit, name, streams, request.rngs) for name in self.starts]
-        antennas, users = merit.H.shape[-2:]
-        if users > self.random_load * antennas or streams < merit.V.shape[-1] // 3:
+        (antennas, users), targets = merit.H.shape[-2:], merit.V.shape[-1] // 3
+        if users > self.random_load * antennas or (merit.crlb_weight and streams < targets):
             for seed in range(self.random_starts):
                 # Without generators each member draws alike, so that it is the same alone or in a batch.
                 rngs = request.rngs or [np.random.default_rng(seed) for _ in range(merit.members)]
