@@ -39,6 +39,7 @@ def isacsim_scenarios() -> Iterable[ScenarioSpec]:
         for setting in ("as-run", "as-printed"):
             yield _scenario(f"sum-rate-crlb/{name}-{setting}", f"{summary}, {setting.replace('-', ' ')}")
     yield _scenario("sum-rate-crlb/fig4-sensing-as-run", "CRLB over the number of sensing streams, as run")
+    yield _scenario("sum-rate-crlb/fig4-sensing-as-printed", "CRLB over the number of sensing streams, as printed")
     yield _scenario("sum-rate-crlb/table1-wmmse-sdr", "WMMSE-SDR over the number of antennas, as run")
     yield _scenario("sum-rate-crlb/algorithms", "The published algorithms beside the default solver")
     yield _scenario("waveform/detection", "ROC of a point and of an extended target behind converters of few bits")
