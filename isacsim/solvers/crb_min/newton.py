@@ -22,7 +22,7 @@ from isacsim.solvers.base import Request
 from isacsim.solvers.crb_min.base import CrbMinSolver, certified
 from isacsim.solvers.crb_min.coordinates import coordinates, dyads, matrices
 from isacsim.solvers.crb_min.dual import Dual, evaluate
-from isacsim.solvers.crb_min.feasibility import LeastPower
+from isacsim.solvers.crb_min.feasibility import ROUNDING, LeastPower
 from isacsim.solvers.crb_min.ipm import RIpm, judged
 from isacsim.solvers.crb_min.linear import herm, inverse, sane, trace
 from isacsim.solvers.crb_min.newton_system import NewtonSystem, dot, linearise, solved_again, times, times_transposed
@@ -229,6 +229,7 @@ class Move:
 
 def _on_the_ray(power: FloatArray, N: int, r: int, eps: FloatArray) -> tuple[FloatArray, FloatArray]:
     """The mu and t that maximise dual and barrier for Q = q I, mu = q + t: bisection on mu^-1/2."""
+    power = np.minimum(power, N * (1 - ROUNDING))  # at the least power itself mu is infinite
     low, high = np.zeros_like(power), np.ones_like(power)
     if r < N:
         high = np.minimum(high, (N - power) / (N - r))

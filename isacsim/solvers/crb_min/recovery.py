@@ -20,7 +20,9 @@ from isacsim.solvers.crb_min.reduction import Reduced
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
 # Without spare dimensions the powers are scaled to the budget: by this at most, since it costs SINR.
-EXCESS = 1e-11
+EXCESS = 1e-12
+# With spare dimensions this share of the power must be left for them: less is rounding.
+LEFT = 1e-14
 # Shares of a safe point that are mixed into one that violates constraints a little.
 SHARES = (0.0, 1e-9, 1e-7, 1e-5, 1e-3)
 
@@ -66,8 +68,9 @@ def tight_beams(reduced: Reduced, directions: ComplexArray, sensing: ComplexArra
         sensing: E, (B, r, r), positive semidefinite.
     """
     cross = squared(reduced.HH @ directions)  # (B, K, K): user by beam
-    own = np.diagonal(cross, axis1=-2, axis2=-1)
-    system = np.eye(reduced.users) * (reduced.ratio * own)[:, None, :] - cross
+    k = np.arange(reduced.users)
+    system = -cross
+    system[:, k, k] = cross[:, k, k] / reduced.min_sinr
     powers = solved(system, reduced.noise + reduced.received(sensing))
     found = np.asarray((powers > 0).all(axis=-1) & np.isfinite(powers).all(axis=-1))
     users = directions * np.sqrt(np.where(found[:, None], powers, 1.0))[:, None, :]
@@ -85,7 +88,7 @@ def _fitted(reduced: Reduced, users: ComplexArray, sensing: ComplexArray, found:
         S = S * scale[:, None, None]
         rest = np.zeros_like(spent)
     else:
-        found = found & (spent < reduced.antennas)
+        found = found & (spent < reduced.antennas * (1 - LEFT))
         rest = reduced.spare**2 / np.where(found, reduced.antennas - spent, 1.0)
     inside = trace(inverse(np.where(found[:, None, None], S, np.eye(reduced.rank))))
     found = found & (inside > 0)  # False for NaN

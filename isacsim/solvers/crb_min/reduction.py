@@ -34,7 +34,7 @@ class Reduced:
         basis: U, (B, N_t, r).
         H: Channels of unit norm, (B, r, K).
         HH: Their conjugate transpose, (B, K, r).
-        ratio: a_k, (B, K).
+        min_sinr: gamma_k, (B, K).
         noise: sigma_k^2 N_t / (P ||h_k||^2), (B, K).
         unit: P / N_t, (B,), in W.
         antennas: N_t.
@@ -43,10 +43,15 @@ class Reduced:
     basis: Any = rows(2)
     H: Any = rows(2)
     HH: Any = rows(2)
-    ratio: Any = rows(1)
+    min_sinr: Any = rows(1)
     noise: Any = rows(1)
     unit: Any = rows()
     antennas: int = field()
+
+    @property
+    def ratio(self) -> FloatArray:
+        """a_k = 1 + 1/gamma_k, (B, K)."""
+        return np.asarray(1 + 1 / self.min_sinr)
 
     @property
     def rank(self) -> int:
@@ -78,7 +83,7 @@ def reductions(problem: CrbMin) -> list[tuple[IntArray, Reduced]]:
     rank = (spectrum > RANK_TOLERANCE * spectrum[:, :1]).sum(axis=-1)
     power = np.broadcast_to(problem.power, (members,))
     noise = problem.noise_power * (H.shape[-2] / power)[:, None] / length**2
-    ratio = np.broadcast_to(1 + 1 / problem.min_sinr, noise.shape)
+    min_sinr = np.broadcast_to(problem.min_sinr, noise.shape)
     parts = []
     for r in np.unique(rank):
         at = np.flatnonzero(rank == r)
@@ -88,7 +93,7 @@ def reductions(problem: CrbMin) -> list[tuple[IntArray, Reduced]]:
             basis=basis,
             H=coordinates,
             HH=hermitian(coordinates),
-            ratio=ratio[at],
+            min_sinr=min_sinr[at],
             noise=noise[at],
             unit=power[at] / H.shape[-2],
             antennas=H.shape[-2],
