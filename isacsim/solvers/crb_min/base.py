@@ -188,4 +188,5 @@ def _gathered(parts: list[tuple[Solution, IntArray]], runtime: float) -> Solutio
 
 
 def _padded(values: FloatArray, steps: int) -> FloatArray:
-    return np.pad(values, ((0, 0), (0, steps - values.shape[1])), constant_values=np.nan)
+    missing = steps - values.shape[1]
+    return np.pad(values, ((0, 0), (0, missing)), constant_values=np.nan) if missing else values

@@ -24,7 +24,7 @@ EXCESS = 1e-12
 # With spare dimensions this share of the power must be left for them: less is rounding.
 LEFT = 1e-14
 # Shares of a safe point that are mixed into one that violates constraints a little.
-SHARES = (0.0, 1e-9, 1e-7, 1e-5, 1e-3)
+SHARES = (0.0, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
 
 
 @frozen(eq=False)
