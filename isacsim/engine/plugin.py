@@ -38,7 +38,8 @@ CRB_MIN = {
     "fig1-users-white": "CRB and time over the number of users, where the white covariance is optimal",
     "fig1-antennas": "CRB and time over the number of antennas (and Table II)",
     "fig1-antennas-white": "CRB and time over the number of antennas, where the white covariance is optimal",
-    "fig2": "Gap and violation against time (and Fig. 3)",
+    "fig2": "Gap of the iterates against time",
+    "fig3": "Violation of the iterates against time",
     "threshold": "CRB over the threshold, into the white regime and out of it",
 }
 

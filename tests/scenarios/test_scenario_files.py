@@ -11,10 +11,10 @@ from isacsim.engine.plan import Plan
 from isacsim.plugin import build_registry, default_registry
 from isacsim.report.expectations import summary, verdicts
 
-FOLDER = scenario_file("sum-rate-crlb")
+FOLDERS = sorted(path for path in scenario_file(".").iterdir() if path.is_dir())
 NAMES = build_registry(installed=False).names("scenarios")
 # Not studies of their own: what others extend.
-PARTS = {"scene", "as-printed", "fig4-scene"}
+PARTS = {"scene", "as-printed", "fig4-scene", "convergence"}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -27,11 +27,14 @@ def test_a_bundled_scenario_can_be_planned(name):
 
 
 def test_every_file_is_offered_by_name():
-    found = {path.stem for path in FOLDER.glob("*.toml")} - PARTS
-    assert {f"sum-rate-crlb-{name}" for name in found} | {"quickstart"} == set(NAMES)
+    files = [file for folder in FOLDERS for file in folder.glob("*.toml") if file.stem not in PARTS]
+    assert {f"{file.parent.name}-{file.stem}" for file in files} | {"quickstart"} == set(NAMES)
 
 
-@pytest.mark.parametrize("name", [n for n in NAMES if n.startswith("sum-rate-crlb-") and "algorithms" not in n])
+STUDIES = [name for name in NAMES if name not in ("quickstart", "sum-rate-crlb-algorithms")]
+
+
+@pytest.mark.parametrize("name", STUDIES)
 def test_a_study_of_a_paper_expects_numbers_with_their_source(name):
     scenario = isacsim.load_scenario(default_registry().load("scenarios", name)())
     assert scenario.expect
@@ -41,10 +44,10 @@ def test_a_study_of_a_paper_expects_numbers_with_their_source(name):
 
 @pytest.fixture
 def run(tmp_path):
-    """Runs a study of the folder, with other settings and without files."""
+    """Runs a study, given as folder and file, with other settings and without files."""
 
     def run(name, *sets):
-        scenario = isacsim.load_scenario(FOLDER / f"{name}.toml", set=("sinks=[]", *sets))
+        scenario = isacsim.load_scenario(scenario_file(f"{name}.toml"), set=("sinks=[]", *sets))
         return isacsim.run(scenario, tmp_path / Path(name).name)
 
     return run
@@ -55,9 +58,12 @@ def assert_as_expected(run):
     assert all(v.as_known for v in judged), summary(judged)
 
 
+# [Fang25]
+
+
 def test_sensing_alone_needs_as_many_streams_as_targets(run):
     # No channel enters: the published values are met to their stopping tolerance.
-    finished = run("fig4-sensing-as-run")
+    finished = run("sum-rate-crlb/fig4-sensing-as-run")
     assert_as_expected(finished)
     best = finished.dataset()["objective"].sel(design="riemannian-lbfgs").squeeze()
     assert best.sel(streams=1) < best.sel(streams=2) < best.sel(streams=3)
@@ -71,7 +77,8 @@ def test_streams_beyond_the_targets_less_the_users_gain_nothing(run, users):
     threshold = 3 - users
     counts = sorted({max(0, threshold - 1), threshold, threshold + 1, threshold + 3})
     finished = run(
-        "fig4-as-run", "trials=8", f"sweep.users.values=[{users}]", f"sweep.streams.values={counts}", "expect={}",
+        "sum-rate-crlb/fig4-as-run", "trials=8", "expect={}",
+        f"sweep.users.values=[{users}]", f"sweep.streams.values={counts}",
         'figure.objective.x="streams"', 'design.riemannian-lbfgs.solver.random_starts=2',
         'design.riemannian-lbfgs.solver.random_load=0', "design.sca.solver.max_steps=1",
     )  # fmt: skip
@@ -85,7 +92,7 @@ def test_streams_beyond_the_targets_less_the_users_gain_nothing(run, users):
 
 
 def test_convergence_is_monotone_and_ends_where_the_default_ends(run):
-    finished = run("fig2-as-run")
+    finished = run("sum-rate-crlb/fig2-as-run")
     assert_as_expected(finished)
     dataset = finished.dataset().squeeze()
     trace = dataset["trace-objective"].sel(design="sca")
@@ -93,3 +100,28 @@ def test_convergence_is_monotone_and_ends_where_the_default_ends(run):
     # The published stopping rule leaves up to 1e-4; the default may be at a better optimum.
     best = dataset["objective"].sel(design="riemannian-lbfgs")
     assert (dataset["objective"].sel(design="sca") <= best + 1e-6).all()
+
+
+# [Zhao26]
+
+
+def test_the_published_algorithms_and_the_default_find_one_optimum(run):
+    dataset = run(
+        "crb-min/algorithms", "trials=2", "users.count=2", "expect={}",
+        "base_station.transmit_array.elements=8", "base_station.receive_array.elements=8",
+    ).dataset()  # fmt: skip
+    objective = dataset["objective"]
+    best = objective.sel(design="primal-dual-newton")
+    assert (best * 1.0 > 8**2 * 1.0001).all()  # beyond the white regime: 1 W over 8 antennas
+    np.testing.assert_allclose(objective, best.broadcast_like(objective), rtol=1e-5)
+    # The CRB of the response, with noise of 1 mW, 8 receive antennas and 256 snapshots.
+    crb = dataset["response-crb"].squeeze("evaluate")
+    np.testing.assert_allclose(crb, (1e-3 * 8 / 256 * objective).transpose(*crb.dims), rtol=1e-9)
+
+
+def test_the_white_regime_ends_where_the_thresholds_begin_to_cost(run):
+    finished = run("crb-min/threshold", "trials=2")
+    assert_as_expected(finished)
+    objective = finished.dataset()["objective"].squeeze()
+    assert (objective.diff("threshold") >= -1e-9 * objective.max()).all()
+    assert (objective.sel(threshold=20) > 64**2 * 1.0001).all()
