@@ -117,11 +117,16 @@ def recovered(reduced: Reduced, V: ComplexArray, start: Beams) -> Beams:
 
 def rank_one(reduced: Reduced, V: ComplexArray) -> ComplexArray:
     """``V_k h_k / sqrt(h_k^H V_k h_k)``, (B, r, K)."""
-    h = np.ascontiguousarray(np.swapaxes(reduced.H, -1, -2))[..., None]  # (B, K, r, 1)
-    Vh = (V @ h)[..., 0]
-    received = (np.conj(h[..., 0]) * Vh).sum(axis=-1).real
+    Vh, received = _along_channels(reduced, V)
     received = np.maximum(received, np.finfo(float).tiny)
     return np.ascontiguousarray(np.swapaxes(Vh / np.sqrt(received)[..., None], -1, -2))
+
+
+def _along_channels(reduced: Reduced, V: ComplexArray) -> tuple[ComplexArray, FloatArray]:
+    """V_k h_k, (B, K, r), and h_k^H V_k h_k, (B, K), for V (B, K, r, r)."""
+    h = np.ascontiguousarray(np.swapaxes(reduced.H, -1, -2))
+    Vh = (V @ h[..., None])[..., 0]
+    return Vh, (np.conj(h) * Vh).sum(axis=-1).real
 
 
 def repaired(reduced: Reduced, users: ComplexArray, S: ComplexArray) -> Beams:
@@ -146,14 +151,14 @@ def cheapest(reduced: Reduced, least: LeastPower) -> Beams:
     return tight_beams(reduced, directions / gain[:, None, :], np.zeros_like(B))
 
 
-def shortfall(reduced: Reduced, received: FloatArray, S: ComplexArray) -> FloatArray:
+def shortfall(reduced: Reduced, V: ComplexArray) -> FloatArray:
     """By how much SINRs and power are missed, relative, (B,); 0 where all are kept.
 
     Args:
         reduced: The problems.
-        received: h_k^H V_k h_k, (B, K).
-        S: Covariance on the range, (B, r, r).
+        V: Matrices of the K users and, if M > K, of the sensing streams, (B, M, r, r).
     """
+    S, (_, received) = V.sum(axis=1), _along_channels(reduced, V[:, : reduced.users])
     missing = 1 - reduced.ratio * received / (reduced.noise + reduced.received(S))
     excess = trace(S) / reduced.antennas - 1
     return np.maximum(np.maximum(missing.max(axis=-1), excess), 0.0)

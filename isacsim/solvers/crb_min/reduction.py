@@ -20,6 +20,7 @@ from attrs import field, frozen
 
 from isacsim.batch import frobenius2, hermitian, rows, squared
 from isacsim.problems.crb_min import CrbMin
+from isacsim.solvers.crb_min.linear import forms
 from isacsim.typing import ComplexArray, FloatArray, IntArray
 
 # Singular values below this, relative to the largest, do not count for the rank.
@@ -70,7 +71,7 @@ class Reduced:
 
     def received(self, X: ComplexArray) -> FloatArray:
         """h_k^H X h_k for each user and Hermitian X (B, r, r), (B, K)."""
-        return np.ascontiguousarray(((self.HH @ X) * np.swapaxes(self.H, -1, -2)).real).sum(axis=-1)
+        return forms(self.H, self.HH, X)
 
 
 def reductions(problem: CrbMin) -> list[tuple[IntArray, Reduced]]:
