@@ -19,8 +19,8 @@ from isacsim.solvers.crb_min.linear import herm, inverse, root, solved, trace
 from isacsim.solvers.crb_min.reduction import Reduced
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
-# Without spare dimensions the powers are scaled to the budget: by this at most, since it costs SINR.
-EXCESS = 1e-12
+# Without spare dimensions an excess of power of this is rounding.
+EXCESS = 1e-14
 # With spare dimensions this share of the power must be left for them: less is rounding.
 LEFT = 1e-14
 # Shares of a safe point that are mixed into one that violates constraints a little.
@@ -62,6 +62,8 @@ class Beams:
 def tight_beams(reduced: Reduced, directions: ComplexArray, sensing: ComplexArray) -> Beams:
     """Beams along ``directions`` v_k (B, r, K) with h_k^H v_k = 1 that meet each SINR with equality.
 
+    Without spare dimensions the sensing streams are scaled so that the power is spent.
+
     Args:
         reduced: The problems.
         directions: The directions.
@@ -71,7 +73,14 @@ def tight_beams(reduced: Reduced, directions: ComplexArray, sensing: ComplexArra
     k = np.arange(reduced.users)
     system = -cross
     system[:, k, k] = cross[:, k, k] / reduced.min_sinr
-    powers = solved(system, reduced.noise + reduced.received(sensing))
+    if reduced.spare:
+        powers = solved(system, reduced.noise + reduced.received(sensing))
+    else:
+        powers, added = solved(system, reduced.noise), solved(system, reduced.received(sensing))
+        lengths = squared(np.swapaxes(directions, -1, -2)).sum(axis=-1)
+        left, cost = reduced.antennas - (powers * lengths).sum(axis=-1), (added * lengths).sum(axis=-1) + trace(sensing)
+        share = np.where((left > 0) & (cost > 0), left / np.where(cost > 0, cost, 1.0), 0.0)
+        powers, sensing = powers + share[:, None] * added, share[:, None, None] * sensing
     found = np.asarray((powers > 0).all(axis=-1) & np.isfinite(powers).all(axis=-1))
     users = directions * np.sqrt(np.where(found[:, None], powers, 1.0))[:, None, :]
     return _fitted(reduced, users, sensing, found)
