@@ -223,7 +223,8 @@ def test_just_above_the_least_power_nothing_is_lost_to_rounding(kit, excess):
 def test_the_bracket_stays_a_bracket_however_close_the_least_power_is(kit, users, antennas, sinr_db, excess):
     problem = kit.make_crb_min(users, antennas, batch=(4,), sinr_db=sinr_db, excess=1 + excess)
     solution = isacsim.solve(problem, fallback=0)
-    assert np.all(solution.gap >= 0)
+    # SINRs that rounding lowers by 1e-15 make the objective lower by that over the excess.
+    assert np.all(solution.gap >= -1e-14 / excess)
     assert np.all(solution.gap <= 1e-12 / excess)  # thousands of rounding errors over what is left of the power
     assert all(s.answered for s in solution.status)
 

@@ -105,7 +105,7 @@ def _paid(reduced: Reduced, Q: ComplexArray, mu: FloatArray, multipliers: FloatA
     """
     noise = mu[:, None, None] * np.eye(reduced.rank) - Q
     sinr, jacobian = uplink(reduced.HH @ np.linalg.solve(noise, reduced.H), multipliers)
-    step = solved(jacobian, -np.log(sinr / reduced.min_sinr) - 2 * EPS)
+    step = solved(jacobian, -np.log(sinr / reduced.min_sinr) - EPS * (reduced.users + 1))
     return np.asarray((multipliers * np.exp(step) * reduced.noise).sum(axis=-1))
 
 
