@@ -29,6 +29,7 @@ from isacsim.typing import ComplexArray, FloatArray
 LIFT = 1.01  # by how much more than the least eigenvalue asks for mu is raised
 EPS = np.finfo(float).eps
 NEAR = 0.01  # surplus, relative to N_t, below which lambda is found anew
+LOCAL = 1e-8  # logarithm of lambda up to which one Newton step leaves no more than rounding
 
 
 @frozen(eq=False)
@@ -91,13 +92,14 @@ def _bound(reduced: Reduced, dual: Dual) -> FloatArray:
     near = np.flatnonzero(finite & (dual.surplus < NEAR * N) & (spectrum[:, -1] < 0.5 * mu))
     if near.size:
         paid = _paid(take(reduced, near), Q[near], mu[near], dual.multipliers[near])
-        cost[near] = (mu * (1 + EPS * reduced.users) + lift)[near] * N - paid
+        exact = (mu * (1 + EPS * reduced.users) + lift)[near] * N - paid
+        cost[near] = np.where(np.isfinite(exact), exact, cost[near])
     sound = finite & np.isfinite(cost) & (cost > 0) & (mu > 0)
     return np.where(sound, gained**2 / np.where(sound, cost, 1.0), -np.inf)
 
 
 def _paid(reduced: Reduced, Q: ComplexArray, mu: FloatArray, multipliers: FloatArray) -> FloatArray:
-    """``sum_k lambda_k sigma_k^2`` with the largest lambda that Q and mu allow, (B,), for lambda close to it.
+    """``sum_k lambda_k sigma_k^2`` with the largest lambda that Q and mu allow, (B,); NaN if that is not close by.
 
     Just above the least power the surplus is no more than what M has lost of mu to rounding.
     From Q and mu themselves lambda follows like the least power, over noise of covariance
@@ -106,6 +108,8 @@ def _paid(reduced: Reduced, Q: ComplexArray, mu: FloatArray, multipliers: FloatA
     noise = mu[:, None, None] * np.eye(reduced.rank) - Q
     sinr, jacobian = uplink(reduced.HH @ np.linalg.solve(noise, reduced.H), multipliers)
     step = solved(jacobian, -np.log(sinr / reduced.min_sinr) - EPS * (reduced.users + 1))
+    local = np.abs(step).max(axis=-1) <= LOCAL  # False for NaN
+    step = np.where(local[:, None], step, np.nan)
     return np.asarray((multipliers * np.exp(step) * reduced.noise).sum(axis=-1))
 
 
