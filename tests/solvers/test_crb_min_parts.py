@@ -104,7 +104,7 @@ def test_the_least_power_is_met_with_equality_by_its_own_beams(kit, seed, users,
 def test_the_uplink_sinr_is_that_of_the_best_combiner(kit, seed, users, antennas, decades):
     H = kit.complex_gaussian((1, antennas, users), seed)
     powers = 10**decades * np.random.default_rng(seed).uniform(0.5, 2.0, (1, users))
-    sinr, jacobian = uplink(hermitian(H) @ H, powers)
+    sinr, jacobian, _ = uplink(hermitian(H) @ H, powers)
     for k in range(users):
         others = np.delete(np.arange(users), k)
         noise = np.eye(antennas) + (H[0][:, others] * powers[0, others]) @ hermitian(H[0][:, others])

@@ -106,8 +106,8 @@ def _paid(reduced: Reduced, Q: ComplexArray, mu: FloatArray, multipliers: FloatA
     ``mu I - Q``; at SINRs that are lower by what rounding may have raised them.
     """
     noise = mu[:, None, None] * np.eye(reduced.rank) - Q
-    sinr, jacobian = uplink(reduced.HH @ np.linalg.solve(noise, reduced.H), multipliers)
-    step = solved(jacobian, -np.log(sinr / reduced.min_sinr) - EPS * (reduced.users + 1))
+    sinr, jacobian, off = uplink(reduced.HH @ np.linalg.solve(noise, reduced.H), multipliers)
+    step = solved(jacobian, -np.log(sinr / reduced.min_sinr) - EPS * (1 + off))
     local = np.abs(step).max(axis=-1) <= LOCAL  # False for NaN
     step = np.where(local[:, None], step, np.nan)
     return np.asarray((multipliers * np.exp(step) * reduced.noise).sum(axis=-1))

@@ -63,10 +63,12 @@ def least_power(reduced: Reduced) -> LeastPower:
     return LeastPower((multipliers * reduced.noise).sum(axis=-1), multipliers, known)
 
 
-def uplink(gram: ComplexArray, powers: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """SINRs (B, K) of the uplink at powers lambda (B, K), and the Jacobian of log SINR by log lambda (B, K, K).
+def uplink(gram: ComplexArray, powers: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """SINRs of the uplink at powers lambda, (B, K), and how they change.
 
-    NaN where the powers are so large that no digit of an SINR is left.
+    Also the Jacobian of log SINR by log lambda, (B, K, K), and by how much log SINR can be off for
+    each relative error of one in the entries of the matrix that is inverted, (B, K). NaN where the
+    powers are so large that no digit of an SINR is left.
 
     Args:
         gram: H^H H, or H^H C^-1 H for noise of covariance C, (B, K, K).
@@ -74,7 +76,8 @@ def uplink(gram: ComplexArray, powers: FloatArray) -> tuple[FloatArray, FloatArr
     """
     root = np.sqrt(powers)
     received = root[:, :, None] * gram * root[:, None, :]
-    E = inverse(np.eye(powers.shape[-1]) + received)
+    matrix = np.eye(powers.shape[-1]) + received
+    E = inverse(matrix)
     error = np.ascontiguousarray(np.diagonal(E, axis1=-2, axis2=-1).real)
     rest = np.ascontiguousarray(np.diagonal(received @ E, axis1=-2, axis2=-1).real)  # 1 - error, without cancellation
     both = error * rest
@@ -82,7 +85,9 @@ def uplink(gram: ComplexArray, powers: FloatArray) -> tuple[FloatArray, FloatArr
     jacobian = -squared(E) / both[:, :, None]
     users = np.arange(powers.shape[-1])
     jacobian[:, users, users] = 1.0
-    return rest**2 / both, jacobian
+    size = np.abs(E)
+    off = ((size @ np.abs(matrix)) * size).sum(axis=-1) / np.where(error > 0, error, np.nan)  # E is Hermitian
+    return rest**2 / both, jacobian, off
 
 
 def _newton(reduced: Reduced) -> tuple[FloatArray, BoolArray]:
@@ -92,7 +97,7 @@ def _newton(reduced: Reduced) -> tuple[FloatArray, BoolArray]:
     done, last = np.zeros(len(x), bool), np.full(len(x), np.inf)
     todo = np.arange(len(x))
     for _ in range(NEWTON_STEPS):
-        sinr, jacobian = uplink(gram[todo], np.exp(x[todo]))
+        sinr, jacobian, _ = uplink(gram[todo], np.exp(x[todo]))
         f = np.log(sinr / reduced.min_sinr[todo])
         size = np.abs(f).max(axis=-1)
         # The second rule is the floor that rounding sets where users are hard to tell apart.
