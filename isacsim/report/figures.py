@@ -181,7 +181,7 @@ def _named(values: xarray.DataArray) -> str:
 def _dress(axes: Axes, run: Run, dataset: xarray.Dataset, figure: Figure, ticks: list[str] | None, trials: int) -> None:
     label = _named(dataset[figure.x]) if figure.along else run.axis_labels.get(figure.x, figure.x.replace("-", " "))
     axes.set_xlabel(label)
-    axes.set_ylabel(_named(dataset[figure.y]))
+    axes.set_ylabel(_named(dataset[figure.y]), wrap=True)
     axes.set_xscale(figure.x_scale)
     axes.set_yscale(figure.scale)
     if ticks is not None:
@@ -193,5 +193,10 @@ def _dress(axes: Axes, run: Run, dataset: xarray.Dataset, figure: Figure, ticks:
         title = several + (", band as recorded" if figure.band else ", 95 % band" if trials > 1 else "")
         if any(line.get_label() == "_expected" for line in axes.lines):
             title += "; x: expected"
-        crowded = sum(np.size(line.get_xdata()) for line in axes.lines) > 100 * MANY  # for which "best" takes seconds
-        axes.legend(fontsize=8, title=title, title_fontsize=8, loc="lower left" if crowded else "best")
+        points = sum(np.size(line.get_xdata()) for line in axes.lines)
+        look: dict[str, Any] = {"fontsize": 8, "title": title, "title_fontsize": 8}
+        # Where many lines leave no place for it, and where "best" would look for one for seconds.
+        if len(axes.lines) > 8 or points > 100 * MANY:
+            axes.figure.legend(**look, loc="outside lower center", ncols=2)
+        else:
+            axes.legend(**look, loc="best")

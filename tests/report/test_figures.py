@@ -13,6 +13,7 @@ from rich.console import Console
 import isacsim
 from isacsim.engine.events import ChunkEnd, RunEnd, RunStart, TrialFailed
 from isacsim.errors import InvalidInput
+from isacsim.report import figures
 from isacsim.report.figures import draw, draw_figures
 from isacsim.report.progress import ProgressBar
 from isacsim.report.statistics import mean, median
@@ -187,6 +188,18 @@ def test_a_recorded_band_is_shown_by_its_mean(run, drawn):
     for end in ("crlb", "sum-rate-nats"):
         for value in here[end].mean("trial").stack(place=["power", "design"]):
             assert (value["power"].item(), round(value.item(), 9)) in corners
+
+
+def test_a_legend_without_a_place_among_the_lines_lies_below_them(drawn, monkeypatch):
+    monkeypatch.setattr(figures, "MANY", 0)
+    axes = drawn("several")
+    assert axes.get_legend() is None
+    (legend,) = axes.figure.legends
+    assert len(legend.get_texts()) == 8
+    axes.figure.draw_without_rendering()
+    box = legend.get_window_extent()
+    assert box.y1 <= axes.get_tightbbox().y0
+    assert 0 <= box.x0 < box.x1 <= axes.figure.bbox.x1
 
 
 def test_what_no_scale_holds_is_spaced_evenly(run, drawn):
