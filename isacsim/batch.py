@@ -226,4 +226,4 @@ def inner(a: AnyArray, b: AnyArray) -> AnyArray:
 def real_vectors(a: AnyArray) -> FloatArray:
     """Matrices (..., m, n) as vectors of their real numbers: (..., m n), or (..., 2 m n) if complex."""
     *lead, m, n = a.shape
-    return a.reshape((*lead, m * n)).view(float)
+    return np.ascontiguousarray(a.reshape((*lead, m * n))).view(float)

@@ -107,7 +107,7 @@ def test_the_reference_instances_are_met(name):
 
 
 def test_there_are_reference_instances():
-    assert len(INSTANCES) == 6
+    assert len(INSTANCES) == 10
 
 
 @given(st.integers(0, 2**32 - 1))

@@ -14,14 +14,14 @@ from isacsim.batch import take
 from isacsim.errors import InvalidInput
 from isacsim.problems.crb_min import CrbMin
 from isacsim.solvers.base import Request, Solver
-from isacsim.solvers.crb_min.feasibility import LeastPower, least_power
-from isacsim.solvers.crb_min.linear import inverse, trace
 from isacsim.solvers.crb_min.recovery import Beams, cheapest
 from isacsim.solvers.crb_min.reduction import Reduced, precoders, reductions
 from isacsim.solvers.crb_min.white import white_beams
-from isacsim.solvers.solution import ARRAYS, Solution, Status, objects
+from isacsim.solvers.least_power import LeastPower, least_power
+from isacsim.solvers.linear import inverse, trace
+from isacsim.solvers.solution import Solution, Status, gathered, objects
 from isacsim.threads import one_blas_thread
-from isacsim.typing import BoolArray, FloatArray, IntArray
+from isacsim.typing import BoolArray, IntArray
 
 
 class CrbMinSolver(Solver):
@@ -62,7 +62,7 @@ class CrbMinSolver(Solver):
 
         with one_blas_thread():
             parts = [part for at, reduced in reductions(problem) for part in self._parts(reduced, at, request)]
-        return _gathered(parts, time.perf_counter() - begin)
+        return gathered(parts, time.perf_counter() - begin)
 
     def _parts(self, reduced: Reduced, places: IntArray, request: Request) -> Iterator[tuple[Solution, IntArray]]:
         """Solutions of the members of one rank, in W, with their places."""
@@ -173,19 +173,3 @@ def _finished(reduced: Reduced, solution: Solution) -> Solution:
         bound=solution.bound / unit,
         trace=trace,
     )
-
-
-def _gathered(parts: list[tuple[Solution, IntArray]], runtime: float) -> Solution:
-    """One solution of the parts of a flat batch, given with the places of their members."""
-    order = np.argsort(np.concatenate([places for _, places in parts]))
-    steps = max(part.trace["time"].shape[1] for part, _ in parts)
-    trace = {}
-    for name in dict.fromkeys(name for part, _ in parts for name in part.trace):
-        columns = [_padded(part.trace.get(name, part.trace["time"] * np.nan), steps) for part, _ in parts]
-        trace[name] = np.concatenate(columns)[order]
-    fields = {name: np.concatenate([getattr(part, name) for part, _ in parts])[order] for name in ARRAYS}
-    return Solution(**fields, runtime=runtime, trace=trace)
-
-
-def _padded(values: FloatArray, steps: int) -> FloatArray:
-    return np.pad(values, ((0, 0), (0, steps - values.shape[1])), constant_values=np.nan)

@@ -20,8 +20,8 @@ import numpy as np
 from attrs import frozen
 
 from isacsim.batch import hermitian, rows, squared
-from isacsim.solvers.crb_min.linear import herm, inverse, sane
 from isacsim.solvers.crb_min.reduction import Reduced
+from isacsim.solvers.linear import herm, inverse, sane
 from isacsim.typing import ComplexArray, FloatArray
 
 LIFT = 1.01  # by how much more than the least eigenvalue asks for mu is raised

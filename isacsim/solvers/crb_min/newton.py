@@ -22,14 +22,14 @@ from isacsim.solvers.base import Request
 from isacsim.solvers.crb_min.base import CrbMinSolver, certified
 from isacsim.solvers.crb_min.coordinates import coordinates, dyads, matrices
 from isacsim.solvers.crb_min.dual import Dual, evaluate
-from isacsim.solvers.crb_min.feasibility import LeastPower
 from isacsim.solvers.crb_min.ipm import RIpm, judged
-from isacsim.solvers.crb_min.linear import herm, inverse, sane, trace
 from isacsim.solvers.crb_min.newton_system import NewtonSystem, dot, linearise, solved_again, times, times_transposed
 from isacsim.solvers.crb_min.recovery import Beams, tight_beams
 from isacsim.solvers.crb_min.reduction import Reduced
 from isacsim.solvers.crb_min.white import white_beams
 from isacsim.solvers.iterate import Stop, iterate
+from isacsim.solvers.least_power import LeastPower
+from isacsim.solvers.linear import herm, inverse, sane, trace
 from isacsim.solvers.solution import Solution, Status
 from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray
 

@@ -63,6 +63,16 @@ class Reduced:
         """Number K of users."""
         return int(self.H.shape[-1])
 
+    @property
+    def limit(self) -> float:
+        """The power in these units."""
+        return float(self.antennas)
+
+    @property
+    def spread(self) -> None:
+        """There is no distortion that users receive."""
+        return None
+
     def received(self, X: ComplexArray) -> FloatArray:
         """h_k^H X h_k for each user and Hermitian X (B, r, r), (B, K)."""
         return np.ascontiguousarray(((self.HH @ X) * np.swapaxes(self.H, -1, -2)).real).sum(axis=-1)
