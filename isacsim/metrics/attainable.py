@@ -52,7 +52,7 @@ def sqinr_bound(H: Any, power: Any, noise_power: Any, transceiver: Transceiver) 
         transceiver: The hardware.
 
     Raises:
-        InvalidInput: If the distortion of the transmit chains is correlated.
+        InvalidInput: If chains are coupled, or their distortion is correlated.
     """
     H = np.asarray(H, complex, order="C")
     numerator, denominator = _matched(H, power, noise_power, transceiver.transmit)
@@ -93,10 +93,8 @@ def _radiated(model: LinearModel) -> FloatArray:
 def _unit_model(hardware: Hardware, chains: int) -> LinearModel:
     """The linear model at unit power in each of some chains."""
     model = hardware.linear_model(np.eye(chains, dtype=complex))
-    if not model.diagonal:
-        raise InvalidInput(
-            "transceiver", "must have distortion that is uncorrelated between chains", hardware, "Use data converters."
-        )
+    if not model.diagonal or np.ndim(model.gain) != 1:
+        raise InvalidInput("transceiver", "must treat each chain by itself", hardware, "Use data converters.")
     return model
 
 

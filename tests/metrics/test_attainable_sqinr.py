@@ -106,7 +106,7 @@ def test_correlated_distortion_is_refused(kit):
         def linear_model(self, R):
             return LinearModel(np.ones(np.shape(R)[:-1]), np.ones(np.shape(R)))
 
-    with pytest.raises(InvalidInput, match="transceiver: must have distortion that is uncorrelated between chains"):
+    with pytest.raises(InvalidInput, match="transceiver: must treat each chain by itself"):
         metrics.sqinr_bound(kit.complex_gaussian((4, 1), 0), 1.0, 1.0, Transceiver(Correlated()))
 
 
