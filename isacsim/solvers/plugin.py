@@ -51,3 +51,10 @@ def isacsim_solvers() -> Iterable[SolverSpec]:
         "Saddle primal-dual Newton method, certified",
         default_for=("crb-min",),
     )
+    home = "isacsim.solvers.sqnr_max"
+    yield SolverSpec(
+        "mm",
+        f"{home}.mm:Mm",
+        "Majorisation-minimisation by cone programs, a slow baseline",
+        example={"max_steps": 20},
+    )
