@@ -133,6 +133,30 @@ class Sqinr(Metric):
 
 
 @frozen
+class MeanSqinr(Metric):
+    """Mean of the users' SQINRs, linear: the axis of [Xu25, Fig. 1]."""
+
+    quantity = Quantity("mean-sqinr", "1", (), "mean SQINR of the users")
+
+    def value(self, W: ComplexArray, drop: Drop, transceiver: Transceiver) -> FloatArray:
+        """The mean of `isacsim.metrics.sqinr`; NaN without users."""
+        values = sqinr(drop.H, W, drop.noise_power, transceiver)
+        return values.mean(axis=-1) if values.shape[-1] else np.full(values.shape[:-1], np.nan)
+
+
+@frozen
+class MinSqinr(Metric):
+    """The least of the users' SQINRs, linear: what a requirement is compared with."""
+
+    quantity = Quantity("min-sqinr", "1", (), "least SQINR of the users")
+
+    def value(self, W: ComplexArray, drop: Drop, transceiver: Transceiver) -> FloatArray:
+        """The least of `isacsim.metrics.sqinr`; infinite without users."""
+        values = sqinr(drop.H, W, drop.noise_power, transceiver)
+        return np.asarray(values.min(axis=-1, initial=np.inf))
+
+
+@frozen
 class SqinrBound(Metric):
     """The largest SQINR of each user, were it served alone, linear."""
 
