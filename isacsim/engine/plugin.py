@@ -41,6 +41,10 @@ def isacsim_scenarios() -> Iterable[ScenarioSpec]:
     yield _scenario("sum-rate-crlb/fig4-sensing-as-run", "CRLB over the number of sensing streams, as run")
     yield _scenario("sum-rate-crlb/table1-wmmse-sdr", "WMMSE-SDR over the number of antennas, as run")
     yield _scenario("sum-rate-crlb/algorithms", "The published algorithms beside the default solver")
+    yield _scenario("waveform/detection", "ROC of a point and of an extended target behind converters of few bits")
+    yield _scenario("waveform/detectors", "Three detectors on the same samples")
+    yield _scenario("waveform/echo", "Radar SQNR measured on samples over the prediction of the linear model")
+    yield _scenario("waveform/estimation", "Error of directions over power, beside the CRLB")
 
 
 def _scenario(file: str, summary: str) -> ScenarioSpec:

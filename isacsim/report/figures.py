@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,7 +50,7 @@ def draw_figures(run: Run, names: tuple[str, ...] = (), folder: Path | None = No
 
 
 def draw(run: Run, dataset: xarray.Dataset, figure: Figure, path: Path) -> Path:
-    """Draw one figure into a file: a line a series, with its 95 % confidence band.
+    """Draw one figure into a file: a line a series, with its 95 % confidence band, or the one it names.
 
     Numbers that the scenario expects of what a line shows are crosses of its colour.
 
@@ -65,10 +66,10 @@ def draw(run: Run, dataset: xarray.Dataset, figure: Figure, path: Path) -> Path:
     ticks = _ticks(dataset, figure)
     trials = 0.0
     for line in _lines(dataset, figure):
-        y = line.estimate(figure, figure.y)
+        y = line.estimate(figure, line.quantity)
         trials = max(trials, y.count.max())
-        color, marker = f"C{line.colour % 10}", MARKERS[line.style % 8] if y.value.size < MANY else ""
-        look: dict[str, Any] = {"linestyle": STYLES[line.style % 4], "color": color, "marker": marker, "markersize": 4}
+        color, marker = f"C{line.colour % 10}", MARKERS[line.marker % 8] if y.value.size < MANY else ""
+        look: dict[str, Any] = {"linestyle": STYLES[line.stroke % 4], "color": color, "marker": marker, "markersize": 4}
         if figure.along:
             x = line.estimate(figure, figure.x)
             over, across = (np.stack([e.value - e.low, e.high - e.value]) for e in (x, y))
@@ -76,7 +77,9 @@ def draw(run: Run, dataset: xarray.Dataset, figure: Figure, path: Path) -> Path:
         else:
             x_values = _coordinate(dataset, figure) if ticks is None else np.arange(len(ticks))
             axes.plot(x_values, y.value, label=line.label, **look)
-            axes.fill_between(x_values, y.low, y.high, alpha=0.25, color=color, linewidth=0)
+            recorded = figure.band if line.quantity == figure.y else ()
+            low, high = [line.estimate(figure, end).value for end in recorded] or (y.low, y.high)
+            axes.fill_between(x_values, low, high, alpha=0.25, color=color, linewidth=0)
             for numbers in _expected(run, figure, line):
                 axes.plot(x_values, numbers, "x", color=color, markersize=9, label="_expected")
     _dress(axes, run, dataset, figure, ticks, int(trials))
@@ -90,15 +93,19 @@ class Line:
 
     Attributes:
         label: Its label.
+        quantity: Name of the quantity on the y axis.
         colour: Number of its colour, which stands for a value of the figure's series.
-        style: Number of its style, which stands for the rest of what differs.
+        marker: Number of its marker, which stands for the rest of what differs.
+        stroke: Number of its line style: the quantity's where there are several, else the marker's.
         place: Coordinates of all that differs.
         values: Its numbers, of the figure's quantities.
     """
 
     label: str
+    quantity: str
     colour: int
-    style: int
+    marker: int
+    stroke: int
     place: dict[str, Any]
     values: xarray.Dataset
 
@@ -108,24 +115,28 @@ class Line:
 
 
 def _lines(dataset: xarray.Dataset, figure: Figure) -> Iterator[Line]:
-    for name in (figure.y, figure.x):
+    quantities = (figure.y, *figure.beside)
+    for name in (*quantities, figure.x):
         if name not in dataset and name not in dataset.dims:
             raise InvalidInput("figure", "must show what was recorded", name, one_of(map(str, dataset), name))
-    shown = dataset[[figure.y, figure.x] if figure.along else [figure.y]].sel(figure.at)
+    shown = dataset[[*quantities, *figure.band, *([figure.x] if figure.along else [])]].sel(figure.at)
     apart = [str(d) for d in shown[figure.y].dims if d not in (figure.followed, "trial")]
     if figure.along:
         apart += [str(d) for d in shown[figure.x].dims if d not in (*apart, figure.followed, "trial")]
     several = [d for d in apart if shown.sizes[d] > 1]
     flat, colours, styles = shown.stack(line=apart), {}, {}  # type: ignore[var-annotated]
-    for i in range(flat.sizes["line"]):
+    for quantity, i in product(quantities, range(flat.sizes["line"])):
         values = flat.isel(line=i)
-        if bool(np.isfinite(values[figure.y].values).any()):
+        if bool(np.isfinite(values[quantity].values).any()):
             place = {d: values[d].item() for d in apart}
             told = [_told(d, place[d]) for d in several]
-            rest = {d: v for d, v in place.items() if d != figure.series}
+            if figure.beside:
+                told.append(str(values[quantity].attrs["long_name"]))
+            rest = tuple(v for d, v in place.items() if d != figure.series)
             colour = colours.setdefault(place.get(figure.series), len(colours))
-            style = styles.setdefault(tuple(rest.values()), len(styles))
-            yield Line(", ".join(told) or str(place["design"]), colour, style, place, values)
+            marker = styles.setdefault(rest, len(styles))
+            stroke = quantities.index(quantity) if figure.beside else marker
+            yield Line(", ".join(told) or str(place["design"]), quantity, colour, marker, stroke, place, values)
 
 
 def _told(dim: str, value: Any) -> str:
@@ -137,7 +148,7 @@ def _expected(run: Run, figure: Figure, line: Line) -> Iterator[tuple[float, ...
     for e in run.expectations.values():
         place = {**figure.at, **line.place}
         named = {**e.at, **{k: v for k, v in (("design", e.design), ("evaluate", e.evaluate)) if v}}
-        same = (e.quantity, e.statistic, e.over) == (figure.y, figure.statistic, figure.x)
+        same = (e.quantity, e.statistic, e.over) == (line.quantity, figure.statistic, figure.x)
         if same and all(place.get(key, value) == value for key, value in named.items()):
             yield e.values
 
@@ -168,7 +179,7 @@ def _named(values: xarray.DataArray) -> str:
 
 
 def _dress(axes: Axes, run: Run, dataset: xarray.Dataset, figure: Figure, ticks: list[str] | None, trials: int) -> None:
-    label = _named(dataset[figure.x]) if figure.along else run.axis_labels.get(figure.x, figure.x)
+    label = _named(dataset[figure.x]) if figure.along else run.axis_labels.get(figure.x, figure.x.replace("-", " "))
     axes.set_xlabel(label)
     axes.set_ylabel(_named(dataset[figure.y]))
     axes.set_xscale(figure.x_scale)
@@ -178,7 +189,8 @@ def _dress(axes: Axes, run: Run, dataset: xarray.Dataset, figure: Figure, ticks:
     axes.grid(visible=True, which="both", alpha=0.3)
     axes.set_title(figure.title or run.title, fontsize=10, wrap=True)
     if axes.lines:
-        title = f"{figure.statistic} over {trials} trials, 95 % band" if trials > 1 else "one trial"
+        several = f"{figure.statistic} over {trials} trials" if trials > 1 else "one trial"
+        title = several + (", band as recorded" if figure.band else ", 95 % band" if trials > 1 else "")
         if any(line.get_label() == "_expected" for line in axes.lines):
             title += "; x: expected"
         crowded = sum(np.size(line.get_xdata()) for line in axes.lines) > 100 * MANY  # for which "best" takes seconds

@@ -12,13 +12,28 @@ def isacsim_experiments() -> Iterable[Spec]:
     yield Spec(
         "sampled-link", "isacsim.waveform.link:SampledLink", "SQINR and sum rate, measured on samples", {"symbols": 128}
     )
-    few = {"decisions": 100}
+    few = {"decisions": 100, "curve": [0.01, 0.1, 1.0]}
+    yield Spec("detection", "isacsim.waveform.detection:Detection", "ROC with confidence bands, on samples", few)
     yield Spec(
-        "detection", "isacsim.waveform.detection:Detection", "Detection probability and ROC area, on samples", few
+        "sampled-echo",
+        "isacsim.waveform.sensing:SampledEcho",
+        "Radar SQNR, measured on samples",
+        {"symbols": 128},
+    )
+    yield Spec(
+        "estimation",
+        "isacsim.waveform.estimation:Estimation",
+        "Errors of estimated directions beside their CRLB, on samples",
+        {"runs": 3},
     )
 
 
 @hookimpl
 def isacsim_detectors() -> Iterable[Spec]:
     """Detectors."""
-    yield Spec("energy", "isacsim.waveform.detectors:EnergyDetector", "Energy behind the symbol-dependent combiner")
+    yield Spec("energy", "isacsim.waveform.detectors:EnergyDetector", "Energy behind the combiner")
+    yield Spec(
+        "likelihood-ratio",
+        "isacsim.waveform.detectors:LikelihoodRatio",
+        "Generalised likelihood ratio of an echo of unknown amplitude",
+    )

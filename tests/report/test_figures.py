@@ -63,6 +63,18 @@ x = "step"
 y = "trace-sum_rate"
 at = { power = 0, bits = 1 }
 
+[figure.banded]
+x = "power"
+y = "sum-rate-nats"
+band = ["crlb", "sum-rate-nats"]
+at = { bits = 3 }
+
+[figure.beside]
+x = "bits"
+y = "sum-rate-nats"
+beside = ["objective"]
+series = "power"
+
 [figure.users]
 x = "user"
 y = "rate-nats"
@@ -116,10 +128,23 @@ def test_the_series_has_the_colours_and_what_else_differs_the_line_styles(drawn)
             assert (look[one][1] == look[other][1]) == (designs[one] == designs[other])
 
 
+def test_what_is_drawn_beside_has_the_colours_of_the_series_and_a_style_of_its_own(run, drawn):
+    lines = {line.get_label(): line for line in drawn("beside").lines}
+    dataset = run.dataset().sel(design="sca", evaluate="converters", power=10).mean("trial")
+    label = "power = 10, converters, sca, "
+    rate, merit = (lines[label + text] for text in ("sum rate of the users", "merit of the design's problem"))
+    np.testing.assert_allclose(rate.get_ydata(), dataset["sum-rate-nats"], rtol=1e-12)
+    np.testing.assert_allclose(
+        merit.get_ydata(), dataset["objective"].broadcast_like(dataset["sum-rate-nats"]), rtol=1e-12
+    )
+    assert rate.get_color() == merit.get_color()
+    assert rate.get_linestyle() != merit.get_linestyle()
+
+
 def test_files_are_pictures_of_plausible_size(run, tmp_path):
     files = draw_figures(run, folder=tmp_path / "new")
     assert [file.name for file in files] == [
-        f"{name}.png" for name in ("one", "several", "logarithmic", "region", "trace", "users")
+        f"{name}.png" for name in ("one", "several", "logarithmic", "region", "trace", "banded", "beside", "users")
     ]
     for file in files:
         data = file.read_bytes()
@@ -152,6 +177,16 @@ def test_a_line_a_series_and_a_band_a_line(run, drawn):
     assert axes.get_ylabel() == "sum rate of the users (nat/s/Hz)"
     assert axes.get_title() == run.title
     assert axes.get_legend().get_title().get_text() == "mean over 8 trials, 95 % band"
+
+
+def test_a_recorded_band_is_shown_by_its_mean(run, drawn):
+    axes, here = drawn("banded"), run.dataset().sel(bits=3, evaluate="converters")
+    assert axes.get_legend().get_title().get_text() == "mean over 8 trials, band as recorded"
+    bands = bands_of(axes)
+    corners = {(round(x, 9), round(y, 9)) for band in bands for p in band.get_paths() for x, y in p.vertices}
+    for end in ("crlb", "sum-rate-nats"):
+        for value in here[end].mean("trial").stack(place=["power", "design"]):
+            assert (value["power"].item(), round(value.item(), 9)) in corners
 
 
 def test_what_no_scale_holds_is_spaced_evenly(run, drawn):

@@ -28,7 +28,7 @@ def test_a_bundled_scenario_can_be_planned(name):
 
 def test_every_file_is_offered_by_name():
     found = {path.stem for path in FOLDER.glob("*.toml")} - PARTS
-    assert {f"sum-rate-crlb-{name}" for name in found} | {"quickstart"} == set(NAMES)
+    assert {f"sum-rate-crlb-{name}" for name in found} == {n for n in NAMES if n.startswith("sum-rate-crlb-")}
 
 
 @pytest.mark.parametrize("name", [n for n in NAMES if n.startswith("sum-rate-crlb-") and "algorithms" not in n])
@@ -93,3 +93,16 @@ def test_convergence_is_monotone_and_ends_where_the_default_ends(run):
     # The published stopping rule leaves up to 1e-4; the default may be at a better optimum.
     best = dataset["objective"].sel(design="riemannian-lbfgs")
     assert (dataset["objective"].sel(design="sca") <= best + 1e-6).all()
+
+
+@pytest.mark.slow
+def test_detection_meets_its_closed_forms_and_grows_with_resolution(tmp_path):
+    scenario = isacsim.load_scenario(scenario_file("waveform/detection.toml"), set=("sinks=[]",))
+    finished = isacsim.run(scenario, tmp_path / "run")
+    assert_as_expected(finished)
+    dataset = finished.dataset().squeeze()
+    assert (dataset["roc"].diff("false-alarm-probability").fillna(0) >= 0).all()
+    # Two bits against one, and ideal against two, by more than the intervals of both.
+    for few, more in ((1, 2), (2, np.inf)):
+        apart = dataset["auc-lower"].sel(bits=more) > dataset["auc-upper"].sel(bits=few)
+        assert (apart | dataset["auc"].sel(bits=more).isnull()).all()
