@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from attrs import frozen
+from attrs import evolve, frozen
 
 from isacsim.engine.run import Run
 from isacsim.engine.views import Figure
@@ -81,7 +81,7 @@ def draw(run: Run, dataset: xarray.Dataset, figure: Figure, path: Path) -> Path:
             low, high = [line.estimate(figure, end).value for end in recorded] or (y.low, y.high)
             axes.fill_between(x_values, low, high, alpha=0.25, color=color, linewidth=0)
             for numbers in _expected(run, figure, line):
-                axes.plot(x_values, numbers, "x", color=color, markersize=9, label="_expected")
+                axes.plot(x_values, _scaled(figure.scale, numbers), "x", color=color, markersize=9, label="_expected")
     _dress(axes, run, dataset, figure, ticks, int(trials))
     canvas.savefig(path)
     return path
@@ -110,8 +110,12 @@ class Line:
     values: xarray.Dataset
 
     def estimate(self, figure: Figure, name: str) -> Estimate:
-        """The figure's statistic of a quantity, at each place of the axis that is followed."""
-        return STATISTICS[figure.statistic](self.values[name].transpose(figure.followed, "trial").values)
+        """The figure's statistic of a quantity on its scale, at each place of the axis that is followed."""
+        found = STATISTICS[figure.statistic](self.values[name].transpose(figure.followed, "trial").values)
+        scale = figure.x_scale if name == figure.x else figure.scale
+        if scale != "db":
+            return found
+        return evolve(found, **{end: _scaled(scale, getattr(found, end)) for end in ("value", "low", "high")})
 
 
 def _lines(dataset: xarray.Dataset, figure: Figure) -> Iterator[Line]:
@@ -127,7 +131,8 @@ def _lines(dataset: xarray.Dataset, figure: Figure) -> Iterator[Line]:
     flat, colours, styles = shown.stack(line=apart), {}, {}  # type: ignore[var-annotated]
     for quantity, i in product(quantities, range(flat.sizes["line"])):
         values = flat.isel(line=i)
-        if bool(np.isfinite(values[quantity].values).any()):
+        drawn = (quantity, figure.x) if figure.along else (quantity,)
+        if all(np.isfinite(values[name].values).any() for name in drawn):
             place = {d: values[d].item() for d in apart}
             told = [_told(d, place[d]) for d in several]
             if figure.beside:
@@ -173,17 +178,31 @@ def _text(value: Any) -> str:
     return str(value)
 
 
-def _named(values: xarray.DataArray) -> str:
+def _scaled(scale: str, values: Any) -> AnyArray:
+    """Power ratios in dB where that is the scale; a value of 0 has none, and neither has a low end below it."""
+    if scale != "db":
+        return np.asarray(values)
+    values = np.asarray(values, float)
+    return 10 * np.log10(np.where(values > 0, values, np.nan))
+
+
+def _named(values: xarray.DataArray, scale: str) -> str:
     unit = values.attrs["units"]
+    if scale == "db":
+        unit = "dB" if unit == "1" else f"dB over 1 {unit}"
     return str(values.attrs["long_name"]) + (f" ({unit})" if unit != "1" else "")
 
 
 def _dress(axes: Axes, run: Run, dataset: xarray.Dataset, figure: Figure, ticks: list[str] | None, trials: int) -> None:
-    label = _named(dataset[figure.x]) if figure.along else run.axis_labels.get(figure.x, figure.x.replace("-", " "))
+    label = (
+        _named(dataset[figure.x], figure.x_scale)
+        if figure.along
+        else run.axis_labels.get(figure.x, figure.x.replace("-", " "))
+    )
     axes.set_xlabel(label)
-    axes.set_ylabel(_named(dataset[figure.y]))
-    axes.set_xscale(figure.x_scale)
-    axes.set_yscale(figure.scale)
+    axes.set_ylabel(_named(dataset[figure.y], figure.scale))
+    axes.set_xscale("linear" if figure.x_scale == "db" else figure.x_scale)
+    axes.set_yscale("linear" if figure.scale == "db" else figure.scale)
     if ticks is not None:
         axes.set_xticks(range(len(ticks)), ticks)
     axes.grid(visible=True, which="both", alpha=0.3)
