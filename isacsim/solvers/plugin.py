@@ -51,3 +51,10 @@ def isacsim_solvers() -> Iterable[SolverSpec]:
         "Saddle primal-dual Newton method, certified",
         default_for=("crb-min",),
     )
+    home = "isacsim.solvers.sqnr_max"
+    yield SolverSpec(
+        "newton-mm",
+        f"{home}.newton_mm:NewtonMm",
+        "Monotone minorisation-maximisation with Newton anchors, certified",
+        default_for=("sqnr-max",),
+    )
