@@ -53,6 +53,12 @@ def isacsim_solvers() -> Iterable[SolverSpec]:
     )
     home = "isacsim.solvers.sqnr_max"
     yield SolverSpec(
+        "newton-mm",
+        f"{home}.newton_mm:NewtonMm",
+        "Monotone minorisation-maximisation with Newton anchors, certified",
+        default_for=("sqnr-max",),
+    )
+    yield SolverSpec(
         "mm",
         f"{home}.mm:Mm",
         "Majorisation-minimisation by cone programs, a slow baseline",

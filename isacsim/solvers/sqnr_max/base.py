@@ -95,12 +95,14 @@ def _sqnr(system: System) -> Sqnr:
 
 def _placed(problem: SqnrMax, system: System, solution: Solution, who: IntArray) -> Solution:
     """A solution with precoders of full power (B, N, K_all + N), in sqrt(W)."""
-    V = solution.precoder
-    size = np.sqrt(frobenius2(V))[:, None, None]  # NaN where there is no precoder
-    V = V / np.where(size > 0, size, np.nan) * system.scale[:, :, None]
-    W = np.where(np.isnan(V[:, :1, :1]), np.nan, np.zeros((len(V), system.antennas, problem.streams), complex))
-    np.put_along_axis(W, who[:, None, :], V[..., : system.users], axis=-1)
-    W[..., problem.users : problem.users + V.shape[-1] - system.users] = V[..., system.users :]
+    V, K = solution.precoder, system.users
+    W = np.zeros((len(V), system.antennas, problem.streams), complex)
+    there = np.array([status.answered for status in solution.status], bool)
+    W[~there] = np.nan
+    V = V[there] / np.sqrt(frobenius2(V[there]))[:, None, None] * system.scale[there, :, None]
+    for k in range(K):
+        W[there, :, who[there, k]] = V[..., k]
+    W[there, :, problem.users : problem.users + V.shape[-1] - K] = V[..., K:]
     return attrs.evolve(solution, precoder=W)
 
 
@@ -117,7 +119,6 @@ def _infeasible(system: System, found: Feasibility, who: IntArray) -> Solution:
     """The solution of members whose SQINRs are out of reach; the bound is P_min, in W."""
     told = [certificate(system, found, i, who[i]) for i in range(len(who))]
     none = np.full((len(who), system.antennas, system.users), np.nan, complex)
-    none = none if system.users else np.full((len(who), system.antennas, 1), np.nan, complex)
     return _screened(none, Status.INFEASIBLE, np.nan, np.array([watts for watts, _ in told]), [(n,) for _, n in told])
 
 

@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 from attrs import frozen
 
-from isacsim.batch import frobenius2, inner, rows, squared
-from isacsim.solvers.sqnr_max.objectives import Linear, Sqnr
+from isacsim.batch import frobenius2, rows, squared
+from isacsim.solvers.sqnr_max.kkt import conditions, largest_eigenvalue
+from isacsim.solvers.sqnr_max.objectives import Linear
 from isacsim.solvers.sqnr_max.system import System
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
@@ -52,53 +53,67 @@ class Certificate:
 def certify(system: System, V: ComplexArray, multipliers: FloatArray) -> Certificate:
     """What multipliers (B, K+1), the users' and that of the power, prove about points V (B, N, L)."""
     surrogate = system.objective.surrogate(V)
-    gradient = system.objective.gradient(surrogate)
-    S = system.lagrangian(gradient, multipliers)
-    largest = np.linalg.eigvalsh(S)[:, -1]
-    left = S @ V
-    for k in range(system.users):
-        h, weight = system.H[:, :, k, None], (multipliers[:, k] * system.ratio[:, k])[:, None, None]
-        own = weight * (h @ system.HH[:, k, None, :])
-        largest = np.maximum(largest, np.linalg.eigvalsh(S + own)[:, -1])
-        left[:, :, k] += (own @ V[:, :, k, None])[..., 0]
-    slack = system.slack(V)
-    size = np.where(surrogate.value == 0, 1.0, np.abs(surrogate.value))
-    dual = np.maximum(largest, 0.0) + multipliers[:, -1] - multipliers[:, :-1].sum(axis=-1)
-    excess = dual - inner(V, gradient @ V)
+    point = conditions(system, V, multipliers, surrogate)
+    weights = multipliers[:, :-1] * system.ratio
+    own = largest_eigenvalue(point.spectrum, squared(system.HH @ point.U), weights)
+    largest = np.maximum(own.max(axis=-1, initial=-np.inf), point.spectrum[:, -1])
+    slack, size = point.slack, surrogate.size
+    excess = point.excess(multipliers, V, largest)
     return Certificate(
         value=surrogate.value,
-        residual=np.sqrt(frobenius2(left) * frobenius2(V)) / size,
+        residual=np.sqrt(frobenius2(point.left) * frobenius2(V)) / size,
         eigenvalue=largest / size,
         complementarity=np.abs(multipliers * slack).sum(axis=-1) / size,
         violation=np.maximum(-slack, 0.0).max(axis=-1),
         excess=excess / size,
-        bound=surrogate.value + steepness(system, V, surrogate.value) * excess,
+        bound=surrogate.value + proof(system).steepness(V, surrogate.value) * excess,
     )
 
 
-def steepness(system: System, V: ComplexArray, value: FloatArray) -> FloatArray:
-    """How much f can rise per unit of what the gradient promises, (B,); NaN where that proves nothing."""
-    objective = system.objective
+@frozen(eq=False)
+class Proof:
+    """How much f can rise per unit of what the gradient promises, for B members.
+
+    Attributes:
+        linear: Whether f is linear in R, (B,).
+        point: Whether f is a ratio ``zeta / D`` of linear functions, (B,).
+        a: Direction of the point target, ``zeta = |a^H V|^2``, of norm 1, (B, N).
+        quality: 1 / D without a signal, (B,).
+    """
+
+    linear: Any = rows()
+    point: Any = rows()
+    a: Any = rows(1)
+    quality: Any = rows()
+
+    @property
+    def known(self) -> BoolArray:
+        """Which members have a proof, (B,)."""
+        return np.asarray(self.linear | self.point)
+
+    def steepness(self, V: ComplexArray, value: FloatArray) -> FloatArray:
+        """That factor at points V (B, N, L) with the given f, (B,); NaN where there is no proof."""
+        zeta = frobenius2(np.conj(self.a)[:, None, :] @ V)
+        ratio = zeta * self.quality / np.where(value > 0, value, np.nan)  # D over the least D
+        return np.where(self.linear, 1.0, np.where(self.point, ratio, np.nan))
+
+
+def proof(system: System) -> Proof:
+    """Where first order proves a global optimum."""
+    objective, members = system.objective, len(system.power)
     if isinstance(objective, Linear):
-        return np.ones(len(V))
-    ideal = (objective.transmit == 0).all(axis=-1) & (objective.receive == 0).all(axis=-1)
-    point, a, quality = _point(objective)
-    zeta = frobenius2(np.conj(a)[:, None, :] @ V)
-    # f = zeta / D, and D is at least what it is without a signal, 1 / quality.
-    ratio = zeta * quality / np.where(value > 0, value, np.nan)
-    return np.where(ideal, 1.0, np.where(point, ratio, np.nan))
-
-
-def _point(objective: Sqnr) -> tuple[BoolArray, ComplexArray, FloatArray]:
-    """Which members have ``G = b a^H`` and an f that is linear-fractional; a (B, N), and B(0) with a of norm 1."""
+        yes, none = np.ones(members, bool), np.zeros((members, system.antennas), complex)
+        return Proof(yes, ~yes, none, np.zeros(members))
+    linear = (objective.transmit == 0).all(axis=-1) & (objective.receive == 0).all(axis=-1)
     G = objective.G
     powers = squared(G).sum(axis=-1)
-    row = np.take_along_axis(G, powers.argmax(axis=-1)[:, None, None], axis=-2)[:, 0]
+    strongest = powers.argmax(axis=-1)[:, None]
+    row = np.take_along_axis(G, strongest[..., None], axis=-2)[:, 0]
     length = np.sqrt(np.maximum(powers.max(axis=-1), np.finfo(float).tiny))
     a = np.conj(row) / length[:, None]
     b = (G @ a[..., None])[..., 0]
     rest = frobenius2(G - b[..., None] * np.conj(a)[:, None, :])
     shares = objective.receive * squared(b) / (1 + objective.receive)
     even = shares.max(axis=-1) - shares.min(axis=-1) <= SAME * shares.max(axis=-1)
-    point = (rest <= SAME**2 * frobenius2(G)) & even
-    return point, a, np.asarray((squared(b) / (1 + objective.receive)).sum(axis=-1))
+    quality = (squared(b) / (1 + objective.receive)).sum(axis=-1)
+    return Proof(linear, (rest <= SAME**2 * frobenius2(G)) & even, a, quality)

@@ -1,0 +1,288 @@
+"""Minorisation-maximisation with anchors extrapolated by Newton's method, the default for `SqnrMax`.
+
+Any anchor is legal: the maximum of the surrogate taken there is a point that meets the
+constraints [Xu25, Algorithm 1]. Taken at the last point, the objective cannot fall; taken where
+a Newton step of the optimality conditions leads, it nearly always rises much further, and
+near an optimum the error squares. An anchor that lowers the objective is drawn back towards
+the last point, at worst onto it. A proximal term, which keeps the surrogate below f and
+touching it, makes each subproblem strongly concave.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import attrs
+import numpy as np
+from attrs import field, frozen
+
+from isacsim.batch import frobenius2, inner, put, rows, take
+from isacsim.checks import number, whole
+from isacsim.solvers.base import Request
+from isacsim.solvers.iterate import Stop, iterate
+from isacsim.solvers.solution import Solution, Status, gathered, objects
+from isacsim.solvers.sqnr_max.base import SqnrMaxSolver
+from isacsim.solvers.sqnr_max.certificate import Proof, certify, proof
+from isacsim.solvers.sqnr_max.dual import minimise
+from isacsim.solvers.sqnr_max.feasibility import Feasibility
+from isacsim.solvers.sqnr_max.kkt import Kkt, conditions
+from isacsim.solvers.sqnr_max.newton_system import newton_direction
+from isacsim.solvers.sqnr_max.objectives import Surrogate
+from isacsim.solvers.sqnr_max.starts import start
+from isacsim.solvers.sqnr_max.system import System
+from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray
+
+PROXIMAL = 0.03  # weight of the proximal term, relative to the objective
+COARSE, FINE = 1e-2, 1e-11  # tolerances of the subproblems, in units of the noise
+INNER = 0.1  # tolerance of a subproblem relative to the last progress
+ROUNDING = 1e-10  # relative fall of the objective that counts as none
+SHARE = 1e-3  # of the power, for a sensing stream that is new
+LEAST_LENGTH = 0.02  # of a step that is tried before a plain one
+NEW_STREAMS = 8  # after which a member that still lacks one has stalled
+STILL = 1e-11  # relative progress that is none
+NEARLY = 1e-3  # violation below which a direction is judged by the objective
+IDLE = 6  # steps without progress after which a member has stalled
+
+
+@frozen(eq=False)
+class NewtonMmState:
+    """Iterates of B members, in normalised units."""
+
+    traced: ClassVar[tuple[str, ...]] = ("violation",)
+
+    system: System
+    proof: Proof
+    V: Any = rows(2)
+    multipliers: Any = rows(1)
+    surrogate: Surrogate = field()  # at V
+    kkt: Kkt = field()  # at V
+    error: Any = rows()  # of the conditions, with the streams that there are
+    gain: Any = rows()  # what a new stream would gain
+    residual: Any = rows()
+    merit: Any = rows()  # the objective, corrected to first order for what V violates
+    length: Any = rows()  # of the next Newton step; 0 is a plain step
+    longest: Any = rows()  # length after the next plain step
+    accuracy: Any = rows()  # tolerance of the next subproblem
+    share: Any = rows()  # of the power, for the next new stream
+    idle: Any = rows()  # steps without progress
+    added: Any = rows()  # new sensing streams so far
+    tolerance: float = field()
+
+    @property
+    def precoder(self) -> ComplexArray:
+        """V, (B, N, K + S)."""
+        return np.asarray(self.V)
+
+    @property
+    def objective(self) -> FloatArray:
+        """f, (B,)."""
+        return np.asarray(self.surrogate.value)
+
+    @property
+    def violation(self) -> FloatArray:
+        """The largest violation of a constraint, in units of the noise or of the power, (B,)."""
+        return self.kkt.violation
+
+    @property
+    def bound(self) -> FloatArray:
+        """A proven upper bound on f, (B,); NaN where there is no proof."""
+        return np.asarray(certify(self.system, self.V, self.multipliers).bound)
+
+    @property
+    def missing(self) -> BoolArray:
+        """Which members are stationary with the streams that they have, but lack one."""
+        return np.asarray((self.error <= self.tolerance) & (self.gain > self.tolerance))
+
+    @property
+    def stalled(self) -> BoolArray:
+        """Which members get no further."""
+        stuck = self.idle > IDLE
+        if self.missing.any():
+            stuck = stuck | (self.missing & ((self.added >= NEW_STREAMS) | crowded(self.system.users, self.V)))
+        return np.asarray(stuck)
+
+
+@frozen
+class NewtonMm(SqnrMaxSolver):
+    """Monotone minorisation-maximisation with Newton anchors, batched, certified to first order.
+
+    Some ten steps to a point that is stationary in the space of covariances, sensing streams
+    included that were not there at the start. It is proven to be the global optimum where
+    `isacsim.solvers.sqnr_max.certificate` has a proof.
+
+    Args:
+        tolerance: Relative residual of the optimality conditions at which a member has
+            converged, and gap to its bound at which it is globally optimal.
+        max_steps: Largest number of steps.
+    """
+
+    tolerance: float = field(default=1e-6, validator=number(above=0))
+    max_steps: int = field(default=80, validator=whole(1))
+
+    def maximise(
+        self, system: System, found: Feasibility, request: Request, who: IntArray, places: IntArray
+    ) -> Solution:
+        """Steps until all members have ended; one that uses up its streams goes on with more of them."""
+        streams = min(2, system.antennas)
+        V = start(system, found, request, streams, who, places)
+        return self._run(system, V, found.multipliers, request, places)
+
+    def _run(self, system: System, V: ComplexArray, least: FloatArray, request: Request, labels: IntArray) -> Solution:
+        """The solution from the points V, with N sensing streams."""
+        stop = Stop(self.tolerance, self.max_steps, request.time_limit, request.callback)
+        solution = iterate(self.init(system, V, least), self.step, stop, labels=labels)
+        K, streams = system.users, V.shape[-1] - system.users
+        stalled = np.array([status is Status.STALLED for status in solution.status], bool)
+        more = np.zeros(stalled.shape, bool)
+        if streams < system.antennas and stalled.any():
+            more[stalled] = crowded(K, solution.precoder[stalled])
+        done = _proven(attrs.evolve(solution, precoder=_widened(solution.precoder, K, system.antennas)), self.tolerance)
+        if not more.any():
+            return done
+        wide = _widened(solution.precoder[more], K, min(2 * streams, system.antennas))
+        other = self._run(take(system, more), wide, least[more], request, labels[more])
+        parts = [(done.take(~more), np.flatnonzero(~more))] if not more.all() else []
+        return gathered([*parts, (other, np.flatnonzero(more))], 0.0)
+
+    def init(self, system: System, V: ComplexArray, least: FloatArray) -> NewtonMmState:
+        """The state at points V of full power, with multipliers in proportion to those of the least power (B, K)."""
+        surrogate = system.objective.surrogate(V)
+        mu = 0.35 * np.sqrt(frobenius2(surrogate.C))
+        multipliers = np.concatenate([0.4 * least * mu[:, None], mu[:, None]], axis=-1)
+        none = np.zeros(len(V))
+        return self._state(
+            system,
+            proof(system),
+            V,
+            multipliers,
+            surrogate,
+            conditions(system, V, multipliers, surrogate),
+            length=none,
+            longest=none + 1,
+            accuracy=none + COARSE,
+            share=none + SHARE,
+            idle=none,
+            added=none,
+        )
+
+    def _state(
+        self,
+        system: System,
+        proven: Proof,
+        V: ComplexArray,
+        multipliers: FloatArray,
+        surrogate: Surrogate,
+        kkt: Kkt,
+        **rest: FloatArray,
+    ) -> NewtonMmState:
+        error, gain = kkt.errors(multipliers, V, surrogate.size)
+        steepness = proven.steepness(V, surrogate.value)
+        gap = steepness * kkt.excess(multipliers, V, kkt.spectrum[:, -1]) / surrogate.size
+        return NewtonMmState(
+            system=system,
+            proof=proven,
+            V=V,
+            multipliers=multipliers,
+            surrogate=surrogate,
+            kkt=kkt,
+            error=error,
+            gain=gain,
+            residual=np.fmax(np.maximum(error, gain), gap),
+            merit=surrogate.value + (multipliers * kkt.slack).sum(axis=-1),
+            tolerance=self.tolerance,
+            **rest,
+        )
+
+    def step(self, state: NewtonMmState) -> NewtonMmState:
+        """One anchor, one maximum of the surrogate there."""
+        system, missing = state.system, state.missing
+        anchor, multipliers = _anchor(state, missing)
+        surrogate = system.objective.surrogate(anchor)
+        # The proximal term -weight ||V - anchor||^2 touches at the anchor.
+        weight = PROXIMAL * surrogate.size
+        C = surrogate.C + weight[:, None, None] * anchor
+        M = surrogate.M.copy()
+        i = np.arange(system.antennas)
+        M[:, i, i] += weight[:, None]
+        multipliers, V = minimise(system, C, M, multipliers, state.accuracy)
+        surrogate = system.objective.surrogate(V)
+        kkt = conditions(system, V, multipliers, surrogate)
+        plain = (state.length == 0) & ~missing
+        merit = surrogate.value + (multipliers * kkt.slack).sum(axis=-1)
+        accepted = plain | (merit >= state.merit - ROUNDING * surrogate.size)
+        rest = self._rest(state, accepted, missing, np.abs(merit - state.merit) / surrogate.size)
+        new = self._state(system, state.proof, V, multipliers, surrogate, kkt, **rest)
+        kept = np.flatnonzero(~accepted)
+        if not kept.size:
+            return new
+        return put(new, kept, take(attrs.evolve(state, **rest), kept))
+
+    def _rest(
+        self, state: NewtonMmState, accepted: BoolArray, missing: BoolArray, progress: FloatArray
+    ) -> dict[str, Any]:
+        """Lengths, accuracies and counts after a step."""
+        grown = np.where(state.length > 0, np.minimum(1.0, 4 * state.length), state.longest)
+        shrunk = np.where(state.length > LEAST_LENGTH, 0.3 * state.length, 0.0)
+        sharper = np.clip(np.minimum(state.accuracy, INNER * np.minimum(progress, state.error**2)), FINE, COARSE)
+        added = missing & accepted
+        return {
+            "length": np.where(added, 0.0, np.where(missing, state.length, np.where(accepted, grown, shrunk))),
+            "longest": np.where(accepted & ~missing & (state.length == 0), 0.125, state.longest),
+            "accuracy": np.where(accepted, sharper, state.accuracy),
+            "share": np.where(missing, np.where(accepted, SHARE, 0.1 * state.share), state.share),
+            "idle": np.where((accepted & (progress > STILL)) | added, 0.0, state.idle + 1),
+            "added": state.added + missing,
+        }
+
+
+def _anchor(state: NewtonMmState, missing: BoolArray) -> tuple[ComplexArray, FloatArray]:
+    """Where the surrogates are taken, of full power (B, N, L), and multipliers to start from (B, K+1)."""
+    anchor, multipliers = state.V.copy(), state.multipliers.copy()
+    far = np.flatnonzero((state.length > 0) & ~missing)
+    if far.size:
+        here = state if far.size == len(anchor) else take(state, far)
+        length = here.length[:, None]
+        dV, change = _extrapolation(here)
+        anchor[far] = here.V + length[..., None] * dV
+        multipliers[far] = np.maximum(here.multipliers + length * change, 0.2 * here.multipliers)
+    for i in np.flatnonzero(missing):
+        anchor[i] = _with_stream(state, int(i))
+    return anchor / np.sqrt(frobenius2(anchor))[:, None, None], multipliers
+
+
+def _extrapolation(state: NewtonMmState) -> tuple[ComplexArray, FloatArray]:
+    """The Newton step of V and of the multipliers; away from a saddle that it would lead to."""
+    dV, change = newton_direction(state.system, state.V, state.multipliers, state.surrogate, state.kkt)
+    sound = np.isfinite(dV).all(axis=(-2, -1)) & np.isfinite(change).all(axis=-1)
+    dV, change = np.where(sound[:, None, None], dV, 0.0), np.where(sound[:, None], change, 0.0)
+    judged = (state.error > state.tolerance) & (state.violation <= NEARLY)
+    falls = np.asarray(judged & (inner(state.kkt.left, dV) < 0), bool)
+    return np.where(falls[:, None, None], -dV, dV), np.where(falls[:, None], 0.0, change)
+
+
+def _with_stream(state: NewtonMmState, i: int) -> ComplexArray:
+    """V of member i (N, L) with its weakest sensing stream replaced by one along the direction that gains most."""
+    K, share = state.system.users, float(state.share[i])
+    U, sizes, _ = np.linalg.svd(state.V[i][:, K:], full_matrices=False)
+    sensing = np.sqrt(1 - share) * U * sizes
+    sensing[:, -1] = np.sqrt(share) * state.kkt.U[i][:, -1]
+    return np.concatenate([np.sqrt(1 - share) * state.V[i][:, :K], sensing], axis=-1)
+
+
+def crowded(users: int, V: ComplexArray) -> BoolArray:
+    """Which members use all sensing streams that they have, (B,)."""
+    sizes = np.linalg.svd(V[..., users:], compute_uv=False)
+    return np.asarray(sizes[:, -1] > 1e-5)
+
+
+def _widened(V: ComplexArray, users: int, streams: int) -> ComplexArray:
+    """V (B, N, K + S) with zero columns for ``streams`` sensing streams."""
+    return np.pad(V, ((0, 0), (0, 0), (0, users + streams - V.shape[-1])))
+
+
+def _proven(solution: Solution, tolerance: float) -> Solution:
+    """A solution with gaps to its bounds, globally optimal where they are closed."""
+    gap = (solution.bound - solution.objective) / np.abs(solution.objective)
+    closed = (gap <= tolerance) & [status.good for status in solution.status]
+    status = [Status.GLOBAL if c else s for c, s in zip(closed, solution.status, strict=True)]
+    return attrs.evolve(solution, gap=gap, status=objects(status))
