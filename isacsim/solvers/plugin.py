@@ -64,3 +64,9 @@ def isacsim_solvers() -> Iterable[SolverSpec]:
         "Majorisation-minimisation by cone programs, a slow baseline",
         example={"max_steps": 20},
     )
+    yield SolverSpec(
+        "fisher-sdr",
+        "isacsim.solvers.point_crb_min.fisher_sdr:FisherSdr",
+        "Semidefinite relaxation of the CRLBs of angles, certified",
+        default_for=("point-crb-min",),
+    )
