@@ -253,7 +253,7 @@ def _anchor(state: NewtonMmState, missing: BoolArray) -> tuple[ComplexArray, Flo
 def _extrapolation(state: NewtonMmState) -> tuple[ComplexArray, FloatArray]:
     """The Newton step of V and of the multipliers; away from a saddle that it would lead to."""
     dV, change = newton_direction(state.system, state.V, state.multipliers, state.surrogate, state.kkt)
-    sound = np.isfinite(dV).all(axis=(-2, -1)) & np.isfinite(change).all(axis=-1)
+    sound = np.asarray(np.isfinite(dV).all(axis=(-2, -1)) & np.isfinite(change).all(axis=-1))
     dV, change = np.where(sound[:, None, None], dV, 0.0), np.where(sound[:, None], change, 0.0)
     judged = (state.error > state.tolerance) & (state.violation <= NEARLY)
     falls = np.asarray(judged & (inner(state.kkt.left, dV) < 0), bool)
