@@ -52,6 +52,7 @@ def isacsim_solvers() -> Iterable[SolverSpec]:
         default_for=("crb-min",),
     )
     home = "isacsim.solvers.sqnr_max"
+    yield SolverSpec("sdr", f"{home}.sdr:Sdr", "Semidefinite relaxation, certified, for one point target")
     yield SolverSpec(
         "newton-mm",
         f"{home}.newton_mm:NewtonMm",

@@ -17,12 +17,11 @@ import numpy as np
 from attrs import frozen
 
 from isacsim.batch import frobenius2, rows, squared
+from isacsim.solvers.sqnr_max.fractional import point_target
 from isacsim.solvers.sqnr_max.kkt import conditions, largest_eigenvalue
 from isacsim.solvers.sqnr_max.objectives import Linear
 from isacsim.solvers.sqnr_max.system import System
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
-
-SAME = 1e-9  # relative difference that counts as none
 
 
 @frozen(eq=False)
@@ -105,15 +104,5 @@ def proof(system: System) -> Proof:
         yes, none = np.ones(members, bool), np.zeros((members, system.antennas), complex)
         return Proof(yes, ~yes, none, np.zeros(members))
     linear = (objective.transmit == 0).all(axis=-1) & (objective.receive == 0).all(axis=-1)
-    G = objective.G
-    powers = squared(G).sum(axis=-1)
-    strongest = powers.argmax(axis=-1)[:, None]
-    row = np.take_along_axis(G, strongest[..., None], axis=-2)[:, 0]
-    length = np.sqrt(np.maximum(powers.max(axis=-1), np.finfo(float).tiny))
-    a = np.conj(row) / length[:, None]
-    b = (G @ a[..., None])[..., 0]
-    rest = frobenius2(G - b[..., None] * np.conj(a)[:, None, :])
-    shares = objective.receive * squared(b) / (1 + objective.receive)
-    even = shares.max(axis=-1) - shares.min(axis=-1) <= SAME * shares.max(axis=-1)
-    quality = (squared(b) / (1 + objective.receive)).sum(axis=-1)
-    return Proof(linear, (rest <= SAME**2 * frobenius2(G)) & even, a, quality)
+    target = point_target(objective)
+    return Proof(linear, target.affine, target.a, target.gains.sum(axis=-1))
