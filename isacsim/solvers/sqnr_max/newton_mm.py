@@ -36,6 +36,7 @@ PROXIMAL = 0.03  # weight of the proximal term, relative to the objective
 COARSE, FINE = 1e-2, 1e-11  # tolerances of the subproblems, in units of the noise
 INNER = 0.1  # tolerance of a subproblem relative to the last progress
 ROUNDING = 1e-10  # relative fall of the objective that counts as none
+BLUR = 1e-4  # weight of the multipliers in what that is relative to: they enlarge rounding
 SHARE = 1e-3  # of the power, for a sensing stream that is new
 NEAR = 3e-4  # error below which a Newton step may end where an optimum is
 LEAST_LENGTH = 0.02  # of a step that is tried before a plain one
@@ -62,7 +63,6 @@ class NewtonMmState:
     gain: Any = rows()  # what a new stream would gain
     residual: Any = rows()
     bound: Any = rows()  # proven, on f; NaN where there is no proof, or it is not yet near
-    merit: Any = rows()  # the objective, corrected to first order for what V violates
     length: Any = rows()  # of the next Newton step; 0 is a plain step
     longest: Any = rows()  # length after the next plain step
     accuracy: Any = rows()  # tolerance of the next subproblem
@@ -195,7 +195,6 @@ class NewtonMm(SqnrMaxSolver):
             gain=gain,
             residual=residual,
             bound=bound,
-            merit=surrogate.value + (multipliers * kkt.slack).sum(axis=-1),
             tolerance=self.tolerance,
             **settings,
         )
@@ -209,9 +208,7 @@ class NewtonMm(SqnrMaxSolver):
         arrived = near[:0]
         if near.size:
             there = self._at(take(state, near), anchor[near], multipliers[near], take(surrogate, near))
-            ends = (there.residual <= self.tolerance) & (
-                there.merit >= state.merit[near] - ROUNDING * there.surrogate.size
-            )
+            ends = (there.residual <= self.tolerance) & (_rise(take(state, near), there) >= -ROUNDING)
             arrived = near[ends]
         rest = np.setdiff1d(np.arange(len(anchor)), arrived)
         if rest.size == len(anchor):
@@ -239,8 +236,9 @@ class NewtonMm(SqnrMaxSolver):
         M[:, i, i] += weight[:, None]
         multipliers, V = minimise(state.system, C, M, multipliers, state.accuracy)
         new = self._at(state, V, multipliers, state.system.objective.surrogate(V))
-        accepted = ((state.length == 0) & ~missing) | (new.merit >= state.merit - ROUNDING * new.surrogate.size)
-        settings = self._settings(state, accepted, missing, np.abs(new.merit - state.merit) / new.surrogate.size)
+        rise = _rise(state, new)
+        accepted = rise >= -ROUNDING
+        settings = self._settings(state, accepted, missing, np.abs(rise))
         new = attrs.evolve(new, **settings)
         kept = np.flatnonzero(~accepted)
         return put(new, kept, take(attrs.evolve(state, **settings), kept)) if kept.size else new
@@ -253,14 +251,25 @@ class NewtonMm(SqnrMaxSolver):
         shrunk = np.where(state.length > LEAST_LENGTH, 0.3 * state.length, 0.0)
         sharper = np.clip(np.minimum(state.accuracy, INNER * np.minimum(progress, state.error**2)), FINE, COARSE)
         added = missing & accepted
+        plain = (state.length == 0) & ~missing
         return {
             "length": np.where(added, 0.0, np.where(missing, state.length, np.where(accepted, grown, shrunk))),
-            "longest": np.where(accepted & ~missing & (state.length == 0), 0.125, state.longest),
+            "longest": np.where(accepted & plain, 0.125, state.longest),
             "accuracy": np.where(accepted, sharper, state.accuracy),
             "share": np.where(missing, np.where(accepted, SHARE, 0.1 * state.share), state.share),
             "idle": np.where((accepted & (progress > STILL)) | added, 0.0, state.idle + 1),
             "added": state.added + missing,
         }
+
+
+def _rise(old: NewtonMmState, new: NewtonMmState) -> FloatArray:
+    """By how much the objective rises, relative, each corrected to first order for what it violates, (B,).
+
+    With the multipliers of a surrogate's maximum, taken at the old point, this is never negative,
+    however coarsely they are found: it is the rise of one Lagrangian.
+    """
+    gained = new.objective - old.objective + (new.multipliers * (new.kkt.slack - old.kkt.slack)).sum(axis=-1)
+    return np.asarray(gained / (new.surrogate.size + BLUR * new.multipliers.sum(axis=-1)))
 
 
 def _anchor(state: NewtonMmState, missing: BoolArray) -> tuple[ComplexArray, FloatArray]:
