@@ -16,11 +16,13 @@ from isacsim.solvers.base import Request, Solver
 from isacsim.solvers.solution import Solution, Status, gathered, objects
 from isacsim.solvers.sqnr_max.feasibility import Feasibility, certificate, feasibility, least_power_beams
 from isacsim.solvers.sqnr_max.objectives import Sqnr
+from isacsim.solvers.sqnr_max.repair import repaired
 from isacsim.solvers.sqnr_max.system import System, systems
 from isacsim.threads import one_blas_thread
 from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray
 
 ROUNDING = 1e-12  # relative excess of the least power over the power that is no proof
+BARELY = 1e-6  # relative excess of the power over the least that is worth a note
 
 
 class SqnrMaxSolver(Solver):
@@ -79,13 +81,13 @@ class SqnrMaxSolver(Solver):
         dull = ~hopeless & (frobenius2(_sqnr(system).G) == 0)
         for at, screened in ((hopeless, _infeasible), (dull, _dull)):
             if at.any():
-                here = take(system, at)
-                yield _placed(problem, here, screened(here, take(found, at), who[at]), who[at]), places[at]
+                here = take(system, at), take(found, at), who[at]
+                yield _placed(problem, screened(*here), *here), places[at]
         kept, size = np.flatnonzero(~hopeless & ~dull), self.chunk(system)
         for part in (kept[i : i + size] for i in range(0, kept.size, size)):
-            here = take(system, part)
-            solution = self.maximise(here, take(found, part), request, who[part], places[part])
-            yield _placed(problem, here, solution, who[part]), places[part]
+            here = take(system, part), take(found, part), who[part]
+            solution = self.maximise(*here[:2], request, who[part], places[part])
+            yield _placed(problem, solution, *here), places[part]
 
 
 def _sqnr(system: System) -> Sqnr:
@@ -93,17 +95,23 @@ def _sqnr(system: System) -> Sqnr:
     return system.objective
 
 
-def _placed(problem: SqnrMax, system: System, solution: Solution, who: IntArray) -> Solution:
-    """A solution with precoders of full power (B, N, K_all + N), in sqrt(W)."""
-    V, K = solution.precoder, system.users
-    W = np.zeros((len(V), system.antennas, problem.streams), complex)
-    there = np.array([status.answered for status in solution.status], bool)
-    W[~there] = np.nan
-    V = V[there] / np.sqrt(frobenius2(V[there]))[:, None, None] * system.scale[there, :, None]
-    for k in range(K):
-        W[there, :, who[there, k]] = V[..., k]
-    W[there, :, problem.users : problem.users + V.shape[-1] - K] = V[..., K:]
-    return attrs.evolve(solution, precoder=W)
+def _placed(problem: SqnrMax, solution: Solution, system: System, found: Feasibility, who: IntArray) -> Solution:
+    """A solution with precoders of full power (B, N, K_all + N) that meet all SQINRs, in sqrt(W)."""
+    K, notes = system.users, solution.notes.copy()
+    W = np.zeros((len(who), system.antennas, problem.streams), complex)
+    there = np.flatnonzero([status.answered for status in solution.status])
+    W[np.setdiff1d(np.arange(len(who)), there)] = np.nan
+    if there.size:
+        V, lost = repaired(take(system, there), take(found, there), solution.precoder[there])
+        V = V * system.scale[there, :, None]
+        for k in range(K):
+            W[there, :, who[there, k]] = V[..., k]
+        W[there, :, problem.users : problem.users + V.shape[-1] - K] = V[..., K:]
+        for i in there[lost]:
+            notes[i] = (*notes[i], "the last point met no scaling to the SQINRs; these are the beams of least power")
+    for i in there[found.power[there] > 1 - BARELY]:
+        notes[i] = (*notes[i], f"the power exceeds the least that suffices by {1 / found.power[i] - 1:.1e} of it")
+    return attrs.evolve(solution, precoder=W, notes=notes)
 
 
 def _judged(problem: SqnrMax, solution: Solution, begin: float) -> Solution:

@@ -18,7 +18,7 @@ from attrs import frozen
 
 from isacsim.batch import frobenius2, rows, squared
 from isacsim.solvers.sqnr_max.fractional import point_target
-from isacsim.solvers.sqnr_max.kkt import conditions, largest_eigenvalue
+from isacsim.solvers.sqnr_max.kkt import Kkt, conditions, largest_of_all
 from isacsim.solvers.sqnr_max.objectives import Linear
 from isacsim.solvers.sqnr_max.system import System
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
@@ -35,7 +35,7 @@ class Certificate:
         eigenvalue: The largest eigenvalue of S_l over all columns, relative, (B,): what a
             stream that is not there would gain. At an optimum it is 0.
         complementarity: Sum of multipliers times slacks, relative, (B,).
-        violation: The largest violation of a constraint, SQINRs in units of the noise, (B,).
+        violation: The largest relative violation of a constraint, (B,).
         excess: Proven bound on ``<df/dR, R' - R>``, relative, (B,).
         bound: Proven upper bound on f, (B,); NaN where first order does not prove one.
     """
@@ -52,20 +52,16 @@ class Certificate:
 def certify(system: System, V: ComplexArray, multipliers: FloatArray) -> Certificate:
     """What multipliers (B, K+1), the users' and that of the power, prove about points V (B, N, L)."""
     surrogate = system.objective.surrogate(V)
-    point = conditions(system, V, multipliers, surrogate)
-    weights = multipliers[:, :-1] * system.ratio
-    own = largest_eigenvalue(point.spectrum, squared(system.HH @ point.U), weights)
-    largest = np.maximum(own.max(axis=-1, initial=-np.inf), point.spectrum[:, -1])
-    slack, size = point.slack, surrogate.size
-    excess = point.excess(multipliers, V, largest)
+    kkt = conditions(system, V, multipliers, surrogate)
+    largest, size = largest_of_all(system, kkt, multipliers), surrogate.size
     return Certificate(
         value=surrogate.value,
-        residual=np.sqrt(frobenius2(point.left) * frobenius2(V)) / size,
+        residual=np.sqrt(frobenius2(kkt.left) * frobenius2(V)) / size,
         eigenvalue=largest / size,
-        complementarity=np.abs(multipliers * slack).sum(axis=-1) / size,
-        violation=np.maximum(-slack, 0.0).max(axis=-1),
-        excess=excess / size,
-        bound=surrogate.value + proof(system).steepness(V, surrogate.value) * excess,
+        complementarity=np.abs(multipliers * kkt.slack).sum(axis=-1) / size,
+        violation=kkt.violation,
+        excess=kkt.excess(multipliers, V, largest) / size,
+        bound=proven_bound(system, proof(system), kkt, V, multipliers),
     )
 
 
@@ -95,6 +91,12 @@ class Proof:
         zeta = frobenius2(np.conj(self.a)[:, None, :] @ V)
         ratio = zeta * self.quality / np.where(value > 0, value, np.nan)  # D over the least D
         return np.where(self.linear, 1.0, np.where(self.point, ratio, np.nan))
+
+
+def proven_bound(system: System, proven: Proof, kkt: Kkt, V: ComplexArray, multipliers: FloatArray) -> FloatArray:
+    """Upper bound on f over all points that meet the constraints, (B,); NaN where there is no proof."""
+    excess = kkt.excess(multipliers, V, largest_of_all(system, kkt, multipliers))
+    return np.asarray(kkt.value + proven.steepness(V, kkt.value) * excess)
 
 
 def proof(system: System) -> Proof:

@@ -36,6 +36,8 @@ class DualPoint:
 
     Attributes:
         value: D, (B,).
+        gained: Its term ``Re tr(C^H V)``, (B,).
+        terms: Sum of the sizes of its terms, which sets its rounding, (B,).
         slope: Its gradient, the slack of the constraints at V, (B, K+1).
         curvature: Its Hessian, (B, K+1, K+1).
         V: The point that is best for these multipliers, (B, N, L).
@@ -44,6 +46,8 @@ class DualPoint:
     """
 
     value: Any = rows()
+    gained: Any = rows()
+    terms: Any = rows()
     slope: Any = rows(1)
     curvature: Any = rows(2)
     V: Any = rows(2)
@@ -71,9 +75,10 @@ def evaluate(system: System, C: ComplexArray, M: ComplexArray, multipliers: Floa
     V[..., :K] += U * own[:, None, :]
     received[..., :K] += HU * own[:, None, :]
     slope = system.slack_of(received, squared(V).sum(axis=-1))
-    value = inner(C, V) + multipliers[:, -1] - multipliers[:, :-1].sum(axis=-1)
+    gained, spent = inner(C, V), multipliers[:, :-1].sum(axis=-1)
+    value, terms = gained + multipliers[:, -1] - spent, gained + multipliers[:, -1] + spent
     curvature = _curvature(system, inverted, np.ascontiguousarray(U), HU, V, received, boost)
-    return DualPoint(value, slope, curvature, np.ascontiguousarray(V), share, inside)
+    return DualPoint(value, gained, terms, slope, curvature, np.ascontiguousarray(V), share, inside)
 
 
 def _curvature(
@@ -127,7 +132,8 @@ def minimise(
         C: Linear terms, (B, N, L).
         M: Quadratic terms, (B, N, N), positive definite.
         multipliers: Where to start, (B, K+1), not negative.
-        tolerance: Largest violation, or slack of a constraint with a multiplier, (B,).
+        tolerance: Largest violation, or slack of a constraint with a multiplier, and largest
+            share of what V gains that slacks times multipliers make up, (B,).
     """
     search = _Search(multipliers, C)
     live = np.arange(len(C))
@@ -161,7 +167,7 @@ class _Search:
         """Which trials are inside the domain and low enough."""
         predicted = (self.slope[live] * (self.trial[live] - self.multipliers[live])).sum(axis=-1)
         with np.errstate(invalid="ignore"):
-            low = point.value <= self.value[live] + ARMIJO * predicted + ROUNDING * np.abs(self.value[live])
+            low = point.value <= self.value[live] + ARMIJO * predicted + ROUNDING * point.terms
         return np.asarray(point.inside & (self.fresh[live] | low))
 
     def shorten(self, live: IntArray, point: DualPoint) -> IntArray:
@@ -190,6 +196,7 @@ class _Search:
         slope = point.slope
         active = (z <= 1e-14 * (1 + z.max(axis=-1, keepdims=True))) & (slope > 0)
         off = np.where(active | (z <= 0), np.maximum(-slope, 0.0), np.abs(slope)).max(axis=-1)
+        off = np.maximum(off, (z * np.abs(slope)).sum(axis=-1) / point.gained)
         scale = np.sqrt(np.maximum(np.diagonal(point.curvature, axis1=-2, axis2=-1), 1e-100))
         A = point.curvature / (scale[:, :, None] * scale[:, None, :])
         A[active[:, :, None] | active[:, None, :]] = 0.0
@@ -197,7 +204,7 @@ class _Search:
         A[:, j, j] = 1.0 + 1e-13
         step = -solved(A, np.where(active, 0.0, slope / scale)) / scale
         fall = -(slope * step).sum(axis=-1)
-        pays = (fall >= ROUNDING * np.abs(point.value)) | (off <= FLATTENS * self.off[live])
+        pays = (fall >= ROUNDING * point.terms) | (off <= FLATTENS * self.off[live])
         self.off[live] = off
         going = (off >= tolerance[live]) & pays & np.isfinite(step).all(axis=-1)
         at = live[going]

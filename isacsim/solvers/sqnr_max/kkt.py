@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from attrs import frozen
 
-from isacsim.batch import frobenius2, inner, rows
+from isacsim.batch import frobenius2, inner, rows, squared
 from isacsim.solvers.sqnr_max.objectives import Surrogate
 from isacsim.solvers.sqnr_max.system import System
 from isacsim.typing import ComplexArray, FloatArray
@@ -25,39 +25,38 @@ class Kkt:
     """The conditions at points of B members.
 
     Attributes:
+        value: f, (B,).
         gradient: df/dR, (B, N, N).
         spectrum: Eigenvalues of S, rising, (B, N).
         U: Its eigenvectors, (B, N, N).
         left: ``S_l v_l``, (B, N, L).
         received: ``H^H V``, (B, K, L).
         slack: Slack of each constraint, (B, K+1).
+        violation: The largest relative violation of a constraint, (B,).
     """
 
+    value: Any = rows()
     gradient: Any = rows(2)
     spectrum: Any = rows(1)
     U: Any = rows(2)
     left: Any = rows(2)
     received: Any = rows(2)
     slack: Any = rows(1)
+    violation: Any = rows()
 
     def errors(self, multipliers: FloatArray, V: ComplexArray, size: FloatArray) -> tuple[FloatArray, FloatArray]:
         """The largest relative error with the streams that there are, and what a new stream would gain, (B,).
 
         Stationarity is ``||S_l v_l|| ||V||`` over all columns. Complementarity counts a hundred
-        times, since it costs objective to first order; a violation in units of the noise counts
-        ten thousand times. What a stream gains is the largest eigenvalue of S. For a user's beam
-        that of S_k need not be asked: S_k exceeds S by a matrix of rank one and has the null
-        vector v_k, so that it is 0 where that of S is.
+        times, since it costs objective to first order, a violation ten thousand times. What a
+        stream gains is the largest eigenvalue of S. For a user's beam that of S_k need not be
+        asked: S_k exceeds S by a matrix of rank one and has the null vector v_k, so that it is 0
+        where that of S is.
         """
         stationarity = np.sqrt(frobenius2(self.left) * frobenius2(V)) / size
         complementarity = np.abs(multipliers * self.slack).sum(axis=-1) / size
         worst = np.maximum(stationarity, 1e2 * complementarity)
         return np.maximum(worst, 1e4 * self.violation), self.spectrum[:, -1] / size
-
-    @property
-    def violation(self) -> FloatArray:
-        """The largest violation of a constraint, in units of the noise or of the power, (B,)."""
-        return np.asarray(np.maximum(-self.slack, 0.0).max(axis=-1))
 
     def excess(self, multipliers: FloatArray, V: ComplexArray, largest: FloatArray) -> FloatArray:
         """Bound on ``<df/dR, R' - R>`` over all R' that meet the constraints, if no S_l exceeds ``largest``, (B,)."""
@@ -74,7 +73,14 @@ def conditions(system: System, V: ComplexArray, multipliers: FloatArray, surroga
     received = system.HH @ V
     left = S @ V
     left[..., : system.users] += system.H * (multipliers[:, :-1] * system.ratio * received[:, k, k])[:, None, :]
-    return Kkt(gradient, spectrum, U, left, received, system.slack_of(received, surrogate.chain))
+    slack = system.slack_of(received, surrogate.chain)
+    return Kkt(surrogate.value, gradient, spectrum, U, left, received, slack, system.violation(slack, received))
+
+
+def largest_of_all(system: System, kkt: Kkt, multipliers: FloatArray) -> FloatArray:
+    """The largest eigenvalue of all S_l, (B,), from above."""
+    own = largest_eigenvalue(kkt.spectrum, squared(system.HH @ kkt.U), multipliers[:, :-1] * system.ratio)
+    return np.asarray(np.maximum(own.max(axis=-1, initial=-np.inf), kkt.spectrum[:, -1]))
 
 
 def largest_eigenvalue(spectrum: FloatArray, seen: FloatArray, weights: FloatArray) -> FloatArray:

@@ -22,7 +22,7 @@ from isacsim.solvers.base import Request
 from isacsim.solvers.iterate import Stop, iterate
 from isacsim.solvers.solution import Solution, Status, gathered, objects
 from isacsim.solvers.sqnr_max.base import SqnrMaxSolver
-from isacsim.solvers.sqnr_max.certificate import Proof, certify, proof
+from isacsim.solvers.sqnr_max.certificate import Proof, proof, proven_bound
 from isacsim.solvers.sqnr_max.dual import minimise
 from isacsim.solvers.sqnr_max.feasibility import Feasibility
 from isacsim.solvers.sqnr_max.kkt import Kkt, conditions
@@ -36,10 +36,13 @@ PROXIMAL = 0.03  # weight of the proximal term, relative to the objective
 COARSE, FINE = 1e-2, 1e-11  # tolerances of the subproblems, in units of the noise
 INNER = 0.1  # tolerance of a subproblem relative to the last progress
 ROUNDING = 1e-10  # relative fall of the objective that counts as none
+BLUR = 1e-4  # weight of the multipliers in what that is relative to: they enlarge rounding
 SHARE = 1e-3  # of the power, for a sensing stream that is new
+NEAR = 3e-4  # error below which a Newton step may end where an optimum is
 LEAST_LENGTH = 0.02  # of a step that is tried before a plain one
 NEW_STREAMS = 8  # after which a member that still lacks one has stalled
 STILL = 1e-11  # relative progress that is none
+RESOLUTION = 1e-12  # relative rounding of the terms that make up a bound
 NEARLY = 1e-3  # violation below which a direction is judged by the objective
 IDLE = 6  # steps without progress after which a member has stalled
 
@@ -59,7 +62,7 @@ class NewtonMmState:
     error: Any = rows()  # of the conditions, with the streams that there are
     gain: Any = rows()  # what a new stream would gain
     residual: Any = rows()
-    merit: Any = rows()  # the objective, corrected to first order for what V violates
+    bound: Any = rows()  # proven, on f; NaN where there is no proof, or it is not yet near
     length: Any = rows()  # of the next Newton step; 0 is a plain step
     longest: Any = rows()  # length after the next plain step
     accuracy: Any = rows()  # tolerance of the next subproblem
@@ -80,13 +83,8 @@ class NewtonMmState:
 
     @property
     def violation(self) -> FloatArray:
-        """The largest violation of a constraint, in units of the noise or of the power, (B,)."""
-        return self.kkt.violation
-
-    @property
-    def bound(self) -> FloatArray:
-        """A proven upper bound on f, (B,); NaN where there is no proof."""
-        return np.asarray(certify(self.system, self.V, self.multipliers).bound)
+        """The largest relative violation of a constraint, (B,)."""
+        return np.asarray(self.kkt.violation)
 
     @property
     def missing(self) -> BoolArray:
@@ -123,7 +121,9 @@ class NewtonMm(SqnrMaxSolver):
         self, system: System, found: Feasibility, request: Request, who: IntArray, places: IntArray
     ) -> Solution:
         """Steps until all members have ended; one that uses up its streams goes on with more of them."""
-        streams = min(2, system.antennas)
+        # A linear objective without users is best served by one stream, its top eigenvector.
+        alone = not system.users and proof(system).linear.all()
+        streams = 1 if alone else min(2, system.antennas)
         V = start(system, found, request, streams, who, places)
         return self._run(system, V, found.multipliers, request, places)
 
@@ -136,10 +136,11 @@ class NewtonMm(SqnrMaxSolver):
         more = np.zeros(stalled.shape, bool)
         if streams < system.antennas and stalled.any():
             more[stalled] = crowded(K, solution.precoder[stalled])
-        done = _proven(attrs.evolve(solution, precoder=_widened(solution.precoder, K, system.antennas)), self.tolerance)
+        wide = _widened(solution.precoder, K, system.antennas)
+        done = _proven(system, attrs.evolve(solution, precoder=wide), self.tolerance)
         if not more.any():
             return done
-        wide = _widened(solution.precoder[more], K, min(2 * streams, system.antennas))
+        wide = wide[more, :, : K + min(2 * streams, system.antennas)]
         other = self._run(take(system, more), wide, least[more], request, labels[more])
         parts = [(done.take(~more), np.flatnonzero(~more))] if not more.all() else []
         return gathered([*parts, (other, np.flatnonzero(more))], 0.0)
@@ -151,12 +152,11 @@ class NewtonMm(SqnrMaxSolver):
         multipliers = np.concatenate([0.4 * least * mu[:, None], mu[:, None]], axis=-1)
         none = np.zeros(len(V))
         return self._state(
-            system,
-            proof(system),
             V,
             multipliers,
             surrogate,
-            conditions(system, V, multipliers, surrogate),
+            system=system,
+            proof=proof(system),
             length=none,
             longest=none + 1,
             accuracy=none + COARSE,
@@ -165,59 +165,85 @@ class NewtonMm(SqnrMaxSolver):
             added=none,
         )
 
-    def _state(
-        self,
-        system: System,
-        proven: Proof,
-        V: ComplexArray,
-        multipliers: FloatArray,
-        surrogate: Surrogate,
-        kkt: Kkt,
-        **rest: FloatArray,
+    def _at(
+        self, state: NewtonMmState, V: ComplexArray, multipliers: FloatArray, surrogate: Surrogate
     ) -> NewtonMmState:
+        """The state at other points, with the settings of a state."""
+        kept = ("system", "proof", "length", "longest", "accuracy", "share", "idle", "added")
+        return self._state(V, multipliers, surrogate, **{name: getattr(state, name) for name in kept})
+
+    def _state(self, V: ComplexArray, multipliers: FloatArray, surrogate: Surrogate, **settings: Any) -> NewtonMmState:
+        """The state at points V (B, N, L)."""
+        kkt = conditions(settings["system"], V, multipliers, surrogate)
         error, gain = kkt.errors(multipliers, V, surrogate.size)
-        steepness = proven.steepness(V, surrogate.value)
-        gap = steepness * kkt.excess(multipliers, V, kkt.spectrum[:, -1]) / surrogate.size
+        residual = np.maximum(error, gain)
+        bound = np.full(residual.shape, np.nan)
+        near = np.flatnonzero(settings["proof"].known & (residual <= self.tolerance))
+        if near.size:
+            here = (take(settings["system"], near), take(settings["proof"], near), take(kkt, near))
+            bound[near] = proven_bound(*here, V[near], multipliers[near])
+            gap = (bound - surrogate.value) / surrogate.size
+            terms = multipliers.sum(axis=-1) / surrogate.size + 1
+            sharp = RESOLUTION * terms * settings["proof"].steepness(V, surrogate.value) <= self.tolerance
+            residual = np.where(sharp, np.fmax(residual, gap), residual)
         return NewtonMmState(
-            system=system,
-            proof=proven,
             V=V,
             multipliers=multipliers,
             surrogate=surrogate,
             kkt=kkt,
             error=error,
             gain=gain,
-            residual=np.fmax(np.maximum(error, gain), gap),
-            merit=surrogate.value + (multipliers * kkt.slack).sum(axis=-1),
+            residual=residual,
+            bound=bound,
             tolerance=self.tolerance,
-            **rest,
+            **settings,
         )
 
     def step(self, state: NewtonMmState) -> NewtonMmState:
-        """One anchor, one maximum of the surrogate there."""
-        system, missing = state.system, state.missing
+        """One anchor; where it is not yet an optimum itself, the maximum of the surrogate there."""
+        missing = state.missing
         anchor, multipliers = _anchor(state, missing)
-        surrogate = system.objective.surrogate(anchor)
+        surrogate = state.system.objective.surrogate(anchor)
+        near = np.flatnonzero(((state.error <= NEAR) | (state.idle > 1)) & (state.length == 1) & ~missing)
+        arrived = near[:0]
+        if near.size:
+            there = self._at(take(state, near), anchor[near], multipliers[near], take(surrogate, near))
+            ends = (there.residual <= self.tolerance) & (_rise(take(state, near), there) >= -ROUNDING)
+            arrived = near[ends]
+        rest = np.setdiff1d(np.arange(len(anchor)), arrived)
+        if rest.size == len(anchor):
+            return self._climb(state, anchor, multipliers, surrogate, missing)
+        new = put(state, arrived, take(there, ends))
+        if not rest.size:
+            return new
+        here = (take(state, rest), anchor[rest], multipliers[rest], take(surrogate, rest), missing[rest])
+        return put(new, rest, self._climb(*here))
+
+    def _climb(
+        self,
+        state: NewtonMmState,
+        anchor: ComplexArray,
+        multipliers: FloatArray,
+        surrogate: Surrogate,
+        missing: BoolArray,
+    ) -> NewtonMmState:
+        """The maximum of the surrogates, where it is better than what was there."""
         # The proximal term -weight ||V - anchor||^2 touches at the anchor.
         weight = PROXIMAL * surrogate.size
         C = surrogate.C + weight[:, None, None] * anchor
         M = surrogate.M.copy()
-        i = np.arange(system.antennas)
+        i = np.arange(state.system.antennas)
         M[:, i, i] += weight[:, None]
-        multipliers, V = minimise(system, C, M, multipliers, state.accuracy)
-        surrogate = system.objective.surrogate(V)
-        kkt = conditions(system, V, multipliers, surrogate)
-        plain = (state.length == 0) & ~missing
-        merit = surrogate.value + (multipliers * kkt.slack).sum(axis=-1)
-        accepted = plain | (merit >= state.merit - ROUNDING * surrogate.size)
-        rest = self._rest(state, accepted, missing, np.abs(merit - state.merit) / surrogate.size)
-        new = self._state(system, state.proof, V, multipliers, surrogate, kkt, **rest)
+        multipliers, V = minimise(state.system, C, M, multipliers, state.accuracy)
+        new = self._at(state, V, multipliers, state.system.objective.surrogate(V))
+        rise = _rise(state, new)
+        accepted = rise >= -ROUNDING
+        settings = self._settings(state, accepted, missing, np.abs(rise))
+        new = attrs.evolve(new, **settings)
         kept = np.flatnonzero(~accepted)
-        if not kept.size:
-            return new
-        return put(new, kept, take(attrs.evolve(state, **rest), kept))
+        return put(new, kept, take(attrs.evolve(state, **settings), kept)) if kept.size else new
 
-    def _rest(
+    def _settings(
         self, state: NewtonMmState, accepted: BoolArray, missing: BoolArray, progress: FloatArray
     ) -> dict[str, Any]:
         """Lengths, accuracies and counts after a step."""
@@ -225,14 +251,25 @@ class NewtonMm(SqnrMaxSolver):
         shrunk = np.where(state.length > LEAST_LENGTH, 0.3 * state.length, 0.0)
         sharper = np.clip(np.minimum(state.accuracy, INNER * np.minimum(progress, state.error**2)), FINE, COARSE)
         added = missing & accepted
+        plain = (state.length == 0) & ~missing
         return {
             "length": np.where(added, 0.0, np.where(missing, state.length, np.where(accepted, grown, shrunk))),
-            "longest": np.where(accepted & ~missing & (state.length == 0), 0.125, state.longest),
+            "longest": np.where(accepted & plain, 0.125, state.longest),
             "accuracy": np.where(accepted, sharper, state.accuracy),
             "share": np.where(missing, np.where(accepted, SHARE, 0.1 * state.share), state.share),
             "idle": np.where((accepted & (progress > STILL)) | added, 0.0, state.idle + 1),
             "added": state.added + missing,
         }
+
+
+def _rise(old: NewtonMmState, new: NewtonMmState) -> FloatArray:
+    """By how much the objective rises, relative, each corrected to first order for what it violates, (B,).
+
+    With the multipliers of a surrogate's maximum, taken at the old point, this is never negative,
+    however coarsely they are found: it is the rise of one Lagrangian.
+    """
+    gained = new.objective - old.objective + (new.multipliers * (new.kkt.slack - old.kkt.slack)).sum(axis=-1)
+    return np.asarray(gained / (new.surrogate.size + BLUR * new.multipliers.sum(axis=-1)))
 
 
 def _anchor(state: NewtonMmState, missing: BoolArray) -> tuple[ComplexArray, FloatArray]:
@@ -280,9 +317,9 @@ def _widened(V: ComplexArray, users: int, streams: int) -> ComplexArray:
     return np.pad(V, ((0, 0), (0, 0), (0, users + streams - V.shape[-1])))
 
 
-def _proven(solution: Solution, tolerance: float) -> Solution:
+def _proven(system: System, solution: Solution, tolerance: float) -> Solution:
     """A solution with gaps to its bounds, globally optimal where they are closed."""
-    gap = (solution.bound - solution.objective) / np.abs(solution.objective)
+    gap = (solution.bound - solution.objective) / system.objective.size(solution.objective)
     closed = (gap <= tolerance) & [status.good for status in solution.status]
     status = [Status.GLOBAL if c else s for c, s in zip(closed, solution.status, strict=True)]
     return attrs.evolve(solution, gap=gap, status=objects(status))

@@ -76,6 +76,9 @@ class Objective(Protocol):
     def surrogate(self, V: ComplexArray) -> Surrogate:
         """Value and surrogate at the anchor V, (B, N, L)."""
 
+    def size(self, value: FloatArray) -> FloatArray:
+        """What errors of values of f are relative to, (B,), positive."""
+
     def gradient(self, surrogate: Surrogate) -> ComplexArray:
         """df/dR at the anchor, Hermitian, (B, N, N)."""
 
@@ -176,7 +179,11 @@ class Sqnr:
         i = np.arange(M.shape[-1])
         M[:, i, i] += self.transmit * (squared(C).sum(axis=-1) + M[:, i, i].real)
         value = inner(GV, Y)
-        return Surrogate(value, np.maximum(value, TINY), C, M, chain, Q_inverse)
+        return Surrogate(value, self.size(value), C, M, chain, Q_inverse)
+
+    def size(self, value: FloatArray) -> FloatArray:
+        """What errors of values of f are relative to, (B,)."""
+        return np.maximum(value, TINY)
 
     def constant(self, surrogate: Surrogate, V: ComplexArray) -> FloatArray:
         """c0 of the surrogate that was taken at V, (B,)."""
@@ -235,8 +242,11 @@ class Linear:
         C = self.rising @ V
         value = inner(V, C) - inner(V, self.falling @ V)
         none = np.zeros((len(V), 0, 0), complex)
-        size = np.maximum(np.abs(value), SMALL * self.largest)
-        return Surrogate(value, size, C, self.falling, squared(V).sum(axis=-1), none)
+        return Surrogate(value, self.size(value), C, self.falling, squared(V).sum(axis=-1), none)
+
+    def size(self, value: FloatArray) -> FloatArray:
+        """What errors of values of f are relative to, (B,)."""
+        return np.asarray(np.maximum(np.abs(value), SMALL * self.largest))
 
     def gradient(self, surrogate: Surrogate) -> ComplexArray:
         """df/dR, which is Theta, (B, N, N)."""

@@ -94,6 +94,19 @@ class System:
         slack[:, -1] += 1
         return slack
 
+    def violation(self, slack: FloatArray, received: ComplexArray) -> FloatArray:
+        """The largest relative violation of an SQINR, to first order, or of the power, (B,).
+
+        Args:
+            slack: Slack of each constraint, (B, K+1).
+            received: ``H^H V``, (B, K, L).
+        """
+        k = np.arange(self.users)
+        total = self.ratio * squared(received[:, k, k]) - slack[:, :-1]  # what a user receives, at least 1
+        users = slack[:, :-1] * (1 + self.threshold) / total
+        worst = np.minimum(users.min(axis=-1, initial=0.0), slack[:, -1])
+        return np.asarray(np.maximum(-worst, 0.0))
+
     def lagrangian(self, gradient: ComplexArray, multipliers: FloatArray) -> ComplexArray:
         """df/dR of the Lagrangian where no beam serves a user, Hermitian, (B, N, N).
 
