@@ -83,11 +83,12 @@ def test_users_only_raise_the_bound(kit):
 
 
 def test_sinrs_that_the_power_does_not_suffice_for_are_told_with_the_power_that_does(kit):
-    problem = problem_of(kit, H=np.ones((2, N, 1)) * [[[1.0]], [[1e-3]]], noise_power=0.5, min_sinr=4.0)
+    h = kit.complex_gaussian((N, 1), 3)
+    problem = problem_of(kit, H=np.stack([h, 1e-3 * h]), noise_power=0.5, min_sinr=40.0)
     solution = solve(problem)
     np.testing.assert_array_equal(solution.status, [Status.GLOBAL, Status.INFEASIBLE])
     # A single user needs Gamma sigma^2 / ||h||^2.
-    assert solution.bound[1] == pytest.approx(4.0 * 0.5 / (N * 1e-6), rel=1e-9)
+    assert solution.bound[1] == pytest.approx(40.0 * 0.5 / (1e-6 * np.linalg.norm(h) ** 2), rel=1e-9)
     assert np.all(np.isnan(solution.precoder[1]))
     assert "W" in solution.notes[1][0]
 

@@ -25,7 +25,8 @@ from isacsim.solvers.sqnr_max.base import SqnrMaxSolver
 from isacsim.solvers.sqnr_max.certificate import certify
 from isacsim.solvers.sqnr_max.feasibility import Feasibility
 from isacsim.solvers.sqnr_max.lifted import fisher_program
-from isacsim.solvers.sqnr_max.recovery import inside, rank_one, refuse_starts, repaired
+from isacsim.solvers.sqnr_max.recovery import rank_one, refuse_starts
+from isacsim.solvers.sqnr_max.repair import inside, repaired
 from isacsim.solvers.sqnr_max.system import System
 from isacsim.typing import ComplexArray, FloatArray, IntArray
 
@@ -79,29 +80,28 @@ class _OnSystems(SqnrMaxSolver):
     ) -> Solution:
         """One program a member."""
         begin, parts = time.perf_counter(), []
-        safe = inside(system, found)
         for i in range(len(places)):
             at = np.array([i])
             late = request.time_limit is not None and time.perf_counter() - begin > request.time_limit
             one = take(self.problem, places[at])
             fisher = Fisher.of(one, system.scale[at])
-            solution = self.one(take(system, at), fisher, safe[at], late)
+            solution = self.one(take(system, at), fisher, take(found, at), late)
             elapsed = np.full((1, 1), time.perf_counter() - begin)
             parts.append((attrs.evolve(solution, trace={**solution.trace, "time": elapsed}), at))
         return gathered(parts, time.perf_counter() - begin)
 
-    def one(self, system: System, fisher: Fisher, safe: ComplexArray, late: bool) -> Solution:
+    def one(self, system: System, fisher: Fisher, feasible: Feasibility, late: bool) -> Solution:
         """The solution of one member; points inside all constraints where there is no answer."""
         spread = np.eye(system.antennas, dtype=complex)[None] / np.sqrt(system.antennas)
-        first = np.concatenate([np.sqrt(0.5) * safe, spread], axis=-1)
-        found = fisher.judged(system, repaired(system, safe, first), np.zeros((1, system.users + 1)))
+        first = np.concatenate([inside(system, feasible), spread], axis=-1)
+        found = fisher.judged(system, repaired(system, feasible, first)[0], np.zeros((1, system.users + 1)))
         program = fisher_program(system.antennas, system.users, fisher.tensor.parameters)
         note, steps = "stopped by the time limit" if late else "the interior-point method returned no answer", 0
         for _ in range(0 if late else PASSES):
             lifted = program.solve(system, fisher.data(program.basis), self.options.accuracy)
             if lifted is None:
                 break
-            V = repaired(system, safe, rank_one(system, lifted.users[None], lifted.total[None]))
+            V, _ = repaired(system, feasible, rank_one(system, lifted.users[None], lifted.total[None]))
             judged = fisher.judged(system, V, fisher.unit * lifted.multipliers[None])
             found, note, steps = judged.better(found), "", steps + lifted.steps
             if found.gap <= self.options.tolerance:

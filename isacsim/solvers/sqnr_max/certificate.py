@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from attrs import frozen
 
-from isacsim.batch import frobenius2, rows, squared
+from isacsim.batch import frobenius2, rows
 from isacsim.solvers.sqnr_max.fractional import point_target
 from isacsim.solvers.sqnr_max.kkt import Kkt, conditions, largest_of_all
 from isacsim.solvers.sqnr_max.objectives import Linear

@@ -16,7 +16,7 @@ from isacsim.solvers.solution import Solution, Status, objects
 from isacsim.solvers.sqnr_max.base import SqnrMaxSolver
 from isacsim.solvers.sqnr_max.certificate import Certificate, certify
 from isacsim.solvers.sqnr_max.feasibility import Feasibility
-from isacsim.solvers.sqnr_max.recovery import inside, repaired
+from isacsim.solvers.sqnr_max.repair import repaired
 from isacsim.solvers.sqnr_max.starts import start
 from isacsim.solvers.sqnr_max.surrogate_program import maximise_surrogate
 from isacsim.solvers.sqnr_max.system import System
@@ -29,7 +29,7 @@ class MmState:
 
     Attributes:
         system: The members.
-        safe: Points inside all constraints, (B, N, K).
+        found: What their SQINRs need.
         V: The iterates, (B, N, K+N).
         certificate: What the multipliers of the last program prove of them.
         stalled: Which members' last program had no better point, (B,).
@@ -38,7 +38,7 @@ class MmState:
     traced: ClassVar[tuple[str, ...]] = ("bound",)
 
     system: System
-    safe: Any = rows(2)
+    found: Feasibility
     V: Any = rows(2)
     certificate: Certificate = field()
     stalled: Any = rows()
@@ -92,12 +92,11 @@ class Mm(SqnrMaxSolver):
 
     def init(self, system: System, found: Feasibility, V: ComplexArray) -> MmState:
         """The state at points V; their residual is known after the first step."""
-        safe = inside(system, found)
-        V = repaired(system, safe, V)
+        V, _ = repaired(system, found, V)
         certificate = certify(system, V, np.zeros((len(V), system.users + 1)))
         unknown = np.full(len(V), np.inf)
         return MmState(
-            system, safe, V, attrs.evolve(certificate, residual=unknown, bound=unknown), np.zeros(len(V), bool)
+            system, found, V, attrs.evolve(certificate, residual=unknown, bound=unknown), np.zeros(len(V), bool)
         )
 
     def step(self, state: MmState) -> MmState:
@@ -112,14 +111,14 @@ class Mm(SqnrMaxSolver):
             if answer is not None:
                 V[i], multipliers[i] = answer
                 answered[i] = True
-        V = repaired(system, state.safe, V)
+        V, _ = repaired(system, state.found, V)
         certificate = certify(system, V, multipliers)
         # The program's own accuracy can lower the SQNR near the optimum: such a step is not taken.
         better = answered & (certificate.value > state.objective)
         if better.all():
-            return MmState(system, state.safe, V, certificate, ~better)
+            return MmState(system, state.found, V, certificate, ~better)
         V = np.where(better[:, None, None], V, state.V)
-        return MmState(system, state.safe, V, certify(system, V, multipliers), ~better)
+        return MmState(system, state.found, V, certify(system, V, multipliers), ~better)
 
 
 def proven(solution: Solution, tolerance: float) -> Solution:

@@ -27,7 +27,8 @@ from isacsim.solvers.sqnr_max.fractional import Ratio, cases, ratios
 from isacsim.solvers.sqnr_max.lifted import coordinates, linear_program
 from isacsim.solvers.sqnr_max.newton_mm import NewtonMm
 from isacsim.solvers.sqnr_max.objectives import Sqnr
-from isacsim.solvers.sqnr_max.recovery import inside, rank_one, refuse_starts, repaired
+from isacsim.solvers.sqnr_max.recovery import rank_one, refuse_starts
+from isacsim.solvers.sqnr_max.repair import inside, repaired
 from isacsim.solvers.sqnr_max.system import System
 from isacsim.typing import ComplexArray, FloatArray, IntArray
 
@@ -48,7 +49,6 @@ class SdrState:
         found: What their SQINRs need.
         ratio: What their SQNR rises with.
         who: The asked users, (B, K).
-        safe: Points inside all constraints, (B, N, K).
         V: The iterates, (B, N, K+N).
         objective: Their SQNR, (B,).
         bound: Proven bound on the SQNR, (B,).
@@ -61,7 +61,6 @@ class SdrState:
     found: Feasibility
     ratio: Ratio
     who: Any = rows(1)
-    safe: Any = rows(2)
     V: Any = rows(2)
     objective: Any = rows()
     bound: Any = rows()
@@ -127,7 +126,7 @@ class Sdr(SqnrMaxSolver):
         V = np.concatenate([safe, streams], axis=-1)
         objective = system.objective.surrogate(V).value
         unknown, no = np.full(members, np.inf), np.zeros(members, bool)
-        return SdrState(system, found, ratio, who, safe, V, objective, unknown, no)
+        return SdrState(system, found, ratio, who, V, objective, unknown, no)
 
     def step(self, state: SdrState) -> SdrState:
         """One linear problem for every member: that of Dinkelbach's method."""
@@ -135,7 +134,7 @@ class Sdr(SqnrMaxSolver):
         theta = state.ratio.theta(q)
         by = self.by_program if self.route == "program" else self.by_dual
         V, most = by(state.system.to_maximise(theta), theta, state)
-        V = repaired(state.system, state.safe, V)
+        V, _ = repaired(state.system, state.found, V)
         objective = state.system.objective.surrogate(V).value
         better = objective > state.objective
         # With N - q D at most U, and D at least the offset, no ratio exceeds this.
