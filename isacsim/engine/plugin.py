@@ -30,6 +30,18 @@ FIGURES = {
     "table1": "Sum rate, CRLB and time over the number of antennas (and Fig. 5)",
 }
 
+# Those of [Xu25].
+SQNR_MAX = {
+    "fig1a": "SQNR of a point target against the users' SQINR",
+    "fig1b": "SQNR of an extended target against the users' SQINR",
+    "fig2a": "ROC of a point target, two transmit converters of 10 bits",
+    "fig2b": "ROC of an extended target",
+    "fig3a": "SQNR of an extended target over the transmit power",
+    "fig3b": "SQNR of an extended target over the number of antennas",
+    "fig4a": "Run time over the number of antennas",
+    "fig4b": "Energy efficiency over the converter resolution",
+}
+
 
 @hookimpl
 def isacsim_scenarios() -> Iterable[ScenarioSpec]:
@@ -45,6 +57,8 @@ def isacsim_scenarios() -> Iterable[ScenarioSpec]:
     yield _scenario("waveform/detectors", "Three detectors on the same samples")
     yield _scenario("waveform/echo", "Radar SQNR measured on samples over the prediction of the linear model")
     yield _scenario("waveform/estimation", "Error of directions over power, beside the CRLB")
+    for name, summary in SQNR_MAX.items():
+        yield _scenario(f"sqnr-max/{name}", summary)
 
 
 def _scenario(file: str, summary: str) -> ScenarioSpec:

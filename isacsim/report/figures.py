@@ -72,6 +72,8 @@ def draw(run: Run, dataset: xarray.Dataset, figure: Figure, path: Path) -> Path:
         look: dict[str, Any] = {"linestyle": STYLES[line.stroke % 4], "color": color, "marker": marker, "markersize": 4}
         if figure.along:
             x = line.estimate(figure, figure.x)
+            if not np.isfinite(x.value + y.value).any():
+                continue
             over, across = (np.stack([e.value - e.low, e.high - e.value]) for e in (x, y))
             axes.errorbar(x.value, y.value, yerr=across, xerr=over, elinewidth=0.8, label=line.label, **look)
         else:
@@ -131,8 +133,7 @@ def _lines(dataset: xarray.Dataset, figure: Figure) -> Iterator[Line]:
     flat, colours, styles = shown.stack(line=apart), {}, {}  # type: ignore[var-annotated]
     for quantity, i in product(quantities, range(flat.sizes["line"])):
         values = flat.isel(line=i)
-        drawn = (quantity, figure.x) if figure.along else (quantity,)
-        if all(np.isfinite(values[name].values).any() for name in drawn):
+        if bool(np.isfinite(values[quantity].values).any()):
             place = {d: values[d].item() for d in apart}
             told = [_told(d, place[d]) for d in several]
             if figure.beside:
