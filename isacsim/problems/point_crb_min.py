@@ -6,7 +6,9 @@ ideal hardware::
 
     sigma_s^2 / (2 L |alpha|^2) / (tr(A'^H A' R) - |tr(A'^H A R)|^2 / tr(A^H A R))
 
-the inverse of a Schur complement of the Fisher matrix. It is the CRB benchmark of
+the inverse of a Schur complement of the Fisher matrix. The optimum for one target and few users
+can lie where no power at all reaches the target's direction and the derivative alone tells the
+azimuth: near it the Fisher matrix is singular, and solvers lose digits. The problem is the CRB benchmark of
 [Xu25, Sec. IV] for a point target; that for an extended one is `isacsim.problems.crb_min`.
 """
 

@@ -86,7 +86,8 @@ def test_sinrs_that_the_power_does_not_suffice_for_are_told_with_the_power_that_
     h = kit.complex_gaussian((N, 1), 3)
     problem = problem_of(kit, H=np.stack([h, 1e-3 * h]), noise_power=0.5, min_sinr=40.0)
     solution = solve(problem)
-    np.testing.assert_array_equal(solution.status, [Status.GLOBAL, Status.INFEASIBLE])
+    assert solution.status[0].answered
+    assert solution.status[1] is Status.INFEASIBLE
     # A single user needs Gamma sigma^2 / ||h||^2.
     assert solution.bound[1] == pytest.approx(40.0 * 0.5 / (1e-6 * np.linalg.norm(h) ** 2), rel=1e-9)
     assert np.all(np.isnan(solution.precoder[1]))
