@@ -116,7 +116,7 @@ class NewtonMm(SqnrMaxSolver):
     """
 
     tolerance: float = field(default=1e-6, validator=number(above=0))
-    max_steps: int = field(default=80, validator=whole(1))
+    max_steps: int = field(default=200, validator=whole(1))
 
     def maximise(
         self, system: System, found: Feasibility, request: Request, who: IntArray, places: IntArray
