@@ -8,8 +8,9 @@ ideal hardware::
 
 the inverse of a Schur complement of the Fisher matrix. The optimum for one target and few users
 can lie where no power at all reaches the target's direction and the derivative alone tells the
-azimuth: near it the Fisher matrix is singular, and solvers lose digits. The problem is the CRB benchmark of
-[Xu25, Sec. IV] for a point target; that for an extended one is `isacsim.problems.crb_min`.
+azimuth: near it the Fisher matrix is singular, and solvers lose digits. This is the CRB
+benchmark of [Xu25, Sec. IV] for a point target; that for an extended one is
+`isacsim.problems.crb_min`.
 """
 
 from __future__ import annotations

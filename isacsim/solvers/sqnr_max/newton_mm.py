@@ -25,9 +25,10 @@ from isacsim.solvers.sqnr_max.base import SqnrMaxSolver
 from isacsim.solvers.sqnr_max.certificate import Proof, proof, proven_bound
 from isacsim.solvers.sqnr_max.dual import minimise
 from isacsim.solvers.sqnr_max.feasibility import Feasibility
+from isacsim.solvers.sqnr_max.few_targets import MOST, row_space
 from isacsim.solvers.sqnr_max.kkt import Kkt, conditions
 from isacsim.solvers.sqnr_max.newton_system import newton_direction
-from isacsim.solvers.sqnr_max.objectives import Surrogate
+from isacsim.solvers.sqnr_max.objectives import Sqnr, Surrogate
 from isacsim.solvers.sqnr_max.starts import start
 from isacsim.solvers.sqnr_max.system import System
 from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray
@@ -115,12 +116,29 @@ class NewtonMm(SqnrMaxSolver):
     """
 
     tolerance: float = field(default=1e-6, validator=number(above=0))
-    max_steps: int = field(default=80, validator=whole(1))
+    max_steps: int = field(default=200, validator=whole(1))
 
     def maximise(
         self, system: System, found: Feasibility, request: Request, who: IntArray, places: IntArray
     ) -> Solution:
-        """Steps until all members have ended; one that uses up its streams goes on with more of them."""
+        """Steps until all members have ended, by the rank of the response where that is low."""
+        objective = system.objective
+        if not isinstance(objective, Sqnr):
+            return self._maximise(system, found, request, who, places)
+        rank, basis = row_space(objective.G)
+        parts = []
+        for r in np.unique(rank):
+            at = np.flatnonzero(rank == r)
+            here = take(system, at)
+            if r <= MOST:
+                known = attrs.evolve(take(objective, at), basis=np.ascontiguousarray(basis[at, :, :r]))
+                here = attrs.evolve(here, objective=known)
+            parts.append((self._maximise(here, take(found, at), request, who[at], places[at]), at))
+        return gathered(parts, 0.0)
+
+    def _maximise(
+        self, system: System, found: Feasibility, request: Request, who: IntArray, places: IntArray
+    ) -> Solution:
         # A linear objective without users is best served by one stream, its top eigenvector.
         alone = not system.users and proof(system).linear.all()
         streams = 1 if alone else min(2, system.antennas)

@@ -19,6 +19,7 @@ from attrs import frozen
 
 from isacsim.batch import hermitian, inner, rows, squared
 from isacsim.solvers.linear import inverse
+from isacsim.solvers.sqnr_max.few_targets import DenseCurvature, reduced
 from isacsim.typing import ComplexArray, FloatArray
 
 TINY = np.finfo(float).tiny
@@ -151,6 +152,8 @@ class Sqnr:
         gains: ``|G|^2 diag(e)``, (B, N_r, N).
         transmit: e, (B, N).
         receive: eps, (B, N_r).
+        basis: Orthonormal columns A (B, N, r) with ``G = G A A^H`` where the rank is low; empty
+            where nothing is known of it.
     """
 
     G: Any = rows(2)
@@ -158,6 +161,7 @@ class Sqnr:
     gains: Any = rows(2)
     transmit: Any = rows(1)
     receive: Any = rows(1)
+    basis: Any = rows(2)
 
     def noise(self, V: ComplexArray, chain: FloatArray) -> tuple[ComplexArray, ComplexArray]:
         """Q (B, N_r, N_r), and G V (B, N_r, L)."""
@@ -194,8 +198,12 @@ class Sqnr:
         """df/dR at the anchor, Hermitian, (B, N, N)."""
         return np.asarray(self.GH @ (surrogate.Q_inverse @ self.G) - surrogate.M)
 
-    def curvature(self, surrogate: Surrogate, V: ComplexArray) -> SqnrCurvature:
+    def curvature(self, surrogate: Surrogate, V: ComplexArray) -> SqnrCurvature | DenseCurvature:
         """The second derivative by R at the anchor V."""
+        full = self._curvature(surrogate, V)
+        return reduced(full, self.basis, V) if self.basis.shape[-1] else full
+
+    def _curvature(self, surrogate: Surrogate, V: ComplexArray) -> SqnrCurvature:
         N = V.shape[-2]
         QG = surrogate.Q_inverse @ self.G
         XH = np.concatenate([self.GH @ QG, QG], axis=-2)  # x_a^H for all a

@@ -180,6 +180,7 @@ def systems(problem: SqnrMax) -> list[tuple[IntArray, IntArray, System]]:
                 gains=squared(response) * transmit,
                 transmit=np.tile(transmit, (at.size, 1)),
                 receive=np.tile(receive, (at.size, 1)),
+                basis=np.zeros((at.size, antennas, 0), complex),
             ),
         )
         parts.append((at, who, system))
