@@ -196,3 +196,46 @@ class AgainstPublished:
     track_ratio_alone.unit = "CPU time of mm over that of the default, one realisation"
     track_ratio_batched.unit = "CPU time of mm over that of the default, per realisation of 100"
     track_reached.unit = "objective of mm over that of the default when it was stopped"
+
+
+class Relaxation:
+    """`sdr` in the multipliers against the published semidefinite program, certified gap 1e-6, in one run."""
+
+    param_names = ("size",)
+    params = (["8x4", "16x4"],)
+    timeout = 300
+
+    def setup(self, size):
+        problem = sqnr_max(*map(int, size.split("x")), "point")
+        isacsim.solve(problem, "sdr", route="program")  # builds the program of this shape
+        times, self.gap = {"program": [], "dual": []}, 0.0
+        for _ in range(ROUNDS):  # interleaved
+            for route, of in times.items():
+                solution, spent = cpu_time(problem, "sdr", route=route)
+                of.append(spent)
+                self.gap = max(self.gap, float(solution.gap))
+        self.ratio = min(times["program"]) / min(times["dual"])
+
+    def track_ratio(self, size):
+        return self.ratio
+
+    def track_gap(self, size):
+        return self.gap
+
+    track_ratio.unit = "CPU time of the semidefinite program over that of the dual route, one realisation"
+    track_gap.unit = "largest certified gap of both"
+
+
+class Step:
+    """One step of the published iteration: its program is built once a shape."""
+
+    param_names = ("size",)
+    params = (SIZES[:2],)
+    timeout = 120
+
+    def setup(self, size):
+        self.problem = sqnr_max(*map(int, size.split("x")))
+        isacsim.solve(self.problem, "mm", max_steps=1)
+
+    def time_step(self, size):
+        isacsim.solve(self.problem, "mm", max_steps=1)
