@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 from attrs import frozen
 
-from isacsim.batch import hermitian, inner, rows, squared, take
-from isacsim.solvers.linear import inverse, solved
+from isacsim.batch import inner, rows, squared, take
+from isacsim.solvers.linear import adjoint, inverse, solved
 from isacsim.solvers.sqnr_max.system import System
 from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray
 
@@ -97,11 +97,11 @@ def _curvature(
     """
     K = system.users
     k = np.arange(K)
-    RF = V @ hermitian(V)
-    Rh = V @ hermitian(received)
+    RF = V @ adjoint(V)
+    Rh = V @ adjoint(received)
     on_chains = inverted.real * RF.real + inverted.imag * RF.imag
     across = system.load_rows @ (U.real * Rh.real + U.imag * Rh.imag)
-    Rhh = received @ hermitian(received)
+    Rhh = received @ adjoint(received)
     half = system.load_rows @ (on_chains @ system.load)
     half[..., :K] += across
     half[:, :K] += np.swapaxes(across, -1, -2)

@@ -20,15 +20,15 @@ from typing import Any
 import numpy as np
 from attrs import frozen
 
-from isacsim.batch import hermitian, rows, take
-from isacsim.solvers.linear import solved
+from isacsim.batch import rows, take
+from isacsim.solvers.linear import adjoint, solved
 from isacsim.solvers.sqnr_max.kkt import Kkt
 from isacsim.solvers.sqnr_max.objectives import Curvature, Surrogate
 from isacsim.solvers.sqnr_max.system import System
 from isacsim.typing import ComplexArray, FloatArray
 
 FLOOR = 1e-6  # least eigenvalue of the common block, relative to the multiplier of the power
-BLOCK = 8  # members whose arrays fit in the caches together
+CACHE = 2**20  # bytes that the largest array of a block of members may take
 INACTIVE = 1e-9  # a user's multiplier below this share of that of the power, with slack, is none
 
 
@@ -58,11 +58,12 @@ def newton_direction(
 ) -> tuple[ComplexArray, FloatArray]:
     """Newton step of V (B, N, L) and of the multipliers (B, K+1)."""
     members = len(V)
-    if members <= BLOCK * 3 // 2:
+    size = max(1, CACHE // (16 * system.objective.features**2))
+    if members <= size:
         return _direction(system, V, multipliers, surrogate, kkt)
     parts = []
-    for i in range(0, members, BLOCK):
-        at = np.arange(i, min(i + BLOCK, members))
+    for i in range(0, members, size):
+        at = np.arange(i, min(i + size, members))
         parts.append(_direction(take(system, at), V[at], multipliers[at], take(surrogate, at), take(kkt, at)))
     return np.concatenate([dV for dV, _ in parts]), np.concatenate([dz for _, dz in parts])
 
@@ -77,10 +78,10 @@ def _direction(
     x = solved(A, right)
     eta, omega, change = np.split(x, [len(moves.Z[0]), len(moves.Z[0]) + K], axis=-1)
     pushed = eta[:, :, None] * moves.Z
-    push = kkt.left + pushed[:, :N] + hermitian(curvature.features) @ pushed[:, N : pushed.shape[1] - K]
+    push = kkt.left + pushed[:, :N] + adjoint(curvature.features) @ pushed[:, N : pushed.shape[1] - K]
     push += system.H @ pushed[:, pushed.shape[1] - K :]
     push[..., :K] += system.H * (moves.phase * omega)[:, None, :]
-    return moves.root @ (hermitian(moves.root) @ push), change
+    return moves.root @ (adjoint(moves.root) @ push), change
 
 
 def _moves(system: System, V: ComplexArray, multipliers: FloatArray, kkt: Kkt, curvature: Curvature) -> Moves:
@@ -94,8 +95,8 @@ def _moves(system: System, V: ComplexArray, multipliers: FloatArray, kkt: Kkt, c
     own = np.abs(amplitude)
     phase = amplitude / np.where(own > 0, own, 1.0)
     m = Z.shape[-2]
-    inverse, seen = ZU @ hermitian(ZU), Z @ hermitian(Z)
-    left = ZU @ (hermitian(root) @ kkt.left)
+    inverse, seen = ZU @ adjoint(ZU), Z @ adjoint(Z)
+    left = ZU @ (adjoint(root) @ kkt.left)
     moved = np.empty((len(V), m, m + K + 1))
     np.multiply(inverse.real, seen.real, out=moved[..., :m])
     moved[..., :m] += inverse.imag * seen.imag

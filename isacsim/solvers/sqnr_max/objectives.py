@@ -17,8 +17,8 @@ from typing import Any, Protocol
 import numpy as np
 from attrs import frozen
 
-from isacsim.batch import hermitian, inner, rows, squared
-from isacsim.solvers.linear import inverse
+from isacsim.batch import inner, rows, squared
+from isacsim.solvers.linear import adjoint, inverse
 from isacsim.solvers.sqnr_max.few_targets import DenseCurvature, reduced
 from isacsim.typing import ComplexArray, FloatArray
 
@@ -73,6 +73,10 @@ class Curvature(Protocol):
 
 class Objective(Protocol):
     """A function of the covariance that has a surrogate."""
+
+    @property
+    def features(self) -> int:
+        """Number m of functions of the covariance that its curvature is made of."""
 
     def surrogate(self, V: ComplexArray) -> Surrogate:
         """Value and surrogate at the anchor V, (B, N, L)."""
@@ -163,6 +167,13 @@ class Sqnr:
     receive: Any = rows(1)
     basis: Any = rows(2)
 
+    @property
+    def features(self) -> int:
+        """Number m of functions of the covariance that its curvature is made of."""
+        receivers, antennas = self.G.shape[-2:]
+        rank = self.basis.shape[-1]
+        return int(antennas + rank**2 if rank else 2 * (antennas + receivers))
+
     def noise(self, V: ComplexArray, chain: FloatArray) -> tuple[ComplexArray, ComplexArray]:
         """Q (B, N_r, N_r), and G V (B, N_r, L)."""
         GV = self.G @ V
@@ -210,9 +221,9 @@ class Sqnr:
         features = np.concatenate([self.G, XH], axis=-2)
         seen = features @ V
         # t_a^H Q^-1 t_b for T = [G, I].
-        across = np.concatenate([XH, np.concatenate([hermitian(QG), surrogate.Q_inverse], axis=-2)], axis=-1)
+        across = np.concatenate([XH, np.concatenate([adjoint(QG), surrogate.Q_inverse], axis=-2)], axis=-1)
         of_x = seen[:, self.G.shape[-2] :]
-        xRx = of_x @ hermitian(of_x)
+        xRx = of_x @ adjoint(of_x)
         rates = np.concatenate([self.transmit, self.receive], axis=-1)
         form = 2 * rates[:, :, None] * rates[:, None, :] * (across.real * xRx.real + across.imag * xRx.imag)
         form[..., :N] += form[..., N:] @ self.gains
@@ -236,12 +247,17 @@ class Linear:
     falling: Any = rows(2)
     largest: Any = rows()
 
+    @property
+    def features(self) -> int:
+        """Number m of functions of the covariance that its curvature is made of."""
+        return int(self.theta.shape[-1])
+
     @classmethod
     def of(cls, theta: ComplexArray) -> Linear:
         """The objective of Hermitian matrices (B, N, N)."""
         spectrum, U = np.linalg.eigh(theta)
-        rising = (U * np.maximum(spectrum, 0.0)[:, None, :]) @ hermitian(U)
-        falling = (U * np.maximum(-spectrum, 0.0)[:, None, :]) @ hermitian(U)
+        rising = (U * np.maximum(spectrum, 0.0)[:, None, :]) @ adjoint(U)
+        falling = (U * np.maximum(-spectrum, 0.0)[:, None, :]) @ adjoint(U)
         largest = np.maximum(np.abs(spectrum).max(axis=-1), TINY)
         return cls(np.asarray(theta, complex), rising, falling, largest)
 
