@@ -1,15 +1,15 @@
 """What SQINR a user can have at best, whatever is transmitted.
 
-Converters of few bits cap the SQINR: their distortion grows with the signal. With the gain a
-and the distortion d of a user's receiver at unit input power, an SQINR of S at its input
-becomes ``|a|^2 S / (|a|^2 + d (1 + S))``. At the input no precoder beats a single stream to
-this user alone, and of all streams the best is a matched filter. With gain g_i and distortion
-q_i of the transmit chains at unit power, and p_i = |g_i|^2 + q_i what they radiate::
+Converters of few bits cap the SQINR: their distortion grows with the signal. With e the ratio
+of distortion to signal of a user's receiver, an SQINR of S at its input becomes
+``S / (1 + e + e S)``. At the input no precoder beats a single stream to this user alone, and of
+all streams the best is a matched filter; with the ratios e_i of the transmit chains::
 
-    S_k = sum_i |g_i|^2 |h_ki|^2 / (q_i |h_ki|^2 + p_i sigma_k^2 / P)
+    S_k = sum_i a_ki / (e_i a_ki + sigma_k^2 / P),   a_ki = |h_ki|^2 / (1 + e_i)
 
-All of this holds for hardware that is told by its gain and a distortion in proportion to its
-input power, chain by chain: data converters with a gain control.
+For the AQNM ``e = (1 - alpha) / alpha``. All of this holds for hardware that is told by its gain
+and a distortion in proportion to its input power, chain by chain: data converters with a gain
+control.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy as np
 
 from isacsim.batch import squared
 from isacsim.errors import InvalidInput
-from isacsim.hardware.base import Hardware, LinearModel, Transceiver
+from isacsim.hardware.base import Hardware, Transceiver
 from isacsim.typing import ComplexArray, FloatArray
 
 
@@ -36,7 +36,8 @@ def sqinr_ceiling(transceiver: Transceiver, users: int) -> FloatArray:
     Raises:
         InvalidInput: If the hardware has bits for another number of users.
     """
-    return _behind_receiver(np.full(users, np.inf), _unit_model(transceiver.user, users))
+    _, receiver = _ratios(transceiver.user, users)
+    return _behind_receiver(np.full(users, np.inf), receiver)
 
 
 def sqinr_bound(H: Any, power: Any, noise_power: Any, transceiver: Transceiver) -> FloatArray:
@@ -54,12 +55,9 @@ def sqinr_bound(H: Any, power: Any, noise_power: Any, transceiver: Transceiver) 
     Raises:
         InvalidInput: If chains are coupled, or their distortion is correlated.
     """
-    H = np.asarray(H, complex, order="C")
-    numerator, denominator = _matched(H, power, noise_power, transceiver.transmit)
-    silent = numerator == 0  # a chain without a path to the user, nor noise at infinite power
-    terms = np.divide(numerator, denominator, out=np.full(numerator.shape, np.inf), where=denominator > 0)
-    reached = np.where(silent, 0.0, terms).sum(axis=-2)
-    return _behind_receiver(reached, _unit_model(transceiver.user, H.shape[-1]))
+    gains, noise, transmit, _ = _link(H, power, noise_power, transceiver.transmit)
+    _, receiver = _ratios(transceiver.user, gains.shape[-1])
+    return attained_alone(gains, noise, transmit, receiver)
 
 
 def single_user_precoder(H: Any, power: Any, noise_power: Any, transceiver: Transceiver) -> ComplexArray:
@@ -68,39 +66,46 @@ def single_user_precoder(H: Any, power: Any, noise_power: Any, transceiver: Tran
     Column k radiates ``power`` when it is sent without the others. Arguments as in
     `sqinr_bound`, with a finite power.
     """
+    gains, noise, transmit, gain = _link(H, power, noise_power, transceiver.transmit)
+    radiated = squared(gain) * (1 + transmit)  # of unit power into each chain
+    W = gain[:, None] * np.asarray(H, complex) / radiated[:, None] / (transmit[:, None] * gains + noise)
+    spent = (radiated[:, None] * squared(W)).sum(axis=-2, keepdims=True)
+    return np.asarray(W * np.sqrt(np.asarray(power, float)[..., None, None] / spent))
+
+
+def attained_alone(gains: FloatArray, noise: Any, transmit: FloatArray, receiver: FloatArray) -> FloatArray:
+    """The largest SQINR of each user alone behind its receiver, shape (..., K), linear.
+
+    Args:
+        gains: a_ki, shape (..., N_t, K).
+        noise: sigma_k^2 / P, broadcast to (..., N_t, K); 0 is power without end.
+        transmit: e_i, shape (..., N_t).
+        receiver: e of each user's receiver, shape (..., K).
+    """
+    ratio = transmit[..., None] * gains + noise
+    unheard = np.full(np.broadcast(gains, ratio).shape, np.inf)
+    terms = np.where(gains > 0, np.divide(gains, ratio, out=unheard, where=ratio > 0), 0.0)
+    return _behind_receiver(np.ascontiguousarray(terms.swapaxes(-1, -2)).sum(axis=-1), receiver)
+
+
+def _behind_receiver(reached: FloatArray, receiver: FloatArray) -> FloatArray:
+    """What an SQINR (..., K) at the receivers' inputs is behind them; it may be infinite."""
+    inverse = np.divide(1.0, reached, out=np.full(reached.shape, np.inf), where=reached > 0)
+    lost = (1 + receiver) * inverse + receiver  # in terms of 1/S, so that S may be infinite
+    return np.divide(1.0, lost, out=np.full(lost.shape, np.inf), where=lost > 0)
+
+
+def _link(H: Any, power: Any, noise_power: Any, transmit: Hardware) -> tuple[FloatArray, Any, FloatArray, ComplexArray]:
+    """a_ki (..., N_t, K), sigma_k^2 / P, e_i (N_t,) and the gains (N_t,) of the transmit chains."""
     H = np.asarray(H, complex, order="C")
-    model = _unit_model(transceiver.transmit, H.shape[-2])
-    _, denominator = _matched(H, power, noise_power, transceiver.transmit)
-    W = model.gain[..., None] * H / denominator
-    radiated = (_radiated(model)[:, None] * squared(W)).sum(axis=-2, keepdims=True)
-    return np.asarray(W * np.sqrt(np.asarray(power, float)[..., None, None] / radiated))
+    gain, ratios = _ratios(transmit, H.shape[-2])
+    noise = np.atleast_1d(np.asarray(noise_power, float))[..., None, :] / np.asarray(power, float)[..., None, None]
+    return squared(H) / (1 + ratios[:, None]), noise, ratios, gain
 
 
-def _matched(H: ComplexArray, power: Any, noise_power: Any, transmit: Hardware) -> tuple[FloatArray, FloatArray]:
-    """Numerator and denominator of the terms of S_k, each (..., N_t, K)."""
-    model = _unit_model(transmit, H.shape[-2])
-    noise = np.atleast_1d(np.asarray(noise_power, float))[..., None, :]
-    noise = _radiated(model)[:, None] * (noise / np.asarray(power, float)[..., None, None])
-    gain, distortion = squared(model.gain)[:, None], model.distortion_power[:, None]
-    numerator, denominator = np.broadcast_arrays(gain * squared(H), distortion * squared(H) + noise)
-    return numerator, denominator
-
-
-def _radiated(model: LinearModel) -> FloatArray:
-    return np.asarray(squared(model.gain) + model.distortion_power)
-
-
-def _unit_model(hardware: Hardware, chains: int) -> LinearModel:
-    """The linear model at unit power in each of some chains."""
+def _ratios(hardware: Hardware, chains: int) -> tuple[ComplexArray, FloatArray]:
+    """Gains (chains,) and ratios (chains,) of distortion to signal, at unit power in each chain."""
     model = hardware.linear_model(np.eye(chains, dtype=complex))
     if not model.diagonal or np.ndim(model.gain) != 1:
         raise InvalidInput("transceiver", "must treat each chain by itself", hardware, "Use data converters.")
-    return model
-
-
-def _behind_receiver(reached: FloatArray, user: LinearModel) -> FloatArray:
-    """What an SQINR (..., K) at the receivers' inputs is behind them; it may be infinite."""
-    kept, distortion = squared(user.gain), user.distortion_power
-    inverse = np.divide(1.0, reached, out=np.full(reached.shape, np.inf), where=reached > 0)
-    lost = (kept + distortion) * inverse + distortion  # in terms of 1/S, so that S may be infinite
-    return np.divide(kept, lost, out=np.full(lost.shape, np.inf), where=lost > 0)
+    return np.asarray(model.gain, complex), model.distortion_power / squared(model.gain)

@@ -1,9 +1,7 @@
 """Can the SQINRs be met at all? What each user can reach alone, and the least power for all.
 
-A user alone, served with all power P, reaches at most ``S / (1 + e + e S)`` with
-``S = sum_i |h_i|^2 / (e_i |h_i|^2 + 1)`` (normalised units; e of its own receiver and e_i of
-the transmit chains): the noise of the converters grows with the signal. Without end of
-power S is ``sum_i 1 / e_i``, and behind an ideal transmitter the SQINR stays below ``1 / e``.
+What a user alone can reach is `isacsim.metrics.attainable`; without end of power behind an ideal
+transmitter it stays below 1 / e of its receiver.
 """
 
 from __future__ import annotations
@@ -14,6 +12,7 @@ import numpy as np
 from attrs import frozen
 
 from isacsim.batch import rows, squared, take
+from isacsim.metrics.attainable import attained_alone
 from isacsim.solvers.least_power import directions, least_power
 from isacsim.solvers.linear import solved
 from isacsim.solvers.sqnr_max.system import System
@@ -55,13 +54,8 @@ def feasibility(system: System) -> Feasibility:
 def attainable(system: System) -> tuple[FloatArray, FloatArray]:
     """The largest SQINR of each user alone, with this power and with power without end, (B, K)."""
     gains = squared(system.H)
-    own = system.receiver
-    shares = np.ascontiguousarray((gains / (system.spread + 1)).swapaxes(-1, -2)).sum(axis=-1)
-    with np.errstate(divide="ignore"):
-        limits = np.where(gains > 0, 1 / system.transmit[:, :, None], 0.0)
-        total = np.ascontiguousarray(limits.swapaxes(-1, -2)).sum(axis=-1)
-        ever = np.where(total > 0, 1 / ((1 + own) / total + own), 0.0)
-    return shares / (1 + own + own * shares), ever
+    reached, ever = (attained_alone(gains, noise, system.transmit, system.receiver) for noise in (1.0, 0.0))
+    return reached, ever
 
 
 def least_power_beams(system: System, multipliers: FloatArray) -> ComplexArray:
