@@ -64,16 +64,16 @@ def draw(run: Run, dataset: xarray.Dataset, figure: Figure, path: Path) -> Path:
     FigureCanvasAgg(canvas)
     axes = canvas.subplots()
     ticks = _ticks(dataset, figure)
-    trials = 0.0
+    trials, banded = 0.0, False
     for line in _lines(dataset, figure):
         y = line.estimate(figure, line.quantity)
-        trials = max(trials, y.count.max())
+        x = line.estimate(figure, figure.x) if figure.along else y
+        if not np.isfinite(x.value + y.value).any():  # a ratio of 0 has no place on a scale of dB
+            continue
+        trials, banded = max(trials, y.count.max()), banded or bool(np.isfinite(y.low).any())
         color, marker = f"C{line.colour % 10}", MARKERS[line.marker % 8] if y.value.size < MANY else ""
         look: dict[str, Any] = {"linestyle": STYLES[line.stroke % 4], "color": color, "marker": marker, "markersize": 4}
         if figure.along:
-            x = line.estimate(figure, figure.x)
-            if not np.isfinite(x.value + y.value).any():
-                continue
             over, across = (np.stack([e.value - e.low, e.high - e.value]) for e in (x, y))
             axes.errorbar(x.value, y.value, yerr=across, xerr=over, elinewidth=0.8, label=line.label, **look)
         else:
@@ -84,7 +84,9 @@ def draw(run: Run, dataset: xarray.Dataset, figure: Figure, path: Path) -> Path:
             axes.fill_between(x_values, low, high, alpha=0.25, color=color, linewidth=0)
             for numbers in _expected(run, figure, line):
                 axes.plot(x_values, _scaled(figure.scale, numbers), "x", color=color, markersize=9, label="_expected")
-    _dress(axes, run, dataset, figure, ticks, int(trials))
+    several = f"{figure.statistic} over {int(trials)} trials" if trials > 1 else "one trial"
+    told = several + (", band as recorded" if figure.band else ", 95 % band" if banded else "")
+    _dress(axes, run, dataset, figure, ticks, told)
     canvas.savefig(path)
     return path
 
@@ -194,7 +196,7 @@ def _named(values: xarray.DataArray, scale: str) -> str:
     return str(values.attrs["long_name"]) + (f" ({unit})" if unit != "1" else "")
 
 
-def _dress(axes: Axes, run: Run, dataset: xarray.Dataset, figure: Figure, ticks: list[str] | None, trials: int) -> None:
+def _dress(axes: Axes, run: Run, dataset: xarray.Dataset, figure: Figure, ticks: list[str] | None, title: str) -> None:
     label = (
         _named(dataset[figure.x], figure.x_scale)
         if figure.along
@@ -209,8 +211,6 @@ def _dress(axes: Axes, run: Run, dataset: xarray.Dataset, figure: Figure, ticks:
     axes.grid(visible=True, which="both", alpha=0.3)
     axes.set_title(figure.title or run.title, fontsize=10, wrap=True)
     if axes.lines:
-        several = f"{figure.statistic} over {trials} trials" if trials > 1 else "one trial"
-        title = several + (", band as recorded" if figure.band else ", 95 % band" if trials > 1 else "")
         if any(line.get_label() == "_expected" for line in axes.lines):
             title += "; x: expected"
         crowded = sum(np.size(line.get_xdata()) for line in axes.lines) > 100 * MANY  # for which "best" takes seconds

@@ -250,6 +250,14 @@ def test_a_ratio_is_drawn_in_decibels_of_its_statistic(run, drawn, monkeypatch):
     assert axes.get_ylabel() == "sum rate of the users (dB over 1 nat/s/Hz)"
 
 
+def test_a_line_of_zeros_is_not_drawn_in_decibels(run, drawn, monkeypatch):
+    dataset = run.dataset()
+    silent = dataset.assign({"rate-nats": dataset["rate-nats"].where(dataset.design != "sca", 0.0)})
+    monkeypatch.setattr(type(run), "dataset", lambda self: silent)
+    monkeypatch.setitem(run.figures, "users", attrs.evolve(run.figures["users"], scale="db"))
+    assert all("sca" not in label for label in lines_of(drawn("users")))
+
+
 def test_a_swept_axis_has_no_scale_of_decibels(run, drawn, study):
     with pytest.raises(InvalidInput, match="x_scale: must not be db for an axis of the sweep"):
         study('figure.rate.x_scale="db"')

@@ -89,3 +89,16 @@ def test_the_unit_of_power_changes_nothing(kit):
     one, other = (solve(p, "mm", max_steps=5) for p in (problem, scaled))
     # The same program in normalised units, but for the rounding of its data.
     np.testing.assert_allclose(one.objective, other.objective, rtol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("shape", "asked"), [((4, 4), 0.3), ((3, 4), 0.2), ((5, 3), [0.3, 0.0, 1.0]), ((1, 1), 0.3)],
+    ids=["as many users as antennas", "more users than antennas", "a user that asks nothing", "one antenna"],
+)  # fmt: skip
+def test_unusual_sizes_are_solved(kit, shape, asked):
+    H, G = kit.complex_gaussian(shape, 0), kit.complex_gaussian((3, shape[0]), 1)
+    problem = SqnrMax(H, G, asked, 10.0, 0.1, 0.1, HARDWARE[0])
+    solution = solve(problem, "mm", max_steps=10)
+    assert solution.status.answered
+    assert np.all(np.diff(solution.trace["objective"]) >= 0)
+    assert all(np.all(slack >= -1e-9) for slack in problem.constraints(solution.precoder).values())
