@@ -88,7 +88,9 @@ def _moves(system: System, V: ComplexArray, multipliers: FloatArray, kkt: Kkt, c
     K = system.users
     k = np.arange(K)
     floor = FLOOR * multipliers[:, -1:]
-    root = kkt.U / np.sqrt(np.maximum(np.abs(kkt.spectrum), floor))[:, None, :]
+    # Where a stream could still gain, all curvature is raised by that much: S is indefinite there.
+    sizes = np.maximum(np.abs(kkt.spectrum), floor) + np.maximum(kkt.spectrum[:, -1:], 0.0)
+    root = kkt.U / np.sqrt(sizes)[:, None, :]
     Z = np.concatenate([V, curvature.seen, kkt.received], axis=-2)
     ZU = np.concatenate([root, curvature.features @ root, system.HH @ root], axis=-2)
     amplitude = kkt.received[:, k, k]
