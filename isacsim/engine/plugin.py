@@ -57,6 +57,8 @@ def isacsim_scenarios() -> Iterable[ScenarioSpec]:
     yield _scenario("waveform/detectors", "Three detectors on the same samples")
     yield _scenario("waveform/echo", "Radar SQNR measured on samples over the prediction of the linear model")
     yield _scenario("waveform/estimation", "Error of directions over power, beside the CRLB")
+    yield _scenario("waveform/link", "Bit error rate of one user over SNR, through converters, beside theory")
+    yield _scenario("waveform/link-users", "Bit error rate and sum rate of four users through converters")
     for name, summary in SQNR_MAX.items():
         yield _scenario(f"sqnr-max/{name}", summary)
 

@@ -116,17 +116,17 @@ def check_detector(detector: Detector) -> None:
     mean *= np.sqrt(10 * 3 / frobenius2(mean))[:, None, None]
     symbols = complex_normal(rng, (MEMBERS, 2, DECISIONS * SNAPSHOTS))
     y = complex_normal(rng, (MEMBERS, 3, DECISIONS * SNAPSHOTS))
-    echo = EchoModel(mean, noise, 2)
+    echo = EchoModel(mean, noise, mean, 2)
     absent = _statistic(detector, y, symbols, echo)
     present = _statistic(detector, y + mean @ symbols, symbols, echo)
     means = float(absent.mean()), float(present.mean())
     require(detector, means[1] > means[0], "have a larger mean statistic where there is a target", means)
 
     def part(i: int) -> FloatArray:
-        return _statistic(detector, y[i], symbols[i], EchoModel(mean[i], noise[i], 2))
+        return _statistic(detector, y[i], symbols[i], EchoModel(mean[i], noise[i], mean[i], 2))
 
     alone(detector, "statistics", MEMBERS, lambda i: absent[i], part)
-    _statistic(detector, y, symbols, EchoModel(np.zeros_like(mean), noise, 2))
+    _statistic(detector, y, symbols, EchoModel(0 * mean, noise, 0 * mean, 2))
     _statistic(detector, y[..., :0], symbols[..., :0], echo)
     stored(detector)
 

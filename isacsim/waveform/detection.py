@@ -4,8 +4,9 @@ Under H0 the receive chains get ``y = n``, under H1 ``y = G x_q + n``. The recei
 the symbols sent; a detector maps the samples of a sensing interval to a statistic, and the
 statistics of many intervals make the ROC.
 
-Decisions come in stretches with random numbers of their own. Stretches are counted in any
-order and on any number of threads, a stretch in blocks of any length, with the same result.
+Decisions come in stretches with random numbers of their own, which are counted in any order
+and on any number of threads with the same result. A stretch is simulated in blocks, whose
+length makes no difference to hardware without memory and random numbers.
 """
 
 from __future__ import annotations
@@ -28,26 +29,26 @@ from isacsim.typing import ComplexArray, FloatArray
 from isacsim.waveform.base import Detector, Experiment
 from isacsim.waveform.detectors import EnergyDetector
 from isacsim.waveform.echoes import EchoModel, EchoPath
+from isacsim.waveform.modulation import Gaussian, Modulation, modulation
 from isacsim.waveform.roc import Histogram, Interval, Roc
-from isacsim.waveform.signals import Sources, blocks, gaussian_symbols, qpsk_symbols
+from isacsim.waveform.signals import Sources, blocks, symbols
 
 STRETCH = 2**14  # samples of each chain in a stretch; another length is another draw
 BLOCK = 2**15  # samples of all chains held at once, which stay in a cache of 1 MiB
-ROUND = 64  # stretches between merges of their histograms
+ROUND = 16  # stretches between merges of their histograms
 
 AXIS = "false-alarm-probability"
-SYMBOLS = {"gaussian": gaussian_symbols, "qpsk": qpsk_symbols}
 
 
 @frozen
 class Detection(Experiment):
     """ROC, its area, and the detection probability at a false-alarm probability.
 
-    Hypotheses and decisions are independent. Thresholds are quantiles of the H0 statistics. Every result comes with a
-    confidence interval: the curve with a band [Massart90] that holds all of it, or with
-    intervals for each point by itself that are narrow also where false alarms are rare; the
-    detection probability with the interval of `Roc.interval`; the area with the one of
-    [DeLong88].
+    Hypotheses and decisions are independent; thresholds are quantiles of the H0 statistics.
+    Every result comes with a confidence interval: the curve with a band [Massart90] that holds
+    all of it, or with intervals for each point by itself that are narrow also where false
+    alarms are rare; the detection probability with the interval of `Roc.interval`; the area
+    with that of [DeLong88].
 
     With ``relative_precision`` the decisions are looked at after one stretch, two, four and
     so on, and end when half the interval of the detection probability is at most that
@@ -63,7 +64,8 @@ class Detection(Experiment):
         snapshots: Samples of a decision; None is the coherent interval of the drop.
         agc: What the receive gain controls are set to: ``h1``, the power with a target
             under both hypotheses; or ``match``, the power of the hypothesis that is true.
-        symbols: Law of the symbols of each stream, ``gaussian`` or ``qpsk``.
+        modulation: What the streams carry: ``qpsk``, ``qam16``, ``qam64``, ``qam256`` or
+            ``gaussian`` symbols.
         band: Band of the ROC: ``dkw`` for the whole curve, ``wilson`` for each point.
         confidence: Confidence level of intervals and band.
         relative_precision: When to stop early; None simulates all decisions.
@@ -75,7 +77,7 @@ class Detection(Experiment):
     false_alarm: float = field(default=1e-2)
     snapshots: int | None = field(default=None, validator=whole(1, optional=True))
     agc: Literal["h1", "match"] = field(default="h1", validator=choice("h1", "match"))
-    symbols: Literal["gaussian", "qpsk"] = field(default="gaussian", validator=choice(*SYMBOLS))
+    modulation: Modulation = field(factory=Gaussian, converter=modulation)
     curve: Any = batched(1, default=np.logspace(-4, 0, 33), above=0.0)
     band: Literal["dkw", "wilson"] = field(default="dkw", validator=choice("dkw", "wilson"))
     confidence: float = field(default=0.95)
@@ -180,7 +182,7 @@ class Detection(Experiment):
         sources, found = Sources.of(rng), []
         entries = snapshots * max(echo.mean.shape[-2], *path.W.shape[-2:])
         for length in blocks(count, max(1, BLOCK // entries)):
-            s = SYMBOLS[self.symbols](path.W, length * snapshots, sources)
+            s = symbols(self.modulation, path.W, length * snapshots, sources)
             y = path.samples(s, sources, target, power)
             found.append(self.detector.statistic(y, s, echo, snapshots))
         return np.concatenate(found, axis=-1)

@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 from attrs import field, frozen
 
-from isacsim.batch import squared
+from isacsim.batch import hermitian, squared
 from isacsim.checks import choice
 from isacsim.typing import AnyArray, ComplexArray, FloatArray
 from isacsim.waveform.base import Detector
@@ -69,19 +69,39 @@ class EnergyDetector(Detector):
 
 @frozen
 class LikelihoodRatio(Detector):
-    """Generalised likelihood ratio of a known echo of unknown complex amplitude [Kay98].
+    """Generalised likelihood ratio of an echo that is known but for its amplitude, or not at all [Kay98].
 
-    For ``y_l = c m_l + e_l`` with ``m_l = M s_l``, unknown c and e_l ~ CN(0, Q), its logarithm is ::
+    For ``y_l = c m_l + e_l`` with ``m_l = M s_l``, unknown complex c and e_l ~ CN(0, Q), its
+    logarithm is ::
 
         T = |sum_l m_l^H Q^-1 y_l|^2 / sum_l m_l^H Q^-1 m_l
 
-    Without a target and with ideal hardware T is exponential of mean 1, whatever L is: what
-    the samples of an interval have in common adds up in amplitude.
+    For ``y_l = G x_l + e_l`` with an unknown response G it is the energy of Q^-1/2 Y in the
+    row space of X = [x_1, ..., x_L]. Without a target and with ideal hardware the first is
+    exponential of mean 1, whatever L is: what the samples of an interval have in common adds
+    up in amplitude. The second is Gamma(N_r r) with r the rank of X: it needs more
+    power, and no model of the target.
+
+    Args:
+        unknown: ``amplitude`` or ``response``.
     """
 
+    unknown: Literal["amplitude", "response"] = field(default="amplitude", validator=choice("amplitude", "response"))
+
     def statistic(self, y: ComplexArray, symbols: ComplexArray, echo: EchoModel, snapshots: int = 1) -> FloatArray:
-        """T of each decision, shape (..., decisions), a ratio; zero where no echo is expected."""
+        """T of each decision, shape (..., decisions), a ratio; zero where nothing is expected."""
+        if self.unknown == "response":
+            return _energy_in_row_space(echo.whitener @ y, echo.sent @ symbols, snapshots)
         projection, coordinates = echo.whitened_factors
         inner, norm = _products(coordinates @ symbols, projection @ y)
         energy = squared(_decisions(inner, snapshots).sum(axis=-1))
         return _ratio(energy, _decisions(norm, snapshots).sum(axis=-1))
+
+
+def _energy_in_row_space(z: ComplexArray, x: ComplexArray, snapshots: int) -> FloatArray:
+    """Energy of each decision of z (..., N, decisions L) in the row space of that of x, (..., decisions)."""
+    z, x = (np.ascontiguousarray(np.moveaxis(_decisions(of, snapshots), -2, -3)) for of in (z, x))
+    # Right singular vectors of x; where fewer streams than antennas are sent, some stand for nothing.
+    _, values, rows = np.linalg.svd(x, full_matrices=False)
+    there = values > 1e-10 * values[..., :1]
+    return np.asarray((squared(z @ hermitian(rows)).sum(axis=-2) * there).sum(axis=-1))

@@ -43,11 +43,14 @@ class EchoModel:
         mean: Expected samples for each stream, M = A_r G A_t W, shape (..., N_r, K+S), in sqrt(W).
         noise: Covariance Q of noise and distortion, (..., N_r, N_r), or its diagonal
             (..., N_r) where it is diagonal; in W.
+        sent: What leaves the transmit chains for each stream, distortion apart, A_t W, shape
+            (..., N_t, K+S), in sqrt(W).
         rank: Largest rank that M can have.
     """
 
     mean: ComplexArray
     noise: AnyArray
+    sent: ComplexArray
     rank: int
 
     @classmethod
@@ -55,15 +58,14 @@ class EchoModel:
         """The model of a precoder W (..., N_t, K+S), in sqrt(W), by the linear model of the hardware."""
         G, W = np.asarray(scene.response(), complex, order="C"), np.asarray(W, complex, order="C")
         link = sensing_link(G, W, noise_power, transceiver)
-        gain = transceiver.transmit.linear_model(covariance(W)).gain
-        for what, rows in (
-            ("transmit input", W),
-            ("transmit gain", gain[..., None]),
-            ("receive gain", link.gain[..., None]),
-        ):
+        sent = transceiver.transmit.linear_model(covariance(W)).amplify(W)
+        mean = link.receive.amplify(G @ sent)
+        for what, rows in (("transmit input", W), ("transmit model", sent), ("receive model", mean)):
             require_finite(what, rows)
-        mean = link.gain[..., None] * (G @ (gain[..., None] * W))
-        return cls(mean, link.noise, min(scene.rank, *mean.shape[-2:]))
+        own = link.noise.shape[-1:] if link.diagonal else link.noise.shape[-2:]
+        lead = np.broadcast_shapes(mean.shape[:-2], link.noise.shape[: -len(own)])
+        mean, noise = np.broadcast_to(mean, (*lead, *mean.shape[-2:])), np.broadcast_to(link.noise, (*lead, *own))
+        return cls(mean, noise, sent, min(scene.rank, *mean.shape[-2:]))
 
     @cached_property
     def combiner(self) -> ComplexArray:
@@ -84,6 +86,12 @@ class EchoModel:
         return hermitian(B), F
 
     @cached_property
+    def whitener(self) -> ComplexArray:
+        """A matrix (..., N_r, N_r) that makes noise and distortion white and of unit power, in 1/sqrt(W)."""
+        noise = self.noise if self.noise.ndim == self.mean.ndim else diagonal_matrix(self.noise)
+        return np.asarray(np.linalg.inv(np.linalg.cholesky(noise)), complex)
+
+    @cached_property
     def whitened_factors(self) -> tuple[ComplexArray, ComplexArray]:
         """P (..., r, N_r) and E (..., r, K+S) with u^H y = (E s)^H P y and P Q P^H = I.
 
@@ -91,10 +99,8 @@ class EchoModel:
         ordered by the power of the echo in them: the first row of P is the fixed combiner of
         largest SQNR.
         """
-        noise = self.noise if self.noise.ndim == self.mean.ndim else diagonal_matrix(self.noise)
-        whitener = np.asarray(np.linalg.inv(np.linalg.cholesky(noise)), complex)
-        B, E = thin(whitener @ self.mean, self.rank)
-        return hermitian(B) @ whitener, E
+        B, E = thin(self.whitener @ self.mean, self.rank)
+        return hermitian(B) @ self.whitener, E
 
 
 @frozen(eq=False)

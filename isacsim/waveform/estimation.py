@@ -101,7 +101,7 @@ class Estimation(Experiment):
         """
         G = scene.response()
         link = sensing_link(G, W, noise_power, transceiver)
-        gain = transceiver.transmit.linear_model(covariance(W)).gain
+        transmit = transceiver.transmit.linear_model(covariance(W))
         noise = np.broadcast_to(np.asarray(noise_power, float)[..., None], G.shape[:-1])
         power = arriving_power(G, W, noise, transceiver)
         sources, fitter, found = Sources.of(rng), Fitter(scene.tx_array, scene.rx_array), []
@@ -110,7 +110,7 @@ class Estimation(Experiment):
             arriving = G @ radiate(W, s, transceiver.transmit, sources)
             y = receive("receive", transceiver.receive, arriving, noise, power, sources)
             x = _runs(W @ s, count)
-            observed = Observation.of(_runs(y, count), gain[..., None] * x, link)
+            observed = Observation.of(_runs(y, count), transmit.amplify(x), link)
             method = maximum_likelihood if self.method == "maximum-likelihood" else beamforming
             fit = method(fitter, observed, scene.count)
             # W W^H L is the sample covariance of the run, for which the bound is asked.

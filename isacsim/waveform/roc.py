@@ -18,6 +18,7 @@ from attrs import frozen
 
 from isacsim.errors import InvalidInput
 from isacsim.typing import FloatArray, IntArray
+from isacsim.waveform.intervals import wilson
 
 MANTISSA = 14  # bins of 6e-5, in which a statistic of exponential law has at most 2.3e-5 of its mass
 
@@ -188,16 +189,3 @@ class Roc:
     def _threshold(self, allowed: FloatArray) -> IntArray:
         """Index of the lowest threshold that at most ``allowed`` H0 statistics exceed."""
         return np.asarray(np.searchsorted(self.absent, allowed, side="right") - 1)
-
-
-def wilson(successes: FloatArray, trials: int, z: float) -> FloatArray:
-    """One end of the interval of [Wilson27] for the probability of success, shape (...).
-
-    Args:
-        successes: Number of successes, shape (...).
-        trials: Number of trials.
-        z: Standard normal quantile, negative for the lower end.
-    """
-    share = np.asarray(successes, float) / trials
-    spread = z * np.sqrt(share * (1 - share) / trials + (z / (2 * trials)) ** 2)
-    return np.asarray(np.clip((share + z**2 / (2 * trials) + spread) / (1 + z**2 / trials), 0.0, 1.0))

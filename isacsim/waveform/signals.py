@@ -20,6 +20,7 @@ from isacsim.errors import InvalidInput
 from isacsim.hardware.base import Hardware, Transceiver, chain_power
 from isacsim.metrics.rate import covariance
 from isacsim.typing import AnyArray, ComplexArray, FloatArray
+from isacsim.waveform.modulation import Gaussian, Modulation
 
 BLOCK = 2**14  # samples of each chain that are held at once
 
@@ -47,27 +48,22 @@ def blocks(count: int, longest: int = BLOCK) -> Iterator[int]:
     yield from (int(length) for length in np.diff(edges))
 
 
-def white(rng: np.random.Generator, shape: tuple[int, ...], count: int) -> ComplexArray:
-    """Circular Gaussian samples of unit power, ``count`` for each entry of ``shape``, along a last axis.
+def symbols(modulation: Modulation, W: ComplexArray, count: int, sources: Sources) -> ComplexArray:
+    """Symbols s of the streams of W (..., N_t, K+S), shape (..., K+S, count).
 
     They are drawn sample by sample, so that a signal does not depend on the blocks it is cut
     into: the array is a view whose last axis is the slowest in memory.
     """
-    draws = rng.standard_normal((count, *shape, 2))
-    draws *= np.sqrt(0.5)
-    return np.moveaxis(draws.view(complex)[..., 0], 0, -1)
+    return _stream(modulation, sources.symbols, (*W.shape[:-2], W.shape[-1]), count)
 
 
 def gaussian_symbols(W: ComplexArray, count: int, sources: Sources) -> ComplexArray:
-    """Gaussian symbols s of unit power for the streams of W (..., N_t, K+S), shape (..., K+S, count)."""
-    return white(sources.symbols, (*W.shape[:-2], W.shape[-1]), count)
+    """Gaussian `symbols`."""
+    return symbols(Gaussian(), W, count, sources)
 
 
-def qpsk_symbols(W: ComplexArray, count: int, sources: Sources) -> ComplexArray:
-    """QPSK symbols s of unit power, as `gaussian_symbols`."""
-    points = np.array([1 + 1j, -1 + 1j, 1 - 1j, -1 - 1j]) / np.sqrt(2)
-    draws = sources.symbols.integers(4, size=(count, *W.shape[:-2], W.shape[-1]))
-    return np.moveaxis(points[draws], 0, -1)
+def _stream(modulation: Modulation, rng: np.random.Generator, shape: tuple[int, ...], count: int) -> ComplexArray:
+    return np.moveaxis(modulation.draw(rng, (count, *shape)), 0, -1)
 
 
 def radiate(W: ComplexArray, symbols: ComplexArray, transmit: Hardware, sources: Sources) -> ComplexArray:
@@ -95,7 +91,7 @@ def receive(
         power: Power that gain controls are set to, broadcast to (..., M), in W.
         sources: Where noise and hardware draw from.
     """
-    y = np.ascontiguousarray(white(sources.noise, arriving.shape[:-1], arriving.shape[-1]))
+    y = np.ascontiguousarray(_stream(Gaussian(), sources.noise, arriving.shape[:-1], arriving.shape[-1]))
     y *= np.sqrt(noise_power)[..., None]
     y += arriving
     return through(side, device, y, power, sources)

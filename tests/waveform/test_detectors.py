@@ -24,6 +24,7 @@ HARDWARE = {
     "receiver": Transceiver(receive=MidRise(2)),
 }
 NOISE = 0.7
+DETECTORS = [EnergyDetector(), EnergyDetector("fixed"), LikelihoodRatio(), LikelihoodRatio("response")]
 
 
 @pytest.fixture
@@ -89,6 +90,19 @@ class TestFormulas:
             before, after = (np.vdot(e, inverse @ e).real for e in (b, b - c * a))
             np.testing.assert_allclose(found[i], before - after, rtol=1e-9, atol=1e-12 * before)
 
+    @pytest.mark.parametrize("snapshots", [1, 3, 5])
+    def test_for_an_unknown_response_it_is_the_gain_of_the_best_response(self, scene, hardware, snapshots, W):
+        scene, transceiver = SCENES[scene], HARDWARE[hardware]
+        s, y = samples(scene, W, transceiver, snapshots * self.decisions, echo=True)
+        _, Q = by_the_text(scene, W, transceiver)
+        echo, inverse = EchoModel.of(scene, W, NOISE, transceiver), np.linalg.inv(Q)
+        found = LikelihoodRatio("response").statistic(y, s, echo, snapshots)
+        for i in range(self.decisions):
+            part = slice(i * snapshots, (i + 1) * snapshots)
+            G = y[:, part] @ np.linalg.pinv(W @ s[:, part])  # least squares, whatever the weight Q^-1
+            before, after = (np.vdot(e, inverse @ e).real for e in (y[:, part], y[:, part] - G @ W @ s[:, part]))
+            np.testing.assert_allclose(found[i], before - after, rtol=1e-9)
+
     def test_the_expected_power_is_the_radar_sqnr(self, scene, hardware, W):
         _, E = EchoModel.of(SCENES[scene], W, NOISE, HARDWARE[hardware]).whitened_factors
         expected = radar_sqnr(SCENES[scene].response(), W, NOISE, HARDWARE[hardware])
@@ -119,6 +133,15 @@ def test_without_a_target_the_energy_is_a_sum_of_exponentials(scene, snapshots, 
     echo = EchoModel.of(SCENES[scene], W, NOISE, Transceiver())
     T = EnergyDetector(combiner).statistic(y, s, echo, snapshots) / NOISE
     assert survival_deviation(T, lambda t: gammaincc(snapshots, t)) < 1
+
+
+@pytest.mark.parametrize(("snapshots", "rank"), [(1, 1), (2, 2), (5, 3)])
+def test_without_a_target_the_likelihood_ratio_of_an_unknown_response_is_a_gamma_variable(snapshots, rank, W):
+    padded = np.hstack([W, np.zeros((6, 2))])  # streams that are not sent count for nothing
+    s, y = samples(EXTENDED, padded, Transceiver(), 20_000 * snapshots, echo=False)
+    echo = EchoModel.of(EXTENDED, padded, NOISE, Transceiver())
+    T = LikelihoodRatio("response").statistic(y, s, echo, snapshots)
+    assert survival_deviation(T, lambda t: gammaincc(4 * rank, t)) < 1
 
 
 @pytest.mark.parametrize("scene", SCENES)
@@ -169,7 +192,7 @@ def test_with_a_target_the_statistic_has_its_closed_form(scene, detector, snapsh
     assert survival_deviation(T, between) < 1.1
 
 
-@pytest.mark.parametrize("detector", [EnergyDetector(), EnergyDetector("fixed"), LikelihoodRatio()])
+@pytest.mark.parametrize("detector", DETECTORS)
 @pytest.mark.parametrize("antennas", [1, 4])
 def test_no_decision_one_decision_and_one_antenna_work(detector, antennas):
     array = UniformLinearArray(antennas)
@@ -181,7 +204,7 @@ def test_no_decision_one_decision_and_one_antenna_work(detector, antennas):
         assert detector.statistic(y, s, EchoModel.of(scene, W, NOISE, transceiver)).shape == (count,)
 
 
-@pytest.mark.parametrize("detector", [EnergyDetector(), EnergyDetector("fixed"), LikelihoodRatio()])
+@pytest.mark.parametrize("detector", DETECTORS)
 @pytest.mark.parametrize("scene", [TWO, EXTENDED])
 def test_a_member_of_a_batch_has_the_bytes_it_has_alone(detector, scene):
     rng = np.random.default_rng(9)
@@ -192,6 +215,17 @@ def test_a_member_of_a_batch_has_the_bytes_it_has_alone(detector, scene):
     for i in range(3):
         alone = detector.statistic(y[i], s[i], EchoModel.of(scene, W[i], NOISE, transceiver), 4)
         assert alone.tobytes() == together[i].tobytes()
+
+
+def test_noise_may_differ_where_all_else_is_shared(W):
+    y, s = complex_normal(np.random.default_rng(1), (2, 4, 5)), complex_normal(np.random.default_rng(2), (3, 5))
+    for transceiver in HARDWARE.values():
+        shared = EchoModel.of(EXTENDED, W, [0.7, 0.2], transceiver)
+        for detector in DETECTORS:
+            found = detector.statistic(y, s, shared)
+            for i, noise in enumerate([0.7, 0.2]):
+                alone = detector.statistic(y[i], s, EchoModel.of(EXTENDED, W, noise, transceiver))
+                np.testing.assert_allclose(found[i], alone, rtol=1e-9)
 
 
 @pytest.mark.parametrize("scene", [ONE, EXTENDED])

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from isacsim import InvalidInput
-from isacsim.waveform.roc import MANTISSA, Histogram, Roc, wilson
+from isacsim.waveform.roc import MANTISSA, Histogram, Roc
 
 EXACT = 52  # bits of the mantissa with which each number is a bin
 GRID = np.logspace(-3, 0, 25)
@@ -145,11 +145,3 @@ def test_at_the_ends_of_the_curve_intervals_stay_probabilities():
     for interval in (found.band([1e-9, 1.0]), found.interval([1e-9, 1.0])):
         assert np.all((interval.low >= 0) & (interval.high <= 1))
         assert interval.value[-1] == interval.high[-1] == 1
-
-
-def test_one_end_of_the_wilson_interval_solves_its_equation():
-    successes, trials, z = np.array([0.0, 3.0, 50.0, 100.0]), 100, 1.7
-    for sign in (-1, 1):
-        p = wilson(successes, trials, sign * z)
-        # (share - p)^2 = z^2 p (1 - p) / trials, the definition; at 0 and 1 one root is the share.
-        np.testing.assert_allclose((successes / trials - p) ** 2, z**2 * p * (1 - p) / trials, atol=1e-15)
