@@ -239,3 +239,27 @@ class Step:
 
     def time_step(self, size):
         isacsim.solve(self.problem, "mm", max_steps=1)
+
+
+class PointCrb:
+    """The CRB benchmark of a point target: one semidefinite program a realisation."""
+
+    param_names = ("size",)
+    params = (["8x2", "12x4"],)
+    timeout = 120
+
+    def setup(self, size):
+        antennas, users = map(int, size.split("x"))
+        array = isacsim.UniformLinearArray(antennas, normalized=False)
+        target = isacsim.PointTargets(array, array, [0.7], [np.pi / 2], [np.sqrt(0.1)])
+        H = complex_gaussian((antennas, users), 0)
+        self.problem = isacsim.PointCrbMin(H, target, 10**0.5, 0.1, 1e-3, 1e-3, 16)
+        self.solution = isacsim.solve(self.problem)
+
+    def time_solve(self, size):
+        isacsim.solve(self.problem)
+
+    def track_gap(self, size):
+        return float(self.solution.gap)
+
+    track_gap.unit = "certified gap"
