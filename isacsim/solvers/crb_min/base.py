@@ -11,9 +11,8 @@ import attrs
 import numpy as np
 
 from isacsim.batch import take
-from isacsim.errors import InvalidInput
 from isacsim.problems.crb_min import CrbMin
-from isacsim.solvers.base import Request, Solver
+from isacsim.solvers.base import Request, Solver, refuse_starts
 from isacsim.solvers.crb_min.recovery import Beams, cheapest
 from isacsim.solvers.crb_min.reduction import Reduced, precoders, reductions
 from isacsim.solvers.crb_min.white import white_beams
@@ -56,7 +55,7 @@ class CrbMinSolver(Solver):
 
     def solve(self, problem: CrbMin, request: Request) -> Solution:
         """The solution of a flat batch, by rank of the channels."""
-        _refuse_starts(request)
+        refuse_starts(request)
         begin = time.perf_counter()
         import scipy.linalg  # noqa: F401  # its BLAS must be there to be limited
 
@@ -84,17 +83,6 @@ class CrbMinSolver(Solver):
             here, cost = take(reduced, left[part]), take(least, part)
             solution = self.minimise(here, cheapest(here, cost), cost, request, places[left[part]])
             yield _finished(here, solution), places[left[part]]
-
-
-def _refuse_starts(request: Request) -> None:
-    for name in ("initial", "start"):
-        if getattr(request, name) is not None:
-            raise InvalidInput(
-                "initial" if name == "initial" else "starts",
-                "must not be given for crb-min, whose solvers find the global optimum from any start",
-                getattr(request, name),
-                "Leave it out.",
-            )
 
 
 def _white(beams: Beams) -> Solution:

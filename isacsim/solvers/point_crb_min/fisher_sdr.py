@@ -19,13 +19,13 @@ from isacsim.checks import number
 from isacsim.metrics.fim import FimTensor, inverse_fim
 from isacsim.problems.point_crb_min import PointCrbMin
 from isacsim.problems.sqnr_max import SqnrMax
-from isacsim.solvers.base import Request, Solver
+from isacsim.solvers.base import Request, Solver, refuse_starts
 from isacsim.solvers.solution import Solution, Status, gathered, objects
 from isacsim.solvers.sqnr_max.base import SqnrMaxSolver
 from isacsim.solvers.sqnr_max.certificate import certify
 from isacsim.solvers.sqnr_max.feasibility import Feasibility
 from isacsim.solvers.sqnr_max.lifted import fisher_program
-from isacsim.solvers.sqnr_max.recovery import rank_one, refuse_starts
+from isacsim.solvers.sqnr_max.recovery import rank_one
 from isacsim.solvers.sqnr_max.repair import inside, repaired
 from isacsim.solvers.sqnr_max.system import System
 from isacsim.typing import ComplexArray, FloatArray, IntArray
@@ -112,7 +112,7 @@ class _OnSystems(SqnrMaxSolver):
         return Solution(
             precoder=found.V,
             objective=found.value,
-            gap=np.array([found.gap]),
+            gap=np.array([found.gap if np.isfinite(found.gap) else np.nan]),
             residual=np.full(1, np.nan),
             iterations=np.array([steps]),
             status=objects([status]),

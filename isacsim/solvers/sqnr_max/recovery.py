@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from isacsim.errors import InvalidInput
-from isacsim.solvers.base import Request
 from isacsim.solvers.sqnr_max.system import System
 from isacsim.typing import ComplexArray
 
@@ -33,18 +31,3 @@ def rank_one(system: System, users: ComplexArray, total: ComplexArray) -> Comple
     spectrum, U = np.linalg.eigh((rest + np.conj(rest).swapaxes(-1, -2)) / 2)
     sensing = U * np.sqrt(np.maximum(spectrum, 0.0))[:, None, :]
     return np.concatenate([beams, sensing[:, :, ::-1]], axis=-1)
-
-
-def refuse_starts(request: Request) -> None:
-    """Refuse a start, which a solver that finds the global optimum has no use for.
-
-    Raises:
-        InvalidInput: If the caller gave one.
-    """
-    for name, key in (("initial", "initial"), ("start", "starts")):
-        value = getattr(request, name)
-        if value is not None:
-            raise InvalidInput(
-                key, "must not be given to a solver that finds the global optimum from any start", value,
-                "Leave it out.",
-            )  # fmt: skip

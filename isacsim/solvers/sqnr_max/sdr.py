@@ -17,7 +17,7 @@ from attrs import field, frozen
 
 from isacsim.batch import rows, take
 from isacsim.checks import choice, number, whole
-from isacsim.solvers.base import Request
+from isacsim.solvers.base import Request, refuse_starts
 from isacsim.solvers.iterate import Stop, iterate
 from isacsim.solvers.solution import Solution, Status, gathered, objects
 from isacsim.solvers.sqnr_max.base import SqnrMaxSolver
@@ -27,7 +27,7 @@ from isacsim.solvers.sqnr_max.fractional import Ratio, cases, ratios
 from isacsim.solvers.sqnr_max.lifted import coordinates, linear_program
 from isacsim.solvers.sqnr_max.newton_mm import NewtonMm
 from isacsim.solvers.sqnr_max.objectives import Sqnr
-from isacsim.solvers.sqnr_max.recovery import rank_one, refuse_starts
+from isacsim.solvers.sqnr_max.recovery import rank_one
 from isacsim.solvers.sqnr_max.repair import inside, repaired
 from isacsim.solvers.sqnr_max.system import System
 from isacsim.typing import ComplexArray, FloatArray, IntArray
@@ -172,8 +172,16 @@ def _told(solution: Solution, case: str) -> Solution:
     """The solution of an iteration whose residual is the gap, with a note where it is one of a relaxation."""
     trace = dict(solution.trace)
     trace["gap"] = trace.pop("residual")
-    nothing = np.full(solution.gap.shape, np.nan)
+    proven = np.isfinite(solution.bound)
     notes = solution.notes
     if case == "other":
-        notes = objects([(*own, RELAXED) for own in notes])
-    return attrs.evolve(solution, gap=solution.residual, residual=nothing, notes=notes, trace=trace)
+        loose = [status is not Status.GLOBAL for status in solution.status]
+        notes = objects([(*own, RELAXED) if is_loose else own for own, is_loose in zip(notes, loose, strict=True)])
+    return attrs.evolve(
+        solution,
+        gap=np.where(proven, solution.residual, np.nan),
+        residual=np.full(proven.shape, np.nan),
+        bound=np.where(proven, solution.bound, np.nan),
+        notes=notes,
+        trace=trace,
+    )
