@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 import isacsim
 from isacsim.batch import flatten, frobenius2, hermitian, inner
 from isacsim.solvers.base import Request
-from isacsim.solvers.sqnr_max.dual import evaluate, minimise
+from isacsim.solvers.sqnr_max.dual import curvature, evaluate, minimise
 from isacsim.solvers.sqnr_max.feasibility import feasibility
 from isacsim.solvers.sqnr_max.few_targets import MOST, coefficients, polarisation, row_space
 from isacsim.solvers.sqnr_max.kkt import conditions, largest_eigenvalue
@@ -52,8 +52,8 @@ def test_the_dual_function_has_the_gradient_and_the_hessian_it_tells(kit):
         # Central differences of sixth order: the step to the sixth, and rounding.
         slope = kit.central_difference(lambda t, j=j: at(t, j).value[0], h)
         assert slope == pytest.approx(here.slope[0, j], rel=1e-6, abs=1e-9)
-        curvature = kit.central_difference(lambda t, j=j: at(t, j).slope[0], h)
-        np.testing.assert_allclose(curvature, here.curvature[0, j], rtol=1e-5, atol=1e-9)
+        bend = kit.central_difference(lambda t, j=j: at(t, j).slope[0], h)
+        np.testing.assert_allclose(bend, curvature(system, here)[0, j], rtol=1e-5, atol=1e-9)
 
 
 @given(seeds)

@@ -39,20 +39,28 @@ class DualPoint:
         gained: Its term ``Re tr(C^H V)``, (B,).
         terms: Sum of the sizes of its terms, which sets its rounding, (B,).
         slope: Its gradient, the slack of the constraints at V, (B, K+1).
-        curvature: Its Hessian, (B, K+1, K+1).
         V: The point that is best for these multipliers, (B, N, L).
         share: s_k, (B, K).
         inside: Whether all s_k < 1, (B,); elsewhere the rest means nothing.
+        inverse: ``Phi^-1``, (B, N, N).
+        U: ``Phi^-1 H``, (B, N, K).
+        HU: ``H^H Phi^-1 H``, (B, K, K).
+        received: ``H^H V``, (B, K, L).
+        boost: ``Phi_k^-1 = Phi^-1 + boost_k u_k u_k^H`` for the beam of user k, (B, K).
     """
 
     value: Any = rows()
     gained: Any = rows()
     terms: Any = rows()
     slope: Any = rows(1)
-    curvature: Any = rows(2)
     V: Any = rows(2)
     share: Any = rows(1)
     inside: Any = rows()
+    inverse: Any = rows(2)
+    U: Any = rows(2)
+    HU: Any = rows(2)
+    received: Any = rows(2)
+    boost: Any = rows(1)
 
 
 def evaluate(system: System, C: ComplexArray, M: ComplexArray, multipliers: FloatArray) -> DualPoint:
@@ -68,7 +76,6 @@ def evaluate(system: System, C: ComplexArray, M: ComplexArray, multipliers: Floa
     weights = multipliers[:, :-1] * system.ratio
     share = weights * HU[:, k, k].real
     inside = (share < 1).all(axis=-1) & np.isfinite(share).all(axis=-1)
-    # Phi_k^-1 = Phi^-1 + boost_k u_k u_k^H for the beam of user k.
     boost = weights / np.where(share < 1, 1 - share, 1.0)
     received = system.HH @ V
     own = boost * received[:, k, k]
@@ -77,26 +84,20 @@ def evaluate(system: System, C: ComplexArray, M: ComplexArray, multipliers: Floa
     slope = system.slack_of(received, squared(V).sum(axis=-1))
     gained, spent = inner(C, V), multipliers[:, :-1].sum(axis=-1)
     value, terms = gained + multipliers[:, -1] - spent, gained + multipliers[:, -1] + spent
-    curvature = _curvature(system, inverted, np.ascontiguousarray(U), HU, V, received, boost)
-    return DualPoint(value, gained, terms, slope, curvature, np.ascontiguousarray(V), share, inside)
+    V = np.ascontiguousarray(V)
+    U = np.ascontiguousarray(U)
+    return DualPoint(value, gained, terms, slope, V, share, inside, inverted, U, HU, received, boost)
 
 
-def _curvature(
-    system: System,
-    inverted: ComplexArray,
-    U: ComplexArray,
-    HU: ComplexArray,
-    V: ComplexArray,
-    received: ComplexArray,
-    boost: FloatArray,
-) -> FloatArray:
-    """The Hessian of D: ``2 Re sum_l (E_i v_l)^H Phi_l^-1 (E_j v_l)`` with ``E_j = dPhi_l / dz_j``.
+def curvature(system: System, point: DualPoint) -> FloatArray:
+    """The Hessian of D, (B, K+1, K+1): ``2 Re sum_l (E_i v_l)^H Phi_l^-1 (E_j v_l)`` with ``E_j = dPhi_l / dz_j``.
 
     For all columns E_j is made of the features [I, H] of the constraints, so that the sum over
     columns is one Hadamard product; what is special about a user's own column has rank one.
     """
     K = system.users
     k = np.arange(K)
+    inverted, U, HU, V, received = point.inverse, point.U, point.HU, point.V, point.received
     RF = V @ adjoint(V)
     Rh = V @ adjoint(received)
     on_chains = inverted.real * RF.real + inverted.imag * RF.imag
@@ -115,7 +116,7 @@ def _curvature(
     half[:, :K] -= np.swapaxes(cross, -1, -2)
     half[:, k, k] += squared(own) * HU[:, k, k].real
     W[:, k, k] -= own * HU[:, k, k].real
-    half += ((np.conj(W) * boost[:, None, :]) @ np.swapaxes(W, -1, -2)).real
+    half += ((np.conj(W) * point.boost[:, None, :]) @ np.swapaxes(W, -1, -2)).real
     return np.asarray(half + np.swapaxes(half, -1, -2))
 
 
@@ -142,9 +143,15 @@ def minimise(
         here = (system, C, M) if whole else (take(system, live), C[live], M[live])
         point = evaluate(*here, search.trial[live])
         accepted = search.accepts(live, point)
-        refused = search.shorten(live[~accepted], take(point, ~accepted)) if not accepted.all() else live[:0]
-        going = search.advance(live[accepted], take(point, accepted), tolerance) if accepted.any() else live[:0]
-        live = np.sort(np.concatenate([going, refused]))
+        if accepted.all():
+            live = search.advance(live, here[0], point, tolerance)
+        else:
+            refused = search.shorten(live[~accepted], take(point, ~accepted))
+            going = live[:0]
+            if accepted.any():
+                ahead = take(here[0], accepted), take(point, accepted)
+                going = search.advance(live[accepted], *ahead, tolerance)
+            live = np.sort(np.concatenate([going, refused]))
         if not live.size:
             break
     return search.multipliers, search.V
@@ -188,26 +195,36 @@ class _Search:
         self.trial[live] = np.where(fresh[:, None], first, later)
         return live[self.refusals[live] <= TRIALS]
 
-    def advance(self, live: IntArray, point: DualPoint, tolerance: FloatArray) -> IntArray:
+    def advance(self, live: IntArray, system: System, point: DualPoint, tolerance: FloatArray) -> IntArray:
         """Move to the trials and choose the next step; the members that are not done."""
-        z = self.trial[live]
-        self.multipliers[live], self.value[live], self.slope[live] = z, point.value, point.slope
+        z, slope = self.trial[live], point.slope
+        self.multipliers[live], self.value[live], self.slope[live] = z, point.value, slope
         self.V[live], self.share[live], self.fresh[live] = point.V, point.share, False
-        slope = point.slope
         active = (z <= 1e-14 * (1 + z.max(axis=-1, keepdims=True))) & (slope > 0)
         off = np.where(active | (z <= 0), np.maximum(-slope, 0.0), np.abs(slope)).max(axis=-1)
         off = np.maximum(off, (z * np.abs(slope)).sum(axis=-1) / point.gained)
-        scale = np.sqrt(np.maximum(np.diagonal(point.curvature, axis1=-2, axis2=-1), 1e-100))
-        A = point.curvature / (scale[:, :, None] * scale[:, None, :])
-        A[active[:, :, None] | active[:, None, :]] = 0.0
-        j = np.arange(z.shape[-1])
-        A[:, j, j] = 1.0 + 1e-13
-        step = -solved(A, np.where(active, 0.0, slope / scale)) / scale
-        fall = -(slope * step).sum(axis=-1)
-        pays = (fall >= ROUNDING * point.terms) | (off <= FLATTENS * self.off[live])
+        flattens = off <= FLATTENS * self.off[live]
         self.off[live] = off
-        going = (off >= tolerance[live]) & pays & np.isfinite(step).all(axis=-1)
-        at = live[going]
-        self.step[at], self.length[at], self.refusals[at] = step[going], 1.0, 0
-        self.trial[at] = np.maximum(z[going] + step[going], 0.0)
+        going = off >= tolerance[live]
+        if not going.all():
+            if not going.any():
+                return live[:0]
+            live, z, slope, active, flattens = (x[going] for x in (live, z, slope, active, flattens))
+            system, point = take(system, going), take(point, going)
+        step = _newton_step(curvature(system, point), slope, active)
+        pays = (-(slope * step).sum(axis=-1) >= ROUNDING * point.terms) | flattens
+        pays &= np.isfinite(step).all(axis=-1)
+        at = live[pays]
+        self.step[at], self.length[at], self.refusals[at] = step[pays], 1.0, 0
+        self.trial[at] = np.maximum(z[pays] + step[pays], 0.0)
         return at
+
+
+def _newton_step(curvature: FloatArray, slope: FloatArray, active: BoolArray) -> FloatArray:
+    """Newton step (B, K+1) of the multipliers that are not ``active``, which stay at zero."""
+    scale = np.sqrt(np.maximum(np.diagonal(curvature, axis1=-2, axis2=-1), 1e-100))
+    A = curvature / (scale[:, :, None] * scale[:, None, :])
+    A[active[:, :, None] | active[:, None, :]] = 0.0
+    j = np.arange(slope.shape[-1])
+    A[:, j, j] = 1.0 + 1e-13
+    return np.asarray(-solved(A, np.where(active, 0.0, slope / scale)) / scale)
