@@ -106,6 +106,6 @@ def _link(H: Any, power: Any, noise_power: Any, transmit: Hardware) -> tuple[Flo
 def _ratios(hardware: Hardware, chains: int) -> tuple[ComplexArray, FloatArray]:
     """Gains (chains,) and ratios (chains,) of distortion to signal, at unit power in each chain."""
     model = hardware.linear_model(np.eye(chains, dtype=complex))
-    if not model.diagonal or np.ndim(model.gain) != 1:
+    if model.coupled or not model.diagonal:
         raise InvalidInput("transceiver", "must treat each chain by itself", hardware, "Use data converters.")
     return np.asarray(model.gain, complex), model.distortion_power / squared(model.gain)

@@ -55,7 +55,7 @@ def _ratios(hardware: Hardware, chains: int) -> tuple[ComplexArray, FloatArray] 
     for probe in (np.eye(chains), 1e-2 * (alike + np.diag(powers))):
         R = np.asarray(probe, complex)
         model = hardware.linear_model(R)
-        if not model.diagonal or not np.all(model.gain):
+        if model.coupled or not model.diagonal or not np.all(model.gain):
             return None
         found.append((np.asarray(model.gain, complex), model.distortion_power / chain_power(R)))
     (gain, noise), (other_gain, other_noise) = found
