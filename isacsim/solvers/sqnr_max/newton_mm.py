@@ -35,7 +35,7 @@ from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray
 
 FIRST_POWER = 0.35  # first multiplier of the power, relative to the size of C
 FIRST_USERS = 0.4  # first multipliers of the users, relative to those of the least power
-PROXIMAL = 0.03  # weight of the proximal term, relative to the objective
+PROXIMAL = 0.01  # weight of the proximal term, relative to the objective
 COARSE, FINE = 1e-2, 1e-11  # tolerances of the subproblems, in units of the noise
 INNER = 0.1  # tolerance of a subproblem relative to the last progress
 ROUNDING = 1e-10  # relative fall of the objective that counts as none
@@ -179,7 +179,7 @@ class NewtonMm(SqnrMaxSolver):
             surrogate,
             system=system,
             proof=proof(system),
-            length=none,
+            length=none + 1,
             longest=none + 1,
             accuracy=none + COARSE,
             share=none + SHARE,
