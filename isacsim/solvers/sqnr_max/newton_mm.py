@@ -120,6 +120,10 @@ class NewtonMm(SqnrMaxSolver):
     tolerance: float = field(default=1e-6, validator=number(above=0))
     max_steps: int = field(default=200, validator=whole(1))
 
+    def chunk(self, system: System) -> int:
+        """Members whose arrays take some 64 MB together."""
+        return max(1, 2**17 // system.antennas**2)
+
     def maximise(
         self, system: System, found: Feasibility, request: Request, who: IntArray, places: IntArray
     ) -> Solution:
