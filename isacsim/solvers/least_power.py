@@ -115,7 +115,8 @@ def directions(links: Links, multipliers: FloatArray) -> ComplexArray:
 
 def _newton(links: Links) -> tuple[FloatArray, BoolArray]:
     """The logarithms of lambda, (B, K), and where they are found."""
-    x = -np.log(links.ratio)
+    # What each user would need alone, but for the noise that grows with its power.
+    x = -np.log(links.ratio * np.ascontiguousarray(squared(links.HH)).sum(axis=-1))
     done, last = np.zeros(len(x), bool), np.full(len(x), np.inf)
     todo = np.arange(len(x))
     for _ in range(NEWTON_STEPS):

@@ -18,7 +18,6 @@ from isacsim.solvers.sqnr_max.feasibility import Feasibility, certificate, feasi
 from isacsim.solvers.sqnr_max.objectives import Sqnr
 from isacsim.solvers.sqnr_max.repair import repaired
 from isacsim.solvers.sqnr_max.system import System, systems
-from isacsim.threads import one_blas_thread
 from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray
 
 ROUNDING = 1e-12  # relative excess of the least power over the power that is no proof
@@ -68,9 +67,8 @@ class SqnrMaxSolver(Solver):
             InvalidInput: For hardware that is none of `isacsim.solvers.sqnr_max.converters`.
         """
         begin = time.perf_counter()
-        with one_blas_thread():
-            parts = [part for group in systems(problem) for part in self._parts(problem, *group, request, begin)]
-            return _judged(problem, gathered(parts, 0.0), begin)
+        parts = [part for group in systems(problem) for part in self._parts(problem, *group, request, begin)]
+        return _judged(problem, gathered(parts, 0.0), begin)
 
     def _parts(
         self, problem: SqnrMax, places: IntArray, who: IntArray, system: System, request: Request, begin: float
