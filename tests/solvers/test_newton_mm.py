@@ -297,6 +297,15 @@ def test_a_member_has_the_bytes_it_has_alone_whatever_stands_beside_it(kit):
         assert alone.status[0] is whole.status[i]
 
 
+def test_chunks_change_no_bytes(kit, monkeypatch):
+    problem = kit.make_sqnr_max(antennas=4, batch=(5,))
+    whole = isacsim.solve(problem)
+    monkeypatch.setattr(NewtonMm, "chunk", lambda self, system: 2)
+    parts = isacsim.solve(problem)
+    assert kit.raw_bytes(parts.precoder) == kit.raw_bytes(whole.precoder)
+    assert kit.raw_bytes(parts.objective) == kit.raw_bytes(whole.objective)
+
+
 def test_hardware_that_is_no_converter_is_refused(kit):
     from isacsim.hardware.base import Hardware, LinearModel
 

@@ -18,7 +18,6 @@ from isacsim.solvers.sqnr_max.feasibility import Feasibility, certificate, feasi
 from isacsim.solvers.sqnr_max.objectives import Sqnr
 from isacsim.solvers.sqnr_max.repair import repaired
 from isacsim.solvers.sqnr_max.system import System, systems
-from isacsim.threads import one_blas_thread
 from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray
 
 ROUNDING = 1e-12  # relative excess of the least power over the power that is no proof
@@ -68,12 +67,11 @@ class SqnrMaxSolver(Solver):
             InvalidInput: For hardware that is none of `isacsim.solvers.sqnr_max.converters`.
         """
         begin = time.perf_counter()
-        with one_blas_thread():
-            parts = [part for group in systems(problem) for part in self._parts(problem, *group, request)]
-            return _judged(problem, gathered(parts, 0.0), begin)
+        parts = [part for group in systems(problem) for part in self._parts(problem, *group, request, begin)]
+        return _judged(problem, gathered(parts, 0.0), begin)
 
     def _parts(
-        self, problem: SqnrMax, places: IntArray, who: IntArray, system: System, request: Request
+        self, problem: SqnrMax, places: IntArray, who: IntArray, system: System, request: Request, begin: float
     ) -> Iterator[tuple[Solution, IntArray]]:
         """Solutions of the members of one system, in W, with their places."""
         found = feasibility(system)
@@ -86,8 +84,16 @@ class SqnrMaxSolver(Solver):
         kept, size = np.flatnonzero(~hopeless & ~dull), self.chunk(system)
         for part in (kept[i : i + size] for i in range(0, kept.size, size)):
             here = take(system, part), take(found, part), who[part]
-            solution = self.maximise(*here[:2], request, who[part], places[part])
+            solution = self.maximise(*here[:2], _later(request, begin), who[part], places[part])
             yield _placed(problem, solution, *here), places[part]
+
+
+def _later(request: Request, begin: float) -> Request:
+    """The request with the time that is left of it."""
+    if request.time_limit is None:
+        return request
+    left = request.time_limit - (time.perf_counter() - begin)
+    return attrs.evolve(request, time_limit=max(left, np.finfo(float).tiny))
 
 
 def _sqnr(system: System) -> Sqnr:

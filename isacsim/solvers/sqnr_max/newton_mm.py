@@ -33,7 +33,9 @@ from isacsim.solvers.sqnr_max.starts import start
 from isacsim.solvers.sqnr_max.system import System
 from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray
 
-PROXIMAL = 0.03  # weight of the proximal term, relative to the objective
+FIRST_POWER = 0.35  # first multiplier of the power, relative to the size of C
+FIRST_USERS = 0.4  # first multipliers of the users, relative to those of the least power
+PROXIMAL = 0.01  # weight of the proximal term, relative to the objective
 COARSE, FINE = 1e-2, 1e-11  # tolerances of the subproblems, in units of the noise
 INNER = 0.1  # tolerance of a subproblem relative to the last progress
 ROUNDING = 1e-10  # relative fall of the objective that counts as none
@@ -118,6 +120,10 @@ class NewtonMm(SqnrMaxSolver):
     tolerance: float = field(default=1e-6, validator=number(above=0))
     max_steps: int = field(default=200, validator=whole(1))
 
+    def chunk(self, system: System) -> int:
+        """Members whose arrays take some 64 MB together."""
+        return max(1, 2**17 // system.antennas**2)
+
     def maximise(
         self, system: System, found: Feasibility, request: Request, who: IntArray, places: IntArray
     ) -> Solution:
@@ -160,14 +166,16 @@ class NewtonMm(SqnrMaxSolver):
             return done
         wide = wide[more, :, : K + min(2 * streams, system.antennas)]
         other = self._run(take(system, more), wide, least[more], request, labels[more])
+        note = f"went on with more than {streams} sensing streams"
+        other = attrs.evolve(other, notes=objects([(*notes, note) for notes in other.notes]))
         parts = [(done.take(~more), np.flatnonzero(~more))] if not more.all() else []
         return gathered([*parts, (other, np.flatnonzero(more))], 0.0)
 
     def init(self, system: System, V: ComplexArray, least: FloatArray) -> NewtonMmState:
         """The state at points V of full power, with multipliers in proportion to those of the least power (B, K)."""
         surrogate = system.objective.surrogate(V)
-        mu = 0.35 * np.sqrt(frobenius2(surrogate.C))
-        multipliers = np.concatenate([0.4 * least * mu[:, None], mu[:, None]], axis=-1)
+        mu = FIRST_POWER * np.sqrt(frobenius2(surrogate.C))
+        multipliers = np.concatenate([FIRST_USERS * least * mu[:, None], mu[:, None]], axis=-1)
         none = np.zeros(len(V))
         return self._state(
             V,
@@ -175,7 +183,7 @@ class NewtonMm(SqnrMaxSolver):
             surrogate,
             system=system,
             proof=proof(system),
-            length=none,
+            length=none + 1,
             longest=none + 1,
             accuracy=none + COARSE,
             share=none + SHARE,
