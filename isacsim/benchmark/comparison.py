@@ -108,15 +108,22 @@ class Comparison:
         return Verdict.SLOWER if self.ratio.slower else Verdict.FASTER if self.ratio.faster else Verdict.SAME
 
 
-def compare(before: Results, now: Results) -> list[Comparison]:
-    """Every case that the earlier run measured, as it is now."""
-    timed = same_machine(before, now)
-    return [_compared(result, now.find(result.case), before, timed) for result in before.results if result.rounds]
+def compare(before: Results, now: Results, *, times: bool = True) -> list[Comparison]:
+    """The cases of the later run that the earlier one measured.
+
+    Args:
+        before: The earlier run.
+        now: The later run.
+        times: Whether times count; they never do between machines.
+    """
+    timed = times and same_machine(before, now)
+    pairs = ((before.find(result.case), result) for result in now.results)
+    return [_compared(old, new, before, timed) for old, new in pairs if old and old.rounds]
 
 
-def _compared(old: Result, new: Result | None, before: Results, timed: bool) -> Comparison:
-    if new is None or new.error or not new.rounds:
-        return Comparison(old.case, None, (), new.error if new else "left out", bool(new and new.failed), timed)
+def _compared(old: Result, new: Result, before: Results, timed: bool) -> Comparison:
+    if new.error:
+        return Comparison(old.case, None, (), new.error, new.failed, timed)
     lost: tuple[Loss, ...] = ()
     if old.quality and new.quality:
         reference = before.best(old.case.subject, old.case.size)

@@ -32,6 +32,9 @@ def bench(
     full: Annotated[bool, typer.Option("--full", help="All sizes of the papers' sweeps; takes long.")] = False,
     rounds: Annotated[int | None, typer.Option(min=1, help="Largest number of rounds.")] = None,
     against: Annotated[Path | None, typer.Option(metavar="FILE", help="Compare with the results in a file.")] = None,
+    quality: Annotated[
+        bool, typer.Option("--quality", help="With --against: one round; times are told and decide nothing.")
+    ] = False,
     out: Annotated[Path | None, typer.Option(help="File for the results; a new one under runs/ by default.")] = None,
     kind: Annotated[str, typer.Option("--format", help="What is printed: table or markdown.")] = "table",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
@@ -47,13 +50,16 @@ def bench(
         raise InvalidInput("--out", "must not exist", str(out), "Choose another file.")
     if against is not None and full:
         raise InvalidInput("--full", "must not be given beside --against", "", "The file says what is measured.")
+    if quality and against is None:
+        raise InvalidInput("--quality", "needs --against", "", "Name the file to compare with.")
     registry: Registry = context.obj
     selection = Selection(tuple(problem or ()), tuple(solver or ()), tuple(hardware or ()), full)
     before = read(against) if against is not None else None
-    found = _measure(selection, before, rounds, registry, quiet=as_json)
+    rounds = rounds or (1 if quality else None)
+    found = _measure(selection, before, rounds, registry, times=not quality, quiet=as_json)
     file = out or Path("runs") / f"bench-{time.strftime('%Y%m%d-%H%M%S')}.json"
     write(found, file)
-    comparisons = compare(before, found) if before is not None else []
+    comparisons = compare(before, found, times=not quality) if before is not None else []
     if as_json:
         _print_json(found, comparisons, file)
     else:
@@ -63,7 +69,7 @@ def bench(
 
 
 def _measure(
-    selection: Selection, before: Results | None, rounds: int | None, registry: Registry, *, quiet: bool
+    selection: Selection, before: Results | None, rounds: int | None, registry: Registry, *, times: bool, quiet: bool
 ) -> Results:
     """The results; with an earlier run, those that look slower are measured twice."""
     from rich.console import Console
@@ -78,7 +84,7 @@ def _measure(
         command = shlex.join(["isacsim", *sys.argv[1:]])
         measured = measure(planned, effort, registry, status.update)
         found = Results({**made(registry), "command": command}, tuple(measured))
-        if before and (again := suspects(compare(before, found))):
+        if before and (again := suspects(compare(before, found, times=times))):
             blank = [r for r in planned if r.case in again]
             found = found.replaced(measure(blank, SECOND_LOOK, registry, status.update))
     return found

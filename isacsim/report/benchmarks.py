@@ -7,14 +7,13 @@ from typing import Any
 
 import numpy as np
 from attrs import frozen
-from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from isacsim.benchmark.comparison import Comparison, Verdict
 from isacsim.benchmark.quality import shortfall
 from isacsim.benchmark.results import Results
 
-SOLVERS = ("size", "solver", "calls", "time", "ratio", "best", "gap", "viol.", "steps", "status")
+SOLVERS = ("size", "solver", "of", "time", "ratio", "best", "gap", "viol.", "steps", "status")
 HARDWARE = ("face", "stage", "time", "throughput")
 
 
@@ -78,7 +77,7 @@ def sections(results: Results) -> Iterator[Section]:
 
 
 def _solver_cells(row: dict[str, Any]) -> tuple[str, ...]:
-    calls = f"{row['members']}" if row["mode"] == "alone" else f"1 x {row['members']}"
+    calls = f"{row['members']}" if row["mode"] == "alone" else f"x{row['members']}"
     ratio = "" if np.isnan(row["ratio"]) else f"{row['ratio']:.3g}"
     objective = "" if np.isnan(row["shortfall"]) else "best" if row["shortfall"] <= 1e-9 else f"{-row['shortfall']:.0e}"
     gap = _small(row["gap"]) or (f"{_small(row['residual'])} r" if row["residual"] >= 0 else "")
@@ -86,7 +85,7 @@ def _solver_cells(row: dict[str, Any]) -> tuple[str, ...]:
     status = next(iter(counts)) if len(counts) == 1 else ", ".join(f"{n} {name}" for name, n in counts.items())
     return (
         row["size"], row["name"], calls, _duration(row["time"]), ratio, objective,
-        gap, _small(row["violation"]), f"{row['iterations']:g}", status,
+        gap, _small(row["violation"]), f"{row['iterations']:.0f}", status,
     )  # fmt: skip
 
 
@@ -106,9 +105,10 @@ def _duration(seconds: float) -> str:
 
 
 LEGEND = (
-    "calls: realisations solved one by one, or as one batch. time: of one realisation. ratio: time of the published\n"
-    "algorithm over it. best: the worst member's distance from the best objective found, relative. gap (r: KKT\n"
-    "residual), viol.(ation): the largest of the members. steps: the median."
+    "of: realisations, solved one by one, or x as one batch. time: of one of them.\n"
+    "ratio: the published algorithm's time over it. best: the worst member's distance\n"
+    "from the best objective found, relative. gap (r: KKT residual) and violation: the\n"
+    "largest of the members. steps: the median."
 )
 
 
@@ -116,10 +116,16 @@ def tables(results: Results) -> Iterator[Table | str]:
     """The tables for a terminal, and the notes on each."""
     for section in sections(results):
         for size in dict.fromkeys(row[0] for row in section.cells):
-            view = Table(title=f"{section.title} {size}", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+            view = Table(
+                title=f"{section.title} {size}",
+                title_justify="left",
+                box=None,
+                padding=(0, 1, 0, 0),
+                header_style="bold",
+            )
             for heading in section.headings[1:]:
                 left = heading in ("solver", "stage", "status")
-                view.add_column(heading, justify="left" if left else "right", no_wrap=True)
+                view.add_column(heading, justify="left" if left else "right", no_wrap=heading != "status")
             for row in section.cells:
                 if row[0] == size:
                     view.add_row(*row[1:])
