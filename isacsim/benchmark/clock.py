@@ -3,9 +3,9 @@
 The clock on the wall also counts the time in which other processes had the core, and the
 processor's own clock leaves out a sleep. A thread that never gave up the core of its own
 accord waited for nobody but those others, so that its processor time is what it took; one that
-did, more often than now and then, is measured by the wall. What is left is that the machine
-itself runs slower at times, by a third and more: times are compared after division by that of
-a kernel, a mix of what solvers do, which is run before and behind each block of calls.
+does so in every round is measured by the wall. What is left is that the machine itself runs
+slower at times, by a third and more: times are compared after division by that of a kernel, a
+mix of what solvers do, which is run before and behind each block of calls.
 """
 
 from __future__ import annotations
@@ -43,11 +43,6 @@ class Reading:
     cpu: float = field(converter=float)
     waits: float = field(converter=float)
 
-    @property
-    def own(self) -> float:
-        """Time of the call without that of other processes, in s, as far as it can be told."""
-        return self.cpu if self.waits <= WAITS * self.cpu else self.wall
-
 
 @frozen(eq=False)
 class Round:
@@ -61,15 +56,20 @@ class Round:
     kernel: float = field(converter=float)
     readings: tuple[Reading, ...]
 
-    @property
-    def own(self) -> float:
-        """Time of all calls, in s."""
-        return sum(reading.own for reading in self.readings)
 
-    @property
-    def relative(self) -> float:
-        """Time of all calls over that of the kernel."""
-        return self.own / self.kernel
+def own_times(rounds: Sequence[Round]) -> FloatArray:
+    """Time of each call in each of R rounds without that of other processes, (R, calls), in s.
+
+    It is the processor's, but for a call that gives up the core in every round: what it waits
+    for then belongs to it. A thread that only computes does so now and then, to load a page
+    for example.
+    """
+    wall, cpu, waits = (
+        np.array([[getattr(reading, name) for reading in one.readings] for one in rounds])
+        for name in ("wall", "cpu", "waits")
+    )
+    rate = (waits / np.maximum(cpu, np.finfo(float).tiny)).min(axis=0)
+    return np.where(rate > WAITS, wall, cpu)
 
 
 def waits() -> float:

@@ -13,7 +13,7 @@ import numpy as np
 from attrs import evolve, frozen
 
 from isacsim.benchmark.cases import Case
-from isacsim.benchmark.clock import Reading, Round
+from isacsim.benchmark.clock import Reading, Round, own_times
 from isacsim.benchmark.instances import SEED
 from isacsim.benchmark.quality import Quality, best
 from isacsim.engine.provenance import provenance
@@ -56,15 +56,13 @@ class Result:
         """
         if not self.rounds:
             return float("nan")
-        if self.case.mode == "alone":
-            taken = [[r.own for r in one.readings[:members]] for one in self.rounds]
-            return float(np.mean(np.median(taken, axis=0)))
-        return float(np.median([r.own for r in self.rounds])) / self.case.members
+        median = np.median(own_times(self.rounds), axis=0)
+        return float(np.mean(median[:members]) if self.case.mode == "alone" else median[0] / self.case.members)
 
     @property
     def relative(self) -> FloatArray:
         """Time of each round over that of the kernel, (R,)."""
-        return np.array([r.relative for r in self.rounds])
+        return own_times(self.rounds).sum(axis=1) / np.array([one.kernel for one in self.rounds])
 
 
 @frozen(eq=False)
