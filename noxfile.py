@@ -70,6 +70,17 @@ def docs(session: nox.Session) -> None:
 
 
 @nox.session
+def bench_html(session: nox.Session) -> None:
+    """The history of the benchmarks as HTML in asv_bench/html, from the results that asv has; `-- HEAD~5..` adds some."""
+    session.install("-e", ".[bench]")
+    session.chdir("asv_bench")
+    session.run("asv", "machine", "--yes")
+    if session.posargs:
+        session.run("asv", "run", "--skip-existing-successful", *session.posargs)
+    session.run("asv", "publish")
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """The benchmarks, quickly, on the working tree; `-- --bench NAME` picks some."""
     session.install("-e", ".[bench]")

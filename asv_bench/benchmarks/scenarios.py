@@ -9,7 +9,7 @@ from .scenes import needed
 # Name, and what makes it small enough for a benchmark.
 STUDIES = {
     "quickstart": ("trials=50",),
-    "crb-min/fig1-users": ("trials=2", "sweep.users.values=[4, 8]"),
+    "crb-min/fig1-users": ("trials=2", "sweep.users.values=[4, 6, 8]"),
     "sum-rate-crlb/fig4-sensing-as-run": ("trials=2",),
 }
 
