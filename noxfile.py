@@ -11,7 +11,7 @@ nox.options.sessions = ["lint", "types", "tests", "docs"]
 nox.options.reuse_existing_virtualenvs = True
 
 ROOT = Path(__file__).parent
-EXAMPLE = ("-e", "plugins/isacsim-example")
+PLUGINS = ("-e", "plugins/isacsim-example", "-e", "plugins/isacsim-rf")
 
 
 def lower_bounds() -> list[str]:
@@ -42,21 +42,21 @@ def types(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """The tests, with branch coverage."""
-    session.install("-e", ".[test]", *EXAMPLE)
+    session.install("-e", ".[test]", *PLUGINS)
     session.run("pytest", "--cov", *session.posargs)
 
 
 @nox.session
 def full(session: nox.Session) -> None:
     """Every test, the slow ones included; prints what they measure."""
-    session.install("-e", ".[test]", *EXAMPLE)
+    session.install("-e", ".[test]", *PLUGINS)
     session.run("pytest", "-m", "", "-s", "--durations=20", *session.posargs)
 
 
 @nox.session
 def lowest(session: nox.Session) -> None:
     """The tests with the lowest versions that pyproject.toml declares."""
-    session.install("-e", ".[test]", *EXAMPLE, *lower_bounds())
+    session.install("-e", ".[test]", *PLUGINS, *lower_bounds())
     session.run("python", "-m", "pip", "list")
     # Old releases use what their own newest dependencies deprecate; that is not ours to mend.
     session.run("pytest", "-W", "ignore::DeprecationWarning", *session.posargs)
@@ -83,7 +83,7 @@ def bench_html(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """The benchmarks, quickly, on the working tree; `-- --bench NAME` picks some."""
-    session.install("-e", ".[bench]")
+    session.install("-e", ".[bench]", *PLUGINS)
     python = os.path.join(session.bin, "python")
     session.chdir("asv_bench")
     session.run("asv", "machine", "--yes")

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from isacsim.hardware.base import Chain, Hardware, Ideal, LinearModel, Transceiver
     from isacsim.hardware.quantisers import Aqnm, MidRise
     from isacsim.problems.crb_min import CrbMin
+    from isacsim.problems.sqnr_max import SqnrMax
     from isacsim.problems.sum_rate_crlb import SumRateCrlb
     from isacsim.solvers.solution import Solution, Status
     from isacsim.solvers.solve import solve
@@ -40,6 +41,7 @@ _HOMES = {
     "isacsim.hardware.base": ("Chain", "Hardware", "Ideal", "LinearModel", "Transceiver"),
     "isacsim.hardware.quantisers": ("Aqnm", "MidRise"),
     "isacsim.problems.crb_min": ("CrbMin",),
+    "isacsim.problems.sqnr_max": ("SqnrMax",),
     "isacsim.problems.sum_rate_crlb": ("SumRateCrlb",),
     "isacsim.solvers.solution": ("Solution", "Status"),
     "isacsim.solvers.solve": ("solve",),
@@ -70,6 +72,7 @@ __all__ = [
     "Run",
     "Scenario",
     "Solution",
+    "SqnrMax",
     "Status",
     "StoreError",
     "SumRateCrlb",

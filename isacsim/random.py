@@ -20,6 +20,7 @@ class Stream(IntEnum):
     TARGET = 1
     SOLVER = 2
     WAVEFORM = 3
+    ESTIMATE = 4
 
 
 def generator(seed: int, stream: Stream, trial: int) -> np.random.Generator:

@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 
-from isacsim.engine.reader import Reader, as_written, joined, keys_of, scenario_key
+from isacsim.engine.reader import Invalid, Reader, as_written, joined, keys_of, scenario_key
 from isacsim.engine.scenario import Scenario
 from isacsim.errors import InvalidInput, one_of
 from isacsim.hardware.base import Chain
@@ -29,13 +29,17 @@ def load_scenario(path: str | Path, *, set: tuple[str, ...] = (), registry: Regi
     """
     path, registry = Path(path), registry or default_registry()
     table = _table(path)
+    requires = _names("requires", table.pop("requires", []), "names of distributions", "isacsim-rf")
     reader = Reader(registry, path.parent)
     for design in table.get("design", {}).values() if isinstance(table.get("design"), dict) else ():
         if isinstance(design, dict) and "solver" not in design and isinstance(design.get("problem"), dict):
             kind = design["problem"].get("kind")
             if kind in registry.names("problems"):
                 design["solver"] = registry.default_solver(kind)
-    scenario: Scenario = reader.read(Scenario, table)
+    try:
+        scenario: Scenario = reader.read(Scenario, table)
+    except Invalid as error:
+        raise _explained(error, requires, registry) from None
     changes = []
     for override in set:
         key, equals, text = override.partition("=")
@@ -43,6 +47,26 @@ def load_scenario(path: str | Path, *, set: tuple[str, ...] = (), registry: Regi
             raise InvalidInput("--set", "must read KEY=VALUE", override, "Write --set base_station.power_dbm=20.")
         changes.append((key.strip(), _value(text)))
     return replace(scenario, changes, reader)
+
+
+def _names(key: str, value: Any, what: str, example: str) -> list[str]:
+    """The names under a key, one or a list."""
+    names = [value] if isinstance(value, str) else value
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise InvalidInput(key, f"must be {what}", value, f"Write {key} = '{example}'.")
+    return names
+
+
+def _explained(error: Invalid, requires: list[str], registry: Registry) -> Invalid:
+    """What is wrong with a file, headed by the distributions that it needs and that are not in use."""
+    used = {plugin.origin.split()[0] for plugin in registry.plugins if not plugin.problem}
+    missing = [name for name in requires if name not in used]
+    unknown = ", ".join(dict.fromkeys(fault.args[2] for fault in error.errors if fault.field.split(".")[-1] == "kind"))
+    if not missing or not unknown:
+        return error
+    remedy = f"Install {' '.join(missing)} with pip; without it this is unknown: {unknown}."
+    head = InvalidInput("requires", "must be installed and in use", ", ".join(missing), remedy)
+    return Invalid([head, *error.errors])
 
 
 def files_of(path: Path, above: tuple[Path, ...] = ()) -> list[Path]:
@@ -53,10 +77,7 @@ def files_of(path: Path, above: tuple[Path, ...] = ()) -> list[Path]:
     """
     if path in above:
         raise InvalidInput("extends", "must not lead back to a file that extends it", str(path), "Break the circle.")
-    bases = _parsed(path).get("extends", [])
-    bases = [bases] if isinstance(bases, str) else bases
-    if not isinstance(bases, list) or not all(isinstance(base, str) for base in bases):
-        raise InvalidInput("extends", "must be paths of scenario files", bases, "Write extends = 'base.toml'.")
+    bases = _names("extends", _parsed(path).get("extends", []), "paths of scenario files", "base.toml")
     below = [file for base in bases for file in files_of(path.parent / base, (*above, path))]
     return [*below, path]
 

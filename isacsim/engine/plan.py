@@ -41,7 +41,7 @@ class Point:
         s = self.scenario
         drop = (s.seed, s.base_station, s.users, s.targets)
         return {
-            name: digest((drop, d.problem, d.solver, s.transceiver(d.hardware), d.trace))
+            name: digest((drop, d.problem, d.solver, s.transceiver(d.hardware), d.trace, d.channel_error))
             for name, d in s.design.items()
         }
 

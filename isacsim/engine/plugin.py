@@ -41,6 +41,7 @@ def isacsim_scenarios() -> Iterable[ScenarioSpec]:
     yield _scenario("sum-rate-crlb/fig4-sensing-as-run", "CRLB over the number of sensing streams, as run")
     yield _scenario("sum-rate-crlb/table1-wmmse-sdr", "WMMSE-SDR over the number of antennas, as run")
     yield _scenario("sum-rate-crlb/algorithms", "The published algorithms beside the default solver")
+    yield _scenario("waveform/estimation", "Error of directions over power, beside the CRLB")
 
 
 def _scenario(file: str, summary: str) -> ScenarioSpec:

@@ -82,7 +82,7 @@ def _lists(value: Any) -> Any:
 
 @frozen
 class Design:
-    """What is optimised, by whom, believing in which hardware.
+    """What is optimised, by whom, believing in which hardware and which channels.
 
     Attributes:
         problem: The requirements of the design problem.
@@ -91,6 +91,9 @@ class Design:
         trace: Whether the solver's trace is kept, for figures over its steps.
         only: Values of sweep axes at which the design is made; an axis that is not named has
             it everywhere.
+        channel_error: Variance of the error in each entry of the channels the designer
+            believes in: it designs for H + E with E of independent entries
+            CN(0, channel_error), and is judged on H. 0 is perfect knowledge.
     """
 
     problem: Requirements
@@ -98,6 +101,7 @@ class Design:
     hardware: str = "ideal"
     trace: bool = False
     only: dict[str, Any] = field(factory=dict, converter=_lists)
+    channel_error: float = field(default=0.0, validator=number(least=0), metadata=units.db())
 
     def made_at(self, coords: dict[str, Any]) -> bool:
         """Whether the design is made at a point of the sweep."""

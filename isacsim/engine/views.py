@@ -84,6 +84,8 @@ class Figure:
             ``along`` is given.
         y: Name of the quantity, of something recorded of each solve (``objective``,
             ``solve_time``, ...), or ``trace-NAME`` of a design that keeps its trace.
+        beside: Quantities of the same kind as y that are drawn with it, each in a line style of
+            its own: a bound or a prediction beside what is measured.
         along: Axis that is followed where x and y are both quantities.
         series: What has a colour each: ``design``, ``evaluate`` or another sweep axis. What
             else differs has a line style each.
@@ -96,6 +98,7 @@ class Figure:
 
     x: str
     y: str
+    beside: tuple[str, ...] = ()
     along: str = ""
     series: str = "design"
     statistic: Literal["mean", "median"] = field(default="mean", validator=STATISTIC)
@@ -123,6 +126,9 @@ class Figure:
             raise InvalidInput(key, "must name an axis of the sweep", self.followed, one_of(axes, self.followed))
         if self.along and not {*contents.dims("x", self.x)} <= {self.along}:
             raise InvalidInput("x", "must be a quantity without axes of its own", self.x, "Choose another one.")
+        for other in self.beside:
+            if contents.dims("beside", other) != contents.dims("y", self.y):
+                raise InvalidInput("beside", f"must be quantities with the axes of {self.y!r}", other, "Leave it out.")
         series = {"design", "evaluate", *contents.sweep} - {self.followed}
         if self.series not in series:
             raise InvalidInput("series", "must name what differs", self.series, one_of(series, self.series))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import attrs
@@ -14,7 +15,7 @@ from isacsim.engine.identity import digest
 from isacsim.engine.plan import Point, Task
 from isacsim.engine.scenario import Evaluation, Scenario
 from isacsim.metrics.power import rescale_to_radiated
-from isacsim.random import Stream, generator
+from isacsim.random import Stream, complex_normal, generator
 from isacsim.solvers.solution import Status
 from isacsim.solvers.solve import solve
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
@@ -155,8 +156,10 @@ def _design(
     missing = np.array([(address, trial) not in known for trial in trials])
     if missing.any():
         design = scenario.design[name]
-        problem = design.problem.pose(_some(drop, missing), scenario.transceiver(design.hardware))
         numbers = [t for t, lacks in zip(trials, missing, strict=True) if lacks]
+        errors = [generator(scenario.seed, Stream.ESTIMATE, t) for t in numbers]
+        believed = _believed(_some(drop, missing), design.channel_error, errors)
+        problem = design.problem.pose(believed, scenario.transceiver(design.hardware))
         solution = solve(problem, design.solver, rng=[generator(scenario.seed, Stream.SOLVER, t) for t in numbers])
         scalars = np.stack([_scalar(solution, field) for field in SCALARS], axis=-1)
         share = solution.runtime / len(numbers)
@@ -165,6 +168,14 @@ def _design(
             record = DesignRecord(scalars[i], solution.precoder[i], tuple(solution.notes[i]), share, trace)
             outcome.designs[address, trial] = record
     return [known.get((address, trial)) or outcome.designs[address, trial] for trial in trials]
+
+
+def _believed(drop: Drop, error: float, rngs: Sequence[np.random.Generator]) -> Drop:
+    """The drop with the channels that a designer knows: H and an error of variance ``error`` in each entry."""
+    if not error:
+        return drop
+    E = np.stack([complex_normal(rng, drop.H.shape[1:]) for rng in rngs])
+    return attrs.evolve(drop, H=drop.H + np.sqrt(error) * E)
 
 
 def _steps(trace: dict[str, FloatArray], member: int) -> dict[str, FloatArray]:

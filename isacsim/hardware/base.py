@@ -1,9 +1,10 @@
 """What a piece of transceiver hardware is: two faces of the same device.
 
 `Hardware.apply` maps samples to samples; `Hardware.linear_model` says what the device
-does to second-order statistics, as the Bussgang decomposition ``y = diag(gain) x + q``
-with ``q`` uncorrelated with ``x``. Metrics and solvers use the second face, waveform
-experiments the first, and a contract test holds them together.
+does to second-order statistics, as the Bussgang decomposition ``y = A x + q`` with ``q``
+uncorrelated with ``x``; the gain A is diagonal unless chains leak into each other. Metrics
+and solvers use the second face, waveform experiments the first, and a contract test holds
+them together.
 """
 
 from __future__ import annotations
@@ -21,20 +22,22 @@ from isacsim.typing import AnyArray, ComplexArray, FloatArray
 
 @frozen
 class LinearModel:
-    """Second-order model ``y = diag(gain) x + q`` of a device with N chains.
+    """Second-order model ``y = A x + q`` of a device with N chains.
 
     Attributes:
-        gain: Bussgang gain of each chain, shape (..., N).
+        gain: Bussgang gain A: its diagonal, shape (..., N), or where ``coupled`` the matrix, (..., N, N).
         distortion: Covariance of q: (..., N) when diagonal, else (..., N, N); in W.
+        coupled: Whether the output of a chain depends on the input of others linearly.
     """
 
     gain: AnyArray = field(eq=same_array)
     distortion: AnyArray = field(eq=same_array)
+    coupled: bool = False
 
     @property
     def diagonal(self) -> bool:
         """Whether the distortion is uncorrelated between chains."""
-        return self.distortion.ndim == self.gain.ndim
+        return self.distortion.ndim == self.gain.ndim - self.coupled
 
     @property
     def distortion_power(self) -> FloatArray:
@@ -46,6 +49,20 @@ class LinearModel:
         """Distortion covariance as a matrix, shape (..., N, N), in W."""
         return diagonal_matrix(self.distortion) if self.diagonal else self.distortion
 
+    def gain_matrix(self) -> AnyArray:
+        """The gain A as a matrix, shape (..., N, N)."""
+        return self.gain if self.coupled else diagonal_matrix(self.gain)
+
+    def amplify(self, X: AnyArray) -> AnyArray:
+        """``A X`` for X (..., N, m): a precoder, channels or samples behind the gain."""
+        return self.gain @ X if self.coupled else self.gain[..., None] * X
+
+    def carry(self, R: ComplexArray) -> ComplexArray:
+        """``A R A^H``, the covariance of what is left of an input of covariance R, both (..., N, N), in W."""
+        if self.coupled:
+            return self.gain @ R @ hermitian(self.gain)
+        return self.gain[..., :, None] * R * np.conj(self.gain)[..., None, :]
+
     def through(self, A: ComplexArray) -> ComplexArray:
         """Covariance of A q, that is ``A D A^H``; A is (..., M, N), the result (..., M, M)."""
         if self.diagonal:
@@ -54,11 +71,12 @@ class LinearModel:
 
     def output_covariance(self, R: ComplexArray) -> ComplexArray:
         """Covariance of the output for the input covariance R, both (..., N, N), in W."""
-        return self.gain[..., :, None] * R * np.conj(self.gain)[..., None, :] + self.distortion_matrix()
+        return self.carry(R) + self.distortion_matrix()
 
     def output_power(self, R: ComplexArray) -> FloatArray:
         """Power out of each chain, shape (..., N), in W, for the input covariance R."""
-        return squared(self.gain) * chain_power(R) + self.distortion_power
+        kept = chain_power(self.carry(R)) if self.coupled else squared(self.gain) * chain_power(R)
+        return kept + self.distortion_power
 
 
 class Hardware(ABC):
@@ -94,6 +112,11 @@ class Hardware(ABC):
     def is_ideal(self) -> bool:
         """Whether the device passes its input unchanged."""
         return False
+
+    @property
+    def chains(self) -> int | None:
+        """Number of chains of a device that is built for one; None takes any."""
+        return None
 
 
 @frozen
@@ -132,12 +155,18 @@ class Chain(Hardware):
     def apply(
         self, x: ComplexArray, rng: np.random.Generator | None = None, *, power: FloatArray | None = None
     ) -> ComplexArray:
-        """Samples through every stage; a given power is carried on by the stages' linear models."""
+        """Samples through every stage; a given power is carried on by the stages' linear models.
+
+        Behind a stage that couples chains power depends on their correlation, which is then
+        taken from the samples.
+        """
         for stage in self.stages:
-            x = stage.apply(x, rng, power=power)
+            y = stage.apply(x, rng, power=power)
             if power is not None:
                 R = diagonal_matrix(power)
-                power = stage.linear_model(R).output_power(R)
+                model = stage.linear_model(R)
+                power = model.output_power(_correlated(x, power) if model.coupled else R)
+            x = y
         return x
 
     def linear_model(self, R: ComplexArray) -> LinearModel:
@@ -160,11 +189,22 @@ class Chain(Hardware):
         return all(stage.is_ideal for stage in self.stages)
 
 
+def _correlated(x: ComplexArray, power: FloatArray) -> ComplexArray:
+    """Covariance of chains with the correlations of the samples x (..., N, L), but with ``power`` (..., N)."""
+    covariance = x @ hermitian(x)
+    measured = chain_power(covariance)
+    scale = np.sqrt(np.divide(power, measured, out=np.zeros(measured.shape), where=measured > 0))
+    R = scale[..., :, None] * covariance * scale[..., None, :]
+    return R + diagonal_matrix(power - chain_power(R))  # the diagonal to the last digit, silent chains too
+
+
 def _compose(after: LinearModel, before: LinearModel) -> LinearModel:
-    if after.diagonal and before.diagonal:
+    if after.diagonal and before.diagonal and not after.coupled:
         distortion = squared(after.gain) * before.distortion + after.distortion
     else:
         distortion = after.output_covariance(before.distortion_matrix())
+    if after.coupled or before.coupled:
+        return LinearModel(after.amplify(before.gain_matrix()), distortion, coupled=True)
     return LinearModel(after.gain * before.gain, distortion)
 
 

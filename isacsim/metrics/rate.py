@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from isacsim.batch import hermitian, squared
+from isacsim.errors import InvalidInput
 from isacsim.hardware.base import Transceiver, diagonal_matrix
 from isacsim.typing import ComplexArray, FloatArray
 
@@ -37,15 +38,20 @@ def sqinr(H: Any, W: Any, noise_power: Any, transceiver: Transceiver = IDEAL) ->
         W: Precoder, shape (..., N_t, K+S), in sqrt(W); the first K columns are the users'.
         noise_power: Noise of each user, broadcast to (..., K), in W.
         transceiver: The hardware.
+
+    Raises:
+        InvalidInput: If the hardware couples the users' receivers.
     """
     H, W = np.asarray(H, complex, order="C"), np.asarray(W, complex, order="C")
     users = H.shape[-1]
     transmit = transceiver.transmit.linear_model(covariance(W))
-    gains = squared(hermitian(H) @ (transmit.gain[..., None] * W))  # (..., K, K+S), user by stream
+    gains = squared(hermitian(H) @ transmit.amplify(W))  # (..., K, K+S), user by stream
     own = np.eye(users, gains.shape[-1], dtype=bool)
     signal = np.where(own, gains, 0.0).sum(axis=-1)
     other = np.where(own, 0.0, gains).sum(axis=-1) + _distortion_at_users(H, transmit) + np.asarray(noise_power)
     user = transceiver.user.linear_model(diagonal_matrix(signal + other))
+    if user.coupled:
+        raise InvalidInput("user", "must not couple chains", transceiver.user, "Each user has a receiver of its own.")
     kept = squared(user.gain)
     return np.asarray(kept * signal / (kept * other + user.distortion_power))
 

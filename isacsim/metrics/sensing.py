@@ -17,7 +17,7 @@ from attrs import frozen
 
 from isacsim.batch import hermitian, squared
 from isacsim.errors import InvalidInput
-from isacsim.hardware.base import Transceiver, diagonal_matrix
+from isacsim.hardware.base import LinearModel, Transceiver, diagonal_matrix
 from isacsim.metrics.rate import IDEAL, covariance
 from isacsim.typing import AnyArray, ComplexArray, FloatArray
 
@@ -30,25 +30,43 @@ class SensingLink:
 
     Attributes:
         probing: Covariance of the reference signal behind the transmit gain, (..., N_t, N_t), in W.
-        gain: Receive gain of each chain, (..., N_r).
+        receive: Linear model of the receive chains.
         noise: Noise covariance behind the receive gain: (..., N_r, N_r), or its diagonal
             (..., N_r) where it is diagonal by structure; in W.
     """
 
     probing: ComplexArray
-    gain: AnyArray
+    receive: LinearModel
     noise: AnyArray
 
+    @property
+    def gain(self) -> AnyArray:
+        """Receive gain: of each chain, (..., N_r), or where the receiver couples its chains the matrix."""
+        return self.receive.gain
+
+    @property
+    def diagonal(self) -> bool:
+        """Whether the noise is diagonal by structure."""
+        return self.noise.ndim == self.gain.ndim - self.receive.coupled
+
     def whiten(self, C: ComplexArray) -> ComplexArray:
-        """``noise^-1 diag(gain) C`` for C (..., N_r, m)."""
-        received = self.gain[..., None] * C
-        if self.noise.ndim == self.gain.ndim:
+        """``noise^-1 A_r C`` with the receive gain A_r, for C (..., N_r, m)."""
+        received = self.receive.amplify(C)
+        if self.diagonal:
             return np.asarray(received / self.noise[..., None])
         return np.asarray(np.linalg.solve(self.noise, received), complex)
 
     def information(self, C: ComplexArray) -> ComplexArray:
-        """``(diag(gain) C)^H noise^-1 (diag(gain) C)``, shape (..., m, m), in 1/W."""
-        return hermitian(self.gain[..., None] * C) @ self.whiten(C)
+        """``(A_r C)^H noise^-1 (A_r C)``, shape (..., m, m), in 1/W."""
+        return hermitian(self.receive.amplify(C)) @ self.whiten(C)
+
+    def equivalent_noise(self) -> FloatArray:
+        """Noise before the receive gain, ``tr(A_r^-1 noise A_r^-H)``, shape (...), in W."""
+        if self.receive.coupled:
+            half = np.linalg.solve(self.gain, self.noise)
+            return np.asarray(np.trace(np.linalg.solve(self.gain, hermitian(half)), axis1=-2, axis2=-1).real)
+        noise = self.noise if self.diagonal else np.diagonal(self.noise, axis1=-2, axis2=-1).real
+        return np.ascontiguousarray(noise / squared(self.gain)).sum(axis=-1)
 
 
 def sensing_link(
@@ -75,15 +93,12 @@ def sensing_link(
     arriving = G @ radiated @ hermitian(G)
     thermal = sigma2 + np.zeros(G.shape[-2])
     receive = transceiver.receive.linear_model(arriving + diagonal_matrix(thermal))
-    linear = transmit.gain[..., :, None] * R * np.conj(transmit.gain)[..., None, :]
-    probing = linear if mode == "x" else radiated
-    if receive.diagonal and (mode == "xq" or transceiver.transmit.is_ideal):
+    probing = transmit.carry(R) if mode == "x" else radiated
+    if receive.diagonal and not receive.coupled and (mode == "xq" or transceiver.transmit.is_ideal):
         noise = np.abs(receive.gain) ** 2 * thermal + receive.distortion
     else:
-        noise = diagonal_matrix(thermal) + (transmit.through(G) if mode == "x" else 0.0)
-        noise = receive.gain[..., :, None] * noise * np.conj(receive.gain)[..., None, :]
-        noise = noise + receive.distortion_matrix()
-    return SensingLink(probing, receive.gain, noise)
+        noise = receive.output_covariance(diagonal_matrix(thermal) + (transmit.through(G) if mode == "x" else 0.0))
+    return SensingLink(probing, receive, noise)
 
 
 def radar_sqnr(G: Any, W: Any, radar_noise_power: Any, transceiver: Transceiver = IDEAL) -> FloatArray:
@@ -105,8 +120,7 @@ def radar_sqnr_combiner(G: Any, W: Any, radar_noise_power: Any, transceiver: Tra
     """
     G, W = np.asarray(G, complex, order="C"), np.asarray(W, complex, order="C")
     link = sensing_link(G, W, radar_noise_power, transceiver)
-    gain = transceiver.transmit.linear_model(covariance(W)).gain
-    V = gain[..., None] * W
+    V = transceiver.transmit.linear_model(covariance(W)).amplify(W)
     matrix = hermitian(V) @ link.information(G) @ V  # same non-zero spectrum as Q^-1 N
     finite = np.all(np.isfinite(matrix), axis=(-2, -1))
     matrix = np.where(finite[..., None, None], matrix, 0.0)
@@ -137,10 +151,7 @@ def response_crb(
         mode: What the receiver knows.
     """
     link = sensing_link(G, W, radar_noise_power, transceiver, mode)
-    diagonal = link.noise.ndim == link.gain.ndim
-    noise = link.noise if diagonal else np.diagonal(link.noise, axis1=-2, axis2=-1).real
-    received = np.ascontiguousarray(noise / squared(link.gain)).sum(axis=-1)
     spectrum = np.linalg.eigvalsh(link.probing)
     regular = spectrum[..., 0] > spectrum.shape[-1] * np.finfo(float).eps * spectrum[..., -1]
     probing = (1 / np.where(regular[..., None], spectrum, 1.0)).sum(axis=-1)
-    return np.where(regular, probing * received / snapshots, np.inf)
+    return np.where(regular, probing * link.equivalent_noise() / snapshots, np.inf)

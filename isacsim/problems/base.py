@@ -5,7 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
+import numpy as np
+
 from isacsim.drop import Drop
+from isacsim.errors import InvalidInput
 from isacsim.hardware.base import Transceiver
 from isacsim.typing import BoolArray, FloatArray
 
@@ -38,8 +41,6 @@ class Problem(ABC):
 
     def screen(self) -> tuple[BoolArray, list[tuple[str, ...]]]:
         """Which members of a flat batch can have an answer, and notes on each member."""
-        import numpy as np
-
         members = self.H.shape[0]
         return np.ones(members, bool), [()] * members
 
@@ -50,3 +51,37 @@ class Requirements(ABC):
     @abstractmethod
     def pose(self, drop: Drop, transceiver: Transceiver) -> Problem:
         """The problem for a batch of realisations and the hardware believed in."""
+
+
+def spread_over_users(problem: Problem, *names: str) -> None:
+    """Give the fields ``names`` of a problem that is being made one entry a user, (..., K).
+
+    Raises:
+        InvalidInput: If a field has neither one entry nor K.
+    """
+    users = problem.H.shape[-1]
+    for name in names:
+        value = np.atleast_1d(getattr(problem, name))
+        if value.shape[-1] not in (1, users):
+            raise InvalidInput(
+                name, f"must broadcast to (..., {users}), one entry a user", value.shape, "Match H's columns."
+            )
+        own = np.ascontiguousarray(np.broadcast_to(value, (*value.shape[:-1], users)))
+        object.__setattr__(problem, name, own)
+
+
+def one_or_each_user(name: str, value: Any, users: int | None = None) -> None:
+    """Refuse a requirement that is neither one number nor one for each user (K,).
+
+    Args:
+        name: Its field.
+        value: Its value.
+        users: K, once a drop says it.
+
+    Raises:
+        InvalidInput: If it is not.
+    """
+    if value.ndim > 1:
+        raise InvalidInput(name, "must be one number, or one for each user", value, "Give a list.")
+    if users is not None and value.size not in (1, users):
+        raise InvalidInput(name, f"must be one number, or one for each of {users} users", value, "Match users.count.")

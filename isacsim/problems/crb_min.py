@@ -21,7 +21,7 @@ from isacsim.errors import InvalidInput
 from isacsim.hardware.base import Transceiver
 from isacsim.metrics.power import radiated_power
 from isacsim.metrics.rate import covariance, sqinr
-from isacsim.problems.base import Problem, Requirements
+from isacsim.problems.base import Problem, Requirements, one_or_each_user, spread_over_users
 from isacsim.typing import FloatArray
 
 
@@ -36,16 +36,12 @@ class CrbMinRequirements(Requirements):
     min_sinr: Any = batched(0, above=0.0, metadata=units.db())
 
     def __attrs_post_init__(self) -> None:
-        if self.min_sinr.ndim > 1:
-            raise InvalidInput("min_sinr", "must be one number, or one for each user", self.min_sinr, "Give a list.")
+        one_or_each_user("min_sinr", self.min_sinr)
 
     def pose(self, drop: Drop, transceiver: Transceiver) -> CrbMin:
         """The problem for the realisations of a drop."""
         antennas, users = drop.H.shape[-2:]
-        if self.min_sinr.size not in (1, users):
-            raise InvalidInput(
-                "min_sinr", f"must be one number, or one for each of {users} users", self.min_sinr, "Match users.count."
-            )
+        one_or_each_user("min_sinr", self.min_sinr, users)
         if drop.snapshots < antennas:
             raise InvalidInput(
                 "base_station.snapshots",
@@ -91,21 +87,14 @@ class CrbMin(Problem):
     transceiver: Transceiver = field(default=Transceiver(), validator=instance(Transceiver))
 
     def __attrs_post_init__(self) -> None:
-        antennas, users = self.H.shape[-2:]
+        antennas = self.H.shape[-2]
         if antennas < 1:
             raise InvalidInput("H", "must have at least one antenna", self.H.shape, "H is (..., N_t, K).")
         if not np.all(np.any(self.H, axis=-2)):
             raise InvalidInput(
                 "H", "must not have a column of zeros: no power gives that user an SINR", self.H, "Leave the user out."
             )
-        for name in ("min_sinr", "noise_power"):
-            value = np.atleast_1d(getattr(self, name))
-            if value.shape[-1] not in (1, users):
-                raise InvalidInput(
-                    name, f"must broadcast to (..., {users}), one entry a user", value.shape, "Match H's columns."
-                )
-            own = np.ascontiguousarray(np.broadcast_to(value, (*value.shape[:-1], users)))
-            object.__setattr__(self, name, own)
+        spread_over_users(self, "min_sinr", "noise_power")
         batch_shape(self)
 
     @property

@@ -16,3 +16,5 @@ def isacsim_problems() -> Iterable[Spec]:
     yield Spec(
         "crb-min", f"{home}:CrbMinRequirements", "Minimise the CRB of the response under SINRs", {"min_sinr_db": 12}
     )
+    home = "isacsim.problems.sqnr_max"
+    yield Spec("sqnr-max", f"{home}:SqnrMaxRequirements", "Maximise the radar SQNR under SQINRs", {"min_sqinr_db": 5})

@@ -20,7 +20,7 @@ from isacsim.hardware.base import Transceiver
 from isacsim.metrics.fim import FimTensor, crlb, fim
 from isacsim.metrics.power import antenna_power
 from isacsim.metrics.rate import sum_rate
-from isacsim.problems.base import Problem, Requirements
+from isacsim.problems.base import Problem, Requirements, spread_over_users
 from isacsim.problems.identifiability import identifiability
 from isacsim.targets.scene import PointTargets
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
@@ -144,16 +144,7 @@ class SumRateCrlb(Problem):
     def __attrs_post_init__(self) -> None:
         antennas, users = self.H.shape[-2:]
         self._check_shapes(antennas, users)
-        noise = np.atleast_1d(self.noise_power)
-        if noise.shape[-1] not in (1, users):
-            raise InvalidInput(
-                "noise_power",
-                f"must broadcast to (..., {users}), one entry a user",
-                noise.shape,
-                "Match H's columns.",
-            )
-        own = np.ascontiguousarray(np.broadcast_to(noise, (*noise.shape[:-1], users)))
-        object.__setattr__(self, "noise_power", own)
+        spread_over_users(self, "noise_power")
         batch_shape(self)
 
     def _check_shapes(self, antennas: int, users: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,10 +66,10 @@ def draw(run: Run, dataset: xarray.Dataset, figure: Figure, path: Path) -> Path:
     ticks = _ticks(dataset, figure)
     trials = 0.0
     for line in _lines(dataset, figure):
-        y = line.estimate(figure, figure.y)
+        y = line.estimate(figure, line.quantity)
         trials = max(trials, y.count.max())
-        color, marker = f"C{line.colour % 10}", MARKERS[line.style % 8] if y.value.size < MANY else ""
-        look: dict[str, Any] = {"linestyle": STYLES[line.style % 4], "color": color, "marker": marker, "markersize": 4}
+        color, marker = f"C{line.colour % 10}", MARKERS[line.marker % 8] if y.value.size < MANY else ""
+        look: dict[str, Any] = {"linestyle": STYLES[line.stroke % 4], "color": color, "marker": marker, "markersize": 4}
         if figure.along:
             x = line.estimate(figure, figure.x)
             over, across = (np.stack([e.value - e.low, e.high - e.value]) for e in (x, y))
@@ -90,15 +91,19 @@ class Line:
 
     Attributes:
         label: Its label.
+        quantity: Name of the quantity on the y axis.
         colour: Number of its colour, which stands for a value of the figure's series.
-        style: Number of its style, which stands for the rest of what differs.
+        marker: Number of its marker, which stands for the rest of what differs.
+        stroke: Number of its line style: the quantity's where there are several, else the marker's.
         place: Coordinates of all that differs.
         values: Its numbers, of the figure's quantities.
     """
 
     label: str
+    quantity: str
     colour: int
-    style: int
+    marker: int
+    stroke: int
     place: dict[str, Any]
     values: xarray.Dataset
 
@@ -108,24 +113,28 @@ class Line:
 
 
 def _lines(dataset: xarray.Dataset, figure: Figure) -> Iterator[Line]:
-    for name in (figure.y, figure.x):
+    quantities = (figure.y, *figure.beside)
+    for name in (*quantities, figure.x):
         if name not in dataset and name not in dataset.dims:
             raise InvalidInput("figure", "must show what was recorded", name, one_of(map(str, dataset), name))
-    shown = dataset[[figure.y, figure.x] if figure.along else [figure.y]].sel(figure.at)
+    shown = dataset[[*quantities, figure.x] if figure.along else list(quantities)].sel(figure.at)
     apart = [str(d) for d in shown[figure.y].dims if d not in (figure.followed, "trial")]
     if figure.along:
         apart += [str(d) for d in shown[figure.x].dims if d not in (*apart, figure.followed, "trial")]
     several = [d for d in apart if shown.sizes[d] > 1]
     flat, colours, styles = shown.stack(line=apart), {}, {}  # type: ignore[var-annotated]
-    for i in range(flat.sizes["line"]):
+    for quantity, i in product(quantities, range(flat.sizes["line"])):
         values = flat.isel(line=i)
-        if bool(np.isfinite(values[figure.y].values).any()):
+        if bool(np.isfinite(values[quantity].values).any()):
             place = {d: values[d].item() for d in apart}
             told = [_told(d, place[d]) for d in several]
-            rest = {d: v for d, v in place.items() if d != figure.series}
+            if figure.beside:
+                told.append(str(values[quantity].attrs["long_name"]))
+            rest = tuple(v for d, v in place.items() if d != figure.series)
             colour = colours.setdefault(place.get(figure.series), len(colours))
-            style = styles.setdefault(tuple(rest.values()), len(styles))
-            yield Line(", ".join(told) or str(place["design"]), colour, style, place, values)
+            marker = styles.setdefault(rest, len(styles))
+            stroke = quantities.index(quantity) if figure.beside else marker
+            yield Line(", ".join(told) or str(place["design"]), quantity, colour, marker, stroke, place, values)
 
 
 def _told(dim: str, value: Any) -> str:
@@ -137,7 +146,7 @@ def _expected(run: Run, figure: Figure, line: Line) -> Iterator[tuple[float, ...
     for e in run.expectations.values():
         place = {**figure.at, **line.place}
         named = {**e.at, **{k: v for k, v in (("design", e.design), ("evaluate", e.evaluate)) if v}}
-        same = (e.quantity, e.statistic, e.over) == (figure.y, figure.statistic, figure.x)
+        same = (e.quantity, e.statistic, e.over) == (line.quantity, figure.statistic, figure.x)
         if same and all(place.get(key, value) == value for key, value in named.items()):
             yield e.values
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from isacsim.batch import hermitian, squared
-from isacsim.hardware.base import Hardware, LinearModel, Transceiver, chain_power
+from isacsim.hardware.base import Hardware, LinearModel, Transceiver, chain_power, diagonal_matrix
 from isacsim.hardware.power import PowerModel
 from isacsim.hardware.quantisers import Aqnm
 from isacsim.random import complex_normal
@@ -26,30 +26,37 @@ def check_hardware(
     samples: int = 2**17,
     gain_rtol: float = 5e-4,
     distortion_rtol: float = 0.015,
+    covariance_rtol: float = 0.015,
 ) -> None:
     """Check a hardware stage: `apply`, `linear_model`, and that both are the same device.
 
     For Gaussian samples the gain of each chain must meet the model within ``gain_rtol``, and
     the power of the distortion within ``distortion_rtol``, relative, beside 5 standard
-    errors, which are measured, and beside what happens less than once in ``samples``.
+    errors, which are measured, and beside what happens less than once in ``samples``. A gain
+    or a distortion that the model gives as a matrix must be met in every entry.
 
     Args:
         device: The stage.
-        chains: Number of chains of a device that takes no other; None tries 1 and 4.
+        chains: Number of chains of a device that takes no other; None is the device's own
+            ``chains``, or 1 and 4 if it takes any.
         power: Mean power of a chain, in W; the chains' powers spread from 1/4 to 4 times it.
         samples: Samples of each chain in the comparison.
         gain_rtol: Relative error of the model's gain.
         distortion_rtol: Relative error of the model's distortion; 0.04 for the formula of
             ``Aqnm(bits)`` above 5 bits.
+        covariance_rtol: Error of the covariance of two chains' distortion, where the model
+            gives one, relative to the geometric mean of their powers; 1 for a chain of stages
+            of which some, converters for example, take it for zero.
 
     Raises:
         ContractError: If it breaks a rule.
     """
     require(device, isinstance(device, Hardware), "be a Hardware", type(device).__name__)
+    chains = device.chains if chains is None else chains
     for count in (1, 4) if chains is None else (chains,):
         _check_samples(device, count, power)
         _check_model(device, count, power)
-        _check_agreement(device, _covariance(count, power), samples, gain_rtol, distortion_rtol)
+        _check_agreement(device, _covariance(count, power), samples, (gain_rtol, distortion_rtol, covariance_rtol))
     stored(device)
 
 
@@ -93,7 +100,7 @@ def _check_model(device: Hardware, chains: int, power: float) -> None:
     alone(device, "linear model", 3, lambda i: (whole.gain[i], whole.distortion[i]), lambda i: _pair(device, R[i]))
     _model(device, np.zeros_like(R))
     if device.is_ideal:
-        exact = np.all(whole.gain == 1) and not np.any(whole.distortion)
+        exact = np.all(whole.gain_matrix() == np.eye(chains)) and not np.any(whole.distortion)
         require(device, exact, "have unit gain and no distortion, as `is_ideal` says", _pair(device, R[0]))
 
 
@@ -107,13 +114,14 @@ def _model(device: Hardware, R: ComplexArray) -> LinearModel:
     model = outcome(device, rule, lambda _: device.linear_model(R), R=R)
     require(device, isinstance(model, LinearModel), "return a LinearModel", type(model).__name__)
     gain, distortion = np.asarray(model.gain), np.asarray(model.distortion)
-    shape = R.shape[:-1]
-    require(device, gain.shape == shape, f"have a gain of shape {shape}", gain.shape)
-    fits = distortion.shape in (shape, R.shape)
-    require(device, fits, f"have a distortion of shape {shape} or {R.shape}", distortion.shape)
+    shape, matrix = R.shape[:-1], R.shape
+    wanted = matrix if model.coupled else shape
+    require(device, gain.shape == wanted, f"have a gain of shape {wanted}", gain.shape)
+    fits = distortion.shape in (shape, matrix)
+    require(device, fits, f"have a distortion of shape {shape} or {matrix}", distortion.shape)
     for name, values in (("gain", gain), ("distortion", distortion)):
         require(device, np.isfinite(values), f"have a finite {name}", values)
-    if distortion.ndim == gain.ndim:
+    if model.diagonal:
         require(device, np.isreal(distortion) & (distortion.real >= 0), "have a distortion of at least 0", distortion)
     else:
         size = np.max(np.abs(distortion), initial=0.0)
@@ -124,35 +132,71 @@ def _model(device: Hardware, R: ComplexArray) -> LinearModel:
     return model
 
 
-def _check_agreement(device: Hardware, R: ComplexArray, samples: int, gain_rtol: float, distortion_rtol: float) -> None:
-    """The linear model against samples, chain by chain."""
-    power, model = chain_power(R), device.linear_model(R)
-    gain, gain_error, distortion, error = _measured(device, R, samples)
-    off = np.abs(gain - model.gain)
-    allowed = gain_rtol * np.abs(model.gain) + ERRORS * gain_error
-    at = int(np.argmax(off - allowed))
-    told = f"{gain[at]:.6g} and {model.gain[at]:.6g}, {allowed[at]:.1g} allowed"
-    require(device, off <= allowed, "have the gain of its linear model on samples", told)
-    unseen = squared(model.gain) * power / samples
-    off = np.abs(distortion - model.distortion_power)
-    allowed = distortion_rtol * model.distortion_power + ERRORS * error + unseen
-    at = int(np.argmax(off - allowed))
-    told = f"{distortion[at]:.6g} and {model.distortion_power[at]:.6g}, {allowed[at]:.1g} allowed"
-    require(device, off <= allowed, "have the distortion power of its linear model on samples", told)
+def _check_agreement(device: Hardware, R: ComplexArray, samples: int, rtol: tuple[float, float, float]) -> None:
+    """The linear model against samples, in every entry of what it gives."""
+    gain_rtol, distortion_rtol, covariance_rtol = rtol
+    model, measured = device.linear_model(R), _measured(device, R, samples)
+    gain, error = measured.gain(model.coupled)
+    size = np.abs(model.gain)
+    size = np.max(size, axis=-1, keepdims=True) if model.coupled else size  # what does not leak has an error too
+    _meet(device, "gain", gain, model.gain, gain_rtol * size + ERRORS * error)
+    cross, error = measured.distortion(gain, model.coupled)
+    power, own = model.distortion_power, np.diagonal(error)
+    unseen = np.diagonal(model.carry(R)).real / samples
+    allowed = distortion_rtol * power + ERRORS * own + unseen
+    _meet(device, "distortion power", np.diagonal(cross).real, power, allowed)
+    if not model.diagonal:
+        geometric = np.sqrt(np.outer(power, power))
+        allowed = covariance_rtol * geometric + ERRORS * error + np.sqrt(np.outer(unseen, unseen))
+        _meet(device, "distortion covariance", cross, model.distortion, allowed)
 
 
-def _measured(device: Hardware, R: ComplexArray, samples: int) -> tuple[AnyArray, FloatArray, FloatArray, FloatArray]:
-    """Gain and distortion power of each chain with their standard errors, each (N,)."""
+def _meet(device: Hardware, what: str, found: AnyArray, modelled: AnyArray, allowed: FloatArray) -> None:
+    off = np.abs(found - modelled)
+    at = np.unravel_index(np.argmax(off - allowed), off.shape)
+    told = f"{found[at]:.6g} and {modelled[at]:.6g}, {allowed[at]:.1g} allowed"
+    require(device, off <= allowed, f"have the {what} of its linear model on samples", told)
+
+
+class _Measured(NamedTuple):
+    """Sample covariances of each of `BLOCKS` runs of a device, each (BLOCKS, N, N).
+
+    Attributes:
+        sent: Of the input x, mean of x x^H.
+        cross: Mean of y x^H with the output y.
+        received: Mean of y y^H.
+    """
+
+    sent: ComplexArray
+    cross: ComplexArray
+    received: ComplexArray
+
+    def gain(self, coupled: bool) -> tuple[AnyArray, FloatArray]:
+        """Gain and its standard error: (N,) chain by chain, or where ``coupled`` (N, N)."""
+        if coupled:
+            gain = self.cross.mean(axis=0) @ np.linalg.inv(self.sent.mean(axis=0))
+            influence = (self.cross - gain @ self.sent) @ np.linalg.inv(self.sent.mean(axis=0))
+        else:
+            sent, cross = (np.diagonal(a, axis1=-2, axis2=-1) for a in (self.sent, self.cross))
+            gain = cross.mean(axis=0) / sent.mean(axis=0)
+            influence = (cross - gain * sent) / sent.mean(axis=0)
+        return gain, np.sqrt(squared(influence).mean(axis=0) / BLOCKS)
+
+    def distortion(self, gain: AnyArray, coupled: bool) -> tuple[ComplexArray, FloatArray]:
+        """Covariance of ``y - A x`` and its standard error, each (N, N)."""
+        A = gain if coupled else diagonal_matrix(gain)
+        rest = self.received - A @ hermitian(self.cross) - self.cross @ hermitian(A) + A @ self.sent @ hermitian(A)
+        return rest.mean(axis=0), rest.std(axis=0) / np.sqrt(BLOCKS)
+
+
+def _measured(device: Hardware, R: ComplexArray, samples: int) -> _Measured:
+    """Gaussian samples of covariance R through the device, in independent runs."""
     power, root = chain_power(R), np.linalg.cholesky(R)
     rngs = generators(range(BLOCKS))
     x = np.stack([root @ complex_normal(rng, (len(R), samples // BLOCKS)) for rng in rngs])
     y = np.stack([device.apply(block, rng, power=power) for block, rng in zip(x, rngs, strict=True)])
-    cross, sent = np.mean(y * np.conj(x), axis=-1), np.mean(squared(x), axis=-1)
-    gain = cross.mean(axis=0) / sent.mean(axis=0)
-    rest = np.mean(squared(y - gain[:, None] * x), axis=-1)
-    influence = (cross - gain * sent) / sent.mean(axis=0)
-    spread = np.sqrt(squared(influence).mean(axis=0) / BLOCKS)
-    return gain, spread, rest.mean(axis=0), rest.std(axis=0) / np.sqrt(BLOCKS)
+    pairs = ((x, x), (y, x), (y, y))
+    return _Measured(*(a @ hermitian(b) / x.shape[-1] for a, b in pairs))
 
 
 def check_power_model(model: PowerModel) -> None:

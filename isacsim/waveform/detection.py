@@ -123,8 +123,8 @@ class Detection(Experiment):
         """
         G, W = np.asarray(G, complex, order="C"), np.asarray(W, complex, order="C")
         link = sensing_link(G, W, noise_power, transceiver)
-        expected = G @ (transceiver.transmit.linear_model(covariance(W)).gain[..., None] * W)
-        reference, combiner = link.gain[..., None] * expected, link.whiten(expected)  # (..., N_r, K+S)
+        expected = G @ transceiver.transmit.linear_model(covariance(W)).amplify(W)
+        reference, combiner = link.receive.amplify(expected), link.whiten(expected)  # (..., N_r, K+S)
         noise = np.broadcast_to(np.asarray(noise_power, float)[..., None], G.shape[:-1])
         power = noise if self.agc == "match" and not echo else arriving_power(G, W, noise, transceiver)
         sources, found = Sources.of(rng), []

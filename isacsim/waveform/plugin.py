@@ -16,6 +16,12 @@ def isacsim_experiments() -> Iterable[Spec]:
     yield Spec(
         "detection", "isacsim.waveform.detection:Detection", "Detection probability and ROC area, on samples", few
     )
+    yield Spec(
+        "estimation",
+        "isacsim.waveform.estimation:Estimation",
+        "Errors of estimated directions beside their CRLB, on samples",
+        {"runs": 3},
+    )
 
 
 @hookimpl

@@ -449,6 +449,12 @@ SCENARIOS = {
         f'{FIGURE}\nalong = "rate"',
         "figure.crlb.along: must name an axis of the sweep, got 'rate'. Valid: bits.",
     ),
+    "figure of what has other axes beside": (
+        FIGURE,
+        f'{FIGURE}\nbeside = ["trace-objective"]',
+        "figure.crlb.beside: must name a quantity that is evaluated, got 'trace-objective'. "
+        "Write trace = true in a design to keep its trace.",
+    ),
     "figure of a quantity against nothing": (
         FIGURE,
         'x = "rates"\ny = "crlb"\nalong = "bits"',

@@ -63,6 +63,12 @@ x = "step"
 y = "trace-sum_rate"
 at = { power = 0, bits = 1 }
 
+[figure.beside]
+x = "bits"
+y = "sum-rate-nats"
+beside = ["objective"]
+series = "power"
+
 [figure.users]
 x = "user"
 y = "rate-nats"
@@ -116,10 +122,23 @@ def test_the_series_has_the_colours_and_what_else_differs_the_line_styles(drawn)
             assert (look[one][1] == look[other][1]) == (designs[one] == designs[other])
 
 
+def test_what_is_drawn_beside_has_the_colours_of_the_series_and_a_style_of_its_own(run, drawn):
+    lines = {line.get_label(): line for line in drawn("beside").lines}
+    dataset = run.dataset().sel(design="sca", evaluate="converters", power=10).mean("trial")
+    label = "power = 10, converters, sca, "
+    rate, merit = (lines[label + text] for text in ("sum rate of the users", "merit of the design's problem"))
+    np.testing.assert_allclose(rate.get_ydata(), dataset["sum-rate-nats"], rtol=1e-12)
+    np.testing.assert_allclose(
+        merit.get_ydata(), dataset["objective"].broadcast_like(dataset["sum-rate-nats"]), rtol=1e-12
+    )
+    assert rate.get_color() == merit.get_color()
+    assert rate.get_linestyle() != merit.get_linestyle()
+
+
 def test_files_are_pictures_of_plausible_size(run, tmp_path):
     files = draw_figures(run, folder=tmp_path / "new")
     assert [file.name for file in files] == [
-        f"{name}.png" for name in ("one", "several", "logarithmic", "region", "trace", "users")
+        f"{name}.png" for name in ("one", "several", "logarithmic", "region", "trace", "beside", "users")
     ]
     for file in files:
         data = file.read_bytes()

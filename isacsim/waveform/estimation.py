@@ -1,0 +1,140 @@
+"""Estimation at sample level: how well are directions found, beside the Cramer-Rao bound?
+
+The base station sends Gaussian symbols that it knows, and estimates the azimuth (with a
+planar array also the zenith) and the reflection of each of M point targets from what its
+receive converters put out. The bound is that of the signal that was really sent, averaged
+over the runs; its mean is a bound on the mean squared error of unbiased estimates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+from attrs import field, frozen
+
+from isacsim.batch import squared
+from isacsim.checks import choice, whole
+from isacsim.drop import Drop
+from isacsim.errors import InvalidInput
+from isacsim.hardware.base import Transceiver
+from isacsim.metrics.components import Quantity
+from isacsim.metrics.fim import crlb
+from isacsim.metrics.rate import covariance
+from isacsim.metrics.sensing import sensing_link
+from isacsim.targets.scene import PointTargets
+from isacsim.typing import ComplexArray, FloatArray
+from isacsim.waveform.base import Experiment
+from isacsim.waveform.estimators import Fit, Fitter, Observation, beamforming, folded, matched, maximum_likelihood
+from isacsim.waveform.signals import BLOCK, Sources, arriving_power, blocks, gaussian_symbols, radiate, receive
+
+
+@frozen
+class Estimation(Experiment):
+    """Root mean squared errors of directions and reflections, and their Cramer-Rao bounds.
+
+    ``angle-rmse`` and ``angle-bound`` are roots of means over runs, targets and angles.
+
+    Each run sends new symbols for the drop's number of snapshots. With n runs the mean squared
+    error of a parameter that is estimated without outliers has a relative standard deviation of
+    sqrt(2/n).
+
+    Args:
+        method: ``maximum-likelihood``, a coarse search refined by scoring; or ``beamforming``,
+            the coarse search alone, on a grid of a quarter of a beam width.
+        runs: Runs of a trial.
+    """
+
+    method: Literal["maximum-likelihood", "beamforming"] = field(
+        default="maximum-likelihood", validator=choice("maximum-likelihood", "beamforming")
+    )
+    runs: int = field(default=100, validator=whole(1))
+
+    @property
+    def quantities(self) -> tuple[Quantity, ...]:
+        """Errors and bounds: of all angles together, and of each parameter."""
+        return (
+            Quantity("angle-rmse", "rad", (), "RMSE of all angles"),
+            Quantity("angle-bound", "rad", (), "root CRLB of all angles"),
+            Quantity("parameter-mse", "1", ("parameter",), "mean squared error of each target parameter"),
+            Quantity("parameter-bound", "1", ("parameter",), "mean CRLB of each target parameter"),
+        )
+
+    def labels(self, drop: Drop) -> dict[str, Sequence[Any]]:
+        """Names of the parameters."""
+        return {"parameter": _points(drop).labels}
+
+    def trial(
+        self, W: ComplexArray, drop: Drop, transceiver: Transceiver, rng: np.random.Generator
+    ) -> dict[str, FloatArray]:
+        """All four from the `errors` of the runs."""
+        scene = _points(drop)
+        error, bound = self.errors(W, scene, drop.radar_noise_power, drop.snapshots, transceiver, rng)
+        mse, mean_bound = error.mean(axis=0), bound.mean(axis=0)
+        angles = np.array([kind in ("azimuth", "zenith") for kind in scene.unknowns])
+        return {
+            "angle-rmse": np.sqrt(mse[angles].mean(keepdims=True)),
+            "angle-bound": np.sqrt(mean_bound[angles].mean(keepdims=True)),
+            "parameter-mse": mse[None],
+            "parameter-bound": mean_bound[None],
+        }
+
+    def errors(
+        self,
+        W: ComplexArray,
+        scene: PointTargets,
+        noise_power: Any,
+        snapshots: int,
+        transceiver: Transceiver,
+        rng: np.random.Generator,
+    ) -> tuple[FloatArray, FloatArray]:
+        """Squared errors of the runs and the bounds on them, each (runs, P).
+
+        Args:
+            W: Precoder, shape (1, N_t, K+S), in sqrt(W).
+            scene: The true targets, with a leading axis of length 1.
+            noise_power: Noise of each receive chain, shape (1,), in W.
+            snapshots: Samples L of a run.
+            transceiver: The hardware the samples pass.
+            rng: Source of symbols, noise and whatever is random in the hardware.
+        """
+        G = scene.response()
+        link = sensing_link(G, W, noise_power, transceiver)
+        transmit = transceiver.transmit.linear_model(covariance(W))
+        noise = np.broadcast_to(np.asarray(noise_power, float)[..., None], G.shape[:-1])
+        power = arriving_power(G, W, noise, transceiver)
+        sources, fitter, found = Sources.of(rng), Fitter(scene.tx_array, scene.rx_array), []
+        for count in blocks(self.runs, max(1, BLOCK // snapshots)):
+            s = gaussian_symbols(W, count * snapshots, sources)
+            arriving = G @ radiate(W, s, transceiver.transmit, sources)
+            y = receive("receive", transceiver.receive, arriving, noise, power, sources)
+            x = _runs(W @ s, count)
+            observed = Observation.of(_runs(y, count), transmit.amplify(x), link)
+            method = maximum_likelihood if self.method == "maximum-likelihood" else beamforming
+            fit = method(fitter, observed, scene.count)
+            # W W^H L is the sample covariance of the run, for which the bound is asked.
+            bound = crlb(scene, x / np.sqrt(snapshots), noise_power, snapshots, transceiver)
+            found.append((squared_errors(fitter, fit, scene), bound))
+        errors, bounds = zip(*found, strict=True)
+        return np.concatenate(errors), np.concatenate(bounds)
+
+
+def squared_errors(fitter: Fitter, fit: Fit, scene: PointTargets) -> FloatArray:
+    """Squared error of each unknown of ``scene`` (1, M), in the order of `PointTargets.unknowns`, shape (B, P)."""
+    azimuth, zenith = folded(scene.azimuth[0], scene.zenith[0])
+    fit = matched(fit, azimuth, zenith)
+    off = fit.reflection - scene.reflection[0]
+    parts = [fit.azimuth - azimuth, *([fit.zenith - zenith] if scene.planar else []), off.real, off.imag]
+    return squared(np.concatenate(parts, axis=-1))
+
+
+def _points(drop: Drop) -> PointTargets:
+    if not isinstance(drop.targets, PointTargets):
+        raise InvalidInput("targets", "must be point targets to be located", drop.targets, "Use kind 'points'.")
+    return drop.targets
+
+
+def _runs(x: ComplexArray, count: int) -> ComplexArray:
+    """A stream (1, N, count L) cut into runs (count, N, L)."""
+    return np.ascontiguousarray(x[0].reshape(x.shape[1], count, -1).swapaxes(0, 1))

@@ -1,0 +1,1 @@
+"""RF impairments for isacsim: each stage has samples and a linear model of the same device."""

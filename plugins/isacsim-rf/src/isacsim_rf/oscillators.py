@@ -1,0 +1,151 @@
+"""Phase noise ``y = e^(j phi) x`` of a free-running oscillator, and of one in a phase-locked loop.
+
+The gain of the linear model is the mean of e^(j phi), over the noise and over the block that a
+receiver tracks the phase for; all the rest is distortion. For a Gaussian phase of variance v
+the mean is exp(-v/2). Where all chains share the oscillator, the distortion has the covariance
+of the signal itself, ``(1 - gain^2) R``: it is coherent over the array, as the beams are.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+import numpy as np
+from attrs import field, frozen
+
+from isacsim import Hardware, InvalidInput, LinearModel, units
+from isacsim.checks import instance, number, whole
+from isacsim.hardware.base import chain_power, diagonal_matrix
+from isacsim.typing import ComplexArray, FloatArray
+from isacsim_rf.chains import samples
+
+
+class _Oscillator(Hardware):
+    """Phase noise with one oscillator for all chains, or one for each."""
+
+    common: bool
+
+    @abstractmethod
+    def phases(self, shape: tuple[int, ...], rng: np.random.Generator) -> FloatArray:
+        """Phases of independent oscillators, shape (..., oscillators, L), in rad."""
+
+    @abstractmethod
+    def moments(self) -> tuple[float, float]:
+        """Mean of e^(j phi), and the variance within a block of what is expected of it."""
+
+    def apply(
+        self, x: ComplexArray, rng: np.random.Generator | None = None, *, power: FloatArray | None = None
+    ) -> ComplexArray:
+        """Samples with turned phases, drawn from ``rng``.
+
+        Raises:
+            InvalidInput: If a sample is not finite, or there is no ``rng``.
+        """
+        x = samples(x)
+        if self.is_ideal:
+            return x
+        if rng is None:
+            raise InvalidInput("rng", "is required", None, "Pass a numpy.random.Generator.")
+        shape = (*x.shape[:-2], 1, x.shape[-1]) if self.common else x.shape
+        return x * np.exp(1j * self.phases(shape, rng))
+
+    def linear_model(self, R: ComplexArray) -> LinearModel:
+        """Mean turn as gain and the rest as distortion, for input of covariance R (..., N, N), in W."""
+        R = np.asarray(R)
+        mean, spread = self.moments()
+        gain, lost = np.full(R.shape[:-1], mean), max(1 - mean**2, 0.0)
+        own = lost * chain_power(R)
+        if R.shape[-1] == 1 or (spread == 0 and not self.common):
+            return LinearModel(gain, own)
+        if self.common:
+            return LinearModel(gain, lost * R)
+        return LinearModel(gain, spread * R + diagonal_matrix((lost - spread) * chain_power(R)))
+
+
+@frozen
+class PhaseNoise(_Oscillator):
+    """Free-running oscillator: a Wiener phase that a receiver tracks once a block.
+
+    From sample to sample the phase moves by a Gaussian step of variance
+    2 pi linewidth / sampling_rate; the spectrum is a Lorentzian of that width. At the first
+    sample of each block the phase error is 0, as after an ideal estimate of the common phase
+    there, and grows until the next. The first sample that is sent lies anywhere in a block, so
+    that the linear model, the mean over a block, holds for any number of samples.
+
+    Args:
+        linewidth: Full width of the oscillator's line at half of its peak (3 dB), in Hz.
+        sampling_rate: Samples per second, in Hz.
+        block: Samples between two estimates of the phase.
+        common: Whether one oscillator drives all chains.
+    """
+
+    linewidth: float = field(validator=number(least=0), metadata=units.hertz())
+    sampling_rate: float = field(validator=number(above=0), metadata=units.hertz())
+    block: int = field(validator=whole(1))
+    common: bool = field(default=True, validator=instance(bool))
+
+    @property
+    def step(self) -> float:
+        """Variance of the phase's step from sample to sample, in rad^2."""
+        return 2 * np.pi * self.linewidth / self.sampling_rate
+
+    def phases(self, shape: tuple[int, ...], rng: np.random.Generator) -> FloatArray:
+        """Wiener phases from a random place in a block on, restarted at each block."""
+        *lead, count = shape
+        start = int(rng.integers(self.block))
+        blocks = -(-(start + count) // self.block)
+        steps = np.sqrt(self.step) * rng.standard_normal((*lead, blocks, self.block))
+        steps[..., 0] = 0.0
+        path = np.cumsum(steps, axis=-1).reshape((*lead, blocks * self.block))
+        return np.ascontiguousarray(path[..., start : start + count])
+
+    def moments(self) -> tuple[float, float]:
+        """Mean over the block of exp(-l step / 2), l = 0 ... block - 1, and its variance."""
+        if self.is_ideal:
+            return 1.0, 0.0
+        mean, square = (np.expm1(-a * self.block) / (self.block * np.expm1(-a)) for a in (self.step / 2, self.step))
+        return float(mean), float(max(square - mean**2, 0.0))
+
+    @property
+    def is_ideal(self) -> bool:
+        """Whether the phase never moves within a block."""
+        return self.linewidth == 0 or self.block == 1
+
+
+@frozen
+class PllPhaseNoise(_Oscillator):
+    """Oscillator in a phase-locked loop: a stationary Gaussian phase of given deviation.
+
+    The loop is of first order: the phase error forgets with the loop's bandwidth, so that its
+    spectrum is flat within and falls off beyond. The linear model depends on the deviation
+    alone: gain exp(-rms^2/2), distortion 1 - exp(-rms^2) of the power.
+
+    Args:
+        rms: Standard deviation of the phase error, in rad.
+        bandwidth: One-sided bandwidth of the loop (3 dB), in Hz.
+        sampling_rate: Samples per second, in Hz.
+        common: Whether one oscillator drives all chains.
+    """
+
+    rms: float = field(validator=number(least=0), metadata=units.degrees())
+    bandwidth: float = field(validator=number(above=0), metadata=units.hertz())
+    sampling_rate: float = field(validator=number(above=0), metadata=units.hertz())
+    common: bool = field(default=True, validator=instance(bool))
+
+    def phases(self, shape: tuple[int, ...], rng: np.random.Generator) -> FloatArray:
+        """A stationary first-order autoregression."""
+        from scipy.signal import lfilter
+
+        memory = np.exp(-2 * np.pi * self.bandwidth / self.sampling_rate)
+        drive = self.rms * rng.standard_normal(shape)
+        drive[..., 1:] *= np.sqrt(1 - memory**2)
+        return np.asarray(lfilter([1.0], [1.0, -memory], drive, axis=-1))
+
+    def moments(self) -> tuple[float, float]:
+        """exp(-rms^2/2); it is the same for every sample."""
+        return float(np.exp(-(self.rms**2) / 2)), 0.0
+
+    @property
+    def is_ideal(self) -> bool:
+        """Whether the phase never moves."""
+        return self.rms == 0

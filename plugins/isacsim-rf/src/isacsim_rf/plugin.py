@@ -1,0 +1,58 @@
+"""What this plugin offers; isacsim calls it through the entry point of the distribution."""
+
+from collections.abc import Iterable
+
+from isacsim.plugin import ScenarioSpec, Spec, hookimpl
+
+
+@hookimpl
+def isacsim_hardware() -> Iterable[Spec]:
+    """RF impairments."""
+    yield Spec("rapp", "isacsim_rf.amplifiers:Rapp", "Solid-state amplifier, AM/AM", {"saturation_dbm": 33})
+    yield Spec("saleh", "isacsim_rf.amplifiers:Saleh", "Travelling-wave tube, AM/AM and AM/PM", {"saturation_dbm": 33})
+    yield Spec(
+        "memory-polynomial",
+        "isacsim_rf.polynomial:MemoryPolynomial",
+        "Amplifier of odd orders with memory",
+        {"reference_dbm": 40, "coefficients": [[1, "-0.1-0.05j", "0.01j"], ["0.05j", 0.01, 0], ["0.01-0.02j", 0, 0]]},
+    )
+    yield Spec("iq-imbalance", "isacsim_rf.mixers:IqImbalance", "Mixer with an image", {"gain_db": 0.5, "phase_deg": 3})
+    yield Spec(
+        "phase-noise",
+        "isacsim_rf.oscillators:PhaseNoise",
+        "Free-running oscillator, tracked once a block",
+        {"linewidth_hz": 2e3, "sampling_rate_hz": 1e7, "block": 64},
+    )
+    yield Spec(
+        "pll-phase-noise",
+        "isacsim_rf.oscillators:PllPhaseNoise",
+        "Oscillator in a phase-locked loop",
+        {"rms_deg": 5, "bandwidth_hz": 1e6, "sampling_rate_hz": 1e7},
+    )
+    yield Spec(
+        "mutual-coupling", "isacsim_rf.coupling:MutualCoupling", "Antennas coupled by a matrix", {"matrix": [[1]]}
+    )
+    yield Spec(
+        "neighbour-coupling",
+        "isacsim_rf.coupling:NeighbourCoupling",
+        "Antennas coupled to their neighbours",
+        {"coefficient": "0.1+0.15j"},
+    )
+    yield Spec(
+        "clipping-dac",
+        "isacsim_rf.converters:ClippingDac",
+        "Uniform converter of a fixed full scale",
+        {"bits": 6, "full_scale_dbm": 38},
+    )
+    yield Spec(
+        "sigma-delta",
+        "isacsim_rf.converters:SigmaDelta",
+        "Sigma-delta converter of first order, one bit",
+        {"oversampling": 32, "full_scale_dbm": 36},
+    )
+
+
+@hookimpl
+def isacsim_scenarios() -> Iterable[ScenarioSpec]:
+    """Scenario files."""
+    yield ScenarioSpec("rf", "isacsim_rf.files:scenario_file", "What a whole RF chain costs", file="rf.toml")
