@@ -71,7 +71,7 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def bench_html(session: nox.Session) -> None:
-    """The history of the benchmarks as HTML in asv_bench/html, from the results that asv has; `-- HEAD~5..` adds some."""
+    """Pages of the benchmarks over the history, in asv_bench/html; `-- HEAD~5..HEAD` measures some commits first."""
     session.install("-e", ".[bench]")
     session.chdir("asv_bench")
     session.run("asv", "machine", "--yes")

@@ -61,9 +61,9 @@ class Selection:
         chosen = list(self._chosen(registry))
         if not chosen and (self.solvers or not stages):
             takers = {e.name for family in families(registry).values() for e in entries(family, registry)}
-            raise InvalidInput(
-                "--solver", "must take a problem that is measured", ", ".join(self.solvers), one_of(takers)
-            )
+            field, rule = ("--solver", "take a problem") if self.solvers else ("--problem", "have a solver")
+            names = ", ".join(self.solvers or self.problems)
+            raise InvalidInput(field, f"must {rule} that is measured", names, one_of(takers))
         return [*plan(chosen, self.effort, registry, tell), *hardware(stages)]
 
     def _chosen(self, registry: Registry) -> Iterator[tuple[Family, list[str], bool]]:
