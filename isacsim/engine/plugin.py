@@ -42,6 +42,8 @@ def isacsim_scenarios() -> Iterable[ScenarioSpec]:
     yield _scenario("sum-rate-crlb/table1-wmmse-sdr", "WMMSE-SDR over the number of antennas, as run")
     yield _scenario("sum-rate-crlb/algorithms", "The published algorithms beside the default solver")
     yield _scenario("waveform/estimation", "Error of directions over power, beside the CRLB")
+    yield _scenario("waveform/link", "Bit error rate of one user over SNR, through converters, beside theory")
+    yield _scenario("waveform/link-users", "Bit error rate and sum rate of four users through converters")
 
 
 def _scenario(file: str, summary: str) -> ScenarioSpec:

@@ -104,7 +104,8 @@ def lloyd_max(bits: int) -> Codebook:
         y = y + move
         if np.max(np.abs(move)) < 1e-13:
             break
-    return _mirrored(np.concatenate([[0.0], (y[:-1] + y[1:]) / 2]), y)
+    step = float(2 * y[0]) if bits == 1 else None  # two levels are uniform
+    return _mirrored(np.concatenate([[0.0], (y[:-1] + y[1:]) / 2]), y, step)
 
 
 @cache

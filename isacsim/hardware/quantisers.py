@@ -18,6 +18,7 @@ from isacsim.checks import choice, number
 from isacsim.errors import InvalidInput
 from isacsim.hardware.base import Hardware, LinearModel, chain_power
 from isacsim.hardware.codebooks import MAX_BITS, Codebook, aqnm_distortion, lloyd_max, mid_rise
+from isacsim.hardware.kernels import quantise_rows
 from isacsim.typing import AnyArray, ComplexArray, FloatArray
 
 
@@ -47,7 +48,7 @@ def _per_chain(bits: FloatArray, shape: tuple[int, ...], of: Callable[[float], f
             bits,
             "Match the number of chains.",
         )
-    return np.broadcast_to(np.vectorize(of, otypes=[float])(bits), shape)
+    return np.broadcast_to(np.array([of(float(b)) for b in bits.flat]).reshape(bits.shape), shape)
 
 
 def _model(R: AnyArray, gain: FloatArray, noise: FloatArray) -> LinearModel:
@@ -58,26 +59,34 @@ def quantise(
     x: ComplexArray, bits: FloatArray, codebook: Callable[[int], Codebook], power: FloatArray | None
 ) -> ComplexArray:
     """Each chain of x (..., N, L) through the codebook of its bits, scaled to its power."""
-    x = np.asarray(x, complex)
+    x = np.asarray(x, complex, order="C")
     if not x.size:
         return x
-    power = np.mean(x.real**2 + x.imag**2, axis=-1) if power is None else np.asarray(power)
-    scale = np.sqrt(np.broadcast_to(power, x.shape[:-1]) / 2)[..., None]
-    chains = _per_chain(bits, x.shape[-2:-1], float)
-    y = np.array(x)
-    for b in np.unique(chains[np.isfinite(chains)]):
-        at = chains == b
-        book = codebook(int(b))
-        y[..., at, :] = _decide(x[..., at, :].view(float), scale[..., at, :], book).view(complex)
-    return y
+    real = x.view(float)  # real and imaginary parts in turn: one scale and one codebook for both
+    if power is None:
+        power = (real[..., None, :] @ real[..., None])[..., 0, 0] / x.shape[-1]
+    rows = real.reshape(-1, real.shape[-1])
+    scale = np.sqrt(np.broadcast_to(power, x.shape[:-1]).reshape(-1) / 2)
+    y = np.empty_like(rows)
+    if bits.ndim == 0:
+        _quantise_alike(rows, scale, float(bits), codebook, y)
+    else:
+        chains = _per_chain(bits, x.shape[:-1], float).reshape(-1)
+        for b in np.unique(bits):
+            at = chains == b
+            part = np.empty_like(rows[at])
+            _quantise_alike(rows[at], scale[at], b, codebook, part)
+            y[at] = part
+    return y.view(complex).reshape(x.shape)
 
 
-def _decide(x: FloatArray, scale: FloatArray, book: Codebook) -> FloatArray:
-    unit = np.divide(x, scale, out=np.zeros_like(x), where=scale > 0)
-    if book.step is None:
-        return scale * book.levels[np.searchsorted(book.thresholds, unit, side="right")]
-    top = (book.levels.size - 1) / 2
-    return scale * book.step * np.clip(np.floor(unit / book.step) + 0.5, -top, top)
+def _quantise_alike(
+    rows: FloatArray, scale: FloatArray, bits: float, codebook: Callable[[int], Codebook], out: FloatArray
+) -> None:
+    if np.isinf(bits):
+        np.copyto(out, rows)
+    else:
+        quantise_rows(rows, scale, codebook(int(bits)), out)
 
 
 @frozen

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from isacsim.batch import flatten, take
 from isacsim.drop import Drop
+from isacsim.errors import InvalidInput
 from isacsim.hardware.base import Transceiver
-from isacsim.metrics.components import Measure
+from isacsim.metrics.components import Measure, Quantity
 from isacsim.typing import ComplexArray, FloatArray
 
 
@@ -22,10 +24,11 @@ class Experiment(Measure):
     """A measure that simulates samples, one trial at a time; a plugin derives from it."""
 
     @abstractmethod
-    def trial(
-        self, W: ComplexArray, drop: Drop, transceiver: Transceiver, rng: np.random.Generator
-    ) -> dict[str, FloatArray]:
-        """Values by quantity of one trial, each with a leading axis of length 1.
+    def trial(self, W: ComplexArray, drop: Drop, transceiver: Transceiver, rng: np.random.Generator) -> dict[str, Any]:
+        """Values by quantity of one trial.
+
+        A value is a number, or an array with the axes that its quantity declares; a leading
+        axis of length 1, which `isacsim` functions keep, may stand before them.
 
         Args:
             W: Its precoder, shape (1, N_t, K+S), in sqrt(W).
@@ -41,7 +44,21 @@ class Experiment(Measure):
         drops = flatten(drop, (len(rngs),))
         members = [np.array([i]) for i in range(len(rngs))]
         rows = [self.trial(W[i], take(drops, i), transceiver, rng) for i, rng in zip(members, rngs, strict=True)]
-        return {q.name: np.concatenate([row[q.name] for row in rows]) for q in self.quantities}
+        return {q.name: np.concatenate([self._one(q, row) for row in rows]) for q in self.quantities}
+
+    def _one(self, q: Quantity, row: dict[str, Any]) -> FloatArray:
+        """The value of a quantity in one trial, with a leading axis of length 1."""
+        if q.name not in row:
+            remedy = "Return every quantity that is declared, and declare every one that is recorded."
+            raise InvalidInput(type(self).__name__, f"must return {q.name!r} from trial", list(row), remedy)
+        value = np.asarray(row[q.name])
+        value = value.astype(float) if value.dtype.kind in "biu" else value
+        value = value if value.ndim > len(q.dims) else value[None]
+        if value.ndim != len(q.dims) + 1 or len(value) != 1:
+            rule = f"must return {q.name!r} with the axes {q.dims} of one trial"
+            remedy = "Only an axis of length 1 may stand before them."
+            raise InvalidInput(type(self).__name__, rule, f"shape {value.shape}", remedy)
+        return value
 
 
 class Detector(ABC):

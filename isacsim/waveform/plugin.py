@@ -9,9 +9,8 @@ from isacsim.plugin.specs import Spec
 @hookimpl
 def isacsim_experiments() -> Iterable[Spec]:
     """Waveform experiments."""
-    yield Spec(
-        "sampled-link", "isacsim.waveform.link:SampledLink", "SQINR and sum rate, measured on samples", {"symbols": 128}
-    )
+    short = {"modulation": "qam16", "symbols": 128, "training": 32}
+    yield Spec("link", "isacsim.waveform.link:Link", "Error rates, EVM and rate of the users, on samples", short)
     few = {"decisions": 100}
     yield Spec(
         "detection", "isacsim.waveform.detection:Detection", "Detection probability and ROC area, on samples", few

@@ -149,6 +149,6 @@ def test_wrong_options_are_refused(options, message):
 
 def test_experiments_and_detectors_are_registered():
     registry = build_registry(installed=False)
-    assert {"sampled-link", "detection"} <= set(registry.names("experiments"))
+    assert {"link", "detection"} <= set(registry.names("experiments"))
     assert registry.load("experiments", "detection") is Detection
     assert registry.load("detectors", "energy") is EnergyDetector
