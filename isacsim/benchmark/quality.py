@@ -129,7 +129,9 @@ class Loss:
     member: int = -1
 
     def __str__(self) -> str:
-        told = (value if isinstance(value, str) else f"{value:.6g}" for value in (self.before, self.now))
+        told = [value if isinstance(value, str) else f"{value:.4g}" for value in (self.before, self.now)]
+        if told[0] == told[1]:
+            told = [f"{value:.9g}" for value in (self.before, self.now)]
         where = f" of member {self.member}" if self.member >= 0 else ""
         return f"{self.what}{where}: {' -> '.join(told)}"
 

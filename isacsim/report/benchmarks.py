@@ -156,13 +156,12 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def verdicts(comparisons: Sequence[Comparison]) -> Table:
-    """The comparison as a table: what is not as before, or all ratios if nothing is."""
-    view = Table(caption="ratio: time now over time before, both over that of a kernel, with its 99 % interval.")
-    for column in ("case", "verdict", "ratio of times", "what"):
-        view.add_column(column)
+    """The comparison as a table, a row for each case."""
+    view = Table(box=None, padding=(0, 1, 0, 0))
+    for column in ("case", "verdict", "time now over before, 99 %"):
+        view.add_column(column, no_wrap=True)
     for c in comparisons:
-        what = c.error or "; ".join(map(str, c.losses))
-        view.add_row(c.case.title, c.verdict.value, str(c.ratio or ""), what)
+        view.add_row(c.case.title, c.verdict.value, str(c.ratio or c.error))
     return view
 
 
