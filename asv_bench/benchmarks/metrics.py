@@ -18,7 +18,7 @@ class _Given:
 
     def setup(self, antennas, users, batch, bits):
         if antennas**2 * batch >= self.largest and bits != np.inf:
-            raise NotImplementedError("covariances of 256 x 256 of a hundred realisations take a minute")
+            raise NotImplementedError("covariances too large and too many for a short benchmark")
         self.transceiver = low_resolution(bits)
         self.H = complex_gaussian((batch, antennas, users))
         self.W = precoder(antennas, 2 * users, batch)
@@ -60,7 +60,7 @@ class Radar(_Given):
     def setup(self, antennas, users, batch, bits):
         super().setup(antennas, users, batch, bits)
         if antennas == 256 and batch == 100:
-            raise NotImplementedError("responses of 256 x 256 of a hundred realisations take a minute")
+            raise NotImplementedError("responses too large and too many for a short benchmark")
         self.G = complex_gaussian((batch, antennas, antennas), 2)
         self.full = precoder(antennas, antennas + users, batch)  # of full rank, without which the CRB is infinite
 

@@ -49,7 +49,7 @@ class Fisher:
 
     def setup(self, antennas, targets, batch, bits):
         if antennas == 256 and batch == 100 and bits == 3:
-            raise NotImplementedError("320 x 320 covariances of a hundred realisations take a minute")
+            raise NotImplementedError("covariances too large and too many for a short benchmark")
         self.transceiver = low_resolution(bits)
         self.scene = targets_of(antennas, targets, (batch,))
         self.W = precoder(antennas, 12, batch)

@@ -6,6 +6,7 @@ import json
 import shlex
 import sys
 import time
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -57,7 +58,7 @@ def bench(
     before = read(against) if against is not None else None
     rounds = rounds or (1 if quality else None)
     found = _measure(selection, before, rounds, registry, times=not quality, quiet=as_json)
-    file = out or Path("runs") / f"bench-{time.strftime('%Y%m%d-%H%M%S')}.json"
+    file = out or _new_file()
     write(found, file)
     comparisons = compare(before, found, times=not quality) if before is not None else []
     if as_json:
@@ -66,6 +67,13 @@ def bench(
         _tell(found, before, comparisons, kind, file)
     if any(c.verdict.regression for c in comparisons) or any(r.failed for r in found.results):
         raise typer.Exit(1)
+
+
+def _new_file() -> Path:
+    """A file under runs/ that is not there."""
+    base = f"bench-{time.strftime('%Y%m%d-%H%M%S')}"
+    names = (f"{base}{f'-{i}' if i else ''}.json" for i in count())
+    return next(file for name in names if not (file := Path("runs") / name).exists())
 
 
 def _measure(
