@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from attrs import field, frozen
 
-from isacsim.arrays import AntennaArray, UniformLinearArray, UniformPlanarArray
+from isacsim.arrays import UniformLinearArray, UniformPlanarArray
 from isacsim.drop import Drop
 from isacsim.engine.reader import Reader
 from isacsim.hardware.base import Transceiver
@@ -39,17 +39,19 @@ class Size:
         users: Users K.
         short: Whether the short run takes it; the others are the sweeps of the paper.
         table: What the problem's table says otherwise at this size.
+        point: Whether the target is one point, where it is an extended one otherwise.
     """
 
     antennas: int
     users: int
     short: bool = False
     table: Mapping[str, Any] = field(factory=dict)
+    point: bool = False
 
     @property
     def name(self) -> str:
-        """Antennas and users, ``16x4``."""
-        return f"{self.antennas}x{self.users}"
+        """Antennas and users, ``16x4``, and what else tells it from others."""
+        return f"{self.antennas}x{self.users}" + ("-point" if self.point else "")
 
 
 @frozen
@@ -127,18 +129,18 @@ def _points(size: Size, members: int) -> Drop:
     return _drop(size, members, lambda _: scene, arrays, power=1e-2, snapshots=30)
 
 
-def _extended(power: float, size: Size, members: int) -> Drop:
-    """An extended target seen by arrays of equal size."""
-    array: AntennaArray = UniformLinearArray(size.antennas)
+def _echo(power: float, snapshots: int, size: Size, members: int) -> Drop:
+    """A target of -10 dB seen by linear arrays of equal size: extended, or a point at 40 degrees [Xu25, Sec. IV]."""
+    tx = UniformLinearArray(size.antennas, normalized=False, conjugate=True)
+    rx = UniformLinearArray(size.antennas, normalized=False)
     shape = (size.antennas, size.antennas)
-    return _drop(
-        size,
-        members,
-        lambda count: ResponseMatrix(_gaussian(Stream.TARGET, count, shape)),
-        (array, array),
-        power,
-        snapshots=256,
-    )
+
+    def scene(count: int) -> Scene:
+        if size.point:
+            return PointTargets(tx, rx, [np.deg2rad(40)], [np.pi / 2], [np.sqrt(0.1)])
+        return ResponseMatrix(np.sqrt(0.1) * _gaussian(Stream.TARGET, count, shape))
+
+    return _drop(size, members, scene, (tx, rx), power, snapshots)
 
 
 THREE_BITS = Aqnm(3)
@@ -164,7 +166,7 @@ FAMILIES = (
     Family(
         "crb-min",
         {"min_sinr_db": 20},
-        partial(_extended, 1.0),
+        partial(_echo, 1.0, 256),
         (
             Size(16, 4, True),
             Size(16, 8, table={"min_sinr_db": 15}),
@@ -177,9 +179,21 @@ FAMILIES = (
     Family(
         "sqnr-max",
         {"min_sqinr_db": 5},
-        partial(_extended, 0.1),
-        (Size(8, 4, True), Size(16, 4, True), Size(24, 4), Size(32, 4)),
+        partial(_echo, 0.1, 16),
+        (
+            Size(8, 4, True),
+            Size(8, 4, True, point=True),
+            Size(16, 4, True),
+            Size(16, 4, point=True),
+            *(Size(antennas, 4, point=point) for antennas in (24, 32) for point in (False, True)),
+        ),
         hardware=Transceiver(THREE_BITS, THREE_BITS, THREE_BITS),
         published="mm",
+    ),
+    Family(
+        "point-crb-min",
+        {"min_sinr_db": 5},
+        partial(_echo, 0.1, 16),
+        (Size(8, 4, True, point=True), *(Size(antennas, 4, point=True) for antennas in (16, 32))),
     ),
 )
