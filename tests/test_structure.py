@@ -16,7 +16,7 @@ PACKAGE = Path(isacsim.__file__).parent
 # A module imports from its own room and from the floors below. Rooms of one floor, the
 # ground apart, know nothing of each other.
 FLOORS = [
-    ["typing", "errors", "units", "batch", "arrays", "random", "threads", "checks", "strictjson"],
+    ["typing", "errors", "units", "batch", "arrays", "random", "threads", "checks", "strictjson", "compiled"],
     ["plugin", "bundled"],
     ["hardware", "targets", "channels"],
     ["drop"],
@@ -90,7 +90,19 @@ def run(program):
     ).stdout.strip()
 
 
-HEAVY = ("cvxpy", "xarray", "matplotlib", "scipy", "scipy.stats", "typer", "rich", "cattrs", "h5netcdf", "pandas")
+HEAVY = (
+    "cvxpy",
+    "xarray",
+    "matplotlib",
+    "numba",
+    "scipy",
+    "scipy.stats",
+    "typer",
+    "rich",
+    "cattrs",
+    "h5netcdf",
+    "pandas",
+)
 
 
 def test_importing_the_package_imports_nothing_heavy():

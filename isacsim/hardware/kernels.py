@@ -1,34 +1,28 @@
-"""Scalar quantisation of many samples at the speed of the cache.
+"""Scalar quantisation of many samples, in one pass over memory.
 
-A pass of NumPy over an array that does not fit the cache costs as much as the arithmetic of
-several; the functions here therefore take tiles of `TILE` samples through all steps, in
-place, before they go on. Which steps these are depends on the codebook:
-
-- of a uniform one, scale, round down, clip, and scale back;
-- of few levels, count the thresholds that a sample reaches, and look its level up;
-- of many levels, look up in a fine grid which one threshold may still be in doubt, compare
-  with it, and look the level up. No grid cell holds two thresholds, which makes it exact.
+A sample of a uniform codebook is scaled, rounded down, clipped, and scaled back. For any
+other codebook a fine grid says which one threshold may still be in doubt, the sample is
+compared with it, and its level looked up. No cell of the grid holds two thresholds, which
+makes that exact at a cost that knows nothing of the number of levels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import cache
 
 import numpy as np
 from attrs import frozen
 
+from isacsim.compiled import compiled
 from isacsim.hardware.codebooks import Codebook
 from isacsim.typing import FloatArray, IntArray
-
-TILE = 2**16  # samples that are taken through all steps at once: 512 KiB, about a second-level cache
-COUNTED = 7  # most thresholds that are counted; 3 bits have as many
 
 
 def quantise_rows(x: FloatArray, scale: FloatArray, book: Codebook, out: FloatArray) -> None:
     """Quantise real samples (R, n) into ``out``, row r with a full scale of ``scale[r]`` standard deviations.
 
-    A sample on a threshold gets the level above it. A row of scale zero becomes zero.
+    A sample on a threshold gets the level above it. A row of scale zero becomes zero, and NaN
+    stays NaN.
 
     Args:
         x: Samples.
@@ -36,50 +30,46 @@ def quantise_rows(x: FloatArray, scale: FloatArray, book: Codebook, out: FloatAr
         book: The codebook.
         out: Where the result goes, shape (R, n).
     """
-    steps = _uniform if book.step is not None else _counted if book.thresholds.size <= COUNTED else _looked_up
-    for tile in _tiles(*x.shape):
-        steps(x[tile], scale[tile[0], None], book, out[tile])
+    if book.step is not None:
+        compiled(uniform)(x, scale * book.step, book.levels.size / 2, out)
+    else:
+        grid = _grid(book)
+        compiled(looked_up)(x, scale, grid.density, grid.offset, grid.threshold, grid.level, out)
 
 
-def _tiles(rows: int, length: int) -> Iterator[tuple[slice, slice]]:
-    """Slices of an array (rows, length) of about `TILE` entries each: whole rows where they are short."""
-    high, wide = max(1, TILE // max(1, length)), min(length, TILE)
-    for i in range(0, rows, high):
-        for j in range(0, length, max(1, wide)):
-            yield slice(i, i + high), slice(j, j + wide)
+def uniform(x: FloatArray, step: FloatArray, half: float, out: FloatArray) -> None:
+    """Mid-rise: ``step (floor(x / step) + 1/2)`` with the floor clipped to [-half, half - 1]."""
+    for r in range(x.shape[0]):
+        inverse = 1 / step[r] if step[r] > 0 else 0.0
+        for i in range(x.shape[1]):
+            level = np.floor(x[r, i] * inverse)
+            if level < -half:
+                level = -half
+            elif level > half - 1:
+                level = half - 1
+            out[r, i] = (level + 0.5) * step[r]
 
 
-def _uniform(x: FloatArray, scale: FloatArray, book: Codebook, out: FloatArray) -> None:
-    step, half = scale * (book.step or 0.0), book.levels.size / 2
-    np.multiply(x, _inverse(step), out=out)
-    np.floor(out, out=out)
-    np.clip(out, -half, half - 1, out=out)
-    np.add(out, 0.5, out=out)
-    np.multiply(out, step, out=out)
-
-
-def _counted(x: FloatArray, scale: FloatArray, book: Codebook, out: FloatArray) -> None:
-    thresholds = scale * book.thresholds
-    index, reached = np.zeros(x.shape, np.uint8), np.empty(x.shape, bool)
-    for k in range(book.thresholds.size):
-        np.greater_equal(x, thresholds[:, k, None], out=reached)
-        np.add(index, reached.view(np.uint8), out=index)
-    np.take(book.levels, index, mode="clip", out=out)
-    np.multiply(out, scale, out=out)
-
-
-def _looked_up(x: FloatArray, scale: FloatArray, book: Codebook, out: FloatArray) -> None:
-    grid = _grid(book)
-    unit = x * _inverse(scale)
-    np.multiply(unit, grid.density, out=out)
-    np.add(out, grid.offset, out=out)
-    np.clip(out, 0.0, grid.threshold.size - 1.0, out=out)
-    cell = out.astype(np.intp)
-    np.take(grid.threshold, cell, mode="clip", out=out)
-    np.add(cell, cell, out=cell)
-    np.add(cell, np.greater_equal(unit, out), out=cell)
-    np.take(grid.level, cell, mode="clip", out=out)
-    np.multiply(out, scale, out=out)
+def looked_up(
+    x: FloatArray,
+    scale: FloatArray,
+    density: float,
+    offset: float,
+    threshold: FloatArray,
+    level: FloatArray,
+    out: FloatArray,
+) -> None:
+    """The level of each sample by the grid of its codebook; see `Grid`."""
+    last = threshold.size - 1.0
+    for r in range(x.shape[0]):
+        inverse = 1 / scale[r] if scale[r] > 0 else 0.0
+        for i in range(x.shape[1]):
+            unit = x[r, i] * inverse
+            place = unit * density + offset
+            place = place if place > 0.0 else 0.0
+            cell = int(place if place < last else last)
+            reached = level[2 * cell + (unit >= threshold[cell])] * scale[r]
+            out[r, i] = reached if unit == unit else unit
 
 
 @frozen(eq=False)
@@ -112,8 +102,3 @@ def _grid(book: Codebook) -> Grid:
     below = np.searchsorted(of_threshold, np.arange(cells))  # thresholds in the cells before
     above = np.minimum(below + 1, book.levels.size - 1)
     return Grid(density, offset, threshold, np.stack([book.levels[below], book.levels[above]], axis=-1).ravel())
-
-
-def _inverse(scale: FloatArray) -> FloatArray:
-    """1/scale, zero where the scale is."""
-    return np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0)

@@ -13,7 +13,7 @@ import pytest
 
 import isacsim
 
-HEAVY = ("cvxpy", "xarray", "matplotlib", "scipy.stats", "pandas", "h5netcdf")
+HEAVY = ("cvxpy", "xarray", "matplotlib", "numba", "scipy.stats", "pandas", "h5netcdf")
 # A shell that starts the tests in the background lets them ignore SIGINT, and so their children:
 # the command gets back what a terminal gives it.
 COMMAND = [

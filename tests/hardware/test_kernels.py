@@ -1,4 +1,4 @@
-"""Quantising rows: the definition of a codebook, sample for sample, however the work is cut into tiles."""
+"""Quantising rows: the definition of a codebook, sample for sample, compiled or not."""
 
 import numpy as np
 import pytest
@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isacsim import Aqnm, MidRise
-from isacsim.hardware import kernels
+from isacsim.compiled import compiled
 from isacsim.hardware.codebooks import lloyd_max, mid_rise
-from isacsim.hardware.kernels import quantise_rows
+from isacsim.hardware.kernels import _grid, looked_up, quantise_rows, uniform
 
 BOOKS = [
     *(lloyd_max(b) for b in range(1, 9)), lloyd_max(12), *(mid_rise(b) for b in (1, 2, 3, 8)), mid_rise(3, 0.3)
@@ -48,19 +48,40 @@ def test_quantising_is_monotone_odd_and_idempotent_on_levels(codebook, bits):
     np.testing.assert_allclose(quantised(book.levels[None], [1.0], book)[0], book.levels, rtol=1e-12)
 
 
-@given(
-    st.integers(0, 2**32 - 1), st.integers(0, 5), st.integers(0, 40), st.sampled_from([1, 7, 16, 64]),
-    st.sampled_from([lloyd_max(2), lloyd_max(5), mid_rise(3)]),
-)  # fmt: skip
-def test_tiles_change_no_byte(seed, rows, length, tile, book):
+@given(st.integers(0, 2**32 - 1), st.integers(0, 5), st.integers(0, 40), st.sampled_from([2, 5, 8]))
+def test_what_is_compiled_has_the_bytes_of_what_is_written(seed, rows, length, bits):
     rng = np.random.default_rng(seed)
     x, scale = rng.standard_normal((rows, length)), rng.uniform(0.1, 2.0, rows)
-    whole, before = quantised(x, scale, book), kernels.TILE
-    try:
-        kernels.TILE = tile
-        assert quantised(x, scale, book).tobytes() == whole.tobytes()
-    finally:
-        kernels.TILE = before
+    book, grid, written = mid_rise(bits), _grid(lloyd_max(bits)), np.empty_like(x)
+    uniform(x, scale * book.step, book.levels.size / 2, written)
+    assert written.tobytes() == quantised(x, scale, book).tobytes()
+    looked_up(x, scale, grid.density, grid.offset, grid.threshold, grid.level, written)
+    assert written.tobytes() == quantised(x, scale, lloyd_max(bits)).tobytes()
+
+
+@pytest.mark.parametrize("book", [lloyd_max(3), mid_rise(3)])
+def test_what_is_no_number_stays_none_and_what_is_infinite_saturates(book):
+    y = quantised(np.array([[np.nan, np.inf, -np.inf, 0.1]]), [1.0], book)
+    assert np.isnan(y[0, 0])
+    np.testing.assert_allclose(y[0, 1:3], book.levels[[-1, 0]], rtol=1e-14)
+    assert np.isfinite(y[0, 3])
+
+
+def test_without_a_place_for_a_cache_it_is_compiled_anyway(monkeypatch):
+    import numba
+
+    def njit(**options):
+        if options.pop("cache", False):
+            raise RuntimeError("cannot cache function: no locator available")
+        return real(**options)
+
+    real = numba.njit
+    monkeypatch.setattr(numba, "njit", njit)
+
+    def double(x):
+        return 2 * x
+
+    assert compiled(double)(21) == 42
 
 
 @pytest.mark.parametrize("book", [lloyd_max(3), lloyd_max(5), mid_rise(3)])
