@@ -106,9 +106,9 @@ def _duration(seconds: float) -> str:
 
 LEGEND = (
     "of: realisations, solved one by one, or x as one batch. time: of one of them.\n"
-    "ratio: the published algorithm's time over it. best: the worst member's distance\n"
-    "from the best objective found, relative. gap (r: KKT residual) and violation: the\n"
-    "largest of the members. steps: the median."
+    "ratio: the published algorithm's time over it. best: the worst member's\n"
+    "distance from the best objective found, relative. gap (r: KKT residual) and\n"
+    "violation: the largest of the members. steps: the median."
 )
 
 
