@@ -63,12 +63,12 @@ def ratio(before: FloatArray, now: FloatArray) -> Ratio:
 class Verdict(Enum):
     """What is said of a case."""
 
-    SAME = "as before"
+    SAME = "same"
     SLOWER = "SLOWER"
     WORSE = "WORSE"
     FASTER = "faster"
     FAILED = "FAILED"
-    GONE = "not measured"
+    GONE = "absent"
 
     @property
     def regression(self) -> bool:

@@ -34,7 +34,7 @@ def bench(
     rounds: Annotated[int | None, typer.Option(min=1, help="Largest number of rounds.")] = None,
     against: Annotated[Path | None, typer.Option(metavar="FILE", help="Compare with the results in a file.")] = None,
     quality: Annotated[
-        bool, typer.Option("--quality", help="With --against: one round; times are told and decide nothing.")
+        bool, typer.Option("--quality", help="With --against: two rounds; times are told and decide nothing.")
     ] = False,
     out: Annotated[Path | None, typer.Option(help="File for the results; a new one under runs/ by default.")] = None,
     kind: Annotated[str, typer.Option("--format", help="What is printed: table or markdown.")] = "table",
@@ -56,7 +56,7 @@ def bench(
     registry: Registry = context.obj
     selection = Selection(tuple(problem or ()), tuple(solver or ()), tuple(hardware or ()), full)
     before = read(against) if against is not None else None
-    rounds = rounds or (1 if quality else None)
+    rounds = rounds or (2 if quality else None)
     found = _measure(selection, before, rounds, registry, times=not quality, quiet=as_json)
     file = out or _new_file()
     write(found, file)

@@ -158,7 +158,7 @@ def _line(cells: Sequence[str]) -> str:
 def verdicts(comparisons: Sequence[Comparison]) -> Table:
     """The comparison as a table, a row for each case."""
     view = Table(box=None, padding=(0, 1, 0, 0))
-    for column in ("case", "verdict", "time now over before, 99 %"):
+    for column in ("case", "verdict", "ratio of times"):
         view.add_column(column, no_wrap=True)
     for c in comparisons:
         view.add_row(c.case.title, c.verdict.value, str(c.ratio or c.error))

@@ -79,7 +79,7 @@ def test_bench_against_an_unchanged_tree_finds_the_same(call):
     assert call(*QUICK, *NEWTON, "--out", "before.json")[0] == 0
     code, out, _ = call("bench", "--quality", "--against", "before.json")
     assert code == 0
-    assert "compared:   3 cases: 3 as before" in out
+    assert "compared:   3 cases: 3 same" in out
 
 
 def test_a_loss_of_quality_is_named_and_exits_with_1(call, tolerance):
@@ -169,4 +169,4 @@ def test_a_plugin_that_is_blocked_is_named_and_is_no_regression(call):
     code, out, _ = call("--block", "example", "bench", "--against", "before.json")
     assert code == 0
     assert "no hardware of that name is installed" in out
-    assert "compared:   2 cases: 2 not measured" in out
+    assert "compared:   2 cases: 2 absent" in out
