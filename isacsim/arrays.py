@@ -43,11 +43,7 @@ class AntennaArray(ABC):
 
     def steering(self, azimuth: Any, zenith: Any = np.pi / 2) -> ComplexArray:
         """Steering vectors a, shape (..., N); the angles in rad broadcast to (...)."""
-        azimuth, zenith = (np.asarray(angle, float)[..., None] for angle in (azimuth, zenith))
-        horizontal, vertical = self.grid
-        phase = np.pi * (horizontal * np.sin(azimuth) * np.sin(zenith) + vertical * np.cos(zenith))
-        scale = 1 / np.sqrt(self.size) if self.normalized else 1.0
-        return scale * np.exp(self._sign * phase)
+        return self.steering_basis(azimuth, zenith)[0]
 
     def steering_derivatives(self, azimuth: Any, zenith: Any = np.pi / 2) -> tuple[ComplexArray, ComplexArray]:
         """Derivatives of `steering` in azimuth and in zenith, each (..., N), in 1/rad."""
@@ -56,12 +52,14 @@ class AntennaArray(ABC):
 
     def steering_basis(self, azimuth: Any, zenith: Any = np.pi / 2) -> tuple[ComplexArray, ComplexArray, ComplexArray]:
         """`steering` and its derivatives in azimuth and in zenith, each (..., N)."""
-        a = self.steering(azimuth, zenith)
         azimuth, zenith = (np.asarray(angle, float)[..., None] for angle in (azimuth, zenith))
         horizontal, vertical = self.grid
-        d_azimuth = np.pi * horizontal * np.cos(azimuth) * np.sin(zenith)
-        d_zenith = np.pi * (horizontal * np.sin(azimuth) * np.cos(zenith) - vertical * np.sin(zenith))
-        return a, self._sign * d_azimuth * a, self._sign * d_zenith * a
+        sin, cos = np.sin(zenith), np.cos(zenith)
+        across = horizontal * np.sin(azimuth)
+        j_pi, scale = self._sign * np.pi, self.size**-0.5 if self.normalized else 1.0
+        a = scale * np.exp(j_pi * (across * sin + vertical * cos))
+        turn = j_pi * a
+        return a, turn * (horizontal * (np.cos(azimuth) * sin)), turn * (across * cos - vertical * sin)
 
     @property
     def _sign(self) -> complex:

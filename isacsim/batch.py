@@ -110,17 +110,20 @@ def _marks(record: Any) -> tuple[tuple[str, int | None], ...]:
 
 def _fields(record: Any) -> list[tuple[str, Any, int]]:
     """Name, value and core axes of the batched fields of ``record``; -1 marks a nested record."""
-    values = [(name, getattr(record, name), core) for name, core in _marks(record)]
-    return [
-        (name, value, -1 if core is None else core)
-        for name, value, core in values
-        if core is not None or is_batched(value)
-    ]
+    found = []
+    for name, core in _marks(record):
+        value = getattr(record, name)
+        if core is not None:
+            found.append((name, value, core))
+        elif is_batched(value):
+            found.append((name, value, -1))
+    return found
 
 
-def is_batched(record: Any) -> bool:
-    """Whether ``record`` holds batched fields, itself or nested."""
-    return any(core is not None or is_batched(getattr(record, name)) for name, core in _marks(record))
+def is_batched(value: Any) -> bool:
+    """Whether ``value`` is a record that holds batched fields, itself or nested."""
+    marks = _marks(value)  # none at all for most values
+    return bool(marks) and any(core is not None or is_batched(getattr(value, name)) for name, core in marks)
 
 
 def batch_shape(record: Any) -> tuple[int, ...]:
@@ -218,8 +221,13 @@ def frobenius2(a: AnyArray) -> AnyArray:
 
 def inner(a: AnyArray, b: AnyArray) -> AnyArray:
     """Real inner product Re tr(a^H b) of real or of complex arrays over the last two axes."""
-    # A dot product for each member; a sum over two axes of a batch takes several times as long.
-    product: AnyArray = (real_vectors(a)[..., None, :] @ real_vectors(b)[..., None])[..., 0, 0]
+    return dot(real_vectors(a), real_vectors(b))
+
+
+def dot(x: FloatArray, y: FloatArray) -> FloatArray:
+    """Inner product of real vectors (..., n)."""
+    # A product for each member; a sum over the axes of a batch takes several times as long.
+    product: FloatArray = (x[..., None, :] @ y[..., None])[..., 0, 0]
     return product
 
 

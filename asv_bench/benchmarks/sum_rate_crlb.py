@@ -12,7 +12,7 @@ from .scenes import complex_gaussian, sum_rate_crlb
 SIZES = ([16, 64, 256], [1, 100])
 
 
-SOLVERS = ["sca", "ld-sca", "riemannian-lbfgs"]
+SOLVERS = ["sca", "ld-sca", "riemannian-cg", "riemannian-lbfgs"]
 
 
 class Solve:

@@ -21,7 +21,7 @@ def isacsim_sinks() -> Iterable[Spec]:
 
 
 # The figures of [Fang25] that come in both settings.
-FIGURES = {
+SUM_RATE_CRLB = {
     "fig2": "Convergence of Algorithm 1",
     "fig3": "Region of sum rate and CRLB",
     "fig4": "Objective over the number of sensing streams",
@@ -30,20 +30,39 @@ FIGURES = {
     "table1": "Sum rate, CRLB and time over the number of antennas (and Fig. 5)",
 }
 
+# Those of [Zhao26], beyond the white regime and in it.
+CRB_MIN = {
+    "algorithms": "The published algorithms beside the default solver",
+    "fig1-users": "CRB and time over the number of users (and Table I)",
+    "fig1-users-all": "CRB and time over the number of users, all algorithms",
+    "fig1-users-white": "CRB and time over the number of users, where the white covariance is optimal",
+    "fig1-antennas": "CRB and time over the number of antennas (and Table II)",
+    "fig1-antennas-white": "CRB and time over the number of antennas, where the white covariance is optimal",
+    "fig2": "Gap of the iterates against time",
+    "fig3": "Violation of the iterates against time",
+    "threshold": "CRB over the threshold, into the white regime and out of it",
+}
+
 
 @hookimpl
 def isacsim_scenarios() -> Iterable[ScenarioSpec]:
     """Scenario files."""
     yield _scenario("quickstart", "What converter resolution costs")
-    for name, summary in FIGURES.items():
+    for name, summary in SUM_RATE_CRLB.items():
         for setting in ("as-run", "as-printed"):
             yield _scenario(f"sum-rate-crlb/{name}-{setting}", f"{summary}, {setting.replace('-', ' ')}")
     yield _scenario("sum-rate-crlb/fig4-sensing-as-run", "CRLB over the number of sensing streams, as run")
+    yield _scenario("sum-rate-crlb/fig4-sensing-as-printed", "CRLB over the number of sensing streams, as printed")
     yield _scenario("sum-rate-crlb/table1-wmmse-sdr", "WMMSE-SDR over the number of antennas, as run")
     yield _scenario("sum-rate-crlb/algorithms", "The published algorithms beside the default solver")
+    yield _scenario("waveform/detection", "ROC of a point and of an extended target behind converters of few bits")
+    yield _scenario("waveform/detectors", "Three detectors on the same samples")
+    yield _scenario("waveform/echo", "Radar SQNR measured on samples over the prediction of the linear model")
     yield _scenario("waveform/estimation", "Error of directions over power, beside the CRLB")
     yield _scenario("waveform/link", "Bit error rate of one user over SNR, through converters, beside theory")
     yield _scenario("waveform/link-users", "Bit error rate and sum rate of four users through converters")
+    for name, summary in CRB_MIN.items():
+        yield _scenario(f"crb-min/{name}", summary)
 
 
 def _scenario(file: str, summary: str) -> ScenarioSpec:

@@ -90,6 +90,8 @@ class Figure:
         series: What has a colour each: ``design``, ``evaluate`` or another sweep axis. What
             else differs has a line style each.
         statistic: ``mean`` or ``median`` over the trials, with a 95 % confidence band.
+        band: Two quantities, the lower and the upper end of a band of y, that are shown by the
+            same statistic instead of that confidence band.
         scale: Scale of the y axis, ``linear`` or ``log``.
         x_scale: Scale of the x axis.
         title: Title; empty is the scenario's.
@@ -102,6 +104,7 @@ class Figure:
     along: str = ""
     series: str = "design"
     statistic: Literal["mean", "median"] = field(default="mean", validator=STATISTIC)
+    band: tuple[str, ...] = ()
     scale: Literal["linear", "log"] = field(default="linear", validator=SCALE)
     x_scale: Literal["linear", "log"] = field(default="linear", validator=SCALE)
     title: str = ""
@@ -120,14 +123,19 @@ class Figure:
         """
         if Path(name).name != name:
             raise InvalidInput("", "must have a name that a file can have", name, "Rename it.")
-        axes = {*contents.sweep, *contents.dims("y", self.y)}
+        own = contents.dims("y", self.y)
+        ends = [contents.dims("band", end) for end in self.band]
+        if self.band and (ends != [own, own] or self.along):
+            remedy = "Write band = [LOWER, UPPER], and leave `along` out."
+            raise InvalidInput("band", f"must name two quantities with the axes of {self.y}", self.band, remedy)
+        axes = {*contents.sweep, *own}
         key = "along" if self.along else "x"
         if self.followed not in axes:
             raise InvalidInput(key, "must name an axis of the sweep", self.followed, one_of(axes, self.followed))
         if self.along and not {*contents.dims("x", self.x)} <= {self.along}:
             raise InvalidInput("x", "must be a quantity without axes of its own", self.x, "Choose another one.")
         for other in self.beside:
-            if contents.dims("beside", other) != contents.dims("y", self.y):
+            if contents.dims("beside", other) != own:
                 raise InvalidInput("beside", f"must be quantities with the axes of {self.y!r}", other, "Leave it out.")
         series = {"design", "evaluate", *contents.sweep} - {self.followed}
         if self.series not in series:

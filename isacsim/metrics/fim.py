@@ -137,7 +137,8 @@ def inverse_fim(F: AnyArray, least: float = 1e-14) -> tuple[FloatArray, BoolArra
         # Rounding can make a singular matrix look regular, but hardly with a positive definite inverse.
         regular = np.logical_and.reduce((inflation > 0) & (inflation < 1 / least), axis=-1)
         inverse = inverse * scale
-    return inverse if regular.all() else np.where(regular[..., None, None], inverse, np.inf), regular
+    sound = np.count_nonzero(regular) == regular.size
+    return inverse if sound else np.where(regular[..., None, None], inverse, np.inf), regular
 
 
 def _inverse(matrices: FloatArray) -> FloatArray:

@@ -8,8 +8,8 @@ import numpy as np
 
 from isacsim.batch import squared
 from isacsim.metrics.fim import inverse_fim
-from isacsim.targets.scene import ANGLES, PointTargets
-from isacsim.typing import BoolArray, FloatArray
+from isacsim.targets.scene import PointTargets
+from isacsim.typing import BoolArray, FloatArray, IntArray
 
 # Relative sensitivity below which an echo does not depend on an angle but for rounding.
 SILENT = 1e-14
@@ -25,20 +25,28 @@ def identifiability(F: FloatArray, targets: PointTargets) -> tuple[BoolArray, li
             be estimated at all is regular there.
         targets: The flat scenes.
     """
-    silent = np.broadcast_to(_silent(F, targets), F.shape[:-1])
+    silent = _silent(F, targets)
     inverse, regular = inverse_fim(F, CONFUSED)
-    regular &= ~silent.any(axis=-1)
-    notes = []
-    for i in range(F.shape[0]):
-        if silent[i].any():
-            lost = [targets.labels[p] for p in np.flatnonzero(silent[i])]
-            notes.append(tuple(f"{name} is not identifiable: the echo does not depend on it" for name in lost))
-        elif not regular[i]:
-            names = ", ".join(_confused(F[i], targets))
-            notes.append((f"{names} are not identifiable: the echo depends on them only in combination",))
-        else:
-            notes.append(tuple(_vague(inverse[i], targets)))
+    regular = regular & ~silent.any(axis=-1)
+    angles = F.shape[-1] - 2 * targets.count  # they come before the reflections
+    vague = inverse.diagonal(axis1=-2, axis2=-1)[:, :angles] > np.pi**2
+    notes: list[tuple[str, ...]] = [()] * F.shape[0]
+    for i in np.flatnonzero(~regular | vague.any(axis=-1)):
+        notes[i] = tuple(_remarks(F[i], silent[i], bool(regular[i]), vague[i], targets.labels))
     return regular, notes
+
+
+def _remarks(F: FloatArray, silent: BoolArray, regular: bool, vague: BoolArray, labels: tuple[str, ...]) -> Any:
+    """What is to be said of one scene."""
+    if silent.any():
+        for p in np.flatnonzero(silent):
+            yield f"{labels[p]} is not identifiable: the echo does not depend on it"
+    elif not regular:
+        names = ", ".join(labels[p] for p in _confused(F))
+        yield f"{names} are not identifiable: the echo depends on them only in combination"
+    else:
+        for p in np.flatnonzero(vague):
+            yield f"the bound on {labels[p]} exceeds pi rad for isotropic transmission"
 
 
 def _silent(F: FloatArray, targets: PointTargets) -> BoolArray:
@@ -47,27 +55,16 @@ def _silent(F: FloatArray, targets: PointTargets) -> BoolArray:
     An angle is compared with the reflection of its own target, of which ``|alpha|^2`` times
     the information is what a phase ramp over few elements would carry.
     """
-    diagonal = np.diagonal(F, axis1=-2, axis2=-1)
-    kinds = np.array(targets.unknowns)
-    echo = squared(targets.reflection) * diagonal[..., kinds == "reflection_real"]
-    expected = np.zeros(np.broadcast_shapes(echo.shape[:-1], diagonal.shape[:-1]) + kinds.shape)
-    for kind in ANGLES:
-        if kind in kinds:
-            expected[..., kinds == kind] = echo
-    return ~(diagonal > SILENT * expected)
+    diagonal = F.diagonal(axis1=-2, axis2=-1).reshape(len(F), -1, targets.count)  # (B, kinds, M), reflections last
+    least = np.zeros(diagonal.shape)
+    least[:, :-2] = SILENT * (squared(targets.reflection) * diagonal[:, -2])[:, None]
+    return ~(diagonal > least).reshape(F.shape[:-1])
 
 
-def _confused(F: FloatArray, targets: PointTargets) -> list[str]:
+def _confused(F: FloatArray) -> IntArray:
     """The parameters that make up the directions in which one FIM is singular."""
     scale = 1 / np.sqrt(np.diagonal(F))
     spectrum, directions = np.linalg.eigh(F * np.outer(scale, scale))
     lost = directions[:, spectrum <= max(spectrum[0], CONFUSED * spectrum[-1])]
     share = squared(lost).sum(axis=1)  # of each parameter, whatever the basis of the lost directions
-    return [targets.labels[p] for p in np.flatnonzero(share > 0.25 * share.max())]
-
-
-def _vague(inverse: FloatArray, targets: PointTargets) -> Any:
-    """Remarks on angles whose bound is meaningless."""
-    for p, kind in enumerate(targets.unknowns):
-        if kind in ANGLES and inverse[p, p] > np.pi**2:
-            yield f"the bound on {targets.labels[p]} exceeds pi rad for isotropic transmission"
+    return np.flatnonzero(share > 0.25 * share.max())

@@ -17,11 +17,11 @@ from isacsim.checks import instance, number, whole
 from isacsim.drop import Drop
 from isacsim.errors import InvalidInput, one_of
 from isacsim.hardware.base import Transceiver
-from isacsim.metrics.fim import FimTensor, crlb, fim
+from isacsim.metrics.fim import FimTensor, crlb, fim, inverse_fim
 from isacsim.metrics.power import antenna_power
 from isacsim.metrics.rate import sum_rate
 from isacsim.problems.base import Problem, Requirements, spread_over_users
-from isacsim.problems.identifiability import identifiability
+from isacsim.problems.identifiability import CONFUSED, identifiability
 from isacsim.targets.scene import PointTargets
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
@@ -239,13 +239,32 @@ class SumRateCrlb(Problem):
         else:
             isotropic = np.sqrt(share) * np.eye(self.H.shape[-2])
             F = fim(self.targets, isotropic, self.radar_noise_power, self.snapshots, self.transceiver)
-        return identifiability(np.broadcast_to(F, (members, *F.shape[-2:])), self.targets)
+        regular, notes = identifiability(F, self.targets)  # once where the members share their scene
+        if self.targets.rx_array.size < 3 * self.targets.count:  # else any stream tells as much as all
+            regular, notes = self._with_few_streams(regular, notes)
+        return np.broadcast_to(regular, members), notes * (members // len(notes))
+
+    def _with_few_streams(
+        self, regular: BoolArray, notes: list[tuple[str, ...]]
+    ) -> tuple[BoolArray, list[tuple[str, ...]]]:
+        """What is left of the identifiable members when there are only K+S streams."""
+        antennas, streams = self.H.shape[-2], self.streams
+        # Of unrelated phases: what such a precoder cannot tell apart, none of as many columns can.
+        phases = np.sqrt(2.0) * np.outer(np.arange(1, antennas + 1) ** 2, np.arange(1, streams + 1))
+        W = np.sqrt(np.asarray(self.power)[..., None, None] / phases.size) * np.exp(1j * phases)
+        F = fim(self.targets, W, self.radar_noise_power, self.snapshots, self.transceiver)
+        enough = inverse_fim(np.broadcast_to(F, regular.shape + F.shape[-2:]), CONFUSED)[1]
+        receivers = self.targets.rx_array.size
+        told = f"{streams} streams and {receivers} receive antennas are too few for the target parameters; add streams"
+        return regular & enough, [
+            (told,) if r and not e else note for r, e, note in zip(regular, enough, notes, strict=True)
+        ]
 
 
 def weighted_trace(bounds: Any, selection: FloatArray) -> FloatArray:
     """``tr(D F^-1)`` from the CRLBs (..., P) and the diagonal of D; infinite bounds stay."""
-    if selection.all():
-        return np.asarray((bounds * selection).sum(axis=-1))
+    if np.count_nonzero(selection) == selection.size:
+        return (bounds * selection).sum(axis=-1)
     kept = selection > 0
     # In C order: indexing lays the kept axis first, and the sum would go across the batch.
     return np.ascontiguousarray(bounds[..., kept] * selection[kept]).sum(axis=-1)

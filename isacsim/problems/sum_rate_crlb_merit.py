@@ -125,7 +125,8 @@ class Merit:
         Z, Y = NHW[:, :users], NHW[:, users:]
         gains = squared(Z)
         signal = np.ascontiguousarray(gains.diagonal(axis1=-2, axis2=-1))
-        interference = (gains * foreign(*gains.shape[-2:])).sum(axis=-1) + self.noise_power
+        _, others = streams(*gains.shape[-2:])
+        interference = (gains * others).sum(axis=-1) + self.noise_power
         rate = np.log1p(signal / interference).sum(axis=-1)
         objective = self.rate_weight * rate
         if not self.crlb_weight:
@@ -142,20 +143,19 @@ class Merit:
         beta = point.signal / (point.interference * (point.signal + point.interference))
         return np.conj(own) / point.interference, beta
 
-    def multipliers(self, point: Point) -> tuple[ComplexArray, FloatArray, ComplexArray]:
-        """Eta and beta (B, K), and Q in the basis V, ``Q = V Q_V V^H`` (B, 3M, 3M)."""
-        eta, beta = self.rate_multipliers(point)
+    def sensing_multiplier(self, point: Point) -> ComplexArray:
+        """crlb_weight Q in the basis V, ``Q = V Q_V V^H``, (B, 3M, 3M)."""
         if not self.crlb_weight:
-            return eta, beta, np.zeros((1, *self.V.shape[-1:] * 2), complex)
-        Phi = (point.F_inverse * self.selection) @ point.F_inverse
-        return eta, beta, self.tensor.adjoint(Phi)
+            return np.zeros((1, *self.V.shape[-1:] * 2), complex)
+        return self.tensor.adjoint((point.F_inverse * (self.crlb_weight * self.selection)) @ point.F_inverse)
 
-    def gradient(self, point: Point, eta: ComplexArray, beta: FloatArray, Q_V: ComplexArray) -> ComplexArray:
+    def gradient(self, point: Point, Q_V: ComplexArray) -> ComplexArray:
         """Half gradient g at a point, (B, N_t, K+S)."""
-        own = np.eye(*point.Z.shape[-2:])
-        rate = np.conj(eta)[..., None] * own - beta[..., None] * point.Z
-        parts = (self.rate_weight * rate, self.crlb_weight * (Q_V @ point.Y))
-        return np.asarray(self.N @ np.concatenate(parts, axis=-2))
+        # Of the rate by Z: conj(eta_k) - beta_k Z_kk = Z_kk / T_k, and -beta_k Z_kj = -(S_k / I_k) Z_kj / T_k.
+        own, others = streams(*point.Z.shape[-2:])
+        sinr, received = point.signal / point.interference, point.signal + point.interference
+        factor = (self.rate_weight / received)[..., None] * (own - others * sinr[..., None])
+        return np.asarray(self.N @ np.concatenate((factor * point.Z, Q_V @ point.Y), axis=-2))
 
     def project(self, X: ComplexArray) -> ComplexArray:
         """Nearest precoder of full power: of the whole array, or of each antenna.
@@ -176,7 +176,7 @@ class Merit:
 
     def slope(self, point: Point) -> ComplexArray:
         """Gradient of the objective along the surface of full power, (B, N_t, K+S)."""
-        return 2 * self.tangent(point.W, self.gradient(point, *self.multipliers(point)))
+        return 2 * self.tangent(point.W, self.gradient(point, self.sensing_multiplier(point)))
 
     def preconditioner(self, point: Point) -> ComplexArray:
         """Inverse of ``2 (rate_weight H Sigma_2 H^H + mu I)``, [Fang25, Theorem 1] without Q.
@@ -201,7 +201,7 @@ class Merit:
         N = hermitian(basis) @ self.N
         return attrs.evolve(self, N=N, NH=hermitian(N))
 
-    def residual(self, point: Point, slope: ComplexArray) -> FloatArray:
+    def residual(self, point: Point, slope: ComplexArray | FloatArray) -> FloatArray:
         """KKT residual (B,): the gradient along the surface (`slope`) for relative changes of W.
 
         It is measured against the sum of the magnitudes of the two terms, so that neither the
@@ -214,6 +214,7 @@ class Merit:
 
 
 @cache
-def foreign(users: int, streams: int) -> FloatArray:
-    """0 where a stream is the user's own and 1 elsewhere, (K, K+S); not to be written to."""
-    return 1 - np.eye(users, streams)
+def streams(users: int, count: int) -> tuple[FloatArray, FloatArray]:
+    """1 where a stream is the user's own, and where it is another's, each (K, K+S); not to be written to."""
+    own = np.eye(users, count)
+    return own, 1 - own

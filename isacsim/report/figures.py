@@ -50,7 +50,7 @@ def draw_figures(run: Run, names: tuple[str, ...] = (), folder: Path | None = No
 
 
 def draw(run: Run, dataset: xarray.Dataset, figure: Figure, path: Path) -> Path:
-    """Draw one figure into a file: a line a series, with its 95 % confidence band.
+    """Draw one figure into a file: a line a series, with its 95 % confidence band, or the one it names.
 
     Numbers that the scenario expects of what a line shows are crosses of its colour.
 
@@ -77,7 +77,9 @@ def draw(run: Run, dataset: xarray.Dataset, figure: Figure, path: Path) -> Path:
         else:
             x_values = _coordinate(dataset, figure) if ticks is None else np.arange(len(ticks))
             axes.plot(x_values, y.value, label=line.label, **look)
-            axes.fill_between(x_values, y.low, y.high, alpha=0.25, color=color, linewidth=0)
+            recorded = figure.band if line.quantity == figure.y else ()
+            low, high = [line.estimate(figure, end).value for end in recorded] or (y.low, y.high)
+            axes.fill_between(x_values, low, high, alpha=0.25, color=color, linewidth=0)
             for numbers in _expected(run, figure, line):
                 axes.plot(x_values, numbers, "x", color=color, markersize=9, label="_expected")
     _dress(axes, run, dataset, figure, ticks, int(trials))
@@ -117,7 +119,7 @@ def _lines(dataset: xarray.Dataset, figure: Figure) -> Iterator[Line]:
     for name in (*quantities, figure.x):
         if name not in dataset and name not in dataset.dims:
             raise InvalidInput("figure", "must show what was recorded", name, one_of(map(str, dataset), name))
-    shown = dataset[[*quantities, figure.x] if figure.along else list(quantities)].sel(figure.at)
+    shown = dataset[[*quantities, *figure.band, *([figure.x] if figure.along else [])]].sel(figure.at)
     apart = [str(d) for d in shown[figure.y].dims if d not in (figure.followed, "trial")]
     if figure.along:
         apart += [str(d) for d in shown[figure.x].dims if d not in (*apart, figure.followed, "trial")]
@@ -177,9 +179,9 @@ def _named(values: xarray.DataArray) -> str:
 
 
 def _dress(axes: Axes, run: Run, dataset: xarray.Dataset, figure: Figure, ticks: list[str] | None, trials: int) -> None:
-    label = _named(dataset[figure.x]) if figure.along else run.axis_labels.get(figure.x, figure.x)
+    label = _named(dataset[figure.x]) if figure.along else run.axis_labels.get(figure.x, figure.x.replace("-", " "))
     axes.set_xlabel(label)
-    axes.set_ylabel(_named(dataset[figure.y]))
+    axes.set_ylabel(_named(dataset[figure.y]), wrap=True)
     axes.set_xscale(figure.x_scale)
     axes.set_yscale(figure.scale)
     if ticks is not None:
@@ -187,8 +189,14 @@ def _dress(axes: Axes, run: Run, dataset: xarray.Dataset, figure: Figure, ticks:
     axes.grid(visible=True, which="both", alpha=0.3)
     axes.set_title(figure.title or run.title, fontsize=10, wrap=True)
     if axes.lines:
-        title = f"{figure.statistic} over {trials} trials, 95 % band" if trials > 1 else "one trial"
+        several = f"{figure.statistic} over {trials} trials" if trials > 1 else "one trial"
+        title = several + (", band as recorded" if figure.band else ", 95 % band" if trials > 1 else "")
         if any(line.get_label() == "_expected" for line in axes.lines):
             title += "; x: expected"
-        crowded = sum(np.size(line.get_xdata()) for line in axes.lines) > 100 * MANY  # for which "best" takes seconds
-        axes.legend(fontsize=8, title=title, title_fontsize=8, loc="lower left" if crowded else "best")
+        points = sum(np.size(line.get_xdata()) for line in axes.lines)
+        look: dict[str, Any] = {"fontsize": 8, "title": title, "title_fontsize": 8}
+        # Where many lines leave no place for it, and where "best" would look for one for seconds.
+        if len(axes.lines) > 8 or points > 100 * MANY:
+            axes.figure.legend(**look, loc="outside lower center", ncols=2)
+        else:
+            axes.legend(**look, loc="best")

@@ -123,7 +123,7 @@ def iterate(
             ended[:] = True
         elif short is not None:
             ended |= short
-        if not ended.any():
+        if not np.count_nonzero(ended):
             continue
         final = state if ended.all() else take(state, ended)
         precoder = final.precoder  # of the members that end only: some states have work to do for it
@@ -182,15 +182,18 @@ class _Book:
         self.status[member], self.iterations[member], self.precoder[member] = status, count, precoder
         self.notes[member] = (note,) if note else ()
 
-    def _table(self, rows: list[Any]) -> FloatArray:
-        """Rows of the members that were there as (members, steps + 1), NaN elsewhere."""
-        table = np.full((len(rows), self.status.size), np.nan)
-        for line, members, row in zip(table, self.members, rows, strict=True):
-            line[members] = row
-        return np.ascontiguousarray(table.T)
+    def _tables(self) -> dict[str, FloatArray]:
+        """What was noted, each (members, steps + 1): NaN after a member's end."""
+        counts = [members.size for members in self.members]
+        places = np.concatenate(self.members), np.repeat(np.arange(len(counts)), counts)
+        tables = {}
+        for name, rows in self.rows.items():
+            tables[name] = np.full((self.status.size, len(counts)), np.nan)
+            tables[name][places] = np.repeat(rows, counts) if name == "time" else np.concatenate(rows)
+        return tables
 
     def solution(self, runtime: float) -> Solution:
-        trace = {name: self._table(rows) for name, rows in self.rows.items()}
+        trace = self._tables()
         last = (np.arange(self.status.size), self.iterations)
         answered = np.array([s.answered for s in self.status], bool)
         nothing = np.full(self.status.size, np.nan)

@@ -25,6 +25,11 @@ def isacsim_solvers() -> Iterable[SolverSpec]:
         default_for=("sum-rate-crlb",),
     )
     yield SolverSpec(
+        "riemannian-cg",
+        f"{home}.conjugate_gradient:RiemannianCg",
+        "Preconditioned Riemannian conjugate gradients from several starts",
+    )
+    yield SolverSpec(
         "wmmse-sdr",
         f"{home}.wmmse_sdr:WmmseSdr",
         "WMMSE with semidefinite relaxation, a slow baseline",

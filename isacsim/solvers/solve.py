@@ -72,7 +72,8 @@ def solve(
         raise InvalidInput("starts", "must not be given beside `initial`", starts, "Give one of them.")
     solutions = []
     for name in _starts(starts):
-        with one_blas_thread():  # the bytes a run stores, whatever the threads of this process
+        # The bytes a run stores, whatever the threads of this process; what breaks down is told by the status.
+        with one_blas_thread(), np.errstate(all="ignore"):
             solutions.append(_solve_screened(flat, chosen, attrs.evolve(request, start=name)))
         if time_limit is not None:
             left = max(time_limit - (time.perf_counter() - begin), np.finfo(float).tiny)

@@ -29,6 +29,11 @@ class Scene(ABC):
     def response(self) -> ComplexArray:
         """Response matrix G, shape (..., N_r, N_t)."""
 
+    @property
+    def rank(self) -> int:
+        """Largest rank that the response can have."""
+        return min(self.response().shape[-2:])
+
 
 @frozen
 class PointTargets(Scene):
@@ -78,6 +83,11 @@ class PointTargets(Scene):
     def count(self) -> int:
         """Number of targets M."""
         return int(self.reflection.shape[-1])
+
+    @property
+    def rank(self) -> int:
+        """Largest rank that the response can have: that of M rank-one echoes."""
+        return min(self.count, self.tx_array.size, self.rx_array.size)
 
     @property
     def planar(self) -> bool:

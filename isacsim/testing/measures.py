@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from isacsim.batch import flatten, take
+from isacsim.batch import flatten, frobenius2, take
 from isacsim.drop import Drop
 from isacsim.hardware.base import Transceiver
 from isacsim.metrics.components import Measure, Quantity
@@ -15,7 +15,9 @@ from isacsim.testing.examples import LOW_RESOLUTION, example_drop, example_preco
 from isacsim.testing.rules import alone, attempt, outcome, require, stored
 from isacsim.typing import ComplexArray, FloatArray
 from isacsim.waveform.base import Detector
+from isacsim.waveform.echoes import EchoModel
 
+MEMBERS, DECISIONS, SNAPSHOTS = 2, 50, 8  # of the samples a detector is tried on
 TAKEN = ("trial", "design", "evaluate")  # axes that a dataset has anyway
 
 
@@ -108,28 +110,33 @@ def check_detector(detector: Detector) -> None:
         ContractError: If it breaks a rule.
     """
     require(detector, isinstance(detector, Detector), "be a Detector", type(detector).__name__)
-    shape, rng = (2, 50, 3, 8), np.random.default_rng(0)
+    rng = np.random.default_rng(0)
+    mean, noise = complex_normal(rng, (MEMBERS, 3, 2)), np.ones((MEMBERS, 3))
     # An echo 10 dB above the noise in each sample: whatever the statistic, its mean shows it.
-    reference = np.sqrt(10) * np.broadcast_to(complex_normal(rng, shape[-2:]), shape)
-    noise = complex_normal(rng, shape)
-    absent = _statistic(detector, noise, reference, reference)
-    present = _statistic(detector, noise + reference, reference, reference)
+    mean *= np.sqrt(10 * 3 / frobenius2(mean))[:, None, None]
+    symbols = complex_normal(rng, (MEMBERS, 2, DECISIONS * SNAPSHOTS))
+    y = complex_normal(rng, (MEMBERS, 3, DECISIONS * SNAPSHOTS))
+    echo = EchoModel(mean, noise, mean, 2)
+    absent = _statistic(detector, y, symbols, echo)
+    present = _statistic(detector, y + mean @ symbols, symbols, echo)
     means = float(absent.mean()), float(present.mean())
     require(detector, means[1] > means[0], "have a larger mean statistic where there is a target", means)
 
     def part(i: int) -> FloatArray:
-        return _statistic(detector, noise[0, i], reference[0, i], reference[0, i])
+        return _statistic(detector, y[i], symbols[i], EchoModel(mean[i], noise[i], mean[i], 2))
 
-    alone(detector, "statistic", shape[1], lambda i: np.asarray(absent[0, i]), part)
-    _statistic(detector, noise, np.zeros_like(reference), np.zeros_like(reference))
+    alone(detector, "statistics", MEMBERS, lambda i: absent[i], part)
+    _statistic(detector, y, symbols, EchoModel(0 * mean, noise, 0 * mean, 2))
+    _statistic(detector, y[..., :0], symbols[..., :0], echo)
     stored(detector)
 
 
-def _statistic(detector: Detector, y: ComplexArray, reference: ComplexArray, combiner: ComplexArray) -> FloatArray:
+def _statistic(detector: Detector, y: ComplexArray, symbols: ComplexArray, echo: EchoModel) -> FloatArray:
     def call(_: list[np.random.Generator]) -> FloatArray:
-        return detector.statistic(y, reference, combiner)
+        return detector.statistic(y, symbols, echo, SNAPSHOTS)
 
-    found = outcome(detector, "give a statistic", call, y=y, reference=reference, combiner=combiner)
-    require(detector, np.shape(found) == y.shape[:-2], f"give statistics of shape {y.shape[:-2]}", np.shape(found))
+    found = outcome(detector, "give a statistic", call, y=y, symbols=symbols, echo=(echo.mean, echo.noise))
+    shape = (*y.shape[:-2], y.shape[-1] // SNAPSHOTS)
+    require(detector, np.shape(found) == shape, f"give statistics of shape {shape}", np.shape(found))
     require(detector, np.isrealobj(found) and np.isfinite(found), "give real and finite statistics", found)
     return np.asarray(found)

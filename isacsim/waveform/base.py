@@ -18,6 +18,7 @@ from isacsim.errors import InvalidInput
 from isacsim.hardware.base import Transceiver
 from isacsim.metrics.components import Measure, Quantity
 from isacsim.typing import ComplexArray, FloatArray
+from isacsim.waveform.echoes import EchoModel
 
 
 class Experiment(Measure):
@@ -65,17 +66,16 @@ class Detector(ABC):
     """A test statistic for the presence of targets; a plugin derives from it."""
 
     @abstractmethod
-    def statistic(self, y: ComplexArray, reference: ComplexArray, combiner: ComplexArray) -> FloatArray:
+    def statistic(self, y: ComplexArray, symbols: ComplexArray, echo: EchoModel, snapshots: int = 1) -> FloatArray:
         """The statistic of each decision, larger where a target is more likely.
 
         Args:
-            y: Samples out of the receive chains, shape (..., N_r, L), in sqrt(W).
-            reference: What they would be if there were a target and neither noise nor
-                distortion, m = A_r G A_t x, shape (..., N_r, L), in sqrt(W).
-            combiner: For each sample the receive combiner of largest SQNR for the symbols
-                sent, u = Q^-1 m with the covariance Q of noise and distortion, shape
-                (..., N_r, L), in 1/sqrt(W).
+            y: Samples out of the receive chains, decision behind decision, shape
+                (..., N_r, decisions L), in sqrt(W).
+            symbols: Symbols s sent meanwhile, shape (..., K+S, decisions L).
+            echo: What the receiver knows of the echo.
+            snapshots: Samples L of a decision.
 
         Returns:
-            Shape (...).
+            Shape (..., decisions).
         """

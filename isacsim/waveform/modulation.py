@@ -17,7 +17,6 @@ import numpy as np
 from attrs import field, frozen
 
 from isacsim.errors import InvalidInput, one_of
-from isacsim.random import complex_normal
 from isacsim.typing import AnyArray, ComplexArray, FloatArray, IntArray
 
 ORDERS = (4, 16, 64, 256)
@@ -33,7 +32,7 @@ class Modulation(ABC):
 
     @abstractmethod
     def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> ComplexArray:
-        """Independent symbols of the given shape."""
+        """Independent symbols of the given shape, drawn one after another: two draws join to a longer one."""
 
 
 class Constellation(Modulation):
@@ -61,9 +60,9 @@ class Constellation(Modulation):
 
     def draw_labels(self, rng: np.random.Generator, shape: tuple[int, ...]) -> AnyArray:
         """Labels of equally likely bits, shape ``shape``, as uint8."""
-        # Bytes cost a tenth of whole numbers below a bound, and their last bits are as good.
-        random = np.frombuffer(rng.bytes(int(np.prod(shape, dtype=int))), np.uint8)
-        return (random & np.uint8(2**self.bits - 1)).reshape(shape)
+        # A whole word each: a word that is divided would be lost in part at the end of a draw.
+        random = rng.integers(2**32, size=shape, dtype=np.uint32)
+        return random.astype(np.uint8) & np.uint8(2**self.bits - 1)
 
     def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> ComplexArray:
         """Symbols of equally likely bits, shape ``shape``."""
@@ -97,7 +96,9 @@ class Gaussian(Modulation):
 
     def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> ComplexArray:
         """Independent symbols of the given shape."""
-        return complex_normal(rng, shape)
+        draws = rng.standard_normal((*shape, 2))
+        draws *= np.sqrt(0.5)
+        return draws.view(complex)[..., 0]
 
 
 def _order(_instance: Any, attribute: Any, value: Any) -> None:

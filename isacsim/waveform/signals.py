@@ -19,8 +19,8 @@ from isacsim.batch import hermitian
 from isacsim.errors import InvalidInput
 from isacsim.hardware.base import Hardware, Transceiver, chain_power
 from isacsim.metrics.rate import covariance
-from isacsim.random import complex_normal
 from isacsim.typing import AnyArray, ComplexArray, FloatArray
+from isacsim.waveform.modulation import Gaussian, Modulation
 
 BLOCK = 2**14  # samples of each chain that are held at once
 
@@ -48,9 +48,22 @@ def blocks(count: int, longest: int = BLOCK) -> Iterator[int]:
     yield from (int(length) for length in np.diff(edges))
 
 
+def symbols(modulation: Modulation, W: ComplexArray, count: int, sources: Sources) -> ComplexArray:
+    """Symbols s of the streams of W (..., N_t, K+S), shape (..., K+S, count).
+
+    They are drawn sample by sample, so that a signal does not depend on the blocks it is cut
+    into: the array is a view whose last axis is the slowest in memory.
+    """
+    return _stream(modulation, sources.symbols, (*W.shape[:-2], W.shape[-1]), count)
+
+
 def gaussian_symbols(W: ComplexArray, count: int, sources: Sources) -> ComplexArray:
-    """Symbols s of unit power for the streams of W (..., N_t, K+S), shape (..., K+S, count)."""
-    return complex_normal(sources.symbols, (*W.shape[:-2], W.shape[-1], count))
+    """Gaussian `symbols`."""
+    return symbols(Gaussian(), W, count, sources)
+
+
+def _stream(modulation: Modulation, rng: np.random.Generator, shape: tuple[int, ...], count: int) -> ComplexArray:
+    return np.moveaxis(modulation.draw(rng, (count, *shape)), 0, -1)
 
 
 def radiate(W: ComplexArray, symbols: ComplexArray, transmit: Hardware, sources: Sources) -> ComplexArray:
@@ -78,8 +91,10 @@ def receive(
         power: Power that gain controls are set to, broadcast to (..., M), in W.
         sources: Where noise and hardware draw from.
     """
-    noise = np.sqrt(noise_power)[..., None] * complex_normal(sources.noise, arriving.shape)
-    return through(side, device, arriving + noise, power, sources)
+    y = np.ascontiguousarray(_stream(Gaussian(), sources.noise, arriving.shape[:-1], arriving.shape[-1]))
+    y *= np.sqrt(noise_power)[..., None]
+    y += arriving
+    return through(side, device, y, power, sources)
 
 
 def arriving_power(A: ComplexArray, W: ComplexArray, noise_power: AnyArray, transceiver: Transceiver) -> FloatArray:
@@ -102,13 +117,21 @@ def through(side: str, device: Hardware, x: ComplexArray, power: FloatArray, sou
     Raises:
         InvalidInput: If a chain is fed or puts out samples that are not finite.
     """
-    _finite(f"{side} input", x)
+    require_finite(f"{side} input", x)
     y = device.apply(x, sources.hardware, power=power)
-    _finite(f"{side} output", y)
+    require_finite(f"{side} output", y)
     return y
 
 
-def _finite(what: str, samples: ComplexArray) -> None:
+def require_finite(what: str, samples: AnyArray) -> None:
+    """Refuse NaN and Inf in arrays (..., N, L) with a row for each of N chains.
+
+    Raises:
+        InvalidInput: Naming ``what`` and the chain.
+    """
+    with np.errstate(all="ignore"):
+        if np.isfinite(samples.sum()):  # NaN and Inf survive a sum; a sum that overflows is looked into
+            return
     finite = np.isfinite(samples)
     if not finite.all():
         at = tuple(np.argwhere(~finite)[0])

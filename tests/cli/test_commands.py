@@ -170,7 +170,7 @@ def test_show_writes_defaults_as_a_scenario_does(read):
 
 
 def test_show_of_nested_components_names_the_default(call):
-    assert "default EnergyDetector()" in call("show", "experiments", "detection")[1]
+    assert "default EnergyDetector(" in call("show", "experiments", "detection")[1]
 
 
 def test_check_says_what_a_run_would_do(call, read):

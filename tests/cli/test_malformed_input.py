@@ -358,7 +358,7 @@ SCENARIOS = {
         POWER_RADIATED,
         'experiments = [{ kind = "detection", detector = "enrgy" }]',
         "evaluate.converters.experiments.0.detector.kind: must name one of the detectors, got 'enrgy'. "
-        "Did you mean 'energy'? Valid: energy.",
+        "Did you mean 'energy'? Valid: energy, likelihood-ratio.",
     ),
     "false alarms above one": (
         POWER_RADIATED,
@@ -443,6 +443,12 @@ SCENARIOS = {
         'x = "step"\ny = "trace-objective"',
         "figure.crlb.y: must name a quantity that is evaluated, got 'trace-objective'. "
         "Write trace = true in a design to keep its trace.",
+    ),
+    "figure with half a band": (
+        'y = "crlb"',
+        'y = "crlb"\nband = ["crlb"]',
+        "figure.crlb.band: must name two quantities with the axes of crlb, got ('crlb',). "
+        "Write band = [LOWER, UPPER], and leave `along` out.",
     ),
     "figure along what is no axis": (
         FIGURE,

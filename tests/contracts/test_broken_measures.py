@@ -95,11 +95,11 @@ class Detects(Detector):
 
     fault: str
 
-    def statistic(self, y, reference, combiner):
-        T = EnergyDetector().statistic(y, reference, combiner)
+    def statistic(self, y, symbols, echo, snapshots=1):
+        T = EnergyDetector().statistic(y, symbols, echo, snapshots)
         with np.errstate(invalid="ignore"):
-            ratio = T / np.abs(combiner).sum(axis=(-2, -1))
-        spread = T - T.mean() if T.ndim else T
+            ratio = T / np.abs(echo.mean).sum(axis=(-2, -1))[..., None]
+        spread = T + T.max() if T.size else T
         return {"sign": -T, "decisions": T.sum(axis=-1), "zero": ratio, "batch": spread, "complex": T + 0j}[self.fault]
 
 
@@ -109,6 +109,7 @@ class Detects(Detector):
         ("sign", "have a larger mean statistic where there is a target"),
         ("decisions", r"give statistics of shape \(2, 50\), got \(2,\)"),
         ("zero", "give real and finite statistics"),
+        ("batch", "give member [01] of a batch the statistics it has alone"),
         ("complex", "give real and finite statistics"),
     ],
 )

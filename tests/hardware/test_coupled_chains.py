@@ -6,9 +6,22 @@ import numpy as np
 import pytest
 from attrs import evolve, field, frozen
 
-from isacsim import Aqnm, Chain, Hardware, Ideal, InvalidInput, LinearModel, MidRise, Transceiver, metrics
+from isacsim import (
+    Aqnm,
+    Chain,
+    Hardware,
+    Ideal,
+    InvalidInput,
+    LinearModel,
+    MidRise,
+    ResponseMatrix,
+    Transceiver,
+    metrics,
+)
 from isacsim.testing import ContractError, check_hardware
 from isacsim.waveform.detection import Detection
+from isacsim.waveform.detectors import LikelihoodRatio
+from isacsim.waveform.echoes import EchoModel, EchoPath
 
 
 @frozen
@@ -108,16 +121,17 @@ def test_coupling_behind_the_receivers_noise_costs_nothing(kit, scene):
     )
 
 
-def test_a_detector_is_told_the_coupled_reference(kit, scene):
-    # The matched energy does not see an invertible matrix behind noise, sample by sample.
+@pytest.mark.parametrize("unknown", ["amplitude", "response"])
+def test_a_detector_is_told_the_coupled_reference(kit, scene, unknown):
+    # An invertible matrix behind the noise leaves every likelihood ratio as it is, sample by sample.
     targets, _, W = scene
-    draw = [
-        Detection(decisions=50, false_alarm=0.1).statistics(
-            targets.response()[0], W[0], 0.1, 20, Transceiver(receive=r), np.random.default_rng(0), echo=True
-        )
-        for r in (Ideal(), Leaky(3.0 * np.eye(9, dtype=complex)))
-    ]
-    np.testing.assert_allclose(draw[1], 9 * draw[0], rtol=1e-10)  # T is an energy: a factor 3 in amplitude
+    response, draws = ResponseMatrix(targets.response()[0]), []
+    for receive in (Ideal(), Leaky(leak(kit, 9))):
+        told = response, W[0], 0.1, Transceiver(receive=receive)
+        detection = Detection(LikelihoodRatio(unknown))
+        way, rng = (EchoPath.of(*told), EchoModel.of(*told)), np.random.default_rng(0)
+        draws.append(detection.statistics(*way, 50, 20, True, rng))
+    np.testing.assert_allclose(draws[1], draws[0], rtol=1e-9)
 
 
 def test_members_of_a_batch_have_the_bytes_they_have_alone(kit, scene):

@@ -30,7 +30,7 @@ def gradient(problem, W):
     """The library's half gradient at one precoder."""
     merit = Merit.of(problem)
     point = merit.evaluate(W[None])
-    return merit.gradient(point, *merit.multipliers(point))[0]
+    return merit.gradient(point, merit.sensing_multiplier(point))[0]
 
 
 def gradient_by_differences(kit, problem, W, h):

@@ -13,6 +13,7 @@ from rich.console import Console
 import isacsim
 from isacsim.engine.events import ChunkEnd, RunEnd, RunStart, TrialFailed
 from isacsim.errors import InvalidInput
+from isacsim.report import figures
 from isacsim.report.figures import draw, draw_figures
 from isacsim.report.progress import ProgressBar
 from isacsim.report.statistics import mean, median
@@ -62,6 +63,12 @@ at = { power = 10 }
 x = "step"
 y = "trace-sum_rate"
 at = { power = 0, bits = 1 }
+
+[figure.banded]
+x = "power"
+y = "sum-rate-nats"
+band = ["crlb", "sum-rate-nats"]
+at = { bits = 3 }
 
 [figure.beside]
 x = "bits"
@@ -138,7 +145,7 @@ def test_what_is_drawn_beside_has_the_colours_of_the_series_and_a_style_of_its_o
 def test_files_are_pictures_of_plausible_size(run, tmp_path):
     files = draw_figures(run, folder=tmp_path / "new")
     assert [file.name for file in files] == [
-        f"{name}.png" for name in ("one", "several", "logarithmic", "region", "trace", "beside", "users")
+        f"{name}.png" for name in ("one", "several", "logarithmic", "region", "trace", "banded", "beside", "users")
     ]
     for file in files:
         data = file.read_bytes()
@@ -171,6 +178,28 @@ def test_a_line_a_series_and_a_band_a_line(run, drawn):
     assert axes.get_ylabel() == "sum rate of the users (nat/s/Hz)"
     assert axes.get_title() == run.title
     assert axes.get_legend().get_title().get_text() == "mean over 8 trials, 95 % band"
+
+
+def test_a_recorded_band_is_shown_by_its_mean(run, drawn):
+    axes, here = drawn("banded"), run.dataset().sel(bits=3, evaluate="converters")
+    assert axes.get_legend().get_title().get_text() == "mean over 8 trials, band as recorded"
+    bands = bands_of(axes)
+    corners = {(round(x, 9), round(y, 9)) for band in bands for p in band.get_paths() for x, y in p.vertices}
+    for end in ("crlb", "sum-rate-nats"):
+        for value in here[end].mean("trial").stack(place=["power", "design"]):
+            assert (value["power"].item(), round(value.item(), 9)) in corners
+
+
+def test_a_legend_without_a_place_among_the_lines_lies_below_them(drawn, monkeypatch):
+    monkeypatch.setattr(figures, "MANY", 0)
+    axes = drawn("several")
+    assert axes.get_legend() is None
+    (legend,) = axes.figure.legends
+    assert len(legend.get_texts()) == 8
+    axes.figure.draw_without_rendering()
+    box = legend.get_window_extent()
+    assert box.y1 <= axes.get_tightbbox().y0
+    assert 0 <= box.x0 < box.x1 <= axes.figure.bbox.x1
 
 
 def test_what_no_scale_holds_is_spaced_evenly(run, drawn):

@@ -11,10 +11,9 @@ from isacsim.engine.plan import Plan
 from isacsim.plugin import build_registry, default_registry
 from isacsim.report.expectations import summary, verdicts
 
-FOLDER = scenario_file("sum-rate-crlb")
 NAMES = build_registry(installed=False).names("scenarios")
-# Not studies of their own: what others extend.
-PARTS = {"scene", "as-printed", "fig4-scene"}
+# Folders of the studies of papers, which expect numbers.
+PAPERS = ("sum-rate-crlb", "crb-min")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -26,12 +25,20 @@ def test_a_bundled_scenario_can_be_planned(name):
     assert scenario.title
 
 
+def is_part(stem):
+    """Whether a file is no study of its own, but what others extend."""
+    return stem.endswith("scene") or stem in ("as-printed", "convergence")
+
+
 def test_every_file_is_offered_by_name():
-    found = {path.stem for path in FOLDER.glob("*.toml")} - PARTS
-    assert {f"sum-rate-crlb-{name}" for name in found} == {n for n in NAMES if n.startswith("sum-rate-crlb-")}
+    files = [file for file in scenario_file(".").glob("*/*.toml") if not is_part(file.stem)]
+    assert {f"{file.parent.name}-{file.stem}" for file in files} | {"quickstart"} == set(NAMES)
 
 
-@pytest.mark.parametrize("name", [n for n in NAMES if n.startswith("sum-rate-crlb-") and "algorithms" not in n])
+STUDIES = [name for name in NAMES if name.startswith(PAPERS) and name != "sum-rate-crlb-algorithms"]
+
+
+@pytest.mark.parametrize("name", STUDIES)
 def test_a_study_of_a_paper_expects_numbers_with_their_source(name):
     scenario = isacsim.load_scenario(default_registry().load("scenarios", name)())
     assert scenario.expect
@@ -41,10 +48,10 @@ def test_a_study_of_a_paper_expects_numbers_with_their_source(name):
 
 @pytest.fixture
 def run(tmp_path):
-    """Runs a study of the folder, with other settings and without files."""
+    """Runs a study, given as folder and file, with other settings and without files."""
 
     def run(name, *sets):
-        scenario = isacsim.load_scenario(FOLDER / f"{name}.toml", set=("sinks=[]", *sets))
+        scenario = isacsim.load_scenario(scenario_file(f"{name}.toml"), set=("sinks=[]", *sets))
         return isacsim.run(scenario, tmp_path / Path(name).name)
 
     return run
@@ -55,9 +62,12 @@ def assert_as_expected(run):
     assert all(v.as_known for v in judged), summary(judged)
 
 
+# [Fang25]
+
+
 def test_sensing_alone_needs_as_many_streams_as_targets(run):
     # No channel enters: the published values are met to their stopping tolerance.
-    finished = run("fig4-sensing-as-run")
+    finished = run("sum-rate-crlb/fig4-sensing-as-run")
     assert_as_expected(finished)
     best = finished.dataset()["objective"].sel(design="riemannian-lbfgs").squeeze()
     assert best.sel(streams=1) < best.sel(streams=2) < best.sel(streams=3)
@@ -71,7 +81,8 @@ def test_streams_beyond_the_targets_less_the_users_gain_nothing(run, users):
     threshold = 3 - users
     counts = sorted({max(0, threshold - 1), threshold, threshold + 1, threshold + 3})
     finished = run(
-        "fig4-as-run", "trials=8", f"sweep.users.values=[{users}]", f"sweep.streams.values={counts}", "expect={}",
+        "sum-rate-crlb/fig4-as-run", "trials=8", "expect={}",
+        f"sweep.users.values=[{users}]", f"sweep.streams.values={counts}",
         'figure.objective.x="streams"', 'design.riemannian-lbfgs.solver.random_starts=2',
         'design.riemannian-lbfgs.solver.random_load=0', "design.sca.solver.max_steps=1",
     )  # fmt: skip
@@ -85,7 +96,7 @@ def test_streams_beyond_the_targets_less_the_users_gain_nothing(run, users):
 
 
 def test_convergence_is_monotone_and_ends_where_the_default_ends(run):
-    finished = run("fig2-as-run")
+    finished = run("sum-rate-crlb/fig2-as-run")
     assert_as_expected(finished)
     dataset = finished.dataset().squeeze()
     trace = dataset["trace-objective"].sel(design="sca")
@@ -93,3 +104,43 @@ def test_convergence_is_monotone_and_ends_where_the_default_ends(run):
     # The published stopping rule leaves up to 1e-4; the default may be at a better optimum.
     best = dataset["objective"].sel(design="riemannian-lbfgs")
     assert (dataset["objective"].sel(design="sca") <= best + 1e-6).all()
+
+
+# [Zhao26]
+
+
+def test_the_published_algorithms_and_the_default_find_one_optimum(run):
+    dataset = run(
+        "crb-min/algorithms", "trials=2", "users.count=2", "expect={}",
+        "base_station.transmit_array.elements=8", "base_station.receive_array.elements=8",
+    ).dataset()  # fmt: skip
+    objective = dataset["objective"]
+    best = objective.sel(design="primal-dual-newton")
+    assert (best > 8**2 * 1.0001).all()  # beyond the white regime: 1 W over 8 antennas
+    np.testing.assert_allclose(objective, best.broadcast_like(objective), rtol=1e-5)
+    # The CRB of the response, with noise of 1 mW, 8 receive antennas and 256 snapshots.
+    crb = dataset["response-crb"].squeeze("evaluate")
+    np.testing.assert_allclose(crb, (1e-3 * 8 / 256 * objective).transpose(*crb.dims), rtol=1e-9)
+
+
+def test_the_white_regime_ends_where_the_thresholds_begin_to_cost(run):
+    finished = run("crb-min/threshold", "trials=2")
+    assert_as_expected(finished)
+    objective = finished.dataset()["objective"].squeeze()
+    assert (objective.diff("threshold") >= -1e-9 * objective.max()).all()
+    assert (objective.sel(threshold=20) > 64**2 * 1.0001).all()
+
+
+# Waveforms
+
+
+@pytest.mark.slow
+def test_detection_meets_its_closed_forms_and_grows_with_resolution(run):
+    finished = run("waveform/detection")
+    assert_as_expected(finished)
+    dataset = finished.dataset().squeeze()
+    assert (dataset["roc"].diff("false-alarm-probability").fillna(0) >= 0).all()
+    # Two bits against one, and ideal against two, by more than the intervals of both.
+    area = dataset[["auc-lower", "auc-upper"]].sel(design="crb-min")
+    for few, more in ((1, 2), (2, np.inf)):
+        assert (area["auc-lower"].sel(bits=more) > area["auc-upper"].sel(bits=few)).all()

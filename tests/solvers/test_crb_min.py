@@ -204,6 +204,39 @@ def test_close_to_the_least_power_the_gap_closes(kit, users, antennas, excess):
     check_beams(problem, solution)
 
 
+@pytest.mark.parametrize("excess", [1e-4, 1e-6, 1e-7])
+def test_just_above_the_least_power_nothing_is_lost_to_rounding(kit, excess):
+    # At 30 dB 1 + 1/gamma has three digits fewer of gamma, and the surplus is what is left of six.
+    h = kit.complex_gaussian((16, 1), 0)
+    least = 1e3 / np.linalg.norm(h) ** 2
+    power = least * (1 + excess)
+    solution = isacsim.solve(isacsim.CrbMin(h, 1e3, power, 1.0))
+    exact = 1 / least + 15**2 / (power - least)
+    assert solution.status is Status.OPTIMAL
+    rounding = 4 * np.finfo(float).eps / excess  # of the power itself, over what is left of it
+    assert solution.objective == pytest.approx(exact, rel=rounding + 1e-8)
+    assert solution.bound <= exact * (1 + rounding)
+
+
+@pytest.mark.parametrize("excess", [1e-6, 1e-8, 1e-10])
+@pytest.mark.parametrize(("users", "antennas", "sinr_db"), [(8, 32, 15.0), (4, 16, 30.0), (8, 12, 10.0)])
+def test_the_bracket_stays_a_bracket_however_close_the_least_power_is(kit, users, antennas, sinr_db, excess):
+    problem = kit.make_crb_min(users, antennas, batch=(4,), sinr_db=sinr_db, excess=1 + excess)
+    solution = isacsim.solve(problem, fallback=0)
+    # SINRs that rounding lowers by 1e-15 make the objective lower by that over the excess.
+    assert np.all(solution.gap >= -1e-14 / excess)
+    assert np.all(solution.gap <= 1e-12 / excess)  # thousands of rounding errors over what is left of the power
+    assert all(s.answered for s in solution.status)
+
+
+def test_at_the_least_power_itself_there_is_no_answer(kit):
+    # Nothing is left for the dimensions that no user sees: the CRB is infinite.
+    h = kit.complex_gaussian((6, 1), 0)
+    solution = isacsim.solve(isacsim.CrbMin(h, 10.0, 10.0 / np.linalg.norm(h) ** 2, 1.0))
+    assert not solution.status.answered
+    assert np.isnan(solution.precoder).all()
+
+
 # Statuses, batches and options
 
 

@@ -10,7 +10,7 @@ import isacsim
 from isacsim.batch import flatten, hermitian
 from isacsim.solvers.crb_min.coordinates import congruence, coordinates, dyads, matrices
 from isacsim.solvers.crb_min.dual import evaluate, from_multipliers
-from isacsim.solvers.crb_min.feasibility import least_power
+from isacsim.solvers.crb_min.feasibility import least_power, uplink
 from isacsim.solvers.crb_min.newton_system import linearise
 from isacsim.solvers.crb_min.prox import positive_root, prox_blocks, prox_inverse_trace, prox_spare_power
 from isacsim.solvers.crb_min.recovery import cheapest, rank_one, recovered, repaired
@@ -98,6 +98,27 @@ def test_the_least_power_is_met_with_equality_by_its_own_beams(kit, seed, users,
     B = np.eye(reduced.rank) + (reduced.H[0] * lam) @ reduced.HH[0]
     gains = np.diag(reduced.HH[0] @ np.linalg.solve(B, reduced.H[0])).real
     np.testing.assert_allclose(lam * reduced.ratio[0] * gains, 1.0, rtol=1e-9)
+
+
+@given(seeds, st.integers(1, 4), st.integers(1, 4), st.floats(-3, 6))
+def test_the_uplink_sinr_is_that_of_the_best_combiner(kit, seed, users, antennas, decades):
+    H = kit.complex_gaussian((1, antennas, users), seed)
+    powers = 10**decades * np.random.default_rng(seed).uniform(0.5, 2.0, (1, users))
+    sinr, jacobian, _ = uplink(hermitian(H) @ H, powers)
+    for k in range(users):
+        others = np.delete(np.arange(users), k)
+        noise = np.eye(antennas) + (H[0][:, others] * powers[0, others]) @ hermitian(H[0][:, others])
+        h = H[0, :, k]
+        best = powers[0, k] * (h.conj() @ np.linalg.solve(noise, h)).real
+        # Interference up to 60 dB above the noise takes six digits from either side.
+        assert sinr[0, k] == pytest.approx(best, rel=1e-8)
+    for j in range(users):
+        step = np.eye(users)[j]
+        slope = kit.central_difference(
+            lambda t, step=step: np.log(uplink(hermitian(H) @ H, powers * np.exp(t * step))[0]), 1e-3
+        )
+        # Sixth-order differences: rounding of the logarithms, of up to 1e-10, over the step.
+        np.testing.assert_allclose(jacobian[0, :, j], slope[0], rtol=1e-6, atol=1e-6)
 
 
 def test_one_user_needs_what_the_matched_filter_needs(kit):
@@ -297,7 +318,7 @@ def test_rank_one_beams_have_the_covariance_and_the_sinrs_they_come_from(kit):
     S = V.sum(axis=1)
     noise = 30 * received[None] - reduced.received(S)  # so that V meets each SINR with equality
     assert np.all(noise > 0)
-    reduced = attrs.evolve(reduced, ratio=np.full((1, 3), 30.0), noise=noise)
+    reduced = attrs.evolve(reduced, min_sinr=np.full((1, 3), 1 / 29.0), noise=noise)
     beams = repaired(reduced, rank_one(reduced, V), S)
     # [Zhao26, Theorem 3]
     np.testing.assert_allclose(beams.users @ hermitian(beams.users) + beams.sensing, S, atol=1e-12)

@@ -42,7 +42,7 @@ def published(problem, W, steps, momentum):
     for _ in range(steps):
         point = merit.evaluate(W[None])
         g = merit.slope(point)[0]
-        g = g + np.real(np.vdot(W, 2 * merit.gradient(point, *merit.multipliers(point))[0])) / problem.power * W
+        g = g + np.real(np.vdot(W, 2 * merit.gradient(point, merit.sensing_multiplier(point))[0])) / problem.power * W
         X = W + 5e-6 * (g + (10.0 if momentum else -10.0) * (W - average))
         W = X * np.sqrt(problem.power) / np.linalg.norm(X)
         average = average + 0.02 * (W - average)

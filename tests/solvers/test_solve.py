@@ -185,14 +185,14 @@ SPOILED = {
 @pytest.mark.parametrize("what", sorted(SPOILED))
 def test_a_member_that_cannot_be_identified_has_its_status_and_stops_no_other(kit, what):
     changes, note = SPOILED[what]
-    solution = isacsim.solve(spoiled(kit, **changes), max_steps=10)
+    solution = isacsim.solve(spoiled(kit, **changes), max_steps=4)
     assert [str(s) for s in solution.status] == ["MAX_STEPS", "UNIDENTIFIABLE", "MAX_STEPS"]
     assert np.all(np.isnan(solution.precoder[1]))
     assert np.isnan(solution.objective[1])
     assert not solution.converged[1]
     assert any(re.search(note, told) for told in solution.notes[1])
     assert np.all(np.isnan(solution.trace["objective"][1]))
-    sound = isacsim.solve(spoiled(kit), max_steps=10)
+    sound = isacsim.solve(spoiled(kit), max_steps=4)
     for i in (0, 2):
         assert solution.precoder[i].tobytes() == sound.precoder[i].tobytes()
         np.testing.assert_array_equal(solution.trace["objective"][i], sound.trace["objective"][i])
@@ -233,6 +233,20 @@ def test_too_few_receivers_are_found_out(kit):
     scene = kit.make_scene(2, tx=UniformPlanarArray(1, 1), rx=UniformPlanarArray(1, 2))
     solution = isacsim.solve(kit.make_problem(1, 2, scene=scene))
     assert solution.status is Status.UNIDENTIFIABLE
+
+
+@pytest.mark.parametrize(("rx", "targets", "enough"), [((1, 1), 2, 4), ((2, 2), 3, 2)])
+def test_too_few_streams_for_few_receivers_are_found_out(kit, rx, targets, enough):
+    # 4M real unknowns need 2 N_r (K+S) real equations, which the two cases meet with equality and with room.
+    scene = kit.make_scene(targets, rx=isacsim.UniformPlanarArray(*rx), tx=isacsim.UniformPlanarArray(4, 4))
+    for streams in (enough - 1, enough):
+        H = kit.complex_gaussian((16, 1), 0)
+        solution = isacsim.solve(kit.make_problem(scene=scene, H=H, sensing_streams=streams - 1), max_steps=3)
+        if streams < enough:
+            assert solution.status is Status.UNIDENTIFIABLE
+            assert "too few for the target parameters; add streams" in solution.notes[0]
+        else:
+            assert solution.status.answered
 
 
 def test_a_bound_beyond_pi_is_noted(kit):

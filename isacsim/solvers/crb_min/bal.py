@@ -55,7 +55,7 @@ class BalState:
     threshold: Any = rows()  # multiplier of the power, times tau
     objective: Any = rows()
     residual: Any = rows()
-    violation: Any = rows()
+    violation: Any = rows()  # ||A x - b||, as published
     tau: float = field()
 
     @property
@@ -167,13 +167,13 @@ class RBal(CrbMinSolver):
         q = parts.ratio * far_own - parts.through(far_S) - parts.noise
         sums = [far_S - (2 * Z - state.Z)] + ([far_S - (2 * Y - state.Y)] if paired else [])
         change_y, changes = parts.solve(q, sums)
-        received = parts.through(S)
-        off = parts.ratio * own - received - parts.noise
+        off = parts.ratio * own - parts.through(S) - parts.noise
         primal = (off**2).sum(axis=-1) + frobenius2(S - Z)
         moved = _norms2(V - state.V) + frobenius2(Z - state.Z)
         if paired:
             primal, moved = primal + frobenius2(S - Y), moved + frobenius2(Y - state.Y)
-        residual = np.maximum(np.sqrt(primal), self.dual_weight * np.sqrt(moved) / tau)
+        violation = np.sqrt(primal)
+        residual = np.maximum(violation, self.dual_weight * np.sqrt(moved) / tau)
         return attrs.evolve(
             state,
             V=V,
@@ -187,7 +187,7 @@ class RBal(CrbMinSolver):
             threshold=threshold,
             objective=objective,
             residual=residual,
-            violation=np.maximum((-off / (parts.noise + received)).max(axis=-1), 0.0),
+            violation=violation,
         )
 
 

@@ -57,19 +57,22 @@ class CrbMinSolver(Solver):
     def solve(self, problem: CrbMin, request: Request) -> Solution:
         """The solution of a flat batch, by rank of the channels."""
         _refuse_starts(request)
-        begin = time.perf_counter()
         import scipy.linalg  # noqa: F401  # its BLAS must be there to be limited
 
+        begin = time.perf_counter()
         with one_blas_thread():
-            parts = [part for at, reduced in reductions(problem) for part in self._parts(reduced, at, request)]
+            parts = [part for at, reduced in reductions(problem) for part in self._parts(reduced, at, request, begin)]
         return _gathered(parts, time.perf_counter() - begin)
 
-    def _parts(self, reduced: Reduced, places: IntArray, request: Request) -> Iterator[tuple[Solution, IntArray]]:
-        """Solutions of the members of one rank, in W, with their places."""
+    def _parts(
+        self, reduced: Reduced, places: IntArray, request: Request, begin: float
+    ) -> Iterator[tuple[Solution, IntArray]]:
+        """Solutions of the members of one rank, in W, with their places; traces tell the time since ``begin``."""
         left = np.arange(places.size)
         beams, plain = self.closed_form(reduced) if reduced.users else white_beams(reduced)
         if plain.any():
-            yield _finished(take(reduced, plain), _white(take(beams, plain))), places[plain]
+            waited = time.perf_counter() - begin
+            yield _finished(take(reduced, plain), _white(take(beams, plain)), waited), places[plain]
         left = left[~plain]
         if not left.size:
             return
@@ -82,8 +85,9 @@ class CrbMinSolver(Solver):
         kept = np.flatnonzero(~hopeless)
         for part in (kept[i : i + size] for i in range(0, kept.size, size)):
             here, cost = take(reduced, left[part]), take(least, part)
+            waited = time.perf_counter() - begin
             solution = self.minimise(here, cheapest(here, cost), cost, request, places[left[part]])
-            yield _finished(here, solution), places[left[part]]
+            yield _finished(here, solution, waited), places[left[part]]
 
 
 def _refuse_starts(request: Request) -> None:
@@ -154,10 +158,10 @@ def certified(reduced: Reduced, solution: Solution, tolerance: float) -> Solutio
     return attrs.evolve(solution, objective=objective, bound=bound, status=objects(status))
 
 
-def _finished(reduced: Reduced, solution: Solution) -> Solution:
-    """A solution of reduced problems in W, with gaps to its own bound."""
+def _finished(reduced: Reduced, solution: Solution, waited: float) -> Solution:
+    """A solution of reduced problems in W, with gaps to its own bound, and times from ``waited`` s earlier on."""
     unit = reduced.unit
-    trace = dict(solution.trace)
+    trace = {**solution.trace, "time": solution.trace["time"] + waited}
     if np.isnan(solution.residual).all():
         trace.pop("residual", None)
     # An iterate that violates constraints can be better than the optimum: how far it is off counts.
@@ -188,4 +192,5 @@ def _gathered(parts: list[tuple[Solution, IntArray]], runtime: float) -> Solutio
 
 
 def _padded(values: FloatArray, steps: int) -> FloatArray:
-    return np.pad(values, ((0, 0), (0, steps - values.shape[1])), constant_values=np.nan)
+    missing = steps - values.shape[1]
+    return np.pad(values, ((0, 0), (0, missing)), constant_values=np.nan) if missing else values

@@ -16,17 +16,20 @@ from __future__ import annotations
 
 from typing import Any
 
+import attrs
 import numpy as np
 from attrs import frozen
 
-from isacsim.batch import hermitian, rows, squared
-from isacsim.solvers.crb_min.linear import herm, inverse, sane
+from isacsim.batch import hermitian, rows, squared, take
+from isacsim.solvers.crb_min.feasibility import uplink
+from isacsim.solvers.crb_min.linear import herm, inverse, sane, solved
 from isacsim.solvers.crb_min.reduction import Reduced
 from isacsim.typing import ComplexArray, FloatArray
 
 LIFT = 1.01  # by how much more than the least eigenvalue asks for mu is raised
 EPS = np.finfo(float).eps
-ROUNDING = 4 * EPS  # of an eigenvalue of Q, relative to mu, for each dimension
+NEAR = 0.01  # surplus, relative to N_t, below which lambda is found anew
+LOCAL = 1e-8  # logarithm of lambda up to which one Newton step leaves no more than rounding
 
 
 @frozen(eq=False)
@@ -71,20 +74,43 @@ def evaluate(reduced: Reduced, L: ComplexArray, mu: FloatArray) -> Dual:
     Q = herm(charged - L @ hermitian(L)) + mu[:, None, None] * np.eye(reduced.rank)
     paid = (multipliers * reduced.noise).sum(axis=-1)
     surplus = reduced.antennas - paid / mu
-    return Dual(L, mu, L_inverse, Y, s, multipliers, Q, surplus, _bound(reduced, Q, mu, surplus))
+    dual = Dual(L, mu, L_inverse, Y, s, multipliers, Q, surplus, np.full(mu.shape, -np.inf))
+    return attrs.evolve(dual, bound=_bound(reduced, dual))
 
 
-def _bound(reduced: Reduced, Q: ComplexArray, mu: FloatArray, surplus: FloatArray) -> FloatArray:
-    """The bound of the ray through (M, mu), raised to a positive semidefinite Q."""
-    Q, finite = sane(Q)
+def _bound(reduced: Reduced, dual: Dual) -> FloatArray:
+    """The bound of the ray through (M, mu), raised to a positive semidefinite Q; see `Dual`."""
+    N, mu = reduced.antennas, dual.mu
+    Q, finite = sane(dual.Q)
     spectrum = np.linalg.eigvalsh(Q)
-    lift = np.where(spectrum[:, 0] > 0, 0.0, ROUNDING * reduced.rank * mu - LIFT * spectrum[:, 0])
-    roots = np.sqrt(np.maximum(spectrum + lift[:, None], 0.0)).sum(axis=-1)
-    gained = roots + reduced.spare * np.sqrt(mu + lift)
-    # Just above the least power the surplus is little more than the rounding of its terms.
-    cost = mu * surplus + (lift + EPS * reduced.users * mu) * reduced.antennas
+    lift = LIFT * np.maximum(-spectrum[:, 0], 0.0)
+    sure = spectrum + lift[:, None] - EPS * reduced.rank * np.abs(spectrum).max(axis=-1, keepdims=True)
+    gained = np.sqrt(np.maximum(sure, 0.0)).sum(axis=-1) + reduced.spare * np.sqrt(mu + lift)
+    # This Q belongs to another M, by the rounding of its terms: mu pays for that.
+    size = reduced.users * mu + squared(dual.L).sum(axis=(-2, -1))
+    cost = mu * dual.surplus + (lift + EPS * size) * N
+    near = np.flatnonzero(finite & (dual.surplus < NEAR * N) & (spectrum[:, -1] < 0.5 * mu))
+    if near.size:
+        paid = _paid(take(reduced, near), Q[near], mu[near], dual.multipliers[near])
+        exact = (mu * (1 + EPS * reduced.users) + lift)[near] * N - paid
+        cost[near] = np.where(np.isfinite(exact), exact, cost[near])
     sound = finite & np.isfinite(cost) & (cost > 0) & (mu > 0)
     return np.where(sound, gained**2 / np.where(sound, cost, 1.0), -np.inf)
+
+
+def _paid(reduced: Reduced, Q: ComplexArray, mu: FloatArray, multipliers: FloatArray) -> FloatArray:
+    """``sum_k lambda_k sigma_k^2`` with the largest lambda that Q and mu allow, (B,); NaN if that is not close by.
+
+    Just above the least power the surplus is no more than what M has lost of mu to rounding.
+    From Q and mu themselves lambda follows like the least power, over noise of covariance
+    ``mu I - Q``; at SINRs that are lower by what rounding may have raised them.
+    """
+    noise = mu[:, None, None] * np.eye(reduced.rank) - Q
+    sinr, jacobian, off = uplink(reduced.HH @ np.linalg.solve(noise, reduced.H), multipliers)
+    step = solved(jacobian, -np.log(sinr / reduced.min_sinr) - EPS * (1 + off))
+    local = np.abs(step).max(axis=-1) <= LOCAL  # False for NaN
+    step = np.where(local[:, None], step, np.nan)
+    return np.asarray((multipliers * np.exp(step) * reduced.noise).sum(axis=-1))
 
 
 def from_multipliers(reduced: Reduced, multipliers: FloatArray, Q: ComplexArray, mu: FloatArray) -> Dual:

@@ -122,12 +122,9 @@ class Ipm(RIpm):
 def judged(reduced: Reduced, answer: Answer, start: Beams) -> tuple[Beams, Dual, FloatArray]:
     """Beams, dual and the violation of constraints of one member's answer on the range."""
     V = herm(answer.blocks)[None]
-    S = V.sum(axis=1)
-    h = np.ascontiguousarray(np.swapaxes(reduced.H, -1, -2))
-    received = (np.conj(h)[..., None, :] @ V[:, : reduced.users] @ h[..., None])[..., 0, 0].real
-    violation = shortfall(reduced, received, S)
-    Q, mu = _stationary(reduced, S, answer)
-    return recovered(reduced, V, start), from_multipliers(reduced, answer.multipliers[None], Q, mu), violation
+    Q, mu = _stationary(reduced, V.sum(axis=1), answer)
+    dual = from_multipliers(reduced, answer.multipliers[None], Q, mu)
+    return recovered(reduced, V, start), dual, shortfall(reduced, V)
 
 
 def _stationary(reduced: Reduced, S: ComplexArray, answer: Answer) -> tuple[ComplexArray, FloatArray]:

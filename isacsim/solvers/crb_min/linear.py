@@ -19,6 +19,11 @@ def trace(X: AnyArray) -> FloatArray:
     return np.ascontiguousarray(np.diagonal(X, axis1=-2, axis2=-1).real).sum(axis=-1)
 
 
+def forms(H: ComplexArray, HH: ComplexArray, X: ComplexArray) -> FloatArray:
+    """h_k^H X h_k for the columns of H (B, n, K), with its conjugate transpose, and Hermitian X (B, n, n), (B, K)."""
+    return np.ascontiguousarray(((HH @ X) * np.swapaxes(H, -1, -2)).real).sum(axis=-1)
+
+
 def inverse(matrices: AnyArray) -> AnyArray:
     """Inverses (B, n, n); NaN for a matrix that is exactly singular."""
     try:

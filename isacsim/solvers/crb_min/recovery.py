@@ -19,10 +19,12 @@ from isacsim.solvers.crb_min.linear import herm, inverse, root, solved, trace
 from isacsim.solvers.crb_min.reduction import Reduced
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
-# Without spare dimensions the powers are scaled to the budget: by this at most, since it costs SINR.
-EXCESS = 1e-11
+# Without spare dimensions an excess of power of this is rounding.
+EXCESS = 1e-14
+# With spare dimensions this share of the power must be left for them: less is rounding.
+LEFT = 1e-14
 # Shares of a safe point that are mixed into one that violates constraints a little.
-SHARES = (0.0, 1e-9, 1e-7, 1e-5, 1e-3)
+SHARES = (0.0, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
 
 
 @frozen(eq=False)
@@ -60,15 +62,25 @@ class Beams:
 def tight_beams(reduced: Reduced, directions: ComplexArray, sensing: ComplexArray) -> Beams:
     """Beams along ``directions`` v_k (B, r, K) with h_k^H v_k = 1 that meet each SINR with equality.
 
+    Without spare dimensions the sensing streams are scaled so that the power is spent.
+
     Args:
         reduced: The problems.
         directions: The directions.
         sensing: E, (B, r, r), positive semidefinite.
     """
     cross = squared(reduced.HH @ directions)  # (B, K, K): user by beam
-    own = np.diagonal(cross, axis1=-2, axis2=-1)
-    system = np.eye(reduced.users) * (reduced.ratio * own)[:, None, :] - cross
-    powers = solved(system, reduced.noise + reduced.received(sensing))
+    k = np.arange(reduced.users)
+    system = -cross
+    system[:, k, k] = cross[:, k, k] / reduced.min_sinr
+    if reduced.spare:
+        powers = solved(system, reduced.noise + reduced.received(sensing))
+    else:
+        powers, added = solved(system, reduced.noise), solved(system, reduced.received(sensing))
+        lengths = squared(np.swapaxes(directions, -1, -2)).sum(axis=-1)
+        left, cost = reduced.antennas - (powers * lengths).sum(axis=-1), (added * lengths).sum(axis=-1) + trace(sensing)
+        share = np.where((left > 0) & (cost > 0), left / np.where(cost > 0, cost, 1.0), 0.0)
+        powers, sensing = powers + share[:, None] * added, share[:, None, None] * sensing
     found = np.asarray((powers > 0).all(axis=-1) & np.isfinite(powers).all(axis=-1))
     users = directions * np.sqrt(np.where(found[:, None], powers, 1.0))[:, None, :]
     return _fitted(reduced, users, sensing, found)
@@ -85,7 +97,7 @@ def _fitted(reduced: Reduced, users: ComplexArray, sensing: ComplexArray, found:
         S = S * scale[:, None, None]
         rest = np.zeros_like(spent)
     else:
-        found = found & (spent < reduced.antennas)
+        found = found & (spent < reduced.antennas * (1 - LEFT))
         rest = reduced.spare**2 / np.where(found, reduced.antennas - spent, 1.0)
     inside = trace(inverse(np.where(found[:, None, None], S, np.eye(reduced.rank))))
     found = found & (inside > 0)  # False for NaN
@@ -114,11 +126,16 @@ def recovered(reduced: Reduced, V: ComplexArray, start: Beams) -> Beams:
 
 def rank_one(reduced: Reduced, V: ComplexArray) -> ComplexArray:
     """``V_k h_k / sqrt(h_k^H V_k h_k)``, (B, r, K)."""
-    h = np.ascontiguousarray(np.swapaxes(reduced.H, -1, -2))[..., None]  # (B, K, r, 1)
-    Vh = (V @ h)[..., 0]
-    received = (np.conj(h[..., 0]) * Vh).sum(axis=-1).real
+    Vh, received = _along_channels(reduced, V)
     received = np.maximum(received, np.finfo(float).tiny)
     return np.ascontiguousarray(np.swapaxes(Vh / np.sqrt(received)[..., None], -1, -2))
+
+
+def _along_channels(reduced: Reduced, V: ComplexArray) -> tuple[ComplexArray, FloatArray]:
+    """V_k h_k, (B, K, r), and h_k^H V_k h_k, (B, K), for V (B, K, r, r)."""
+    h = np.ascontiguousarray(np.swapaxes(reduced.H, -1, -2))
+    Vh = (V @ h[..., None])[..., 0]
+    return Vh, (np.conj(h) * Vh).sum(axis=-1).real
 
 
 def repaired(reduced: Reduced, users: ComplexArray, S: ComplexArray) -> Beams:
@@ -143,14 +160,14 @@ def cheapest(reduced: Reduced, least: LeastPower) -> Beams:
     return tight_beams(reduced, directions / gain[:, None, :], np.zeros_like(B))
 
 
-def shortfall(reduced: Reduced, received: FloatArray, S: ComplexArray) -> FloatArray:
+def shortfall(reduced: Reduced, V: ComplexArray) -> FloatArray:
     """By how much SINRs and power are missed, relative, (B,); 0 where all are kept.
 
     Args:
         reduced: The problems.
-        received: h_k^H V_k h_k, (B, K).
-        S: Covariance on the range, (B, r, r).
+        V: Matrices of the K users and, if M > K, of the sensing streams, (B, M, r, r).
     """
+    S, (_, received) = V.sum(axis=1), _along_channels(reduced, V[:, : reduced.users])
     missing = 1 - reduced.ratio * received / (reduced.noise + reduced.received(S))
     excess = trace(S) / reduced.antennas - 1
     return np.maximum(np.maximum(missing.max(axis=-1), excess), 0.0)

@@ -20,6 +20,7 @@ from attrs import field, frozen
 
 from isacsim.batch import frobenius2, hermitian, rows, squared
 from isacsim.problems.crb_min import CrbMin
+from isacsim.solvers.crb_min.linear import forms
 from isacsim.typing import ComplexArray, FloatArray, IntArray
 
 # Singular values below this, relative to the largest, do not count for the rank.
@@ -34,7 +35,7 @@ class Reduced:
         basis: U, (B, N_t, r).
         H: Channels of unit norm, (B, r, K).
         HH: Their conjugate transpose, (B, K, r).
-        ratio: a_k, (B, K).
+        min_sinr: gamma_k, (B, K).
         noise: sigma_k^2 N_t / (P ||h_k||^2), (B, K).
         unit: P / N_t, (B,), in W.
         antennas: N_t.
@@ -43,10 +44,15 @@ class Reduced:
     basis: Any = rows(2)
     H: Any = rows(2)
     HH: Any = rows(2)
-    ratio: Any = rows(1)
+    min_sinr: Any = rows(1)
     noise: Any = rows(1)
     unit: Any = rows()
     antennas: int = field()
+
+    @property
+    def ratio(self) -> FloatArray:
+        """a_k = 1 + 1/gamma_k, (B, K)."""
+        return np.asarray(1 + 1 / self.min_sinr)
 
     @property
     def rank(self) -> int:
@@ -65,7 +71,7 @@ class Reduced:
 
     def received(self, X: ComplexArray) -> FloatArray:
         """h_k^H X h_k for each user and Hermitian X (B, r, r), (B, K)."""
-        return np.ascontiguousarray(((self.HH @ X) * np.swapaxes(self.H, -1, -2)).real).sum(axis=-1)
+        return forms(self.H, self.HH, X)
 
 
 def reductions(problem: CrbMin) -> list[tuple[IntArray, Reduced]]:
@@ -78,7 +84,7 @@ def reductions(problem: CrbMin) -> list[tuple[IntArray, Reduced]]:
     rank = (spectrum > RANK_TOLERANCE * spectrum[:, :1]).sum(axis=-1)
     power = np.broadcast_to(problem.power, (members,))
     noise = problem.noise_power * (H.shape[-2] / power)[:, None] / length**2
-    ratio = np.broadcast_to(1 + 1 / problem.min_sinr, noise.shape)
+    min_sinr = np.broadcast_to(problem.min_sinr, noise.shape)
     parts = []
     for r in np.unique(rank):
         at = np.flatnonzero(rank == r)
@@ -88,7 +94,7 @@ def reductions(problem: CrbMin) -> list[tuple[IntArray, Reduced]]:
             basis=basis,
             H=coordinates,
             HH=hermitian(coordinates),
-            ratio=ratio[at],
+            min_sinr=min_sinr[at],
             noise=noise[at],
             unit=power[at] / H.shape[-2],
             antennas=H.shape[-2],

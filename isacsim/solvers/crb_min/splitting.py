@@ -17,6 +17,7 @@ import numpy as np
 from attrs import field, frozen
 
 from isacsim.batch import hermitian, rows, squared
+from isacsim.solvers.crb_min.linear import forms
 from isacsim.solvers.crb_min.reduction import Reduced
 from isacsim.typing import ComplexArray, FloatArray
 
@@ -76,7 +77,7 @@ class Splitting:
 
     def through(self, X: ComplexArray) -> FloatArray:
         """<g_k, X> for X (B, n, n), (B, K)."""
-        return np.ascontiguousarray(((self.HH @ X) * np.swapaxes(self.H, -1, -2)).real).sum(axis=-1)
+        return forms(self.H, self.HH, X)
 
     def own(self, V: ComplexArray) -> FloatArray:
         """<g_k, V_k> for blocks V (B, M, n, n), (B, K)."""

@@ -103,7 +103,7 @@ class FpSgda(Solver):
         """One iteration of every member, monotone when it searches."""
         merit, before = state.merit, state.point
         if self.step_size is None:
-            point, stuck = search(state, propose)
+            point, stuck = search(state, propose, before)
         else:
             point, stuck = merit.evaluate(propose(state, 0)[0]), np.zeros(state.stalled.shape, bool)
         average = state.average + self.averaging * (point.W - state.average)
@@ -120,15 +120,15 @@ class FpSgda(Solver):
         stalled: BoolArray,
         move: FloatArray,
     ) -> FpSgdaState:
-        eta, beta, Q_V = merit.multipliers(point)
-        g = merit.gradient(point, eta, beta, Q_V)
+        Q_V = merit.sensing_multiplier(point)
+        g = merit.gradient(point, Q_V)
         slope = 2 * merit.tangent(point.W, g)
         if self.published_received_power:
-            g = merit.gradient(point, *merit.rate_multipliers(users_alone(merit, point)), Q_V)
+            g = merit.gradient(users_alone(merit, point), Q_V)
         weight = self.smoothing if self.published_momentum else -self.smoothing
         direction = 2 * g + weight * (point.W - average)
         if self.step_size is None:
-            step_size = 0.5 / spectral_norm(merit, factor, beta, Q_V)
+            step_size = 0.5 / spectral_norm(merit, factor, merit.rate_multipliers(point)[1], Q_V)
             poor = (inner(slope, direction) < 0.5 * frobenius2(slope))[:, None, None]
             average, direction = np.where(poor, point.W, average), np.where(poor, 2 * g, direction)
         else:

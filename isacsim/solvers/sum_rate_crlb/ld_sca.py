@@ -1,7 +1,7 @@
 """Low-dimensional SCA for `SumRateCrlb` [Fang25, Sec. IV-C].
 
 Every stationary precoder of a total power lies in the range of ``N = [H, V]``
-(`isacsim.solvers.sum_rate_crlb.lbfgs`). The surrogate of
+(`isacsim.solvers.sum_rate_crlb.riemannian`). The surrogate of
 `isacsim.solvers.sum_rate_crlb.surrogate` is maximised over that range, in an orthonormal
 basis of it. There the paper's ``W = N P`` with lambda N^H N in C_2 is the same iteration,
 whereas lambda I, as [Fang25, eq. (40)] reads, would be another one, badly conditioned.

@@ -46,34 +46,35 @@ S = TypeVar("S", bound=Any)
 Propose = Callable[[S, int], tuple[ComplexArray, FloatArray]]
 
 
-def search(state: S, propose: Propose[S]) -> tuple[Point, BoolArray]:
+def search(line: S, propose: Propose[S], before: Point) -> tuple[Point, BoolArray]:
     """The next points, and which members found none that improves the objective.
 
     Args:
-        state: State of B members, with their `Merit` and `Point`.
+        line: What proposals are made from, with the `Merit` of B members.
         propose: Precoders of full power for the members that still search, at their n-th
             attempt, and the increase of the objective they promise; later attempts are
             shorter steps.
+        before: The points that are to be improved.
     """
-    chosen, good = _attempt(state, propose, 0)
+    chosen, good = _attempt(line, propose, before.objective, 0)
     stalled = ~good
-    if good.all():
+    if not np.count_nonzero(stalled):
         return chosen, stalled
     todo = np.flatnonzero(stalled)
     for attempt in range(1, MAX_ATTEMPTS):
-        trial, good = _attempt(take(state, todo), propose, attempt)
+        trial, good = _attempt(take(line, todo), propose, before.objective[todo], attempt)
         if good.any():
             chosen = put(chosen, todo[good], take(trial, good))
             stalled[todo[good]] = False
             todo = todo[~good]
         if not todo.size:
             return chosen, stalled
-    return put(chosen, todo, take(state.point, todo)), stalled
+    return put(chosen, todo, take(before, todo)), stalled
 
 
-def _attempt(state: S, propose: Propose[S], attempt: int) -> tuple[Point, BoolArray]:
+def _attempt(line: S, propose: Propose[S], objective: FloatArray, attempt: int) -> tuple[Point, BoolArray]:
     """The points proposed, and which of them improve the objective as promised."""
-    W, promise = propose(state, attempt)
-    trial, before = state.merit.evaluate(W), state.point.objective
+    W, promise = propose(line, attempt)
+    trial = line.merit.evaluate(W)
     # Strictly more: at the limit of rounding a step that changes nothing is no step.
-    return trial, (trial.objective > before) & (trial.objective >= before + ARMIJO * promise)
+    return trial, (trial.objective > objective) & (trial.objective >= objective + ARMIJO * promise)

@@ -82,12 +82,13 @@ def start(merit: Merit, name: str, streams: int, rngs: Sequence[np.random.Genera
         return merit.project(W)
     if name not in NAMED:
         raise InvalidInput("starts", "must be names of starts", name, one_of(STARTS, str(name)))
+    beams = NAMED[name](merit)
+    if streams == users:
+        return merit.project(np.broadcast_to(beams, shape))
     W = np.zeros(shape, complex)
-    W[..., :users] = unit(NAMED[name](merit))
-    if streams > users:
-        directions = np.linalg.svd(merit.V, full_matrices=False)[0][..., : streams - users]
-        amplitude = SENSING_AMPLITUDE if users else 1.0
-        W[..., users : users + directions.shape[-1]] = amplitude * unit(directions)
+    W[..., :users] = unit(beams)
+    directions = np.linalg.svd(merit.V, full_matrices=False)[0][..., : streams - users]
+    W[..., users : users + directions.shape[-1]] = (SENSING_AMPLITUDE if users else 1.0) * unit(directions)
     return merit.project(W)
 
 

@@ -60,7 +60,7 @@ def structure(problem: SumRateCrlb, W: Any, rank_tolerance: float = 1e-6) -> Str
     W = as_array("W", W, complex, 2)
     flat = np.ascontiguousarray(np.broadcast_to(W, shape + W.shape[-2:])).reshape(-1, *W.shape[-2:])
     point = merit.evaluate(flat)
-    g = merit.gradient(point, *merit.multipliers(point))
+    g = merit.gradient(point, merit.sensing_multiplier(point))
     mu = inner(flat, g) / merit.power
     over = np.sqrt(frobenius2(g - mu[:, None, None] * flat) / frobenius2(flat)) / np.abs(mu)
     values = np.linalg.svd(flat, compute_uv=False)

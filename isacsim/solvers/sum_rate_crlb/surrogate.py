@@ -81,7 +81,7 @@ class SurrogateSolver(Solver):
         """One iteration of every member, monotone when it backtracks."""
         merit, before = state.merit, state.point
         if self.curvature == "backtracking":
-            point, stalled = search(state, self.propose)
+            point, stalled = search(state, self.propose, before)
         else:
             point = merit.evaluate(self.propose(state, 0)[0])
             stalled = np.zeros(state.stalled.shape, bool)
@@ -102,12 +102,14 @@ class SurrogateSolver(Solver):
         self, merit: Merit, factor: ComplexArray, point: Point, stalled: BoolArray, move: FloatArray
     ) -> SurrogateState:
         """The state at a point, with the surrogate expanded there."""
-        eta, beta, Q_V = merit.multipliers(point)
-        gradient = merit.gradient(point, eta, beta, Q_V)
+        Q_V = merit.sensing_multiplier(point)
+        gradient = merit.gradient(point, Q_V)
         residual = merit.residual(point, 2 * merit.tangent(point.W, gradient))
+        seen = point
         if self.published_received_power and point.Z.shape[-1] > point.Z.shape[-2]:
-            eta, beta = merit.rate_multipliers(users_alone(merit, point))
-            gradient = merit.gradient(point, eta, beta, Q_V)
+            seen = users_alone(merit, point)
+            gradient = merit.gradient(seen, Q_V)
+        eta, beta = merit.rate_multipliers(seen)
         measure = rate_curvature if self.curvature == "figures" else spectral_norm
         return SurrogateState(
             merit=merit,
@@ -135,7 +137,7 @@ def surrogate(state: SurrogateState, curvature: FloatArray) -> tuple[ComplexArra
     """C_1 (B, N, K+S) and C_2 (B, N, N) of the surrogate at a state, for the lambda (B,)."""
     merit = state.merit
     C_1, rate = rate_terms(merit, state.eta, state.beta, state.point.Z.shape[-1])
-    sensing = merit.V @ (merit.crlb_weight * state.Q_V @ merit.VH)
+    sensing = merit.V @ (state.Q_V @ merit.VH)
     return C_1, sensing - rate + curvature[:, None, None] * np.eye(merit.H.shape[-2])
 
 
@@ -169,7 +171,7 @@ def spectral_norm(merit: Merit, factor: ComplexArray, beta: FloatArray, Q_V: Com
     M = np.zeros((beta.shape[0], side, side), complex)
     k = np.arange(users)
     M[:, k, k] = merit.rate_weight * beta
-    M[:, users:, users:] = -merit.crlb_weight * Q_V
+    M[:, users:, users:] = -Q_V
     spectrum, finite = eigenvalues(factor @ M @ hermitian(factor))
     return np.where(finite, np.maximum(-spectrum[:, 0], spectrum[:, -1]), 1.0)
 

@@ -110,7 +110,7 @@ class WmmseSdr(Solver):
         if self.published_charge or self.published_recovery:
             point, stalled = merit.evaluate(merit.project(target)), np.zeros(len(members), bool)
         else:
-            point, stalled = search(attrs.evolve(state, target=target), propose)
+            point, stalled = search(attrs.evolve(state, target=target), propose, before)
         return _state(merit, point, target, stalled, moved(point, before, self.step_tolerance))
 
     def target(self, merit: Merit, point: Point) -> ComplexArray:
@@ -132,7 +132,7 @@ class WmmseSdr(Solver):
 
     def data(self, merit: Merit, point: Point) -> SdrData:
         """The data of the program of one member."""
-        eta, beta, _ = merit.multipliers(point)
+        eta, beta = merit.rate_multipliers(point)
         power = merit.power[0]
         users = merit.H.shape[-1]
         C_1, charge = (x[0] for x in rate_terms(merit, eta, beta, users))

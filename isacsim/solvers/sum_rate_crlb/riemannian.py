@@ -1,0 +1,217 @@
+"""What the Riemannian solvers of `SumRateCrlb` share: coordinates, starts, line search and preconditioner.
+
+Every stationary precoder lies in the range of ``N = [H, V]``, since the stationarity
+condition ``mu W = C_1 + (crlb_weight Q - rate_weight H Sigma_2 H^H) W`` with mu > 0 has only
+columns of N on its right [Fang25, Sec. IV-C]. The iteration therefore runs in an
+orthonormal basis of that range, where its cost knows nothing of the number of antennas,
+and on the surface of full power: gradients are projected onto its tangent space, steps are scaled back to
+it, and curvature pairs are plain differences. It is preconditioned by the matrix of Theorem 1 of [Fang25] without Q::
+
+    M = 2 (rate_weight H Sigma_2 H^H + mu I)
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+import attrs
+import numpy as np
+from attrs import field, frozen
+
+from isacsim.batch import dot, frobenius2, hermitian, real_vectors, rows, take
+from isacsim.checks import number, whole
+from isacsim.problems.sum_rate_crlb import SumRateCrlb
+from isacsim.problems.sum_rate_crlb_merit import Merit, Point
+from isacsim.solvers.base import Request, Solver
+from isacsim.solvers.iterate import Stop, iterate
+from isacsim.solvers.solution import Solution
+from isacsim.solvers.sum_rate_crlb.search import PointState, search
+from isacsim.solvers.sum_rate_crlb.starts import start, start_names
+from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray
+
+RENEW_EVERY = 5  # iterations after which the preconditioner is renewed, and starts are compared
+SAME = 0.02  # relative distance of covariances W W^H, and of objectives, from which two starts go to one optimum
+
+
+class Memory(ABC):
+    """What a solver remembers of the former steps of B members, to choose its directions by.
+
+    Precoders, steps and gradients are real vectors here, (B, 2 N (K+S)).
+    """
+
+    @abstractmethod
+    def direction(self, gradient: FloatArray, preconditioner: ComplexArray) -> FloatArray:
+        """An ascent direction, if the memory is sound: ``M^-1 gradient`` where it is empty."""
+
+    @abstractmethod
+    def push(self, step: FloatArray, change: FloatArray, preconditioner: ComplexArray) -> Memory:
+        """With a step s, and by how much the gradient fell along it, y."""
+
+    @abstractmethod
+    def forget(self, members: BoolArray) -> Memory:
+        """Without what was remembered of ``members``."""
+
+    @property
+    @abstractmethod
+    def empty(self) -> BoolArray:
+        """Of which members nothing is remembered, (B,)."""
+
+
+@frozen(eq=False)
+class Line:
+    """Where B members search, and along what."""
+
+    merit: Merit
+    W: Any = rows(2)
+    direction: Any = rows(2)
+    length: Any = rows()  # of the first step, in directions
+    slope: Any = rows()  # of the objective along the direction
+
+
+@frozen(eq=False)
+class RiemannianState(PointState):
+    """Iterates of B members, with the direction of the next search."""
+
+    line: Line
+    origin: Any = rows()  # index of the problem that a member is a start of
+    point: Point = field()
+    gradient: Any = rows(1)  # of the objective, along the surface of full power, as a real vector
+    residual: Any = rows()
+    stalled: Any = rows()
+    memory: Memory = field()
+    preconditioner: Any = rows(2)  # M^-1
+    count: int = field()
+
+
+@frozen
+class RiemannianSolver(Solver):
+    """What `riemannian-lbfgs` and `riemannian-cg` share: their options, and one iteration."""
+
+    problems: ClassVar[tuple[str, ...]] = ("sum-rate-crlb",)
+
+    tolerance: float = field(default=1e-5, validator=number(above=0))
+    max_steps: int = field(default=2000, validator=whole(1))
+    starts: tuple[str, ...] = field(default=("mrt", "rzf"), converter=start_names)
+    random_load: float = field(default=0.3, validator=number(least=0))
+    random_starts: int = field(default=14, validator=whole(0))
+
+    @abstractmethod
+    def remember(self, gradient: FloatArray) -> Memory:
+        """A memory of nothing, for vectors like the gradients (B, 2 N (K+S))."""
+
+    def solve(self, problem: SumRateCrlb, request: Request) -> Solution:
+        """Iterate all starts of all members as one batch, and keep the best of each."""
+        merit = Merit.of(problem)
+        starts = self._starts(merit, problem.streams, request)
+        basis = None if problem.per_antenna else merit.span()  # there W leaves the range: the multiplier is a matrix
+        if basis is not None:
+            merit, starts = merit.within(basis), [hermitian(basis) @ W for W in starts]
+        every = np.repeat(np.arange(merit.members), len(starts))
+        W = np.stack(starts, axis=1).reshape(-1, *starts[0].shape[1:])
+        stop = Stop(self.tolerance, self.max_steps, request.time_limit, request.callback)
+        state = self.init(take(merit, every) if len(starts) > 1 else merit, W, every)
+        solution = iterate(state, self.step, stop, labels=every).best_of(len(starts), problem.sense)
+        return solution if basis is None else attrs.evolve(solution, precoder=basis @ solution.precoder)
+
+    def _starts(self, merit: Merit, streams: int, request: Request) -> list[ComplexArray]:
+        """The precoders to start from, each (B, N_t, K+S)."""
+        if request.initial is not None:
+            return [request.initial]
+        if request.start is not None:
+            return [start(merit, request.start, streams, request.rngs)]
+        found = [start(merit, name, streams, request.rngs) for name in self.starts]
+        (antennas, users), targets = merit.H.shape[-2:], merit.V.shape[-1] // 3
+        if users > self.random_load * antennas or (merit.crlb_weight and streams < targets):
+            for seed in range(self.random_starts):
+                # Without generators each member draws alike, so that it is the same alone or in a batch.
+                rngs = request.rngs or [np.random.default_rng(seed) for _ in range(merit.members)]
+                found.append(start(merit, "random", streams, rngs))
+        return found
+
+    def init(self, merit: Merit, W: ComplexArray, origin: IntArray) -> RiemannianState:
+        """The state at the first precoders W (B, N, K+S), starts of the problems ``origin`` (B,)."""
+        point = merit.evaluate(merit.project(W))
+        gradient, stalled = real_vectors(merit.slope(point)), np.zeros(W.shape[0], bool)
+        return ready(merit, origin, point, gradient, stalled, self.remember(gradient), merit.preconditioner(point), 0)
+
+    def step(self, state: RiemannianState) -> RiemannianState:
+        """One monotone iteration of every member."""
+        merit, before, count = state.line.merit, state.point, state.count + 1
+        point, stuck = search(state.line, propose, before)
+        gradient = real_vectors(merit.slope(point))
+        renew = count % RENEW_EVERY == 0
+        preconditioner = merit.preconditioner(point) if renew else state.preconditioner
+        step = real_vectors(point.W - before.W)  # what leaves the surface is of higher order, as it is in the change
+        memory, stalled = state.memory.push(step, state.gradient - gradient, preconditioner), stuck
+        if np.count_nonzero(stuck):  # a member that its memory has misled tries once more without
+            memory, stalled = memory.forget(stuck), stuck & state.memory.empty
+        if renew:
+            stalled = stalled | followers(point, state.origin)
+        return ready(merit, state.origin, point, gradient, stalled, memory, preconditioner, count)
+
+
+def ready(
+    merit: Merit,
+    origin: IntArray,
+    point: Point,
+    gradient: FloatArray,
+    stalled: BoolArray,
+    memory: Memory,
+    preconditioner: ComplexArray,
+    count: int,
+) -> RiemannianState:
+    """The state at a point, with an ascent direction, which may leave the tangent space."""
+    direction = memory.direction(gradient, preconditioner)
+    slope = dot(gradient, direction)
+    poor = ~(slope > 0)
+    if np.count_nonzero(poor):
+        memory = memory.forget(poor)
+        direction = np.where(poor[:, None], times(preconditioner, gradient), direction)
+        slope = dot(gradient, direction)
+    # At first at most as long as W itself.
+    length = np.sqrt(merit.power / np.maximum(dot(direction, direction), merit.power))
+    return RiemannianState(
+        line=Line(merit, point.W, direction.view(complex).reshape(point.W.shape), length, slope),
+        origin=origin,
+        point=point,
+        gradient=gradient,
+        residual=merit.residual(point, gradient[..., None]),
+        stalled=stalled,
+        memory=memory,
+        preconditioner=preconditioner,
+        count=count,
+    )
+
+
+def times(preconditioner: ComplexArray, vectors: FloatArray) -> FloatArray:
+    """M^-1 (B, N, N) times what real vectors (B, 2 N (K+S)) stand for, as vectors."""
+    members, side = preconditioner.shape[:2]
+    return real_vectors(preconditioner @ vectors.view(complex).reshape(members, side, -1))
+
+
+def propose(line: Line, attempt: int) -> tuple[ComplexArray, FloatArray]:
+    """A step along the direction, 0.4 times the one before."""
+    t = line.length * 0.4**attempt
+    return line.merit.project(line.W + t[:, None, None] * line.direction), t * line.slope
+
+
+def followers(point: Point, origin: IntArray) -> BoolArray:
+    """Members that follow a better start of the same problem to the same optimum, and can end.
+
+    Their covariances R = W W^H are alike then, in which neither the phases of streams nor turns
+    among sensing streams count: ``|R_1 - R_2|^2 = |R_1|^2 + |R_2|^2 - 2 |W_1^H W_2|^2``.
+    """
+    W, f, found = point.W, point.objective, np.zeros(origin.size, bool)
+    if np.all(origin[1:] > origin[:-1]):
+        return found
+    own = frobenius2(hermitian(W) @ W)
+    for lag in range(1, f.size):  # starts of a problem are neighbours
+        kin = origin[lag:] == origin[:-lag]
+        if not kin.any():
+            break
+        apart = own[lag:] + own[:-lag] - 2 * frobenius2(hermitian(W[lag:]) @ W[:-lag])
+        near = kin & (apart < SAME**2 * own[lag:]) & (np.abs(f[lag:] - f[:-lag]) < SAME * np.abs(f[lag:]))
+        found[lag:] |= near & (f[lag:] <= f[:-lag])
+        found[:-lag] |= near & (f[lag:] > f[:-lag])
+    return found

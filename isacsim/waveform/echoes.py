@@ -1,0 +1,148 @@
+"""The sensing receiver: what it knows of an echo, and the samples it gets.
+
+Symbols s become ``x = W s``, leave the transmit chains as x_q, come back as ``G x_q + n``
+and pass the receive chains [Xu25, eqs. (2), (6), (7)]. The receiver knows the symbols. By
+the linear model of the hardware it expects ``y = M s + e`` with ``M = A_r G A_t W`` and a
+covariance Q of noise and distortion, and combines with ``u = Q^-1 M s`` [Xu25, eq. (9)].
+
+A few point targets make G and M of low rank; both are then used as products of thin
+factors, which samples pass in fewer operations.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from attrs import frozen
+
+from isacsim.batch import hermitian
+from isacsim.hardware.base import Transceiver, diagonal_matrix
+from isacsim.metrics.rate import covariance
+from isacsim.metrics.sensing import sensing_link
+from isacsim.targets.scene import Scene
+from isacsim.typing import AnyArray, ComplexArray, FloatArray
+from isacsim.waveform.signals import Sources, arriving_power, radiate, receive, require_finite
+
+
+def thin(A: ComplexArray, rank: int) -> tuple[ComplexArray, ComplexArray]:
+    """Factors (..., m, rank) and (..., rank, n) of matrices (..., m, n) of at most that rank.
+
+    The first has orthonormal columns; they are the leading left singular vectors.
+    """
+    U, values, V = np.linalg.svd(A, full_matrices=False)
+    return np.ascontiguousarray(U[..., :rank]), values[..., :rank, None] * V[..., :rank, :]
+
+
+@frozen(eq=False)
+class EchoModel:
+    """What the sensing receiver knows of an echo before it listens.
+
+    Attributes:
+        mean: Expected samples for each stream, M = A_r G A_t W, shape (..., N_r, K+S), in sqrt(W).
+        noise: Covariance Q of noise and distortion, (..., N_r, N_r), or its diagonal
+            (..., N_r) where it is diagonal; in W.
+        sent: What leaves the transmit chains for each stream, distortion apart, A_t W, shape
+            (..., N_t, K+S), in sqrt(W).
+        rank: Largest rank that M can have.
+    """
+
+    mean: ComplexArray
+    noise: AnyArray
+    sent: ComplexArray
+    rank: int
+
+    @classmethod
+    def of(cls, scene: Scene, W: Any, noise_power: Any, transceiver: Transceiver) -> EchoModel:
+        """The model of a precoder W (..., N_t, K+S), in sqrt(W), by the linear model of the hardware."""
+        G, W = np.asarray(scene.response(), complex, order="C"), np.asarray(W, complex, order="C")
+        link = sensing_link(G, W, noise_power, transceiver)
+        sent = transceiver.transmit.linear_model(covariance(W)).amplify(W)
+        mean = link.receive.amplify(G @ sent)
+        for what, rows in (("transmit input", W), ("transmit model", sent), ("receive model", mean)):
+            require_finite(what, rows)
+        own = link.noise.shape[-1:] if link.diagonal else link.noise.shape[-2:]
+        lead = np.broadcast_shapes(mean.shape[:-2], link.noise.shape[: -len(own)])
+        mean, noise = np.broadcast_to(mean, (*lead, *mean.shape[-2:])), np.broadcast_to(link.noise, (*lead, *own))
+        return cls(mean, noise, sent, min(scene.rank, *mean.shape[-2:]))
+
+    @cached_property
+    def combiner(self) -> ComplexArray:
+        """Combiner of largest SQNR for each stream, Q^-1 M, shape (..., N_r, K+S): u = (Q^-1 M) s."""
+        if self.noise.ndim < self.mean.ndim:
+            return np.asarray(self.mean / self.noise[..., None])
+        return np.asarray(np.linalg.solve(self.noise, self.mean), complex)
+
+    @cached_property
+    def combiner_factors(self) -> tuple[ComplexArray | None, ComplexArray]:
+        """B^H (..., r, N_r) and F (..., r, K+S) with u = B F s and orthonormal columns of B.
+
+        Where the combiner has full rank, B is the identity and stands as None.
+        """
+        if self.rank == self.mean.shape[-2]:
+            return None, self.combiner
+        B, F = thin(self.combiner, self.rank)
+        return hermitian(B), F
+
+    @cached_property
+    def whitener(self) -> ComplexArray:
+        """A matrix (..., N_r, N_r) that makes noise and distortion white and of unit power, in 1/sqrt(W)."""
+        noise = self.noise if self.noise.ndim == self.mean.ndim else diagonal_matrix(self.noise)
+        return np.asarray(np.linalg.inv(np.linalg.cholesky(noise)), complex)
+
+    @cached_property
+    def whitened_factors(self) -> tuple[ComplexArray, ComplexArray]:
+        """P (..., r, N_r) and E (..., r, K+S) with u^H y = (E s)^H P y and P Q P^H = I.
+
+        In these coordinates the receiver sees E s in white noise of unit power. The rows are
+        ordered by the power of the echo in them: the first row of P is the fixed combiner of
+        largest SQNR.
+        """
+        B, E = thin(self.whitener @ self.mean, self.rank)
+        return hermitian(B) @ self.whitener, E
+
+
+@frozen(eq=False)
+class EchoPath:
+    """From symbols to the samples out of the sensing receiver's chains, for one precoder.
+
+    Attributes:
+        W: Precoder, shape (..., N_t, K+S), in sqrt(W).
+        response: G, shape (..., N_r, N_t), or two factors of it.
+        noise_power: Noise of each receive chain, shape (..., N_r), in W.
+        power: Power into each receive chain where there is an echo, shape (..., N_r), in W.
+        transceiver: The hardware.
+    """
+
+    W: ComplexArray
+    response: tuple[ComplexArray, ...]
+    noise_power: FloatArray
+    power: FloatArray
+    transceiver: Transceiver
+
+    @classmethod
+    def of(cls, scene: Scene, W: Any, noise_power: Any, transceiver: Transceiver) -> EchoPath:
+        """The path of a precoder W (..., N_t, K+S), in sqrt(W), and its echo from a scene."""
+        G, W = np.asarray(scene.response(), complex, order="C"), np.asarray(W, complex, order="C")
+        lead = np.broadcast_shapes(G.shape[:-2], W.shape[:-2], np.shape(noise_power))
+        noise = np.broadcast_to(np.asarray(noise_power, float)[..., None], (*lead, G.shape[-2]))
+        cheap = scene.rank * sum(G.shape[-2:]) < np.prod(G.shape[-2:])
+        response = thin(G, scene.rank) if cheap else (G,)
+        return cls(W, response, noise, arriving_power(G, W, noise, transceiver), transceiver)
+
+    def samples(self, symbols: ComplexArray, sources: Sources, echo: bool, power: FloatArray) -> ComplexArray:
+        """Samples out of the receive chains, shape (..., N_r, L), in sqrt(W).
+
+        Args:
+            symbols: Symbols s, shape (..., K+S, L).
+            sources: Where noise and hardware draw from.
+            echo: Whether there is one.
+            power: Power that the receive gain controls are set to, shape (..., N_r), in W.
+        """
+        arriving = np.broadcast_to(0j, (*self.noise_power.shape, symbols.shape[-1]))
+        if echo:
+            arriving = radiate(self.W, symbols, self.transceiver.transmit, sources)
+            for factor in reversed(self.response):
+                arriving = factor @ arriving
+        return receive("receive", self.transceiver.receive, arriving, self.noise_power, power, sources)
