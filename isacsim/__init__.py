@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from isacsim.hardware.base import Chain, Hardware, Ideal, LinearModel, Transceiver
     from isacsim.hardware.quantisers import Aqnm, MidRise
     from isacsim.problems.crb_min import CrbMin
+    from isacsim.problems.point_crb_min import PointCrbMin
     from isacsim.problems.sqnr_max import SqnrMax
     from isacsim.problems.sum_rate_crlb import SumRateCrlb
     from isacsim.solvers.solution import Solution, Status
@@ -41,6 +42,7 @@ _HOMES = {
     "isacsim.hardware.base": ("Chain", "Hardware", "Ideal", "LinearModel", "Transceiver"),
     "isacsim.hardware.quantisers": ("Aqnm", "MidRise"),
     "isacsim.problems.crb_min": ("CrbMin",),
+    "isacsim.problems.point_crb_min": ("PointCrbMin",),
     "isacsim.problems.sqnr_max": ("SqnrMax",),
     "isacsim.problems.sum_rate_crlb": ("SumRateCrlb",),
     "isacsim.solvers.solution": ("Solution", "Status"),
@@ -67,6 +69,7 @@ __all__ = [
     "LinearModel",
     "MidRise",
     "PluginError",
+    "PointCrbMin",
     "PointTargets",
     "ResponseMatrix",
     "Run",

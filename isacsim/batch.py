@@ -234,4 +234,4 @@ def dot(x: FloatArray, y: FloatArray) -> FloatArray:
 def real_vectors(a: AnyArray) -> FloatArray:
     """Matrices (..., m, n) as vectors of their real numbers: (..., m n), or (..., 2 m n) if complex."""
     *lead, m, n = a.shape
-    return a.reshape((*lead, m * n)).view(float)
+    return np.ascontiguousarray(a.reshape((*lead, m * n))).view(float)

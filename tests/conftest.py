@@ -17,8 +17,8 @@ import isacsim
 from isacsim.batch import batch_shape, flatten
 from isacsim.engine.files import scenario_file
 from isacsim.plugin import Registry, build_registry
-from isacsim.solvers.crb_min.feasibility import least_power
 from isacsim.solvers.crb_min.reduction import reductions
+from isacsim.solvers.least_power import least_power
 
 DATA = Path(__file__).parent / "data"
 
@@ -102,6 +102,45 @@ def make_crb_min(
     return problem if "power" in changes else attrs.evolve(problem, power=excess * least_watts(problem))
 
 
+def steering(antennas: int, angle: float, sign: int = 1) -> np.ndarray:
+    """Steering vector of a linear array, of entries of size 1."""
+    return np.exp(sign * 1j * np.pi * np.arange(antennas) * np.sin(angle))
+
+
+def point_response(receivers: int, antennas: int, angles: Sequence[float]) -> np.ndarray:
+    """Response of point targets of one size and different phases between two linear arrays."""
+    echoes = [np.outer(steering(receivers, t), steering(antennas, t, -1).conj()) for t in angles]
+    return sum(np.exp(1j * n) * echo for n, echo in enumerate(echoes))
+
+
+def make_sqnr_max(
+    kind: str = "extended",
+    seed: int = 0,
+    *,
+    antennas: int = 8,
+    users: int = 2,
+    receivers: int = 8,
+    bits: float = 3,
+    sqinr_db: float = 5.0,
+    batch: tuple[int, ...] = (),
+    **changes: Any,
+) -> isacsim.SqnrMax:
+    """Rayleigh channels at 20 dB of power over the noise; an extended target, a point or three points."""
+    points = point_response(receivers, antennas, [0.7, -0.4, 0.1][: 1 if kind == "point" else 3])
+    G = complex_gaussian((receivers, antennas), seed + 1) if kind == "extended" else points
+    converters = isacsim.Aqnm(bits)
+    arguments = {
+        "H": complex_gaussian((*batch, antennas, users), seed),
+        "G": 0.3 * G,
+        "min_sqinr": 10 ** (sqinr_db / 10),
+        "power": 100.0,
+        "noise_power": 1.0,
+        "radar_noise_power": 1.0,
+        "transceiver": isacsim.Transceiver(converters, converters, converters),
+    }
+    return isacsim.SqnrMax(**{**arguments, **changes})
+
+
 def least_watts(problem: isacsim.CrbMin) -> Any:
     """The least power that meets the SINRs of problems that some power suffices for, in W."""
     huge = flatten(attrs.evolve(problem, power=1e15))  # no member is given up before its power is found
@@ -157,6 +196,9 @@ class Helpers:
     make_scene = staticmethod(make_scene)
     make_problem = staticmethod(make_problem)
     make_crb_min = staticmethod(make_crb_min)
+    steering = staticmethod(steering)
+    point_response = staticmethod(point_response)
+    make_sqnr_max = staticmethod(make_sqnr_max)
     least_watts = staticmethod(least_watts)
     central_difference = staticmethod(central_difference)
     raw_bytes = staticmethod(raw_bytes)

@@ -57,11 +57,13 @@ def plan(
         tell: Is told what is tried.
     """
     for family, labels, full in chosen:
-        for entry in (e for e in entries(family, registry) if e.label in labels):
+        known = list(entries(family, registry))
+        published = family.published if family.published in [e.label for e in known] else ""
+        for entry in (e for e in known if e.label in labels):
             slow = ""
             for size in family.names(full):
                 case = Case(family.kind, size, entry.label, "alone", 1)
-                blank = Result(case, published=family.published)
+                blank = Result(case, published=published)
                 if slow:
                     yield evolve(blank, error=f"left out: {slow}")
                     continue

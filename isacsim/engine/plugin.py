@@ -43,6 +43,27 @@ CRB_MIN = {
     "threshold": "CRB over the threshold, into the white regime and out of it",
 }
 
+# Those of [Xu25].
+SQNR_MAX = {
+    "fig1a": "SQNR of a point target against the users' SQINR",
+    "fig1b": "SQNR of an extended target against the users' SQINR",
+    "fig2a": "ROC of a point target, two transmit converters of 10 bits",
+    "fig2b": "ROC of an extended target",
+    "fig3a": "SQNR of an extended target over the transmit power",
+    "fig3b": "SQNR of an extended target over the number of antennas",
+    "fig4a": "Run time over the number of antennas",
+    "fig4b": "Energy efficiency over the converter resolution",
+}
+
+WAVEFORM = {
+    "detection": "ROC of a point and of an extended target behind converters of few bits",
+    "detectors": "Three detectors on the same samples",
+    "echo": "Radar SQNR measured on samples over the prediction of the linear model",
+    "estimation": "Error of directions over power, beside the CRLB",
+    "link": "Bit error rate of one user over SNR, through converters, beside theory",
+    "link-users": "Bit error rate and sum rate of four users through converters",
+}
+
 
 @hookimpl
 def isacsim_scenarios() -> Iterable[ScenarioSpec]:
@@ -55,14 +76,9 @@ def isacsim_scenarios() -> Iterable[ScenarioSpec]:
     yield _scenario("sum-rate-crlb/fig4-sensing-as-printed", "CRLB over the number of sensing streams, as printed")
     yield _scenario("sum-rate-crlb/table1-wmmse-sdr", "WMMSE-SDR over the number of antennas, as run")
     yield _scenario("sum-rate-crlb/algorithms", "The published algorithms beside the default solver")
-    yield _scenario("waveform/detection", "ROC of a point and of an extended target behind converters of few bits")
-    yield _scenario("waveform/detectors", "Three detectors on the same samples")
-    yield _scenario("waveform/echo", "Radar SQNR measured on samples over the prediction of the linear model")
-    yield _scenario("waveform/estimation", "Error of directions over power, beside the CRLB")
-    yield _scenario("waveform/link", "Bit error rate of one user over SNR, through converters, beside theory")
-    yield _scenario("waveform/link-users", "Bit error rate and sum rate of four users through converters")
-    for name, summary in CRB_MIN.items():
-        yield _scenario(f"crb-min/{name}", summary)
+    for folder, files in {"crb-min": CRB_MIN, "sqnr-max": SQNR_MAX, "waveform": WAVEFORM}.items():
+        for name, summary in files.items():
+            yield _scenario(f"{folder}/{name}", summary)
 
 
 def _scenario(file: str, summary: str) -> ScenarioSpec:

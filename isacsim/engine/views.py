@@ -24,7 +24,7 @@ SOLVES: dict[str, tuple[str, str]] = {
 TRACE, STEP = "trace-", "step"
 
 STATISTIC = choice("mean", "median")
-SCALE = choice("linear", "log")
+SCALE = choice("linear", "log", "db")
 
 
 @frozen
@@ -92,8 +92,9 @@ class Figure:
         statistic: ``mean`` or ``median`` over the trials, with a 95 % confidence band.
         band: Two quantities, the lower and the upper end of a band of y, that are shown by the
             same statistic instead of that confidence band.
-        scale: Scale of the y axis, ``linear`` or ``log``.
-        x_scale: Scale of the x axis.
+        scale: Scale of the y axis: ``linear``, ``log``, or ``db`` for a power ratio in dB, which
+            is converted after the statistic.
+        x_scale: Scale of the x axis; ``db`` where that is a quantity.
         title: Title; empty is the scenario's.
         at: Value of each sweep axis that is neither followed nor series.
     """
@@ -105,8 +106,8 @@ class Figure:
     series: str = "design"
     statistic: Literal["mean", "median"] = field(default="mean", validator=STATISTIC)
     band: tuple[str, ...] = ()
-    scale: Literal["linear", "log"] = field(default="linear", validator=SCALE)
-    x_scale: Literal["linear", "log"] = field(default="linear", validator=SCALE)
+    scale: Literal["linear", "log", "db"] = field(default="linear", validator=SCALE)
+    x_scale: Literal["linear", "log", "db"] = field(default="linear", validator=SCALE)
     title: str = ""
     at: dict[str, Any] = field(factory=dict)
 
@@ -134,6 +135,9 @@ class Figure:
             raise InvalidInput(key, "must name an axis of the sweep", self.followed, one_of(axes, self.followed))
         if self.along and not {*contents.dims("x", self.x)} <= {self.along}:
             raise InvalidInput("x", "must be a quantity without axes of its own", self.x, "Choose another one.")
+        if self.x_scale == "db" and not self.along:
+            remedy = "Sweep values in dB, and name them so in the axis's label."
+            raise InvalidInput("x_scale", "must not be db for an axis of the sweep", self.x_scale, remedy)
         for other in self.beside:
             if contents.dims("beside", other) != own:
                 raise InvalidInput("beside", f"must be quantities with the axes of {self.y!r}", other, "Leave it out.")

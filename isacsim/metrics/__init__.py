@@ -1,5 +1,6 @@
 """Figures of merit as pure functions of arrays with leading batch axes."""
 
+from isacsim.metrics.attainable import single_user_precoder, sqinr_bound, sqinr_ceiling
 from isacsim.metrics.fim import crlb, fim
 from isacsim.metrics.power import antenna_power, beampattern, energy_efficiency, radiated_power, rescale_to_radiated
 from isacsim.metrics.rate import covariance, rate_bits, rate_nats, sinr, sqinr, sum_rate, sum_rate_bits
@@ -19,8 +20,11 @@ __all__ = [
     "rate_nats",
     "rescale_to_radiated",
     "response_crb",
+    "single_user_precoder",
     "sinr",
     "sqinr",
+    "sqinr_bound",
+    "sqinr_ceiling",
     "sum_rate",
     "sum_rate_bits",
 ]

@@ -15,6 +15,7 @@ from isacsim.checks import choice
 from isacsim.drop import Drop
 from isacsim.hardware.base import Transceiver
 from isacsim.hardware.power import ConverterPower, PowerModel
+from isacsim.metrics.attainable import sqinr_bound
 from isacsim.metrics.fim import crlb
 from isacsim.metrics.power import beampattern, energy_efficiency, radiated_power
 from isacsim.metrics.rate import rate_nats, sqinr, sum_rate, sum_rate_bits
@@ -129,6 +130,42 @@ class Sqinr(Metric):
     def value(self, W: ComplexArray, drop: Drop, transceiver: Transceiver) -> FloatArray:
         """`isacsim.metrics.sqinr`."""
         return sqinr(drop.H, W, drop.noise_power, transceiver)
+
+
+@frozen
+class MeanSqinr(Metric):
+    """Mean of the users' SQINRs, linear: the axis of [Xu25, Fig. 1]."""
+
+    quantity = Quantity("mean-sqinr", "1", (), "mean SQINR of the users")
+
+    def value(self, W: ComplexArray, drop: Drop, transceiver: Transceiver) -> FloatArray:
+        """The mean of `isacsim.metrics.sqinr`; NaN without users."""
+        values = sqinr(drop.H, W, drop.noise_power, transceiver)
+        return values.mean(axis=-1) if values.shape[-1] else np.full(values.shape[:-1], np.nan)
+
+
+@frozen
+class MinSqinr(Metric):
+    """The least of the users' SQINRs, linear: what a requirement is compared with."""
+
+    quantity = Quantity("min-sqinr", "1", (), "least SQINR of the users")
+
+    def value(self, W: ComplexArray, drop: Drop, transceiver: Transceiver) -> FloatArray:
+        """The least of `isacsim.metrics.sqinr`; infinite without users."""
+        values = sqinr(drop.H, W, drop.noise_power, transceiver)
+        return np.asarray(values.min(axis=-1, initial=np.inf))
+
+
+@frozen
+class SqinrBound(Metric):
+    """The largest SQINR of each user, were it served alone, linear."""
+
+    quantity = Quantity("sqinr-bound", "1", ("user",), "largest SQINR of each user, were it served alone")
+
+    def value(self, W: ComplexArray, drop: Drop, transceiver: Transceiver) -> FloatArray:
+        """`isacsim.metrics.sqinr_bound`, which no precoder of the drop's power exceeds."""
+        bound = sqinr_bound(drop.H, drop.power, drop.noise_power, transceiver)
+        return np.broadcast_to(bound, (len(W), bound.shape[-1]))
 
 
 @frozen

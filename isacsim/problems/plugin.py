@@ -18,3 +18,6 @@ def isacsim_problems() -> Iterable[Spec]:
     )
     home = "isacsim.problems.sqnr_max"
     yield Spec("sqnr-max", f"{home}:SqnrMaxRequirements", "Maximise the radar SQNR under SQINRs", {"min_sqinr_db": 5})
+    home = "isacsim.problems.point_crb_min"
+    asked = {"min_sinr_db": 5}
+    yield Spec("point-crb-min", f"{home}:PointCrbMinRequirements", "Minimise the CRLBs of angles under SINRs", asked)

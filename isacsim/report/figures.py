@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from attrs import frozen
+from attrs import evolve, frozen
 
 from isacsim.engine.run import Run
 from isacsim.engine.views import Figure
@@ -64,14 +64,16 @@ def draw(run: Run, dataset: xarray.Dataset, figure: Figure, path: Path) -> Path:
     FigureCanvasAgg(canvas)
     axes = canvas.subplots()
     ticks = _ticks(dataset, figure)
-    trials = 0.0
+    trials, banded = 0.0, False
     for line in _lines(dataset, figure):
         y = line.estimate(figure, line.quantity)
-        trials = max(trials, y.count.max())
+        x = line.estimate(figure, figure.x) if figure.along else y
+        if not np.isfinite(x.value + y.value).any():  # a ratio of 0 has no place on a scale of dB
+            continue
+        trials, banded = max(trials, y.count.max()), banded or bool(np.isfinite(y.low).any())
         color, marker = f"C{line.colour % 10}", MARKERS[line.marker % 8] if y.value.size < MANY else ""
         look: dict[str, Any] = {"linestyle": STYLES[line.stroke % 4], "color": color, "marker": marker, "markersize": 4}
         if figure.along:
-            x = line.estimate(figure, figure.x)
             over, across = (np.stack([e.value - e.low, e.high - e.value]) for e in (x, y))
             axes.errorbar(x.value, y.value, yerr=across, xerr=over, elinewidth=0.8, label=line.label, **look)
         else:
@@ -81,8 +83,10 @@ def draw(run: Run, dataset: xarray.Dataset, figure: Figure, path: Path) -> Path:
             low, high = [line.estimate(figure, end).value for end in recorded] or (y.low, y.high)
             axes.fill_between(x_values, low, high, alpha=0.25, color=color, linewidth=0)
             for numbers in _expected(run, figure, line):
-                axes.plot(x_values, numbers, "x", color=color, markersize=9, label="_expected")
-    _dress(axes, run, dataset, figure, ticks, int(trials))
+                axes.plot(x_values, _scaled(figure.scale, numbers), "x", color=color, markersize=9, label="_expected")
+    several = f"{figure.statistic} over {int(trials)} trials" if trials > 1 else "one trial"
+    told = several + (", band as recorded" if figure.band else ", 95 % band" if banded else "")
+    _dress(axes, run, dataset, figure, ticks, told)
     canvas.savefig(path)
     return path
 
@@ -110,8 +114,12 @@ class Line:
     values: xarray.Dataset
 
     def estimate(self, figure: Figure, name: str) -> Estimate:
-        """The figure's statistic of a quantity, at each place of the axis that is followed."""
-        return STATISTICS[figure.statistic](self.values[name].transpose(figure.followed, "trial").values)
+        """The figure's statistic of a quantity on its scale, at each place of the axis that is followed."""
+        found = STATISTICS[figure.statistic](self.values[name].transpose(figure.followed, "trial").values)
+        scale = figure.x_scale if name == figure.x else figure.scale
+        if scale != "db":
+            return found
+        return evolve(found, **{end: _scaled(scale, getattr(found, end)) for end in ("value", "low", "high")})
 
 
 def _lines(dataset: xarray.Dataset, figure: Figure) -> Iterator[Line]:
@@ -173,24 +181,36 @@ def _text(value: Any) -> str:
     return str(value)
 
 
-def _named(values: xarray.DataArray) -> str:
+def _scaled(scale: str, values: Any) -> AnyArray:
+    """Power ratios in dB where that is the scale; a value of 0 has none, and neither has a low end below it."""
+    if scale != "db":
+        return np.asarray(values)
+    values = np.asarray(values, float)
+    return 10 * np.log10(np.where(values > 0, values, np.nan))
+
+
+def _named(values: xarray.DataArray, scale: str) -> str:
     unit = values.attrs["units"]
+    if scale == "db":
+        unit = "dB" if unit == "1" else f"dB over 1 {unit}"
     return str(values.attrs["long_name"]) + (f" ({unit})" if unit != "1" else "")
 
 
-def _dress(axes: Axes, run: Run, dataset: xarray.Dataset, figure: Figure, ticks: list[str] | None, trials: int) -> None:
-    label = _named(dataset[figure.x]) if figure.along else run.axis_labels.get(figure.x, figure.x.replace("-", " "))
+def _dress(axes: Axes, run: Run, dataset: xarray.Dataset, figure: Figure, ticks: list[str] | None, title: str) -> None:
+    label = (
+        _named(dataset[figure.x], figure.x_scale)
+        if figure.along
+        else run.axis_labels.get(figure.x, figure.x.replace("-", " "))
+    )
     axes.set_xlabel(label)
-    axes.set_ylabel(_named(dataset[figure.y]), wrap=True)
-    axes.set_xscale(figure.x_scale)
-    axes.set_yscale(figure.scale)
+    axes.set_ylabel(_named(dataset[figure.y], figure.scale), wrap=True)
+    axes.set_xscale("linear" if figure.x_scale == "db" else figure.x_scale)
+    axes.set_yscale("linear" if figure.scale == "db" else figure.scale)
     if ticks is not None:
         axes.set_xticks(range(len(ticks)), ticks)
     axes.grid(visible=True, which="both", alpha=0.3)
     axes.set_title(figure.title or run.title, fontsize=10, wrap=True)
     if axes.lines:
-        several = f"{figure.statistic} over {trials} trials" if trials > 1 else "one trial"
-        title = several + (", band as recorded" if figure.band else ", 95 % band" if trials > 1 else "")
         if any(line.get_label() == "_expected" for line in axes.lines):
             title += "; x: expected"
         points = sum(np.size(line.get_xdata()) for line in axes.lines)

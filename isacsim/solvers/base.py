@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from attrs import frozen
 
+from isacsim.errors import InvalidInput
 from isacsim.solvers.iterate import Callback
 from isacsim.solvers.solution import Solution
 from isacsim.typing import ComplexArray
@@ -50,3 +51,18 @@ class Solver(ABC):
 
         Member i of a batch gets the bytes it would get alone.
         """
+
+
+def refuse_starts(request: Request) -> None:
+    """Refuse a start, which a solver that finds the global optimum has no use for.
+
+    Raises:
+        InvalidInput: If the caller gave one.
+    """
+    for name, key in (("initial", "initial"), ("start", "starts")):
+        value = getattr(request, name)
+        if value is not None:
+            raise InvalidInput(
+                key, "must not be given to a solver that finds the global optimum from any start", value,
+                "Leave it out.",
+            )  # fmt: skip

@@ -56,3 +56,23 @@ def isacsim_solvers() -> Iterable[SolverSpec]:
         "Saddle primal-dual Newton method, certified",
         default_for=("crb-min",),
     )
+    home = "isacsim.solvers.sqnr_max"
+    yield SolverSpec("sdr", f"{home}.sdr:Sdr", "Semidefinite relaxation, certified, for one point target")
+    yield SolverSpec(
+        "newton-mm",
+        f"{home}.newton_mm:NewtonMm",
+        "Monotone minorisation-maximisation with Newton anchors, certified",
+        default_for=("sqnr-max",),
+    )
+    yield SolverSpec(
+        "mm",
+        f"{home}.mm:Mm",
+        "Majorisation-minimisation by cone programs, a slow baseline",
+        example={"max_steps": 20},
+    )
+    yield SolverSpec(
+        "fisher-sdr",
+        "isacsim.solvers.point_crb_min.fisher_sdr:FisherSdr",
+        "Semidefinite relaxation of the CRLBs of angles, certified",
+        default_for=("point-crb-min",),
+    )

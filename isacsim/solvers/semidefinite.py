@@ -47,3 +47,19 @@ def embedded(x: Any, basis: ComplexArray) -> Any:
     stacked = np.block([[real, -imag], [imag, real]])
     side = stacked.shape[-1]
     return cvxpy().reshape(stacked.reshape(len(stacked), -1).T @ x, (side, side), order="F").T
+
+
+def inverse_trace(entries: Any, weights: Any) -> tuple[Any, Any]:
+    """The rule that T is at least ``diag(weights) F^-1 diag(weights)``, and the trace of T.
+
+    Args:
+        entries: The upper triangle of the symmetric F, by rows, an expression (P (P + 1) / 2,).
+        weights: A parameter (P,).
+    """
+    cp, size = cvxpy(), weights.size
+    i, j = np.triu_indices(size)
+    scatter = np.zeros((size**2, i.size))
+    scatter[i * size + j, np.arange(i.size)] = scatter[j * size + i, np.arange(i.size)] = 1
+    F = cp.reshape(scatter @ entries, (size, size), order="F")
+    T, root = cp.Variable((size, size), symmetric=True), cp.diag(weights)
+    return cp.bmat([[F, root], [root, T]]) >> 0, cp.trace(T)

@@ -9,6 +9,7 @@ import numpy as np
 from attrs import evolve, field, frozen
 
 from isacsim.batch import same_array
+from isacsim.typing import FloatArray, IntArray
 
 
 class Status(Enum):
@@ -131,3 +132,19 @@ def objects(values: list[Any]) -> Any:
     array = np.empty(len(values), dtype=object)
     array[:] = values
     return array
+
+
+def gathered(parts: list[tuple[Solution, IntArray]], runtime: float) -> Solution:
+    """One solution of the parts of a flat batch, given with the places of their members."""
+    order = np.argsort(np.concatenate([places for _, places in parts]))
+    steps = max(part.trace["time"].shape[1] for part, _ in parts)
+    trace = {}
+    for name in dict.fromkeys(name for part, _ in parts for name in part.trace):
+        columns = [_padded(part.trace.get(name, part.trace["time"] * np.nan), steps) for part, _ in parts]
+        trace[name] = np.concatenate(columns)[order]
+    fields = {name: np.concatenate([getattr(part, name) for part, _ in parts])[order] for name in ARRAYS}
+    return Solution(**fields, runtime=runtime, trace=trace)
+
+
+def _padded(values: FloatArray, steps: int) -> FloatArray:
+    return np.pad(values, ((0, 0), (0, steps - values.shape[1])), constant_values=np.nan)

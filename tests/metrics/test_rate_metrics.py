@@ -107,7 +107,7 @@ def test_the_reference_instances_are_met(name):
 
 
 def test_there_are_reference_instances():
-    assert len(INSTANCES) == 6
+    assert len(INSTANCES) == 10
 
 
 @given(st.integers(0, 2**32 - 1))
@@ -121,3 +121,14 @@ def test_bits_of_another_number_of_users_are_refused(kit):
     H, W = kit.complex_gaussian((4, 3), 0), kit.complex_gaussian((4, 3), 1)
     with pytest.raises(InvalidInput, match="bits: must be one number, or one for each of the 3 chains"):
         metrics.sqinr(H, W, 1.0, Transceiver(user=Aqnm([1, 2])))
+
+
+def test_mean_and_least_sqinr_are_those_of_the_users(kit):
+    from isacsim.metrics.components import MeanSqinr, MinSqinr
+    from isacsim.testing import example_drop, example_precoder
+
+    drop, hardware = example_drop(), Transceiver(user=Aqnm([1, 3]))
+    W = example_precoder(drop)
+    each = metrics.sqinr(drop.H, W, drop.noise_power, hardware)
+    np.testing.assert_allclose(MeanSqinr().value(W, drop, hardware), (each[:, 0] + each[:, 1]) / 2, rtol=1e-14)
+    np.testing.assert_array_equal(MinSqinr().value(W, drop, hardware), np.minimum(each[:, 0], each[:, 1]))

@@ -249,6 +249,33 @@ def test_a_quantity_is_drawn_against_another_along_an_axis(run, drawn):
     assert axes.get_xlabel() == "sum of the CRLBs of all target parameters"
 
 
+def test_a_ratio_is_drawn_in_decibels_of_its_statistic(run, drawn, monkeypatch):
+    linear = run.figures["region"]
+    place = {"power": 10, "evaluate": "converters", "design": "sca"}
+    dataset = run.dataset()
+    x, y = (mean(dataset[q].sel(place).transpose("bits", "trial").values).value for q in ("crlb", "sum-rate-nats"))
+    monkeypatch.setitem(run.figures, "region", attrs.evolve(linear, scale="db", x_scale="db"))
+    axes = drawn("region")
+    (container,) = (c for c in axes.containers if c.get_label() == "converters, sca")
+    np.testing.assert_allclose(container.lines[0].get_xydata(), 10 * np.log10(np.column_stack([x, y])), rtol=1e-12)
+    assert axes.get_xscale() == axes.get_yscale() == "linear"
+    assert axes.get_xlabel() == "sum of the CRLBs of all target parameters (dB)"
+    assert axes.get_ylabel() == "sum rate of the users (dB over 1 nat/s/Hz)"
+
+
+def test_a_line_of_zeros_is_not_drawn_in_decibels(run, drawn, monkeypatch):
+    dataset = run.dataset()
+    silent = dataset.assign({"rate-nats": dataset["rate-nats"].where(dataset.design != "sca", 0.0)})
+    monkeypatch.setattr(type(run), "dataset", lambda self: silent)
+    monkeypatch.setitem(run.figures, "users", attrs.evolve(run.figures["users"], scale="db"))
+    assert all("sca" not in label for label in lines_of(drawn("users")))
+
+
+def test_a_swept_axis_has_no_scale_of_decibels(run, drawn, study):
+    with pytest.raises(InvalidInput, match="x_scale: must not be db for an axis of the sweep"):
+        study('figure.rate.x_scale="db"')
+
+
 def test_a_trace_is_drawn_over_its_steps(run, drawn):
     axes, dataset = drawn("trace"), run.dataset()
     lines = lines_of(axes)

@@ -13,7 +13,7 @@ from isacsim.report.expectations import summary, verdicts
 
 NAMES = build_registry(installed=False).names("scenarios")
 # Folders of the studies of papers, which expect numbers.
-PAPERS = ("sum-rate-crlb", "crb-min")
+PAPERS = ("sum-rate-crlb", "crb-min", "sqnr-max")
 
 
 @pytest.mark.parametrize("name", NAMES)

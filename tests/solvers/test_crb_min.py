@@ -380,9 +380,11 @@ def test_another_backend_gives_a_rougher_answer_with_an_honest_gap(kit):
 
 def test_starts_are_refused(kit):
     problem = kit.make_crb_min(2, 5)
-    with pytest.raises(InvalidInput, match="initial: must not be given for crb-min.*Leave it out"):
+    with pytest.raises(
+        InvalidInput, match="initial: must not be given to a solver that finds the global optimum.*Leave it out"
+    ):
         isacsim.solve(problem, initial=np.ones((5, 7)))
-    with pytest.raises(InvalidInput, match="starts: must not be given for crb-min"):
+    with pytest.raises(InvalidInput, match="starts: must not be given to a solver that finds the global optimum"):
         isacsim.solve(problem, starts="mrt")
 
 

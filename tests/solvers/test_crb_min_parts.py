@@ -10,13 +10,13 @@ import isacsim
 from isacsim.batch import flatten, hermitian
 from isacsim.solvers.crb_min.coordinates import congruence, coordinates, dyads, matrices
 from isacsim.solvers.crb_min.dual import evaluate, from_multipliers
-from isacsim.solvers.crb_min.feasibility import least_power, uplink
 from isacsim.solvers.crb_min.newton_system import linearise
 from isacsim.solvers.crb_min.prox import positive_root, prox_blocks, prox_inverse_trace, prox_spare_power
 from isacsim.solvers.crb_min.recovery import cheapest, rank_one, recovered, repaired
 from isacsim.solvers.crb_min.reduction import precoders, reductions
 from isacsim.solvers.crb_min.splitting import Splitting
 from isacsim.solvers.crb_min.white import degenerate_beams, white_beams
+from isacsim.solvers.least_power import least_power, uplink
 
 seeds = st.integers(0, 2**32 - 1)
 

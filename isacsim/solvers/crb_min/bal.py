@@ -23,14 +23,14 @@ from isacsim.checks import number, whole
 from isacsim.solvers.base import Request
 from isacsim.solvers.crb_min.base import CrbMinSolver, certified
 from isacsim.solvers.crb_min.dual import from_multipliers
-from isacsim.solvers.crb_min.feasibility import LeastPower
-from isacsim.solvers.crb_min.linear import herm, trace
 from isacsim.solvers.crb_min.prox import prox_blocks, prox_inverse_trace, prox_spare_power
 from isacsim.solvers.crb_min.recovery import Beams, recovered
 from isacsim.solvers.crb_min.reduction import Reduced
 from isacsim.solvers.crb_min.splitting import Splitting
 from isacsim.solvers.crb_min.white import degenerate_beams
 from isacsim.solvers.iterate import Stop, iterate
+from isacsim.solvers.least_power import LeastPower
+from isacsim.solvers.linear import herm, trace
 from isacsim.solvers.solution import Solution
 from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray
 

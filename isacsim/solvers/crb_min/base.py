@@ -11,17 +11,16 @@ import attrs
 import numpy as np
 
 from isacsim.batch import take
-from isacsim.errors import InvalidInput
 from isacsim.problems.crb_min import CrbMin
-from isacsim.solvers.base import Request, Solver
-from isacsim.solvers.crb_min.feasibility import LeastPower, least_power
-from isacsim.solvers.crb_min.linear import inverse, trace
+from isacsim.solvers.base import Request, Solver, refuse_starts
 from isacsim.solvers.crb_min.recovery import Beams, cheapest
 from isacsim.solvers.crb_min.reduction import Reduced, precoders, reductions
 from isacsim.solvers.crb_min.white import white_beams
-from isacsim.solvers.solution import ARRAYS, Solution, Status, objects
+from isacsim.solvers.least_power import LeastPower, least_power
+from isacsim.solvers.linear import inverse, trace
+from isacsim.solvers.solution import Solution, Status, gathered, objects
 from isacsim.threads import one_blas_thread
-from isacsim.typing import BoolArray, FloatArray, IntArray
+from isacsim.typing import BoolArray, IntArray
 
 
 class CrbMinSolver(Solver):
@@ -56,13 +55,13 @@ class CrbMinSolver(Solver):
 
     def solve(self, problem: CrbMin, request: Request) -> Solution:
         """The solution of a flat batch, by rank of the channels."""
-        _refuse_starts(request)
+        refuse_starts(request)
         import scipy.linalg  # noqa: F401  # its BLAS must be there to be limited
 
         begin = time.perf_counter()
         with one_blas_thread():
             parts = [part for at, reduced in reductions(problem) for part in self._parts(reduced, at, request, begin)]
-        return _gathered(parts, time.perf_counter() - begin)
+        return gathered(parts, time.perf_counter() - begin)
 
     def _parts(
         self, reduced: Reduced, places: IntArray, request: Request, begin: float
@@ -88,17 +87,6 @@ class CrbMinSolver(Solver):
             waited = time.perf_counter() - begin
             solution = self.minimise(here, cheapest(here, cost), cost, request, places[left[part]])
             yield _finished(here, solution, waited), places[left[part]]
-
-
-def _refuse_starts(request: Request) -> None:
-    for name in ("initial", "start"):
-        if getattr(request, name) is not None:
-            raise InvalidInput(
-                "initial" if name == "initial" else "starts",
-                "must not be given for crb-min, whose solvers find the global optimum from any start",
-                getattr(request, name),
-                "Leave it out.",
-            )
 
 
 def _white(beams: Beams) -> Solution:
@@ -177,20 +165,3 @@ def _finished(reduced: Reduced, solution: Solution, waited: float) -> Solution:
         bound=solution.bound / unit,
         trace=trace,
     )
-
-
-def _gathered(parts: list[tuple[Solution, IntArray]], runtime: float) -> Solution:
-    """One solution of the parts of a flat batch, given with the places of their members."""
-    order = np.argsort(np.concatenate([places for _, places in parts]))
-    steps = max(part.trace["time"].shape[1] for part, _ in parts)
-    trace = {}
-    for name in dict.fromkeys(name for part, _ in parts for name in part.trace):
-        columns = [_padded(part.trace.get(name, part.trace["time"] * np.nan), steps) for part, _ in parts]
-        trace[name] = np.concatenate(columns)[order]
-    fields = {name: np.concatenate([getattr(part, name) for part, _ in parts])[order] for name in ARRAYS}
-    return Solution(**fields, runtime=runtime, trace=trace)
-
-
-def _padded(values: FloatArray, steps: int) -> FloatArray:
-    missing = steps - values.shape[1]
-    return np.pad(values, ((0, 0), (0, missing)), constant_values=np.nan) if missing else values

@@ -16,14 +16,14 @@ from isacsim.checks import number, whole
 from isacsim.solvers.base import Request
 from isacsim.solvers.crb_min.base import CrbMinSolver, certified
 from isacsim.solvers.crb_min.dual import evaluate
-from isacsim.solvers.crb_min.feasibility import ROUNDING, LeastPower
 from isacsim.solvers.crb_min.ipm import RIpm, judged
-from isacsim.solvers.crb_min.linear import herm
 from isacsim.solvers.crb_min.newton_step import NewtonState, beams_at, first_state, newton_step
 from isacsim.solvers.crb_min.recovery import Beams
 from isacsim.solvers.crb_min.reduction import Reduced
 from isacsim.solvers.crb_min.white import white_beams
 from isacsim.solvers.iterate import Stop, iterate
+from isacsim.solvers.least_power import ROUNDING, LeastPower
+from isacsim.solvers.linear import herm
 from isacsim.solvers.solution import Solution, Status
 from isacsim.typing import BoolArray, FloatArray, IntArray
 

@@ -18,10 +18,10 @@ from attrs import field, frozen
 from isacsim.batch import hermitian, put, rows, take
 from isacsim.solvers.crb_min.coordinates import coordinates, dyads, matrices
 from isacsim.solvers.crb_min.dual import Dual, evaluate
-from isacsim.solvers.crb_min.linear import herm, inverse, sane, trace
 from isacsim.solvers.crb_min.newton_system import NewtonSystem, dot, linearise, solved_again, times, times_transposed
 from isacsim.solvers.crb_min.recovery import Beams, tight_beams
 from isacsim.solvers.crb_min.reduction import Reduced
+from isacsim.solvers.linear import herm, inverse, sane, trace
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
 BOUNDARY = 0.98  # share of the way to the boundary of M and of E

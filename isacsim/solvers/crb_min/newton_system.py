@@ -22,8 +22,8 @@ from attrs import frozen
 from isacsim.batch import hermitian, rows, squared
 from isacsim.solvers.crb_min.coordinates import congruence, coordinates, dyads, upper_entries
 from isacsim.solvers.crb_min.dual import Dual
-from isacsim.solvers.crb_min.linear import herm, trace
 from isacsim.solvers.crb_min.reduction import Reduced
+from isacsim.solvers.linear import herm, trace
 from isacsim.typing import ComplexArray, FloatArray
 
 TINY = np.finfo(float).tiny

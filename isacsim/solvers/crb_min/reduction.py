@@ -20,7 +20,7 @@ from attrs import field, frozen
 
 from isacsim.batch import frobenius2, hermitian, rows, squared
 from isacsim.problems.crb_min import CrbMin
-from isacsim.solvers.crb_min.linear import forms
+from isacsim.solvers.linear import forms
 from isacsim.typing import ComplexArray, FloatArray, IntArray
 
 # Singular values below this, relative to the largest, do not count for the rank.
@@ -68,6 +68,21 @@ class Reduced:
     def users(self) -> int:
         """Number K of users."""
         return int(self.H.shape[-1])
+
+    @property
+    def asked(self) -> FloatArray:
+        """SINR that the dual uplink needs, (B, K)."""
+        return np.asarray(self.min_sinr)
+
+    @property
+    def limit(self) -> float:
+        """The power in these units."""
+        return float(self.antennas)
+
+    @property
+    def spread(self) -> None:
+        """There is no distortion that users receive."""
+        return None
 
     def received(self, X: ComplexArray) -> FloatArray:
         """h_k^H X h_k for each user and Hermitian X (B, r, r), (B, K)."""

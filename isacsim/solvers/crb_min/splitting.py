@@ -17,8 +17,8 @@ import numpy as np
 from attrs import field, frozen
 
 from isacsim.batch import hermitian, rows, squared
-from isacsim.solvers.crb_min.linear import forms
 from isacsim.solvers.crb_min.reduction import Reduced
+from isacsim.solvers.linear import forms
 from isacsim.typing import ComplexArray, FloatArray
 
 

@@ -15,9 +15,9 @@ from __future__ import annotations
 import numpy as np
 
 from isacsim.batch import hermitian, squared, take
-from isacsim.solvers.crb_min.linear import herm
 from isacsim.solvers.crb_min.recovery import Beams
 from isacsim.solvers.crb_min.reduction import Reduced
+from isacsim.solvers.linear import herm
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
 STEPS = 40

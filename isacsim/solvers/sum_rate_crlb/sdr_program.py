@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from attrs import field, frozen
 
-from isacsim.solvers.semidefinite import cvxpy, embedded, hermitian_basis, one_thread
+from isacsim.solvers.semidefinite import cvxpy, embedded, hermitian_basis, inverse_trace, one_thread
 from isacsim.typing import ComplexArray, FloatArray
 
 
@@ -131,18 +130,9 @@ def program(side: int, users: int, unknowns: int, charged: bool, separate: bool)
         corner = cp.bmat([[corner, wide], [wide.T, np.eye(2 * users)]])
     rules += [corner >> 0, np.trace(basis, axis1=-2, axis2=-1).real @ total <= 1]
     if unknowns:
-        rule, bound = _bound(cp, given, total, unknowns)
+        count = unknowns * (unknowns + 1) // 2
+        information = given("information", count, side**2) @ total
+        rule, bound = inverse_trace(information, given("weights", unknowns))
         rules.append(rule)
         cost = cost + given("crlb", nonneg=True) * bound
     return Program(cp.Problem(cp.Minimize(cost), rules), parameters, variables, basis)
-
-
-def _bound(cp: Any, given: Callable[..., Any], R: Any, unknowns: int) -> tuple[Any, Any]:
-    """The rule that T is at least weights F^-1 weights, and the trace of T."""
-    i, j = np.triu_indices(unknowns)
-    scatter = np.zeros((unknowns**2, i.size))
-    scatter[i * unknowns + j, np.arange(i.size)] = scatter[j * unknowns + i, np.arange(i.size)] = 1
-    entries = given("information", i.size, R.size) @ R
-    F = cp.reshape(scatter @ entries, (unknowns, unknowns), order="F")
-    T, weights = cp.Variable((unknowns, unknowns), symmetric=True), cp.diag(given("weights", unknowns))
-    return cp.bmat([[F, weights], [weights, T]]) >> 0, cp.trace(T)

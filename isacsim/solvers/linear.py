@@ -14,6 +14,11 @@ def herm(X: ComplexArray) -> ComplexArray:
     return (X + np.conj(X).swapaxes(-1, -2)) / 2
 
 
+def adjoint(X: ComplexArray) -> ComplexArray:
+    """Conjugate transpose of matrices (..., m, n) for a product: BLAS takes its rows as columns, without a copy."""
+    return np.asarray(np.conj(X).swapaxes(-1, -2))
+
+
 def trace(X: AnyArray) -> FloatArray:
     """Real trace of square matrices (..., n, n), shape (...)."""
     return np.ascontiguousarray(np.diagonal(X, axis1=-2, axis2=-1).real).sum(axis=-1)

@@ -1,0 +1,149 @@
+"""Minimising the CRLB of the directions of point targets under SINR constraints [Liu22].
+
+The objective is the sum of the CRLBs of all angles, with the reflections unknown too. For one
+target that linear arrays see, with ``A = b a^H`` and its derivative A' in azimuth, it is on
+ideal hardware::
+
+    sigma_s^2 / (2 L |alpha|^2) / (tr(A'^H A' R) - |tr(A'^H A R)|^2 / tr(A^H A R))
+
+the inverse of a Schur complement of the Fisher matrix. The optimum for one target and few users
+can lie where no power at all reaches the target's direction and the derivative alone tells the
+azimuth: near it the Fisher matrix is singular, and solvers lose digits. This is the CRB
+benchmark of [Xu25, Sec. IV] for a point target; that for an extended one is
+`isacsim.problems.crb_min`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+from attrs import field, frozen
+
+from isacsim import units
+from isacsim.batch import batch_shape, batched
+from isacsim.checks import instance, number
+from isacsim.drop import Drop
+from isacsim.errors import InvalidInput
+from isacsim.hardware.base import Transceiver
+from isacsim.metrics.fim import crlb, fim
+from isacsim.metrics.power import radiated_power
+from isacsim.metrics.rate import sqinr
+from isacsim.problems.base import Problem, Requirements, one_or_each_user, spread_over_users
+from isacsim.problems.identifiability import identifiability
+from isacsim.problems.sum_rate_crlb import weighted_trace
+from isacsim.targets.scene import ANGLES, PointTargets
+from isacsim.typing import BoolArray, FloatArray
+
+
+@frozen(kw_only=True)
+class PointCrbMinRequirements(Requirements):
+    """The table of a ``point-crb-min`` problem in a scenario.
+
+    Args:
+        min_sinr: Least SINR of each user, linear: one number, or one for each user (K,).
+            Left out it is 0, no requirement.
+    """
+
+    min_sinr: Any = batched(0, least=0.0, default=0.0, metadata=units.db())
+
+    def __attrs_post_init__(self) -> None:
+        one_or_each_user("min_sinr", self.min_sinr)
+
+    def pose(self, drop: Drop, transceiver: Transceiver) -> PointCrbMin:
+        """The problem for the realisations of a drop."""
+        one_or_each_user("min_sinr", self.min_sinr, drop.H.shape[-1])
+        return PointCrbMin(
+            H=drop.H,
+            targets=drop.targets,  # type: ignore[arg-type]  # the problem refuses another scene
+            min_sinr=self.min_sinr,
+            power=drop.power,
+            noise_power=drop.noise_power,
+            radar_noise_power=drop.radar_noise_power,
+            snapshots=drop.snapshots,
+            transceiver=transceiver,
+        )
+
+
+@frozen
+class PointCrbMin(Problem):
+    """Minimise the summed CRLBs of the angles of point targets, in rad^2, with least SINRs.
+
+    Args:
+        H: Channels, shape (..., N_t, K), amplitude; column k is h_k, user k receives
+            ``h_k^H x + n_k``.
+        targets: Point targets, with angles of shape (..., M); their reflections are unknown too.
+        min_sinr: Least SINR (on hardware that is not ideal: SQINR) of each user, broadcast to
+            (..., K), linear; 0 is none.
+        power: Power that leaves the transmit chains, shape (...), in W.
+        noise_power: Noise of each user, broadcast to (..., K), in W.
+        radar_noise_power: Noise of each sensing receive chain, shape (...), in W.
+        snapshots: Samples L in a coherent sensing interval.
+        transceiver: The hardware designed for.
+
+    Raises:
+        InvalidInput: If an argument breaks a rule, or shapes do not fit together.
+    """
+
+    kind: ClassVar[str] = "point-crb-min"
+    sense: ClassVar[int] = -1
+
+    H: Any = batched(2, dtype=complex)
+    targets: PointTargets = field()
+    min_sinr: Any = batched(1, least=0.0, scalar=True)
+    power: Any = batched(0, above=0.0)
+    noise_power: Any = batched(1, above=0.0, scalar=True)
+    radar_noise_power: Any = batched(0, above=0.0)
+    snapshots: float = field(validator=number(above=0, remedy="Give the number of samples L."))
+    transceiver: Transceiver = field(default=Transceiver(), validator=instance(Transceiver))
+
+    def __attrs_post_init__(self) -> None:
+        if not isinstance(self.targets, PointTargets):
+            raise InvalidInput(
+                "targets",
+                "must be point targets for a CRLB of angles",
+                self.targets,
+                "For an extended one use crb-min.",
+            )
+        antennas = self.targets.tx_array.size
+        if self.H.shape[-2] != antennas:
+            raise InvalidInput(
+                "H", f"must have the {antennas} antennas of targets.tx_array", self.H.shape, "H is (..., N_t, K)."
+            )
+        spread_over_users(self, "min_sinr", "noise_power")
+        batch_shape(self)
+
+    @property
+    def users(self) -> int:
+        """Number of users K."""
+        return int(self.H.shape[-1])
+
+    @property
+    def streams(self) -> int:
+        """Number of precoder columns, K+S: sensing takes up to S = N_t streams."""
+        return int(self.users + self.H.shape[-2])
+
+    @property
+    def selection(self) -> FloatArray:
+        """1 for each unknown parameter that is an angle, 0 for a reflection, (P,)."""
+        return np.array([float(kind in ANGLES) for kind in self.targets.unknowns])
+
+    def objective(self, W: Any) -> FloatArray:
+        """Summed CRLBs of the angles at the precoder W (..., N_t, K+S), shape (...), in rad^2; may be inf."""
+        bounds = crlb(self.targets, W, self.radar_noise_power, self.snapshots, self.transceiver)
+        return weighted_trace(bounds, self.selection)
+
+    def constraints(self, W: Any) -> dict[str, FloatArray]:
+        """Relative slacks: ``sinr`` (..., K), infinite where none is asked, and ``total`` power (...)."""
+        reached = sqinr(self.H, W, self.noise_power, self.transceiver)
+        asked = self.min_sinr > 0
+        slack = np.where(asked, reached / np.where(asked, self.min_sinr, 1.0) - 1, np.inf)
+        radiated = radiated_power(W, self.transceiver.transmit)
+        return {"sinr": slack, "total": 1 - radiated / self.power}
+
+    def screen(self) -> tuple[BoolArray, list[tuple[str, ...]]]:
+        """Which members of a flat batch are identifiable, and notes on each."""
+        members, antennas = batch_shape(self)[0], self.H.shape[-2]
+        isotropic = np.sqrt(np.asarray(self.power)[..., None, None] / antennas) * np.eye(antennas)
+        F = fim(self.targets, isotropic, self.radar_noise_power, self.snapshots, self.transceiver)
+        return identifiability(np.broadcast_to(F, (members, *F.shape[-2:])), self.targets)

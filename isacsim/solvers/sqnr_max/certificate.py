@@ -1,0 +1,110 @@
+"""How near a point is to a first-order optimum, and what that proves.
+
+In the covariances R_l of the columns the constraints are linear, so that any point that
+satisfies them and multipliers prove ``<df/dR, R' - R> <= excess`` for all R' that do. Where
+this holds with an excess of zero the point is stationary in the space of covariances, rank
+one or not. It is a proof of global optimality where f grows along the gradient only
+(pseudo-concave): for a linear objective, for ideal converters, and for a point target whose
+receive chains all have the same ratio ``eps_j |b_j|^2 / (1 + eps_j)``, where f is a ratio of
+linear functions, ``zeta / D``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from attrs import frozen
+
+from isacsim.batch import frobenius2, rows
+from isacsim.solvers.sqnr_max.fractional import point_target
+from isacsim.solvers.sqnr_max.kkt import Kkt, conditions, largest_of_all
+from isacsim.solvers.sqnr_max.objectives import Linear
+from isacsim.solvers.sqnr_max.system import System
+from isacsim.typing import BoolArray, ComplexArray, FloatArray
+
+
+@frozen(eq=False)
+class Certificate:
+    """What multipliers prove about B points, relative to their objectives.
+
+    Attributes:
+        value: f, (B,).
+        residual: ``||S_l v_l||`` over all columns l, relative, (B,); S_l is df/dR of the Lagrangian
+            for a column.
+        eigenvalue: The largest eigenvalue of S_l over all columns, relative, (B,): what a
+            stream that is not there would gain. At an optimum it is 0.
+        complementarity: Sum of multipliers times slacks, relative, (B,).
+        violation: The largest relative violation of a constraint, (B,).
+        excess: Proven bound on ``<df/dR, R' - R>``, relative, (B,).
+        bound: Proven upper bound on f, (B,); NaN where first order does not prove one.
+    """
+
+    value: Any = rows()
+    residual: Any = rows()
+    eigenvalue: Any = rows()
+    complementarity: Any = rows()
+    violation: Any = rows()
+    excess: Any = rows()
+    bound: Any = rows()
+
+
+def certify(system: System, V: ComplexArray, multipliers: FloatArray) -> Certificate:
+    """What multipliers (B, K+1), the users' and that of the power, prove about points V (B, N, L)."""
+    surrogate = system.objective.surrogate(V)
+    kkt = conditions(system, V, multipliers, surrogate)
+    largest, size = largest_of_all(system, kkt, multipliers), surrogate.size
+    return Certificate(
+        value=surrogate.value,
+        residual=np.sqrt(frobenius2(kkt.left) * frobenius2(V)) / size,
+        eigenvalue=largest / size,
+        complementarity=np.abs(multipliers * kkt.slack).sum(axis=-1) / size,
+        violation=kkt.violation,
+        excess=kkt.excess(multipliers, V, largest) / size,
+        bound=proven_bound(system, proof(system), kkt, V, multipliers),
+    )
+
+
+@frozen(eq=False)
+class Proof:
+    """How much f can rise per unit of what the gradient promises, for B members.
+
+    Attributes:
+        linear: Whether f is linear in R, (B,).
+        point: Whether f is a ratio ``zeta / D`` of linear functions, (B,).
+        a: Direction of the point target, ``zeta = |a^H V|^2``, of norm 1, (B, N).
+        quality: 1 / D without a signal, (B,).
+    """
+
+    linear: Any = rows()
+    point: Any = rows()
+    a: Any = rows(1)
+    quality: Any = rows()
+
+    @property
+    def known(self) -> BoolArray:
+        """Which members have a proof, (B,)."""
+        return np.asarray(self.linear | self.point)
+
+    def steepness(self, V: ComplexArray, value: FloatArray) -> FloatArray:
+        """That factor at points V (B, N, L) with the given f, (B,); NaN where there is no proof."""
+        zeta = frobenius2(np.conj(self.a)[:, None, :] @ V)
+        ratio = zeta * self.quality / np.where(value > 0, value, np.nan)  # D over the least D
+        return np.where(self.linear, 1.0, np.where(self.point, ratio, np.nan))
+
+
+def proven_bound(system: System, proven: Proof, kkt: Kkt, V: ComplexArray, multipliers: FloatArray) -> FloatArray:
+    """Upper bound on f over all points that meet the constraints, (B,); NaN where there is no proof."""
+    excess = kkt.excess(multipliers, V, largest_of_all(system, kkt, multipliers))
+    return np.asarray(kkt.value + proven.steepness(V, kkt.value) * excess)
+
+
+def proof(system: System) -> Proof:
+    """Where first order proves a global optimum."""
+    objective, members = system.objective, len(system.power)
+    if isinstance(objective, Linear):
+        yes, none = np.ones(members, bool), np.zeros((members, system.antennas), complex)
+        return Proof(yes, ~yes, none, np.zeros(members))
+    linear = (objective.transmit == 0).all(axis=-1) & (objective.receive == 0).all(axis=-1)
+    target = point_target(objective)
+    return Proof(linear, target.affine, target.a, target.gains.sum(axis=-1))

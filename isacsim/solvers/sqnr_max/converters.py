@@ -1,0 +1,64 @@
+"""Transceivers whose distortion a solver of `SqnrMax` can design for: additive quantisation noise.
+
+Each chain has a gain a_i, and distortion of power ``d_i R_ii`` that is uncorrelated between
+chains; neither depends on the signal. For the AQNM ``a = alpha``, ``d = alpha (1 - alpha)``
+[Xu25, eq. (2)]. Gains can be undone on either side of a link, so that only the ratio
+``e_i = d_i / |a_i|^2`` of distortion to signal counts, ``(1 - alpha) / alpha`` for the AQNM.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from isacsim.errors import InvalidInput
+from isacsim.hardware.base import Chain, Hardware, chain_power
+from isacsim.typing import ComplexArray, FloatArray
+
+SAME = 1e-9  # relative difference of two models that rounding explains
+
+
+def distortion_ratios(hardware: Hardware, chains: int, name: str) -> tuple[ComplexArray, FloatArray]:
+    """Gains (chains,) and ratios e (chains,) of distortion to signal.
+
+    Args:
+        hardware: The device.
+        chains: Number of its chains.
+        name: What errors call it.
+
+    Raises:
+        InvalidInput: If the model depends on the signal, or correlates the chains' distortion; it
+            names the stage.
+    """
+    found = _ratios(hardware, chains)
+    if found is not None:
+        return found
+    stages = hardware.stages if isinstance(hardware, Chain) else ()
+    for i, stage in enumerate(stages):
+        if _ratios(stage, chains) is None:
+            hardware, name = stage, f"{name}.stages[{i}]"
+            break
+    raise InvalidInput(
+        name,
+        "must add noise in proportion to each chain's power and pass a fixed share of the signal, as converters do",
+        hardware,
+        "Design for converters alone, or for ideal hardware, and judge through the real one.",
+    )
+
+
+def _ratios(hardware: Hardware, chains: int) -> tuple[ComplexArray, FloatArray] | None:
+    """Gains and ratios where two covariances that differ in every respect agree on them."""
+    if not chains:
+        return np.ones(0, complex), np.zeros(0)
+    powers = 1 + np.arange(chains) / 3
+    found = []
+    alike = np.sqrt(powers[:, None] * powers)
+    for probe in (np.eye(chains), 1e-2 * (alike + np.diag(powers))):
+        R = np.asarray(probe, complex)
+        model = hardware.linear_model(R)
+        if model.coupled or not model.diagonal or not np.all(model.gain):
+            return None
+        found.append((np.asarray(model.gain, complex), model.distortion_power / chain_power(R)))
+    (gain, noise), (other_gain, other_noise) = found
+    same = np.abs(other_gain - gain) <= SAME * np.abs(gain)
+    same &= np.abs(other_noise - noise) <= SAME * np.abs(gain) ** 2
+    return (gain, noise / np.abs(gain) ** 2) if same.all() else None

@@ -1,0 +1,104 @@
+"""The optimality conditions of a `System` at a point, as a method needs them at each step.
+
+With S the derivative of the Lagrangian by the covariance of a stream that serves no user, and
+``S_k = S + lambda_k c_k h_k h_k^H`` for the beam of user k, they are ``S_l v_l = 0`` for all
+columns, S_l negative semidefinite, constraints and complementarity.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from attrs import frozen
+
+from isacsim.batch import frobenius2, inner, rows, squared
+from isacsim.solvers.sqnr_max.objectives import Surrogate
+from isacsim.solvers.sqnr_max.system import System
+from isacsim.typing import ComplexArray, FloatArray
+
+BISECTIONS = 40
+
+
+@frozen(eq=False)
+class Kkt:
+    """The conditions at points of B members.
+
+    Attributes:
+        value: f, (B,).
+        gradient: df/dR, (B, N, N).
+        spectrum: Eigenvalues of S, rising, (B, N).
+        U: Its eigenvectors, (B, N, N).
+        left: ``S_l v_l``, (B, N, L).
+        received: ``H^H V``, (B, K, L).
+        slack: Slack of each constraint, (B, K+1).
+        violation: The largest relative violation of a constraint, (B,).
+    """
+
+    value: Any = rows()
+    gradient: Any = rows(2)
+    spectrum: Any = rows(1)
+    U: Any = rows(2)
+    left: Any = rows(2)
+    received: Any = rows(2)
+    slack: Any = rows(1)
+    violation: Any = rows()
+
+    def errors(self, multipliers: FloatArray, V: ComplexArray, size: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """The largest relative error with the streams that there are, and what a new stream would gain, (B,).
+
+        Stationarity is ``||S_l v_l|| ||V||`` over all columns. Complementarity counts a hundred
+        times, since it costs objective to first order, a violation ten thousand times. What a
+        stream gains is the largest eigenvalue of S. For a user's beam that of S_k need not be
+        asked: S_k exceeds S by a matrix of rank one and has the null vector v_k, so that it is 0
+        where that of S is.
+        """
+        stationarity = np.sqrt(frobenius2(self.left) * frobenius2(V)) / size
+        complementarity = np.abs(multipliers * self.slack).sum(axis=-1) / size
+        worst = np.maximum(stationarity, 1e2 * complementarity)
+        return np.maximum(worst, 1e4 * self.violation), self.spectrum[:, -1] / size
+
+    def excess(self, multipliers: FloatArray, V: ComplexArray, largest: FloatArray) -> FloatArray:
+        """Bound on ``<df/dR, R' - R>`` over all R' that meet the constraints, if no S_l exceeds ``largest``, (B,)."""
+        dual = np.maximum(largest, 0.0) + multipliers[:, -1] - multipliers[:, :-1].sum(axis=-1)
+        return np.asarray(dual - inner(V, self.gradient @ V))
+
+
+def conditions(system: System, V: ComplexArray, multipliers: FloatArray, surrogate: Surrogate) -> Kkt:
+    """The conditions at V (B, N, L), whose surrogate is at hand, and multipliers (B, K+1)."""
+    gradient = system.objective.gradient(surrogate)
+    S = system.lagrangian(gradient, multipliers)
+    spectrum, U = np.linalg.eigh(S)
+    k = np.arange(system.users)
+    received = system.HH @ V
+    left = S @ V
+    left[..., : system.users] += system.H * (multipliers[:, :-1] * system.ratio * received[:, k, k])[:, None, :]
+    slack = system.slack_of(received, surrogate.chain)
+    return Kkt(surrogate.value, gradient, spectrum, U, left, received, slack, system.violation(slack, received))
+
+
+def largest_of_all(system: System, kkt: Kkt, multipliers: FloatArray) -> FloatArray:
+    """The largest eigenvalue of all S_l, (B,), from above."""
+    own = largest_eigenvalue(kkt.spectrum, squared(system.HH @ kkt.U), multipliers[:, :-1] * system.ratio)
+    return np.asarray(np.maximum(own.max(axis=-1, initial=-np.inf), kkt.spectrum[:, -1]))
+
+
+def largest_eigenvalue(spectrum: FloatArray, seen: FloatArray, weights: FloatArray) -> FloatArray:
+    """The largest eigenvalue of ``U diag(spectrum) U^H + weight_k h_k h_k^H`` for each k, (B, K), from above.
+
+    Bisection of the secular equation ``sum_i weight |u_i^H h|^2 / (x - w_i) = 1``.
+
+    Args:
+        spectrum: w, rising, (B, N).
+        seen: ``|u_i^H h_k|^2``, (B, K, N).
+        weights: Not negative, (B, K).
+    """
+    terms = weights[..., None] * seen
+    low = np.broadcast_to(spectrum[:, -1:], weights.shape)
+    high = low + terms.sum(axis=-1)
+    for _ in range(BISECTIONS):
+        x = (low + high) / 2
+        with np.errstate(divide="ignore", invalid="ignore"):
+            right = (terms / (x[..., None] - spectrum[:, None, :])).sum(axis=-1) <= 1
+        low, high = np.where(right, low, x), np.where(right, x, high)
+    return np.asarray(high)

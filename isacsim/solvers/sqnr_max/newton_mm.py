@@ -1,0 +1,351 @@
+"""Minorisation-maximisation with anchors extrapolated by Newton's method, the default for `SqnrMax`.
+
+Any anchor is legal: the maximum of the surrogate taken there is a point that meets the
+constraints [Xu25, Algorithm 1]. Taken at the last point, the objective cannot fall; taken where
+a Newton step of the optimality conditions leads, it nearly always rises much further, and
+near an optimum the error squares. An anchor that lowers the objective is drawn back towards
+the last point, at worst onto it. A proximal term, which keeps the surrogate below f and
+touching it, makes each subproblem strongly concave.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import attrs
+import numpy as np
+from attrs import field, frozen
+
+from isacsim.batch import frobenius2, inner, put, rows, take
+from isacsim.checks import number, whole
+from isacsim.solvers.base import Request
+from isacsim.solvers.iterate import Stop, iterate
+from isacsim.solvers.solution import Solution, Status, gathered, objects
+from isacsim.solvers.sqnr_max.base import SqnrMaxSolver
+from isacsim.solvers.sqnr_max.certificate import Proof, proof, proven_bound
+from isacsim.solvers.sqnr_max.dual import minimise
+from isacsim.solvers.sqnr_max.feasibility import Feasibility
+from isacsim.solvers.sqnr_max.few_targets import MOST, row_space
+from isacsim.solvers.sqnr_max.kkt import Kkt, conditions
+from isacsim.solvers.sqnr_max.newton_system import newton_direction
+from isacsim.solvers.sqnr_max.objectives import Sqnr, Surrogate
+from isacsim.solvers.sqnr_max.starts import start
+from isacsim.solvers.sqnr_max.system import System
+from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray
+
+FIRST_POWER = 0.35  # first multiplier of the power, relative to the size of C
+FIRST_USERS = 0.4  # first multipliers of the users, relative to those of the least power
+PROXIMAL = 0.01  # weight of the proximal term, relative to the objective
+COARSE, FINE = 1e-2, 1e-11  # tolerances of the subproblems, in units of the noise
+INNER = 0.1  # tolerance of a subproblem relative to the last progress
+ROUNDING = 1e-10  # relative fall of the objective that counts as none
+BLUR = 1e-4  # weight of the multipliers in what that is relative to: they enlarge rounding
+SHARE = 1e-3  # of the power, for a sensing stream that is new
+NEAR = 3e-4  # error below which a Newton step may end where an optimum is
+LEAST_LENGTH = 0.02  # of a step that is tried before a plain one
+NEW_STREAMS = 8  # after which a member that still lacks one has stalled
+STILL = 1e-11  # relative progress that is none
+RESOLUTION = 1e-12  # relative rounding of the terms that make up a bound
+NEARLY = 1e-3  # violation below which a direction is judged by the objective
+IDLE = 6  # steps without progress after which a member has stalled
+
+
+@frozen(eq=False)
+class NewtonMmState:
+    """Iterates of B members, in normalised units."""
+
+    traced: ClassVar[tuple[str, ...]] = ("violation",)
+
+    system: System
+    proof: Proof
+    V: Any = rows(2)
+    multipliers: Any = rows(1)
+    surrogate: Surrogate = field()  # at V
+    kkt: Kkt = field()  # at V
+    error: Any = rows()  # of the conditions, with the streams that there are
+    gain: Any = rows()  # what a new stream would gain
+    residual: Any = rows()
+    bound: Any = rows()  # proven, on f; NaN where there is no proof, or it is not yet near
+    length: Any = rows()  # of the next Newton step; 0 is a plain step
+    longest: Any = rows()  # length after the next plain step
+    accuracy: Any = rows()  # tolerance of the next subproblem
+    share: Any = rows()  # of the power, for the next new stream
+    idle: Any = rows()  # steps without progress
+    added: Any = rows()  # new sensing streams so far
+    tolerance: float = field()
+
+    @property
+    def precoder(self) -> ComplexArray:
+        """V, (B, N, K + S)."""
+        return np.asarray(self.V)
+
+    @property
+    def objective(self) -> FloatArray:
+        """f, (B,)."""
+        return np.asarray(self.surrogate.value)
+
+    @property
+    def violation(self) -> FloatArray:
+        """The largest relative violation of a constraint, (B,)."""
+        return np.asarray(self.kkt.violation)
+
+    @property
+    def missing(self) -> BoolArray:
+        """Which members are stationary with the streams that they have, but lack one."""
+        return np.asarray((self.error <= self.tolerance) & (self.gain > self.tolerance))
+
+    @property
+    def stalled(self) -> BoolArray:
+        """Which members get no further."""
+        stuck = self.idle > IDLE
+        if self.missing.any():
+            stuck = stuck | (self.missing & ((self.added >= NEW_STREAMS) | crowded(self.system.users, self.V)))
+        return np.asarray(stuck)
+
+
+@frozen
+class NewtonMm(SqnrMaxSolver):
+    """Monotone minorisation-maximisation with Newton anchors, batched, certified to first order.
+
+    Some ten steps to a point that is stationary in the space of covariances, sensing streams
+    included that were not there at the start. It is proven to be the global optimum where
+    `isacsim.solvers.sqnr_max.certificate` has a proof.
+
+    Args:
+        tolerance: Relative residual of the optimality conditions at which a member has
+            converged, and gap to its bound at which it is globally optimal.
+        max_steps: Largest number of steps.
+    """
+
+    tolerance: float = field(default=1e-6, validator=number(above=0))
+    max_steps: int = field(default=200, validator=whole(1))
+
+    def chunk(self, system: System) -> int:
+        """Members whose arrays take some 64 MB together."""
+        return max(1, 2**17 // system.antennas**2)
+
+    def maximise(
+        self, system: System, found: Feasibility, request: Request, who: IntArray, places: IntArray
+    ) -> Solution:
+        """Steps until all members have ended, by the rank of the response where that is low."""
+        objective = system.objective
+        if not isinstance(objective, Sqnr):
+            return self._maximise(system, found, request, who, places)
+        rank, basis = row_space(objective.G)
+        parts = []
+        for r in np.unique(rank):
+            at = np.flatnonzero(rank == r)
+            here = take(system, at)
+            if r <= MOST:
+                known = attrs.evolve(take(objective, at), basis=np.ascontiguousarray(basis[at, :, :r]))
+                here = attrs.evolve(here, objective=known)
+            parts.append((self._maximise(here, take(found, at), request, who[at], places[at]), at))
+        return gathered(parts, 0.0)
+
+    def _maximise(
+        self, system: System, found: Feasibility, request: Request, who: IntArray, places: IntArray
+    ) -> Solution:
+        # A linear objective without users is best served by one stream, its top eigenvector.
+        alone = not system.users and proof(system).linear.all()
+        streams = 1 if alone else min(2, system.antennas)
+        V = start(system, found, request, streams, who, places)
+        return self._run(system, V, found.multipliers, request, places)
+
+    def _run(self, system: System, V: ComplexArray, least: FloatArray, request: Request, labels: IntArray) -> Solution:
+        """The solution from the points V, with N sensing streams."""
+        stop = Stop(self.tolerance, self.max_steps, request.time_limit, request.callback)
+        solution = iterate(self.init(system, V, least), self.step, stop, labels=labels)
+        K, streams = system.users, V.shape[-1] - system.users
+        stalled = np.array([status is Status.STALLED for status in solution.status], bool)
+        more = np.zeros(stalled.shape, bool)
+        if streams < system.antennas and stalled.any():
+            more[stalled] = crowded(K, solution.precoder[stalled])
+        wide = _widened(solution.precoder, K, system.antennas)
+        done = _proven(system, attrs.evolve(solution, precoder=wide), self.tolerance)
+        if not more.any():
+            return done
+        wide = wide[more, :, : K + min(2 * streams, system.antennas)]
+        other = self._run(take(system, more), wide, least[more], request, labels[more])
+        note = f"went on with more than {streams} sensing streams"
+        other = attrs.evolve(other, notes=objects([(*notes, note) for notes in other.notes]))
+        parts = [(done.take(~more), np.flatnonzero(~more))] if not more.all() else []
+        return gathered([*parts, (other, np.flatnonzero(more))], 0.0)
+
+    def init(self, system: System, V: ComplexArray, least: FloatArray) -> NewtonMmState:
+        """The state at points V of full power, with multipliers in proportion to those of the least power (B, K)."""
+        surrogate = system.objective.surrogate(V)
+        mu = FIRST_POWER * np.sqrt(frobenius2(surrogate.C))
+        multipliers = np.concatenate([FIRST_USERS * least * mu[:, None], mu[:, None]], axis=-1)
+        none = np.zeros(len(V))
+        return self._state(
+            V,
+            multipliers,
+            surrogate,
+            system=system,
+            proof=proof(system),
+            length=none + 1,
+            longest=none + 1,
+            accuracy=none + COARSE,
+            share=none + SHARE,
+            idle=none,
+            added=none,
+        )
+
+    def _at(
+        self, state: NewtonMmState, V: ComplexArray, multipliers: FloatArray, surrogate: Surrogate
+    ) -> NewtonMmState:
+        """The state at other points, with the settings of a state."""
+        kept = ("system", "proof", "length", "longest", "accuracy", "share", "idle", "added")
+        return self._state(V, multipliers, surrogate, **{name: getattr(state, name) for name in kept})
+
+    def _state(self, V: ComplexArray, multipliers: FloatArray, surrogate: Surrogate, **settings: Any) -> NewtonMmState:
+        """The state at points V (B, N, L)."""
+        kkt = conditions(settings["system"], V, multipliers, surrogate)
+        error, gain = kkt.errors(multipliers, V, surrogate.size)
+        residual = np.maximum(error, gain)
+        bound = np.full(residual.shape, np.nan)
+        near = np.flatnonzero(settings["proof"].known & (residual <= self.tolerance))
+        if near.size:
+            here = (take(settings["system"], near), take(settings["proof"], near), take(kkt, near))
+            bound[near] = proven_bound(*here, V[near], multipliers[near])
+            gap = (bound - surrogate.value) / surrogate.size
+            terms = multipliers.sum(axis=-1) / surrogate.size + 1
+            sharp = RESOLUTION * terms * settings["proof"].steepness(V, surrogate.value) <= self.tolerance
+            residual = np.where(sharp, np.fmax(residual, gap), residual)
+        return NewtonMmState(
+            V=V,
+            multipliers=multipliers,
+            surrogate=surrogate,
+            kkt=kkt,
+            error=error,
+            gain=gain,
+            residual=residual,
+            bound=bound,
+            tolerance=self.tolerance,
+            **settings,
+        )
+
+    def step(self, state: NewtonMmState) -> NewtonMmState:
+        """One anchor; where it is not yet an optimum itself, the maximum of the surrogate there."""
+        missing = state.missing
+        anchor, multipliers = _anchor(state, missing)
+        surrogate = state.system.objective.surrogate(anchor)
+        near = np.flatnonzero(((state.error <= NEAR) | (state.idle > 1)) & (state.length == 1) & ~missing)
+        arrived = near[:0]
+        if near.size:
+            there = self._at(take(state, near), anchor[near], multipliers[near], take(surrogate, near))
+            ends = (there.residual <= self.tolerance) & (_rise(take(state, near), there) >= -ROUNDING)
+            arrived = near[ends]
+        rest = np.setdiff1d(np.arange(len(anchor)), arrived)
+        if rest.size == len(anchor):
+            return self._climb(state, anchor, multipliers, surrogate, missing)
+        new = put(state, arrived, take(there, ends))
+        if not rest.size:
+            return new
+        here = (take(state, rest), anchor[rest], multipliers[rest], take(surrogate, rest), missing[rest])
+        return put(new, rest, self._climb(*here))
+
+    def _climb(
+        self,
+        state: NewtonMmState,
+        anchor: ComplexArray,
+        multipliers: FloatArray,
+        surrogate: Surrogate,
+        missing: BoolArray,
+    ) -> NewtonMmState:
+        """The maximum of the surrogates, where it is better than what was there."""
+        # The proximal term -weight ||V - anchor||^2 touches at the anchor.
+        weight = PROXIMAL * surrogate.size
+        C = surrogate.C + weight[:, None, None] * anchor
+        M = surrogate.M.copy()
+        i = np.arange(state.system.antennas)
+        M[:, i, i] += weight[:, None]
+        multipliers, V = minimise(state.system, C, M, multipliers, state.accuracy)
+        new = self._at(state, V, multipliers, state.system.objective.surrogate(V))
+        rise = _rise(state, new)
+        accepted = rise >= -ROUNDING
+        settings = self._settings(state, accepted, missing, np.abs(rise))
+        new = attrs.evolve(new, **settings)
+        kept = np.flatnonzero(~accepted)
+        return put(new, kept, take(attrs.evolve(state, **settings), kept)) if kept.size else new
+
+    def _settings(
+        self, state: NewtonMmState, accepted: BoolArray, missing: BoolArray, progress: FloatArray
+    ) -> dict[str, Any]:
+        """Lengths, accuracies and counts after a step."""
+        grown = np.where(state.length > 0, np.minimum(1.0, 4 * state.length), state.longest)
+        shrunk = np.where(state.length > LEAST_LENGTH, 0.3 * state.length, 0.0)
+        sharper = np.clip(np.minimum(state.accuracy, INNER * np.minimum(progress, state.error**2)), FINE, COARSE)
+        added = missing & accepted
+        plain = (state.length == 0) & ~missing
+        return {
+            "length": np.where(added, 0.0, np.where(missing, state.length, np.where(accepted, grown, shrunk))),
+            "longest": np.where(accepted & plain, 0.125, state.longest),
+            "accuracy": np.where(accepted, sharper, state.accuracy),
+            "share": np.where(missing, np.where(accepted, SHARE, 0.1 * state.share), state.share),
+            "idle": np.where((accepted & (progress > STILL)) | added, 0.0, state.idle + 1),
+            "added": state.added + missing,
+        }
+
+
+def _rise(old: NewtonMmState, new: NewtonMmState) -> FloatArray:
+    """By how much the objective rises, relative, each corrected to first order for what it violates, (B,).
+
+    With the multipliers of a surrogate's maximum, taken at the old point, this is never negative,
+    however coarsely they are found: it is the rise of one Lagrangian.
+    """
+    gained = new.objective - old.objective + (new.multipliers * (new.kkt.slack - old.kkt.slack)).sum(axis=-1)
+    return np.asarray(gained / (new.surrogate.size + BLUR * new.multipliers.sum(axis=-1)))
+
+
+def _anchor(state: NewtonMmState, missing: BoolArray) -> tuple[ComplexArray, FloatArray]:
+    """Where the surrogates are taken, of full power (B, N, L), and multipliers to start from (B, K+1)."""
+    anchor, multipliers = state.V.copy(), state.multipliers.copy()
+    far = np.flatnonzero((state.length > 0) & ~missing)
+    if far.size:
+        here = state if far.size == len(anchor) else take(state, far)
+        length = here.length[:, None]
+        dV, change = _extrapolation(here)
+        anchor[far] = here.V + length[..., None] * dV
+        multipliers[far] = np.maximum(here.multipliers + length * change, 0.2 * here.multipliers)
+    for i in np.flatnonzero(missing):
+        anchor[i] = _with_stream(state, int(i))
+    return anchor / np.sqrt(frobenius2(anchor))[:, None, None], multipliers
+
+
+def _extrapolation(state: NewtonMmState) -> tuple[ComplexArray, FloatArray]:
+    """The Newton step of V and of the multipliers; away from a saddle that it would lead to."""
+    dV, change = newton_direction(state.system, state.V, state.multipliers, state.surrogate, state.kkt)
+    sound = np.asarray(np.isfinite(dV).all(axis=(-2, -1)) & np.isfinite(change).all(axis=-1))
+    dV, change = np.where(sound[:, None, None], dV, 0.0), np.where(sound[:, None], change, 0.0)
+    judged = (state.error > state.tolerance) & (state.violation <= NEARLY)
+    falls = np.asarray(judged & (inner(state.kkt.left, dV) < 0), bool)
+    return np.where(falls[:, None, None], -dV, dV), np.where(falls[:, None], 0.0, change)
+
+
+def _with_stream(state: NewtonMmState, i: int) -> ComplexArray:
+    """V of member i (N, L) with its weakest sensing stream replaced by one along the direction that gains most."""
+    K, share = state.system.users, float(state.share[i])
+    U, sizes, _ = np.linalg.svd(state.V[i][:, K:], full_matrices=False)
+    sensing = np.sqrt(1 - share) * U * sizes
+    sensing[:, -1] = np.sqrt(share) * state.kkt.U[i][:, -1]
+    return np.concatenate([np.sqrt(1 - share) * state.V[i][:, :K], sensing], axis=-1)
+
+
+def crowded(users: int, V: ComplexArray) -> BoolArray:
+    """Which members use all sensing streams that they have, (B,)."""
+    sizes = np.linalg.svd(V[..., users:], compute_uv=False)
+    return np.asarray(sizes[:, -1] > 1e-5)
+
+
+def _widened(V: ComplexArray, users: int, streams: int) -> ComplexArray:
+    """V (B, N, K + S) with zero columns for ``streams`` sensing streams."""
+    return np.pad(V, ((0, 0), (0, 0), (0, users + streams - V.shape[-1])))
+
+
+def _proven(system: System, solution: Solution, tolerance: float) -> Solution:
+    """A solution with gaps to its bounds, globally optimal where they are closed."""
+    gap = (solution.bound - solution.objective) / system.objective.size(solution.objective)
+    closed = (gap <= tolerance) & [status.good for status in solution.status]
+    status = [Status.GLOBAL if c else s for c, s in zip(closed, solution.status, strict=True)]
+    return attrs.evolve(solution, gap=gap, status=objects(status))

@@ -1,0 +1,78 @@
+"""Points that miss constraints by a little, made to meet them.
+
+With the phases of the beams such that h_k^H v_k > 0, the points that keep the SQINRs are a
+convex set: a small share of a point inside makes up for what a point misses. It moves nothing
+else, also where some SQINRs are not met with equality.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from isacsim.batch import frobenius2, squared
+from isacsim.solvers.sqnr_max.feasibility import Feasibility, least_power_beams
+from isacsim.solvers.sqnr_max.system import System
+from isacsim.typing import BoolArray, ComplexArray, FloatArray
+
+KEPT = -1e-12  # slack, in units of the noise, that counts as none: rounding
+FIRST, HALVINGS = 1e-11, 8  # first share of a point inside that is tried; and how often the range of it is halved
+
+
+def inside(system: System, found: Feasibility) -> ComplexArray:
+    """The beams of least power (B, N, K), scaled to full power: they keep every SQINR with a margin."""
+    if not system.users:
+        return np.zeros((len(system.power), system.antennas, 0), complex)
+    return full(least_power_beams(system, found.multipliers))
+
+
+def repaired(system: System, found: Feasibility, V: ComplexArray) -> tuple[ComplexArray, BoolArray]:
+    """Points of full power near V that keep every SQINR, (B, N, K+S), and which had to be given up.
+
+    Args:
+        system: The members.
+        found: What their SQINRs need, with a least power of at most 1.
+        V: Points that miss constraints by little; the phases of their beams are kept. Where no share
+            of V can be kept, the beams of least power take its place.
+    """
+    V = full(V)
+    missed = ~_kept(system, V)
+    lost = np.zeros(len(V), bool)
+    if not missed.any():
+        return V, lost
+    streams = np.zeros_like(V[..., system.users :])
+    safe = inside(system, found)
+    safe = np.concatenate([safe * np.conj(_phases(system, safe)), streams], axis=-1)
+    turn = np.concatenate([_phases(system, V), streams[:, :1] + 1], axis=-1)
+    turned = V * np.conj(turn)
+    low, high = np.zeros(len(V)), np.zeros(len(V))
+    while missed.any():  # ends at the latest with the safe point itself
+        low = np.where(missed, high, low)
+        high = np.where(missed, np.clip(10 * high, FIRST, 1.0), high)
+        missed &= ~_kept(system, _mixed(turned, safe, high)) & (high < 1)
+    for _ in range(HALVINGS):
+        middle = np.sqrt(np.maximum(low, FIRST / 10) * high)
+        kept = _kept(system, _mixed(turned, safe, middle))
+        low, high = np.where(kept, low, middle), np.where(kept & (high > 0), middle, high)
+    return np.where((high > 0)[:, None, None], _mixed(turned, safe, high) * turn, V), np.asarray(high == 1)
+
+
+def full(V: ComplexArray) -> ComplexArray:
+    """V (B, N, L) scaled to unit power: more power keeps every SQINR."""
+    size: FloatArray = np.sqrt(frobenius2(V))
+    return np.asarray(V / np.where(size > 0, size, 1.0)[:, None, None])
+
+
+def _kept(system: System, V: ComplexArray) -> BoolArray:
+    return np.asarray((system.slack(V)[:, :-1] >= KEPT).all(axis=-1))
+
+
+def _mixed(V: ComplexArray, safe: ComplexArray, share: FloatArray) -> ComplexArray:
+    return full((1 - share)[:, None, None] * V + share[:, None, None] * safe)
+
+
+def _phases(system: System, V: ComplexArray) -> ComplexArray:
+    """Phases of h_k^H v_k, (B, 1, K)."""
+    k = np.arange(system.users)
+    own = (system.HH @ V[..., : system.users])[:, k, k]
+    size = np.sqrt(squared(own))
+    return np.asarray(np.where(size > 0, own / np.where(size > 0, size, 1.0), 1.0)[:, None, :])

@@ -1,0 +1,113 @@
+"""Points that solvers of `SqnrMax` start from, in normalised units.
+
+A start has at least one sensing stream of some power: a stream of none stays without any
+under a surrogate, whose linear term it does not enter.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from isacsim.batch import frobenius2, hermitian, take
+from isacsim.errors import InvalidInput, one_of
+from isacsim.random import complex_normal
+from isacsim.solvers.base import Request
+from isacsim.solvers.sqnr_max.feasibility import Feasibility, least_power_beams
+from isacsim.solvers.sqnr_max.system import System
+from isacsim.typing import ComplexArray, FloatArray, IntArray
+
+STARTS = ("least-power", "random")
+LEAST_SHARE = 1e-3  # of the power, for the sensing streams of a start
+
+
+def start(
+    system: System, found: Feasibility, request: Request, streams: int, who: IntArray, places: IntArray
+) -> ComplexArray:
+    """The point of full power to start from, (B, N, K + streams).
+
+    It is the request's own precoder, whose sensing streams are turned into at most ``streams``
+    strongest ones, or the start that it names: ``least-power`` (default) has the users' beams
+    of least power and the strongest eigenvectors of df/dR as sensing streams, ``random`` draws
+    the directions of these. A named start meets all constraints.
+
+    Args:
+        system: The members.
+        found: What they need, with a least power of less than 1.
+        request: What the caller asks.
+        streams: Number of sensing streams.
+        who: The asked users, (B, K).
+        places: The members' places in the whole batch.
+
+    Raises:
+        InvalidInput: For an unknown name, or a random start without generators.
+    """
+    if request.initial is not None:
+        return _given(system, request.initial[places], streams, who)
+    name = request.start or STARTS[0]
+    if name not in STARTS:
+        raise InvalidInput("starts", "must be names of starts", name, one_of(STARTS, str(name)))
+    if name == "random":
+        if request.rngs is None:
+            raise InvalidInput(
+                "rng", "must be given for a random start", None, "Pass rng=numpy.random.default_rng(seed)."
+            )
+        shape = (system.antennas, streams)
+        drawn = np.stack([complex_normal(request.rngs[i], shape) for i in places])
+        sensing = drawn / np.sqrt(frobenius2(drawn))[:, None, None]
+    else:
+        sensing = strongest(system, _beams(system, found), streams)
+    return shared(system, _beams(system, found), sensing)
+
+
+def _beams(system: System, found: Feasibility) -> ComplexArray:
+    """The users' beams of least power, scaled to full power; without users, none."""
+    if not system.users:
+        return np.zeros((len(system.power), system.antennas, 0), complex)
+    beams = least_power_beams(system, found.multipliers)
+    return np.asarray(beams / np.sqrt(frobenius2(beams))[:, None, None])
+
+
+def strongest(system: System, V: ComplexArray, streams: int) -> ComplexArray:
+    """Sensing streams of equal power, 1 in all, along the strongest eigenvectors of df/dR at V, (B, N, streams)."""
+    gradient = system.objective.gradient(system.objective.surrogate(V))
+    U = np.linalg.eigh(gradient)[1][:, :, ::-1][:, :, :streams]
+    return np.ascontiguousarray(U) / np.sqrt(streams)
+
+
+def shared(system: System, beams: ComplexArray, sensing: ComplexArray) -> ComplexArray:
+    """Users' beams and sensing streams, each of power 1, with the largest share of sensing that the SQINRs allow."""
+    if not system.users:
+        return sensing
+    share = np.zeros(len(beams))
+    todo, trial = np.arange(len(beams)), 0.5
+    for _ in range(40):
+        both = _mixed(beams[todo], sensing[todo], np.full(todo.size, trial))
+        fits = (take(system, todo).slack(both)[:, :-1] >= 0).all(axis=-1)
+        share[todo[fits]] = trial
+        todo, trial = todo[~fits], 0.7 * trial
+        if not todo.size:
+            break
+    # Where the power barely suffices a trace of sensing is left, which violates little.
+    return _mixed(beams, sensing, np.where(share > 0, share, 1e-6))
+
+
+def _mixed(beams: ComplexArray, sensing: ComplexArray, share: FloatArray) -> ComplexArray:
+    return np.concatenate([beams * np.sqrt(1 - share)[:, None, None], sensing * np.sqrt(share)[:, None, None]], axis=-1)
+
+
+def _given(system: System, W: ComplexArray, streams: int, who: IntArray) -> ComplexArray:
+    """A precoder (B, N, K_all + S) in normalised units, of full power."""
+    V = W / system.scale[:, :, None]
+    beams = np.ascontiguousarray(np.take_along_axis(V, who[:, None, :], axis=-1))
+    rest = V.copy()
+    np.put_along_axis(rest, who[:, None, :], 0.0, axis=-1)
+    spectrum, U = np.linalg.eigh(rest @ hermitian(rest))
+    spectrum, U = np.maximum(spectrum, 0.0)[:, ::-1][:, :streams], U[:, :, ::-1][:, :, :streams]
+    sensing = np.ascontiguousarray(U * np.sqrt(spectrum)[:, None, :])
+    whole = np.concatenate([beams, sensing], axis=-1)
+    size = np.sqrt(frobenius2(whole))[:, None, None]
+    share = frobenius2(sensing / size)
+    poor = np.sqrt(np.where(share < LEAST_SHARE, LEAST_SHARE, 0.0))[:, None, None]
+    fresh = strongest(system, np.asarray(whole / size, complex), streams)
+    whole = np.concatenate([beams / size, sensing / size + poor * fresh], axis=-1)
+    return np.asarray(whole / np.sqrt(frobenius2(whole))[:, None, None], complex)

@@ -1,0 +1,137 @@
+"""The second-order cone program of one `mm` iteration, built once a shape [Xu25, problem (19)].
+
+In the units of a `System`, over V = [v_1 .. v_K, sensing] and the lengths t_i of its rows::
+
+    max  2 Re tr(C^H V) - ||M^(1/2) V||^2
+    s.t. sqrt(ratio_k) Re(h_k^H v_k) >= ||(V^H h_k, sqrt(e_i) |h_ki| t_i for all i, 1)||  for all k
+         ||V^H's column i|| <= t_i for all i,  ||t|| <= 1
+
+The lengths are shared by the users and the power, whose cones are small then. The objective is
+in units of ||C|| and each user's cone in units of ||h_k||: without that converters of many bits
+beside others of few, whose sqrt(e_i) is small, make interior-point methods fail. All data are
+parameters that enter affinely, so that cvxpy canonicalises a shape once.
+"""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from attrs import field, frozen
+
+from isacsim.batch import hermitian, squared
+from isacsim.solvers.semidefinite import cvxpy, one_thread
+from isacsim.solvers.sqnr_max.objectives import Surrogate
+from isacsim.solvers.sqnr_max.system import System
+from isacsim.typing import ComplexArray, FloatArray
+
+FLAT = 1e-13  # largest eigenvalue of M over ||C|| that is rounding: the surrogate of ideal hardware is linear
+
+
+@frozen(eq=False)
+class Program:
+    """A compiled program; `solve` is safe to call from several threads."""
+
+    problem: Any
+    parameters: dict[str, Any]
+    V: Any
+    users: list[Any]
+    total: Any
+    lock: Any = field(factory=threading.Lock)
+
+    def solve(self, data: dict[str, FloatArray], accuracy: float) -> tuple[FloatArray, FloatArray] | None:
+        """V as a stack of its parts (2N, L), and the cones' multipliers (K+1,); None without an answer."""
+        cp = cvxpy()
+        with self.lock, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of an inaccurate solution; the caller judges it by its objective
+            for name, parameter in self.parameters.items():
+                parameter.value = data[name]
+            tolerances = dict.fromkeys(("tol_gap_abs", "tol_gap_rel", "tol_feas"), accuracy)
+            options = {**tolerances, **one_thread(cp.CLARABEL)}
+            try:
+                # Without a warm start the answer does not depend on what was solved before.
+                self.problem.solve(solver=cp.CLARABEL, warm_start=False, **options)
+            except cp.error.SolverError:
+                return None
+            if self.problem.status not in (cp.OPTIMAL, cp.OPTIMAL_INACCURATE):
+                return None
+            duals = [np.ravel(rule.dual_value[0])[0] for rule in (*self.users, self.total)]
+            return np.asarray(self.V.value), np.array(duals)
+
+
+def maximise_surrogate(system: System, surrogate: Surrogate, accuracy: float) -> tuple[ComplexArray, FloatArray] | None:
+    """The best point V (N, L) of one member's surrogate, and multipliers (K+1,); None without an answer.
+
+    The multipliers are those of the constraints as `System` writes them, in squares.
+
+    Args:
+        system: One member.
+        surrogate: Its surrogate, at an anchor of L columns.
+        accuracy: Gaps and residuals that the backend is asked for.
+    """
+    H, C, M = system.H[0], surrogate.C[0], surrogate.M[0]
+    unit, lengths = np.linalg.norm(C), np.sqrt(squared(H).sum(axis=0))
+    spectrum, U = np.linalg.eigh(M)
+    curved, noisy = spectrum[-1] > FLAT * unit, bool(np.any(system.transmit[0]))
+    directions = (H / lengths).T
+    real = np.concatenate([directions.real, directions.imag], axis=1)
+    data = {
+        "C": 2 * np.concatenate([C.real, C.imag]) / unit,
+        "own": np.sqrt(system.ratio[0])[:, None] * real,
+        "real": real,
+        "imag": np.concatenate([-directions.imag, directions.real], axis=1),
+        "noise": 1 / lengths,
+        "spread": np.sqrt(system.spread[0]).T / lengths[:, None],
+    }
+    if curved:
+        root = np.sqrt(np.maximum(spectrum, 0.0) / unit)[:, None] * hermitian(U)
+        data["root"] = np.block([[root.real, -root.imag], [root.imag, root.real]])
+    answer = program(*C.shape, system.users, curved, noisy).solve(data, accuracy)
+    if answer is None:
+        return None
+    stacked, duals = answer
+    V = stacked[: len(C)] + 1j * stacked[len(C) :]
+    own = np.diagonal(np.conj(H).T @ V).real * np.sqrt(system.ratio[0]) * lengths
+    sizes = np.append(np.maximum(own, np.finfo(float).tiny), 1.0)  # d(x^2) is 2 x dx
+    return V, unit * np.maximum(duals, 0.0) / (2 * sizes)
+
+
+@lru_cache(maxsize=8)
+def program(side: int, streams: int, users: int, curved: bool, noisy: bool) -> Program:
+    """The program of a shape.
+
+    Args:
+        side: Number N of transmit antennas.
+        streams: Number L of columns.
+        users: Number K of users with a least SQINR.
+        curved: Whether M is not zero.
+        noisy: Whether a transmit chain has distortion.
+    """
+    cp, parameters = cvxpy(), {}
+
+    def given(name: str, *shape: int) -> Any:
+        parameters[name] = cp.Parameter(shape, name=name)
+        return parameters[name]
+
+    V, t = cp.Variable((2 * side, streams)), cp.Variable(side)
+    merit = cp.sum(cp.multiply(given("C", 2 * side, streams), V))
+    if curved:
+        merit = merit - cp.sum_squares(given("root", 2 * side, 2 * side) @ V)
+    total = cp.SOC(cp.Constant(1.0), t)
+    cones = []
+    if users:
+        real, imag = given("real", users, 2 * side), given("imag", users, 2 * side)
+        own, noise = given("own", users, 2 * side), given("noise", users)
+        received = cp.vstack([real @ V, imag @ V])  # (2K, L)
+        spread: Any = given("spread", users, side) if noisy else None
+        for k in range(users):
+            parts = [received[k], received[users + k], cp.reshape(noise[k], (1,), order="F")]
+            if noisy:
+                parts.append(cp.multiply(spread[k], t))
+            cones.append(cp.SOC(own[k] @ V[:, k], cp.hstack(parts)))
+    rows = cp.SOC(t, cp.hstack([V[:side], V[side:]]), axis=1)
+    problem = cp.Problem(cp.Maximize(merit), [*cones, rows, total])
+    return Program(problem, parameters, V, cones, total)

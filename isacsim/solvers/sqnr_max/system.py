@@ -1,0 +1,192 @@
+"""`SqnrMax` in normalised units: unit power, unit noise, no gains.
+
+With ``W = diag(scale) V`` the power that leaves the chains is the squared norm of V and at
+most 1, and each asked user k, with ``c_k = (1 + 1 / Gamma_k) / (1 + e_k)``, has the
+constraint::
+
+    c_k |h_k^H v_k|^2 >= ||V^H h_k||^2 + sum_i e_i |h_ki|^2 R_ii + 1,  R = V V^H
+
+which is [Xu25, eq. (15)] for any converters. Columns of V are the asked users' beams and
+sensing streams.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+import numpy as np
+from attrs import field, frozen
+
+from isacsim.batch import hermitian, rows, squared
+from isacsim.problems.sqnr_max import SqnrMax
+from isacsim.solvers.sqnr_max.converters import distortion_ratios
+from isacsim.solvers.sqnr_max.objectives import Linear, Sqnr
+from isacsim.typing import ComplexArray, FloatArray, IntArray
+
+
+@frozen(eq=False)
+class System:
+    """B members with the same number K of asked users, in normalised units.
+
+    Attributes:
+        H: Channels of the asked users, (B, N, K).
+        HH: Their conjugate transpose, (B, K, N).
+        load: What each constraint draws from R_ii: ``e_i |h_ki|^2`` for a user, what it receives
+            of the chain's distortion, and 1 for the power, which comes last, (B, N, K+1).
+        load_rows: Its transpose, (B, K+1, N).
+        threshold: Gamma_k, (B, K), positive.
+        ratio: c_k, (B, K).
+        receiver: Ratio of distortion to signal of each asked user's receiver, (B, K).
+        transmit: The same of each transmit chain, (B, N).
+        scale: Precoder W = diag(scale) V, (B, N), in sqrt(W).
+        power: The power that is there, (B,), in W.
+        objective: What is maximised.
+    """
+
+    H: Any = rows(2)
+    HH: Any = rows(2)
+    load: Any = rows(2)
+    load_rows: Any = rows(2)
+    threshold: Any = rows(1)
+    ratio: Any = rows(1)
+    receiver: Any = rows(1)
+    transmit: Any = rows(1)
+    scale: Any = rows(1)
+    power: Any = rows()
+    objective: Sqnr | Linear = field()
+
+    @property
+    def antennas(self) -> int:
+        """Number N of transmit chains."""
+        return int(self.H.shape[-2])
+
+    @property
+    def users(self) -> int:
+        """Number K of asked users."""
+        return int(self.H.shape[-1])
+
+    @property
+    def noise(self) -> FloatArray:
+        """Noise of each user, (B, K): all one."""
+        return np.ones(self.ratio.shape)
+
+    @property
+    def asked(self) -> FloatArray:
+        """SINR that the dual uplink needs, ``1 / (c_k - 1)``, (B, K); positive where it is not out of reach."""
+        return np.asarray(self.threshold * (1 + self.receiver) / (1 - self.threshold * self.receiver))
+
+    @property
+    def spread(self) -> FloatArray:
+        """``e_i |h_ki|^2``, what a user receives of a chain's distortion, (B, N, K)."""
+        return np.ascontiguousarray(self.load[..., :-1])
+
+    @property
+    def limit(self) -> float:
+        """The power in these units."""
+        return 1.0
+
+    def slack(self, V: ComplexArray) -> FloatArray:
+        """Slack of each constraint at V (B, N, L): of each user in units of its noise, then of the power, (B, K+1)."""
+        return self.slack_of(self.HH @ V, squared(V).sum(axis=-1))
+
+    def slack_of(self, received: ComplexArray, chain: FloatArray) -> FloatArray:
+        """The same for ``H^H V`` (B, K, L) and R_ii (B, N)."""
+        powers = squared(received)
+        k = np.arange(self.users)
+        slack = -(self.load_rows @ chain[..., None])[..., 0]
+        slack[:, :-1] += self.ratio * powers[:, k, k] - powers.sum(axis=-1) - 1
+        slack[:, -1] += 1
+        return slack
+
+    def violation(self, slack: FloatArray, received: ComplexArray) -> FloatArray:
+        """The largest relative violation of an SQINR, to first order, or of the power, (B,).
+
+        Args:
+            slack: Slack of each constraint, (B, K+1).
+            received: ``H^H V``, (B, K, L).
+        """
+        k = np.arange(self.users)
+        total = self.ratio * squared(received[:, k, k]) - slack[:, :-1]  # what a user receives, at least 1
+        users = slack[:, :-1] * (1 + self.threshold) / total
+        worst = np.minimum(users.min(axis=-1, initial=0.0), slack[:, -1])
+        return np.asarray(np.maximum(-worst, 0.0))
+
+    def lagrangian(self, gradient: ComplexArray, multipliers: FloatArray) -> ComplexArray:
+        """df/dR of the Lagrangian where no beam serves a user, Hermitian, (B, N, N).
+
+        It is ``df/dR - sum_k lambda_k (h_k h_k^H + diag(e |h_k|^2)) - mu I``; for the beam of user
+        k ``lambda_k c_k h_k h_k^H`` comes on top.
+
+        Args:
+            gradient: df/dR, (B, N, N).
+            multipliers: lambda of the users and mu of the power, (B, K+1).
+        """
+        S = gradient - (self.H * multipliers[:, None, :-1]) @ self.HH
+        i = np.arange(self.antennas)
+        S[:, i, i] -= (self.load @ multipliers[..., None])[..., 0]
+        return np.asarray(S)
+
+    def to_maximise(self, theta: ComplexArray) -> System:
+        """The same constraints with the objective ``tr(Theta R)``, for Theta Hermitian, (B, N, N).
+
+        `isacsim.solvers.sqnr_max.newton_mm.NewtonMm.maximise` takes the result, with the
+        `Feasibility` of this system, and proves the global optimum of it: its solution has the
+        status GLOBAL with gap and bound, of ``tr(Theta R)``, and V of a few sensing streams.
+        """
+        return attrs.evolve(self, objective=Linear.of(theta))
+
+
+def systems(problem: SqnrMax) -> list[tuple[IntArray, IntArray, System]]:
+    """The systems of a flat batch, by number of asked users.
+
+    Returns:
+        For each: the places of its members (B,), the users that are asked (B, K), the system.
+
+    Raises:
+        InvalidInput: For hardware that is none of `isacsim.solvers.sqnr_max.converters`.
+    """
+    members, antennas, users = problem.H.shape
+    receivers = problem.G.shape[-2]
+    hardware = problem.transceiver
+    gain, transmit = distortion_ratios(hardware.transmit, antennas, "transceiver.transmit")
+    _, receive = distortion_ratios(hardware.receive, receivers, "transceiver.receive")
+    _, receiver = distortion_ratios(hardware.user, users, "transceiver.user")
+    power = np.broadcast_to(problem.power, (members,))
+    lengths = np.sqrt(power[:, None] / (1 + transmit))  # (B, N)
+    noise = np.broadcast_to(problem.noise_power, (members, users))
+    H = problem.H * lengths[:, :, None] / np.sqrt(noise)[:, None, :]
+    G = problem.G * (lengths / np.sqrt(problem.radar_noise_power)[:, None])[:, None, :]
+    threshold = np.broadcast_to(problem.min_sqinr, (members, users))
+    asked = threshold > 0
+    parts = []
+    for count in np.unique(asked.sum(axis=-1)):
+        at = np.flatnonzero(asked.sum(axis=-1) == count)
+        who = np.argsort(~asked[at], axis=-1, kind="stable")[:, :count]  # the asked users, in order
+        here = np.ascontiguousarray(np.take_along_axis(H[at], who[:, None, :], axis=-1))
+        least = np.take_along_axis(threshold[at], who, axis=-1)
+        own = receiver[who]
+        load = np.concatenate([transmit[:, None] * squared(here), np.ones((at.size, antennas, 1))], axis=-1)
+        response = np.ascontiguousarray(G[at])
+        system = System(
+            H=here,
+            HH=hermitian(here),
+            load=load,
+            load_rows=np.ascontiguousarray(load.swapaxes(-1, -2)),
+            threshold=least,
+            ratio=(1 + 1 / least) / (1 + own),
+            receiver=own,
+            transmit=np.tile(transmit, (at.size, 1)),
+            scale=lengths[at] / gain,
+            power=power[at],
+            objective=Sqnr(
+                G=response,
+                GH=hermitian(response),
+                gains=squared(response) * transmit,
+                transmit=np.tile(transmit, (at.size, 1)),
+                receive=np.tile(receive, (at.size, 1)),
+                basis=np.zeros((at.size, antennas, 0), complex),
+            ),
+        )
+        parts.append((at, who, system))
+    return parts

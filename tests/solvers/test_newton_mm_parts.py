@@ -1,0 +1,178 @@
+"""The parts that `newton-mm` is made of, each against its own definition."""
+
+import attrs
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import isacsim
+from isacsim.batch import flatten, frobenius2, hermitian, inner
+from isacsim.solvers.base import Request
+from isacsim.solvers.sqnr_max.dual import curvature, evaluate, minimise
+from isacsim.solvers.sqnr_max.feasibility import feasibility
+from isacsim.solvers.sqnr_max.few_targets import MOST, coefficients, polarisation, row_space
+from isacsim.solvers.sqnr_max.kkt import conditions, largest_eigenvalue
+from isacsim.solvers.sqnr_max.newton_system import newton_direction
+from isacsim.solvers.sqnr_max.repair import repaired
+from isacsim.solvers.sqnr_max.starts import start
+from isacsim.solvers.sqnr_max.system import systems
+
+seeds = st.integers(0, 2**32 - 1)
+
+
+def traced(problem, **options):
+    """The solution, and the states of the iteration."""
+    states = []
+    solution = isacsim.solve(problem, callback=lambda progress: states.append(progress.state), **options)
+    return solution, states
+
+
+def state_of(kit, kind="extended", seed=0, users=3, steps=4):
+    """The state of an iteration that has not ended."""
+    _, states = traced(kit.make_sqnr_max(kind, seed, users=users), max_steps=steps)
+    return states[-1]
+
+
+def test_the_dual_function_has_the_gradient_and_the_hessian_it_tells(kit):
+    state = state_of(kit)
+    system, surrogate = state.system, state.surrogate
+    M = surrogate.M + 0.1 * np.eye(8)
+    z = state.multipliers * [[0.9, 1.1, 0.8, 1.2]]
+
+    def at(t, j):
+        shifted = z.copy()
+        shifted[0, j] += t
+        return evaluate(system, surrogate.C, M, shifted)
+
+    here = at(0.0, 0)
+    assert here.inside.all()
+    for j in range(4):
+        h = 1e-3 * z[0, j]
+        # Central differences of sixth order: the step to the sixth, and rounding.
+        slope = kit.central_difference(lambda t, j=j: at(t, j).value[0], h)
+        assert slope == pytest.approx(here.slope[0, j], rel=1e-6, abs=1e-9)
+        bend = kit.central_difference(lambda t, j=j: at(t, j).slope[0], h)
+        np.testing.assert_allclose(bend, curvature(system, here)[0, j], rtol=1e-5, atol=1e-9)
+
+
+@given(seeds)
+@settings(max_examples=10)
+def test_the_minimum_of_the_dual_is_the_best_point_under_the_surrogate(kit, seed):
+    problem = kit.make_sqnr_max(seed=seed)
+    ((places, who, system),) = systems(flatten(problem))
+    found = feasibility(system)
+    V = start(system, found, Request(), 2, who, places)
+    surrogate = system.objective.surrogate(V)
+    M = surrogate.M + 0.03 * surrogate.value * np.eye(8)
+    mu = np.sqrt(frobenius2(surrogate.C))[:, None]
+    z, best = minimise(system, surrogate.C, M, np.concatenate([found.multipliers * mu, mu], axis=-1), np.array([1e-10]))
+
+    def value(X):
+        return 2 * inner(surrogate.C, X) - inner(X, M @ X)
+
+    assert system.slack(best).min() >= -1e-9
+    assert np.all(np.abs(z * system.slack(best)) <= 1e-8 * surrogate.value)
+    # No feasible point does better: not the start, nor one nearer to it.
+    for share in (0.0, 0.5, 0.9):
+        other = share * best + (1 - share) * V
+        if system.slack(other).min() >= 0:
+            assert value(other) <= value(best) * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("kind", ["extended", "points", "point"])
+def test_the_newton_step_squares_the_error(kit, kind):
+    solution, states = traced(kit.make_sqnr_max(kind, users=3))
+    assert solution.status.good
+    last = states[-1]
+
+    def errors(V, z):
+        surrogate = last.system.objective.surrogate(V)
+        kkt = conditions(last.system, V, z, surrogate)
+        size = np.sqrt(frobenius2(kkt.left)) / surrogate.size + np.abs(kkt.slack).max(axis=-1)
+        return size[0], surrogate, kkt
+
+    left = []
+    for away in (1e-4, 1e-5):
+        V = last.V * (1 + away * kit.complex_gaussian(last.V.shape, 0))
+        z = last.multipliers * (1 + away)
+        before, surrogate, kkt = errors(V, z)
+        dV, dz = newton_direction(last.system, V, z, surrogate, kkt)
+        left.append(errors(V + dV, z + dz)[0])
+        assert left[-1] < 0.01 * before
+    # A tenth of the error leaves a hundredth, but for terms of higher order.
+    assert left[1] < 0.02 * left[0]
+
+
+def test_the_curvature_of_few_targets_is_that_of_the_general_response(kit):
+    state = state_of(kit, "points")
+    system, V = state.system, state.V
+    rank, basis = row_space(system.objective.G)
+    assert rank[0] == 3
+    known = attrs.evolve(system.objective, basis=np.ascontiguousarray(basis[..., :3]))
+    X = kit.complex_gaussian(V.shape, 5)
+    dR = X @ hermitian(V) + V @ hermitian(X)
+
+    def second(objective):
+        curvature = objective.curvature(objective.surrogate(V), V)
+        Z = np.concatenate([np.eye(8)[None], curvature.features], axis=-2)
+        theta = np.einsum("bmi,bij,bmj->bm", Z, dR, np.conj(Z)).real[..., None]
+        return float((np.swapaxes(theta, -1, -2) @ curvature.times(theta))[0, 0, 0])
+
+    general = attrs.evolve(known, basis=basis[..., :0])
+    assert second(known) == pytest.approx(second(general), rel=1e-9)
+    # And that is the second derivative of f along R + t dR, here with V + t X to second order.
+    gradient = general.gradient(general.surrogate(V))
+    curve = kit.central_difference(
+        lambda t: 2 * inner(general.gradient(general.surrogate(V + t * X)) @ (V + t * X), X)[0], 1e-4
+    )
+    assert curve == pytest.approx(second(general) + 2 * inner(gradient @ X, X)[0], rel=1e-6)
+
+
+@given(seeds, st.integers(1, MOST))
+def test_polarisation_fixes_a_hermitian_matrix(kit, seed, r):
+    X = kit.complex_gaussian((1, r, r), seed)
+    J, b = X + hermitian(X), kit.complex_gaussian((1, 3, r), seed + 1)
+    u, _, _ = polarisation(r)
+    forms = np.einsum("im,bij,jm->bm", np.conj(u), J, u).real
+    direct = np.einsum("bni,bij,bnj->bn", b, J, np.conj(b)).real
+    np.testing.assert_allclose((coefficients(b) @ forms[..., None])[..., 0], direct, atol=1e-12)
+
+
+@given(seeds, st.integers(1, 6))
+def test_the_row_space_of_a_response_is_found(kit, seed, r):
+    G = kit.complex_gaussian((1, 7, r), seed) @ kit.complex_gaussian((1, r, 6), seed + 1)
+    rank, basis = row_space(G)
+    assert rank[0] == min(r, MOST + 1)
+    if r <= MOST:
+        A = basis[..., :r]
+        np.testing.assert_allclose(
+            hermitian(A) @ A, np.eye(r)[None], atol=1e-7
+        )  # Gram-Schmidt, ill conditioned at worst
+        np.testing.assert_allclose(G @ A @ hermitian(A), G, atol=1e-9 * np.abs(G).max())
+
+
+@given(seeds, st.floats(-3, 3))
+def test_the_secular_equation_gives_the_largest_eigenvalue_from_above(kit, seed, size):
+    X, h = kit.complex_gaussian((1, 5, 5), seed), kit.complex_gaussian((1, 5, 2), seed + 1)
+    spectrum, U = np.linalg.eigh(X + hermitian(X))
+    weights = np.array([[10.0**size, 0.0]])
+    found = largest_eigenvalue(spectrum, np.abs(hermitian(h) @ U) ** 2, weights)
+    for k in range(2):
+        block = X[0] + hermitian(X)[0] + weights[0, k] * np.outer(h[0, :, k], np.conj(h[0, :, k]))
+        largest = np.linalg.eigvalsh(block)[-1]
+        scale = np.abs(largest) + weights[0, k] * np.linalg.norm(h[0, :, k]) ** 2
+        assert -1e-12 * scale <= found[0, k] - largest <= 1e-11 * scale
+
+
+def test_points_that_miss_sqinrs_a_little_are_repaired(kit):
+    problem = kit.make_sqnr_max(batch=(2,), users=3)
+    ((places, who, system),) = systems(flatten(problem))
+    found = feasibility(system)
+    V = start(system, found, Request(), 2, who, places)
+    V[0, :, 0] *= 0.1
+    V[1, :, 1] = V[1, :, 0]  # two users on one beam
+    assert system.slack(V).min(axis=-1).max() < 0
+    mended, _ = repaired(system, found, V)
+    np.testing.assert_allclose(frobenius2(mended), 1.0, rtol=1e-12)
+    assert system.slack(mended).min() >= -1e-10
