@@ -81,10 +81,12 @@ def _probe(case: Case, registry: Registry) -> tuple[float, str]:
     try:
         work = ready(case, registry)
         work.warm_up()
-        reading, _ = timed(work.calls[0])
+        rounds = [Round(1.0, (timed(work.calls[0])[0],))]
+        if own_times(rounds)[0, 0] > rounds[0].readings[0].cpu:  # it waited: once may be chance
+            rounds.append(Round(1.0, (timed(work.calls[0])[0],)))
     except Exception as error:  # a component can fail in any way, and the others go on
         return 0.0, _told(error)
-    return float(own_times([Round(1.0, (reading,))])[0, 0]), ""
+    return float(own_times(rounds).min()), ""
 
 
 def _members(blank: Result, entry: Entry, took: float) -> Iterator[Result]:
