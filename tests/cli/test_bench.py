@@ -1,6 +1,7 @@
 """`isacsim bench`: what it prints, saves and compares, and its exit codes."""
 
 import json
+import re
 
 import attrs
 import pytest
@@ -51,7 +52,7 @@ def test_bench_prints_a_table_and_saves_the_results(call, tmp_path):
     assert (code, err) == (0, "")
     assert "crb-min 16x4" in out
     assert out.count("primal-dual-newton") == 2  # alone and as a batch
-    assert out.count("r-bal") == 1  # the published algorithm, to compare with
+    assert "r-bal" in out  # the published algorithm, to compare with
     assert out.splitlines()[-1] == "results:    new/bench.json"
     saved = json.loads((tmp_path / "new" / "bench.json").read_text(encoding="utf-8"))
     assert saved["format"] == "isacsim benchmark 1"
@@ -79,7 +80,7 @@ def test_bench_against_an_unchanged_tree_finds_the_same(call):
     assert call(*QUICK, *NEWTON, "--out", "before.json")[0] == 0
     code, out, _ = call("bench", "--quality", "--against", "before.json")
     assert code == 0
-    assert "compared:   3 cases: 3 same" in out
+    assert re.search(r"^compared:   (\d) cases: \1 same$", out, re.MULTILINE)
 
 
 def test_a_loss_of_quality_is_named_and_exits_with_1(call, tolerance):
