@@ -70,6 +70,17 @@ def docs(session: nox.Session) -> None:
 
 
 @nox.session
+def bench_html(session: nox.Session) -> None:
+    """Pages of the benchmarks over the history, in asv_bench/html; `-- HEAD~5..HEAD` measures some commits first."""
+    session.install("-e", ".[bench]")
+    session.chdir("asv_bench")
+    session.run("asv", "machine", "--yes")
+    if session.posargs:
+        session.run("asv", "run", "--skip-existing-successful", *session.posargs)
+    session.run("asv", "publish")
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """The benchmarks, quickly, on the working tree; `-- --bench NAME` picks some."""
     session.install("-e", ".[bench]", *PLUGINS)

@@ -1,5 +1,7 @@
 """Seeded inputs that the benchmarks share."""
 
+import importlib
+
 import numpy as np
 
 import isacsim
@@ -35,3 +37,23 @@ def sum_rate_crlb(antennas, batch, users=4):
         rate_weight=0.25,
         crlb_weight=1.0,
     )
+
+
+def needed(target):
+    """What ``package.module:Name`` stands for; a version without it skips the benchmark."""
+    module, _, name = target.partition(":")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError):
+        raise NotImplementedError(f"this version has no {target}") from None
+
+
+def precoder(antennas, streams, batch, power=1e-2):
+    """Random precoders of full power, (batch, N_t, streams)."""
+    W = complex_gaussian((batch, antennas, streams), 1)
+    return W * np.sqrt(power) / np.linalg.norm(W, axis=(-2, -1), keepdims=True)
+
+
+def low_resolution(bits):
+    """Converters of so many bits everywhere; infinity is ideal hardware."""
+    return isacsim.Transceiver(*([isacsim.Ideal() if bits == np.inf else isacsim.Aqnm(bits)] * 3))

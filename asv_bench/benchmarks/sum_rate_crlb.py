@@ -171,25 +171,3 @@ class Step:
 
     def time_twenty_steps(self, antennas, batch):
         isacsim.solve(self.problem, "sca", max_steps=20)
-
-
-class Metrics:
-    """FIM, CRLB and sum rate of given precoders, ideal and through 3-bit converters."""
-
-    param_names = ("antennas", "batch", "hardware")
-    params = ([16, 64], [1, 100], ["ideal", "aqnm"])
-
-    def setup(self, antennas, batch, hardware):
-        self.problem = sum_rate_crlb(antennas, batch)
-        self.W = np.sqrt(1e-2) * self.problem.H / np.linalg.norm(self.problem.H, axis=(-2, -1), keepdims=True)
-        stage = isacsim.Aqnm(3) if hardware == "aqnm" else isacsim.Ideal()
-        self.transceiver = isacsim.Transceiver(transmit=stage, receive=stage, user=stage)
-
-    def time_fim(self, antennas, batch, hardware):
-        isacsim.metrics.fim(self.problem.targets, self.W, 1e-3, 30, self.transceiver)
-
-    def time_crlb(self, antennas, batch, hardware):
-        isacsim.metrics.crlb(self.problem.targets, self.W, 1e-3, 30, self.transceiver)
-
-    def time_sum_rate(self, antennas, batch, hardware):
-        isacsim.metrics.sum_rate(self.problem.H, self.W, 1e-3, self.transceiver)

@@ -12,8 +12,10 @@ from typing import Annotated, Any
 import typer
 
 from isacsim import __version__
+from isacsim.cli.bench import bench
 from isacsim.errors import InvalidInput, IsacsimError, one_of
 from isacsim.plugin import KINDS, Registry, build_registry
+from isacsim.strictjson import finite
 
 app = typer.Typer(
     name="isacsim",
@@ -211,6 +213,9 @@ def verify(
         raise typer.Exit(1)
 
 
+app.command()(bench)
+
+
 @app.command()
 def plugins(context: typer.Context, as_json: Json = False) -> None:
     """List the plugins that were found, with what is wrong with any of them."""
@@ -318,17 +323,7 @@ def _toml(table: dict[str, Any]) -> str:
 
 def _print_json(value: Any) -> None:
     # JSON knows no infinity: what is not finite becomes null or text, as a script can read.
-    print(json.dumps(_finite(value), indent=2))
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
-    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
-        return None if value != value else str(value)
-    return value
+    print(json.dumps(finite(value), indent=2))
 
 
 def main(arguments: list[str] | None = None) -> int:

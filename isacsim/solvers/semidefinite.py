@@ -5,6 +5,7 @@ A Hermitian matrix A + jB is positive semidefinite when [[A, -B], [B, A]] is.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,19 @@ def cvxpy() -> Any:
     import cvxpy
 
     return cvxpy
+
+
+@cache
+def one_thread(backend: str) -> dict[str, int]:
+    """Options that keep a backend of cvxpy to one thread, as `isacsim.threads` does the BLAS.
+
+    On these small programs Clarabel's pool costs more than it saves.
+    """
+    import clarabel
+
+    # Versions without the setting have no pool.
+    known = backend == "CLARABEL" and hasattr(clarabel.DefaultSettings(), "max_threads")
+    return {"max_threads": 1} if known else {}
 
 
 def hermitian_basis(side: int) -> ComplexArray:

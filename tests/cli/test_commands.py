@@ -323,7 +323,7 @@ def test_version_is_that_of_the_package(call):
 def test_help_names_every_command(call):
     code, out, _ = call("--help")
     assert code == 0
-    for command in ("run", "list", "show", "check", "plot", "verify", "plugins", "init"):
+    for command in ("run", "list", "show", "check", "plot", "verify", "bench", "plugins", "init"):
         assert re.search(rf"^ +{command} ", out, re.MULTILINE)
 
 
@@ -334,9 +334,9 @@ def test_no_command_shows_the_help(call):
 
 
 def test_numbers_that_json_cannot_hold_become_text_or_null():
-    from isacsim.cli.main import _finite
+    from isacsim.strictjson import finite
 
-    assert _finite({"a": [math.inf, -math.inf, math.nan, 1.5, 2, "x", None], "b": (True,)}) == {
+    assert finite({"a": [math.inf, -math.inf, math.nan, 1.5, 2, "x", None], "b": (True,)}) == {
         "a": ["inf", "-inf", None, 1.5, 2, "x", None],
         "b": [True],
     }

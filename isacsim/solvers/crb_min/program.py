@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from attrs import field, frozen
 
-from isacsim.solvers.semidefinite import cvxpy, embedded, hermitian_basis
+from isacsim.solvers.semidefinite import cvxpy, embedded, hermitian_basis, one_thread
 from isacsim.typing import ComplexArray, FloatArray
 
 # What each backend calls its tolerances.
@@ -80,7 +80,8 @@ class Program:
                 parameter.value = values[name]
             try:
                 # Without a warm start the answer does not depend on what was solved before.
-                self.problem.solve(solver=backend, warm_start=False, **dict.fromkeys(BACKENDS[backend], tolerance))
+                options = {**dict.fromkeys(BACKENDS[backend], tolerance), **one_thread(backend)}
+                self.problem.solve(solver=backend, warm_start=False, **options)
             except cp.error.SolverError:
                 return None
             if self.problem.status not in (cp.OPTIMAL, cp.OPTIMAL_INACCURATE):

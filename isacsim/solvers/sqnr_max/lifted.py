@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from attrs import field, frozen
 
-from isacsim.solvers.semidefinite import cvxpy, embedded, hermitian_basis, inverse_trace
+from isacsim.solvers.semidefinite import cvxpy, embedded, hermitian_basis, inverse_trace, one_thread
 from isacsim.solvers.sqnr_max.system import System
 from isacsim.typing import ComplexArray, FloatArray
 
@@ -67,7 +67,8 @@ class Program:
             warnings.simplefilter("ignore")  # of an inaccurate solution; the caller judges it by its bound
             for name, parameter in self.parameters.items():
                 parameter.value = values[name]
-            options = dict.fromkeys(("tol_gap_abs", "tol_gap_rel", "tol_feas"), accuracy)
+            tolerances = dict.fromkeys(("tol_gap_abs", "tol_gap_rel", "tol_feas"), accuracy)
+            options = {**tolerances, **one_thread(cp.CLARABEL)}
             try:
                 # Without a warm start the answer does not depend on what was solved before.
                 self.problem.solve(solver=cp.CLARABEL, warm_start=False, **options)

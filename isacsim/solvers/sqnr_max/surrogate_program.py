@@ -23,7 +23,7 @@ import numpy as np
 from attrs import field, frozen
 
 from isacsim.batch import hermitian, squared
-from isacsim.solvers.semidefinite import cvxpy
+from isacsim.solvers.semidefinite import cvxpy, one_thread
 from isacsim.solvers.sqnr_max.objectives import Surrogate
 from isacsim.solvers.sqnr_max.system import System
 from isacsim.typing import ComplexArray, FloatArray
@@ -49,7 +49,8 @@ class Program:
             warnings.simplefilter("ignore")  # of an inaccurate solution; the caller judges it by its objective
             for name, parameter in self.parameters.items():
                 parameter.value = data[name]
-            options = dict.fromkeys(("tol_gap_abs", "tol_gap_rel", "tol_feas"), accuracy)
+            tolerances = dict.fromkeys(("tol_gap_abs", "tol_gap_rel", "tol_feas"), accuracy)
+            options = {**tolerances, **one_thread(cp.CLARABEL)}
             try:
                 # Without a warm start the answer does not depend on what was solved before.
                 self.problem.solve(solver=cp.CLARABEL, warm_start=False, **options)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from attrs import field, frozen
 
-from isacsim.solvers.semidefinite import cvxpy, embedded, hermitian_basis, inverse_trace
+from isacsim.solvers.semidefinite import cvxpy, embedded, hermitian_basis, inverse_trace, one_thread
 from isacsim.typing import ComplexArray, FloatArray
 
 
@@ -56,7 +56,7 @@ class Program:
                     self.parameters[name].value = value
             try:
                 # Without a warm start the answer does not depend on what was solved before.
-                self.problem.solve(solver=cp.CLARABEL, warm_start=False)
+                self.problem.solve(solver=cp.CLARABEL, warm_start=False, **one_thread(cp.CLARABEL))
             except cp.error.SolverError:
                 return None
             if self.problem.status not in (cp.OPTIMAL, cp.OPTIMAL_INACCURATE):
