@@ -63,6 +63,7 @@ class Progress:
 
 
 Callback = Callable[[Progress], Any]
+TIME_LIMIT = number(above=0, remedy="Give seconds, or leave it out.", optional=True)
 
 
 @frozen
@@ -80,9 +81,7 @@ class Stop:
 
     tolerance: float = field(validator=number(above=0))
     max_steps: int = field(validator=whole(1))
-    time_limit: float | None = field(
-        default=None, validator=number(above=0, remedy="Give seconds, or leave it out.", optional=True)
-    )
+    time_limit: float | None = field(default=None, validator=TIME_LIMIT)
     callback: Callback | None = None
     step_tolerance: float | None = None
 

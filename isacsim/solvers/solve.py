@@ -170,8 +170,11 @@ def _generators(rng: Any, members: int) -> Sequence[np.random.Generator] | None:
 
 def _solve_screened(problem: Problem, solver: Solver, request: Request) -> Solution:
     """Solve the members that can have an answer; the others get their status."""
+    members = problem.H.shape[0]
+    if not members:
+        return _nothing(problem, members)
     sound, notes = problem.screen()
-    if sound.all() and sound.size:
+    if sound.all():
         solution = solver.solve(problem, request)
     elif not sound.any():
         solution = _nothing(problem, sound.size)

@@ -10,7 +10,7 @@ import pytest
 from attrs import frozen
 
 import isacsim
-from isacsim import Aqnm, InvalidInput, Solution, Status, Transceiver, UniformPlanarArray
+from isacsim import Aqnm, InvalidInput, PointCrbMin, Solution, Status, Transceiver, UniformPlanarArray
 from isacsim.batch import batched, rows
 from isacsim.plugin import SolverSpec, build_registry, hookimpl
 from isacsim.problems.base import Problem
@@ -151,6 +151,16 @@ def test_a_time_limit_stops_with_what_there_is(kit):
     assert solution.iterations == 0
     assert solution.notes == ("stopped by the time limit of 1e-09 s",)
     assert np.all(np.isfinite(solution.precoder))
+
+
+@pytest.mark.parametrize("limit", [0, -1, np.nan, np.inf, "1", True])
+@pytest.mark.parametrize("solver", ["sca", "fisher-sdr"])
+def test_a_time_limit_must_be_a_time_whatever_the_solver(kit, solver, limit):
+    problem = kit.make_problem()
+    if solver == "fisher-sdr":  # which iterates nothing
+        problem = PointCrbMin(problem.H, problem.targets, 1.0, 1.0, 1e-3, 1e-3, 64)
+    with pytest.raises(InvalidInput, match="time_limit: must be a finite number greater than 0, got .* Give seconds"):
+        isacsim.solve(problem, solver, time_limit=limit)
 
 
 # Members that have no answer
@@ -400,13 +410,22 @@ def test_a_problem_and_a_solver_of_ones_own_go_through_the_same_door(kit):
     assert {str(s) for s in solution.status.ravel()} == {"MAX_STEPS"}
 
 
+@pytest.mark.parametrize("targets", [(), (0,)])
 @pytest.mark.parametrize("name", ["sca", "riemannian-lbfgs"])
-def test_an_empty_batch_has_an_empty_solution(kit, name):
-    problem = kit.make_problem(H=np.zeros((0, 6, 2), complex))
+def test_an_empty_batch_has_an_empty_solution(kit, name, targets):
+    problem = kit.make_problem(H=np.zeros((0, 6, 2), complex), scene=kit.make_scene(2, batch=targets))
     solution = isacsim.solve(problem, name)
     assert solution.precoder.shape == (0, 6, 2)
     assert solution.status.shape == solution.objective.shape == (0,)
     assert isacsim.metrics.crlb(problem.targets, solution.precoder, 1e-3, 64).shape == (0, 8)
+
+
+@pytest.mark.parametrize("targets", [(), (0,)])
+def test_an_empty_batch_of_angle_bounds_has_an_empty_solution(kit, targets):
+    scene = kit.make_scene(2, batch=targets)
+    solution = isacsim.solve(PointCrbMin(np.zeros((2, 0, 6, 2)), scene, 1.0, 1.0, 1e-3, 1e-3, 64))
+    assert solution.precoder.shape == (2, 0, 6, 8)
+    assert solution.status.shape == (2, 0)
 
 
 def test_several_starts_share_a_time_limit(kit):
