@@ -17,7 +17,7 @@ from isacsim.report.statistics import STATISTICS, Estimate
 from isacsim.typing import AnyArray
 
 MARKERS, STYLES = "osD^vP*X", ("-", "--", "-.", ":")
-MANY = 40  # points of a line from which on they have no markers
+MANY = 40  # points of a line from which on they have neither markers nor error bars
 
 if TYPE_CHECKING:
     import xarray
@@ -70,11 +70,13 @@ def draw(run: Run, dataset: xarray.Dataset, figure: Figure, path: Path) -> Path:
         x = line.estimate(figure, figure.x) if figure.along else y
         if not np.isfinite(x.value + y.value).any():  # a ratio of 0 has no place on a scale of dB
             continue
-        trials, banded = max(trials, y.count.max()), banded or bool(np.isfinite(y.low).any())
-        color, marker = f"C{line.colour % 10}", MARKERS[line.marker % 8] if y.value.size < MANY else ""
+        few = y.value.size < MANY
+        trials = max(trials, y.count.max())
+        banded |= bool(np.isfinite(y.low).any()) and (few or not figure.along)
+        color, marker = f"C{line.colour % 10}", MARKERS[line.marker % 8] if few else ""
         look: dict[str, Any] = {"linestyle": STYLES[line.stroke % 4], "color": color, "marker": marker, "markersize": 4}
         if figure.along:
-            over, across = (np.stack([e.value - e.low, e.high - e.value]) for e in (x, y))
+            over, across = (np.stack([e.value - e.low, e.high - e.value]) if few else None for e in (x, y))
             axes.errorbar(x.value, y.value, yerr=across, xerr=over, elinewidth=0.8, label=line.label, **look)
         else:
             x_values = _coordinate(dataset, figure) if ticks is None else np.arange(len(ticks))

@@ -249,6 +249,14 @@ def test_a_quantity_is_drawn_against_another_along_an_axis(run, drawn):
     assert axes.get_xlabel() == "sum of the CRLBs of all target parameters"
 
 
+def test_error_bars_of_many_points_are_left_out_and_not_claimed(drawn, monkeypatch):
+    assert drawn("region").get_legend().get_title().get_text() == "mean over 8 trials, 95 % band"
+    monkeypatch.setattr(figures, "MANY", 3)  # as many as there are bits
+    axes = drawn("region")
+    assert [c.lines[1:] for c in axes.containers] == [((), ())] * 2
+    assert axes.get_legend().get_title().get_text() == "mean over 8 trials"
+
+
 def test_a_ratio_is_drawn_in_decibels_of_its_statistic(run, drawn, monkeypatch):
     linear = run.figures["region"]
     place = {"power": 10, "evaluate": "converters", "design": "sca"}
@@ -329,6 +337,9 @@ def test_the_table_has_a_row_a_place_and_a_column_a_quantity(run):
         "bits", "power", "evaluate", "design", "sum-rate-nats\n(nat/s/Hz)", "crlb"
     ]  # fmt: skip
     assert "∞" in text
+    narrow = Console(width=60, file=io.StringIO())
+    narrow.print(view)  # the numbers wrap, and no place is cut short
+    assert narrow.file.getvalue().count("unimpaired") == 6 * 2
     assert "mean over the trials ± half the 95 % interval" in text
 
 
