@@ -52,7 +52,11 @@ def _options(
     block: Annotated[list[str] | None, typer.Option(metavar="PLUGIN", help="Leave a plugin out.")] = None,
     version: Version = False,
 ) -> None:
-    context.obj = build_registry(block=block or ())
+    context.obj = registry = build_registry(block=block or ())
+    found = [plugin.name for plugin in registry.plugins]
+    for name in block or ():
+        if name not in found:
+            raise InvalidInput("--block", "must be a plugin that was found", name, one_of(found, name))
 
 
 @app.command()
@@ -270,7 +274,7 @@ def _scenario_path(scenario: str, registry: Registry) -> Path:
 
 def _summary(finished: Any, figures: list[Path]) -> dict[str, Any]:
     from isacsim.report import expectations
-    from isacsim.report.summary import rows, statuses
+    from isacsim.report.summary import remarks, rows, statuses
 
     counts = finished.counts()
     return {
@@ -282,6 +286,7 @@ def _summary(finished: Any, figures: list[Path]) -> dict[str, Any]:
         "failures": [{"at": coords, "trial": trial, "error": text} for coords, trial, text in finished.failures()],
         "complaints": list(finished.complaints),
         "solves": statuses(finished),
+        "remarks": remarks(finished),
         "figures": [str(path) for path in figures],
         "results": list(rows(finished)),
         "expected": expectations.rows(expectations.verdicts(finished)),
@@ -292,13 +297,18 @@ def _tell(finished: Any, figures: list[Path]) -> None:
     from rich.console import Console
 
     from isacsim.report import expectations
-    from isacsim.report.summary import statuses, table
+    from isacsim.report.summary import remarks, statuses, table
 
     counts = finished.counts()
     console = Console()
     if counts.done:
-        console.print(table(finished))
+        numbers = table(finished)
+        if numbers.row_count:
+            console.print(numbers)
         print("solves:  " + ", ".join(f"{n} {s}" for s, n in statuses(finished).items()))
+        for remark in remarks(finished):
+            place = f" at {remark['at']}" if remark["at"] else ""
+            print(f"         {remark['design']}{place}, trial {remark['trial']}: {remark['note']}")
         if finished.expectations:
             print(f"expected: {expectations.summary(expectations.verdicts(finished))} (`isacsim verify`)")
     print(f"trials:  {counts}")

@@ -43,7 +43,7 @@ def table(run: Run) -> Table:
     lead = [*run.axes, "evaluate", "design"]
     view = Table(title=run.title or None, caption="mean over the trials ± half the 95 % interval")
     for dim in lead:
-        view.add_column(dim)
+        view.add_column(dim, no_wrap=True)  # a place cut short is no place; numbers can wrap
     for name, unit in quantities:
         view.add_column(name + (f"\n({unit})" if unit != "1" else ""), justify="right")
     cells: dict[tuple[Any, ...], dict[str, str]] = {}
@@ -57,13 +57,33 @@ def table(run: Run) -> Table:
 
 def statuses(run: Run) -> dict[str, int]:
     """How many solves ended with each status."""
-    dataset = run.dataset()
-    solved = {(p["design_ids"][d], d): p["coords"] for p in run.points for d in p["design_ids"]}
-    codes: list[float] = []
-    for (_, design), coords in solved.items():
-        codes += dataset["status"].sel({**coords, "design": design}).values.ravel().tolist()
-    counted = [c for c in codes if not np.isnan(c)]
+    counted = [c for _, _, codes in _solves(run) for c in codes if not np.isnan(c)]
     return {str(s): counted.count(float(s.code)) for s in Status if counted.count(float(s.code))}
+
+
+def remarks(run: Run) -> list[dict[str, Any]]:
+    """Why designs have no answer: of each of them and each such status the first solve with a note."""
+    found: dict[tuple[str, Status], dict[str, Any]] = {}
+    for coords, design, codes in _solves(run):
+        for trial, code in enumerate(codes):
+            status = None if np.isnan(code) else list(Status)[int(code)]
+            if status is None or status.answered or (design, status) in found:
+                continue
+            notes = run.design(design, trial, **coords).notes
+            if notes:
+                place = {"design": design, "status": str(status), "at": coords, "trial": trial}
+                found[design, status] = {**place, "note": "; ".join(notes)}
+    return list(found.values())
+
+
+def _solves(run: Run) -> list[tuple[dict[str, Any], str, list[float]]]:
+    """Coordinates, design and the trials' status codes of every solve, once where points share it."""
+    status = run.dataset()["status"]
+    solved: dict[tuple[str, str], dict[str, Any]] = {}
+    for point in run.points:
+        for design, address in point["design_ids"].items():
+            solved.setdefault((address, design), point["coords"])
+    return [(c, d, status.sel({**c, "design": d}).values.ravel().tolist()) for (_, d), c in solved.items()]
 
 
 def _text(value: Any) -> str:

@@ -116,6 +116,19 @@ def test_a_run_without_a_result_draws_nothing(call, parts, monkeypatch):
     assert out.splitlines() == ["trials:  6 requested = 0 done + 6 failed + 0 skipped", "run:     run"]
 
 
+def test_a_run_says_why_designs_have_no_answer(call, read):
+    twins = ("--set", "targets.azimuth_deg=[10, 10]", "--set", "targets.zenith_deg=[80, 80]")
+    code, out, _ = call("run", "quickstart", "--out", "run", *BARE, *twins)
+    assert code == 0  # an answer, too: there is none
+    reason = "are not identifiable: the echo depends on them only in combination"
+    where = r"solves:  2 UNIDENTIFIABLE\n +sca at \{'bits': 1\}, trial 0: reflection_real\[0\], .* "
+    assert re.match(where + reason + "\ntrials: ", out)
+    (remark,) = read("run", "quickstart", "--out", "other", *BARE, *twins)["remarks"]
+    note = remark.pop("note")
+    assert remark == {"design": "sca", "status": "UNIDENTIFIABLE", "at": {"bits": 1}, "trial": 0}
+    assert note.endswith(reason)
+
+
 def test_complaints_of_observers_are_told(call, monkeypatch):
     monkeypatch.setattr("isacsim.report.progress.ProgressBar.chunk_end", lambda self, event: 1 / 0)
     code, _, err = call("run", "quickstart", "--out", "run", *BARE)
@@ -223,7 +236,10 @@ def test_plugins_are_told_with_their_origin(call, read):
 def test_a_plugin_can_be_blocked_by_option_and_environment(call, monkeypatch):
     assert "soft-limiter" not in call("--block", "example", "list", "hardware")[1]
     assert re.search(r"^example .* blocked$", call("--block", "example", "plugins")[1], re.MULTILINE)
-    monkeypatch.setenv("ISACSIM_BLOCK", "other, example")
+    code, _, err = call("--block", "exmaple", "list", "hardware")
+    assert code == 2
+    assert err.startswith("error: --block: must be a plugin that was found, got 'exmaple'. Did you mean 'example'? ")
+    monkeypatch.setenv("ISACSIM_BLOCK", "other, example")  # which may outlive a plugin
     assert "soft-limiter" not in call("list", "hardware")[1]
     code, _, err = call("show", "hardware", "soft-limiter")
     assert (code, "must name one of the hardware" in err) == (2, True)
