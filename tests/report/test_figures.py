@@ -279,6 +279,15 @@ def test_a_line_of_zeros_is_not_drawn_in_decibels(run, drawn, monkeypatch):
     assert all("sca" not in label for label in lines_of(drawn("users")))
 
 
+def test_a_line_leaves_a_gap_at_zeros_on_a_logarithmic_scale(run, drawn, monkeypatch):
+    dataset = run.dataset()
+    silent = dataset.assign({"crlb": dataset["crlb"].where((dataset.design != "sca") | (dataset.power > 0), 0.0)})
+    monkeypatch.setattr(type(run), "dataset", lambda self: silent)
+    heights = {label: points[:, 1] for label, points in lines_of(drawn("logarithmic")).items()}
+    assert np.isnan(heights["bits = 1, converters, sca"]).tolist() == [True, False]
+    assert np.isfinite(heights["bits = 1, converters, start"]).all()
+
+
 def test_a_swept_axis_has_no_scale_of_decibels(run, drawn, study):
     with pytest.raises(InvalidInput, match="x_scale: must not be db for an axis of the sweep"):
         study('figure.rate.x_scale="db"')
