@@ -140,9 +140,12 @@ def show(
         _print_json(described)
         return
     print(f"{kind} {name}  ({described['target']}, plugin {described['plugin']})\n\n{described['doc']}\n")
+    if "file" in described:
+        print(f"  file: {described['file']}\n  run:  isacsim run {name}")
+        return
     print(f"  example: {_toml(described['example'])}\n")
     for field in described["fields"]:
-        default = "required" if field["required"] else f"default {field['default']}"
+        default = "required" if field["required"] else f"default {_short(field['default'])}"
         print(f"  {field['key']:<26}{field['type']}, {default}")
 
 
@@ -324,6 +327,13 @@ def _tell(finished: Any, figures: list[Path]) -> None:
 def _toml(table: dict[str, Any]) -> str:
     """A table as one line of TOML."""
     return "{ " + ", ".join(f"{key} = {json.dumps(value)}" for key, value in table.items()) + " }"
+
+
+def _short(default: Any) -> str:
+    """A default in a line: of a long list its ends."""
+    if isinstance(default, list) and len(default) > 8:
+        return f"[{default[0]}, {default[1]}, ..., {default[-1]}], {len(default)} numbers"
+    return default if isinstance(default, str) else "none" if default is None else json.dumps(default)
 
 
 def _print_json(value: Any) -> None:

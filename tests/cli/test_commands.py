@@ -4,6 +4,7 @@ import json
 import math
 import re
 import tomllib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -167,6 +168,11 @@ def test_show_tells_the_keys_of_every_component(call, read, kind, name):
     told = read("show", kind, name)
     assert out.startswith(f"{kind} {name}  ({told['target']}, plugin {told['plugin']})")
     assert told["doc"].splitlines()[0] in out
+    if kind == "scenarios":
+        assert tomllib.loads(Path(told["file"]).read_text(encoding="utf-8"))
+        assert f"  file: {told['file']}\n  run:  isacsim run {name}\n" in out
+        return
+    assert max(map(len, out.splitlines())) < 140
     for field in told["fields"]:
         assert re.search(rf"^  {field['key']}\b", out, re.MULTILINE)
     example = re.search(r"^  example: (.*)$", out, re.MULTILINE)[1]
@@ -180,6 +186,16 @@ def test_show_writes_defaults_as_a_scenario_does(read):
     assert fields["zenith_deg"]["default"] == pytest.approx(90, rel=1e-15)
     assert fields["sector_deg"]["default"] == pytest.approx(60, rel=1e-15)
     assert fields["azimuth_deg"]["default"] is None
+
+
+def test_show_writes_no_rounding_and_of_a_long_list_its_ends(call, read):
+    out = call("show", "metrics", "beampattern")[1]
+    assert "  azimuth_deg               number or list, default [-90.0, -89.0, ..., 90.0], 181 numbers\n" in out
+    (grid, _) = read("show", "metrics", "beampattern")["fields"]
+    assert grid["default"] == list(range(-90, 91))
+    out = call("show", "channels", "recorded")[1]
+    assert 'default ["trial", "antenna", "user"]' in out
+    assert "  conjugate                 bool, default false\n" in out
 
 
 def test_show_of_nested_components_names_the_default(call):
