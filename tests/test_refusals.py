@@ -109,6 +109,10 @@ CONSTRUCTIONS = {
     "step zero": (lambda: MidRise(3, step=0.0), "step: must be .*, got 0.0"),
     "step NaN": (lambda: MidRise(3, step=NAN), "step: must be .*, got nan"),
     "step as text": (lambda: MidRise(3, step="fine"), "step: must be .*, got 'fine'"),
+    "chain of a tuple": (
+        lambda: Chain((Aqnm(2), Aqnm(3))),
+        r"stages\[0\]: must be hardware, got \(Aqnm.*Pass one stage an argument, Chain\(Aqnm\(bits=3\), Ideal\(\)\)",
+    ),
     "chain of something else": (lambda: Chain(Aqnm(2), 3), r"stages\[1\]: must be hardware, got 3"),
     "transceiver of something else": (lambda: Transceiver(receive="aqnm"), "receive: must be hardware, got 'aqnm'"),
     "array without elements": (lambda: UniformLinearArray(0), "elements: must be a whole number of at least 1, got 0"),

@@ -111,9 +111,8 @@ def check_pair(kind: str, ideal: bool, solver: Solver, registry: Registry) -> No
         remedy = one_of(_suitable(registry, kind, aware=not ideal))
         raise InvalidInput("solver", f"must take the problem {kind}", type(solver).__name__, remedy)
     if not ideal and not solver.hardware_aware:
-        remedy = (
-            f"Believe in ideal hardware and judge through the real one. {one_of(_suitable(registry, kind, aware=True))}"
-        )
+        aware = _suitable(registry, kind, aware=True)
+        remedy = "Believe in ideal hardware and judge through the real one." + (f" {one_of(aware)}" if aware else "")
         raise InvalidInput(
             "solver", "must be able to design for hardware that is not ideal", type(solver).__name__, remedy
         )
