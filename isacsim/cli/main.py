@@ -305,7 +305,7 @@ def _tell(finished: Any, figures: list[Path]) -> None:
     counts = finished.counts()
     console = Console()
     if counts.done:
-        numbers = table(finished)
+        numbers = table(finished, console.width)
         if numbers.row_count:
             console.print(numbers)
         print("solves:  " + ", ".join(f"{n} {s}" for s, n in statuses(finished).items()))

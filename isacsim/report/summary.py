@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import product
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from rich.table import Table
@@ -36,23 +36,38 @@ def rows(run: Run) -> Iterator[dict[str, Any]]:
                 }
 
 
-def table(run: Run) -> Table:
-    """The rows as a table: mean and half-width of the 95 % interval."""
-    found = list(rows(run))
-    quantities = list(dict.fromkeys((row["quantity"], row["unit"]) for row in found))
+def table(run: Run, width: float = np.inf) -> Table:
+    """The rows as a table: mean and half-width of the 95 % interval.
+
+    Args:
+        run: The run.
+        width: Characters of a line; where columns for all quantities do not fit it, each has rows.
+    """
     lead = [*run.axes, "evaluate", "design"]
-    view = Table(title=run.title or None, caption="mean over the trials ± half the 95 % interval")
-    for dim in lead:
-        view.add_column(dim, no_wrap=True)  # a place cut short is no place; numbers can wrap
-    for name, unit in quantities:
-        view.add_column(name + (f"\n({unit})" if unit != "1" else ""), justify="right")
-    cells: dict[tuple[Any, ...], dict[str, str]] = {}
-    for row in found:
+    cells: dict[tuple[str, ...], dict[str, str]] = {}
+    units: dict[str, str] = {}
+    for row in rows(run):
         half = f" ± {row['half_width']:.2g}" if np.isfinite(row["half_width"]) else ""
-        cells.setdefault(tuple(row[d] for d in lead), {})[row["quantity"]] = f"{row['mean']:.4g}{half}"
-    for place, values in cells.items():
-        view.add_row(*(_text(p) for p in place), *(values.get(name, "") for name, _ in quantities))
+        cells.setdefault(tuple(_text(row[d]) for d in lead), {})[row["quantity"]] = f"{row['mean']:.4g}{half}"
+        units[row["quantity"]] = f"({row['unit']})" if row["unit"] != "1" else ""
+    heads = [*lead, *(f"{name}\n{unit}".strip() for name, unit in units.items())]
+    lines = [(*place, *(values.get(name, "") for name in units)) for place, values in cells.items()]
+    if _width(heads, lines) > width:
+        heads = [*lead, "quantity", "mean"]
+        lines = [(*p, f"{name} {units[name]}".strip(), cell) for p, c in cells.items() for name, cell in c.items()]
+    view = Table(title=run.title or None, caption="mean over the trials ± half the 95 % interval")
+    for head in heads:
+        side: Literal["left", "right"] = "left" if head in (*lead, "quantity") else "right"
+        view.add_column(head, justify=side, no_wrap=head in lead, overflow="fold")  # nothing is cut short
+    for line in lines:
+        view.add_row(*line)
     return view
+
+
+def _width(heads: list[str], lines: list[tuple[str, ...]]) -> int:
+    """Characters of a line of a table, with the frame."""
+    columns = [[part for cell in column for part in cell.splitlines()] for column in zip(heads, *lines, strict=True)]
+    return 1 + sum(max(map(len, column)) + 3 for column in columns)
 
 
 def statuses(run: Run) -> dict[str, int]:

@@ -346,10 +346,24 @@ def test_the_table_has_a_row_a_place_and_a_column_a_quantity(run):
         "bits", "power", "evaluate", "design", "sum-rate-nats\n(nat/s/Hz)", "crlb"
     ]  # fmt: skip
     assert "∞" in text
-    narrow = Console(width=60, file=io.StringIO())
-    narrow.print(view)  # the numbers wrap, and no place is cut short
-    assert narrow.file.getvalue().count("unimpaired") == 6 * 2
-    assert "mean over the trials ± half the 95 % interval" in text
+
+
+def printed(view, width):
+    console = Console(width=width, file=io.StringIO())
+    console.print(view)
+    return [line.rstrip() for line in console.file.getvalue().splitlines()]
+
+
+def test_a_table_that_does_not_fit_a_line_has_rows_for_its_quantities(run):
+    needed = max(map(len, printed(table(run), 200)))
+    assert printed(table(run, needed), needed) == printed(table(run), needed)  # it fits
+    view = table(run, needed - 1)
+    assert [column.header for column in view.columns][4:] == ["quantity", "mean"]
+    assert view.row_count == len(list(rows(run)))
+    lines = printed(view, 64)
+    assert max(map(len, lines)) <= 64
+    assert "…" not in "".join(lines)  # no place and no number is cut short
+    assert sum("unimpaired" in line for line in lines) == 6 * 2
 
 
 def test_solves_are_counted_once_where_points_share_them(run):
