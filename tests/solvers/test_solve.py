@@ -334,16 +334,15 @@ def test_a_member_whose_objective_breaks_down_is_failed_and_has_no_precoder(kit)
     @frozen(eq=False)
     class Broken:
         traced: ClassVar[tuple[str, ...]] = ()
-        objective: np.ndarray
-        precoder: np.ndarray
-        residual: np.ndarray
-        stalled: np.ndarray
+        objective: np.ndarray = rows()
+        precoder: np.ndarray = rows(2)
+        residual: np.ndarray = rows()
+        stalled: np.ndarray = rows()
 
     state = Broken(np.array([1.0, 2.0]), problem.H, np.ones(2), np.array([False, True]))
     solution = iterate(
         state, lambda s: Broken(np.array([np.nan]), problem.H[:1], np.ones(1), np.array([False])), Stop(0.1, 9)
     )
-    # `take` needs marked fields only for what it takes: member 1 ended at once.
     assert [str(s) for s in solution.status] == ["FAILED", "STALLED"]
     assert solution.notes[0] == ("the objective became infinite or NaN at step 1",)
     assert np.all(np.isnan(solution.precoder[0]))
@@ -408,6 +407,20 @@ def test_a_problem_and_a_solver_of_ones_own_go_through_the_same_door(kit):
     # The sense is to minimise: the near start wins everywhere.
     np.testing.assert_allclose(solution.objective, 0.1 * problem.objective(0 * problem.H) / 2**5, rtol=1e-9)
     assert {str(s) for s in solution.status.ravel()} == {"MAX_STEPS"}
+
+
+def test_a_state_that_members_cannot_leave_is_refused():
+    @frozen(eq=False)
+    class Plain:
+        traced: ClassVar[tuple[str, ...]] = ()
+        precoder: np.ndarray
+        objective: np.ndarray
+        residual: np.ndarray
+        stalled: np.ndarray
+
+    state = Plain(np.ones((2, 3, 1), complex), np.ones(2), np.ones(2), np.zeros(2, bool))
+    with pytest.raises(InvalidInput, match=r"state: must be a record .* isacsim\.batch\.rows, got 'Plain'"):
+        iterate(state, lambda s: s, Stop(1e-6, 3))
 
 
 @pytest.mark.parametrize("targets", [(), (0,)])
