@@ -46,7 +46,8 @@ def draw_figures(run: Run, names: tuple[str, ...] = (), folder: Path | None = No
             draw(run, dataset, run.figures[name], folder / f"{name}.{kind}") for name in names or tuple(run.figures)
         ]
     except OSError as error:
-        raise InvalidInput("out", f"must be a folder that can be written ({error.strerror})", str(folder)) from None
+        rule = f"must be a folder that can be written ({error.strerror})"
+        raise InvalidInput("out", rule, str(folder), "Choose another folder.") from None
 
 
 def draw(run: Run, dataset: xarray.Dataset, figure: Figure, path: Path) -> Path:
