@@ -87,7 +87,10 @@ def make_solver(problem: Problem, solver: str | Solver | None, options: dict[str
     if solver is None:
         solver = registry.default_solver(problem.kind)
     if isinstance(solver, str):
-        cls = registry.load("solvers", solver)
+        try:
+            cls = registry.load("solvers", solver)
+        except InvalidInput as error:
+            raise error.at("solver") from None
         known = [f.name for f in attrs.fields(cls)]
         for option in options:
             if option not in known:
