@@ -109,6 +109,10 @@ CONSTRUCTIONS = {
     "step zero": (lambda: MidRise(3, step=0.0), "step: must be .*, got 0.0"),
     "step NaN": (lambda: MidRise(3, step=NAN), "step: must be .*, got nan"),
     "step as text": (lambda: MidRise(3, step="fine"), "step: must be .*, got 'fine'"),
+    "chain of a tuple": (
+        lambda: Chain((Aqnm(2), Aqnm(3))),
+        r"stages\[0\]: must be hardware, got \(Aqnm.*Pass one stage an argument, Chain\(Aqnm\(bits=3\), Ideal\(\)\)",
+    ),
     "chain of something else": (lambda: Chain(Aqnm(2), 3), r"stages\[1\]: must be hardware, got 3"),
     "transceiver of something else": (lambda: Transceiver(receive="aqnm"), "receive: must be hardware, got 'aqnm'"),
     "array without elements": (lambda: UniformLinearArray(0), "elements: must be a whole number of at least 1, got 0"),
@@ -168,3 +172,47 @@ def test_only_problems_are_solved():
 def test_the_tables_are_as_long_as_asked():
     assert len(PROBLEMS) + len(CONSTRUCTIONS) + len(SOLVES) >= 40
     assert all(re.compile(message) for _, message in PROBLEMS.values())
+
+
+W, G = np.ones((6, 3)), np.ones((5, 6))
+METRICS = {
+    "channels of other antennas": (
+        lambda: isacsim.metrics.sum_rate(np.ones((4, 2)), W, 1.0),
+        r"W: .* 4 .* H, got .*6, 3",
+    ),
+    "users without a stream": (
+        lambda: isacsim.metrics.sqinr(np.ones((6, 4)), W, 1.0),
+        "W: .* a column for each of 4 users",
+    ),
+    "channels of one axis": (lambda: isacsim.metrics.rate_bits(np.ones(6), W, 1.0), "H: must have at least 2 axes"),
+    "noise of other users": (
+        lambda: isacsim.metrics.sinr(np.ones((6, 3)), W, [1.0, 2.0]),
+        r"noise_power: must be one number, or one for each of 3 users, got 'shape \(2,\)'",
+    ),
+    "a converter for a transceiver": (
+        lambda: isacsim.metrics.sqinr(np.ones((6, 3)), W, 1.0, Aqnm(3)),
+        r"transceiver: must be a Transceiver, got Aqnm.* Give Transceiver\(",
+    ),
+    "response of other antennas": (
+        lambda: isacsim.metrics.radar_sqnr(G, W[:5], 1.0),
+        r"W: .* 6 .*sensing array, got .*5, 3",
+    ),
+    "response seen through a converter": (
+        lambda: isacsim.metrics.response_crb(G, np.eye(6), 1.0, 9, Aqnm(3)),
+        "transceiver: must be a Transceiver",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", sorted(METRICS))
+def test_metrics_refuse_what_does_not_fit_together(what):
+    make, message = METRICS[what]
+    with pytest.raises(InvalidInput, match=message):
+        make()
+
+
+def test_names_of_solvers_and_scenarios_of_another_type_are_refused(kit):
+    with pytest.raises(InvalidInput, match="solver: must name one of the solvers, got 'scaa'. Did you mean 'sca'"):
+        isacsim.solve(kit.make_problem(), "scaa")
+    with pytest.raises(InvalidInput, match="scenario: must be the path of a file, got 3"):
+        isacsim.load_scenario(3)

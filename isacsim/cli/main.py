@@ -54,7 +54,11 @@ def _options(
     block: Annotated[list[str] | None, typer.Option(metavar="PLUGIN", help="Leave a plugin out.")] = None,
     version: Version = False,
 ) -> None:
-    context.obj = build_registry(block=block or ())
+    context.obj = registry = build_registry(block=block or ())
+    found = [plugin.name for plugin in registry.plugins]
+    for name in block or ():
+        if name not in found:
+            raise InvalidInput("--block", "must be a plugin that was found", name, one_of(found, name))
 
 
 @app.command()
@@ -138,9 +142,12 @@ def show(
         _print_json(described)
         return
     print(f"{kind} {name}  ({described['target']}, plugin {described['plugin']})\n\n{described['doc']}\n")
+    if "file" in described:
+        print(f"  file: {described['file']}\n  run:  isacsim run {name}")
+        return
     print(f"  example: {_toml(described['example'])}\n")
     for field in described["fields"]:
-        default = "required" if field["required"] else f"default {field['default']}"
+        default = "required" if field["required"] else f"default {_short(field['default'])}"
         print(f"  {field['key']:<26}{field['type']}, {default}")
 
 
@@ -275,7 +282,7 @@ def _scenario_path(scenario: str, registry: Registry) -> Path:
 
 def _summary(finished: Any, figures: list[Path]) -> dict[str, Any]:
     from isacsim.report import expectations
-    from isacsim.report.summary import rows, statuses
+    from isacsim.report.summary import remarks, rows, statuses
 
     counts = finished.counts()
     return {
@@ -287,6 +294,7 @@ def _summary(finished: Any, figures: list[Path]) -> dict[str, Any]:
         "failures": [{"at": coords, "trial": trial, "error": text} for coords, trial, text in finished.failures()],
         "complaints": list(finished.complaints),
         "solves": statuses(finished),
+        "remarks": remarks(finished),
         "figures": [str(path) for path in figures],
         "results": list(rows(finished)),
         "expected": expectations.rows(expectations.verdicts(finished)),
@@ -297,13 +305,18 @@ def _tell(finished: Any, figures: list[Path]) -> None:
     from rich.console import Console
 
     from isacsim.report import expectations
-    from isacsim.report.summary import statuses, table
+    from isacsim.report.summary import remarks, statuses, table
 
     counts = finished.counts()
     console = Console()
     if counts.done:
-        console.print(table(finished))
+        numbers = table(finished, console.width)
+        if numbers.row_count:
+            console.print(numbers)
         print("solves:  " + ", ".join(f"{n} {s}" for s, n in statuses(finished).items()))
+        for remark in remarks(finished):
+            place = f" at {remark['at']}" if remark["at"] else ""
+            print(f"         {remark['design']}{place}, trial {remark['trial']}: {remark['note']}")
         if finished.expectations:
             print(f"expected: {expectations.summary(expectations.verdicts(finished))} (`isacsim verify`)")
     print(f"trials:  {counts}")
@@ -319,6 +332,13 @@ def _tell(finished: Any, figures: list[Path]) -> None:
 def _toml(table: dict[str, Any]) -> str:
     """A table as one line of TOML."""
     return "{ " + ", ".join(f"{key} = {json.dumps(value)}" for key, value in table.items()) + " }"
+
+
+def _short(default: Any) -> str:
+    """A default in a line: of a long list its ends."""
+    if isinstance(default, list) and len(default) > 8:
+        return f"[{default[0]}, {default[1]}, ..., {default[-1]}], {len(default)} numbers"
+    return default if isinstance(default, str) else "none" if default is None else json.dumps(default)
 
 
 def _print_json(value: Any) -> None:

@@ -27,6 +27,8 @@ def load_scenario(path: str | Path, *, set: tuple[str, ...] = (), registry: Regi
     Raises:
         InvalidInput: If the file or an entry breaks a rule.
     """
+    if not isinstance(path, (str, Path)):
+        raise InvalidInput("scenario", "must be the path of a file", path, "Give text, or a pathlib.Path.")
     path, registry = Path(path), registry or default_registry()
     table = _table(path)
     requires = _names("requires", table.pop("requires", []), "names of distributions", "isacsim-rf")

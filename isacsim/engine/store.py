@@ -68,7 +68,8 @@ class Store:
                 store._db.executescript("BEGIN;" + SCHEMA)
                 store._put_meta({"format": FORMAT, **meta})
         except (OSError, sqlite3.Error) as error:
-            raise StoreError(f"out: {folder} cannot be written ({error}). Choose another --out.") from None
+            reason = getattr(error, "strerror", None) or error
+            raise StoreError(f"out: {folder} cannot be written ({reason}). Choose another --out.") from None
         return store
 
     @classmethod

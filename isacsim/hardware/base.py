@@ -149,7 +149,12 @@ class Chain(Hardware):
     def __init__(self, *stages: Hardware) -> None:
         for i, stage in enumerate(stages):
             if not isinstance(stage, Hardware):
-                raise InvalidInput(f"stages[{i}]", "must be hardware", stage, "Pass stages such as Aqnm(bits=3).")
+                raise InvalidInput(
+                    f"stages[{i}]",
+                    "must be hardware",
+                    stage,
+                    "Pass one stage an argument, Chain(Aqnm(bits=3), Ideal()).",
+                )
         self.__attrs_init__(stages)
 
     def apply(

@@ -30,6 +30,20 @@ def covariance(W: Any) -> ComplexArray:
     return W @ hermitian(W)
 
 
+def require_fit(name: str, antennas: int, W: ComplexArray, transceiver: Any) -> None:
+    """Refuse a precoder of other antennas than the array ``name`` has, and what is no hardware.
+
+    Raises:
+        InvalidInput: It names W or the transceiver.
+    """
+    if W.ndim < 2 or W.shape[-2] != antennas:
+        rule = f"must have a row for each of the {antennas} transmit antennas of {name}"
+        raise InvalidInput("W", rule, f"shape {W.shape}", "W is (..., N_t, K+S).")
+    if not isinstance(transceiver, Transceiver):
+        remedy = "Give Transceiver(transmit=..., receive=..., user=...)."
+        raise InvalidInput("transceiver", "must be a Transceiver", transceiver, remedy)
+
+
 def sqinr(H: Any, W: Any, noise_power: Any, transceiver: Transceiver = IDEAL) -> FloatArray:
     """Signal-to-quantisation-interference-and-noise ratio of each user, shape (..., K), linear.
 
@@ -40,10 +54,19 @@ def sqinr(H: Any, W: Any, noise_power: Any, transceiver: Transceiver = IDEAL) ->
         transceiver: The hardware.
 
     Raises:
-        InvalidInput: If the hardware couples the users' receivers.
+        InvalidInput: If the hardware couples the users' receivers, or shapes do not fit together.
     """
     H, W = np.asarray(H, complex, order="C"), np.asarray(W, complex, order="C")
-    users = H.shape[-1]
+    if H.ndim < 2:
+        raise InvalidInput("H", "must have at least 2 axes", f"shape {H.shape}", "H is (..., N_t, K).")
+    antennas, users = H.shape[-2:]
+    require_fit("H", antennas, W, transceiver)
+    if W.shape[-1] < users:
+        rule = f"must have a column for each of {users} users"
+        raise InvalidInput("W", rule, f"shape {W.shape}", "A user that is not served has a column of zeros.")
+    if np.shape(noise_power)[-1:] not in ((), (1,), (users,)):
+        rule = f"must be one number, or one for each of {users} users"
+        raise InvalidInput("noise_power", rule, f"shape {np.shape(noise_power)}", "It is broadcast to (..., K).")
     transmit = transceiver.transmit.linear_model(covariance(W))
     gains = squared(hermitian(H) @ transmit.amplify(W))  # (..., K, K+S), user by stream
     own = np.eye(users, gains.shape[-1], dtype=bool)

@@ -18,7 +18,7 @@ from attrs import frozen
 from isacsim.batch import hermitian, squared
 from isacsim.errors import InvalidInput
 from isacsim.hardware.base import LinearModel, Transceiver, diagonal_matrix
-from isacsim.metrics.rate import IDEAL, covariance
+from isacsim.metrics.rate import IDEAL, covariance, require_fit
 from isacsim.typing import AnyArray, ComplexArray, FloatArray
 
 Mode = Literal["x", "xq"]
@@ -82,11 +82,13 @@ def sensing_link(
         mode: What the receiver knows.
 
     Raises:
-        InvalidInput: For an unknown mode.
+        InvalidInput: For an unknown mode, or for shapes that do not fit together.
     """
     if mode not in ("x", "xq"):
         raise InvalidInput("mode", "must be 'x' or 'xq'", mode, "'x': the receiver knows x; 'xq': also the DAC output.")
-    G, R = np.asarray(G, complex, order="C"), covariance(W)
+    G, W = np.asarray(G, complex, order="C"), np.asarray(W, complex, order="C")
+    require_fit("the sensing array", G.shape[-1], W, transceiver)
+    R = covariance(W)
     sigma2 = np.asarray(radar_noise_power, float)[..., None]
     transmit = transceiver.transmit.linear_model(R)
     radiated = transmit.output_covariance(R)

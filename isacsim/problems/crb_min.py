@@ -19,9 +19,8 @@ from isacsim.checks import instance
 from isacsim.drop import Drop
 from isacsim.errors import InvalidInput
 from isacsim.hardware.base import Transceiver
-from isacsim.metrics.power import radiated_power
-from isacsim.metrics.rate import covariance, sqinr
-from isacsim.problems.base import Problem, Requirements, one_or_each_user, spread_over_users
+from isacsim.metrics.rate import covariance
+from isacsim.problems.base import Problem, Requirements, one_or_each_user, power_slack, sinr_slack, spread_over_users
 from isacsim.typing import FloatArray
 
 
@@ -115,9 +114,7 @@ class CrbMin(Problem):
 
     def constraints(self, W: Any) -> dict[str, FloatArray]:
         """Relative slacks of the SINRs, ``sinr`` (..., K), and of the power, ``total`` (...)."""
-        reached = sqinr(self.H, W, self.noise_power, self.transceiver)
-        radiated = radiated_power(W, self.transceiver.transmit)
-        return {"sinr": reached / self.min_sinr - 1, "total": 1 - radiated / self.power}
+        return {"sinr": sinr_slack(self, self.min_sinr, W), "total": power_slack(self, W)}
 
     def _spectrum(self, W: Any) -> tuple[FloatArray, float]:
         """Eigenvalues of R (..., N_t), and what is rounding of the largest."""

@@ -55,7 +55,8 @@ def _silent(F: FloatArray, targets: PointTargets) -> BoolArray:
     An angle is compared with the reflection of its own target, of which ``|alpha|^2`` times
     the information is what a phase ramp over few elements would carry.
     """
-    diagonal = F.diagonal(axis1=-2, axis2=-1).reshape(len(F), -1, targets.count)  # (B, kinds, M), reflections last
+    kinds = F.shape[-1] // targets.count
+    diagonal = F.diagonal(axis1=-2, axis2=-1).reshape(len(F), kinds, targets.count)  # reflections are the last kinds
     least = np.zeros(diagonal.shape)
     least[:, :-2] = SILENT * (squared(targets.reflection) * diagonal[:, -2])[:, None]
     return ~(diagonal > least).reshape(F.shape[:-1])

@@ -27,9 +27,7 @@ from isacsim.drop import Drop
 from isacsim.errors import InvalidInput
 from isacsim.hardware.base import Transceiver
 from isacsim.metrics.fim import crlb, fim
-from isacsim.metrics.power import radiated_power
-from isacsim.metrics.rate import sqinr
-from isacsim.problems.base import Problem, Requirements, one_or_each_user, spread_over_users
+from isacsim.problems.base import Problem, Requirements, one_or_each_user, power_slack, sinr_slack, spread_over_users
 from isacsim.problems.identifiability import identifiability
 from isacsim.problems.sum_rate_crlb import weighted_trace
 from isacsim.targets.scene import ANGLES, PointTargets
@@ -135,11 +133,7 @@ class PointCrbMin(Problem):
 
     def constraints(self, W: Any) -> dict[str, FloatArray]:
         """Relative slacks: ``sinr`` (..., K), infinite where none is asked, and ``total`` power (...)."""
-        reached = sqinr(self.H, W, self.noise_power, self.transceiver)
-        asked = self.min_sinr > 0
-        slack = np.where(asked, reached / np.where(asked, self.min_sinr, 1.0) - 1, np.inf)
-        radiated = radiated_power(W, self.transceiver.transmit)
-        return {"sinr": slack, "total": 1 - radiated / self.power}
+        return {"sinr": sinr_slack(self, self.min_sinr, W), "total": power_slack(self, W)}
 
     def screen(self) -> tuple[BoolArray, list[tuple[str, ...]]]:
         """Which members of a flat batch are identifiable, and notes on each."""

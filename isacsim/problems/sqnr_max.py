@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-import numpy as np
 from attrs import field, frozen
 
 from isacsim import units
@@ -19,10 +18,8 @@ from isacsim.checks import instance
 from isacsim.drop import Drop
 from isacsim.errors import InvalidInput
 from isacsim.hardware.base import Transceiver
-from isacsim.metrics.power import radiated_power
-from isacsim.metrics.rate import sqinr
 from isacsim.metrics.sensing import radar_sqnr
-from isacsim.problems.base import Problem, Requirements, one_or_each_user, spread_over_users
+from isacsim.problems.base import Problem, Requirements, one_or_each_user, power_slack, sinr_slack, spread_over_users
 from isacsim.typing import FloatArray
 
 
@@ -112,8 +109,4 @@ class SqnrMax(Problem):
 
     def constraints(self, W: Any) -> dict[str, FloatArray]:
         """Relative slacks: ``sqinr`` (..., K), infinite where none is asked, and ``total`` power (...)."""
-        reached = sqinr(self.H, W, self.noise_power, self.transceiver)
-        asked = self.min_sqinr > 0
-        slack = np.where(asked, reached / np.where(asked, self.min_sqinr, 1.0) - 1, np.inf)
-        radiated = radiated_power(W, self.transceiver.transmit)
-        return {"sqinr": slack, "total": 1 - radiated / self.power}
+        return {"sqinr": sinr_slack(self, self.min_sqinr, W), "total": power_slack(self, W)}

@@ -14,10 +14,10 @@ from isacsim.engine.run import Run
 from isacsim.engine.views import Figure
 from isacsim.errors import InvalidInput, one_of
 from isacsim.report.statistics import STATISTICS, Estimate
-from isacsim.typing import AnyArray
+from isacsim.typing import AnyArray, FloatArray
 
 MARKERS, STYLES = "osD^vP*X", ("-", "--", "-.", ":")
-MANY = 40  # points of a line from which on they have no markers
+MANY = 40  # points of a line from which on they have neither markers nor error bars
 
 if TYPE_CHECKING:
     import xarray
@@ -46,7 +46,8 @@ def draw_figures(run: Run, names: tuple[str, ...] = (), folder: Path | None = No
             draw(run, dataset, run.figures[name], folder / f"{name}.{kind}") for name in names or tuple(run.figures)
         ]
     except OSError as error:
-        raise InvalidInput("out", f"must be a folder that can be written ({error.strerror})", str(folder)) from None
+        rule = f"must be a folder that can be written ({error.strerror})"
+        raise InvalidInput("out", rule, str(folder), "Choose another folder.") from None
 
 
 def draw(run: Run, dataset: xarray.Dataset, figure: Figure, path: Path) -> Path:
@@ -68,17 +69,20 @@ def draw(run: Run, dataset: xarray.Dataset, figure: Figure, path: Path) -> Path:
     for line in _lines(dataset, figure):
         y = line.estimate(figure, line.quantity)
         x = line.estimate(figure, figure.x) if figure.along else y
-        if not np.isfinite(x.value + y.value).any():  # a ratio of 0 has no place on a scale of dB
+        across, up = _placed(figure.x_scale if figure.along else "linear", x.value), _placed(figure.scale, y.value)
+        if not np.isfinite(across + up).any():
             continue
-        trials, banded = max(trials, y.count.max()), banded or bool(np.isfinite(y.low).any())
-        color, marker = f"C{line.colour % 10}", MARKERS[line.marker % 8] if y.value.size < MANY else ""
+        few = y.value.size < MANY
+        trials = max(trials, y.count.max())
+        banded |= bool(np.isfinite(y.low).any()) and (few or not figure.along)
+        color, marker = f"C{line.colour % 10}", MARKERS[line.marker % 8] if few else ""
         look: dict[str, Any] = {"linestyle": STYLES[line.stroke % 4], "color": color, "marker": marker, "markersize": 4}
         if figure.along:
-            over, across = (np.stack([e.value - e.low, e.high - e.value]) for e in (x, y))
-            axes.errorbar(x.value, y.value, yerr=across, xerr=over, elinewidth=0.8, label=line.label, **look)
+            xerr, yerr = (np.stack([e.value - e.low, e.high - e.value]) if few else None for e in (x, y))
+            axes.errorbar(across, up, yerr=yerr, xerr=xerr, elinewidth=0.8, label=line.label, **look)
         else:
             x_values = _coordinate(dataset, figure) if ticks is None else np.arange(len(ticks))
-            axes.plot(x_values, y.value, label=line.label, **look)
+            axes.plot(x_values, up, label=line.label, **look)
             recorded = figure.band if line.quantity == figure.y else ()
             low, high = [line.estimate(figure, end).value for end in recorded] or (y.low, y.high)
             axes.fill_between(x_values, low, high, alpha=0.25, color=color, linewidth=0)
@@ -187,6 +191,11 @@ def _scaled(scale: str, values: Any) -> AnyArray:
         return np.asarray(values)
     values = np.asarray(values, float)
     return 10 * np.log10(np.where(values > 0, values, np.nan))
+
+
+def _placed(scale: str, values: FloatArray) -> FloatArray:
+    """Values without those that a logarithmic scale has no place for: a line to them would run off the figure."""
+    return np.where(values > 0, values, np.nan) if scale == "log" else values
 
 
 def _named(values: xarray.DataArray, scale: str) -> str:

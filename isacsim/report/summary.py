@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import product
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from rich.table import Table
@@ -36,34 +36,69 @@ def rows(run: Run) -> Iterator[dict[str, Any]]:
                 }
 
 
-def table(run: Run) -> Table:
-    """The rows as a table: mean and half-width of the 95 % interval."""
-    found = list(rows(run))
-    quantities = list(dict.fromkeys((row["quantity"], row["unit"]) for row in found))
+def table(run: Run, width: float = np.inf) -> Table:
+    """The rows as a table: mean and half-width of the 95 % interval.
+
+    Args:
+        run: The run.
+        width: Characters of a line; where columns for all quantities do not fit it, each has rows.
+    """
     lead = [*run.axes, "evaluate", "design"]
-    view = Table(title=run.title or None, caption="mean over the trials ± half the 95 % interval")
-    for dim in lead:
-        view.add_column(dim)
-    for name, unit in quantities:
-        view.add_column(name + (f"\n({unit})" if unit != "1" else ""), justify="right")
-    cells: dict[tuple[Any, ...], dict[str, str]] = {}
-    for row in found:
+    cells: dict[tuple[str, ...], dict[str, str]] = {}
+    units: dict[str, str] = {}
+    for row in rows(run):
         half = f" ± {row['half_width']:.2g}" if np.isfinite(row["half_width"]) else ""
-        cells.setdefault(tuple(row[d] for d in lead), {})[row["quantity"]] = f"{row['mean']:.4g}{half}"
-    for place, values in cells.items():
-        view.add_row(*(_text(p) for p in place), *(values.get(name, "") for name, _ in quantities))
+        cells.setdefault(tuple(_text(row[d]) for d in lead), {})[row["quantity"]] = f"{row['mean']:.4g}{half}"
+        units[row["quantity"]] = f"({row['unit']})" if row["unit"] != "1" else ""
+    heads = [*lead, *(f"{name}\n{unit}".strip() for name, unit in units.items())]
+    lines = [(*place, *(values.get(name, "") for name in units)) for place, values in cells.items()]
+    if _width(heads, lines) > width:
+        heads = [*lead, "quantity", "mean"]
+        lines = [(*p, f"{name} {units[name]}".strip(), cell) for p, c in cells.items() for name, cell in c.items()]
+    view = Table(title=run.title or None, caption="mean over the trials ± half the 95 % interval")
+    for head in heads:
+        side: Literal["left", "right"] = "left" if head in (*lead, "quantity") else "right"
+        view.add_column(head, justify=side, no_wrap=head in lead, overflow="fold")  # nothing is cut short
+    for line in lines:
+        view.add_row(*line)
     return view
+
+
+def _width(heads: list[str], lines: list[tuple[str, ...]]) -> int:
+    """Characters of a line of a table, with the frame."""
+    columns = [[part for cell in column for part in cell.splitlines()] for column in zip(heads, *lines, strict=True)]
+    return 1 + sum(max(map(len, column)) + 3 for column in columns)
 
 
 def statuses(run: Run) -> dict[str, int]:
     """How many solves ended with each status."""
-    dataset = run.dataset()
-    solved = {(p["design_ids"][d], d): p["coords"] for p in run.points for d in p["design_ids"]}
-    codes: list[float] = []
-    for (_, design), coords in solved.items():
-        codes += dataset["status"].sel({**coords, "design": design}).values.ravel().tolist()
-    counted = [c for c in codes if not np.isnan(c)]
+    counted = [c for _, _, codes in _solves(run) for c in codes if not np.isnan(c)]
     return {str(s): counted.count(float(s.code)) for s in Status if counted.count(float(s.code))}
+
+
+def remarks(run: Run) -> list[dict[str, Any]]:
+    """Why designs have no answer: of each of them and each such status the first solve with a note."""
+    found: dict[tuple[str, Status], dict[str, Any]] = {}
+    for coords, design, codes in _solves(run):
+        for trial, code in enumerate(codes):
+            status = None if np.isnan(code) else list(Status)[int(code)]
+            if status is None or status.answered or (design, status) in found:
+                continue
+            notes = run.design(design, trial, **coords).notes
+            if notes:
+                place = {"design": design, "status": str(status), "at": coords, "trial": trial}
+                found[design, status] = {**place, "note": "; ".join(notes)}
+    return list(found.values())
+
+
+def _solves(run: Run) -> list[tuple[dict[str, Any], str, list[float]]]:
+    """Coordinates, design and the trials' status codes of every solve, once where points share it."""
+    status = run.dataset()["status"]
+    solved: dict[tuple[str, str], dict[str, Any]] = {}
+    for point in run.points:
+        for design, address in point["design_ids"].items():
+            solved.setdefault((address, design), point["coords"])
+    return [(c, d, status.sel({**c, "design": d}).values.ravel().tolist()) for (_, d), c in solved.items()]
 
 
 def _text(value: Any) -> str:

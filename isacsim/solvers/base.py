@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
-from attrs import frozen
+from attrs import field, frozen
 
 from isacsim.errors import InvalidInput
-from isacsim.solvers.iterate import Callback
+from isacsim.solvers.iterate import TIME_LIMIT, Callback
 from isacsim.solvers.solution import Solution
 from isacsim.typing import ComplexArray
 
@@ -31,7 +31,7 @@ class Request:
     start: str | None = None
     rngs: Sequence[np.random.Generator] | None = None
     callback: Callback | None = None
-    time_limit: float | None = None
+    time_limit: float | None = field(default=None, validator=TIME_LIMIT)
 
 
 class Solver(ABC):

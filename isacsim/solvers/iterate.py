@@ -14,8 +14,9 @@ from typing import Any, ClassVar, Protocol, TypeVar
 import numpy as np
 from attrs import field, frozen
 
-from isacsim.batch import take
+from isacsim.batch import is_batched, take
 from isacsim.checks import number, whole
+from isacsim.errors import InvalidInput
 from isacsim.solvers.solution import Solution, Status, objects
 from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray
 
@@ -63,6 +64,7 @@ class Progress:
 
 
 Callback = Callable[[Progress], Any]
+TIME_LIMIT = number(above=0, remedy="Give seconds, or leave it out.", optional=True)
 
 
 @frozen
@@ -80,9 +82,7 @@ class Stop:
 
     tolerance: float = field(validator=number(above=0))
     max_steps: int = field(validator=whole(1))
-    time_limit: float | None = field(
-        default=None, validator=number(above=0, remedy="Give seconds, or leave it out.", optional=True)
-    )
+    time_limit: float | None = field(default=None, validator=TIME_LIMIT)
     callback: Callback | None = None
     step_tolerance: float | None = None
 
@@ -106,8 +106,16 @@ def iterate(
     Returns:
         The solution of the flat batch; the gap is NaN, and so is the bound where the state of a
         member that ends has no ``bound``.
+
+    Raises:
+        InvalidInput: For a state whose members cannot be told apart.
     """
     begin = time.perf_counter()
+    if not is_batched(state):
+        raise InvalidInput(
+            "state", "must be a record whose arrays are fields made by isacsim.batch.rows", type(state).__name__,
+            "Write precoder = rows(2), objective = rows() and so on: members that have ended leave it.",
+        )  # fmt: skip
     book = _Book(state)
     members = np.arange(state.objective.size)
     labels = members if labels is None else labels

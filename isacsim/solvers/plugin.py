@@ -9,6 +9,18 @@ from isacsim.plugin.specs import SolverSpec
 @hookimpl
 def isacsim_solvers() -> Iterable[SolverSpec]:
     """Solvers."""
+    yield from _of_sum_rate_crlb()
+    yield from _of_crb_min()
+    yield from _of_sqnr_max()
+    yield SolverSpec(
+        "fisher-sdr",
+        "isacsim.solvers.point_crb_min.fisher_sdr:FisherSdr",
+        "Semidefinite relaxation of the CRLBs of angles, certified",
+        default_for=("point-crb-min",),
+    )
+
+
+def _of_sum_rate_crlb() -> Iterable[SolverSpec]:
     home = "isacsim.solvers.sum_rate_crlb"
     yield SolverSpec("sca", f"{home}.sca:Sca", "Successive convex approximation, monotone")
     yield SolverSpec("ld-sca", f"{home}.ld_sca:LdSca", "Successive convex approximation in at most K+3M dimensions")
@@ -35,6 +47,9 @@ def isacsim_solvers() -> Iterable[SolverSpec]:
         "WMMSE with semidefinite relaxation, a slow baseline",
         example={"max_steps": 2},
     )
+
+
+def _of_crb_min() -> Iterable[SolverSpec]:
     home = "isacsim.solvers.crb_min"
     yield SolverSpec("ipm", f"{home}.ipm:Ipm", "Semidefinite program over the whole array, a slow baseline")
     yield SolverSpec("r-ipm", f"{home}.ipm:RIpm", "Semidefinite program on the range of the channels")
@@ -56,8 +71,13 @@ def isacsim_solvers() -> Iterable[SolverSpec]:
         "Saddle primal-dual Newton method, certified",
         default_for=("crb-min",),
     )
+
+
+def _of_sqnr_max() -> Iterable[SolverSpec]:
     home = "isacsim.solvers.sqnr_max"
-    yield SolverSpec("sdr", f"{home}.sdr:Sdr", "Semidefinite relaxation, certified, for one point target")
+    yield SolverSpec(
+        "sdr", f"{home}.sdr:Sdr", "Semidefinite relaxation, certified, for a point target or ideal converters"
+    )
     yield SolverSpec(
         "newton-mm",
         f"{home}.newton_mm:NewtonMm",
@@ -69,10 +89,4 @@ def isacsim_solvers() -> Iterable[SolverSpec]:
         f"{home}.mm:Mm",
         "Majorisation-minimisation by cone programs, a slow baseline",
         example={"max_steps": 20},
-    )
-    yield SolverSpec(
-        "fisher-sdr",
-        "isacsim.solvers.point_crb_min.fisher_sdr:FisherSdr",
-        "Semidefinite relaxation of the CRLBs of angles, certified",
-        default_for=("point-crb-min",),
     )

@@ -1,16 +1,21 @@
-"""Hermitian matrices in the real semidefinite programs of the solvers.
+"""The real conic programs of the solvers: Hermitian matrices in them, and how they are solved.
 
 A Hermitian matrix A + jB is positive semidefinite when [[A, -B], [B, A]] is.
 """
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
 import numpy as np
 
 from isacsim.typing import ComplexArray
+
+# What each backend calls its tolerances: gaps and residuals.
+BACKENDS = {"CLARABEL": ("tol_gap_abs", "tol_gap_rel", "tol_feas"), "SCS": ("eps_abs", "eps_rel")}
 
 
 def cvxpy() -> Any:
@@ -21,8 +26,8 @@ def cvxpy() -> Any:
 
 
 @cache
-def one_thread(backend: str) -> dict[str, int]:
-    """Options that keep a backend of cvxpy to one thread, as `isacsim.threads` does the BLAS.
+def _one_thread(backend: str) -> dict[str, int]:
+    """Options that keep a backend to one thread, as `isacsim.threads` does the BLAS.
 
     On these small programs Clarabel's pool costs more than it saves.
     """
@@ -31,6 +36,38 @@ def one_thread(backend: str) -> dict[str, int]:
     # Versions without the setting have no pool.
     known = backend == "CLARABEL" and hasattr(clarabel.DefaultSettings(), "max_threads")
     return {"max_threads": 1} if known else {}
+
+
+def solved(
+    problem: Any,
+    parameters: Mapping[str, Any],
+    values: Mapping[str, Any],
+    accuracy: float | None = None,
+    backend: str = "CLARABEL",
+) -> bool:
+    """Solve a compiled program for values of its parameters; whether the backend has an answer.
+
+    The answer lies in the program until its next call, for which several threads need a lock.
+
+    Args:
+        problem: The program.
+        parameters: Its parameters by name.
+        values: Their values by name.
+        accuracy: Gaps and residuals that the backend is asked for; None is its own choice.
+        backend: One of `BACKENDS`.
+    """
+    cp = cvxpy()
+    for name, parameter in parameters.items():
+        parameter.value = values[name]
+    options = _one_thread(backend) | ({} if accuracy is None else dict.fromkeys(BACKENDS[backend], accuracy))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of an inaccurate solution; the caller judges what it is worth
+        try:
+            # Without a warm start the answer does not depend on what was solved before.
+            problem.solve(solver=backend, warm_start=False, **options)
+        except cp.error.SolverError:
+            return False
+    return problem.status in (cp.OPTIMAL, cp.OPTIMAL_INACCURATE)
 
 
 def hermitian_basis(side: int) -> ComplexArray:

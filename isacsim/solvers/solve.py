@@ -87,7 +87,10 @@ def make_solver(problem: Problem, solver: str | Solver | None, options: dict[str
     if solver is None:
         solver = registry.default_solver(problem.kind)
     if isinstance(solver, str):
-        cls = registry.load("solvers", solver)
+        try:
+            cls = registry.load("solvers", solver)
+        except InvalidInput as error:
+            raise error.at("solver") from None
         known = [f.name for f in attrs.fields(cls)]
         for option in options:
             if option not in known:
@@ -111,9 +114,8 @@ def check_pair(kind: str, ideal: bool, solver: Solver, registry: Registry) -> No
         remedy = one_of(_suitable(registry, kind, aware=not ideal))
         raise InvalidInput("solver", f"must take the problem {kind}", type(solver).__name__, remedy)
     if not ideal and not solver.hardware_aware:
-        remedy = (
-            f"Believe in ideal hardware and judge through the real one. {one_of(_suitable(registry, kind, aware=True))}"
-        )
+        aware = _suitable(registry, kind, aware=True)
+        remedy = "Believe in ideal hardware and judge through the real one." + (f" {one_of(aware)}" if aware else "")
         raise InvalidInput(
             "solver", "must be able to design for hardware that is not ideal", type(solver).__name__, remedy
         )
@@ -170,8 +172,11 @@ def _generators(rng: Any, members: int) -> Sequence[np.random.Generator] | None:
 
 def _solve_screened(problem: Problem, solver: Solver, request: Request) -> Solution:
     """Solve the members that can have an answer; the others get their status."""
+    members = problem.H.shape[0]
+    if not members:
+        return _nothing(problem, members)
     sound, notes = problem.screen()
-    if sound.all() and sound.size:
+    if sound.all():
         solution = solver.solve(problem, request)
     elif not sound.any():
         solution = _nothing(problem, sound.size)

@@ -4,6 +4,7 @@ import json
 import math
 import re
 import tomllib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -116,6 +117,19 @@ def test_a_run_without_a_result_draws_nothing(call, parts, monkeypatch):
     assert out.splitlines() == ["trials:  6 requested = 0 done + 6 failed + 0 skipped", "run:     run"]
 
 
+def test_a_run_says_why_designs_have_no_answer(call, read):
+    twins = ("--set", "targets.azimuth_deg=[10, 10]", "--set", "targets.zenith_deg=[80, 80]")
+    code, out, _ = call("run", "quickstart", "--out", "run", *BARE, *twins)
+    assert code == 0  # an answer, too: there is none
+    reason = "are not identifiable: the echo depends on them only in combination"
+    where = r"solves:  2 UNIDENTIFIABLE\n +sca at \{'bits': 1\}, trial 0: reflection_real\[0\], .* "
+    assert re.match(where + reason + "\ntrials: ", out)
+    (remark,) = read("run", "quickstart", "--out", "other", *BARE, *twins)["remarks"]
+    note = remark.pop("note")
+    assert remark == {"design": "sca", "status": "UNIDENTIFIABLE", "at": {"bits": 1}, "trial": 0}
+    assert note.endswith(reason)
+
+
 def test_complaints_of_observers_are_told(call, monkeypatch):
     monkeypatch.setattr("isacsim.report.progress.ProgressBar.chunk_end", lambda self, event: 1 / 0)
     code, _, err = call("run", "quickstart", "--out", "run", *BARE)
@@ -154,6 +168,11 @@ def test_show_tells_the_keys_of_every_component(call, read, kind, name):
     told = read("show", kind, name)
     assert out.startswith(f"{kind} {name}  ({told['target']}, plugin {told['plugin']})")
     assert told["doc"].splitlines()[0] in out
+    if kind == "scenarios":
+        assert tomllib.loads(Path(told["file"]).read_text(encoding="utf-8"))
+        assert f"  file: {told['file']}\n  run:  isacsim run {name}\n" in out
+        return
+    assert max(map(len, out.splitlines())) < 140
     for field in told["fields"]:
         assert re.search(rf"^  {field['key']}\b", out, re.MULTILINE)
     example = re.search(r"^  example: (.*)$", out, re.MULTILINE)[1]
@@ -167,6 +186,16 @@ def test_show_writes_defaults_as_a_scenario_does(read):
     assert fields["zenith_deg"]["default"] == pytest.approx(90, rel=1e-15)
     assert fields["sector_deg"]["default"] == pytest.approx(60, rel=1e-15)
     assert fields["azimuth_deg"]["default"] is None
+
+
+def test_show_writes_no_rounding_and_of_a_long_list_its_ends(call, read):
+    out = call("show", "metrics", "beampattern")[1]
+    assert "  azimuth_deg               number or list, default [-90.0, -89.0, ..., 90.0], 181 numbers\n" in out
+    (grid, _) = read("show", "metrics", "beampattern")["fields"]
+    assert grid["default"] == list(range(-90, 91))
+    out = call("show", "channels", "recorded")[1]
+    assert 'default ["trial", "antenna", "user"]' in out
+    assert "  conjugate                 bool, default false\n" in out
 
 
 def test_show_of_nested_components_names_the_default(call):
@@ -223,7 +252,10 @@ def test_plugins_are_told_with_their_origin(call, read):
 def test_a_plugin_can_be_blocked_by_option_and_environment(call, monkeypatch):
     assert "soft-limiter" not in call("--block", "example", "list", "hardware")[1]
     assert re.search(r"^example .* blocked$", call("--block", "example", "plugins")[1], re.MULTILINE)
-    monkeypatch.setenv("ISACSIM_BLOCK", "other, example")
+    code, _, err = call("--block", "exmaple", "list", "hardware")
+    assert code == 2
+    assert err.startswith("error: --block: must be a plugin that was found, got 'exmaple'. Did you mean 'example'? ")
+    monkeypatch.setenv("ISACSIM_BLOCK", "other, example")  # which may outlive a plugin
     assert "soft-limiter" not in call("list", "hardware")[1]
     code, _, err = call("show", "hardware", "soft-limiter")
     assert (code, "must name one of the hardware" in err) == (2, True)

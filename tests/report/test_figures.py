@@ -249,6 +249,14 @@ def test_a_quantity_is_drawn_against_another_along_an_axis(run, drawn):
     assert axes.get_xlabel() == "sum of the CRLBs of all target parameters"
 
 
+def test_error_bars_of_many_points_are_left_out_and_not_claimed(drawn, monkeypatch):
+    assert drawn("region").get_legend().get_title().get_text() == "mean over 8 trials, 95 % band"
+    monkeypatch.setattr(figures, "MANY", 3)  # as many as there are bits
+    axes = drawn("region")
+    assert [c.lines[1:] for c in axes.containers] == [((), ())] * 2
+    assert axes.get_legend().get_title().get_text() == "mean over 8 trials"
+
+
 def test_a_ratio_is_drawn_in_decibels_of_its_statistic(run, drawn, monkeypatch):
     linear = run.figures["region"]
     place = {"power": 10, "evaluate": "converters", "design": "sca"}
@@ -269,6 +277,15 @@ def test_a_line_of_zeros_is_not_drawn_in_decibels(run, drawn, monkeypatch):
     monkeypatch.setattr(type(run), "dataset", lambda self: silent)
     monkeypatch.setitem(run.figures, "users", attrs.evolve(run.figures["users"], scale="db"))
     assert all("sca" not in label for label in lines_of(drawn("users")))
+
+
+def test_a_line_leaves_a_gap_at_zeros_on_a_logarithmic_scale(run, drawn, monkeypatch):
+    dataset = run.dataset()
+    silent = dataset.assign({"crlb": dataset["crlb"].where((dataset.design != "sca") | (dataset.power > 0), 0.0)})
+    monkeypatch.setattr(type(run), "dataset", lambda self: silent)
+    heights = {label: points[:, 1] for label, points in lines_of(drawn("logarithmic")).items()}
+    assert np.isnan(heights["bits = 1, converters, sca"]).tolist() == [True, False]
+    assert np.isfinite(heights["bits = 1, converters, start"]).all()
 
 
 def test_a_swept_axis_has_no_scale_of_decibels(run, drawn, study):
@@ -329,7 +346,24 @@ def test_the_table_has_a_row_a_place_and_a_column_a_quantity(run):
         "bits", "power", "evaluate", "design", "sum-rate-nats\n(nat/s/Hz)", "crlb"
     ]  # fmt: skip
     assert "∞" in text
-    assert "mean over the trials ± half the 95 % interval" in text
+
+
+def printed(view, width):
+    console = Console(width=width, file=io.StringIO())
+    console.print(view)
+    return [line.rstrip() for line in console.file.getvalue().splitlines()]
+
+
+def test_a_table_that_does_not_fit_a_line_has_rows_for_its_quantities(run):
+    needed = max(map(len, printed(table(run), 200)))
+    assert printed(table(run, needed), needed) == printed(table(run), needed)  # it fits
+    view = table(run, needed - 1)
+    assert [column.header for column in view.columns][4:] == ["quantity", "mean"]
+    assert view.row_count == len(list(rows(run)))
+    lines = printed(view, 64)
+    assert max(map(len, lines)) <= 64
+    assert "…" not in "".join(lines)  # no place and no number is cut short
+    assert sum("unimpaired" in line for line in lines) == 6 * 2
 
 
 def test_solves_are_counted_once_where_points_share_them(run):

@@ -10,7 +10,7 @@ import pytest
 from attrs import frozen
 
 import isacsim
-from isacsim import Aqnm, InvalidInput, Solution, Status, Transceiver, UniformPlanarArray
+from isacsim import Aqnm, InvalidInput, PointCrbMin, Solution, Status, Transceiver, UniformPlanarArray
 from isacsim.batch import batched, rows
 from isacsim.plugin import SolverSpec, build_registry, hookimpl
 from isacsim.problems.base import Problem
@@ -151,6 +151,16 @@ def test_a_time_limit_stops_with_what_there_is(kit):
     assert solution.iterations == 0
     assert solution.notes == ("stopped by the time limit of 1e-09 s",)
     assert np.all(np.isfinite(solution.precoder))
+
+
+@pytest.mark.parametrize("limit", [0, -1, np.nan, np.inf, "1", True])
+@pytest.mark.parametrize("solver", ["sca", "fisher-sdr"])
+def test_a_time_limit_must_be_a_time_whatever_the_solver(kit, solver, limit):
+    problem = kit.make_problem()
+    if solver == "fisher-sdr":  # which iterates nothing
+        problem = PointCrbMin(problem.H, problem.targets, 1.0, 1.0, 1e-3, 1e-3, 64)
+    with pytest.raises(InvalidInput, match="time_limit: must be a finite number greater than 0, got .* Give seconds"):
+        isacsim.solve(problem, solver, time_limit=limit)
 
 
 # Members that have no answer
@@ -324,16 +334,15 @@ def test_a_member_whose_objective_breaks_down_is_failed_and_has_no_precoder(kit)
     @frozen(eq=False)
     class Broken:
         traced: ClassVar[tuple[str, ...]] = ()
-        objective: np.ndarray
-        precoder: np.ndarray
-        residual: np.ndarray
-        stalled: np.ndarray
+        objective: np.ndarray = rows()
+        precoder: np.ndarray = rows(2)
+        residual: np.ndarray = rows()
+        stalled: np.ndarray = rows()
 
     state = Broken(np.array([1.0, 2.0]), problem.H, np.ones(2), np.array([False, True]))
     solution = iterate(
         state, lambda s: Broken(np.array([np.nan]), problem.H[:1], np.ones(1), np.array([False])), Stop(0.1, 9)
     )
-    # `take` needs marked fields only for what it takes: member 1 ended at once.
     assert [str(s) for s in solution.status] == ["FAILED", "STALLED"]
     assert solution.notes[0] == ("the objective became infinite or NaN at step 1",)
     assert np.all(np.isnan(solution.precoder[0]))
@@ -400,13 +409,36 @@ def test_a_problem_and_a_solver_of_ones_own_go_through_the_same_door(kit):
     assert {str(s) for s in solution.status.ravel()} == {"MAX_STEPS"}
 
 
+def test_a_state_that_members_cannot_leave_is_refused():
+    @frozen(eq=False)
+    class Plain:
+        traced: ClassVar[tuple[str, ...]] = ()
+        precoder: np.ndarray
+        objective: np.ndarray
+        residual: np.ndarray
+        stalled: np.ndarray
+
+    state = Plain(np.ones((2, 3, 1), complex), np.ones(2), np.ones(2), np.zeros(2, bool))
+    with pytest.raises(InvalidInput, match=r"state: must be a record .* isacsim\.batch\.rows, got 'Plain'"):
+        iterate(state, lambda s: s, Stop(1e-6, 3))
+
+
+@pytest.mark.parametrize("targets", [(), (0,)])
 @pytest.mark.parametrize("name", ["sca", "riemannian-lbfgs"])
-def test_an_empty_batch_has_an_empty_solution(kit, name):
-    problem = kit.make_problem(H=np.zeros((0, 6, 2), complex))
+def test_an_empty_batch_has_an_empty_solution(kit, name, targets):
+    problem = kit.make_problem(H=np.zeros((0, 6, 2), complex), scene=kit.make_scene(2, batch=targets))
     solution = isacsim.solve(problem, name)
     assert solution.precoder.shape == (0, 6, 2)
     assert solution.status.shape == solution.objective.shape == (0,)
     assert isacsim.metrics.crlb(problem.targets, solution.precoder, 1e-3, 64).shape == (0, 8)
+
+
+@pytest.mark.parametrize("targets", [(), (0,)])
+def test_an_empty_batch_of_angle_bounds_has_an_empty_solution(kit, targets):
+    scene = kit.make_scene(2, batch=targets)
+    solution = isacsim.solve(PointCrbMin(np.zeros((2, 0, 6, 2)), scene, 1.0, 1.0, 1e-3, 1e-3, 64))
+    assert solution.precoder.shape == (2, 0, 6, 8)
+    assert solution.status.shape == (2, 0)
 
 
 def test_several_starts_share_a_time_limit(kit):

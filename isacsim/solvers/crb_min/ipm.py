@@ -16,11 +16,12 @@ from isacsim.checks import choice, number
 from isacsim.solvers.base import Request
 from isacsim.solvers.crb_min.base import CrbMinSolver, certified
 from isacsim.solvers.crb_min.dual import Dual, from_multipliers
-from isacsim.solvers.crb_min.program import BACKENDS, Answer, Data, program
+from isacsim.solvers.crb_min.program import Answer, Data, program
 from isacsim.solvers.crb_min.recovery import Beams, recovered, shortfall
 from isacsim.solvers.crb_min.reduction import Reduced
 from isacsim.solvers.least_power import LeastPower
 from isacsim.solvers.linear import herm, inverse, trace
+from isacsim.solvers.semidefinite import BACKENDS
 from isacsim.solvers.solution import Solution, Status, objects
 from isacsim.typing import ComplexArray, FloatArray, IntArray
 

@@ -10,21 +10,14 @@ with ``[X C^-1; C^-H T] >= 0``, X the sum of the X_k.
 from __future__ import annotations
 
 import threading
-import warnings
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from attrs import field, frozen
 
-from isacsim.solvers.semidefinite import cvxpy, embedded, hermitian_basis, one_thread
+from isacsim.solvers.semidefinite import cvxpy, embedded, hermitian_basis, solved
 from isacsim.typing import ComplexArray, FloatArray
-
-# What each backend calls its tolerances.
-BACKENDS = {
-    "CLARABEL": ("tol_gap_abs", "tol_gap_rel", "tol_feas"),
-    "SCS": ("eps_abs", "eps_rel"),
-}
 
 
 @frozen(eq=False)
@@ -72,19 +65,9 @@ class Program:
 
     def solve(self, data: Data, backend: str, tolerance: float) -> Answer | None:
         """The answer; None where the backend has none."""
-        cp = cvxpy()
         values, rows, value = _values(data, self.basis)
-        with self.lock, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of an inaccurate solution; the caller judges it by its bound
-            for name, parameter in self.parameters.items():
-                parameter.value = values[name]
-            try:
-                # Without a warm start the answer does not depend on what was solved before.
-                options = {**dict.fromkeys(BACKENDS[backend], tolerance), **one_thread(backend)}
-                self.problem.solve(solver=backend, warm_start=False, **options)
-            except cp.error.SolverError:
-                return None
-            if self.problem.status not in (cp.OPTIMAL, cp.OPTIMAL_INACCURATE):
+        with self.lock:
+            if not solved(self.problem, self.parameters, values, tolerance, backend):
                 return None
             x, y = np.array([block.value for block in self.blocks]), np.asarray(self.sinr.dual_value, float)
             mu = 0.0 if self.total is None else float(self.total.dual_value)

@@ -12,14 +12,13 @@ that enter affinely, so that cvxpy canonicalises a shape once.
 from __future__ import annotations
 
 import threading
-import warnings
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from attrs import field, frozen
 
-from isacsim.solvers.semidefinite import cvxpy, embedded, hermitian_basis, inverse_trace, one_thread
+from isacsim.solvers.semidefinite import cvxpy, embedded, hermitian_basis, inverse_trace, solved
 from isacsim.solvers.sqnr_max.system import System
 from isacsim.typing import ComplexArray, FloatArray
 
@@ -60,21 +59,9 @@ class Program:
             objective: Values of the parameters of the objective by name.
             accuracy: Gaps and residuals that the backend is asked for.
         """
-        cp = cvxpy()
         values, rows = _values(system, self.basis)
-        values |= objective
-        with self.lock, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of an inaccurate solution; the caller judges it by its bound
-            for name, parameter in self.parameters.items():
-                parameter.value = values[name]
-            tolerances = dict.fromkeys(("tol_gap_abs", "tol_gap_rel", "tol_feas"), accuracy)
-            options = {**tolerances, **one_thread(cp.CLARABEL)}
-            try:
-                # Without a warm start the answer does not depend on what was solved before.
-                self.problem.solve(solver=cp.CLARABEL, warm_start=False, **options)
-            except cp.error.SolverError:
-                return None
-            if self.problem.status not in (cp.OPTIMAL, cp.OPTIMAL_INACCURATE):
+        with self.lock:
+            if not solved(self.problem, self.parameters, values | objective, accuracy):
                 return None
             x = np.array([variable.value for variable in self.variables])
             y = np.concatenate([np.atleast_1d(rule.dual_value) for rule in self.constraints])

@@ -15,7 +15,6 @@ parameters that enter affinely, so that cvxpy canonicalises a shape once.
 from __future__ import annotations
 
 import threading
-import warnings
 from functools import lru_cache
 from typing import Any
 
@@ -23,7 +22,7 @@ import numpy as np
 from attrs import field, frozen
 
 from isacsim.batch import hermitian, squared
-from isacsim.solvers.semidefinite import cvxpy, one_thread
+from isacsim.solvers.semidefinite import cvxpy, solved
 from isacsim.solvers.sqnr_max.objectives import Surrogate
 from isacsim.solvers.sqnr_max.system import System
 from isacsim.typing import ComplexArray, FloatArray
@@ -44,19 +43,8 @@ class Program:
 
     def solve(self, data: dict[str, FloatArray], accuracy: float) -> tuple[FloatArray, FloatArray] | None:
         """V as a stack of its parts (2N, L), and the cones' multipliers (K+1,); None without an answer."""
-        cp = cvxpy()
-        with self.lock, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of an inaccurate solution; the caller judges it by its objective
-            for name, parameter in self.parameters.items():
-                parameter.value = data[name]
-            tolerances = dict.fromkeys(("tol_gap_abs", "tol_gap_rel", "tol_feas"), accuracy)
-            options = {**tolerances, **one_thread(cp.CLARABEL)}
-            try:
-                # Without a warm start the answer does not depend on what was solved before.
-                self.problem.solve(solver=cp.CLARABEL, warm_start=False, **options)
-            except cp.error.SolverError:
-                return None
-            if self.problem.status not in (cp.OPTIMAL, cp.OPTIMAL_INACCURATE):
+        with self.lock:
+            if not solved(self.problem, self.parameters, data, accuracy):
                 return None
             duals = [np.ravel(rule.dual_value[0])[0] for rule in (*self.users, self.total)]
             return np.asarray(self.V.value), np.array(duals)

@@ -6,14 +6,13 @@ All data are parameters that enter affinely, so that cvxpy canonicalises a shape
 from __future__ import annotations
 
 import threading
-import warnings
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from attrs import field, frozen
 
-from isacsim.solvers.semidefinite import cvxpy, embedded, hermitian_basis, inverse_trace, one_thread
+from isacsim.solvers.semidefinite import cvxpy, embedded, hermitian_basis, inverse_trace, solved
 from isacsim.typing import ComplexArray, FloatArray
 
 
@@ -48,18 +47,8 @@ class Program:
 
     def solve(self, data: SdrData) -> tuple[ComplexArray, ComplexArray, ComplexArray] | None:
         """Users' precoders (N, K), their covariance and that of the sensing streams (N, N)."""
-        cp = cvxpy()
-        with self.lock, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of an inaccurate solution; the caller judges it by its objective
-            for name, value in _values(data, self.basis).items():
-                if name in self.parameters:
-                    self.parameters[name].value = value
-            try:
-                # Without a warm start the answer does not depend on what was solved before.
-                self.problem.solve(solver=cp.CLARABEL, warm_start=False, **one_thread(cp.CLARABEL))
-            except cp.error.SolverError:
-                return None
-            if self.problem.status not in (cp.OPTIMAL, cp.OPTIMAL_INACCURATE):
+        with self.lock:
+            if not solved(self.problem, self.parameters, _values(data, self.basis)):
                 return None
             x = {name: variable.value for name, variable in self.variables.items()}
         side = self.basis.shape[-1]
