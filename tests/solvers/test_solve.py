@@ -423,6 +423,19 @@ def test_a_state_that_members_cannot_leave_is_refused():
         iterate(state, lambda s: s, Stop(1e-6, 3))
 
 
+@pytest.mark.parametrize("name", ["sca", "ld-sca", "fp-sgda", "riemannian-lbfgs"])
+def test_users_without_a_channel_leave_their_streams_to_the_targets(kit, name):
+    H = np.stack([kit.complex_gaussian((6, 2), 0), np.zeros((6, 2))])
+    problem = kit.make_problem(H=H)
+    options = {"random_load": 1.0} if name == "riemannian-lbfgs" else {}  # without random starts
+    solution = isacsim.solve(problem, name, **options)
+    assert solution.converged.all()
+    without = attrs.evolve(problem, H=np.zeros((6, 0)), noise_power=1.0, sensing_streams=2)
+    sensing = isacsim.solve(without, "sca")
+    # Both are stationary within residuals of 1e-3 or less, whose square is the error of the objective.
+    assert solution.objective[1] == pytest.approx(sensing.objective, rel=1e-4)
+
+
 @pytest.mark.parametrize("targets", [(), (0,)])
 @pytest.mark.parametrize("name", ["sca", "riemannian-lbfgs"])
 def test_an_empty_batch_has_an_empty_solution(kit, name, targets):
