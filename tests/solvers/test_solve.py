@@ -436,6 +436,16 @@ def test_users_without_a_channel_leave_their_streams_to_the_targets(kit, name):
     assert solution.objective[1] == pytest.approx(sensing.objective, rel=1e-4)
 
 
+@pytest.mark.parametrize("name", ["sca", "fp-sgda", "riemannian-lbfgs"])
+def test_an_antenna_that_no_user_hears_radiates_its_share_all_the_same(kit, name):
+    H = kit.complex_gaussian((6, 2), 0)
+    H[2] = 0
+    solution = isacsim.solve(kit.make_problem(H=H, per_antenna=True), name, starts="mrt")
+    assert solution.converged
+    # Power is scaled to a few roundings.
+    np.testing.assert_allclose((np.abs(solution.precoder) ** 2).sum(axis=-1), 0.02 / 6, rtol=1e-12)
+
+
 @pytest.mark.parametrize("targets", [(), (0,)])
 @pytest.mark.parametrize("name", ["sca", "riemannian-lbfgs"])
 def test_an_empty_batch_has_an_empty_solution(kit, name, targets):
