@@ -440,8 +440,9 @@ def test_users_without_a_channel_leave_their_streams_to_the_targets(kit, name):
 def test_an_antenna_that_no_user_hears_radiates_its_share_all_the_same(kit, name):
     H = kit.complex_gaussian((6, 2), 0)
     H[2] = 0
-    solution = isacsim.solve(kit.make_problem(H=H, per_antenna=True), name, starts="mrt")
-    assert solution.converged
+    solution = isacsim.solve(kit.make_problem(H=H, per_antenna=True), name, starts="mrt", max_steps=50)
+    assert solution.status.answered
+    assert np.all(np.diff(solution.trace["objective"]) >= 0)  # from the start on
     # Power is scaled to a few roundings.
     np.testing.assert_allclose((np.abs(solution.precoder) ** 2).sum(axis=-1), 0.02 / 6, rtol=1e-12)
 
