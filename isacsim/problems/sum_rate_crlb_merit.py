@@ -164,6 +164,8 @@ class Merit:
         """
         if self.per_antenna:
             row = squared(X).sum(axis=-1, keepdims=True)
+            if not row.all():  # an antenna that sends nothing: all its points of that power are as near
+                X, row = np.where(row == 0, 1.0, X), np.where(row == 0, X.shape[-1], row)
             return X * np.sqrt(self.power[:, None, None] / X.shape[-2] / row)
         return X * np.sqrt(self.power / frobenius2(X))[:, None, None]
 

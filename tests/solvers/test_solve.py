@@ -423,6 +423,30 @@ def test_a_state_that_members_cannot_leave_is_refused():
         iterate(state, lambda s: s, Stop(1e-6, 3))
 
 
+@pytest.mark.parametrize("name", ["sca", "ld-sca", "fp-sgda", "riemannian-lbfgs"])
+def test_users_without_a_channel_leave_their_streams_to_the_targets(kit, name):
+    H = np.stack([kit.complex_gaussian((6, 2), 0), np.zeros((6, 2))])
+    problem = kit.make_problem(H=H)
+    options = {"random_load": 1.0} if name == "riemannian-lbfgs" else {}  # without random starts
+    solution = isacsim.solve(problem, name, **options)
+    assert solution.converged.all()
+    without = attrs.evolve(problem, H=np.zeros((6, 0)), noise_power=1.0, sensing_streams=2)
+    sensing = isacsim.solve(without, "sca")
+    # Both are stationary within residuals of 1e-3 or less, whose square is the error of the objective.
+    assert solution.objective[1] == pytest.approx(sensing.objective, rel=1e-4)
+
+
+@pytest.mark.parametrize("name", ["sca", "fp-sgda", "riemannian-lbfgs"])
+def test_an_antenna_that_no_user_hears_radiates_its_share_all_the_same(kit, name):
+    H = kit.complex_gaussian((6, 2), 0)
+    H[2] = 0
+    solution = isacsim.solve(kit.make_problem(H=H, per_antenna=True), name, starts="mrt", max_steps=50)
+    assert solution.status.answered
+    assert np.all(np.diff(solution.trace["objective"]) >= 0)  # from the start on
+    # Power is scaled to a few roundings.
+    np.testing.assert_allclose((np.abs(solution.precoder) ** 2).sum(axis=-1), 0.02 / 6, rtol=1e-12)
+
+
 @pytest.mark.parametrize("targets", [(), (0,)])
 @pytest.mark.parametrize("name", ["sca", "riemannian-lbfgs"])
 def test_an_empty_batch_has_an_empty_solution(kit, name, targets):

@@ -61,9 +61,9 @@ def start(merit: Merit, name: str, streams: int, rngs: Sequence[np.random.Genera
     """The precoder of full power that a start's name stands for, shape (B, N_t, K+S).
 
     Sensing streams start along the strongest directions of the steering vectors and their
-    derivatives. ``random`` draws CN(0, 1) entries; ``published`` is the start of the published
-    figures' code: users' beams rate_weight h_k / |h_k|, and sensing streams of CN(0, 2)
-    entries, which take most of the power.
+    derivatives, and so do the users' where none of them has a channel. ``random`` draws CN(0, 1)
+    entries; ``published`` is the start of the published figures' code: users' beams
+    rate_weight h_k / |h_k|, and sensing streams of CN(0, 2) entries, which take most of the power.
 
     Raises:
         InvalidInput: For an unknown name, or a random start without generators.
@@ -83,13 +83,22 @@ def start(merit: Merit, name: str, streams: int, rngs: Sequence[np.random.Genera
     if name not in NAMED:
         raise InvalidInput("starts", "must be names of starts", name, one_of(STARTS, str(name)))
     beams = NAMED[name](merit)
-    if streams == users:
-        return merit.project(np.broadcast_to(beams, shape))
-    W = np.zeros(shape, complex)
-    W[..., :users] = unit(beams)
-    directions = np.linalg.svd(merit.V, full_matrices=False)[0][..., : streams - users]
-    W[..., users : users + directions.shape[-1]] = (SENSING_AMPLITUDE if users else 1.0) * unit(directions)
-    return merit.project(W)
+    if streams > users:
+        W = np.zeros(shape, complex)
+        W[..., :users] = unit(beams)
+        W[..., users:] = (SENSING_AMPLITUDE if users else 1.0) * _strongest(merit, streams - users)
+        return merit.project(W)
+    W = np.broadcast_to(beams, shape)
+    deaf = ~np.any(W, axis=(-2, -1), keepdims=True)  # no user has a channel: their streams are left to the targets
+    return merit.project(np.where(deaf, _strongest(merit, streams), W) if deaf.any() else W)
+
+
+def _strongest(merit: Merit, streams: int) -> ComplexArray:
+    """Streams (..., N_t, streams) along the strongest directions of the targets' basis, of unit norm together."""
+    directions = np.linalg.svd(merit.V, full_matrices=False)[0][..., :streams]
+    W = np.zeros((*directions.shape[:-1], streams), complex)
+    W[..., : directions.shape[-1]] = unit(directions)
+    return W
 
 
 def unit(X: ComplexArray) -> ComplexArray:
