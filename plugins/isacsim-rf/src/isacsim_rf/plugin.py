@@ -14,7 +14,7 @@ def isacsim_hardware() -> Iterable[Spec]:
         "memory-polynomial",
         "isacsim_rf.polynomial:MemoryPolynomial",
         "Amplifier of odd orders with memory",
-        {"reference_dbm": 40, "coefficients": [[1, "-0.1-0.05j", "0.01j"], ["0.05j", 0.01, 0], ["0.01-0.02j", 0, 0]]},
+        {"reference_dbm": 40, "coefficients": [[1, "-0.1-0.05j", "0.01j"], ["0.05j", 0.01, 0]]},
     )
     yield Spec("iq-imbalance", "isacsim_rf.mixers:IqImbalance", "Mixer with an image", {"gain_db": 0.5, "phase_deg": 3})
     yield Spec(
