@@ -165,9 +165,9 @@ class Chain(Hardware):
         Behind a stage that couples chains power depends on their correlation, which is then
         taken from the samples.
         """
-        for stage in self.stages:
+        for i, stage in enumerate(self.stages):
             y = stage.apply(x, rng, power=power)
-            if power is not None:
+            if power is not None and i + 1 < len(self.stages):
                 R = diagonal_matrix(power)
                 model = stage.linear_model(R)
                 power = model.output_power(_correlated(x, power) if model.coupled else R)
