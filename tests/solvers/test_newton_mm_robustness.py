@@ -89,3 +89,17 @@ def test_the_default_start_finds_what_random_starts_find(kit):
     assert len(behind) >= 80
     # Nothing proves it where f is not concave; in some 300 instances all starts have led to one optimum.
     assert np.mean(np.array(behind) <= 1e-6) >= 0.98
+
+
+@pytest.mark.slow
+def test_it_is_never_below_the_published_iteration(kit):
+    compared, seed = 0, 20_000
+    while compared < 40:
+        problem = random_problem(kit, seed)
+        seed += 1
+        ours = isacsim.solve(problem) if problem.H.shape[-2] <= 12 else None  # larger programs take long
+        if ours is None or ours.status is Status.INFEASIBLE:
+            continue
+        published = isacsim.solve(problem, "mm", max_steps=60)
+        assert ours.objective >= (1 - 1e-6) * published.objective
+        compared += 1
