@@ -7,7 +7,6 @@ import attrs
 import pytest
 
 from isacsim.benchmark import instances
-from isacsim.cli.main import main
 from isacsim.plugin import build_registry
 
 QUICK = ("bench", "--rounds", "1")
@@ -15,19 +14,11 @@ NEWTON = ("--problem", "crb-min", "--solver", "primal-dual-newton")
 
 
 @pytest.fixture
-def call(capsys, tmp_path, monkeypatch):
+def call(call, monkeypatch):
     """Runs a command in an empty folder, on small instances; returns exit code, standard output and standard error."""
     families = tuple(attrs.evolve(family, sizes=family.sizes[:1]) for family in instances.FAMILIES)
     monkeypatch.setattr(instances, "FAMILIES", families)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def run(*arguments):
-        code = main([str(a) for a in arguments])
-        told = capsys.readouterr()
-        return code, told.out, told.err
-
-    return run
+    return call
 
 
 @pytest.fixture

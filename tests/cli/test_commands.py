@@ -11,27 +11,11 @@ import pytest
 
 import isacsim
 from isacsim import __version__
-from isacsim.cli.main import main
 from isacsim.plugin import KINDS, build_registry
 
 SMALL = ("--workers", "1", "--trials", "2", "--set", "design.sca.solver.max_steps=3")
 BARE = (*SMALL, "--set", "figure={}", "--set", "sinks=[]")
 COMPONENTS = [(kind, name) for kind in KINDS for name in build_registry().names(kind)]
-
-
-@pytest.fixture
-def call(capsys, tmp_path, monkeypatch):
-    """Runs a command in an empty folder; returns exit code, standard output and standard error."""
-    monkeypatch.chdir(tmp_path)
-    # Wide enough for paths and tables not to be folded.
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def run(*arguments):
-        code = main([str(a) for a in arguments])
-        told = capsys.readouterr()
-        return code, told.out, told.err
-
-    return run
 
 
 @pytest.fixture
