@@ -170,8 +170,11 @@ def flatten(record: R, shape: tuple[int, ...] | None = None) -> R:
 def take(record: R, index: IntArray | BoolArray) -> R:
     """The members ``index`` (at least one) of a record with one leading batch axis.
 
-    Fields of leading length 1 are shared by the members and stay as they are.
+    Fields of leading length 1 are shared by the members and stay as they are. All members are
+    the record itself.
     """
+    if index.dtype == bool and index.all():
+        return record
 
     def one(value: Any, core: int) -> Any:
         if core < 0:

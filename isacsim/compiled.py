@@ -8,7 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def part(function: F) -> F:
+    """``function`` as it is, which a compiled one may call.
+
+    Both must be in one file: what is kept on disk is renewed when the file of the compiled one changes.
+    """
+    from numba.extending import register_jitable
+
+    registered: F = register_jitable(function)
+    return registered
 
 
 @cache

@@ -137,6 +137,8 @@ def objects(values: list[Any]) -> Any:
 def gathered(parts: list[tuple[Solution, IntArray]], runtime: float) -> Solution:
     """One solution of the parts of a flat batch, given with the places of their members."""
     order = np.argsort(np.concatenate([places for _, places in parts]))
+    if len(parts) == 1 and np.all(order[1:] > order[:-1]):
+        return evolve(parts[0][0], runtime=runtime)
     steps = max(part.trace["time"].shape[1] for part, _ in parts)
     trace = {}
     for name in dict.fromkeys(name for part, _ in parts for name in part.trace):

@@ -230,8 +230,9 @@ def test_no_column_block_has_an_eigenvalue_above_the_tolerance(kit):
     assert proven.residual[0] <= 1e-6
     # Independent of the secular equation: the blocks themselves.
     objective = state.system.objective
-    S = state.system.lagrangian(objective.gradient(objective.surrogate(state.V)), state.multipliers)[0]
     H, weights = state.system.H[0], (state.multipliers[0, :-1] * state.system.ratio[0])
+    S = objective.gradient(objective.surrogate(state.V))[0] - (H * state.multipliers[0, :-1]) @ H.conj().T
+    S -= np.diag(state.system.load[0] @ state.multipliers[0])
     blocks = [S] + [S + w * np.outer(h, h.conj()) for w, h in zip(weights, H.T, strict=True)]
     largest = max(np.linalg.eigvalsh(block)[-1] for block in blocks) / proven.value[0]
     assert largest == pytest.approx(proven.eigenvalue[0], abs=1e-9)

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 import isacsim
 from isacsim.batch import flatten, frobenius2, hermitian, inner
 from isacsim.solvers.base import Request
-from isacsim.solvers.sqnr_max.dual import curvature, evaluate, minimise
+from isacsim.solvers.parts import eigh, inverted, solved
+from isacsim.solvers.sqnr_max.curvature import times
+from isacsim.solvers.sqnr_max.dual import Subproblem, curvature, evaluate, minimise
 from isacsim.solvers.sqnr_max.feasibility import feasibility
 from isacsim.solvers.sqnr_max.few_targets import MOST, coefficients, polarisation, row_space
 from isacsim.solvers.sqnr_max.kkt import conditions, largest_eigenvalue
@@ -37,23 +39,71 @@ def state_of(kit, kind="extended", seed=0, users=3, steps=4):
 def test_the_dual_function_has_the_gradient_and_the_hessian_it_tells(kit):
     state = state_of(kit)
     system, surrogate = state.system, state.surrogate
-    M = surrogate.M + 0.1 * np.eye(8)
-    z = state.multipliers * [[0.9, 1.1, 0.8, 1.2]]
+    M = surrogate.M[0] + 0.1 * np.eye(8)
+    problem = Subproblem(surrogate.C[0], M, system.H[0], system.HH[0], system.load[0], system.ratio[0])
+    z = state.multipliers[0] * [0.9, 1.1, 0.8, 1.2]
 
     def at(t, j):
         shifted = z.copy()
-        shifted[0, j] += t
-        return evaluate(system, surrogate.C, M, shifted)
+        shifted[j] += t
+        return evaluate(problem, shifted)
 
     here = at(0.0, 0)
-    assert here.inside.all()
+    assert here.inside
     for j in range(4):
-        h = 1e-3 * z[0, j]
+        h = 1e-3 * z[j]
         # Central differences of sixth order: the step to the sixth, and rounding.
-        slope = kit.central_difference(lambda t, j=j: at(t, j).value[0], h)
-        assert slope == pytest.approx(here.slope[0, j], rel=1e-6, abs=1e-9)
-        bend = kit.central_difference(lambda t, j=j: at(t, j).slope[0], h)
-        np.testing.assert_allclose(bend, curvature(system, here)[0, j], rtol=1e-5, atol=1e-9)
+        slope = kit.central_difference(lambda t, j=j: at(t, j).value, h)
+        assert slope == pytest.approx(here.slope[j], rel=1e-6, abs=1e-9)
+        bend = kit.central_difference(lambda t, j=j: at(t, j).slope, h)
+        np.testing.assert_allclose(bend, curvature(problem, here)[j], rtol=1e-5, atol=1e-9)
+
+
+def written(function):
+    """What takes the place of `compiled`: the function itself, in plain Python."""
+    return function
+
+
+@pytest.mark.parametrize(("kind", "users"), [("extended", 3), ("points", 3), ("extended", 0), ("extended", 1)])
+def test_what_is_compiled_computes_what_is_written(kit, monkeypatch, kind, users):
+    state = state_of(kit, kind, users=users, steps=2)
+    system, V, z = state.system, state.V, state.multipliers
+    M = state.surrogate.M + 0.03 * state.surrogate.value * np.eye(8)
+
+    def everything():
+        surrogate = system.objective.surrogate(V)
+        kkt = conditions(system, V, z, surrogate)
+        linear = system.to_maximise(kkt.gradient)
+        flat = linear.objective.surrogate(V)
+        steps = [newton_direction(s, V, z, a, kkt) for s, a in ((system, surrogate), (linear, flat))]
+        # From far away: the search leaves the domain, and shortens steps.
+        inner = [minimise(system, surrogate.C, M, factor * z, np.array([1e-6])) for factor in (1.0, 30.0, 1e-3)]
+        found = (surrogate, kkt), (*np.concatenate(steps[0], axis=None), *np.concatenate(steps[1], axis=None)), inner
+        return found[0], np.array(found[1]), [x for pair in found[2] for x in pair], system.slack(V)
+
+    fast = everything()
+    for name in ("dual", "kkt", "newton_system", "objectives", "system"):
+        monkeypatch.setattr(f"isacsim.solvers.sqnr_max.{name}.compiled", written)
+    slow = everything()
+    # The same operations, in another BLAS: rounding, which the Newton step enlarges by the condition of its equations.
+    for mine, other in zip(fast[0], slow[0], strict=True):
+        for name in ("value", "C", "M", "Q_inverse", "spectrum", "left", "slack", "violation"):
+            if hasattr(mine, name):
+                np.testing.assert_allclose(getattr(mine, name), getattr(other, name), rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(fast[1], slow[1], rtol=1e-6, atol=1e-6 * np.abs(slow[1]).max())
+    for mine, other in zip(fast[2], slow[2], strict=True):
+        np.testing.assert_allclose(mine, other, rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(fast[3], slow[3], rtol=1e-12, atol=1e-12)
+
+
+def test_what_is_singular_or_no_number_becomes_none_without_an_error(kit):
+    singular, none = np.zeros((3, 3), complex), np.full((3, 3), np.nan, complex)
+    for matrix in (singular, none):
+        assert np.isnan(inverted(matrix)).all()
+        assert np.isnan(solved(matrix.real.copy(), np.ones(3))).all()
+    spectrum, U = eigh(none)
+    assert np.isnan(spectrum).all()
+    assert np.isnan(U).all()
 
 
 @given(seeds)
@@ -117,7 +167,8 @@ def test_the_curvature_of_few_targets_is_that_of_the_general_response(kit):
         curvature = objective.curvature(objective.surrogate(V), V)
         Z = np.concatenate([np.eye(8)[None], curvature.features], axis=-2)
         theta = np.einsum("bmi,bij,bmj->bm", Z, dR, np.conj(Z)).real[..., None]
-        return float((np.swapaxes(theta, -1, -2) @ curvature.times(theta))[0, 0, 0])
+        Hx = times(curvature.form[0], curvature.rates[0], curvature.gains[0], theta[0])
+        return float((theta[0].T @ Hx)[0, 0])
 
     general = attrs.evolve(known, basis=basis[..., :0])
     assert second(known) == pytest.approx(second(general), rel=1e-9)

@@ -54,8 +54,7 @@ def check_random(kit, seed):
     assert slack["sqinr"].min() >= -1e-9  # the stopping rule allows 1e-10
     assert abs(slack["total"]) <= 1e-12  # rounding of a sum
     state = states[-1]
-    # Over all column blocks; where the residual stays above the tolerance, the status says so.
-    assert certify(state.system, state.V, state.multipliers).eigenvalue[0] <= (1e-5 if solution.status.good else 1e-4)
+    assert certify(state.system, state.V, state.multipliers).eigenvalue[0] <= 1e-5  # over all column blocks
     return solution.status
 
 
@@ -67,14 +66,19 @@ def test_random_instances_are_solved(kit):
 
 @pytest.mark.slow
 def test_two_hundred_random_feasible_instances_are_solved(kit):
-    statuses, seed = [], 1000
+    statuses, seed = [], 500_000  # the method was never tuned on these
     while len(statuses) < 200:
         status = check_random(kit, seed)
         statuses += [status] * (status is not Status.INFEASIBLE)
         seed += 1
-    # Where an optimum is degenerate, a stream of no power that would gain nothing, steps get small
-    # before the residual is: at most one in a hundred says so.
-    assert sum(status.good for status in statuses) >= 198
+    assert all(status.good for status in statuses)
+
+
+@pytest.mark.parametrize("seed", [1063, 2328, 40_805, 41_344])
+def test_instances_on_which_steps_once_got_small_are_solved(kit, seed):
+    # Optima without an active user, whose streams share the covariance in many ways; a point that
+    # misses the power a little; a saddle to which each Newton step leads back.
+    assert check_random(kit, seed).good
 
 
 @pytest.mark.slow

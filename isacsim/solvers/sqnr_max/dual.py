@@ -1,4 +1,4 @@
-"""The best point under a surrogate: dual Newton method in the K + 1 multipliers.
+"""The best point under a surrogate: dual Newton method in the K + 1 multipliers, compiled.
 
 The maximum of ``2 Re tr(C^H V) - tr(V^H M V)`` under the constraints of a `System` has the
 dual function, with ``Phi = M + sum_j lambda_j (h_j h_j^H + diag(e |h_j|^2)) + mu I``::
@@ -9,124 +9,86 @@ where Phi_l is Phi for a sensing stream and ``Phi - lambda_k c_k h_k h_k^H`` for
 k. D is convex where all Phi_l are positive definite, which for M > 0 and multipliers that are
 not negative is ``s_k = lambda_k c_k h_k^H Phi^-1 h_k < 1``. Its gradient is the slack of the
 constraints at V: at the minimum V meets them, and strong duality makes V the best point.
+
+Functions here are of one member, and `minimise` goes through a batch: at these sizes the calls
+of NumPy would take twenty times as long as the arithmetic.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from attrs import frozen
 
-from isacsim.batch import inner, rows, squared, take
-from isacsim.solvers.linear import adjoint, inverse, solved
-from isacsim.solvers.sqnr_max.system import System
-from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray
+from isacsim.compiled import compiled, part
+from isacsim.solvers.parts import inverted, outer, product, put, real_inner, rows_squared, solved
+from isacsim.solvers.sqnr_max.system import System, priced, slack_of
+from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
 STEPS = 120
 TRIALS = 40  # shortened steps in a row after which a member stays where it is
 ARMIJO = 1e-4  # share of the predicted fall that a step must bring
 ROUNDING = 1e-13  # relative change of D that rounding explains
 FLATTENS = 0.5  # where D is flat to rounding, by how much a step must lower its slope
+ZERO = 1e-14  # a multiplier below this share of the largest is none
 
 
-@frozen(eq=False)
-class DualPoint:
-    """The dual function of B members at one point.
+class Subproblem(NamedTuple):
+    """What one member maximises, and under which constraints.
 
     Attributes:
-        value: D, (B,).
-        gained: Its term ``Re tr(C^H V)``, (B,).
-        terms: Sum of the sizes of its terms, which sets its rounding, (B,).
-        slope: Its gradient, the slack of the constraints at V, (B, K+1).
-        V: The point that is best for these multipliers, (B, N, L).
-        share: s_k, (B, K).
-        inside: Whether all s_k < 1, (B,); elsewhere the rest means nothing.
-        inverse: ``Phi^-1``, (B, N, N).
-        U: ``Phi^-1 H``, (B, N, K).
-        HU: ``H^H Phi^-1 H``, (B, K, K).
-        received: ``H^H V``, (B, K, L).
-        boost: ``Phi_k^-1 = Phi^-1 + boost_k u_k u_k^H`` for the beam of user k, (B, K).
+        C: Linear term of the surrogate, (N, L).
+        M: Quadratic term, (N, N), positive definite.
+        H: Channels of the asked users, (N, K).
+        HH: Their conjugate transpose, (K, N).
+        load: What each constraint draws from R_ii, (N, K+1).
+        ratio: c_k, (K,).
     """
 
-    value: Any = rows()
-    gained: Any = rows()
-    terms: Any = rows()
-    slope: Any = rows(1)
-    V: Any = rows(2)
-    share: Any = rows(1)
-    inside: Any = rows()
-    inverse: Any = rows(2)
-    U: Any = rows(2)
-    HU: Any = rows(2)
-    received: Any = rows(2)
-    boost: Any = rows(1)
+    C: Any
+    M: Any
+    H: Any
+    HH: Any
+    load: Any
+    ratio: Any
 
 
-def evaluate(system: System, C: ComplexArray, M: ComplexArray, multipliers: FloatArray) -> DualPoint:
-    """The dual function of surrogates C (B, N, L), M (B, N, N) at multipliers (B, K+1)."""
-    K = system.users
-    i, k = np.arange(system.antennas), np.arange(K)
-    Phi = M + (system.H * multipliers[:, None, :-1]) @ system.HH
-    Phi[:, i, i] += (system.load @ multipliers[..., None])[..., 0]
-    inverted = inverse(Phi)
-    both = inverted @ np.concatenate([system.H, C], axis=-1)
-    U, V = both[..., :K], both[..., K:]
-    HU = system.HH @ U
-    weights = multipliers[:, :-1] * system.ratio
-    share = weights * HU[:, k, k].real
-    inside = (share < 1).all(axis=-1) & np.isfinite(share).all(axis=-1)
-    boost = weights / np.where(share < 1, 1 - share, 1.0)
-    received = system.HH @ V
-    own = boost * received[:, k, k]
-    V[..., :K] += U * own[:, None, :]
-    received[..., :K] += HU * own[:, None, :]
-    slope = system.slack_of(received, squared(V).sum(axis=-1))
-    gained, spent = inner(C, V), multipliers[:, :-1].sum(axis=-1)
-    value, terms = gained + multipliers[:, -1] - spent, gained + multipliers[:, -1] + spent
-    V = np.ascontiguousarray(V)
-    U = np.ascontiguousarray(U)
-    return DualPoint(value, gained, terms, slope, V, share, inside, inverted, U, HU, received, boost)
+class DualPoint(NamedTuple):
+    """The dual function at one point.
 
-
-def curvature(system: System, point: DualPoint) -> FloatArray:
-    """The Hessian of D, (B, K+1, K+1): ``2 Re sum_l (E_i v_l)^H Phi_l^-1 (E_j v_l)`` with ``E_j = dPhi_l / dz_j``.
-
-    For all columns E_j is made of the features [I, H] of the constraints, so that the sum over
-    columns is one Hadamard product; what is special about a user's own column has rank one.
+    Attributes:
+        inside: Whether all s_k < 1; elsewhere only ``share`` means something.
+        value: D.
+        gained: Its term ``Re tr(C^H V)``.
+        terms: Sum of the sizes of its terms, which sets its rounding.
+        slope: Its gradient, the slack of the constraints at V, (K+1,).
+        V: The point that is best for these multipliers, (N, L).
+        share: s_k, (K,).
+        inverse: ``Phi^-1``, (N, N).
+        U: ``Phi^-1 H``, (N, K).
+        HU: ``H^H Phi^-1 H``, (K, K).
+        received: ``H^H V``, (K, L).
+        boost: ``Phi_k^-1 = Phi^-1 + boost_k u_k u_k^H`` for the beam of user k, (K,).
     """
-    K = system.users
-    k = np.arange(K)
-    inverted, U, HU, V, received = point.inverse, point.U, point.HU, point.V, point.received
-    RF = V @ adjoint(V)
-    Rh = V @ adjoint(received)
-    on_chains = inverted.real * RF.real + inverted.imag * RF.imag
-    across = system.load_rows @ (U.real * Rh.real + U.imag * Rh.imag)
-    Rhh = received @ adjoint(received)
-    half = system.load_rows @ (on_chains @ system.load)
-    half[..., :K] += across
-    half[:, :K] += np.swapaxes(across, -1, -2)
-    half[:, :K, :K] += HU.real * Rhh.real + HU.imag * Rhh.imag
-    # Own column: E_k lacks c_k h_k h_k^H, and Phi_k^-1 has a term of rank one more.
-    own = system.ratio * received[:, k, k]
-    W = system.load_rows @ (np.conj(U) * V[..., :K])  # u_k^H E_j v_k, (B, K+1, K)
-    W[:, :K] += np.conj(HU) * received[..., :K]
-    cross = (np.conj(own)[:, None, :] * W).real
-    half[..., :K] -= cross
-    half[:, :K] -= np.swapaxes(cross, -1, -2)
-    half[:, k, k] += squared(own) * HU[:, k, k].real
-    W[:, k, k] -= own * HU[:, k, k].real
-    half += ((np.conj(W) * point.boost[:, None, :]) @ np.swapaxes(W, -1, -2)).real
-    return np.asarray(half + np.swapaxes(half, -1, -2))
+
+    inside: Any
+    value: Any
+    gained: Any
+    terms: Any
+    slope: Any
+    V: Any
+    share: Any
+    inverse: Any
+    U: Any
+    HU: Any
+    received: Any
+    boost: Any
 
 
 def minimise(
     system: System, C: ComplexArray, M: ComplexArray, multipliers: FloatArray, tolerance: FloatArray
 ) -> tuple[FloatArray, ComplexArray]:
     """Multipliers (B, K+1) at the minimum of the dual function, and V (B, N, L) there.
-
-    Projected Newton steps, scaled by the diagonal, with a line search of its own for each
-    member, so that one evaluation serves all members that are not done.
 
     Args:
         system: The members.
@@ -136,95 +98,201 @@ def minimise(
         tolerance: Largest violation, or slack of a constraint with a multiplier, and largest
             share of what V gains that slacks times multipliers make up, (B,).
     """
-    search = _Search(multipliers, C)
-    live = np.arange(len(C))
-    for _ in range(STEPS):
-        whole = live.size == len(C)
-        here = (system, C, M) if whole else (take(system, live), C[live], M[live])
-        point = evaluate(*here, search.trial[live])
-        accepted = search.accepts(live, point)
-        if accepted.all():
-            live = search.advance(live, here[0], point, tolerance)
-        else:
-            refused = search.shorten(live[~accepted], take(point, ~accepted))
-            going = live[:0]
-            if accepted.any():
-                ahead = take(here[0], accepted), take(point, accepted)
-                going = search.advance(live[accepted], *ahead, tolerance)
-            live = np.sort(np.concatenate([going, refused]))
-        if not live.size:
+    found, V = np.empty_like(multipliers), np.empty_like(C)
+    arrays = (C, M, system.H, system.HH, system.load, system.ratio)
+    compiled(minimise_each)(*arrays, multipliers, tolerance, found, V)
+    return found, V
+
+
+def minimise_each(
+    C: ComplexArray,
+    M: ComplexArray,
+    H: ComplexArray,
+    HH: ComplexArray,
+    load: FloatArray,
+    ratio: FloatArray,
+    multipliers: FloatArray,
+    tolerance: FloatArray,
+    found: FloatArray,
+    V: ComplexArray,
+) -> None:
+    """`minimise` into ``found`` and ``V``, member by member: projected Newton steps, scaled by the diagonal."""
+    for b in range(len(C)):
+        problem = Subproblem(C[b], M[b], H[b], HH[b], load[b], ratio[b])
+        z, point = entered(problem, multipliers[b])
+        off, lower = np.inf, point.inside
+        for _ in range(STEPS):
+            rests, before = resting(z, point.slope), off
+            off = error(z, point, rests)
+            if not lower or off < tolerance[b]:
+                break
+            step, fall = newton_step(curvature(problem, point), point.slope, rests)
+            if not (fall >= ROUNDING * point.terms or off <= FLATTENS * before):
+                break
+            lower, z, point = lowered(problem, z, point, step)
+        put(z, found[b])
+        put(point.V, V[b])
+
+
+@part
+def evaluate(problem: Subproblem, z: FloatArray) -> DualPoint:
+    """The dual function at multipliers (K+1,)."""
+    C, H, ratio = problem.C, problem.H, problem.ratio
+    N, K = H.shape
+    inverse = inverted(problem.M + priced(H, problem.HH, problem.load, z))
+    U, V = product(inverse, H), product(inverse, C)
+    HU, received = product(problem.HH, U), product(problem.HH, V)
+    inside, share, boost = True, np.zeros(K), np.zeros(K)
+    for k in range(K):
+        weight = z[k] * ratio[k]
+        share[k] = weight * HU[k, k].real
+        if not share[k] < 1:
+            inside = False
+            continue
+        boost[k] = weight / (1 - share[k])
+        own = boost[k] * received[k, k]
+        for i in range(N):
+            V[i, k] += own * U[i, k]
+        for j in range(K):
+            received[j, k] += own * HU[j, k]
+    gained, spent = 0.0, 0.0
+    for i in range(N):
+        for s in range(V.shape[1]):
+            gained += real_inner(C[i, s], V[i, s])
+    for k in range(K):
+        spent += z[k]
+    slope = slack_of(problem.load, ratio, received, rows_squared(V))
+    value, terms = gained + z[K] - spent, gained + z[K] + spent
+    return DualPoint(inside, value, gained, terms, slope, V, share, inverse, U, HU, received, boost)
+
+
+@part
+def curvature(problem: Subproblem, point: DualPoint) -> FloatArray:
+    """The Hessian of D, (K+1, K+1): ``2 Re sum_l (E_i v_l)^H Phi_l^-1 (E_j v_l)`` with ``E_j = dPhi_l / dz_j``.
+
+    For all columns E_j is made of the features [I, H] of the constraints, so that the sum over
+    columns is one Hadamard product; what is special about a user's own column has rank one.
+    What is added up here is half of it, and not yet symmetric.
+    """
+    load, ratio = problem.load, problem.ratio
+    U, HU, V, received = point.U, point.HU, point.V, point.received
+    N, K = U.shape
+    R, Rh, Rhh = outer(V, V), outer(V, received), outer(received, received)
+    half, drawn, W = np.zeros((K + 1, K + 1)), np.empty(K + 1), np.empty(K + 1, np.complex128)
+    for i in range(N):
+        drawn[:] = 0.0
+        for j in range(N):
+            alike = real_inner(point.inverse[i, j], R[i, j])
+            for k in range(K + 1):
+                drawn[k] += load[j, k] * alike
+        for k in range(K):
+            drawn[k] += 2 * real_inner(U[i, k], Rh[i, k])
+        for j in range(K + 1):
+            for k in range(K + 1):
+                half[j, k] += load[i, j] * drawn[k]
+    for k in range(K):
+        for j in range(K):
+            half[j, k] += real_inner(HU[j, k], Rhh[j, k])
+        # Own column: E_k lacks c_k h_k h_k^H, and Phi_k^-1 has a term of rank one more.
+        own = ratio[k] * received[k, k]
+        W[:] = 0.0  # u_k^H E_j v_k
+        for i in range(N):
+            seen = np.conj(U[i, k]) * V[i, k]
+            for j in range(K + 1):
+                W[j] += load[i, j] * seen
+        for j in range(K):
+            W[j] += np.conj(HU[j, k]) * received[j, k]
+        for j in range(K + 1):
+            half[j, k] -= 2 * real_inner(own, W[j])
+        half[k, k] += real_inner(own, own) * HU[k, k].real
+        W[k] -= own * HU[k, k].real
+        for i in range(K + 1):
+            for j in range(K + 1):
+                half[i, j] += point.boost[k] * real_inner(W[i], W[j])
+    return half + half.T
+
+
+@part
+def entered(problem: Subproblem, multipliers: FloatArray) -> tuple[FloatArray, DualPoint]:
+    """Multipliers (K+1,) inside the domain, if any are found, and the dual function there."""
+    z = multipliers.copy()
+    point, K = evaluate(problem, z), z.size - 1
+    for attempt in range(TRIALS):
+        if point.inside:
             break
-    return search.multipliers, search.V
+        # Smaller multipliers of the users, then a larger one of the power.
+        many = attempt > 3
+        for k in range(K):
+            z[k] *= (0.7 / point.share[k] if point.share[k] >= 1 else 1.0) * (0.5 if many else 1.0)
+        z[K] = z[K] * (1.5 if many else 1.0) + 1e-12
+        point = evaluate(problem, z)
+    return z, point
 
 
-class _Search:
-    """Where each member of a batch stands: its best point, and the next one to try."""
-
-    def __init__(self, multipliers: FloatArray, C: ComplexArray) -> None:
-        members = len(C)
-        self.multipliers, self.trial = multipliers.copy(), multipliers.copy()
-        self.V = np.zeros_like(C)
-        self.value, self.slope = np.full(members, np.inf), np.zeros_like(multipliers)
-        self.share = np.zeros((members, multipliers.shape[-1] - 1))
-        self.off = np.full(members, np.inf)
-        self.step, self.length = np.zeros_like(multipliers), np.ones(members)
-        self.fresh, self.refusals = np.ones(members, bool), np.zeros(members, int)
-
-    def accepts(self, live: IntArray, point: DualPoint) -> BoolArray:
-        """Which trials are inside the domain and low enough."""
-        predicted = (self.slope[live] * (self.trial[live] - self.multipliers[live])).sum(axis=-1)
-        with np.errstate(invalid="ignore"):
-            low = point.value <= self.value[live] + ARMIJO * predicted + ROUNDING * point.terms
-        return np.asarray(point.inside & (self.fresh[live] | low))
-
-    def shorten(self, live: IntArray, point: DualPoint) -> IntArray:
-        """Bring the trials of refused members nearer to where they come from; those that go on."""
-        share, before, fresh = point.share, self.share[live], self.fresh[live]
-        many = self.refusals[live] > 3
-        # A first point outside the domain: smaller multipliers of the users, then a larger one of the power.
-        factor = np.where((share >= 1) & ~point.inside[:, None], 0.7 / np.where(share > 0, share, 1.0), 1.0)
-        first = self.trial[live].copy()
-        first[:, :-1] *= factor * np.where(many, 0.5, 1.0)[:, None]
-        first[:, -1] = first[:, -1] * np.where(many, 1.5, 1.0) + 1e-12
-        # A step that leaves the domain ends well before its boundary.
-        leaves = (share >= 1) & (share > before)
-        reach = np.where(leaves, (1 - before) / np.where(leaves, share - before, 1.0), 1.0).min(axis=-1, initial=1.0)
-        self.length[live] *= np.where(point.inside, 0.5, np.clip(0.8 * reach, 0.1, 0.7))
-        self.refusals[live] += 1
-        later = np.maximum(self.multipliers[live] + self.length[live, None] * self.step[live], 0.0)
-        self.trial[live] = np.where(fresh[:, None], first, later)
-        return live[self.refusals[live] <= TRIALS]
-
-    def advance(self, live: IntArray, system: System, point: DualPoint, tolerance: FloatArray) -> IntArray:
-        """Move to the trials and choose the next step; the members that are not done."""
-        z, slope = self.trial[live], point.slope
-        self.multipliers[live], self.value[live], self.slope[live] = z, point.value, slope
-        self.V[live], self.share[live], self.fresh[live] = point.V, point.share, False
-        active = (z <= 1e-14 * (1 + z.max(axis=-1, keepdims=True))) & (slope > 0)
-        off = np.where(active | (z <= 0), np.maximum(-slope, 0.0), np.abs(slope)).max(axis=-1)
-        off = np.maximum(off, (z * np.abs(slope)).sum(axis=-1) / point.gained)
-        flattens = off <= FLATTENS * self.off[live]
-        self.off[live] = off
-        going = off >= tolerance[live]
-        if not going.all():
-            if not going.any():
-                return live[:0]
-            live, z, slope, active, flattens = (x[going] for x in (live, z, slope, active, flattens))
-            system, point = take(system, going), take(point, going)
-        step = _newton_step(curvature(system, point), slope, active)
-        pays = (-(slope * step).sum(axis=-1) >= ROUNDING * point.terms) | flattens
-        pays &= np.isfinite(step).all(axis=-1)
-        at = live[pays]
-        self.step[at], self.length[at], self.refusals[at] = step[pays], 1.0, 0
-        self.trial[at] = np.maximum(z[pays] + step[pays], 0.0)
-        return at
+@part
+def lowered(
+    problem: Subproblem, z: FloatArray, point: DualPoint, step: FloatArray
+) -> tuple[bool, FloatArray, DualPoint]:
+    """Whether a step (K+1,), shortened where it must be, is low enough; where it leads, else where it begins."""
+    length, trial = 1.0, np.empty(z.size)
+    for _ in range(TRIALS):
+        predicted = 0.0
+        for j in range(z.size):
+            trial[j] = max(z[j] + length * step[j], 0.0)
+            predicted += point.slope[j] * (trial[j] - z[j])
+        there = evaluate(problem, trial)
+        if there.inside and there.value <= point.value + ARMIJO * predicted + ROUNDING * there.terms:
+            return True, trial, there
+        if there.inside:
+            length *= 0.5
+            continue
+        reach = 1.0  # a step that leaves the domain ends well before its boundary
+        for k in range(z.size - 1):
+            before, after = point.share[k], there.share[k]
+            if after >= 1 and after > before:
+                reach = min(reach, (1 - before) / (after - before))
+        length *= min(max(0.8 * reach, 0.1), 0.7)
+    return False, z, point
 
 
-def _newton_step(curvature: FloatArray, slope: FloatArray, active: BoolArray) -> FloatArray:
-    """Newton step (B, K+1) of the multipliers that are not ``active``, which stay at zero."""
-    scale = np.sqrt(np.maximum(np.diagonal(curvature, axis1=-2, axis2=-1), 1e-100))
-    A = curvature / (scale[:, :, None] * scale[:, None, :])
-    A[active[:, :, None] | active[:, None, :]] = 0.0
-    j = np.arange(slope.shape[-1])
-    A[:, j, j] = 1.0 + 1e-13
-    return np.asarray(-solved(A, np.where(active, 0.0, slope / scale)) / scale)
+@part
+def resting(z: FloatArray, slope: FloatArray) -> BoolArray:
+    """Which multipliers are zero and would become negative, (K+1,)."""
+    rests = np.zeros(z.size, np.bool_)
+    for j in range(z.size):
+        rests[j] = slope[j] > 0 and z[j] <= ZERO * (1 + z.max())
+    return rests
+
+
+@part
+def error(z: FloatArray, point: DualPoint, rests: BoolArray) -> float:
+    """The largest violation, or slack of a constraint with a multiplier, or share of the gain in slacks times them."""
+    worst, shares = 0.0, 0.0
+    for j in range(z.size):
+        slope = point.slope[j]
+        if not rests[j]:
+            worst = max(worst, -slope if z[j] <= 0 else abs(slope))
+        shares += z[j] * abs(slope)
+    return max(worst, shares / point.gained)
+
+
+@part
+def newton_step(bend: FloatArray, slope: FloatArray, rests: BoolArray) -> tuple[FloatArray, float]:
+    """Newton step (K+1,) of the multipliers that do not rest, and the fall that it promises to first order.
+
+    NaN where the Hessian ``bend`` is singular; it is overwritten.
+    """
+    n = slope.size
+    scale, right = np.empty(n), np.zeros(n)
+    for j in range(n):
+        scale[j] = np.sqrt(max(bend[j, j], 1e-100))
+        if not rests[j]:
+            right[j] = -slope[j] / scale[j]
+        for i in range(j):
+            bend[i, j] = bend[j, i] = 0.0 if rests[i] or rests[j] else bend[i, j] / (scale[i] * scale[j])
+        bend[j, j] = 1.0 + 1e-13
+    step, fall = solved(bend, right), 0.0
+    for j in range(n):
+        step[j] /= scale[j]
+        fall -= slope[j] * step[j]
+    return step, fall

@@ -7,38 +7,14 @@ A u for the vectors u of `polarisation`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 import numpy as np
-from attrs import frozen
 
-from isacsim.batch import frobenius2, hermitian, rows, squared
+from isacsim.batch import frobenius2, hermitian, squared
+from isacsim.solvers.sqnr_max.curvature import Curvature
 from isacsim.typing import ComplexArray, FloatArray, IntArray
-
-if TYPE_CHECKING:
-    from isacsim.solvers.sqnr_max.objectives import SqnrCurvature
 
 MOST = 4  # the largest rank that counts as low
 NOTHING = 1e-24  # share of the power of G that counts as none
-
-
-@frozen(eq=False)
-class DenseCurvature:
-    """The second derivative as a matrix.
-
-    Attributes:
-        features: The z_m^H after the first N, (B, m - N, N).
-        seen: The same times V, (B, m - N, L).
-        form: Hx, (B, m, m).
-    """
-
-    features: Any = rows(2)
-    seen: Any = rows(2)
-    form: Any = rows(2)
-
-    def times(self, Y: FloatArray) -> FloatArray:
-        """Hx Y for Y (B, m, n), (B, m, n)."""
-        return np.asarray(self.form @ Y)
 
 
 def row_space(G: ComplexArray) -> tuple[IntArray, ComplexArray]:
@@ -84,7 +60,7 @@ def coefficients(b: ComplexArray) -> FloatArray:
     return result
 
 
-def reduced(full: SqnrCurvature, basis: ComplexArray, V: ComplexArray) -> DenseCurvature:
+def reduced(full: Curvature, basis: ComplexArray, V: ComplexArray) -> Curvature:
     """The curvature in R_ii and in the forms of A^H R A, for A (B, N, r)."""
     N, r = basis.shape[-2:]
     receivers = full.gains.shape[-2]
@@ -103,4 +79,4 @@ def reduced(full: SqnrCurvature, basis: ComplexArray, V: ComplexArray) -> DenseC
     form[:, N:, N:] -= across + np.swapaxes(across, -1, -2)
     form[:, N:, :N] = np.swapaxes(form[:, :N, N:], -1, -2)
     features = hermitian(basis @ u)
-    return DenseCurvature(features, features @ V, form)
+    return Curvature(features, features @ V, form, full.rates[:, :0], full.gains[:, :0])

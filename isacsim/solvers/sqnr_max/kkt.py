@@ -13,8 +13,10 @@ import numpy as np
 from attrs import frozen
 
 from isacsim.batch import frobenius2, inner, rows, squared
+from isacsim.compiled import compiled
+from isacsim.solvers.parts import eigh, product, put, real_inner
 from isacsim.solvers.sqnr_max.objectives import Surrogate
-from isacsim.solvers.sqnr_max.system import System
+from isacsim.solvers.sqnr_max.system import System, priced, slack_of
 from isacsim.typing import ComplexArray, FloatArray
 
 BISECTIONS = 40
@@ -66,15 +68,52 @@ class Kkt:
 
 def conditions(system: System, V: ComplexArray, multipliers: FloatArray, surrogate: Surrogate) -> Kkt:
     """The conditions at V (B, N, L), whose surrogate is at hand, and multipliers (B, K+1)."""
-    gradient = system.objective.gradient(surrogate)
-    S = system.lagrangian(gradient, multipliers)
-    spectrum, U = np.linalg.eigh(S)
-    k = np.arange(system.users)
-    received = system.HH @ V
-    left = S @ V
-    left[..., : system.users] += system.H * (multipliers[:, :-1] * system.ratio * received[:, k, k])[:, None, :]
-    slack = system.slack_of(received, surrogate.chain)
-    return Kkt(surrogate.value, gradient, spectrum, U, left, received, slack, system.violation(slack, received))
+    gradient, V = np.ascontiguousarray(system.objective.gradient(surrogate)), np.ascontiguousarray(V)
+    spectrum, U, left = np.empty(surrogate.chain.shape), np.empty_like(gradient), np.empty_like(V)
+    received, slack, violation = system.HH @ V, np.empty_like(multipliers), np.empty(len(V))
+    constraints = (system.H, system.HH, system.load, system.ratio, system.threshold)
+    point = (V, multipliers, gradient, received, surrogate.chain)
+    compiled(conditions_each)(*constraints, *point, spectrum, U, left, slack, violation)
+    return Kkt(surrogate.value, gradient, spectrum, U, left, received, slack, violation)
+
+
+def conditions_each(
+    H: ComplexArray,
+    HH: ComplexArray,
+    load: FloatArray,
+    ratio: FloatArray,
+    threshold: FloatArray,
+    V: ComplexArray,
+    multipliers: FloatArray,
+    gradient: ComplexArray,
+    received: ComplexArray,
+    chain: FloatArray,
+    spectrum: FloatArray,
+    U: ComplexArray,
+    left: ComplexArray,
+    slack: FloatArray,
+    violation: FloatArray,
+) -> None:
+    """What of `conditions` follows from the rest, into the last five arrays, member by member."""
+    N, K = H.shape[1:]
+    for b in range(len(V)):
+        S = gradient[b] - priced(H[b], HH[b], load[b], multipliers[b])
+        eigenvalues, eigenvectors = eigh(S)
+        put(eigenvalues, spectrum[b])
+        put(eigenvectors, U[b])
+        residual = product(S, V[b])
+        own = slack_of(load[b], ratio[b], received[b], chain[b])
+        worst = max(0.0, float(-own[K]))
+        for k in range(K):
+            mine = ratio[b, k] * received[b, k, k]
+            for i in range(N):
+                residual[i, k] += H[b, i, k] * multipliers[b, k] * mine
+            # To first order the SQINR falls short by the slack over what the user receives, at least 1.
+            total = real_inner(mine, received[b, k, k]) - own[k]
+            worst = max(worst, float(-own[k] * (1 + threshold[b, k]) / total))
+        put(residual, left[b])
+        put(own, slack[b])
+        violation[b] = worst
 
 
 def largest_of_all(system: System, kkt: Kkt, multipliers: FloatArray) -> FloatArray:

@@ -47,6 +47,7 @@ NEW_STREAMS = 8  # after which a member that still lacks one has stalled
 STILL = 1e-11  # relative progress that is none
 RESOLUTION = 1e-12  # relative rounding of the terms that make up a bound
 NEARLY = 1e-3  # violation below which a direction is judged by the objective
+POOR = 1e-5  # progress of a Newton step, relative to the square of the error, below which it leads to a saddle
 IDLE = 6  # steps without progress after which a member has stalled
 
 
@@ -230,20 +231,20 @@ class NewtonMm(SqnrMaxSolver):
         missing = state.missing
         anchor, multipliers = _anchor(state, missing)
         surrogate = state.system.objective.surrogate(anchor)
-        near = np.flatnonzero(((state.error <= NEAR) | (state.idle > 1)) & (state.length == 1) & ~missing)
-        arrived = near[:0]
-        if near.size:
-            there = self._at(take(state, near), anchor[near], multipliers[near], take(surrogate, near))
-            ends = (there.residual <= self.tolerance) & (_rise(take(state, near), there) >= -ROUNDING)
-            arrived = near[ends]
-        rest = np.setdiff1d(np.arange(len(anchor)), arrived)
-        if rest.size == len(anchor):
-            return self._climb(state, anchor, multipliers, surrogate, missing)
-        new = put(state, arrived, take(there, ends))
-        if not rest.size:
-            return new
-        here = (take(state, rest), anchor[rest], multipliers[rest], take(surrogate, rest), missing[rest])
-        return put(new, rest, self._climb(*here))
+        near = ((state.error <= NEAR) | (state.idle > 1)) & (state.length == 1) & ~missing
+        ends = np.zeros(near.shape, bool)
+        if near.any():
+            here = take(state, near)
+            there = self._at(here, anchor[near], multipliers[near], take(surrogate, near))
+            ends[near] = arrived = (there.residual <= self.tolerance) & (_rise(here, there) >= -ROUNDING)
+            if ends.all():
+                return there
+        rest = ~ends
+        left = (take(state, rest), anchor[rest], multipliers[rest], take(surrogate, rest), missing[rest])
+        climbed = self._climb(*left)
+        if not ends.any():
+            return climbed
+        return put(put(state, np.flatnonzero(ends), take(there, arrived)), np.flatnonzero(rest), climbed)
 
     def _climb(
         self,
@@ -274,6 +275,8 @@ class NewtonMm(SqnrMaxSolver):
     ) -> dict[str, Any]:
         """Lengths, accuracies and counts after a step."""
         grown = np.where(state.length > 0, np.minimum(1.0, 4 * state.length), state.longest)
+        poor = (state.length > 0) & (progress > STILL) & (progress < POOR * state.error**2)
+        grown = np.where(poor, 0.0, grown)  # a plain step comes next
         shrunk = np.where(state.length > LEAST_LENGTH, 0.3 * state.length, 0.0)
         sharper = np.clip(np.minimum(state.accuracy, INNER * np.minimum(progress, state.error**2)), FINE, COARSE)
         added = missing & accepted
@@ -299,7 +302,11 @@ def _rise(old: NewtonMmState, new: NewtonMmState) -> FloatArray:
 
 
 def _anchor(state: NewtonMmState, missing: BoolArray) -> tuple[ComplexArray, FloatArray]:
-    """Where the surrogates are taken, of full power (B, N, L), and multipliers to start from (B, K+1)."""
+    """Where the surrogates are taken (B, N, L), and multipliers to start from (B, K+1).
+
+    Of full power, but for plain steps: only a surrogate that touches f at the last point itself,
+    whatever constraint that violates a little, makes sure that the objective rises.
+    """
     anchor, multipliers = state.V.copy(), state.multipliers.copy()
     far = np.flatnonzero((state.length > 0) & ~missing)
     if far.size:
@@ -310,7 +317,8 @@ def _anchor(state: NewtonMmState, missing: BoolArray) -> tuple[ComplexArray, Flo
         multipliers[far] = np.maximum(here.multipliers + length * change, 0.2 * here.multipliers)
     for i in np.flatnonzero(missing):
         anchor[i] = _with_stream(state, int(i))
-    return anchor / np.sqrt(frobenius2(anchor))[:, None, None], multipliers
+    power = np.where((state.length > 0) | missing, frobenius2(anchor), 1.0)
+    return anchor / np.sqrt(power)[:, None, None], multipliers
 
 
 def _extrapolation(state: NewtonMmState) -> tuple[ComplexArray, FloatArray]:

@@ -11,147 +11,277 @@ In the user's own curvature ``lambda_k c_k |h_k^H dv_k|^2`` only the real part o
 direction the system is regular. One block ``-S``, made positive, then serves all columns, and
 the unknowns are eta, omega and the changes of the multipliers. How the features move with
 them is a matrix of Hadamard products of (Z^H (-S)^-1 Z) and (Z^H R Z).
+
+Functions here are of one member; `newton_direction` goes through a batch.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from attrs import frozen
 
-from isacsim.batch import rows, take
-from isacsim.solvers.linear import adjoint, solved
+from isacsim.compiled import compiled, part
+from isacsim.solvers.parts import outer, product, put, real_inner, solved, turned
+from isacsim.solvers.sqnr_max.curvature import times
 from isacsim.solvers.sqnr_max.kkt import Kkt
-from isacsim.solvers.sqnr_max.objectives import Curvature, Surrogate
+from isacsim.solvers.sqnr_max.objectives import Surrogate
 from isacsim.solvers.sqnr_max.system import System
-from isacsim.typing import ComplexArray, FloatArray
+from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
 FLOOR = 1e-6  # least eigenvalue of the common block, relative to the multiplier of the power
-CACHE = 2**20  # bytes that the largest array of a block of members may take
 INACTIVE = 1e-9  # a user's multiplier below this share of that of the power, with slack, is none
 
 
-@frozen(eq=False)
-class Moves:
-    """How features and own amplitudes of B members move with eta (m+K) and omega (K).
+class Linearised(NamedTuple):
+    """What the equations of one member are made of.
 
     Attributes:
-        Z: ``Z^H V``, (B, m+K, L): R_ii, the curvature's features, the channels.
-        root: ``U |spectrum|^-1/2``, a root of the inverse common block, (B, N, N).
-        phase: Phases of ``h_k^H v_k``, (B, K).
-        own: Their sizes, (B, K).
-        moved: ``dtheta`` for eta, omega and for what is left, (B, m+K, m+K+K+1).
-        own_moved: The same of the own amplitudes, ``Re(conj(phase_k) h_k^H dv_k)``, (B, K, m+K+K+1).
+        H: Channels of the asked users, (N, K).
+        HH: Their conjugate transpose, (K, N).
+        load: What each constraint draws from R_ii, (N, K+1).
+        ratio: c_k, (K,).
+        multipliers: lambda and mu, (K+1,).
+        slack: Slack of each constraint, (K+1,).
+        left: ``S_l v_l``, (N, L).
+        received: ``H^H V``, (K, L).
+        features: The z_m^H of the objective after the first N, (m - N, N).
+        form: Of its curvature, as `isacsim.solvers.sqnr_max.curvature` has it.
+        rates: Likewise.
+        gains: Likewise.
     """
 
-    Z: Any = rows(2)
-    root: Any = rows(2)
-    phase: Any = rows(1)
-    own: Any = rows(1)
-    moved: Any = rows(2)
-    own_moved: Any = rows(2)
+    H: Any
+    HH: Any
+    load: Any
+    ratio: Any
+    multipliers: Any
+    slack: Any
+    left: Any
+    received: Any
+    features: Any
+    form: Any
+    rates: Any
+    gains: Any
+
+
+class Moves(NamedTuple):
+    """How features and own amplitudes of one member move with eta (m+K) and omega (K).
+
+    Attributes:
+        Z: ``Z^H V``, (m+K, L): R_ii, the curvature's features, the channels.
+        root: ``U |spectrum|^-1/2``, a root of the inverse common block, (N, N).
+        phase: Phases of ``h_k^H v_k``, (K,).
+        own: Their sizes, (K,).
+        moved: ``dtheta`` for eta, omega and for what is left, (m+K, m+K+K+1).
+        own_moved: The same of the own amplitudes, ``Re(conj(phase_k) h_k^H dv_k)``, (K, m+K+K+1).
+    """
+
+    Z: Any
+    root: Any
+    phase: Any
+    own: Any
+    moved: Any
+    own_moved: Any
 
 
 def newton_direction(
     system: System, V: ComplexArray, multipliers: FloatArray, surrogate: Surrogate, kkt: Kkt
 ) -> tuple[ComplexArray, FloatArray]:
-    """Newton step of V (B, N, L) and of the multipliers (B, K+1)."""
-    members = len(V)
-    size = max(1, CACHE // (16 * system.objective.features**2))
-    if members <= size:
-        return _direction(system, V, multipliers, surrogate, kkt)
-    parts = []
-    for i in range(0, members, size):
-        at = np.arange(i, min(i + size, members))
-        parts.append(_direction(take(system, at), V[at], multipliers[at], take(surrogate, at), take(kkt, at)))
-    return np.concatenate([dV for dV, _ in parts]), np.concatenate([dz for _, dz in parts])
-
-
-def _direction(
-    system: System, V: ComplexArray, multipliers: FloatArray, surrogate: Surrogate, kkt: Kkt
-) -> tuple[ComplexArray, FloatArray]:
-    N, K = system.antennas, system.users
+    """Newton step of V (B, N, L) and of the multipliers (B, K+1); NaN where the equations are singular."""
     curvature = system.objective.curvature(surrogate, V)
-    moves = _moves(system, V, multipliers, kkt, curvature)
-    A, right = _matrix(system, multipliers, kkt, curvature, moves)
-    x = solved(A, right)
-    eta, omega, change = np.split(x, [len(moves.Z[0]), len(moves.Z[0]) + K], axis=-1)
-    pushed = eta[:, :, None] * moves.Z
-    push = kkt.left + pushed[:, :N] + adjoint(curvature.features) @ pushed[:, N : pushed.shape[1] - K]
-    push += system.H @ pushed[:, pushed.shape[1] - K :]
-    push[..., :K] += system.H * (moves.phase * omega)[:, None, :]
-    return moves.root @ (adjoint(moves.root) @ push), change
+    dV, change = np.empty_like(V), np.empty_like(multipliers)
+    compiled(direction_each)(
+        system.H,
+        system.HH,
+        system.load,
+        system.ratio,
+        multipliers,
+        kkt.slack,
+        kkt.left,
+        kkt.received,
+        curvature.features,
+        curvature.form,
+        curvature.rates,
+        curvature.gains,
+        kkt.spectrum,
+        kkt.U,
+        V,
+        curvature.seen,
+        dV,
+        change,
+    )
+    return dV, change
 
 
-def _moves(system: System, V: ComplexArray, multipliers: FloatArray, kkt: Kkt, curvature: Curvature) -> Moves:
-    K = system.users
-    k = np.arange(K)
-    floor = FLOOR * multipliers[:, -1:]
+def direction_each(
+    H: ComplexArray,
+    HH: ComplexArray,
+    load: FloatArray,
+    ratio: FloatArray,
+    multipliers: FloatArray,
+    slack: FloatArray,
+    left: ComplexArray,
+    received: ComplexArray,
+    features: ComplexArray,
+    form: FloatArray,
+    rates: FloatArray,
+    gains: FloatArray,
+    spectrum: FloatArray,
+    U: ComplexArray,
+    V: ComplexArray,
+    seen: ComplexArray,
+    dV: ComplexArray,
+    change: FloatArray,
+) -> None:
+    """`newton_direction` into ``dV`` and ``change``, member by member."""
+    for b in range(len(V)):
+        here = Linearised(
+            H[b],
+            HH[b],
+            load[b],
+            ratio[b],
+            multipliers[b],
+            slack[b],
+            left[b],
+            received[b],
+            features[b],
+            form[b],
+            rates[b],
+            gains[b],
+        )
+        moves = moved_by(here, spectrum[b], U[b], V[b], seen[b])
+        A, right = equations(here, moves)
+        x = step_of(here, A, right)
+        put(moved_columns(here, moves, x), dV[b])
+        put(x[x.size - ratio.shape[1] - 1 :], change[b])
+
+
+@part
+def moved_by(here: Linearised, spectrum: FloatArray, U: ComplexArray, V: ComplexArray, seen: ComplexArray) -> Moves:
+    """How features and own amplitudes move, with the spectrum (N,) and eigenvectors (N, N) of S."""
+    K, N = here.HH.shape
     # Where a stream could still gain, all curvature is raised by that much: S is indefinite there.
-    sizes = np.maximum(np.abs(kkt.spectrum), floor) + np.maximum(kkt.spectrum[:, -1:], 0.0)
-    root = kkt.U / np.sqrt(sizes)[:, None, :]
-    Z = np.concatenate([V, curvature.seen, kkt.received], axis=-2)
-    ZU = np.concatenate([root, curvature.features @ root, system.HH @ root], axis=-2)
-    amplitude = kkt.received[:, k, k]
-    own = np.abs(amplitude)
-    phase = amplitude / np.where(own > 0, own, 1.0)
-    m = Z.shape[-2]
-    inverse, seen = ZU @ adjoint(ZU), Z @ adjoint(Z)
-    left = ZU @ (adjoint(root) @ kkt.left)
-    moved = np.empty((len(V), m, m + K + 1))
-    np.multiply(inverse.real, seen.real, out=moved[..., :m])
-    moved[..., :m] += inverse.imag * seen.imag
-    across = inverse[..., m - K :] * phase[:, None, :]
-    moved[..., m : m + K] = (np.conj(Z[..., :K]) * across).real
-    moved[..., -1] = (Z.real * left.real + Z.imag * left.imag).sum(axis=-1)
-    moved *= 2
-    own_moved = np.zeros((len(V), K, m + K + 1))
-    own_moved[..., :m] = np.swapaxes(moved[..., m : m + K], -1, -2) / 2
-    own_moved[:, k, m + k] = inverse[:, m - K + k, m - K + k].real
-    own_moved[..., -1] = (np.conj(phase) * left[:, m - K + k, k]).real
+    floor, raised = FLOOR * here.multipliers[K], max(spectrum[N - 1], 0.0)
+    root = U / np.sqrt(np.maximum(np.abs(spectrum), floor) + raised)
+    Z = np.concatenate((V, seen, here.received))
+    ZU = np.concatenate((root, product(here.features, root), product(here.HH, root)))
+    inverse, alike = outer(ZU, ZU), outer(Z, Z)
+    left = product(ZU, turned(root, here.left))
+    m, last = len(Z), len(Z) + K
+    own, phase = np.zeros(K), np.ones(K, np.complex128)
+    moved, own_moved = np.empty((m, last + 1)), np.zeros((K, last + 1))
+    for k in range(K):
+        own[k] = abs(here.received[k, k])
+        phase[k] = here.received[k, k] / (own[k] if own[k] > 0 else 1.0)
+    for i in range(m):
+        for j in range(m):
+            moved[i, j] = 2 * real_inner(inverse[i, j], alike[i, j])
+        for k in range(K):
+            own_moved[k, i] = real_inner(Z[i, k], inverse[i, m - K + k] * phase[k])
+            moved[i, m + k] = 2 * own_moved[k, i]
+        moved[i, last] = 0.0
+        for s in range(Z.shape[1]):
+            moved[i, last] += 2 * real_inner(Z[i, s], left[i, s])
+    for k in range(K):
+        own_moved[k, m + k] = inverse[m - K + k, m - K + k].real
+        own_moved[k, last] = real_inner(phase[k], left[m - K + k, k])
     return Moves(Z, root, phase, own, moved, own_moved)
 
 
-def _matrix(
-    system: System, multipliers: FloatArray, kkt: Kkt, curvature: Curvature, moves: Moves
-) -> tuple[FloatArray, FloatArray]:
+@part
+def equations(here: Linearised, moves: Moves) -> tuple[FloatArray, FloatArray]:
     """Matrix and right side of the equations of eta, omega and the changes of the multipliers."""
-    N, K = system.antennas, system.users
-    k = np.arange(K)
-    features = moves.Z.shape[-2]
-    m, unknowns = features - K, features + K  # without the channels; without the multipliers
-    A = np.zeros((len(multipliers), unknowns + K + 1, unknowns + K + 1))
-    right = np.zeros((len(multipliers), unknowns + K + 1))
+    K, N = here.HH.shape
+    features, unknowns = moves.moved.shape[0], moves.moved.shape[0] + K  # without the multipliers
+    m = features - K  # without the channels
+    A, right = np.zeros((unknowns + K + 1, unknowns + K + 1)), np.zeros(unknowns + K + 1)
     # eta = Hx dtheta - (load and channels) dz
-    bent = curvature.times(moves.moved[:, :m])
-    A[:, :m, :unknowns] = -bent[..., :-1]
-    i = np.arange(features)
-    A[:, i, i] += 1.0
-    A[:, :N, unknowns:] = system.load
-    A[:, m + k, unknowns + k] = 1.0
-    right[:, :m] = bent[..., -1]
-    # omega_k = lambda_k c_k do_k + c_k o_k dlambda_k
-    weights = multipliers[:, :-1] * system.ratio
-    A[:, features + k, features + k] = 1.0
-    A[:, features:unknowns, :unknowns] -= weights[..., None] * moves.own_moved[..., :-1]
-    A[:, features + k, unknowns + k] = -system.ratio * moves.own
-    right[:, features:unknowns] = weights * moves.own_moved[..., -1]
-    # The slacks vanish: 2 c_k o_k do_k - (load and channels) dtheta = -slack
-    drawn = system.load_rows @ moves.moved[:, :N]
-    drawn[:, :K] += moves.moved[:, m:]
-    drawn[:, :K] -= (2 * system.ratio * moves.own)[..., None] * moves.own_moved
-    A[:, unknowns:, :unknowns] = -drawn[..., :-1]
-    right[:, unknowns:] = drawn[..., -1] - kkt.slack
-    _hold(A, right, unknowns, multipliers, kkt)
+    bent = times(here.form, here.rates, here.gains, moves.moved[:m])
+    for i in range(m):
+        for j in range(unknowns):
+            A[i, j] = -bent[i, j]
+        right[i] = bent[i, unknowns]
+    for i in range(features):
+        A[i, i] += 1.0
+    for i in range(N):
+        for k in range(K + 1):
+            A[i, unknowns + k] = here.load[i, k]
+    for k in range(K):
+        own, weight = moves.own_moved[k], here.multipliers[k] * here.ratio[k]
+        A[m + k, unknowns + k] = 1.0
+        # omega_k = lambda_k c_k do_k + c_k o_k dlambda_k
+        for j in range(unknowns):
+            A[features + k, j] = -weight * own[j]
+        A[features + k, features + k] += 1.0
+        A[features + k, unknowns + k] = -here.ratio[k] * moves.own[k]
+        right[features + k] = weight * own[unknowns]
+    for k in range(K + 1):
+        row, user = unknowns + k, k < K
+        # The slacks vanish: 2 c_k o_k do_k - (load and channels) dtheta = -slack
+        drawn = np.zeros(unknowns + 1)
+        for i in range(N):
+            for j in range(unknowns + 1):
+                drawn[j] += here.load[i, k] * moves.moved[i, j]
+        for j in range(unknowns + 1):
+            if user:
+                drawn[j] += moves.moved[m + k, j] - 2 * here.ratio[k] * moves.own[k] * moves.own_moved[k, j]
+            if j < unknowns:
+                A[row, j] = -drawn[j]
+        right[row] = drawn[unknowns] - here.slack[k]
     return A, right
 
 
-def _hold(A: FloatArray, right: FloatArray, unknowns: int, multipliers: FloatArray, kkt: Kkt) -> None:
-    """A user whose constraint is not active: its multiplier goes to zero."""
-    users = multipliers[:, :-1]
-    idle = (users <= INACTIVE * multipliers[:, -1:]) & (kkt.slack[:, :-1] >= -INACTIVE)
-    b, k = np.nonzero(idle)
-    A[b, unknowns + k, :] = 0.0
-    A[b, unknowns + k, unknowns + k] = 1.0
-    right[b, unknowns + k] = -users[b, k]
+@part
+def step_of(here: Linearised, A: FloatArray, right: FloatArray) -> FloatArray:
+    """The unknowns, where a user whose constraint is not active has a multiplier that goes to zero.
+
+    A constraint that such a step would violate becomes active. That matters where all multipliers
+    go to zero: beams and sensing streams can then share a covariance in many ways, and only the
+    constraints tell which of them serves the users.
+    """
+    K, n = here.ratio.size, right.size
+    active, first = np.empty(K, np.bool_), n - K - 1
+    for k in range(K):
+        active[k] = here.multipliers[k] > INACTIVE * here.multipliers[K] or here.slack[k] < -INACTIVE
+    x = held(here, A, right, active)
+    more = False
+    for k in range(K):
+        if not active[k]:
+            slack = -right[first + k]
+            for j in range(first):
+                slack += A[first + k, j] * x[j]
+            if slack < -INACTIVE:
+                active[k] = more = True
+    return held(here, A, right, active) if more else x
+
+
+@part
+def held(here: Linearised, A: FloatArray, right: FloatArray, active: BoolArray) -> FloatArray:
+    """The unknowns with multipliers of zero for the users whose constraints are not ``active`` (K,)."""
+    K, n = active.size, right.size
+    A, right = A.copy(), right.copy()
+    for k in range(K):
+        if not active[k]:
+            row = n - K - 1 + k
+            A[row] = 0.0
+            A[row, row] = 1.0
+            right[row] = -here.multipliers[k]
+    return solved(A, right)
+
+
+@part
+def moved_columns(here: Linearised, moves: Moves, x: FloatArray) -> ComplexArray:
+    """DV (N, L) of the unknowns x."""
+    K, N = here.HH.shape
+    features = len(moves.Z)
+    pushed = moves.Z.copy()
+    for i in range(features):
+        for s in range(pushed.shape[1]):
+            pushed[i, s] *= x[i]
+    push = here.left + pushed[:N] + turned(here.features, pushed[N : features - K])
+    push += product(here.H, pushed[features - K :])
+    for i in range(N):
+        for k in range(K):
+            push[i, k] += here.H[i, k] * moves.phase[k] * x[features + k]
+    return product(moves.root, turned(moves.root, push))

@@ -18,8 +18,11 @@ import numpy as np
 from attrs import frozen
 
 from isacsim.batch import inner, rows, squared
-from isacsim.solvers.linear import adjoint, inverse
-from isacsim.solvers.sqnr_max.few_targets import DenseCurvature, reduced
+from isacsim.compiled import compiled
+from isacsim.solvers.linear import adjoint
+from isacsim.solvers.parts import inverted, product, put, real_inner, rows_squared, scaled
+from isacsim.solvers.sqnr_max.curvature import Curvature
+from isacsim.solvers.sqnr_max.few_targets import reduced
 from isacsim.typing import ComplexArray, FloatArray
 
 TINY = np.finfo(float).tiny
@@ -52,31 +55,8 @@ class Surrogate:
         return np.asarray(2 * inner(self.C, V) - inner(V, self.M @ V))
 
 
-class Curvature(Protocol):
-    """The second derivative of an objective by the covariance, as a form in few linear functions of it.
-
-    ``D^2 f[dR, dR] = theta^T Hx theta`` with ``theta_m = z_m^H dR z_m``; the first N of the z_m
-    are the unit vectors, theta the changes of R_ii.
-    """
-
-    @property
-    def features(self) -> ComplexArray:
-        """The z_m^H after the first N, (B, m - N, N)."""
-
-    @property
-    def seen(self) -> ComplexArray:
-        """The same times V, (B, m - N, L)."""
-
-    def times(self, Y: FloatArray) -> FloatArray:
-        """Hx Y for Y (B, m, n), (B, m, n)."""
-
-
 class Objective(Protocol):
     """A function of the covariance that has a surrogate."""
-
-    @property
-    def features(self) -> int:
-        """Number m of functions of the covariance that its curvature is made of."""
 
     def surrogate(self, V: ComplexArray) -> Surrogate:
         """Value and surrogate at the anchor V, (B, N, L)."""
@@ -89,61 +69,6 @@ class Objective(Protocol):
 
     def curvature(self, surrogate: Surrogate, V: ComplexArray) -> Curvature:
         """The second derivative by R at the anchor V."""
-
-
-@frozen(eq=False)
-class SqnrCurvature:
-    """The second derivative of the radar SQNR.
-
-    Q is linear in R_ii and in ``q = diag(G R G^H)``: ``dQ = sum_a rates_a rho_a t_a t_a^H`` with
-    T = [G, I] and ``rho = Lm (dR_ii, dq)``, ``Lm = [[I, 0], [gains, I]]``. With
-    ``x_a = G^H Q^-1 t_a`` then::
-
-        D^2 f = -2 sum_a rates_a rho_a x_a^H dR x_a + 2 tr(dQ Q^-1 dQ Q^-1 G R G^H Q^-1)
-
-    Attributes:
-        features: g_j^H, then x_a^H, (B, 2 N_r + N, N).
-        seen: The same times V, (B, 2 N_r + N, L).
-        form: ``Lm^T Hr Lm`` of the second term in (R_ii, q), (B, N + N_r, N + N_r).
-        rates: e and eps, (B, N + N_r).
-        gains: ``|G|^2 diag(e)``, (B, N_r, N).
-    """
-
-    features: Any = rows(2)
-    seen: Any = rows(2)
-    form: Any = rows(2)
-    rates: Any = rows(1)
-    gains: Any = rows(2)
-
-    def times(self, Y: FloatArray) -> FloatArray:
-        """Hx Y for Y (B, m, n), (B, m, n)."""
-        n, N = self.form.shape[-1], self.gains.shape[-1]
-        rho, x = Y[:, :n], self.rates[:, :, None] * Y[:, n:]
-        result = np.empty_like(Y)
-        np.matmul(self.form, rho, out=result[:, :n])
-        result[:, :n] -= x
-        result[:, :N] -= np.swapaxes(self.gains, -1, -2) @ x[:, N:]
-        result[:, n:] = rho
-        result[:, n + N :] += self.gains @ rho[:, :N]
-        result[:, n:] *= -self.rates[:, :, None]
-        return result
-
-
-@frozen(eq=False)
-class NoCurvature:
-    """The second derivative of a linear function.
-
-    Attributes:
-        features: None, (B, 0, N).
-        seen: None, (B, 0, L).
-    """
-
-    features: Any = rows(2)
-    seen: Any = rows(2)
-
-    def times(self, Y: FloatArray) -> FloatArray:
-        """Zeros like Y."""
-        return np.zeros_like(Y)
 
 
 @frozen(eq=False)
@@ -167,33 +92,13 @@ class Sqnr:
     receive: Any = rows(1)
     basis: Any = rows(2)
 
-    @property
-    def features(self) -> int:
-        """Number m of functions of the covariance that its curvature is made of."""
-        receivers, antennas = self.G.shape[-2:]
-        rank = self.basis.shape[-1]
-        return int(antennas + rank**2 if rank else 2 * (antennas + receivers))
-
-    def noise(self, V: ComplexArray, chain: FloatArray) -> tuple[ComplexArray, ComplexArray]:
-        """Q (B, N_r, N_r), and G V (B, N_r, L)."""
-        GV = self.G @ V
-        received = squared(GV).sum(axis=-1) + (self.gains @ chain[..., None])[..., 0] + 1
-        Q = (self.G * (self.transmit * chain)[:, None, :]) @ self.GH
-        j = np.arange(Q.shape[-1])
-        Q[:, j, j] += 1 + self.receive * received
-        return Q, GV
-
     def surrogate(self, V: ComplexArray) -> Surrogate:
         """Value and surrogate at the anchor V, (B, N, L)."""
-        chain = squared(V).sum(axis=-1)
-        Q, GV = self.noise(V, chain)
-        Q_inverse = inverse(Q)
-        Y = Q_inverse @ GV
-        C = self.GH @ Y
-        M = (self.GH * (self.receive * squared(Y).sum(axis=-1))[:, None, :]) @ self.G
-        i = np.arange(M.shape[-1])
-        M[:, i, i] += self.transmit * (squared(C).sum(axis=-1) + M[:, i, i].real)
-        value = inner(GV, Y)
+        (members, receivers, antennas), V = self.G.shape, np.ascontiguousarray(V)
+        value, C, M = np.empty(members), np.empty_like(V), np.empty_like(self.GH, shape=(members, antennas, antennas))
+        chain, Q_inverse = np.empty((members, antennas)), np.empty_like(M, shape=(members, receivers, receivers))
+        response = (self.G, self.GH, self.gains, self.transmit, self.receive)
+        compiled(surrogate_each)(*response, V, value, C, M, chain, Q_inverse)
         return Surrogate(value, self.size(value), C, M, chain, Q_inverse)
 
     def size(self, value: FloatArray) -> FloatArray:
@@ -209,12 +114,22 @@ class Sqnr:
         """df/dR at the anchor, Hermitian, (B, N, N)."""
         return np.asarray(self.GH @ (surrogate.Q_inverse @ self.G) - surrogate.M)
 
-    def curvature(self, surrogate: Surrogate, V: ComplexArray) -> SqnrCurvature | DenseCurvature:
+    def curvature(self, surrogate: Surrogate, V: ComplexArray) -> Curvature:
         """The second derivative by R at the anchor V."""
         full = self._curvature(surrogate, V)
         return reduced(full, self.basis, V) if self.basis.shape[-1] else full
 
-    def _curvature(self, surrogate: Surrogate, V: ComplexArray) -> SqnrCurvature:
+    def _curvature(self, surrogate: Surrogate, V: ComplexArray) -> Curvature:
+        """The second derivative for a response of any rank.
+
+        Q is linear in R_ii and in ``q = diag(G R G^H)``: ``dQ = sum_a rates_a rho_a t_a t_a^H`` with
+        T = [G, I] and ``rho = Lm (dR_ii, dq)``, ``Lm = [[I, 0], [gains, I]]``. With
+        ``x_a = G^H Q^-1 t_a`` then::
+
+            D^2 f = -2 sum_a rates_a rho_a x_a^H dR x_a + 2 tr(dQ Q^-1 dQ Q^-1 G R G^H Q^-1)
+
+        The features are g_j, then x_a, the rates e and eps; the second term is ``Lm^T Hr Lm`` in (R_ii, q).
+        """
         N = V.shape[-2]
         QG = surrogate.Q_inverse @ self.G
         XH = np.concatenate([self.GH @ QG, QG], axis=-2)  # x_a^H for all a
@@ -228,7 +143,49 @@ class Sqnr:
         form = 2 * rates[:, :, None] * rates[:, None, :] * (across.real * xRx.real + across.imag * xRx.imag)
         form[..., :N] += form[..., N:] @ self.gains
         form[:, :N] += np.swapaxes(self.gains, -1, -2) @ form[:, N:]
-        return SqnrCurvature(features, seen, form, rates, self.gains)
+        return Curvature(features, seen, form, rates, self.gains)
+
+
+def surrogate_each(
+    G: ComplexArray,
+    GH: ComplexArray,
+    gains: FloatArray,
+    transmit: FloatArray,
+    receive: FloatArray,
+    V: ComplexArray,
+    value: FloatArray,
+    C: ComplexArray,
+    M: ComplexArray,
+    chain: FloatArray,
+    Q_inverse: ComplexArray,
+) -> None:
+    """The surrogate of the radar SQNR at V (B, N, L), into the last five arrays, member by member."""
+    N, L = V.shape[1:]
+    for b in range(len(V)):
+        powers = rows_squared(V[b])
+        GV = product(G[b], V[b])
+        received = rows_squared(GV)
+        Q = product(scaled(G[b], transmit[b] * powers), GH[b])
+        for j in range(received.size):
+            for i in range(N):
+                received[j] += gains[b, j, i] * powers[i]
+            Q[j, j] += 1 + receive[b, j] * (received[j] + 1)
+        inverse = inverted(Q)
+        Y = product(inverse, GV)
+        linear = product(GH[b], Y)
+        quadratic = product(scaled(GH[b], receive[b] * rows_squared(Y)), G[b])
+        spread = rows_squared(linear)
+        for i in range(N):
+            quadratic[i, i] += transmit[b, i] * (spread[i] + quadratic[i, i].real)
+        total = 0.0
+        for j in range(len(Y)):
+            for s in range(L):
+                total += real_inner(GV[j, s], Y[j, s])
+        value[b] = total
+        put(linear, C[b])
+        put(quadratic, M[b])
+        put(powers, chain[b])
+        put(inverse, Q_inverse[b])
 
 
 @frozen(eq=False)
@@ -246,11 +203,6 @@ class Linear:
     rising: Any = rows(2)
     falling: Any = rows(2)
     largest: Any = rows()
-
-    @property
-    def features(self) -> int:
-        """Number m of functions of the covariance that its curvature is made of."""
-        return int(self.theta.shape[-1])
 
     @classmethod
     def of(cls, theta: ComplexArray) -> Linear:
@@ -276,6 +228,9 @@ class Linear:
         """df/dR, which is Theta, (B, N, N)."""
         return np.asarray(self.theta)
 
-    def curvature(self, surrogate: Surrogate, V: ComplexArray) -> NoCurvature:
+    def curvature(self, surrogate: Surrogate, V: ComplexArray) -> Curvature:
         """The second derivative by R, which is none."""
-        return NoCurvature(np.zeros((len(V), 0, V.shape[-2]), complex), np.zeros((len(V), 0, V.shape[-1]), complex))
+        members, antennas, streams = V.shape
+        features, seen = np.zeros((members, 0, antennas), complex), np.zeros((members, 0, streams), complex)
+        form, rates, gains = np.zeros((members, 0, 0)), np.zeros((members, 0)), np.zeros((members, 0, antennas))
+        return Curvature(features, seen, form, rates, gains)

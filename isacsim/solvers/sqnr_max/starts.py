@@ -46,6 +46,7 @@ def start(
     name = request.start or STARTS[0]
     if name not in STARTS:
         raise InvalidInput("starts", "must be names of starts", name, one_of(STARTS, str(name)))
+    beams = _beams(system, found)
     if name == "random":
         if request.rngs is None:
             raise InvalidInput(
@@ -55,8 +56,8 @@ def start(
         drawn = np.stack([complex_normal(request.rngs[i], shape) for i in places])
         sensing = drawn / np.sqrt(frobenius2(drawn))[:, None, None]
     else:
-        sensing = strongest(system, _beams(system, found), streams)
-    return shared(system, _beams(system, found), sensing)
+        sensing = strongest(system, beams, streams)
+    return shared(system, beams, sensing)
 
 
 def _beams(system: System, found: Feasibility) -> ComplexArray:

@@ -19,7 +19,9 @@ import numpy as np
 from attrs import field, frozen
 
 from isacsim.batch import hermitian, rows, squared
+from isacsim.compiled import compiled, part
 from isacsim.problems.sqnr_max import SqnrMax
+from isacsim.solvers.parts import put, real_inner
 from isacsim.solvers.sqnr_max.converters import distortion_ratios
 from isacsim.solvers.sqnr_max.objectives import Linear, Sqnr
 from isacsim.typing import ComplexArray, FloatArray, IntArray
@@ -34,7 +36,6 @@ class System:
         HH: Their conjugate transpose, (B, K, N).
         load: What each constraint draws from R_ii: ``e_i |h_ki|^2`` for a user, what it receives
             of the chain's distortion, and 1 for the power, which comes last, (B, N, K+1).
-        load_rows: Its transpose, (B, K+1, N).
         threshold: Gamma_k, (B, K), positive.
         ratio: c_k, (B, K).
         receiver: Ratio of distortion to signal of each asked user's receiver, (B, K).
@@ -47,7 +48,6 @@ class System:
     H: Any = rows(2)
     HH: Any = rows(2)
     load: Any = rows(2)
-    load_rows: Any = rows(2)
     threshold: Any = rows(1)
     ratio: Any = rows(1)
     receiver: Any = rows(1)
@@ -88,44 +88,9 @@ class System:
 
     def slack(self, V: ComplexArray) -> FloatArray:
         """Slack of each constraint at V (B, N, L): of each user in units of its noise, then of the power, (B, K+1)."""
-        return self.slack_of(self.HH @ V, squared(V).sum(axis=-1))
-
-    def slack_of(self, received: ComplexArray, chain: FloatArray) -> FloatArray:
-        """The same for ``H^H V`` (B, K, L) and R_ii (B, N)."""
-        powers = squared(received)
-        k = np.arange(self.users)
-        slack = -(self.load_rows @ chain[..., None])[..., 0]
-        slack[:, :-1] += self.ratio * powers[:, k, k] - powers.sum(axis=-1) - 1
-        slack[:, -1] += 1
+        slack = np.empty((len(V), self.users + 1))
+        compiled(slack_each)(self.load, self.ratio, self.HH @ V, squared(V).sum(axis=-1), slack)
         return slack
-
-    def violation(self, slack: FloatArray, received: ComplexArray) -> FloatArray:
-        """The largest relative violation of an SQINR, to first order, or of the power, (B,).
-
-        Args:
-            slack: Slack of each constraint, (B, K+1).
-            received: ``H^H V``, (B, K, L).
-        """
-        k = np.arange(self.users)
-        total = self.ratio * squared(received[:, k, k]) - slack[:, :-1]  # what a user receives, at least 1
-        users = slack[:, :-1] * (1 + self.threshold) / total
-        worst = np.minimum(users.min(axis=-1, initial=0.0), slack[:, -1])
-        return np.asarray(np.maximum(-worst, 0.0))
-
-    def lagrangian(self, gradient: ComplexArray, multipliers: FloatArray) -> ComplexArray:
-        """df/dR of the Lagrangian where no beam serves a user, Hermitian, (B, N, N).
-
-        It is ``df/dR - sum_k lambda_k (h_k h_k^H + diag(e |h_k|^2)) - mu I``; for the beam of user
-        k ``lambda_k c_k h_k h_k^H`` comes on top.
-
-        Args:
-            gradient: df/dR, (B, N, N).
-            multipliers: lambda of the users and mu of the power, (B, K+1).
-        """
-        S = gradient - (self.H * multipliers[:, None, :-1]) @ self.HH
-        i = np.arange(self.antennas)
-        S[:, i, i] -= (self.load @ multipliers[..., None])[..., 0]
-        return np.asarray(S)
 
     def to_maximise(self, theta: ComplexArray) -> System:
         """The same constraints with the objective ``tr(Theta R)``, for Theta Hermitian, (B, N, N).
@@ -135,6 +100,48 @@ class System:
         status GLOBAL with gap and bound, of ``tr(Theta R)``, and V of a few sensing streams.
         """
         return attrs.evolve(self, objective=Linear.of(theta))
+
+
+def slack_each(
+    load: FloatArray, ratio: FloatArray, received: ComplexArray, chain: FloatArray, slack: FloatArray
+) -> None:
+    """`slack_of` into ``slack`` (B, K+1), member by member."""
+    for b in range(len(slack)):
+        put(slack_of(load[b], ratio[b], received[b], chain[b]), slack[b])
+
+
+@part
+def slack_of(load: FloatArray, ratio: FloatArray, received: ComplexArray, chain: FloatArray) -> FloatArray:
+    """Slack of each constraint of one member, (K+1,), for ``H^H V`` (K, L) and R_ii (N,)."""
+    K, L = received.shape
+    slack = np.zeros(K + 1)
+    for i in range(chain.size):
+        for k in range(K + 1):
+            slack[k] -= load[i, k] * chain[i]
+    for k in range(K):
+        slack[k] += ratio[k] * real_inner(received[k, k], received[k, k]) - 1
+        for s in range(L):
+            slack[k] -= real_inner(received[k, s], received[k, s])
+    slack[K] += 1
+    return slack
+
+
+@part
+def priced(H: ComplexArray, HH: ComplexArray, load: FloatArray, multipliers: FloatArray) -> ComplexArray:
+    """``sum_k lambda_k (h_k h_k^H + diag(e |h_k|^2)) + mu I`` of one member, Hermitian, (N, N).
+
+    What the constraints charge for the covariance of a stream that serves no user; the beam of
+    user k gets ``lambda_k c_k h_k h_k^H`` back.
+    """
+    N, K = H.shape
+    prices = np.zeros((N, N), np.complex128)
+    for i in range(N):
+        for k in range(K):
+            for j in range(N):
+                prices[i, j] += multipliers[k] * H[i, k] * HH[k, j]
+        for k in range(K + 1):
+            prices[i, i] += multipliers[k] * load[i, k]
+    return prices
 
 
 def systems(problem: SqnrMax) -> list[tuple[IntArray, IntArray, System]]:
@@ -172,7 +179,6 @@ def systems(problem: SqnrMax) -> list[tuple[IntArray, IntArray, System]]:
             H=here,
             HH=hermitian(here),
             load=load,
-            load_rows=np.ascontiguousarray(load.swapaxes(-1, -2)),
             threshold=least,
             ratio=(1 + 1 / least) / (1 + own),
             receiver=own,

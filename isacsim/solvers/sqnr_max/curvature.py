@@ -1,0 +1,55 @@
+"""The second derivative of an objective by the covariance, as a form in few linear functions of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from attrs import frozen
+
+from isacsim.batch import rows
+from isacsim.compiled import part
+from isacsim.solvers.parts import product
+from isacsim.typing import FloatArray
+
+
+@frozen(eq=False)
+class Curvature:
+    """``D^2 f[dR, dR] = theta^T Hx theta`` with ``theta_m = z_m^H dR z_m``, of B members.
+
+    The first N of the z_m are the unit vectors, theta the changes of R_ii. Hx is ``form``,
+    or the first block of it, beside a second one that is zero, and a block between them that is
+    ``-diag(rates) [[I, 0], [gains, I]]``, or none. No form at all is a linear objective.
+
+    Attributes:
+        features: The z_m^H after the first N, (B, m - N, N).
+        seen: The same times V, (B, m - N, L).
+        form: Hx or its first block, (B, n, n) with n of m, 0 or m / 2.
+        rates: (B, n), or (B, 0) where there is one block.
+        gains: (B, n - N, N), or (B, 0, N) where there is one block.
+    """
+
+    features: Any = rows(2)
+    seen: Any = rows(2)
+    form: Any = rows(2)
+    rates: Any = rows(1)
+    gains: Any = rows(2)
+
+
+@part
+def times(form: FloatArray, rates: FloatArray, gains: FloatArray, Y: FloatArray) -> FloatArray:
+    """Hx Y for Y (m, c) of one member, (m, c)."""
+    n, (receivers, N) = len(form), gains.shape
+    result = np.concatenate((product(form, Y[:n]), np.zeros((len(Y) - n, Y.shape[1]))))
+    columns = Y.shape[1]
+    for a in range(rates.size):
+        for c in range(columns):
+            result[a, c] -= rates[a] * Y[n + a, c]
+            result[n + a, c] -= rates[a] * Y[a, c]
+    for j in range(receivers):
+        for i in range(N):
+            between = rates[N + j] * gains[j, i]
+            for c in range(columns):
+                result[i, c] -= between * Y[n + N + j, c]
+                result[n + N + j, c] -= between * Y[i, c]
+    return result
