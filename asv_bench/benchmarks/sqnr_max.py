@@ -166,36 +166,57 @@ class Quality:
 
 
 class AgainstPublished:
-    """The default solver against the published iteration, at the same objective within 1e-4, in one run."""
+    """The default solver against the published iteration, at the same objective within 1e-4, in one run.
+
+    Alone, the ratio depends on how many steps the published iteration needs, some thirty to some
+    three hundred: it is told of the first and as the median over realisations. The first are
+    those of the studies' reference instance: channels, then the target, of one generator.
+    """
 
     param_names = ("size",)
-    params = (["8x4", "16x4"],)
-    timeout = 600
+    params = (["8x2", "8x4", "16x4"],)
+    timeout = 900
+    realisations = 9
 
     def setup(self, size):
         antennas, users = map(int, size.split("x"))
+        some = [drawn(antennas, users, seed) for seed in range(self.realisations)]
+        isacsim.solve(some[0], "mm", max_steps=1)  # builds the program of this shape
         batch = sqnr_max(antennas, users, batch=(100,))
-        one = member(batch, 0)
-        isacsim.solve(one, "mm", max_steps=1)  # builds the program of this shape
-        together = [cpu_time(batch)[1] / 100 for _ in range(ROUNDS)]
-        runs = [cpu_time(one) for _ in range(ROUNDS)]
-        self.batched, self.alone = min(together), min(t for _, t in runs)
-        enough = (1 - 1e-4) * runs[0][0].objective
-        published, self.published = cpu_time(one, "mm", callback=lambda progress: progress.state.objective[0] >= enough)
-        self.reached = float(published.objective / runs[0][0].objective)
+        self.batched = min(cpu_time(batch)[1] / 100 for _ in range(ROUNDS))
+        self.alone, self.published, self.reached = [], [], 1.0
+        for one in some:  # in turns, since other work slows the machine for seconds at a time
+            runs = [cpu_time(one) for _ in range(ROUNDS)]
+            enough = (1 - 1e-4) * runs[0][0].objective
+            other, spent = cpu_time(one, "mm", callback=lambda p, enough=enough: p.state.objective[0] >= enough)
+            self.alone.append(min(t for _, t in runs))
+            self.published.append(spent)
+            self.reached = min(self.reached, float(other.objective / runs[0][0].objective))
+
+    def track_ratio_first(self, size):
+        return self.published[0] / self.alone[0]
 
     def track_ratio_alone(self, size):
-        return self.published / self.alone
+        return float(np.median(np.divide(self.published, self.alone)))
 
     def track_ratio_batched(self, size):
-        return self.published / self.batched
+        return np.mean(self.published) / self.batched
 
     def track_reached(self, size):
         return self.reached
 
-    track_ratio_alone.unit = "CPU time of mm over that of the default, one realisation"
-    track_ratio_batched.unit = "CPU time of mm over that of the default, per realisation of 100"
-    track_reached.unit = "objective of mm over that of the default when it was stopped"
+    track_ratio_first.unit = "CPU time of mm over that of the default, the reference instance"
+    track_ratio_alone.unit = "CPU time of mm over that of the default, median over realisations alone"
+    track_ratio_batched.unit = "CPU time of mm over that of the default, mean over realisations, per realisation of 100"
+    track_reached.unit = "least objective of mm over that of the default when it was stopped"
+
+
+def drawn(antennas, users, seed):
+    """One realisation: the channels, then the response, of one generator."""
+    rng = np.random.default_rng(seed)
+    H, G = (rng.standard_normal((2, antennas, columns)) for columns in (users, antennas))
+    problem = sqnr_max(antennas, users)
+    return attrs.evolve(problem, H=(H[0] + 1j * H[1]) / np.sqrt(2), G=np.sqrt(0.05) * (G[0] + 1j * G[1]))
 
 
 class Relaxation:

@@ -81,8 +81,9 @@ class SqnrMaxSolver(Solver):
             if at.any():
                 here = take(system, at), take(found, at), who[at]
                 yield _placed(problem, screened(*here), *here), places[at]
-        kept, size = np.flatnonzero(~hopeless & ~dull), self.chunk(system)
-        for part in (kept[i : i + size] for i in range(0, kept.size, size)):
+        kept, size = ~hopeless & ~dull, self.chunk(system)
+        order = np.cumsum(kept) - 1  # of those kept
+        for part in (kept & (order // size == i) for i in range(-(-np.count_nonzero(kept) // size))):
             here = take(system, part), take(found, part), who[part]
             solution = self.maximise(*here[:2], _later(request, begin), who[part], places[part])
             yield _placed(problem, solution, *here), places[part]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from isacsim.batch import squared
 from isacsim.errors import InvalidInput
 from isacsim.hardware.base import Chain, Hardware, chain_power
 from isacsim.typing import ComplexArray, FloatArray
@@ -50,15 +51,13 @@ def _ratios(hardware: Hardware, chains: int) -> tuple[ComplexArray, FloatArray] 
     if not chains:
         return np.ones(0, complex), np.zeros(0)
     powers = 1 + np.arange(chains) / 3
-    found = []
     alike = np.sqrt(powers[:, None] * powers)
-    for probe in (np.eye(chains), 1e-2 * (alike + np.diag(powers))):
-        R = np.asarray(probe, complex)
-        model = hardware.linear_model(R)
-        if model.coupled or not model.diagonal or not np.all(model.gain):
-            return None
-        found.append((np.asarray(model.gain, complex), model.distortion_power / chain_power(R)))
-    (gain, noise), (other_gain, other_noise) = found
-    same = np.abs(other_gain - gain) <= SAME * np.abs(gain)
-    same &= np.abs(other_noise - noise) <= SAME * np.abs(gain) ** 2
-    return (gain, noise / np.abs(gain) ** 2) if same.all() else None
+    R = np.array([np.eye(chains), 1e-2 * (alike + np.diag(powers))], complex)
+    model = hardware.linear_model(R)
+    if model.coupled or not model.diagonal or not np.all(model.gain):
+        return None
+    gain = np.broadcast_to(model.gain, (2, chains)).astype(complex)
+    noise = model.distortion_power / chain_power(R) / squared(gain)
+    same = np.abs(gain[1] - gain[0]) <= SAME * np.abs(gain[0])
+    same &= np.abs(noise[1] - noise[0]) <= SAME
+    return (gain[0], noise[0]) if same.all() else None

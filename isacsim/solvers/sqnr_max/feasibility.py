@@ -44,8 +44,8 @@ def feasibility(system: System) -> Feasibility:
     reached, ever = attainable(system)
     hopeless = (system.threshold >= ever).any(axis=-1)
     power[hopeless] = np.inf
-    left = np.flatnonzero(~hopeless)
-    if left.size and system.users:
+    left = ~hopeless
+    if left.any() and system.users:
         least = least_power(take(system, left))
         power[left], multipliers[left] = least.power, least.multipliers
     return Feasibility(power, multipliers, reached, ever)

@@ -135,12 +135,13 @@ class NewtonMm(SqnrMaxSolver):
         rank, basis = row_space(objective.G)
         parts = []
         for r in np.unique(rank):
-            at = np.flatnonzero(rank == r)
+            at = rank == r
             here = take(system, at)
             if r <= MOST:
                 known = attrs.evolve(take(objective, at), basis=np.ascontiguousarray(basis[at, :, :r]))
                 here = attrs.evolve(here, objective=known)
-            parts.append((self._maximise(here, take(found, at), request, who[at], places[at]), at))
+            solution = self._maximise(here, take(found, at), request, who[at], places[at])
+            parts.append((solution, np.flatnonzero(at)))
         return gathered(parts, 0.0)
 
     def _maximise(
