@@ -6,7 +6,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isacsim import Aqnm, MidRise
-from isacsim.compiled import compiled
 from isacsim.hardware.codebooks import lloyd_max, mid_rise
 from isacsim.hardware.kernels import _grid, looked_up, quantise_rows, uniform
 
@@ -65,23 +64,6 @@ def test_what_is_no_number_stays_none_and_what_is_infinite_saturates(book):
     assert np.isnan(y[0, 0])
     np.testing.assert_allclose(y[0, 1:3], book.levels[[-1, 0]], rtol=1e-14)
     assert np.isfinite(y[0, 3])
-
-
-def test_without_a_place_for_a_cache_it_is_compiled_anyway(monkeypatch):
-    import numba
-
-    def njit(**options):
-        if options.pop("cache", False):
-            raise RuntimeError("cannot cache function: no locator available")
-        return real(**options)
-
-    real = numba.njit
-    monkeypatch.setattr(numba, "njit", njit)
-
-    def double(x):
-        return 2 * x
-
-    assert compiled(double)(21) == 42
 
 
 @pytest.mark.parametrize("book", [lloyd_max(3), lloyd_max(5), mid_rise(3)])
