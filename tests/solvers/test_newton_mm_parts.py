@@ -10,7 +10,7 @@ import isacsim
 from isacsim.batch import flatten, frobenius2, hermitian, inner
 from isacsim.solvers.base import Request
 from isacsim.solvers.parts import eigh, inverted, solved
-from isacsim.solvers.sqnr_max.curvature import times
+from isacsim.solvers.sqnr_max.curvature import of_member, times
 from isacsim.solvers.sqnr_max.dual import Subproblem, curvature, evaluate, minimise
 from isacsim.solvers.sqnr_max.feasibility import feasibility
 from isacsim.solvers.sqnr_max.few_targets import MOST, coefficients, polarisation, row_space
@@ -18,7 +18,7 @@ from isacsim.solvers.sqnr_max.kkt import conditions, largest_eigenvalue
 from isacsim.solvers.sqnr_max.newton_system import newton_direction
 from isacsim.solvers.sqnr_max.repair import repaired
 from isacsim.solvers.sqnr_max.starts import start
-from isacsim.solvers.sqnr_max.system import systems
+from isacsim.solvers.sqnr_max.system import member, systems
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -40,7 +40,7 @@ def test_the_dual_function_has_the_gradient_and_the_hessian_it_tells(kit):
     state = state_of(kit)
     system, surrogate = state.system, state.surrogate
     M = surrogate.M[0] + 0.1 * np.eye(8)
-    problem = Subproblem(surrogate.C[0], M, system.H[0], system.HH[0], system.load[0], system.ratio[0])
+    problem = Subproblem(surrogate.C[0], M, member(system.constraints, 0))
     z = state.multipliers[0] * [0.9, 1.1, 0.8, 1.2]
 
     def at(t, j):
@@ -167,7 +167,7 @@ def test_the_curvature_of_few_targets_is_that_of_the_general_response(kit):
         curvature = objective.curvature(objective.surrogate(V), V)
         Z = np.concatenate([np.eye(8)[None], curvature.features], axis=-2)
         theta = np.einsum("bmi,bij,bmj->bm", Z, dR, np.conj(Z)).real[..., None]
-        Hx = times(curvature.form[0], curvature.rates[0], curvature.gains[0], theta[0])
+        Hx = times(of_member(curvature, 0), theta[0])
         return float((theta[0].T @ Hx)[0, 0])
 
     general = attrs.evolve(known, basis=basis[..., :0])

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from attrs import frozen
 
-from isacsim.batch import rows
 from isacsim.compiled import part
 from isacsim.solvers.parts import product
 from isacsim.typing import FloatArray
 
 
-@frozen(eq=False)
-class Curvature:
-    """``D^2 f[dR, dR] = theta^T Hx theta`` with ``theta_m = z_m^H dR z_m``, of B members.
+class Curvature(NamedTuple):
+    """``D^2 f[dR, dR] = theta^T Hx theta`` with ``theta_m = z_m^H dR z_m``, of B members or of one.
 
     The first N of the z_m are the unit vectors, theta the changes of R_ii. Hx is ``form``,
     or the first block of it, beside a second one that is zero, and a block between them that is
@@ -29,16 +26,24 @@ class Curvature:
         gains: (B, n - N, N), or (B, 0, N) where there is one block.
     """
 
-    features: Any = rows(2)
-    seen: Any = rows(2)
-    form: Any = rows(2)
-    rates: Any = rows(1)
-    gains: Any = rows(2)
+    features: Any
+    seen: Any
+    form: Any
+    rates: Any
+    gains: Any
 
 
 @part
-def times(form: FloatArray, rates: FloatArray, gains: FloatArray, Y: FloatArray) -> FloatArray:
+def of_member(curvature: Curvature, b: int) -> Curvature:
+    """That of member b."""
+    features, seen, form, rates, gains = curvature
+    return Curvature(features[b], seen[b], form[b], rates[b], gains[b])
+
+
+@part
+def times(curvature: Curvature, Y: FloatArray) -> FloatArray:
     """Hx Y for Y (m, c) of one member, (m, c)."""
+    form, rates, gains = curvature.form, curvature.rates, curvature.gains
     n, (receivers, N) = len(form), gains.shape
     result = np.concatenate((product(form, Y[:n]), np.zeros((len(Y) - n, Y.shape[1]))))
     columns = Y.shape[1]

@@ -22,7 +22,7 @@ import numpy as np
 
 from isacsim.compiled import compiled, part
 from isacsim.solvers.parts import inverted, outer, product, put, real_inner, rows_squared, solved
-from isacsim.solvers.sqnr_max.system import System, priced, slack_of
+from isacsim.solvers.sqnr_max.system import Constraints, System, member, priced, slack_of
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
 STEPS = 120
@@ -39,18 +39,12 @@ class Subproblem(NamedTuple):
     Attributes:
         C: Linear term of the surrogate, (N, L).
         M: Quadratic term, (N, N), positive definite.
-        H: Channels of the asked users, (N, K).
-        HH: Their conjugate transpose, (K, N).
-        load: What each constraint draws from R_ii, (N, K+1).
-        ratio: c_k, (K,).
+        constraints: Those of the member.
     """
 
     C: Any
     M: Any
-    H: Any
-    HH: Any
-    load: Any
-    ratio: Any
+    constraints: Constraints
 
 
 class DualPoint(NamedTuple):
@@ -99,18 +93,14 @@ def minimise(
             share of what V gains that slacks times multipliers make up, (B,).
     """
     found, V = np.empty_like(multipliers), np.empty_like(C)
-    arrays = (C, M, system.H, system.HH, system.load, system.ratio)
-    compiled(minimise_each)(*arrays, multipliers, tolerance, found, V)
+    compiled(minimise_each)(system.constraints, C, M, multipliers, tolerance, found, V)
     return found, V
 
 
 def minimise_each(
+    constraints: Constraints,
     C: ComplexArray,
     M: ComplexArray,
-    H: ComplexArray,
-    HH: ComplexArray,
-    load: FloatArray,
-    ratio: FloatArray,
     multipliers: FloatArray,
     tolerance: FloatArray,
     found: FloatArray,
@@ -118,7 +108,7 @@ def minimise_each(
 ) -> None:
     """`minimise` into ``found`` and ``V``, member by member: projected Newton steps, scaled by the diagonal."""
     for b in range(len(C)):
-        problem = Subproblem(C[b], M[b], H[b], HH[b], load[b], ratio[b])
+        problem = Subproblem(C[b], M[b], member(constraints, b))
         z, point = entered(problem, multipliers[b])
         off, lower = np.inf, point.inside
         for _ in range(STEPS):
@@ -137,11 +127,12 @@ def minimise_each(
 @part
 def evaluate(problem: Subproblem, z: FloatArray) -> DualPoint:
     """The dual function at multipliers (K+1,)."""
-    C, H, ratio = problem.C, problem.H, problem.ratio
-    N, K = H.shape
-    inverse = inverted(problem.M + priced(H, problem.HH, problem.load, z))
-    U, V = product(inverse, H), product(inverse, C)
-    HU, received = product(problem.HH, U), product(problem.HH, V)
+    C, constraints = problem.C, problem.constraints
+    HH, ratio = constraints.HH, constraints.ratio
+    K, N = HH.shape
+    inverse = inverted(problem.M + priced(constraints, z))
+    U, V = product(inverse, constraints.H), product(inverse, C)
+    HU, received = product(HH, U), product(HH, V)
     inside, share, boost = True, np.zeros(K), np.zeros(K)
     for k in range(K):
         weight = z[k] * ratio[k]
@@ -161,7 +152,7 @@ def evaluate(problem: Subproblem, z: FloatArray) -> DualPoint:
             gained += real_inner(C[i, s], V[i, s])
     for k in range(K):
         spent += z[k]
-    slope = slack_of(problem.load, ratio, received, rows_squared(V))
+    slope = slack_of(constraints, received, rows_squared(V))
     value, terms = gained + z[K] - spent, gained + z[K] + spent
     return DualPoint(inside, value, gained, terms, slope, V, share, inverse, U, HU, received, boost)
 
@@ -174,7 +165,7 @@ def curvature(problem: Subproblem, point: DualPoint) -> FloatArray:
     columns is one Hadamard product; what is special about a user's own column has rank one.
     What is added up here is half of it, and not yet symmetric.
     """
-    load, ratio = problem.load, problem.ratio
+    load, ratio = problem.constraints.load, problem.constraints.ratio
     U, HU, V, received = point.U, point.HU, point.V, point.received
     N, K = U.shape
     R, Rh, Rhh = outer(V, V), outer(V, received), outer(received, received)

@@ -16,7 +16,7 @@ from isacsim.batch import frobenius2, inner, rows, squared
 from isacsim.compiled import compiled
 from isacsim.solvers.parts import eigh, product, put, real_inner
 from isacsim.solvers.sqnr_max.objectives import Surrogate
-from isacsim.solvers.sqnr_max.system import System, priced, slack_of
+from isacsim.solvers.sqnr_max.system import Constraints, System, member, priced, slack_of
 from isacsim.typing import ComplexArray, FloatArray
 
 BISECTIONS = 40
@@ -71,18 +71,13 @@ def conditions(system: System, V: ComplexArray, multipliers: FloatArray, surroga
     gradient, V = np.ascontiguousarray(system.objective.gradient(surrogate)), np.ascontiguousarray(V)
     spectrum, U, left = np.empty(surrogate.chain.shape), np.empty_like(gradient), np.empty_like(V)
     received, slack, violation = system.HH @ V, np.empty_like(multipliers), np.empty(len(V))
-    constraints = (system.H, system.HH, system.load, system.ratio, system.threshold)
     point = (V, multipliers, gradient, received, surrogate.chain)
-    compiled(conditions_each)(*constraints, *point, spectrum, U, left, slack, violation)
+    compiled(conditions_each)(system.constraints, *point, spectrum, U, left, slack, violation)
     return Kkt(surrogate.value, gradient, spectrum, U, left, received, slack, violation)
 
 
 def conditions_each(
-    H: ComplexArray,
-    HH: ComplexArray,
-    load: FloatArray,
-    ratio: FloatArray,
-    threshold: FloatArray,
+    constraints: Constraints,
     V: ComplexArray,
     multipliers: FloatArray,
     gradient: ComplexArray,
@@ -95,22 +90,22 @@ def conditions_each(
     violation: FloatArray,
 ) -> None:
     """What of `conditions` follows from the rest, into the last five arrays, member by member."""
-    N, K = H.shape[1:]
     for b in range(len(V)):
-        S = gradient[b] - priced(H[b], HH[b], load[b], multipliers[b])
+        here = member(constraints, b)
+        N, K = here.H.shape
+        S = gradient[b] - priced(here, multipliers[b])
         eigenvalues, eigenvectors = eigh(S)
-        put(eigenvalues, spectrum[b])
-        put(eigenvectors, U[b])
-        residual = product(S, V[b])
-        own = slack_of(load[b], ratio[b], received[b], chain[b])
+        residual, own = product(S, V[b]), slack_of(here, received[b], chain[b])
         worst = max(0.0, float(-own[K]))
         for k in range(K):
-            mine = ratio[b, k] * received[b, k, k]
+            mine = here.ratio[k] * received[b, k, k]
             for i in range(N):
-                residual[i, k] += H[b, i, k] * multipliers[b, k] * mine
+                residual[i, k] += here.H[i, k] * multipliers[b, k] * mine
             # To first order the SQINR falls short by the slack over what the user receives, at least 1.
             total = real_inner(mine, received[b, k, k]) - own[k]
-            worst = max(worst, float(-own[k] * (1 + threshold[b, k]) / total))
+            worst = max(worst, float(-own[k] * (1 + here.threshold[k]) / total))
+        put(eigenvalues, spectrum[b])
+        put(eigenvectors, U[b])
         put(residual, left[b])
         put(own, slack[b])
         violation[b] = worst

@@ -23,10 +23,10 @@ import numpy as np
 
 from isacsim.compiled import compiled, part
 from isacsim.solvers.parts import outer, product, put, real_inner, solved, turned
-from isacsim.solvers.sqnr_max.curvature import times
+from isacsim.solvers.sqnr_max.curvature import Curvature, of_member, times
 from isacsim.solvers.sqnr_max.kkt import Kkt
 from isacsim.solvers.sqnr_max.objectives import Surrogate
-from isacsim.solvers.sqnr_max.system import System
+from isacsim.solvers.sqnr_max.system import Constraints, System, member
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
 FLOOR = 1e-6  # least eigenvalue of the common block, relative to the multiplier of the power
@@ -37,32 +37,20 @@ class Linearised(NamedTuple):
     """What the equations of one member are made of.
 
     Attributes:
-        H: Channels of the asked users, (N, K).
-        HH: Their conjugate transpose, (K, N).
-        load: What each constraint draws from R_ii, (N, K+1).
-        ratio: c_k, (K,).
+        constraints: Its constraints.
+        curvature: The second derivative of its objective.
         multipliers: lambda and mu, (K+1,).
         slack: Slack of each constraint, (K+1,).
         left: ``S_l v_l``, (N, L).
         received: ``H^H V``, (K, L).
-        features: The z_m^H of the objective after the first N, (m - N, N).
-        form: Of its curvature, as `isacsim.solvers.sqnr_max.curvature` has it.
-        rates: Likewise.
-        gains: Likewise.
     """
 
-    H: Any
-    HH: Any
-    load: Any
-    ratio: Any
+    constraints: Constraints
+    curvature: Curvature
     multipliers: Any
     slack: Any
     left: Any
     received: Any
-    features: Any
-    form: Any
-    rates: Any
-    gains: Any
 
 
 class Moves(NamedTuple):
@@ -91,81 +79,44 @@ def newton_direction(
     """Newton step of V (B, N, L) and of the multipliers (B, K+1); NaN where the equations are singular."""
     curvature = system.objective.curvature(surrogate, V)
     dV, change = np.empty_like(V), np.empty_like(multipliers)
-    compiled(direction_each)(
-        system.H,
-        system.HH,
-        system.load,
-        system.ratio,
-        multipliers,
-        kkt.slack,
-        kkt.left,
-        kkt.received,
-        curvature.features,
-        curvature.form,
-        curvature.rates,
-        curvature.gains,
-        kkt.spectrum,
-        kkt.U,
-        V,
-        curvature.seen,
-        dV,
-        change,
-    )
+    arrays = (multipliers, kkt.slack, kkt.left, kkt.received, V, kkt.spectrum, kkt.U)
+    compiled(direction_each)(system.constraints, curvature, *arrays, dV, change)
     return dV, change
 
 
 def direction_each(
-    H: ComplexArray,
-    HH: ComplexArray,
-    load: FloatArray,
-    ratio: FloatArray,
+    constraints: Constraints,
+    curvature: Curvature,
     multipliers: FloatArray,
     slack: FloatArray,
     left: ComplexArray,
     received: ComplexArray,
-    features: ComplexArray,
-    form: FloatArray,
-    rates: FloatArray,
-    gains: FloatArray,
+    V: ComplexArray,
     spectrum: FloatArray,
     U: ComplexArray,
-    V: ComplexArray,
-    seen: ComplexArray,
     dV: ComplexArray,
     change: FloatArray,
 ) -> None:
     """`newton_direction` into ``dV`` and ``change``, member by member."""
     for b in range(len(V)):
-        here = Linearised(
-            H[b],
-            HH[b],
-            load[b],
-            ratio[b],
-            multipliers[b],
-            slack[b],
-            left[b],
-            received[b],
-            features[b],
-            form[b],
-            rates[b],
-            gains[b],
-        )
-        moves = moved_by(here, spectrum[b], U[b], V[b], seen[b])
-        A, right = equations(here, moves)
-        x = step_of(here, A, right)
+        own = member(constraints, b), of_member(curvature, b)
+        here = Linearised(own[0], own[1], multipliers[b], slack[b], left[b], received[b])
+        moves = moved_by(here, V[b], spectrum[b], U[b])
+        x = step_of(here, *equations(here, moves))
         put(moved_columns(here, moves, x), dV[b])
-        put(x[x.size - ratio.shape[1] - 1 :], change[b])
+        put(x[x.size - change.shape[1] :], change[b])
 
 
 @part
-def moved_by(here: Linearised, spectrum: FloatArray, U: ComplexArray, V: ComplexArray, seen: ComplexArray) -> Moves:
-    """How features and own amplitudes move, with the spectrum (N,) and eigenvectors (N, N) of S."""
-    K, N = here.HH.shape
+def moved_by(here: Linearised, V: ComplexArray, spectrum: FloatArray, U: ComplexArray) -> Moves:
+    """How features and own amplitudes move at V (N, L), with the spectrum (N,) and eigenvectors (N, N) of S."""
+    HH, curvature = here.constraints.HH, here.curvature
+    K, N = HH.shape
     # Where a stream could still gain, all curvature is raised by that much: S is indefinite there.
     floor, raised = FLOOR * here.multipliers[K], max(spectrum[N - 1], 0.0)
     root = U / np.sqrt(np.maximum(np.abs(spectrum), floor) + raised)
-    Z = np.concatenate((V, seen, here.received))
-    ZU = np.concatenate((root, product(here.features, root), product(here.HH, root)))
+    Z = np.concatenate((V, curvature.seen, here.received))
+    ZU = np.concatenate((root, product(curvature.features, root), product(HH, root)))
     inverse, alike = outer(ZU, ZU), outer(Z, Z)
     left = product(ZU, turned(root, here.left))
     m, last = len(Z), len(Z) + K
@@ -192,12 +143,13 @@ def moved_by(here: Linearised, spectrum: FloatArray, U: ComplexArray, V: Complex
 @part
 def equations(here: Linearised, moves: Moves) -> tuple[FloatArray, FloatArray]:
     """Matrix and right side of the equations of eta, omega and the changes of the multipliers."""
-    K, N = here.HH.shape
+    load, ratio = here.constraints.load, here.constraints.ratio
+    (N, K), multipliers = here.constraints.H.shape, here.multipliers
     features, unknowns = moves.moved.shape[0], moves.moved.shape[0] + K  # without the multipliers
     m = features - K  # without the channels
     A, right = np.zeros((unknowns + K + 1, unknowns + K + 1)), np.zeros(unknowns + K + 1)
     # eta = Hx dtheta - (load and channels) dz
-    bent = times(here.form, here.rates, here.gains, moves.moved[:m])
+    bent = times(here.curvature, moves.moved[:m])
     for i in range(m):
         for j in range(unknowns):
             A[i, j] = -bent[i, j]
@@ -206,15 +158,15 @@ def equations(here: Linearised, moves: Moves) -> tuple[FloatArray, FloatArray]:
         A[i, i] += 1.0
     for i in range(N):
         for k in range(K + 1):
-            A[i, unknowns + k] = here.load[i, k]
+            A[i, unknowns + k] = load[i, k]
     for k in range(K):
-        own, weight = moves.own_moved[k], here.multipliers[k] * here.ratio[k]
+        own, weight = moves.own_moved[k], multipliers[k] * ratio[k]
         A[m + k, unknowns + k] = 1.0
         # omega_k = lambda_k c_k do_k + c_k o_k dlambda_k
         for j in range(unknowns):
             A[features + k, j] = -weight * own[j]
         A[features + k, features + k] += 1.0
-        A[features + k, unknowns + k] = -here.ratio[k] * moves.own[k]
+        A[features + k, unknowns + k] = -ratio[k] * moves.own[k]
         right[features + k] = weight * own[unknowns]
     for k in range(K + 1):
         row, user = unknowns + k, k < K
@@ -222,10 +174,10 @@ def equations(here: Linearised, moves: Moves) -> tuple[FloatArray, FloatArray]:
         drawn = np.zeros(unknowns + 1)
         for i in range(N):
             for j in range(unknowns + 1):
-                drawn[j] += here.load[i, k] * moves.moved[i, j]
+                drawn[j] += load[i, k] * moves.moved[i, j]
         for j in range(unknowns + 1):
             if user:
-                drawn[j] += moves.moved[m + k, j] - 2 * here.ratio[k] * moves.own[k] * moves.own_moved[k, j]
+                drawn[j] += moves.moved[m + k, j] - 2 * ratio[k] * moves.own[k] * moves.own_moved[k, j]
             if j < unknowns:
                 A[row, j] = -drawn[j]
         right[row] = drawn[unknowns] - here.slack[k]
@@ -240,7 +192,7 @@ def step_of(here: Linearised, A: FloatArray, right: FloatArray) -> FloatArray:
     go to zero: beams and sensing streams can then share a covariance in many ways, and only the
     constraints tell which of them serves the users.
     """
-    K, n = here.ratio.size, right.size
+    K, n = here.multipliers.size - 1, right.size
     active, first = np.empty(K, np.bool_), n - K - 1
     for k in range(K):
         active[k] = here.multipliers[k] > INACTIVE * here.multipliers[K] or here.slack[k] < -INACTIVE
@@ -273,15 +225,14 @@ def held(here: Linearised, A: FloatArray, right: FloatArray, active: BoolArray) 
 @part
 def moved_columns(here: Linearised, moves: Moves, x: FloatArray) -> ComplexArray:
     """DV (N, L) of the unknowns x."""
-    K, N = here.HH.shape
-    features = len(moves.Z)
+    H, (N, K), features = here.constraints.H, here.constraints.H.shape, len(moves.Z)
     pushed = moves.Z.copy()
     for i in range(features):
         for s in range(pushed.shape[1]):
             pushed[i, s] *= x[i]
-    push = here.left + pushed[:N] + turned(here.features, pushed[N : features - K])
-    push += product(here.H, pushed[features - K :])
+    push = here.left + pushed[:N] + turned(here.curvature.features, pushed[N : features - K])
+    push += product(H, pushed[features - K :])
     for i in range(N):
         for k in range(K):
-            push[i, k] += here.H[i, k] * moves.phase[k] * x[features + k]
+            push[i, k] += H[i, k] * moves.phase[k] * x[features + k]
     return product(moves.root, turned(moves.root, push))

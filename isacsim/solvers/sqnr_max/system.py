@@ -12,7 +12,7 @@ sensing streams.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import attrs
 import numpy as np
@@ -25,6 +25,24 @@ from isacsim.solvers.parts import put, real_inner
 from isacsim.solvers.sqnr_max.converters import distortion_ratios
 from isacsim.solvers.sqnr_max.objectives import Linear, Sqnr
 from isacsim.typing import ComplexArray, FloatArray, IntArray
+
+
+class Constraints(NamedTuple):
+    """What compiled functions see of a `System`: of all members, or without the first axis of one.
+
+    Attributes:
+        H: Channels of the asked users, (B, N, K).
+        HH: Their conjugate transpose, (B, K, N).
+        load: What each constraint draws from R_ii, (B, N, K+1).
+        ratio: c_k, (B, K).
+        threshold: Gamma_k, (B, K).
+    """
+
+    H: Any
+    HH: Any
+    load: Any
+    ratio: Any
+    threshold: Any
 
 
 @frozen(eq=False)
@@ -67,6 +85,11 @@ class System:
         return int(self.H.shape[-1])
 
     @property
+    def constraints(self) -> Constraints:
+        """Its constraints, for compiled functions."""
+        return Constraints(self.H, self.HH, self.load, self.ratio, self.threshold)
+
+    @property
     def noise(self) -> FloatArray:
         """Noise of each user, (B, K): all one."""
         return np.ones(self.ratio.shape)
@@ -89,7 +112,7 @@ class System:
     def slack(self, V: ComplexArray) -> FloatArray:
         """Slack of each constraint at V (B, N, L): of each user in units of its noise, then of the power, (B, K+1)."""
         slack = np.empty((len(V), self.users + 1))
-        compiled(slack_each)(self.load, self.ratio, self.HH @ V, squared(V).sum(axis=-1), slack)
+        compiled(slack_each)(self.constraints, self.HH @ V, squared(V).sum(axis=-1), slack)
         return slack
 
     def to_maximise(self, theta: ComplexArray) -> System:
@@ -102,17 +125,23 @@ class System:
         return attrs.evolve(self, objective=Linear.of(theta))
 
 
-def slack_each(
-    load: FloatArray, ratio: FloatArray, received: ComplexArray, chain: FloatArray, slack: FloatArray
-) -> None:
+@part
+def member(constraints: Constraints, b: int) -> Constraints:
+    """Those of member b."""
+    H, HH, load, ratio, threshold = constraints
+    return Constraints(H[b], HH[b], load[b], ratio[b], threshold[b])
+
+
+def slack_each(constraints: Constraints, received: ComplexArray, chain: FloatArray, slack: FloatArray) -> None:
     """`slack_of` into ``slack`` (B, K+1), member by member."""
     for b in range(len(slack)):
-        put(slack_of(load[b], ratio[b], received[b], chain[b]), slack[b])
+        put(slack_of(member(constraints, b), received[b], chain[b]), slack[b])
 
 
 @part
-def slack_of(load: FloatArray, ratio: FloatArray, received: ComplexArray, chain: FloatArray) -> FloatArray:
+def slack_of(constraints: Constraints, received: ComplexArray, chain: FloatArray) -> FloatArray:
     """Slack of each constraint of one member, (K+1,), for ``H^H V`` (K, L) and R_ii (N,)."""
+    load, ratio = constraints.load, constraints.ratio
     K, L = received.shape
     slack = np.zeros(K + 1)
     for i in range(chain.size):
@@ -127,12 +156,13 @@ def slack_of(load: FloatArray, ratio: FloatArray, received: ComplexArray, chain:
 
 
 @part
-def priced(H: ComplexArray, HH: ComplexArray, load: FloatArray, multipliers: FloatArray) -> ComplexArray:
+def priced(constraints: Constraints, multipliers: FloatArray) -> ComplexArray:
     """``sum_k lambda_k (h_k h_k^H + diag(e |h_k|^2)) + mu I`` of one member, Hermitian, (N, N).
 
     What the constraints charge for the covariance of a stream that serves no user; the beam of
     user k gets ``lambda_k c_k h_k h_k^H`` back.
     """
+    H, HH, load = constraints.H, constraints.HH, constraints.load
     N, K = H.shape
     prices = np.zeros((N, N), np.complex128)
     for i in range(N):
