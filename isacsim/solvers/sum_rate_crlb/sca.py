@@ -36,7 +36,9 @@ class Sca(SurrogateSolver):
         published_received_power: As the published code, leave the sensing streams out of the
             received powers T_k of the update, whose steps then do not follow the gradient.
         step_tolerance: End also when the spectral norm of W+ - W, in sqrt(W), is below this,
-            the published rule; such a member is not converged. None is no such rule.
+            the rule of the published code; such a member is not converged. None is no such rule.
+        change_tolerance: End also when objective, sum rate and CRLB each change by less than this
+            share of their last values. None is no such rule.
     """
 
     def init(self, problem: SumRateCrlb, request: Request) -> SurrogateState:
