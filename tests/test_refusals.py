@@ -141,7 +141,7 @@ SOLVES = {
     "tolerance as text": ({"tolerance": "low"}, "tolerance: must be a finite number .*, got 'low'"),
     "steps zero": ({"max_steps": 0}, "max_steps: must be a whole number of at least 1, got 0"),
     "steps broken": ({"max_steps": 2.5}, "max_steps: must be a whole number of at least 1, got 2.5"),
-    "start unknown": ({"starts": ["mrt", "zf"]}, "starts: must be names of starts, got 'zf'.*Valid: mrt, published"),
+    "start unknown": ({"starts": ["mrt", "zf"]}, "starts: must be names of starts, got 'zf'.*Valid: fang25, mrt"),
     "no start": ({"starts": []}, r"starts: must .*, got \[\]"),
     "start of another type": ({"starts": 5}, "starts: must .*, got 5"),
     "random without generators": ({"starts": "random"}, "rng: must be given for a random start, got None"),

@@ -11,6 +11,7 @@ def isacsim_channels() -> Iterable[Spec]:
     """User channel models."""
     yield Spec("rayleigh", "isacsim.channels.models:Rayleigh", "Independent Rayleigh fading")
     yield Spec("rician", "isacsim.channels.models:Rician", "Line of sight plus Rayleigh scattering", {"k_factor_db": 6})
+    yield Spec("fang25", "isacsim.channels.fang25:Fang25", "The very channels of the published code of [Fang25]")
     yield Spec(
         "recorded", "isacsim.channels.recorded:Recorded", "Read from .npz, .mat or HDF5", {"path": "channels.npz"}
     )

@@ -75,6 +75,7 @@ def isacsim_scenarios() -> Iterable[ScenarioSpec]:
     yield _scenario("sum-rate-crlb/fig4-sensing-as-run", "CRLB over the number of sensing streams, as run")
     yield _scenario("sum-rate-crlb/fig4-sensing-as-printed", "CRLB over the number of sensing streams, as printed")
     yield _scenario("sum-rate-crlb/table1-wmmse-sdr", "WMMSE-SDR over the number of antennas, as run")
+    yield _scenario("sum-rate-crlb/table1-fp-sgda", "FP-SGDA over the number of antennas, as run")
     yield _scenario("sum-rate-crlb/algorithms", "The published algorithms beside the default solver")
     for folder, files in {"crb-min": CRB_MIN, "sqnr-max": SQNR_MAX, "waveform": WAVEFORM}.items():
         for name, summary in files.items():

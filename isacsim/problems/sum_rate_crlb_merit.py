@@ -18,6 +18,7 @@ import attrs
 import numpy as np
 from attrs import field, frozen
 
+from isacsim.arrays import AntennaArray
 from isacsim.batch import batch_shape, flatten, frobenius2, hermitian, inner, rows, squared
 from isacsim.errors import InvalidInput
 from isacsim.metrics.fim import FimTensor, inverse_fim
@@ -59,6 +60,7 @@ class Merit:
     N: Any = rows(2)  # [H, V], (B, N_t, K+3M)
     NH: Any = rows(2)  # its conjugate transpose: one product gives Z and Y
     tensor: FimTensor = field()
+    transmit_array: AntennaArray = field()
     power: Any = rows()
     noise_power: Any = rows(1)
     selection: FloatArray = field()
@@ -81,6 +83,7 @@ class Merit:
             N=N,
             NH=hermitian(N),
             tensor=tensor,
+            transmit_array=problem.targets.tx_array,
             power=problem.power,
             noise_power=problem.noise_power,
             selection=problem.selection,

@@ -78,6 +78,7 @@ class Stop:
         callback: Called after each step; a true result stops all members.
         step_tolerance: A member ends, converged or not, when the ``move`` of its state is below
             this; None is no such rule.
+        change_tolerance: Likewise for the ``change`` of its state.
     """
 
     tolerance: float = field(validator=number(above=0))
@@ -85,6 +86,7 @@ class Stop:
     time_limit: float | None = field(default=None, validator=TIME_LIMIT)
     callback: Callback | None = None
     step_tolerance: float | None = None
+    change_tolerance: float | None = None
 
 
 def iterate(
@@ -126,11 +128,11 @@ def iterate(
         book.note(members, state, elapsed)
         limit = _limit(stop, count, labels, members, state, elapsed)
         broken, met = ~np.isfinite(state.objective), state.residual <= stop.tolerance
-        ended, short = broken | met | state.stalled, _short(stop, count, state)
+        ended, rules = broken | met | state.stalled, _rules(stop, count, state)
         if limit is not None:
             ended[:] = True
-        elif short is not None:
-            ended |= short
+        for rule in rules.values():
+            ended |= rule
         if not np.count_nonzero(ended):
             continue
         final = state if ended.all() else take(state, ended)
@@ -142,8 +144,7 @@ def iterate(
             elif met[i] or state.stalled[i]:
                 book.close(members[i], reached if met[i] else Status.STALLED, count, "", precoder[place])
             else:
-                step_rule = short is not None and short[i]
-                note = f"stopped by a step shorter than {stop.step_tolerance:g}" if step_rule else limit
+                note = next((note for note, rule in rules.items() if rule[i]), limit)
                 book.close(members[i], Status.MAX_STEPS, count, note, precoder[place])
         if ended.all():
             break
@@ -161,9 +162,14 @@ def _limit(stop: Stop, count: int, labels: IntArray, members: IntArray, state: A
     return limit
 
 
-def _short(stop: Stop, count: int, state: Any) -> BoolArray | None:
-    """Which members have taken a step shorter than the tolerance, if that is a rule."""
-    return np.asarray(state.move < stop.step_tolerance) if stop.step_tolerance is not None and count else None
+def _rules(stop: Stop, count: int, state: Any) -> dict[str, BoolArray]:
+    """Which members meet a rule that is no convergence, by the note on them."""
+    rules = {}
+    if stop.step_tolerance is not None and count:
+        rules[f"stopped by a step shorter than {stop.step_tolerance:g}"] = np.asarray(state.move < stop.step_tolerance)
+    if stop.change_tolerance is not None and count:
+        rules[f"stopped by changes below {stop.change_tolerance:g}"] = np.asarray(state.change < stop.change_tolerance)
+    return rules
 
 
 class _Book:

@@ -122,12 +122,13 @@ SCENARIOS = {
         CHANNEL,
         '"rayliegh"',
         "users.channel.kind: must name one of the channels, got 'rayliegh'. Did you mean 'rayleigh'? "
-        "Valid: rayleigh, recorded, rician.",
+        "Valid: fang25, rayleigh, recorded, rician.",
     ),
     "channel number": (
         CHANNEL,
         "3",
-        "users.channel: must be a name or a table with a `kind` of channels, got 3. Valid: rayleigh, recorded, rician.",
+        "users.channel: must be a name or a table with a `kind` of channels, got 3. "
+        "Valid: fang25, rayleigh, recorded, rician.",
     ),
     "channel gains too few": (
         CHANNEL,

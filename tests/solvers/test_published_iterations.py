@@ -66,6 +66,25 @@ def test_the_published_stopping_rule_is_told_and_is_no_convergence(kit):
     assert before.notes == solution.notes[:-1]
 
 
+@pytest.mark.parametrize("tolerance", [1e-3, 1e-4])
+def test_a_member_ends_once_the_objective_and_both_its_terms_hardly_change(kit, tolerance):
+    d, problem, order = kit.reference("c01_base_nt16_k4_m2_ns16")
+    solution = replay(problem, d["W0"][order], "sca_fig", change_tolerance=tolerance, max_steps=2000)
+    columns = (solution.trace[name] for name in ("objective", "sum_rate", "crlb"))
+    changes = np.max([np.abs(np.diff(column) / column[:-1]) for column in columns], axis=0)
+    assert len(changes) == solution.iterations
+    assert np.all(changes[:-1] >= tolerance)
+    assert changes[-1] < tolerance
+    assert solution.status is Status.MAX_STEPS
+    assert solution.notes[-1] == f"stopped by changes below {tolerance:g}"
+
+
+def test_the_change_of_a_term_that_is_not_evaluated_does_not_count(kit):
+    d, problem, order = kit.reference("c09_comm_only_ds0")
+    solution = replay(problem, d["W0"][order], "sca_fig", change_tolerance=1e-3, max_steps=2000)
+    assert solution.notes[-1] == "stopped by changes below 0.001"
+
+
 def test_with_the_published_received_power_the_residual_is_still_that_of_the_problem(kit):
     d, problem, order = kit.reference("c06_nt16_k1_m3_ns2")
     solution = replay(problem, d["W0"][order], "sca_fig", published_received_power=True, max_steps=20)

@@ -36,8 +36,8 @@ class LdSca(SurrogateSolver):
     Args:
         tolerance: Relative KKT residual at which a member has converged.
         max_steps: Largest number of iterations, each of ``inner_updates``.
-        start: ``mrt`` (maximum ratio), ``rzf`` (regularised zero forcing), ``random`` or
-            ``published``.
+        start: ``mrt`` (maximum ratio), ``rzf`` (regularised zero forcing), ``random``,
+            ``published`` or ``fang25``, the published one with its very numbers.
         curvature: Rule for lambda: ``backtracking`` (the paper's, doubled until the objective
             rises), ``paper`` (the spectral norm of rate_weight H Sigma_2 H^H - crlb_weight Q)
             or ``figures`` (rate_weight times the largest eigenvalue of
@@ -45,9 +45,12 @@ class LdSca(SurrogateSolver):
         published_received_power: As the published code, leave the sensing streams out of the
             received powers T_k of the update.
         step_tolerance: End also when the spectral norm of W+ - W, in sqrt(W), is below this,
-            the published rule; such a member is not converged. None is no such rule.
+            the rule of the published code; such a member is not converged. None is no such rule.
+        change_tolerance: End also when objective, sum rate and CRLB each change by less than this
+            share of their last values: 1e-5 is the rule of the published data of Table I. None is no such rule.
         inner_updates: Closed-form updates for each surrogate. The published code takes 20:
-            they overshoot where the surrogate of the CRLB bounds it from the wrong side.
+            they overshoot where the surrogate of the CRLB bounds it from the wrong side, and from
+            many starts never settle.
     """
 
     inner_updates: int = field(default=1, validator=whole(1))

@@ -27,8 +27,8 @@ class Sca(SurrogateSolver):
     Args:
         tolerance: Relative KKT residual at which a member has converged.
         max_steps: Largest number of iterations.
-        start: ``mrt`` (maximum ratio), ``rzf`` (regularised zero forcing), ``random`` or
-            ``published``.
+        start: ``mrt`` (maximum ratio), ``rzf`` (regularised zero forcing), ``random``,
+            ``published`` or ``fang25``, the published one with its very numbers.
         curvature: Rule for lambda: ``backtracking`` (the paper's, doubled until the objective
             rises), ``paper`` (the spectral norm of rate_weight H Sigma_2 H^H - crlb_weight Q)
             or ``figures`` (rate_weight times the largest eigenvalue of H Sigma_2 H^H, with
@@ -36,7 +36,9 @@ class Sca(SurrogateSolver):
         published_received_power: As the published code, leave the sensing streams out of the
             received powers T_k of the update, whose steps then do not follow the gradient.
         step_tolerance: End also when the spectral norm of W+ - W, in sqrt(W), is below this,
-            the published rule; such a member is not converged. None is no such rule.
+            the rule of the published code; such a member is not converged. None is no such rule.
+        change_tolerance: End also when objective, sum rate and CRLB each change by less than this
+            share of their last values. None is no such rule.
     """
 
     def init(self, problem: SumRateCrlb, request: Request) -> SurrogateState:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from isacsim.batch import squared
+from isacsim.channels.fang25 import as_ours, published_draw
 from isacsim.errors import InvalidInput, one_of
 from isacsim.problems.sum_rate_crlb_merit import Merit
 from isacsim.random import complex_normal
@@ -43,7 +44,7 @@ def zero_forcing(merit: Merit) -> ComplexArray:
     return merit.H @ np.linalg.inv(merit.HH @ merit.H + ridge)
 
 
-STARTS = ("mrt", "rzf", "random", "published")
+STARTS = ("mrt", "rzf", "random", "published", "fang25")
 NAMED: dict[str, Callable[[Merit], ComplexArray]] = {"mrt": maximum_ratio, "rzf": zero_forcing}
 
 
@@ -64,6 +65,7 @@ def start(merit: Merit, name: str, streams: int, rngs: Sequence[np.random.Genera
     derivatives, and so do the users' where none of them has a channel. ``random`` draws CN(0, 1)
     entries; ``published`` is the start of the published figures' code: users' beams
     rate_weight h_k / |h_k|, and sensing streams of CN(0, 2) entries, which take most of the power.
+    ``fang25`` is that start with the numbers that the code draws, the same for all members.
 
     Raises:
         InvalidInput: For an unknown name, or a random start without generators.
@@ -79,6 +81,13 @@ def start(merit: Merit, name: str, streams: int, rngs: Sequence[np.random.Genera
         if name == "published":
             W *= np.sqrt(2)
             W[..., :users] = merit.rate_weight * maximum_ratio(merit)
+        return merit.project(W)
+    if name == "fang25":
+        targets = merit.V.shape[-1] // 3
+        _, sensing = published_draw(antennas, users, targets, streams - users)
+        W = np.empty(shape, complex)
+        W[..., :users] = merit.rate_weight * maximum_ratio(merit)
+        W[..., users:] = as_ours(merit.transmit_array, sensing)
         return merit.project(W)
     if name not in NAMED:
         raise InvalidInput("starts", "must be names of starts", name, one_of(STARTS, str(name)))

@@ -45,6 +45,7 @@ class SurrogateState(PointState):
     residual: Any = rows()
     stalled: Any = rows()
     move: Any = rows()  # spectral norm of the last change of W; infinite if not asked for
+    change: Any = rows()  # largest relative change of the objective and its terms, likewise
 
 
 @frozen
@@ -61,10 +62,14 @@ class SurrogateSolver(Solver):
     step_tolerance: float | None = field(
         default=None, validator=number(above=0, remedy="Leave it out for no such rule.", optional=True)
     )
+    change_tolerance: float | None = field(
+        default=None, validator=number(above=0, remedy="Leave it out for no such rule.", optional=True)
+    )
 
     def solve(self, problem: SumRateCrlb, request: Request) -> Solution:
         """Iterate from the request's initial precoder, or from the start."""
-        stop = Stop(self.tolerance, self.max_steps, request.time_limit, request.callback, self.step_tolerance)
+        limits = self.step_tolerance, self.change_tolerance
+        stop = Stop(self.tolerance, self.max_steps, request.time_limit, request.callback, *limits)
         return iterate(self.init(problem, request), self.step, stop)
 
     @abstractmethod
@@ -74,8 +79,7 @@ class SurrogateSolver(Solver):
     def fresh(self, merit: Merit, W: ComplexArray, X: ComplexArray) -> SurrogateState:
         """The state at the first W; X (B, N, K) stands for H in the curvature of ``figures``."""
         factor = hermitian(X) @ X if self.curvature == "figures" else span_factor(merit)
-        members = W.shape[0]
-        return self.at(merit, factor, merit.evaluate(W), np.zeros(members, bool), np.full(members, np.inf))
+        return self.at(merit, factor, merit.evaluate(W), np.zeros(W.shape[0], bool))
 
     def step(self, state: SurrogateState) -> SurrogateState:
         """One iteration of every member, monotone when it backtracks."""
@@ -85,7 +89,7 @@ class SurrogateSolver(Solver):
         else:
             point = merit.evaluate(self.propose(state, 0)[0])
             stalled = np.zeros(state.stalled.shape, bool)
-        return self.at(merit, state.factor, point, stalled, moved(point, before, self.step_tolerance))
+        return self.at(merit, state.factor, point, stalled, before)
 
     def propose(self, state: SurrogateState, attempt: int) -> tuple[ComplexArray, FloatArray]:
         """The closed-form step with lambda doubled ``attempt`` times, and lambda |W+ - W|^2."""
@@ -99,9 +103,9 @@ class SurrogateSolver(Solver):
         return W
 
     def at(
-        self, merit: Merit, factor: ComplexArray, point: Point, stalled: BoolArray, move: FloatArray
+        self, merit: Merit, factor: ComplexArray, point: Point, stalled: BoolArray, before: Point | None = None
     ) -> SurrogateState:
-        """The state at a point, with the surrogate expanded there."""
+        """The state at a point, with the surrogate expanded there; nothing is ``before`` the first one."""
         Q_V = merit.sensing_multiplier(point)
         gradient = merit.gradient(point, Q_V)
         residual = merit.residual(point, 2 * merit.tangent(point.W, gradient))
@@ -122,15 +126,25 @@ class SurrogateSolver(Solver):
             curvature=measure(merit, factor, beta, Q_V),
             residual=residual,
             stalled=stalled,
-            move=move,
+            move=moved(point, before, self.step_tolerance),
+            change=changed(point, before, self.change_tolerance),
         )
 
 
-def moved(point: Point, before: Point, step_tolerance: float | None) -> FloatArray:
+def moved(point: Point, before: Point | None, step_tolerance: float | None) -> FloatArray:
     """Spectral norm of W+ - W (B,), in sqrt(W); infinite where no rule asks for it."""
-    if step_tolerance is None:
+    if step_tolerance is None or before is None:
         return np.full(point.objective.shape, np.inf)
     return np.asarray(np.linalg.norm(point.W - before.W, 2, axis=(-2, -1)))
+
+
+def changed(point: Point, before: Point | None, change_tolerance: float | None) -> FloatArray:
+    """Largest relative change of objective, sum rate and CRLB (B,); infinite where no rule asks for it."""
+    if change_tolerance is None or before is None:
+        return np.full(point.objective.shape, np.inf)
+    old, new = (np.stack([p.objective, p.sum_rate, p.crlb]) for p in (before, point))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(np.fmax.reduce(np.abs(new - old) / np.abs(old)))  # NaN: a term without weight or users
 
 
 def surrogate(state: SurrogateState, curvature: FloatArray) -> tuple[ComplexArray, ComplexArray]:
