@@ -105,7 +105,7 @@ def test_a_direction_that_does_not_ascend_is_replaced_and_its_memory_forgotten(k
     # A pair (g, 0) along the gradient g with a negative curvature makes H_0 - c g g^T of the memory.
     memory = state.memory
     memory.steps[:, 0] = state.gradient
-    memory.inverse[:, 0, 0], memory.curvatures[:, 0] = -1e3, -1e-3
+    memory.reciprocals[:, 0] = -1e3
     against = memory.direction(state.gradient, state.preconditioner)
     assert np.all(dot(state.gradient, against) < 0)
     again = (state.origin, state.point, state.gradient, state.stalled, memory, state.preconditioner, 0)
