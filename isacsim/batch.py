@@ -12,6 +12,7 @@ the bytes it has alone.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import cache
 from typing import Any, TypeVar
 
@@ -97,33 +98,29 @@ def rows(core: int = 0) -> Any:
     return attrs.field(eq=same_array, metadata={CORE: core})
 
 
-@cache
-def _fields_of(cls: Any) -> tuple[tuple[str, int | None], ...]:
-    """Name of each field of a class of records, with its core axes if it is a batched array."""
+def _marks_of(cls: Any) -> tuple[tuple[str, int | None], ...]:
+    """Name of each field of a class of records, with its core axes if it is a batched array; none of another class."""
     return tuple((f.name, f.metadata.get(CORE)) for f in attrs.fields(cls)) if attrs.has(cls) else ()
 
 
-def _marks(record: Any) -> tuple[tuple[str, int | None], ...]:
-    cls: Any = type(record)
-    return _fields_of(cls)
+_marks: Callable[[Any], tuple[tuple[str, int | None], ...]] = cache(_marks_of)
 
 
 def _fields(record: Any) -> list[tuple[str, Any, int]]:
     """Name, value and core axes of the batched fields of ``record``; -1 marks a nested record."""
     found = []
-    for name, core in _marks(record):
+    for name, core in _marks(type(record)):
         value = getattr(record, name)
         if core is not None:
             found.append((name, value, core))
-        elif is_batched(value):
+        elif _marks(type(value)):
             found.append((name, value, -1))
     return found
 
 
 def is_batched(value: Any) -> bool:
     """Whether ``value`` is a record that holds batched fields, itself or nested."""
-    marks = _marks(value)  # none at all for most values
-    return bool(marks) and any(core is not None or is_batched(getattr(value, name)) for name, core in marks)
+    return any(core >= 0 or is_batched(field) for _, field, core in _fields(value))
 
 
 def batch_shape(record: Any) -> tuple[int, ...]:
@@ -172,11 +169,12 @@ def take(record: R, index: IntArray | BoolArray) -> R:
 
     Fields of leading length 1 are shared by the members and stay as they are.
     """
+    places = np.flatnonzero(index) if index.dtype == bool else index
 
     def one(value: Any, core: int) -> Any:
         if core < 0:
-            return take(value, index)
-        return value if value.shape[0] == 1 else value[index]
+            return take(value, places)
+        return value if value.shape[0] == 1 else value.take(places, axis=0)
 
     return _evolve(record, {name: one(value, core) for name, value, core in _fields(record)})
 
@@ -197,8 +195,10 @@ def put(record: R, index: IntArray, new: R) -> R:
 
 def _evolve(record: R, changes: dict[str, Any]) -> R:
     """`attrs.evolve` without converters and validators: the values were checked before."""
+    if not changes:
+        return record
     new = object.__new__(type(record))
-    for name, _ in _marks(record):
+    for name, _ in _marks(type(record)):
         object.__setattr__(new, name, changes[name] if name in changes else getattr(record, name))
     return new
 
