@@ -203,8 +203,8 @@ class Merit:
         N = hermitian(basis) @ self.N
         return attrs.evolve(self, N=N, NH=hermitian(N))
 
-    def residual(self, point: Point, slope: ComplexArray | FloatArray) -> FloatArray:
-        """KKT residual (B,): the gradient along the surface (`slope`) for relative changes of W.
+    def residual(self, point: Point, slope2: FloatArray) -> FloatArray:
+        """KKT residual (B,): the gradient along the surface, of squared norm ``slope2``, for relative changes of W.
 
         It is measured against the sum of the magnitudes of the two terms, so that neither the
         scale of W nor a cancellation in the objective matters.
@@ -212,7 +212,7 @@ class Merit:
         scale = self.rate_weight * point.sum_rate
         if self.crlb_weight:
             scale = scale + self.crlb_weight * point.crlb
-        return np.asarray(np.sqrt(frobenius2(slope) * self.power) / scale)
+        return np.asarray(np.sqrt(slope2 * self.power) / scale)
 
 
 @cache

@@ -176,7 +176,7 @@ def ready(
         origin=origin,
         point=point,
         gradient=gradient,
-        residual=merit.residual(point, gradient[..., None]),
+        residual=merit.residual(point, dot(gradient, gradient)),
         stalled=stalled,
         memory=memory,
         preconditioner=preconditioner,
