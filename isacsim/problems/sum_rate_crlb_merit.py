@@ -19,6 +19,7 @@ import numpy as np
 from attrs import field, frozen
 
 from isacsim.batch import batch_shape, flatten, frobenius2, hermitian, inner, rows, squared
+from isacsim.compiled import compiled
 from isacsim.errors import InvalidInput
 from isacsim.metrics.fim import FimTensor, inverse_fim
 from isacsim.problems.sum_rate_crlb import SumRateCrlb, weighted_trace
@@ -123,11 +124,8 @@ class Merit:
         """The objective at W (B, N_t, K+S)."""
         NHW, users = self.NH @ W, self.users
         Z, Y = NHW[:, :users], NHW[:, users:]
-        gains = squared(Z)
-        signal = np.ascontiguousarray(gains.diagonal(axis1=-2, axis2=-1))
-        _, others = streams(*gains.shape[-2:])
-        interference = (gains * others).sum(axis=-1) + self.noise_power
-        rate = np.log1p(signal / interference).sum(axis=-1)
+        rate, (signal, interference) = np.empty(len(W)), np.empty((2, len(W), users))
+        compiled(receive)(NHW, self.noise_power, signal, interference, rate)
         objective = self.rate_weight * rate
         if not self.crlb_weight:
             nothing = np.zeros((rate.size, 0, 0))
@@ -213,6 +211,23 @@ class Merit:
         if self.crlb_weight:
             scale = scale + self.crlb_weight * point.crlb
         return np.asarray(np.sqrt(slope2 * self.power) / scale)
+
+
+def receive(
+    NHW: ComplexArray, noise_power: FloatArray, signal: FloatArray, interference: FloatArray, rate: FloatArray
+) -> None:
+    """Write what users receive, S_k and I_k (B, K), and their sum rates (B,), of the gains (B, K+3M, K+S)."""
+    for b in range(len(NHW)):
+        rate[b] = 0.0
+        for k in range(signal.shape[1]):
+            interference[b, k] = noise_power[min(b, len(noise_power) - 1), k]
+            for j in range(NHW.shape[2]):
+                gain = NHW[b, k, j].real ** 2 + NHW[b, k, j].imag ** 2
+                if j == k:
+                    signal[b, k] = gain
+                else:
+                    interference[b, k] += gain
+            rate[b] += np.log1p(signal[b, k] / interference[b, k])
 
 
 @cache

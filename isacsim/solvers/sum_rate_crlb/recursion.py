@@ -66,12 +66,14 @@ def direct(
         q = gradient[b].copy()
         for age in range(1, size + 1):
             i = (oldest - age) % size
-            weights[i] = reciprocals[b, i] * dot(steps[b, i], q)
-            add(q, -weights[i], changes[b, i])
+            if reciprocals[b, i] != 0:
+                weights[i] = reciprocals[b, i] * dot(steps[b, i], q)
+                add(q, -weights[i], changes[b, i])
         q = scale[b] * times(preconditioner[b], q)
         for age in range(size, 0, -1):
             i = (oldest - age) % size
-            add(q, weights[i] - reciprocals[b, i] * dot(changes[b, i], q), steps[b, i])
+            if reciprocals[b, i] != 0:
+                add(q, weights[i] - reciprocals[b, i] * dot(changes[b, i], q), steps[b, i])
         directions[b] = q
     return directions
 
@@ -89,9 +91,8 @@ def dot(x: FloatArray, y: FloatArray) -> float:
 @compiled
 def add(x: FloatArray, factor: float, y: FloatArray) -> None:
     """Add so many times y to x (n,)."""
-    if factor != 0:
-        for j in range(x.size):
-            x[j] += factor * y[j]
+    for j in range(x.size):
+        x[j] += factor * y[j]
 
 
 @compiled
