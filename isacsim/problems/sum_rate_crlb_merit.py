@@ -18,12 +18,14 @@ import attrs
 import numpy as np
 from attrs import field, frozen
 
-from isacsim.batch import batch_shape, flatten, frobenius2, hermitian, inner, rows, squared
+from isacsim.batch import flatten, frobenius2, hermitian, inner, rows, squared
 from isacsim.compiled import compiled
 from isacsim.errors import InvalidInput
 from isacsim.metrics.fim import FimTensor, inverse_fim
 from isacsim.problems.sum_rate_crlb import SumRateCrlb, weighted_trace
 from isacsim.typing import ComplexArray, FloatArray
+
+TINY = np.finfo(float).tiny
 
 
 @frozen(eq=False)
@@ -76,8 +78,9 @@ class Merit:
             )
         problem = flatten(problem)
         H, (V, tensor) = np.asarray(problem.H), problem.ideal_sensing
-        batch = np.broadcast_shapes(H.shape[:-2], V.shape[:-2])
-        N = np.concatenate([np.broadcast_to(x, batch + x.shape[-2:]) for x in (H, V)], axis=-1)
+        users = H.shape[-1]
+        N = np.empty((max(len(H), len(V)), H.shape[-2], users + V.shape[-1]), complex)
+        N[..., :users], N[..., users:] = H, V
         return cls(
             N=N,
             NH=hermitian(N),
@@ -93,7 +96,7 @@ class Merit:
     @property
     def members(self) -> int:
         """Number B of members."""
-        return batch_shape(self)[0]
+        return max(len(self.N), len(self.tensor.matrix), len(self.power), len(self.noise_power))
 
     @property
     def users(self) -> int:
@@ -137,9 +140,7 @@ class Merit:
 
     def rate_multipliers(self, point: Point) -> tuple[ComplexArray, FloatArray]:
         """Eta and beta, (B, K)."""
-        own = point.Z.diagonal(axis1=-2, axis2=-1)
-        beta = point.signal / (point.interference * (point.signal + point.interference))
-        return np.conj(own) / point.interference, beta
+        return np.conj(point.Z.diagonal(axis1=-2, axis2=-1)) / point.interference, beta(point)
 
     def sensing_multiplier(self, point: Point) -> ComplexArray:
         """crlb_weight Q in the basis V, ``Q = V Q_V V^H``, (B, 3M, 3M)."""
@@ -184,13 +185,15 @@ class Merit:
         Stationarity asks for mu = Re<W, g> / power, where ``Re<W, g> = rate_weight sum_k beta_k
         noise_k + crlb_weight tr(D F^-1)`` follows from scaling W.
         """
-        _, beta = self.rate_multipliers(point)
-        radial = self.rate_weight * (beta * self.noise_power).sum(axis=-1)
+        weights = self.rate_weight * beta(point)
+        radial = (weights * self.noise_power).sum(axis=-1)
         if self.crlb_weight:
             radial = radial + self.crlb_weight * point.crlb
-        mu = np.maximum(radial / self.power, np.finfo(float).tiny)[:, None, None]
-        weighted = self.H * np.sqrt(self.rate_weight * beta)[..., None, :]
-        return np.linalg.inv(2 * (weighted @ hermitian(weighted) + mu * np.eye(self.N.shape[-2])))
+        mu = np.maximum(radial / self.power, TINY)
+        weighted = self.H * np.sqrt(2 * weights)[..., None, :]
+        M = weighted @ hermitian(weighted)
+        M.reshape(len(M), -1)[:, :: M.shape[-1] + 1] += 2 * mu[:, None]  # the diagonal
+        return np.linalg.inv(M)
 
     def span(self) -> ComplexArray:
         """Orthonormal basis of the range of N = [H, V], (B, N_t, min(N_t, K+3M)); B is 1 if shared."""
@@ -211,6 +214,11 @@ class Merit:
         if self.crlb_weight:
             scale = scale + self.crlb_weight * point.crlb
         return np.asarray(np.sqrt(slope2 * self.power) / scale)
+
+
+def beta(point: Point) -> FloatArray:
+    """Weights ``S_k / (I_k (S_k + I_k))`` of the quadratic surrogate of the rates, (B, K)."""
+    return np.asarray(point.signal / (point.interference * (point.signal + point.interference)))
 
 
 def receive(
