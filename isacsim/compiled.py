@@ -1,7 +1,8 @@
-"""Loops over samples, compiled by Numba when they are first called.
+"""Loops compiled by Numba when they are first called.
 
-For arithmetic that NumPy could only do in several passes over memory. A function to be
-compiled is plain Python that works alone, too.
+For arithmetic that NumPy could only do in several passes over memory, or in many calls on the short
+vectors of one member. A function to be compiled is plain Python that works alone, too. What
+is kept on disk is renewed when its own file changes: functions that call one another stay in one file.
 """
 
 from __future__ import annotations

@@ -191,7 +191,7 @@ class Merit:
             radial = radial + self.crlb_weight * point.crlb
         mu = np.maximum(radial / self.power, TINY)
         weighted = self.H * np.sqrt(2 * weights)[..., None, :]
-        M = weighted @ hermitian(weighted)
+        M: Any = weighted @ hermitian(weighted)
         M.reshape(len(M), -1)[:, :: M.shape[-1] + 1] += 2 * mu[:, None]  # the diagonal
         return np.linalg.inv(M)
 

@@ -10,6 +10,7 @@ import isacsim
 from isacsim import Status
 from isacsim.batch import dot, take
 from isacsim.problems.sum_rate_crlb_merit import Merit
+from isacsim.solvers.sum_rate_crlb import recursion
 from isacsim.solvers.sum_rate_crlb.conjugate_gradient import RiemannianCg
 from isacsim.solvers.sum_rate_crlb.lbfgs import Pairs, RiemannianLbfgs
 from isacsim.solvers.sum_rate_crlb.riemannian import followers, ready
@@ -133,6 +134,40 @@ def test_the_memory_is_the_two_loop_recursion_with_the_pairs_it_has_room_for():
     for (s, y), weight in zip(pairs[2:], reversed(weights), strict=True):
         q = q + (weight - y @ q / (s @ y)) * s
     np.testing.assert_allclose(found[0], q, rtol=1e-12)  # the same sums in another order
+
+
+def test_what_is_compiled_of_the_recursion_has_the_bytes_of_what_is_written():
+    rng = np.random.default_rng(2)
+    matrix = rng.standard_normal((2, 3, 3)) + 1j * rng.standard_normal((2, 3, 3))
+    M_inverse = matrix @ matrix.conj().swapaxes(-1, -2)
+    step, change, gradient = rng.standard_normal((3, 2, 12))
+    change[0] += 20 * step[0]  # of a sound curvature; the other one is as it falls
+    compiled, written = RiemannianLbfgs(memory=2).remember(gradient), RiemannianLbfgs(memory=2).remember(gradient)
+    for memory, push in ((compiled, recursion.push), (written, recursion.push.py_func)):
+        push(memory.steps, memory.changes, memory.reciprocals, memory.scale, 1, step, change, M_inverse)
+    pairs = (written.steps, written.changes, written.reciprocals, written.scale)
+    assert all(np.array_equal(a, b) for a, b in zip(pairs, attrs.astuple(compiled, recurse=False), strict=False))
+    expected = recursion.direct(*pairs, 0, gradient, M_inverse)
+    assert recursion.direct.py_func(*pairs, 0, gradient, M_inverse).tobytes() == expected.tobytes()
+    x, y = step
+    assert recursion.dot.py_func(x, y) == recursion.dot(x, y)
+    product = recursion.times(M_inverse[0], x)
+    assert recursion.times.py_func(M_inverse[0], x).tobytes() == product.tobytes()
+    # The same sums in another order.
+    np.testing.assert_allclose(
+        product.view(complex), (M_inverse[0] @ x.view(complex).reshape(3, 2)).ravel(), rtol=1e-12
+    )
+    ours, theirs = x.copy(), x.copy()
+    recursion.add(ours, 0.3, y)
+    recursion.add.py_func(theirs, 0.3, y)
+    assert ours.tobytes() == theirs.tobytes()
+
+
+def test_a_pair_of_negative_curvature_is_not_remembered():
+    gradient, M_inverse = np.random.default_rng(3).standard_normal((1, 8)), np.eye(2, dtype=complex)[None]
+    memory = Pairs.none(2, gradient).push(gradient, -gradient, M_inverse)
+    assert np.all(memory.empty)
+    np.testing.assert_array_equal(memory.direction(gradient, M_inverse), gradient)
 
 
 def test_conjugate_directions_with_exact_steps_end_after_one_step_a_dimension():

@@ -18,6 +18,7 @@ from isacsim.checks import whole
 from isacsim.solvers.sum_rate_crlb.riemannian import Memory, RiemannianSolver
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
+
 @frozen(eq=False)
 class Pairs(Memory):
     """Curvature pairs of B members as real vectors, in places that are used in turn.
