@@ -135,8 +135,8 @@ def inverse_fim(F: AnyArray, least: float = 1e-14) -> tuple[FloatArray, BoolArra
     return inverse, regular
 
 
-def invert(F: FloatArray, least: float, inverse: FloatArray, regular: BoolArray) -> None:
-    """Write what `inverse_fim` returns, for F (B, P, P), by Gauss-Jordan elimination without pivoting.
+def invert(F: AnyArray, least: float, inverse: AnyArray, regular: BoolArray) -> None:
+    """Write what `inverse_fim` returns, for Hermitian F (B, P, P), by Gauss-Jordan elimination without pivoting.
 
     A positive definite matrix needs none, and of another one some pivot is not positive.
     """
@@ -144,17 +144,17 @@ def invert(F: FloatArray, least: float, inverse: FloatArray, regular: BoolArray)
         A, sound = inverse[b], True
         A[:] = F[b]
         for k in range(len(A)):
-            row, pivot = A[k].copy(), A[k, k]
+            row, pivot = A[k].copy(), A[k, k].real
             sound = sound and pivot > 0
             for i in range(len(A)):
-                factor = row[i] / pivot
+                factor = np.conj(row[i]) / pivot
                 for j in range(len(A)):
                     A[i, j] -= factor * row[j]
                 A[i, k] = factor
             A[k] = row / pivot
             A[k, k] = -1 / pivot
         for k in range(len(A)):
-            sound = sound and -A[k, k] * F[b, k, k] < 1 / least
+            sound = sound and -A[k, k].real * F[b, k, k].real * least < 1
         regular[b] = sound
         for i in range(len(A)):
             for j in range(len(A)):

@@ -21,11 +21,12 @@ from attrs import field, frozen
 from isacsim.batch import flatten, frobenius2, hermitian, inner, rows, squared
 from isacsim.compiled import compiled
 from isacsim.errors import InvalidInput
-from isacsim.metrics.fim import FimTensor, inverse_fim
+from isacsim.metrics.fim import FimTensor, inverse_fim, invert
 from isacsim.problems.sum_rate_crlb import SumRateCrlb, weighted_trace
 from isacsim.typing import ComplexArray, FloatArray
 
 TINY = np.finfo(float).tiny
+ROUNDING = 1e-14  # relative, of sums of some ten products
 
 
 @frozen(eq=False)
@@ -191,9 +192,13 @@ class Merit:
             radial = radial + self.crlb_weight * point.crlb
         mu = np.maximum(radial / self.power, TINY)
         weighted = self.H * np.sqrt(2 * weights)[..., None, :]
-        M: Any = weighted @ hermitian(weighted)
-        M.reshape(len(M), -1)[:, :: M.shape[-1] + 1] += 2 * mu[:, None]  # the diagonal
-        return np.linalg.inv(M)
+        M = weighted @ hermitian(weighted)
+        diagonal = M.reshape(len(M), -1)[:, :: M.shape[-1] + 1]
+        # Rounding leaves it positive definite.
+        diagonal += np.maximum(2 * mu, ROUNDING * diagonal.real.max(axis=-1))[:, None]
+        inverse = np.empty_like(M)
+        compiled(invert)(M, 0.0, inverse, np.empty(len(M), bool))
+        return inverse
 
     def span(self) -> ComplexArray:
         """Orthonormal basis of the range of N = [H, V], (B, N_t, min(N_t, K+3M)); B is 1 if shared."""
