@@ -150,8 +150,6 @@ def flatten(record: R, shape: tuple[int, ...] | None = None) -> R:
     shape = batch_shape(record) if shape is None else shape
 
     def one(value: Any, core: int) -> Any:
-        if core < 0:
-            return flatten(value, shape)
         if len(shape) == 1 and value.ndim == core + 1:
             return value
         own = value.shape[value.ndim - core :]
@@ -159,9 +157,7 @@ def flatten(record: R, shape: tuple[int, ...] | None = None) -> R:
             return value.reshape((1, *own))
         return np.ascontiguousarray(np.broadcast_to(value, shape + own).reshape((math.prod(shape), *own)))
 
-    fields = _fields(record)
-    changes = {name: one(value, core) for name, value, core in fields}
-    return record if all(changes[name] is value for name, value, _ in fields) else _evolve(record, changes)
+    return _mapped(record, one)
 
 
 def take(record: R, index: IntArray | BoolArray) -> R:
@@ -171,35 +167,42 @@ def take(record: R, index: IntArray | BoolArray) -> R:
     """
     places = np.flatnonzero(index) if index.dtype == bool else index
 
-    def one(value: Any, core: int) -> Any:
-        if core < 0:
-            return take(value, places)
-        return value if value.shape[0] == 1 else value.take(places, axis=0)
-
-    return _evolve(record, {name: one(value, core) for name, value, core in _fields(record)})
+    return _mapped(record, lambda value, _: value if value.shape[0] == 1 else value.take(places, axis=0))
 
 
 def put(record: R, index: IntArray, new: R) -> R:
-    """``record`` with its members ``index`` replaced by those of ``new``; shared fields stay."""
+    """``record`` with its members ``index`` replaced by those of ``new``."""
+    values = []
+    for name, core in _marks(type(record)):
+        value = getattr(record, name)
+        if core is not None:
+            value = value.copy()
+            value[index] = getattr(new, name)
+        elif _marks(type(value)):
+            value = put(value, index, getattr(new, name))
+        values.append((name, value))
+    return _with(record, values)
 
-    def one(value: Any, replacement: Any, core: int) -> Any:
-        if core < 0:
-            return put(value, index, replacement)
-        value = value.copy()
-        value[index] = replacement
-        return value
 
-    fields = _fields(record)
-    return _evolve(record, {name: one(value, getattr(new, name), core) for name, value, core in fields})
+def _mapped(record: R, change: Callable[[Any, int], Any]) -> R:
+    """``record`` with `change` of each batched array and its core axes; itself if that changes none."""
+    values, changed = [], False
+    for name, core in _marks(type(record)):
+        value = old = getattr(record, name)
+        if core is not None:
+            value = change(old, core)
+        elif _marks(type(old)):
+            value = _mapped(old, change)
+        changed = changed or value is not old
+        values.append((name, value))
+    return _with(record, values) if changed else record
 
 
-def _evolve(record: R, changes: dict[str, Any]) -> R:
+def _with(record: R, values: list[tuple[str, Any]]) -> R:
     """`attrs.evolve` without converters and validators: the values were checked before."""
-    if not changes:
-        return record
     new = object.__new__(type(record))
-    for name, _ in _marks(type(record)):
-        object.__setattr__(new, name, changes[name] if name in changes else getattr(record, name))
+    for name, value in values:
+        object.__setattr__(new, name, value)
     return new
 
 
