@@ -140,24 +140,31 @@ def invert(F: AnyArray, least: float, inverse: AnyArray, regular: BoolArray) -> 
 
     A positive definite matrix needs none, and of another one some pivot is not positive.
     """
+    side = F.shape[1]
+    row = np.empty(side, F.dtype)
     for b in range(len(F)):
         A, sound = inverse[b], True
-        A[:] = F[b]
-        for k in range(len(A)):
-            row, pivot = A[k].copy(), A[k, k].real
+        for i in range(side):
+            for j in range(side):
+                A[i, j] = F[b, i, j]
+        for k in range(side):
+            pivot = A[k, k].real
             sound = sound and pivot > 0
-            for i in range(len(A)):
+            for j in range(side):
+                row[j] = A[k, j]
+                A[k, j] /= pivot
+            for i in range(side):
                 factor = np.conj(row[i]) / pivot
-                for j in range(len(A)):
-                    A[i, j] -= factor * row[j]
+                if i != k:
+                    for j in range(side):
+                        A[i, j] -= factor * row[j]
                 A[i, k] = factor
-            A[k] = row / pivot
             A[k, k] = -1 / pivot
-        for k in range(len(A)):
+        for k in range(side):
             sound = sound and -A[k, k].real * F[b, k, k].real * least < 1
         regular[b] = sound
-        for i in range(len(A)):
-            for j in range(len(A)):
+        for i in range(side):
+            for j in range(side):
                 A[i, j] = -A[i, j] if sound else np.inf
 
 

@@ -87,7 +87,7 @@ class Merit:
             NH=hermitian(N),
             tensor=tensor,
             power=problem.power,
-            noise_power=problem.noise_power,
+            noise_power=np.array(problem.noise_power),  # to be written to, or Numba would compile for it anew
             selection=problem.selection,
             rate_weight=problem.rate_weight,
             crlb_weight=problem.crlb_weight,

@@ -41,7 +41,9 @@ def push(
     for b in range(len(step)):
         curvature = dot(step[b], change[b])
         gamma = curvature / dot(change[b], times(preconditioner[b], change[b]))
-        steps[b, place], changes[b, place], reciprocals[b, place] = step[b], change[b], 0.0
+        for j in range(step.shape[1]):
+            steps[b, place, j], changes[b, place, j] = step[b, j], change[b, j]
+        reciprocals[b, place] = 0.0
         if LEAST_CURVATURE < gamma < 1 / LEAST_CURVATURE:
             reciprocals[b, place], scale[b] = 1 / curvature, gamma
 
@@ -69,12 +71,15 @@ def direct(
             if reciprocals[b, i] != 0:
                 weights[i] = reciprocals[b, i] * dot(steps[b, i], q)
                 add(q, -weights[i], changes[b, i])
-        q = scale[b] * times(preconditioner[b], q)
+        q = times(preconditioner[b], q)
+        for j in range(q.size):
+            q[j] *= scale[b]
         for age in range(size, 0, -1):
             i = (oldest - age) % size
             if reciprocals[b, i] != 0:
                 add(q, weights[i] - reciprocals[b, i] * dot(changes[b, i], q), steps[b, i])
-        directions[b] = q
+        for j in range(q.size):
+            directions[b, j] = q[j]
     return directions
 
 
