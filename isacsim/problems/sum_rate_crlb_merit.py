@@ -194,7 +194,7 @@ class Merit:
         weighted = self.H * np.sqrt(2 * weights)[..., None, :]
         M = weighted @ hermitian(weighted)
         diagonal = M.reshape(len(M), -1)[:, :: M.shape[-1] + 1]
-        # Rounding leaves it positive definite.
+        # Rounding could leave it indefinite where mu is next to nothing beside the first term.
         diagonal += np.maximum(2 * mu, ROUNDING * diagonal.real.max(axis=-1))[:, None]
         inverse = np.empty_like(M)
         compiled(invert)(M, 0.0, inverse, np.empty(len(M), bool))

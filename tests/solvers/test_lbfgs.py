@@ -192,6 +192,13 @@ def test_conjugate_gradients_end_where_the_default_ends(kit):
     assert np.all(ours.iterations > default.iterations)
 
 
+@pytest.mark.parametrize("noise_power", [0.1, 1e-10, 1e-30])
+def test_the_preconditioner_is_positive_definite_whatever_the_noise(kit, noise_power):
+    merit = Merit.of(kit.make_problem(batch=(2,), noise_power=noise_power, crlb_weight=0.0))
+    M_inverse = merit.preconditioner(merit.evaluate(merit.project(kit.complex_gaussian((2, 6, 2), 0))))
+    assert np.all(np.linalg.eigvalsh(M_inverse) > 0)
+
+
 def test_only_the_best_of_the_starts_on_the_way_to_one_optimum_goes_on(kit):
     merit = Merit.of(kit.make_problem(batch=(2,)))
     here, there = (kit.complex_gaussian((6, 2), seed) for seed in (0, 1))
