@@ -12,6 +12,7 @@ the bytes it has alone.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import cache
 from typing import Any, TypeVar
 
@@ -97,33 +98,29 @@ def rows(core: int = 0) -> Any:
     return attrs.field(eq=same_array, metadata={CORE: core})
 
 
-@cache
-def _fields_of(cls: Any) -> tuple[tuple[str, int | None], ...]:
-    """Name of each field of a class of records, with its core axes if it is a batched array."""
+def _marks_of(cls: Any) -> tuple[tuple[str, int | None], ...]:
+    """Name of each field of a class of records, with its core axes if it is a batched array; none of another class."""
     return tuple((f.name, f.metadata.get(CORE)) for f in attrs.fields(cls)) if attrs.has(cls) else ()
 
 
-def _marks(record: Any) -> tuple[tuple[str, int | None], ...]:
-    cls: Any = type(record)
-    return _fields_of(cls)
+_marks: Callable[[Any], tuple[tuple[str, int | None], ...]] = cache(_marks_of)
 
 
 def _fields(record: Any) -> list[tuple[str, Any, int]]:
     """Name, value and core axes of the batched fields of ``record``; -1 marks a nested record."""
     found = []
-    for name, core in _marks(record):
+    for name, core in _marks(type(record)):
         value = getattr(record, name)
         if core is not None:
             found.append((name, value, core))
-        elif is_batched(value):
+        elif _marks(type(value)):
             found.append((name, value, -1))
     return found
 
 
 def is_batched(value: Any) -> bool:
     """Whether ``value`` is a record that holds batched fields, itself or nested."""
-    marks = _marks(value)  # none at all for most values
-    return bool(marks) and any(core is not None or is_batched(getattr(value, name)) for name, core in marks)
+    return any(core >= 0 or is_batched(field) for _, field, core in _fields(value))
 
 
 def batch_shape(record: Any) -> tuple[int, ...]:
@@ -153,8 +150,6 @@ def flatten(record: R, shape: tuple[int, ...] | None = None) -> R:
     shape = batch_shape(record) if shape is None else shape
 
     def one(value: Any, core: int) -> Any:
-        if core < 0:
-            return flatten(value, shape)
         if len(shape) == 1 and value.ndim == core + 1:
             return value
         own = value.shape[value.ndim - core :]
@@ -162,9 +157,7 @@ def flatten(record: R, shape: tuple[int, ...] | None = None) -> R:
             return value.reshape((1, *own))
         return np.ascontiguousarray(np.broadcast_to(value, shape + own).reshape((math.prod(shape), *own)))
 
-    fields = _fields(record)
-    changes = {name: one(value, core) for name, value, core in fields}
-    return record if all(changes[name] is value for name, value, _ in fields) else _evolve(record, changes)
+    return _mapped(record, one)
 
 
 def take(record: R, index: IntArray | BoolArray) -> R:
@@ -175,34 +168,44 @@ def take(record: R, index: IntArray | BoolArray) -> R:
     """
     if index.dtype == bool and index.all():
         return record
+    places = np.flatnonzero(index) if index.dtype == bool else index
 
-    def one(value: Any, core: int) -> Any:
-        if core < 0:
-            return take(value, index)
-        return value if value.shape[0] == 1 else value[index]
-
-    return _evolve(record, {name: one(value, core) for name, value, core in _fields(record)})
+    return _mapped(record, lambda value, _: value if value.shape[0] == 1 else value.take(places, axis=0))
 
 
 def put(record: R, index: IntArray, new: R) -> R:
-    """``record`` with its members ``index`` replaced by those of ``new``; shared fields stay."""
+    """``record`` with its members ``index`` replaced by those of ``new``."""
+    values = []
+    for name, core in _marks(type(record)):
+        value = getattr(record, name)
+        if core is not None:
+            value = value.copy()
+            value[index] = getattr(new, name)
+        elif _marks(type(value)):
+            value = put(value, index, getattr(new, name))
+        values.append((name, value))
+    return _with(record, values)
 
-    def one(value: Any, replacement: Any, core: int) -> Any:
-        if core < 0:
-            return put(value, index, replacement)
-        value = value.copy()
-        value[index] = replacement
-        return value
 
-    fields = _fields(record)
-    return _evolve(record, {name: one(value, getattr(new, name), core) for name, value, core in fields})
+def _mapped(record: R, change: Callable[[Any, int], Any]) -> R:
+    """``record`` with `change` of each batched array and its core axes; itself if that changes none."""
+    values, changed = [], False
+    for name, core in _marks(type(record)):
+        value = old = getattr(record, name)
+        if core is not None:
+            value = change(old, core)
+        elif _marks(type(old)):
+            value = _mapped(old, change)
+        changed = changed or value is not old
+        values.append((name, value))
+    return _with(record, values) if changed else record
 
 
-def _evolve(record: R, changes: dict[str, Any]) -> R:
+def _with(record: R, values: list[tuple[str, Any]]) -> R:
     """`attrs.evolve` without converters and validators: the values were checked before."""
     new = object.__new__(type(record))
-    for name, _ in _marks(record):
-        object.__setattr__(new, name, changes[name] if name in changes else getattr(record, name))
+    for name, value in values:
+        object.__setattr__(new, name, value)
     return new
 
 

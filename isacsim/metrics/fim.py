@@ -16,7 +16,6 @@ where the covariance term would credit information that only Gaussian distortion
 
 from __future__ import annotations
 
-import contextlib
 import math
 from typing import Any
 
@@ -24,6 +23,7 @@ import numpy as np
 from attrs import field, frozen
 
 from isacsim.batch import hermitian, real_vectors, rows
+from isacsim.compiled import compiled
 from isacsim.errors import InvalidInput
 from isacsim.hardware.base import Transceiver
 from isacsim.metrics.rate import IDEAL
@@ -124,33 +124,48 @@ def fim(
 def inverse_fim(F: AnyArray, least: float = 1e-14) -> tuple[FloatArray, BoolArray]:
     """Inverse of Fisher matrices F (..., P, P), and where they are numerically regular.
 
-    The blocks of a FIM differ in scale by the squared reflections, hence the scaling to a
-    unit diagonal first. What then stands on the diagonal of the inverse is by how much the other
-    unknowns inflate the bound on each parameter: members where that is 1 / ``least`` or more are
-    singular and get an inverse of infinities.
+    By how much the other unknowns inflate the bound on each parameter stands on the diagonal of the
+    inverse of F scaled to a unit diagonal, since the blocks of a FIM differ in scale by the squared
+    reflections. Members where that is 1 / ``least`` or more are singular and get an inverse of infinities.
     """
-    with np.errstate(all="ignore"):  # a matrix that is not finite and positive gives NaN, which no test passes
-        d = 1 / np.sqrt(F.diagonal(axis1=-2, axis2=-1))
-        scale = d[..., :, None] * d[..., None, :]
-        inverse = _inverse(F * scale)
-        inflation = inverse.diagonal(axis1=-2, axis2=-1)
-        # Rounding can make a singular matrix look regular, but hardly with a positive definite inverse.
-        regular = np.logical_and.reduce((inflation > 0) & (inflation < 1 / least), axis=-1)
-        inverse = inverse * scale
-    sound = np.count_nonzero(regular) == regular.size
-    return inverse if sound else np.where(regular[..., None, None], inverse, np.inf), regular
+    F = np.ascontiguousarray(F, float)
+    inverse, regular = np.empty_like(F), np.empty(F.shape[:-2], bool)
+    flat = (-1, *F.shape[-2:])
+    compiled(invert)(F.reshape(flat), least, inverse.reshape(flat), regular.reshape(-1))
+    return inverse, regular
 
 
-def _inverse(matrices: FloatArray) -> FloatArray:
-    """Inverses (..., P, P); NaN for a matrix that is exactly singular, which stops no other."""
-    try:
-        return np.asarray(np.linalg.inv(matrices), float)
-    except np.linalg.LinAlgError:
-        inverses = np.full(matrices.shape, np.nan)
-        for member in np.ndindex(matrices.shape[:-2]):
-            with contextlib.suppress(np.linalg.LinAlgError):
-                inverses[member] = np.linalg.inv(matrices[member])
-        return inverses
+def invert(F: AnyArray, least: float, inverse: AnyArray, regular: BoolArray) -> None:
+    """Write what `inverse_fim` returns, for Hermitian F (B, P, P), by Gauss-Jordan elimination without pivoting.
+
+    A positive definite matrix needs none, and of another one some pivot is not positive.
+    """
+    side = F.shape[1]
+    row = np.empty(side, F.dtype)
+    for b in range(len(F)):
+        A, sound = inverse[b], True
+        for i in range(side):
+            for j in range(side):
+                A[i, j] = F[b, i, j]
+        for k in range(side):
+            pivot = A[k, k].real
+            sound = sound and pivot > 0
+            for j in range(side):
+                row[j] = A[k, j]
+                A[k, j] /= pivot
+            for i in range(side):
+                factor = np.conj(row[i]) / pivot
+                if i != k:
+                    for j in range(side):
+                        A[i, j] -= factor * row[j]
+                A[i, k] = factor
+            A[k, k] = -1 / pivot
+        for k in range(side):
+            sound = sound and -A[k, k].real * F[b, k, k].real * least < 1
+        regular[b] = sound
+        for i in range(side):
+            for j in range(side):
+                A[i, j] = -A[i, j] if sound else np.inf
 
 
 def crlb(

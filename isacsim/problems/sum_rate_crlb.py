@@ -229,7 +229,7 @@ class SumRateCrlb(Problem):
         The FIM is examined for isotropic transmission, which every scene that can be
         estimated at all makes regular. A member whose CRLB carries no weight passes.
         """
-        members = batch_shape(self)[0]
+        members = self.H.shape[0]
         if not self.crlb_weight:
             return np.ones(members, bool), [()] * members
         share = np.asarray(self.power)[..., None, None] / self.H.shape[-2]

@@ -19,11 +19,15 @@ import numpy as np
 from attrs import field, frozen
 
 from isacsim.arrays import AntennaArray
-from isacsim.batch import batch_shape, flatten, frobenius2, hermitian, inner, rows, squared
+from isacsim.batch import flatten, frobenius2, hermitian, inner, rows, squared
+from isacsim.compiled import compiled
 from isacsim.errors import InvalidInput
-from isacsim.metrics.fim import FimTensor, inverse_fim
+from isacsim.metrics.fim import FimTensor, inverse_fim, invert
 from isacsim.problems.sum_rate_crlb import SumRateCrlb, weighted_trace
 from isacsim.typing import ComplexArray, FloatArray
+
+TINY = np.finfo(float).tiny
+ROUNDING = 1e-14  # relative, of sums of some ten products
 
 
 @frozen(eq=False)
@@ -77,15 +81,16 @@ class Merit:
             )
         problem = flatten(problem)
         H, (V, tensor) = np.asarray(problem.H), problem.ideal_sensing
-        batch = np.broadcast_shapes(H.shape[:-2], V.shape[:-2])
-        N = np.concatenate([np.broadcast_to(x, batch + x.shape[-2:]) for x in (H, V)], axis=-1)
+        users = H.shape[-1]
+        N = np.empty((max(len(H), len(V)), H.shape[-2], users + V.shape[-1]), complex)
+        N[..., :users], N[..., users:] = H, V
         return cls(
             N=N,
             NH=hermitian(N),
             tensor=tensor,
             transmit_array=problem.targets.tx_array,
             power=problem.power,
-            noise_power=problem.noise_power,
+            noise_power=np.array(problem.noise_power),  # to be written to, or Numba would compile for it anew
             selection=problem.selection,
             rate_weight=problem.rate_weight,
             crlb_weight=problem.crlb_weight,
@@ -95,7 +100,7 @@ class Merit:
     @property
     def members(self) -> int:
         """Number B of members."""
-        return batch_shape(self)[0]
+        return max(len(self.N), len(self.tensor.matrix), len(self.power), len(self.noise_power))
 
     @property
     def users(self) -> int:
@@ -126,11 +131,8 @@ class Merit:
         """The objective at W (B, N_t, K+S)."""
         NHW, users = self.NH @ W, self.users
         Z, Y = NHW[:, :users], NHW[:, users:]
-        gains = squared(Z)
-        signal = np.ascontiguousarray(gains.diagonal(axis1=-2, axis2=-1))
-        _, others = streams(*gains.shape[-2:])
-        interference = (gains * others).sum(axis=-1) + self.noise_power
-        rate = np.log1p(signal / interference).sum(axis=-1)
+        rate, (signal, interference) = np.empty(len(W)), np.empty((2, len(W), users))
+        compiled(receive)(NHW, self.noise_power, signal, interference, rate)
         objective = self.rate_weight * rate
         if not self.crlb_weight:
             nothing = np.zeros((rate.size, 0, 0))
@@ -142,9 +144,7 @@ class Merit:
 
     def rate_multipliers(self, point: Point) -> tuple[ComplexArray, FloatArray]:
         """Eta and beta, (B, K)."""
-        own = point.Z.diagonal(axis1=-2, axis2=-1)
-        beta = point.signal / (point.interference * (point.signal + point.interference))
-        return np.conj(own) / point.interference, beta
+        return np.conj(point.Z.diagonal(axis1=-2, axis2=-1)) / point.interference, beta(point)
 
     def sensing_multiplier(self, point: Point) -> ComplexArray:
         """crlb_weight Q in the basis V, ``Q = V Q_V V^H``, (B, 3M, 3M)."""
@@ -189,13 +189,19 @@ class Merit:
         Stationarity asks for mu = Re<W, g> / power, where ``Re<W, g> = rate_weight sum_k beta_k
         noise_k + crlb_weight tr(D F^-1)`` follows from scaling W.
         """
-        _, beta = self.rate_multipliers(point)
-        radial = self.rate_weight * (beta * self.noise_power).sum(axis=-1)
+        weights = self.rate_weight * beta(point)
+        radial = (weights * self.noise_power).sum(axis=-1)
         if self.crlb_weight:
             radial = radial + self.crlb_weight * point.crlb
-        mu = np.maximum(radial / self.power, np.finfo(float).tiny)[:, None, None]
-        weighted = self.H * np.sqrt(self.rate_weight * beta)[..., None, :]
-        return np.linalg.inv(2 * (weighted @ hermitian(weighted) + mu * np.eye(self.N.shape[-2])))
+        mu = np.maximum(radial / self.power, TINY)
+        weighted = self.H * np.sqrt(2 * weights)[..., None, :]
+        M = weighted @ hermitian(weighted)
+        diagonal = M.reshape(len(M), -1)[:, :: M.shape[-1] + 1]
+        # Rounding could leave it indefinite where mu is next to nothing beside the first term.
+        diagonal += np.maximum(2 * mu, ROUNDING * diagonal.real.max(axis=-1))[:, None]
+        inverse = np.empty_like(M)
+        compiled(invert)(M, 0.0, inverse, np.empty(len(M), bool))
+        return inverse
 
     def span(self) -> ComplexArray:
         """Orthonormal basis of the range of N = [H, V], (B, N_t, min(N_t, K+3M)); B is 1 if shared."""
@@ -206,8 +212,8 @@ class Merit:
         N = hermitian(basis) @ self.N
         return attrs.evolve(self, N=N, NH=hermitian(N))
 
-    def residual(self, point: Point, slope: ComplexArray | FloatArray) -> FloatArray:
-        """KKT residual (B,): the gradient along the surface (`slope`) for relative changes of W.
+    def residual(self, point: Point, slope2: FloatArray) -> FloatArray:
+        """KKT residual (B,): the gradient along the surface, of squared norm ``slope2``, for relative changes of W.
 
         It is measured against the sum of the magnitudes of the two terms, so that neither the
         scale of W nor a cancellation in the objective matters.
@@ -215,7 +221,29 @@ class Merit:
         scale = self.rate_weight * point.sum_rate
         if self.crlb_weight:
             scale = scale + self.crlb_weight * point.crlb
-        return np.asarray(np.sqrt(frobenius2(slope) * self.power) / scale)
+        return np.asarray(np.sqrt(slope2 * self.power) / scale)
+
+
+def beta(point: Point) -> FloatArray:
+    """Weights ``S_k / (I_k (S_k + I_k))`` of the quadratic surrogate of the rates, (B, K)."""
+    return np.asarray(point.signal / (point.interference * (point.signal + point.interference)))
+
+
+def receive(
+    NHW: ComplexArray, noise_power: FloatArray, signal: FloatArray, interference: FloatArray, rate: FloatArray
+) -> None:
+    """Write what users receive, S_k and I_k (B, K), and their sum rates (B,), of the gains (B, K+3M, K+S)."""
+    for b in range(len(NHW)):
+        rate[b] = 0.0
+        for k in range(signal.shape[1]):
+            interference[b, k] = noise_power[min(b, len(noise_power) - 1), k]
+            for j in range(NHW.shape[2]):
+                gain = NHW[b, k, j].real ** 2 + NHW[b, k, j].imag ** 2
+                if j == k:
+                    signal[b, k] = gain
+                else:
+                    interference[b, k] += gain
+            rate[b] += np.log1p(signal[b, k] / interference[b, k])
 
 
 @cache

@@ -20,7 +20,7 @@ from isacsim import (
     metrics,
 )
 from isacsim.hardware.codebooks import aqnm_distortion
-from isacsim.metrics.fim import inverse_fim
+from isacsim.metrics.fim import inverse_fim, invert
 
 DATA = Path(__file__).parents[1] / "data" / "sum-rate-crlb"
 SNAPSHOTS, NOISE = 40, 0.05
@@ -211,6 +211,19 @@ def test_a_singular_matrix_gets_infinities_and_leaves_the_others_alone(bad):
     np.testing.assert_array_equal(regular, [False, True])
     assert np.all(np.isinf(inverse[0]))
     np.testing.assert_allclose(inverse[1], np.eye(2) / 2, rtol=1e-14)
+
+
+def test_what_is_compiled_of_the_inverse_has_the_bytes_of_what_is_written():
+    A = np.random.default_rng(0).standard_normal((3, 4, 6))
+    F = A @ A.swapaxes(-1, -2)
+    F[1] = -F[1]
+    expected, regular = inverse_fim(F)
+    inverse, sound = np.empty_like(F), np.empty(3, bool)
+    with np.errstate(all="ignore"):
+        invert(F, 1e-14, inverse, sound)
+    assert inverse.tobytes() == expected.tobytes()
+    np.testing.assert_array_equal(regular, [True, False, True])
+    np.testing.assert_array_equal(sound, regular)
 
 
 def test_bounds_of_a_scene_that_cannot_be_estimated_are_infinite(kit):

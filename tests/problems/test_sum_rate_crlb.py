@@ -20,7 +20,7 @@ from isacsim import (
     metrics,
 )
 from isacsim.problems.sum_rate_crlb import SumRateCrlbRequirements
-from isacsim.problems.sum_rate_crlb_merit import Merit
+from isacsim.problems.sum_rate_crlb_merit import Merit, receive
 
 DATA = Path(__file__).parents[1] / "data" / "sum-rate-crlb"
 seeds = st.integers(0, 2**32 - 1)
@@ -31,6 +31,21 @@ def gradient(problem, W):
     merit = Merit.of(problem)
     point = merit.evaluate(W[None])
     return merit.gradient(point, merit.sensing_multiplier(point))[0]
+
+
+@pytest.mark.parametrize("noise_power", [0.1, [[0.1, 0.2], [0.3, 0.4], [0.5, 0.6]]])
+def test_what_users_receive_is_what_the_metrics_say(kit, noise_power):
+    problem = attrs.evolve(kit.make_problem(batch=(3,), sensing_streams=1), noise_power=noise_power)
+    merit, W = Merit.of(problem), kit.complex_gaussian((3, 6, 3), 0)
+    point = merit.evaluate(W)
+    sinr = metrics.sinr(problem.H, W, problem.noise_power)
+    # The same sums in another order.
+    np.testing.assert_allclose(point.signal / point.interference, sinr, rtol=1e-13)
+    np.testing.assert_allclose(point.sum_rate, np.log1p(sinr).sum(axis=-1), rtol=1e-13)
+    signal, interference, rate = np.empty((3, 2)), np.empty((3, 2)), np.empty(3)
+    receive(merit.NH @ W, merit.noise_power, signal, interference, rate)
+    np.testing.assert_array_equal([signal, interference], [point.signal, point.interference])
+    np.testing.assert_allclose(rate, point.sum_rate, rtol=4e-15)  # NumPy's logarithm is another one
 
 
 def gradient_by_differences(kit, problem, W, h):

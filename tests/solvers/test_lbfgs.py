@@ -9,7 +9,9 @@ import pytest
 import isacsim
 from isacsim import Status
 from isacsim.batch import dot, take
+from isacsim.compiled import compiled
 from isacsim.problems.sum_rate_crlb_merit import Merit
+from isacsim.solvers.sum_rate_crlb import recursion
 from isacsim.solvers.sum_rate_crlb.conjugate_gradient import RiemannianCg
 from isacsim.solvers.sum_rate_crlb.lbfgs import Pairs, RiemannianLbfgs
 from isacsim.solvers.sum_rate_crlb.riemannian import followers, ready
@@ -105,7 +107,7 @@ def test_a_direction_that_does_not_ascend_is_replaced_and_its_memory_forgotten(k
     # A pair (g, 0) along the gradient g with a negative curvature makes H_0 - c g g^T of the memory.
     memory = state.memory
     memory.steps[:, 0] = state.gradient
-    memory.inverse[:, 0, 0], memory.curvatures[:, 0] = -1e3, -1e-3
+    memory.reciprocals[:, 0] = -1e3
     against = memory.direction(state.gradient, state.preconditioner)
     assert np.all(dot(state.gradient, against) < 0)
     again = (state.origin, state.point, state.gradient, state.stalled, memory, state.preconditioner, 0)
@@ -135,6 +137,31 @@ def test_the_memory_is_the_two_loop_recursion_with_the_pairs_it_has_room_for():
     np.testing.assert_allclose(found[0], q, rtol=1e-12)  # the same sums in another order
 
 
+def test_what_is_compiled_of_the_recursion_has_the_bytes_of_what_is_written():
+    rng = np.random.default_rng(2)
+    matrix = rng.standard_normal((2, 3, 3)) + 1j * rng.standard_normal((2, 3, 3))
+    M_inverse = matrix @ matrix.conj().swapaxes(-1, -2)
+    step, change, gradient = rng.standard_normal((3, 2, 12))
+    change[0] += 20 * step[0]  # of a sound curvature; the other one is as it falls
+    fast, slow = RiemannianLbfgs(memory=2).remember(gradient), RiemannianLbfgs(memory=2).remember(gradient)
+    for memory, push in ((fast, compiled(recursion.push)), (slow, recursion.push)):
+        push(memory.steps, memory.changes, memory.reciprocals, memory.scale, 1, step, change, M_inverse)
+    pairs = (slow.steps, slow.changes, slow.reciprocals, slow.scale)
+    assert all(np.array_equal(a, b) for a, b in zip(pairs, attrs.astuple(fast, recurse=False), strict=False))
+    expected = compiled(recursion.direct)(*pairs, 0, gradient, M_inverse)
+    assert recursion.direct(*pairs, 0, gradient, M_inverse).tobytes() == expected.tobytes()
+    product = recursion.times(M_inverse[0], step[0]).view(complex)
+    # The same sums in another order.
+    np.testing.assert_allclose(product, (M_inverse[0] @ step[0].view(complex).reshape(3, 2)).ravel(), rtol=1e-12)
+
+
+def test_a_pair_of_negative_curvature_is_not_remembered():
+    gradient, M_inverse = np.random.default_rng(3).standard_normal((1, 8)), np.eye(2, dtype=complex)[None]
+    memory = Pairs.none(2, gradient).push(gradient, -gradient, M_inverse)
+    assert np.all(memory.empty)
+    np.testing.assert_array_equal(memory.direction(gradient, M_inverse), gradient)
+
+
 def test_conjugate_directions_with_exact_steps_end_after_one_step_a_dimension():
     rng = np.random.default_rng(1)
     A = rng.standard_normal((6, 6))
@@ -155,6 +182,13 @@ def test_conjugate_gradients_end_where_the_default_ends(kit):
     # Residuals of 1e-5 leave about their square of the objective.
     np.testing.assert_allclose(ours.objective, default.objective, rtol=1e-8)
     assert np.all(ours.iterations > default.iterations)
+
+
+@pytest.mark.parametrize("noise_power", [0.1, 1e-10, 1e-30])
+def test_the_preconditioner_is_positive_definite_whatever_the_noise(kit, noise_power):
+    merit = Merit.of(kit.make_problem(batch=(2,), noise_power=noise_power, crlb_weight=0.0))
+    M_inverse = merit.preconditioner(merit.evaluate(merit.project(kit.complex_gaussian((2, 6, 2), 0))))
+    assert np.all(np.linalg.eigvalsh(M_inverse) > 0)
 
 
 def test_only_the_best_of_the_starts_on_the_way_to_one_optimum_goes_on(kit):

@@ -140,7 +140,7 @@ class FpSgda(Solver):
             average=average,
             direction=direction,
             step_size=step_size,
-            residual=merit.residual(point, slope),
+            residual=merit.residual(point, frobenius2(slope)),
             stalled=stalled,
             move=move,
         )

@@ -176,7 +176,7 @@ def ready(
         origin=origin,
         point=point,
         gradient=gradient,
-        residual=merit.residual(point, gradient[..., None]),
+        residual=merit.residual(point, dot(gradient, gradient)),
         stalled=stalled,
         memory=memory,
         preconditioner=preconditioner,
@@ -203,15 +203,16 @@ def followers(point: Point, origin: IntArray) -> BoolArray:
     among sensing streams count: ``|R_1 - R_2|^2 = |R_1|^2 + |R_2|^2 - 2 |W_1^H W_2|^2``.
     """
     W, f, found = point.W, point.objective, np.zeros(origin.size, bool)
-    if np.all(origin[1:] > origin[:-1]):
-        return found
-    own = frobenius2(hermitian(W) @ W)
     for lag in range(1, f.size):  # starts of a problem are neighbours
         kin = origin[lag:] == origin[:-lag]
         if not kin.any():
             break
+        near = kin & (np.abs(f[lag:] - f[:-lag]) < SAME * np.abs(f[lag:]))
+        if not near.any():
+            continue
+        own = frobenius2(hermitian(W) @ W)
         apart = own[lag:] + own[:-lag] - 2 * frobenius2(hermitian(W[lag:]) @ W[:-lag])
-        near = kin & (apart < SAME**2 * own[lag:]) & (np.abs(f[lag:] - f[:-lag]) < SAME * np.abs(f[lag:]))
+        near &= apart < SAME**2 * own[lag:]
         found[lag:] |= near & (f[lag:] <= f[:-lag])
         found[:-lag] |= near & (f[lag:] > f[:-lag])
     return found

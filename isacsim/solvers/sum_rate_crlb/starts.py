@@ -91,15 +91,14 @@ def start(merit: Merit, name: str, streams: int, rngs: Sequence[np.random.Genera
         return merit.project(W)
     if name not in NAMED:
         raise InvalidInput("starts", "must be names of starts", name, one_of(STARTS, str(name)))
-    beams = NAMED[name](merit)
+    beams, W = NAMED[name](merit), np.empty(shape, complex)
     if streams > users:
-        W = np.zeros(shape, complex)
         W[..., :users] = unit(beams)
         W[..., users:] = (SENSING_AMPLITUDE if users else 1.0) * _strongest(merit, streams - users)
         return merit.project(W)
-    W = np.broadcast_to(beams, shape)
-    deaf = ~np.any(W, axis=(-2, -1), keepdims=True)  # no user has a channel: their streams are left to the targets
-    return merit.project(np.where(deaf, _strongest(merit, streams), W) if deaf.any() else W)
+    W[...] = beams
+    sound = W.any(axis=(-2, -1), keepdims=True)  # else no user has a channel: their streams are left to the targets
+    return merit.project(W if sound.all() else np.where(sound, W, _strongest(merit, streams)))
 
 
 def _strongest(merit: Merit, streams: int) -> ComplexArray:

@@ -108,7 +108,7 @@ class SurrogateSolver(Solver):
         """The state at a point, with the surrogate expanded there; nothing is ``before`` the first one."""
         Q_V = merit.sensing_multiplier(point)
         gradient = merit.gradient(point, Q_V)
-        residual = merit.residual(point, 2 * merit.tangent(point.W, gradient))
+        residual = merit.residual(point, frobenius2(2 * merit.tangent(point.W, gradient)))
         seen = point
         if self.published_received_power and point.Z.shape[-1] > point.Z.shape[-2]:
             seen = users_alone(merit, point)

@@ -22,7 +22,7 @@ import attrs
 import numpy as np
 from attrs import field, frozen
 
-from isacsim.batch import hermitian, rows, take
+from isacsim.batch import frobenius2, hermitian, rows, take
 from isacsim.checks import choice, instance, number, whole
 from isacsim.errors import InvalidInput
 from isacsim.problems.sum_rate_crlb import SumRateCrlb
@@ -183,7 +183,7 @@ def _state(merit: Merit, point: Point, target: ComplexArray, stalled: BoolArray,
         merit=merit,
         point=point,
         target=target,
-        residual=merit.residual(point, merit.slope(point)),
+        residual=merit.residual(point, frobenius2(merit.slope(point))),
         stalled=stalled,
         move=move,
     )
