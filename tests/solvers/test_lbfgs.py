@@ -14,7 +14,8 @@ from isacsim.problems.sum_rate_crlb_merit import Merit
 from isacsim.solvers.sum_rate_crlb import recursion
 from isacsim.solvers.sum_rate_crlb.conjugate_gradient import RiemannianCg
 from isacsim.solvers.sum_rate_crlb.lbfgs import Pairs, RiemannianLbfgs
-from isacsim.solvers.sum_rate_crlb.riemannian import followers, ready
+from isacsim.solvers.sum_rate_crlb.riemannian import followers, hopeless, ready
+from isacsim.solvers.sum_rate_crlb.starts import start
 
 DATA = Path(__file__).parents[1] / "data" / "sum-rate-crlb"
 INSTANCES = sorted(path.stem for path in DATA.glob("*.npz"))
@@ -202,6 +203,29 @@ def test_only_the_best_of_the_starts_on_the_way_to_one_optimum_goes_on(kit):
     assert not ends[1]
     assert not ends[4]
     assert [i for i in alike if not ends[i]] == [alike[int(np.argmax(point.objective[alike]))]]
+
+
+def test_a_start_far_behind_another_one_of_its_problem_ends(kit):
+    merit = take(Merit.of(kit.make_problem(batch=(2,))), np.array([0, 0, 0, 1]))
+    point = attrs.evolve(
+        merit.evaluate(merit.project(kit.complex_gaussian((4, 6, 2), 0))), objective=np.array([1.0, 3, 1, 0])
+    )
+    slope = np.array([0.01, 0.01, 1.0, 0.01])  # the third one may still rise as far
+    assert hopeless(point, slope, np.array([0, 0, 0, 1])).tolist() == [True, False, False, False]
+    assert not hopeless(point, slope, np.arange(4)).any()
+
+
+def test_a_user_left_out_at_the_start_can_be_the_better_optimum(kit):
+    # Two users of one direction: it pays to serve one of them alone.
+    problem = kit.make_problem(users=3)
+    H = problem.H.copy()
+    H[:, 2] = H[:, 1] * 1.01
+    merit = Merit.of(attrs.evolve(problem, H=H))
+    W = start(merit, "selected", problem.streams, None)[0]
+    served = np.linalg.norm(W[:, :3], axis=0) > 0
+    assert served[0]
+    assert served[1:].sum() == 1
+    assert np.linalg.norm(start(Merit.of(kit.make_problem(users=1)), "selected", 1, None)) > 0
 
 
 def test_unknown_starts_are_refused():

@@ -61,7 +61,8 @@ class RiemannianCg(RiemannianSolver):
     Args:
         tolerance: Relative KKT residual at which a member has converged.
         max_steps: Largest number of iterations.
-        starts: Names of the starts: ``mrt``, ``rzf``, ``random``, ``published`` or ``fang25``.
+        starts: Names of the starts: ``mrt``, ``rzf``, ``selected``, ``random``, ``published`` or
+            ``fang25``.
         random_load: Load K / N_t above which random starts join; they also do with fewer
             streams than targets.
         random_starts: Number of random starts that join.

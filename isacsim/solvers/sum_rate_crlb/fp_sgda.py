@@ -55,8 +55,8 @@ class FpSgda(Solver):
     Args:
         tolerance: Relative KKT residual at which a member has converged.
         max_steps: Largest number of iterations.
-        start: ``mrt`` (maximum ratio), ``rzf`` (regularised zero forcing), ``random``,
-            ``published`` or ``fang25``.
+        start: ``mrt`` (maximum ratio), ``rzf`` (regularised zero forcing), ``selected`` (``mrt``
+            without a user), ``random``, ``published`` or ``fang25``.
         step_size: Fixed step in W, 5e-6 as published (1e-5 in one figure); such a step may
             descend. None is 1/(2 lambda) with the lambda of `sca`, halved until the objective
             rises.

@@ -75,7 +75,8 @@ class RiemannianLbfgs(RiemannianSolver):
         tolerance: Relative KKT residual at which a member has converged. The objective is then
             within about its square, relative, of the stationary point's.
         max_steps: Largest number of iterations.
-        starts: Names of the starts: ``mrt``, ``rzf``, ``random``, ``published`` or ``fang25``.
+        starts: Names of the starts: ``mrt``, ``rzf``, ``selected``, ``random``, ``published`` or
+            ``fang25``.
         random_load: Load K / N_t above which random starts join; they also do with fewer
             streams than targets.
         random_starts: Number of random starts that join.

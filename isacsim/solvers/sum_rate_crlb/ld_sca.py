@@ -36,8 +36,8 @@ class LdSca(SurrogateSolver):
     Args:
         tolerance: Relative KKT residual at which a member has converged.
         max_steps: Largest number of iterations, each of ``inner_updates``.
-        start: ``mrt`` (maximum ratio), ``rzf`` (regularised zero forcing), ``random``,
-            ``published`` or ``fang25``, the published one with its very numbers.
+        start: ``mrt`` (maximum ratio), ``rzf`` (regularised zero forcing), ``selected`` (``mrt``
+            without a user), ``random``, ``published`` or ``fang25``, the published one with its very numbers.
         curvature: Rule for lambda: ``backtracking`` (the paper's, doubled until the objective
             rises), ``paper`` (the spectral norm of rate_weight H Sigma_2 H^H - crlb_weight Q)
             or ``figures`` (rate_weight times the largest eigenvalue of

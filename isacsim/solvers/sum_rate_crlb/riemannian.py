@@ -31,6 +31,7 @@ from isacsim.solvers.sum_rate_crlb.starts import start, start_names
 from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray
 
 RENEW_EVERY = 5  # iterations after which the preconditioner is renewed, and starts are compared
+REACH = 20.0  # slopes by which a start must be behind another one to have no hope
 SAME = 0.02  # relative distance of covariances W W^H, and of objectives, from which two starts go to one optimum
 
 
@@ -92,7 +93,7 @@ class RiemannianSolver(Solver):
 
     tolerance: float = field(default=1e-5, validator=number(above=0))
     max_steps: int = field(default=2000, validator=whole(1))
-    starts: tuple[str, ...] = field(default=("mrt", "rzf"), converter=start_names)
+    starts: tuple[str, ...] = field(default=("mrt", "rzf", "selected"), converter=start_names)
     random_load: float = field(default=0.3, validator=number(least=0))
     random_starts: int = field(default=14, validator=whole(0))
 
@@ -147,7 +148,7 @@ class RiemannianSolver(Solver):
         if np.count_nonzero(stuck):  # a member that its memory has misled tries once more without
             memory, stalled = memory.forget(stuck), stuck & state.memory.empty
         if renew:
-            stalled = stalled | followers(point, state.origin)
+            stalled = stalled | followers(point, state.origin) | hopeless(point, state.line.slope, state.origin)
         return ready(merit, state.origin, point, gradient, stalled, memory, preconditioner, count)
 
 
@@ -194,6 +195,19 @@ def propose(line: Line, attempt: int) -> tuple[ComplexArray, FloatArray]:
     """A step along the direction, 0.4 times the one before."""
     t = line.length * 0.4**attempt
     return line.merit.project(line.W + t[:, None, None] * line.direction), t * line.slope
+
+
+def hopeless(point: Point, slope: FloatArray, origin: IntArray) -> BoolArray:
+    """Members so far behind a better start of the same problem that they can end.
+
+    A quasi-Newton step promises half the ``slope`` (B,) along it; forty times as much would not reach the other.
+    """
+    f = point.objective
+    first = np.concatenate([[True], origin[1:] != origin[:-1]])
+    if first.all():
+        return ~first
+    best = np.maximum.reduceat(f, np.flatnonzero(first))[np.cumsum(first) - 1]
+    return np.asarray(f + REACH * slope < best)
 
 
 def followers(point: Point, origin: IntArray) -> BoolArray:

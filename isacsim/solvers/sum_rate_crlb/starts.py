@@ -39,13 +39,34 @@ def maximum_ratio(merit: Merit) -> ComplexArray:
 
 def zero_forcing(merit: Merit) -> ComplexArray:
     """Users' beams of regularised zero forcing, H (H^H H + (noise/power) I)^-1."""
-    users = merit.H.shape[-1]
-    ridge = merit.noise_power.sum(axis=-1)[..., None, None] / merit.power[:, None, None] * np.eye(users)
-    return merit.H @ np.linalg.inv(merit.HH @ merit.H + ridge)
+    return merit.H @ _apart(merit)
 
 
-STARTS = ("mrt", "rzf", "random", "published", "fang25")
-NAMED: dict[str, Callable[[Merit], ComplexArray]] = {"mrt": maximum_ratio, "rzf": zero_forcing}
+def selected(merit: Merit) -> ComplexArray:
+    """`maximum_ratio` without the user whose channel is least apart from the others', where there are several.
+
+    Some optima leave a user out, and no start that serves all leads there. It is the one with
+    the least gain of zero forcing, ``1 / [(H^H H)^-1]_kk``.
+    """
+    beams = maximum_ratio(merit)
+    if beams.shape[-1] > 1:
+        least = np.diagonal(_apart(merit), axis1=-2, axis2=-1).real.argmax(axis=-1)
+        beams = np.where(np.arange(beams.shape[-1]) == least[:, None, None], 0.0, beams)
+    return beams
+
+
+def _apart(merit: Merit) -> ComplexArray:
+    """(H^H H + (noise/power) I)^-1, (B, K, K)."""
+    ridge = merit.noise_power.sum(axis=-1)[..., None, None] / merit.power[:, None, None] * np.eye(merit.users)
+    return np.linalg.inv(merit.HH @ merit.H + ridge)
+
+
+STARTS = ("mrt", "rzf", "selected", "random", "published", "fang25")
+NAMED: dict[str, Callable[[Merit], ComplexArray]] = {
+    "mrt": maximum_ratio,
+    "rzf": zero_forcing,
+    "selected": selected,
+}
 
 
 def first(merit: Merit, streams: int, request: Request, default: str) -> ComplexArray:

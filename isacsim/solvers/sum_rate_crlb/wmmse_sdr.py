@@ -62,8 +62,8 @@ class WmmseSdr(Solver):
     Args:
         tolerance: Relative KKT residual at which a member has converged.
         max_steps: Largest number of iterations; 2000 in the published figures.
-        start: ``mrt`` (maximum ratio), ``rzf`` (regularised zero forcing), ``random``,
-            ``published`` or ``fang25``.
+        start: ``mrt`` (maximum ratio), ``rzf`` (regularised zero forcing), ``selected`` (``mrt``
+            without a user), ``random``, ``published`` or ``fang25``.
         published_charge: As the published code, charge the sensing streams' interference
             without the weights of the rate's bound.
         published_recovery: As the published code, neither charge nor transmit what the
