@@ -1,8 +1,8 @@
 """The default solver beside the published data of each channel, which the project does not hold.
 
-The tests read ``shared/figures`` beside the checkout and skip without it. Where the channels are
-others of the same law, means are compared within four standard errors of their difference. What
-must hold on every channel is compared on ours.
+The tests read ``shared/figures`` beside the checkout and skip without it. Table I and Fig. 7 run on
+the published channels. Where the channels are others of the same law, means are compared within
+four standard errors of their difference. What must hold on every channel is compared on ours.
 """
 
 import csv
@@ -62,27 +62,31 @@ def _of_others(path, kept):
     return keys[0] == "design" and keys[1] not in kept
 
 
-@pytest.mark.parametrize(
-    ("study", "file", "key"),
-    [("fig7-as-run", "fig7_vs_Pt_raw.csv", "Pt_dBm"), ("fig6-as-run", "fig6_vs_K_raw.csv", "K")],
-)
-def test_mean_objectives_are_not_below_any_published(run, study, file, key):
-    (ours,), _, _ = run(study, ["riemannian-lbfgs"])
+def objectives(file, key):
+    """Objectives of each published algorithm, one row of channels a value of ``key``."""
+    for algorithm, values in published(file, key).items():
+        yield algorithm, np.array([0.25 * rows[:, 0] - rows[:, 1] for _, rows in sorted(values.items())])
+
+
+def test_mean_objectives_over_users_are_not_below_any_published(run):
+    (ours,), _, _ = run("fig6-as-run", ["riemannian-lbfgs"])
     mean, error = mean_and_error(ours)
-    for values in published(file, key).values():
-        theirs = np.array([0.25 * rows[:, 0] - rows[:, 1] for _, rows in sorted(values.items())])
+    for _, theirs in objectives("fig6_vs_K_raw.csv", "K"):
         other, its_error = mean_and_error(theirs)
         assert np.all(mean >= other - 4 * np.hypot(error, its_error))
 
 
-def test_mean_objectives_of_the_table_are_not_below_any_published(run):
+def test_on_the_published_channels_no_mean_objective_over_the_power_is_below_a_published_one(run):
+    (ours,), _, _ = run("fig7-as-run", ["riemannian-lbfgs"])
+    for algorithm, theirs in objectives("fig7_vs_Pt_raw.csv", "Pt_dBm"):
+        assert np.all(ours.mean(axis=-1) >= theirs.mean(axis=-1)), algorithm
+
+
+def test_on_the_published_channels_of_the_table_no_objective_is_below_a_published_one(run):
     (ours,), _, _ = run("table1-as-run", ["riemannian-lbfgs"])
-    mean, error = mean_and_error(ours)
-    for values in published("fig5_table1_raw.csv", "Nt_in_published_code").values():
-        theirs = np.array([0.25 * rows[:, 0] - rows[:, 1] for _, rows in sorted(values.items())])
-        other, its_error = mean_and_error(theirs)
-        size = len(theirs)
-        assert np.all(mean[:size] >= other - 4 * np.hypot(error[:size], its_error))
+    for algorithm, theirs in objectives("fig5_table1_raw.csv", "Nt_in_published_code"):
+        # All channels: also where the published relaxation or its rounding leaves a user out.
+        assert np.all(ours[: len(theirs)] >= theirs), algorithm
 
 
 def test_on_the_published_channels_the_low_dimensional_iteration_gives_their_data(run):

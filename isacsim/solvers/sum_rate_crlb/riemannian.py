@@ -213,15 +213,18 @@ def hopeless(point: Point, slope: FloatArray, origin: IntArray) -> BoolArray:
 def followers(point: Point, origin: IntArray) -> BoolArray:
     """Members that follow a better start of the same problem to the same optimum, and can end.
 
-    Their covariances R = W W^H are alike then, in which neither the phases of streams nor turns
-    among sensing streams count: ``|R_1 - R_2|^2 = |R_1|^2 + |R_2|^2 - 2 |W_1^H W_2|^2``.
+    The rates of users are alike then, who get next to no power where the CRLB counts most, and so
+    are the covariances R = W W^H, in which neither the phases of streams nor turns among sensing
+    streams count: ``|R_1 - R_2|^2 = |R_1|^2 + |R_2|^2 - 2 |W_1^H W_2|^2``.
     """
     W, f, found = point.W, point.objective, np.zeros(origin.size, bool)
+    rates = np.log1p(point.signal / point.interference)
     for lag in range(1, f.size):  # starts of a problem are neighbours
         kin = origin[lag:] == origin[:-lag]
         if not kin.any():
             break
         near = kin & (np.abs(f[lag:] - f[:-lag]) < SAME * np.abs(f[lag:]))
+        near &= np.abs(rates[lag:] - rates[:-lag]).max(axis=-1, initial=0.0) <= SAME * point.sum_rate[lag:]
         if not near.any():
             continue
         own = frobenius2(hermitian(W) @ W)
