@@ -24,17 +24,20 @@ its Jacobian is a nonsingular M-matrix.
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from attrs import frozen
 
 from isacsim.batch import rows, squared, take
-from isacsim.solvers.linear import inverse, solved
+from isacsim.compiled import compiled, part
+from isacsim.solvers.parts import inverted, product, put, real_inner, solved
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
 NEWTON_STEPS = 60
 FIXED_POINT_STEPS = 20_000
+EPS = float(np.finfo(float).eps)
+BLURRED = 1e-5  # relative rounding of an SINR that leaves no step worth taking
 ROUNDING = 1e-12  # relative excess of P_min over P that is no proof
 HUGE = 150.0  # logarithm of a multiplier at which the search ends
 STRIDE = 3.0  # the longest step in that logarithm
@@ -113,20 +116,9 @@ def uplink(gram: ComplexArray, powers: FloatArray) -> tuple[FloatArray, FloatArr
         gram: H^H C^-1 H for noise of covariance C, (B, K, K).
         powers: lambda.
     """
-    root = np.sqrt(powers)
-    received = root[:, :, None] * gram * root[:, None, :]
-    matrix = np.eye(powers.shape[-1]) + received
-    E = inverse(matrix)
-    error = np.ascontiguousarray(np.diagonal(E, axis1=-2, axis2=-1).real)
-    rest = np.ascontiguousarray(np.diagonal(received @ E, axis1=-2, axis2=-1).real)  # 1 - error, without cancellation
-    both = error * rest
-    both = np.where(both > 0, both, np.nan)
-    jacobian = -squared(E) / both[:, :, None]
-    users = np.arange(powers.shape[-1])
-    jacobian[:, users, users] = 1.0
-    size = np.abs(E)
-    off = ((size @ np.abs(matrix)) * size).sum(axis=-1) / np.where(error > 0, error, np.nan)  # E is Hermitian
-    return rest**2 / both, jacobian, off
+    sinr, jacobian, off = np.empty(powers.shape), np.empty((*powers.shape, powers.shape[-1])), np.empty(powers.shape)
+    compiled(uplink_each)(np.ascontiguousarray(gram), powers, sinr, jacobian, off)
+    return sinr, jacobian, off
 
 
 def directions(links: Links, multipliers: FloatArray) -> ComplexArray:
@@ -144,41 +136,140 @@ def _chain_noise(links: Links, multipliers: FloatArray) -> FloatArray:
     return np.asarray(1 + (links.spread @ multipliers[..., None])[..., 0])
 
 
-def _reached(links: Links, multipliers: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """SINRs of the uplink, (B, K), and the Jacobian of their logarithms, where the noise follows the powers too."""
-    gram = links.HH @ (links.H / _chain_noise(links, multipliers)[:, :, None])
-    sinr, jacobian, _ = uplink(gram, multipliers)
-    if links.spread is not None:
-        U = directions(links, multipliers)
-        own = np.ascontiguousarray(np.diagonal(links.HH @ U, axis1=-2, axis2=-1).real)
-        falls = np.ascontiguousarray(squared(U).swapaxes(-1, -2)) @ links.spread  # of h_k^H B^-1 h_k with lambda_j
-        jacobian -= falls * multipliers[:, None, :] * ((1 + sinr) / own)[:, :, None]
-    return sinr, jacobian
+def _spread(links: Links) -> FloatArray:
+    """``e_i |h_ki|^2``, (B, N, K): zero where the transmitter is ideal."""
+    return np.zeros(links.H.shape) if links.spread is None else links.spread
+
+
+def _sinrs(links: Links, multipliers: FloatArray) -> FloatArray:
+    """SINRs of the uplink, (B, K), where the noise follows the powers too."""
+    sinr = np.empty(multipliers.shape)
+    compiled(reached_each)(links.H, links.HH, _spread(links), multipliers, sinr)
+    return sinr
 
 
 def _newton(links: Links) -> tuple[FloatArray, BoolArray]:
     """The logarithms of lambda, (B, K), and where they are found."""
-    x = np.log(_alone(links))
-    done, last = np.zeros(len(x), bool), np.full(len(x), np.inf)
-    todo = np.arange(len(x))
-    for _ in range(NEWTON_STEPS):
-        here = links if todo.size == len(x) else take(links, todo)
-        sinr, jacobian = _reached(here, np.exp(x[todo]))
-        f = np.log(sinr / here.asked)
-        size = np.abs(f).max(axis=-1)
-        # The second rule is the floor that rounding sets where users are hard to tell apart.
-        met = (size <= 1e-13) | ((size <= 1e-10) & (size >= 0.5 * last[todo]))
-        last[todo], done[todo[met]] = size, True
-        step = solved(jacobian, -f)
-        # Where no power suffices the Jacobian becomes singular: the multipliers run away together.
-        step[~np.isfinite(step).all(axis=-1)] = STRIDE
-        step *= np.minimum(1.0, STRIDE / np.maximum(np.abs(step).max(axis=-1), STRIDE))[:, None]
-        finite = np.isfinite(sinr).all(axis=-1)
-        x[todo[finite]] += step[finite]
-        todo = todo[~met & finite & (x[todo].max(axis=-1) < HUGE)]
-        if not todo.size:
-            break
-    return x, done
+    logarithm, found = np.log(_alone(links)), np.zeros(len(links.H), bool)
+    compiled(newton_each)(links.H, links.HH, _spread(links), links.asked, logarithm, found)
+    return logarithm, found
+
+
+class Uplink(NamedTuple):
+    """What `uplink` tells of one member, and ``1 - E_kk`` (K,), without cancellation."""
+
+    sinr: Any
+    jacobian: Any
+    off: Any
+    E: Any
+    rest: Any
+
+
+@part
+def uplink_of(gram: ComplexArray, powers: FloatArray) -> Uplink:
+    """`uplink` of one member."""
+    K = powers.size
+    root, received, matrix = np.sqrt(powers), np.empty_like(gram), np.empty_like(gram)
+    for k in range(K):
+        for j in range(K):
+            received[k, j] = root[k] * gram[k, j] * root[j]
+            matrix[k, j] = received[k, j] + (1.0 if j == k else 0.0)
+    E = inverted(matrix)
+    sinr, off, rest, jacobian = np.empty(K), np.zeros(K), np.zeros(K), np.empty((K, K))
+    for k in range(K):
+        for j in range(K):
+            rest[k] += (received[k, j] * E[j, k]).real
+            for m in range(K):  # E is Hermitian
+                off[k] += abs(E[k, m]) * abs(matrix[m, j]) * abs(E[k, j])
+        error = E[k, k].real
+        both = error * rest[k]
+        if not (error > 0 and both > 0):
+            error = both = np.nan
+        off[k] /= error
+        sinr[k] = rest[k] ** 2 / both
+        for j in range(K):
+            jacobian[k, j] = 1.0 if j == k else -real_inner(E[k, j], E[k, j]) / both
+    return Uplink(sinr, jacobian, off, E, rest)
+
+
+def uplink_each(
+    gram: ComplexArray, powers: FloatArray, sinr: FloatArray, jacobian: FloatArray, off: FloatArray
+) -> None:
+    """`uplink` into the last three arrays, member by member."""
+    for b in range(len(gram)):
+        found = uplink_of(gram[b], powers[b])
+        put(found.sinr, sinr[b])
+        put(found.jacobian, jacobian[b])
+        put(found.off, off[b])
+
+
+@part
+def reached(H: ComplexArray, HH: ComplexArray, spread: FloatArray, multipliers: FloatArray) -> Uplink:
+    """The uplink of one member where the noise follows the powers too, and so does its Jacobian."""
+    N, K = H.shape
+    noise, white = np.ones(N), np.empty_like(H)
+    for i in range(N):
+        for k in range(K):
+            noise[i] += spread[i, k] * multipliers[k]
+        for k in range(K):
+            white[i, k] = H[i, k] / noise[i]
+    found = uplink_of(product(HH, white), multipliers)
+    # B^-1 H = C^-1 H lambda^1/2 E lambda^-1/2, and h_k^H B^-1 h_k = (1 - E_kk) / lambda_k.
+    root = np.sqrt(multipliers)
+    for k in range(K):
+        own = found.rest[k] / multipliers[k]
+        for i in range(N):
+            along = 0j
+            for j in range(K):
+                along += white[i, j] * root[j] * found.E[j, k]
+            along /= root[k]
+            for j in range(K):  # h_k^H B^-1 h_k falls with lambda_j
+                fall = real_inner(along, along) * spread[i, j]
+                found.jacobian[k, j] -= fall * multipliers[j] * (1 + found.sinr[k]) / own
+    return found
+
+
+def reached_each(
+    H: ComplexArray, HH: ComplexArray, spread: FloatArray, multipliers: FloatArray, sinr: FloatArray
+) -> None:
+    """SINRs of the uplink into ``sinr`` (B, K), member by member."""
+    for b in range(len(H)):
+        put(reached(H[b], HH[b], spread[b], multipliers[b]).sinr, sinr[b])
+
+
+def newton_each(
+    H: ComplexArray,
+    HH: ComplexArray,
+    spread: FloatArray,
+    asked: FloatArray,
+    logarithm: FloatArray,
+    found: BoolArray,
+) -> None:
+    """Newton's method in the logarithms of lambda (B, K), which are overwritten, and where it converged (B,)."""
+    K = asked.shape[1]
+    f = np.empty(K)
+    for b in range(len(H)):
+        x, last = logarithm[b], np.inf
+        for _ in range(NEWTON_STEPS):
+            there = reached(H[b], HH[b], spread[b], np.exp(x))
+            size = 0.0
+            for k in range(K):
+                f[k] = -np.log(there.sinr[k] / asked[b, k])
+                size = max(size, abs(f[k]))
+            if not (np.isfinite(there.sinr).all() and EPS * there.off.max() < BLURRED):
+                break  # the multipliers have run away
+            # The second rule is the floor that rounding sets where users are hard to tell apart.
+            found[b] = size <= 1e-13 or (size <= 1e-10 and size >= 0.5 * last)
+            last = size
+            step = solved(there.jacobian, f)
+            if not np.isfinite(step).all():
+                # Where no power suffices the Jacobian becomes singular: the multipliers run away together.
+                step[:] = STRIDE
+            longest = max(np.abs(step).max(), STRIDE)
+            for k in range(K):
+                x[k] += step[k] * STRIDE / longest
+            if found[b] or x.max() >= HUGE:
+                break
 
 
 def _alone(links: Links) -> FloatArray:
@@ -195,7 +286,7 @@ def _endless(links: Links, logarithm: FloatArray) -> BoolArray:
     received = logarithm + np.log(np.ascontiguousarray(squared(links.HH)).sum(axis=-1))
     largest = received.max(axis=-1)
     far = np.exp(logarithm - largest[:, None] + FAR)
-    rises = (_reached(links, far)[0] * (1 + RISE) <= links.asked).all(axis=-1)
+    rises = (_sinrs(links, far) * (1 + RISE) <= links.asked).all(axis=-1)
     return np.asarray((largest > FAR) & rises & ((far * links.noise).sum(axis=-1) > links.limit))
 
 
@@ -205,7 +296,7 @@ def _fixed_point(links: Links) -> tuple[FloatArray, bool]:
     for _ in range(FIXED_POINT_STEPS):
         if (multipliers * links.noise).sum() > links.limit * (1 + ROUNDING):
             return multipliers, False
-        new = multipliers * links.asked / _reached(links, multipliers)[0]
+        new = multipliers * links.asked / _sinrs(links, multipliers)
         if not np.isfinite(new).all():
             break
         if np.abs(new - multipliers).max() <= 1e-13 * new.max():
