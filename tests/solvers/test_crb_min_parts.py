@@ -17,6 +17,7 @@ from isacsim.solvers.crb_min.reduction import precoders, reductions
 from isacsim.solvers.crb_min.splitting import Splitting
 from isacsim.solvers.crb_min.white import degenerate_beams, white_beams
 from isacsim.solvers.least_power import least_power, uplink
+from isacsim.solvers.sqnr_max.system import systems
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -119,6 +120,21 @@ def test_the_uplink_sinr_is_that_of_the_best_combiner(kit, seed, users, antennas
         )
         # Sixth-order differences: rounding of the logarithms, of up to 1e-10, over the step.
         np.testing.assert_allclose(jacobian[0, :, j], slope[0], rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("transmit", [isacsim.Ideal(), isacsim.Aqnm(3)])
+def test_the_search_for_the_least_power_computes_what_is_written(kit, monkeypatch, transmit):
+    problem = kit.make_sqnr_max(users=3, transceiver=isacsim.Transceiver(transmit, user=isacsim.Aqnm(4)))
+    ((_, _, system),) = systems(flatten(problem))
+    never = attrs.evolve(system, H=system.H[..., [0, 0, 1]], HH=system.HH[:, [0, 0, 1]])  # two users on one channel
+    fast = [least_power(links) for links in (system, never)]
+    monkeypatch.setattr("isacsim.solvers.least_power.compiled", lambda function: function)
+    slow = [least_power(links) for links in (system, never)]
+    assert fast[0].known.all()
+    for mine, other in zip(fast, slow, strict=True):
+        assert mine.known.tolist() == other.known.tolist()
+        # Newton's method ends where rounding does: in another BLAS a step later.
+        np.testing.assert_allclose(mine.power, other.power, rtol=1e-9)
 
 
 def test_one_user_needs_what_the_matched_filter_needs(kit):

@@ -15,6 +15,7 @@ from isacsim.solvers.sqnr_max.dual import Subproblem, curvature, evaluate, minim
 from isacsim.solvers.sqnr_max.feasibility import feasibility
 from isacsim.solvers.sqnr_max.few_targets import MOST, coefficients, polarisation, row_space
 from isacsim.solvers.sqnr_max.kkt import conditions, largest_eigenvalue
+from isacsim.solvers.sqnr_max.newton_mm import adapt_each
 from isacsim.solvers.sqnr_max.newton_system import newton_direction
 from isacsim.solvers.sqnr_max.repair import repaired
 from isacsim.solvers.sqnr_max.starts import start
@@ -94,6 +95,24 @@ def test_what_is_compiled_computes_what_is_written(kit, monkeypatch, kind, users
     for mine, other in zip(fast[2], slow[2], strict=True):
         np.testing.assert_allclose(mine, other, rtol=1e-6, atol=1e-6)
     np.testing.assert_allclose(fast[3], slow[3], rtol=1e-12, atol=1e-12)
+
+
+def test_a_step_is_lengthened_shortened_or_plain_by_what_it_brought():
+    accepted, missing = np.array([1, 1, 1, 0, 0, 1, 0], bool), np.array([0, 0, 0, 0, 0, 1, 1], bool)
+    progress, error = np.array([1e-3, 1e-3, 1e-8, 1.0, 1.0, 0.0, 0.0]), np.full(7, 0.1)
+    length = np.array([0.1, 0.0, 1.0, 1.0, 0.01, 1.0, 1.0])
+    longest, accuracy, share = np.ones(7), np.full(7, 1e-2), np.full(7, 1e-2)
+    idle, added = np.ones(7), np.zeros(7)
+    adapt_each(accepted, missing, progress, error, length, longest, accuracy, share, idle, added)
+    # Longer; after a plain step, as long as may be; plain, since it leads to a saddle; shorter; plain.
+    np.testing.assert_allclose(length, [0.4, 1.0, 0.0, 0.3, 0.0, 0.0, 1.0])
+    assert longest[1] < 1
+    assert longest.sum() == pytest.approx(6 + longest[1])
+    assert accuracy[0] < 1e-2
+    assert accuracy[3] == 1e-2
+    assert idle.tolist() == [0, 0, 0, 2, 2, 0, 2]
+    assert added.tolist() == [0, 0, 0, 0, 0, 1, 1]
+    assert share[5:].max() < 1e-2
 
 
 def test_what_is_singular_or_no_number_becomes_none_without_an_error(kit):

@@ -18,6 +18,7 @@ from attrs import field, frozen
 
 from isacsim.batch import frobenius2, inner, put, rows, take
 from isacsim.checks import number, whole
+from isacsim.compiled import compiled
 from isacsim.solvers.base import Request
 from isacsim.solvers.iterate import Stop, iterate
 from isacsim.solvers.solution import Solution, Status, gathered, objects
@@ -266,30 +267,53 @@ class NewtonMm(SqnrMaxSolver):
         new = self._at(state, V, multipliers, state.system.objective.surrogate(V))
         rise = _rise(state, new)
         accepted = rise >= -ROUNDING
-        settings = self._settings(state, accepted, missing, np.abs(rise))
+        settings = _settings(state, accepted, missing, np.abs(rise))
         new = attrs.evolve(new, **settings)
         kept = np.flatnonzero(~accepted)
         return put(new, kept, take(attrs.evolve(state, **settings), kept)) if kept.size else new
 
-    def _settings(
-        self, state: NewtonMmState, accepted: BoolArray, missing: BoolArray, progress: FloatArray
-    ) -> dict[str, Any]:
-        """Lengths, accuracies and counts after a step."""
-        grown = np.where(state.length > 0, np.minimum(1.0, 4 * state.length), state.longest)
-        poor = (state.length > 0) & (progress > STILL) & (progress < POOR * state.error**2)
-        grown = np.where(poor, 0.0, grown)  # a plain step comes next
-        shrunk = np.where(state.length > LEAST_LENGTH, 0.3 * state.length, 0.0)
-        sharper = np.clip(np.minimum(state.accuracy, INNER * np.minimum(progress, state.error**2)), FINE, COARSE)
-        added = missing & accepted
-        plain = (state.length == 0) & ~missing
-        return {
-            "length": np.where(added, 0.0, np.where(missing, state.length, np.where(accepted, grown, shrunk))),
-            "longest": np.where(accepted & plain, 0.125, state.longest),
-            "accuracy": np.where(accepted, sharper, state.accuracy),
-            "share": np.where(missing, np.where(accepted, SHARE, 0.1 * state.share), state.share),
-            "idle": np.where((accepted & (progress > STILL)) | added, 0.0, state.idle + 1),
-            "added": state.added + missing,
-        }
+
+def _settings(state: NewtonMmState, accepted: BoolArray, missing: BoolArray, progress: FloatArray) -> dict[str, Any]:
+    """Lengths, accuracies and counts after a step."""
+    names = ("length", "longest", "accuracy", "share", "idle", "added")
+    settings = {name: getattr(state, name).copy() for name in names}
+    compiled(adapt_each)(accepted, missing, progress, state.error, *settings.values())
+    return settings
+
+
+def adapt_each(
+    accepted: BoolArray,
+    missing: BoolArray,
+    progress: FloatArray,
+    error: FloatArray,
+    length: FloatArray,
+    longest: FloatArray,
+    accuracy: FloatArray,
+    share: FloatArray,
+    idle: FloatArray,
+    added: FloatArray,
+) -> None:
+    """Adapt the last six arrays (B,) to what a step has brought, member by member."""
+    for b in range(len(length)):
+        idle[b] += 1
+        if accepted[b]:
+            accuracy[b] = min(accuracy[b], INNER * min(progress[b], error[b] ** 2))
+            accuracy[b] = min(max(accuracy[b], FINE), COARSE)
+            if progress[b] > STILL or missing[b]:
+                idle[b] = 0
+        if missing[b]:
+            added[b] += 1
+            share[b] = SHARE if accepted[b] else 0.1 * share[b]
+            if accepted[b]:
+                length[b] = 0.0
+        elif not accepted[b]:
+            length[b] = 0.3 * length[b] if length[b] > LEAST_LENGTH else 0.0
+        elif length[b] == 0:
+            length[b], longest[b] = longest[b], 0.125
+        elif STILL < progress[b] < POOR * error[b] ** 2:
+            length[b] = 0.0
+        else:
+            length[b] = min(1.0, 4 * length[b])
 
 
 def _rise(old: NewtonMmState, new: NewtonMmState) -> FloatArray:

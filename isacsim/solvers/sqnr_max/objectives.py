@@ -20,7 +20,7 @@ from attrs import frozen
 from isacsim.batch import inner, rows, squared
 from isacsim.compiled import compiled
 from isacsim.solvers.linear import adjoint
-from isacsim.solvers.parts import inverted, product, put, real_inner, rows_squared, scaled
+from isacsim.solvers.parts import inverted, outer, product, put, real_inner, rows_squared, scaled
 from isacsim.solvers.sqnr_max.curvature import Curvature
 from isacsim.solvers.sqnr_max.few_targets import reduced
 from isacsim.typing import ComplexArray, FloatArray
@@ -130,19 +130,12 @@ class Sqnr:
 
         The features are g_j, then x_a, the rates e and eps; the second term is ``Lm^T Hr Lm`` in (R_ii, q).
         """
-        N = V.shape[-2]
-        QG = surrogate.Q_inverse @ self.G
-        XH = np.concatenate([self.GH @ QG, QG], axis=-2)  # x_a^H for all a
-        features = np.concatenate([self.G, XH], axis=-2)
-        seen = features @ V
-        # t_a^H Q^-1 t_b for T = [G, I].
-        across = np.concatenate([XH, np.concatenate([adjoint(QG), surrogate.Q_inverse], axis=-2)], axis=-1)
-        of_x = seen[:, self.G.shape[-2] :]
-        xRx = of_x @ adjoint(of_x)
-        rates = np.concatenate([self.transmit, self.receive], axis=-1)
-        form = 2 * rates[:, :, None] * rates[:, None, :] * (across.real * xRx.real + across.imag * xRx.imag)
-        form[..., :N] += form[..., N:] @ self.gains
-        form[:, :N] += np.swapaxes(self.gains, -1, -2) @ form[:, N:]
+        (members, receivers, N), L = self.G.shape, V.shape[-1]
+        n = N + receivers
+        features, seen = np.empty((members, receivers + n, N), complex), np.empty((members, receivers + n, L), complex)
+        form, rates = np.empty((members, n, n)), np.concatenate([self.transmit, self.receive], axis=-1)
+        arrays = (surrogate.Q_inverse, np.ascontiguousarray(V), rates, features, seen, form)
+        compiled(curvature_each)(self.G, self.GH, self.gains, *arrays)
         return Curvature(features, seen, form, rates, self.gains)
 
 
@@ -186,6 +179,48 @@ def surrogate_each(
         put(quadratic, M[b])
         put(powers, chain[b])
         put(inverse, Q_inverse[b])
+
+
+def curvature_each(
+    G: ComplexArray,
+    GH: ComplexArray,
+    gains: FloatArray,
+    Q_inverse: ComplexArray,
+    V: ComplexArray,
+    rates: FloatArray,
+    features: ComplexArray,
+    seen: ComplexArray,
+    form: FloatArray,
+) -> None:
+    """The curvature of the radar SQNR at V (B, N, L), into the last three arrays, member by member."""
+    receivers, N = G.shape[1:]
+    n = N + receivers
+    for b in range(len(V)):
+        QG = product(Q_inverse[b], G[b])
+        XH = np.concatenate((product(GH[b], QG), QG))  # x_a^H for all a
+        z = np.concatenate((G[b], XH))
+        of_z = product(z, V[b])
+        xRx = outer(of_z[receivers:], of_z[receivers:])
+        H = np.empty((n, n))
+        for i in range(n):
+            for j in range(n):
+                # t_i^H Q^-1 t_j for T = [G, I]
+                if j < N:
+                    across = XH[i, j]
+                else:
+                    across = np.conj(XH[j, i]) if i < N else Q_inverse[b, i - N, j - N]
+                H[i, j] = 2 * rates[b, i] * rates[b, j] * real_inner(across, xRx[i, j])
+        for i in range(n):
+            for r in range(receivers):
+                for j in range(N):
+                    H[i, j] += H[i, N + r] * gains[b, r, j]
+        for r in range(receivers):
+            for i in range(N):
+                for j in range(n):
+                    H[i, j] += gains[b, r, i] * H[N + r, j]
+        put(z, features[b])
+        put(of_z, seen[b])
+        put(H, form[b])
 
 
 @frozen(eq=False)
