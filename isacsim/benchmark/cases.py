@@ -133,16 +133,16 @@ def ready(case: Case, registry: Registry) -> Work:
     tolerance = getattr(solver, "tolerance", np.nan)
     return Work(
         calls=[partial(_solved, problem, solver, i, registry) for i, problem in enumerate(problems)],
-        warm_up=partial(_solved, problems[0], solver, 0, registry, time_limit=1e-9),
+        warm_up=partial(_solved, problems[0], solver, 0, registry, callback=lambda _: True),  # one step compiles all
         judge=lambda solutions: quality_of(problems, solutions, tolerance),
         sense=problem.sense,
     )
 
 
-def _solved(problem: Problem, solver: Solver, first: int, registry: Registry, **limits: Any) -> Solution:
+def _solved(problem: Problem, solver: Solver, first: int, registry: Registry, **options: Any) -> Solution:
     members = batch_shape(problem)[0]
     rngs = [generator(SEED, Stream.SOLVER, first + i) for i in range(members)]  # fresh: every round draws the same
-    return solve(problem, solver, rng=rngs, registry=registry, **limits)
+    return solve(problem, solver, rng=rngs, registry=registry, **options)
 
 
 def hardware_cases(name: str) -> list[Case]:
