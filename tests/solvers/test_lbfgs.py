@@ -225,7 +225,19 @@ def test_a_user_left_out_at_the_start_can_be_the_better_optimum(kit):
     served = np.linalg.norm(W[:, :3], axis=0) > 0
     assert served[0]
     assert served[1:].sum() == 1
-    assert np.linalg.norm(start(Merit.of(kit.make_problem(users=1)), "selected", 1, None)) > 0
+    # One user, or one that zero forcing serves well, is not left out.
+    orthogonal = np.eye(6, 3, dtype=complex)[None]
+    for other in (kit.make_problem(users=1), attrs.evolve(problem, H=orthogonal, noise_power=1e-3)):
+        W = start(Merit.of(other), "selected", other.streams, None)[0]
+        assert np.all(np.linalg.norm(W[:, : other.users], axis=0) > 0)
+
+
+def test_a_start_that_equals_another_one_ends_at_once(kit):
+    problem = kit.make_problem(users=1)
+    # With one user `selected` is `mrt`.
+    states = []
+    isacsim.solve(problem, RiemannianLbfgs(starts=("mrt", "selected")), callback=lambda p: states.append(p.members))
+    assert states[0].size == 1
 
 
 def test_unknown_starts_are_refused():

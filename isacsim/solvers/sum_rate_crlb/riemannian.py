@@ -133,7 +133,7 @@ class RiemannianSolver(Solver):
     def init(self, merit: Merit, W: ComplexArray, origin: IntArray) -> RiemannianState:
         """The state at the first precoders W (B, N, K+S), starts of the problems ``origin`` (B,)."""
         point = merit.evaluate(merit.project(W))
-        gradient, stalled = real_vectors(merit.slope(point)), np.zeros(W.shape[0], bool)
+        gradient, stalled = real_vectors(merit.slope(point)), followers(point, origin)
         return ready(merit, origin, point, gradient, stalled, self.remember(gradient), merit.preconditioner(point), 0)
 
     def step(self, state: RiemannianState) -> RiemannianState:

@@ -18,6 +18,7 @@ from isacsim.typing import ComplexArray, FloatArray
 # Sensing streams start at 1 % of the users' amplitude: a start dominated by them leads to
 # stationary points with users switched off.
 SENSING_AMPLITUDE = 0.01
+LEFT_OUT = 20.0  # SNR from which no optimum that is known leaves a user out
 
 
 def start_names(value: Any) -> tuple[str, ...]:
@@ -43,16 +44,17 @@ def zero_forcing(merit: Merit) -> ComplexArray:
 
 
 def selected(merit: Merit) -> ComplexArray:
-    """`maximum_ratio` without the user whose channel is least apart from the others', where there are several.
+    """`maximum_ratio` without the user of the least gain of zero forcing, ``1 / [(H^H H)^-1]_kk``, where it is small.
 
-    Some optima leave a user out, and no start that serves all leads there. It is the one with
-    the least gain of zero forcing, ``1 / [(H^H H)^-1]_kk``.
+    Some optima leave a user out, and no start that serves all leads there. Where the SNR of that
+    gain with an equal share of the power is above `LEFT_OUT`, or there is one user, all are served.
     """
-    beams = maximum_ratio(merit)
-    if beams.shape[-1] > 1:
-        least = np.diagonal(_apart(merit), axis1=-2, axis2=-1).real.argmax(axis=-1)
-        beams = np.where(np.arange(beams.shape[-1]) == least[:, None, None], 0.0, beams)
-    return beams
+    beams, gain = maximum_ratio(merit), 1 / np.diagonal(_apart(merit), axis1=-2, axis2=-1).real
+    if merit.users < 2:
+        return beams
+    snr = merit.power[:, None] / merit.users * gain / merit.noise_power
+    left_out = (gain == gain.min(axis=-1, keepdims=True)) & (snr < LEFT_OUT)
+    return np.asarray(np.where(left_out[:, None, :], 0.0, beams))
 
 
 def _apart(merit: Merit) -> ComplexArray:
