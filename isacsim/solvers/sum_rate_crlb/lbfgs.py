@@ -66,7 +66,7 @@ class Pairs(Memory):
 class RiemannianLbfgs(RiemannianSolver):
     """MMSE-preconditioned Riemannian L-BFGS: finds a stationary point, not a global optimum.
 
-    Monotone, batched over realisations, and some fifteen times faster than SCA at equal or
+    Monotone, batched over realisations, and more than ten times faster than SCA at equal or
     better objective. The best of several starts counts: bad local optima become more
     frequent with the load K / N_t, above ``random_load`` of which random starts join, and
     where a stream must light several targets.
