@@ -169,8 +169,8 @@ class AgainstPublished:
     """The default solver against the published iteration, at the same objective within 1e-4, in one run.
 
     Alone, the ratio depends on how many steps the published iteration needs, some thirty to some
-    three hundred: it is told of the first and as the median over realisations. The first are
-    those of the studies' reference instance: channels, then the target, of one generator.
+    three hundred: it is told of the first realisation and as the median over all. The first is
+    the reference instance of the measurements: channels, then the target, of one generator.
     """
 
     param_names = ("size",)

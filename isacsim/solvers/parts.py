@@ -1,4 +1,7 @@
-"""Linear algebra of one member, for the compiled loops of solvers: no batch axis, no copy where none is needed."""
+"""Linear algebra of one member, for the compiled loops of solvers: no batch axis, no copy where none is needed.
+
+What breaks down becomes NaN, and stops no other member. Numba compiles no narrower ``except`` than that of `Exception`.
+"""
 
 from __future__ import annotations
 

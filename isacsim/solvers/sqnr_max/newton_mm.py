@@ -110,14 +110,14 @@ class NewtonMmState:
 class NewtonMm(SqnrMaxSolver):
     """Monotone minorisation-maximisation with Newton anchors, batched, certified to first order.
 
-    Some ten steps to a point that is stationary in the space of covariances, sensing streams
-    included that were not there at the start. It is proven to be the global optimum where
-    `isacsim.solvers.sqnr_max.certificate` has a proof.
+    Three plain steps, which are not counted, and some six more lead to a point that is stationary
+    in the space of covariances, sensing streams included that were not there at the start. It is
+    proven to be the global optimum where `isacsim.solvers.sqnr_max.certificate` has a proof.
 
     Args:
         tolerance: Relative residual of the optimality conditions at which a member has
             converged, and gap to its bound at which it is globally optimal.
-        max_steps: Largest number of steps.
+        max_steps: Largest number of steps after those.
     """
 
     tolerance: float = field(default=1e-6, validator=number(above=0))
