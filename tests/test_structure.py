@@ -20,6 +20,7 @@ FLOORS = [
     ["plugin", "bundled"],
     ["hardware", "targets", "channels"],
     ["drop"],
+    ["link"],
     ["metrics"],
     ["problems"],
     ["solvers"],

@@ -3,6 +3,7 @@
 import numpy as np
 
 import isacsim
+from isacsim.link import Link
 from isacsim.waveform.detection import Detection
 from isacsim.waveform.detectors import EnergyDetector, LikelihoodRatio
 from isacsim.waveform.roc import Histogram, Roc
@@ -33,7 +34,7 @@ def scene(target):
 def measure(detection, target, bits):
     W, drop = scene(target)
     hardware = isacsim.Transceiver(isacsim.MidRise(bits), isacsim.MidRise(bits))
-    return detection.measure(W, drop, hardware, [np.random.default_rng(0)])
+    return detection.measure(Link(W, drop, hardware), [np.random.default_rng(0)])
 
 
 class Decisions:

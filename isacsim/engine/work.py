@@ -14,8 +14,9 @@ from isacsim.drop import Drop
 from isacsim.engine.identity import digest
 from isacsim.engine.plan import Point, Task
 from isacsim.engine.scenario import Evaluation, Scenario
+from isacsim.link import Link
 from isacsim.metrics.power import rescale_to_radiated
-from isacsim.random import Stream, complex_normal, generator
+from isacsim.random import Generators, Stream, complex_normal, generator
 from isacsim.solvers.solution import Status
 from isacsim.solvers.solve import solve
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
@@ -230,11 +231,11 @@ def _evaluate(
     here = _some(drop, chosen)
     if evaluation.power == "radiated":
         W = rescale_to_radiated(W, hardware.transmit, here.power)
-    numbers = [t for t, ok in zip(trials, chosen, strict=True) if ok]
-    found = []
+    numbers = tuple(t for t, ok in zip(trials, chosen, strict=True) if ok)
+    link, found = Link(W, here, hardware), []
     for measure in measures:
-        rngs = [generator(scenario.seed, Stream.WAVEFORM, t) for t in numbers]
-        values, labels = measure.measure(W, here, hardware, rngs), measure.labels(here)
+        rngs = Generators(scenario.seed, Stream.WAVEFORM, numbers)
+        values, labels = measure.measure(link, rngs), measure.labels(here)
         for q in measure.quantities:
             whole = np.full((len(trials), *values[q.name].shape[1:]), np.nan)
             whole[answered] = values[q.name] if answered.any() else np.nan

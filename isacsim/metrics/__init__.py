@@ -1,9 +1,10 @@
 """Figures of merit as pure functions of arrays with leading batch axes."""
 
+from isacsim.link import covariance
 from isacsim.metrics.attainable import single_user_precoder, sqinr_bound, sqinr_ceiling
 from isacsim.metrics.fim import crlb, fim
 from isacsim.metrics.power import antenna_power, beampattern, energy_efficiency, radiated_power, rescale_to_radiated
-from isacsim.metrics.rate import covariance, rate_bits, rate_nats, sinr, sqinr, sum_rate, sum_rate_bits
+from isacsim.metrics.rate import rate_bits, rate_nats, sinr, sqinr, sum_rate, sum_rate_bits
 from isacsim.metrics.sensing import radar_sqnr, radar_sqnr_combiner, response_crb
 
 __all__ = [

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from functools import wraps
+from inspect import signature
 from typing import Any, ClassVar
+from warnings import warn
 
 import numpy as np
 from attrs import field, frozen
@@ -13,15 +16,14 @@ from isacsim import units
 from isacsim.batch import batched
 from isacsim.checks import choice
 from isacsim.drop import Drop
-from isacsim.hardware.base import Transceiver
 from isacsim.hardware.power import ConverterPower, PowerModel
+from isacsim.link import Link, Mode
 from isacsim.metrics.attainable import sqinr_bound
-from isacsim.metrics.fim import crlb
-from isacsim.metrics.power import beampattern, energy_efficiency, radiated_power
-from isacsim.metrics.rate import rate_nats, sqinr, sum_rate, sum_rate_bits
-from isacsim.metrics.sensing import Mode, radar_sqnr, radar_sqnr_combiner, response_crb
+from isacsim.metrics.fim import bounds, fim_of
+from isacsim.metrics.power import energy_efficiency, power_toward
+from isacsim.metrics.sensing import combiner_sqnr, response_bound, sqnr
 from isacsim.targets.scene import PointTargets
-from isacsim.typing import ComplexArray, FloatArray
+from isacsim.typing import FloatArray
 
 
 @frozen
@@ -44,6 +46,12 @@ class Quantity:
 class Measure(ABC):
     """Judges precoders on realisations, through hardware."""
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        for name in ("measure", "value", "trial"):
+            if name in cls.__dict__:
+                setattr(cls, name, _taking_a_link(cls.__dict__[name], f"{cls.__name__}.{name}"))
+
     @property
     @abstractmethod
     def quantities(self) -> tuple[Quantity, ...]:
@@ -54,17 +62,32 @@ class Measure(ABC):
         return {}
 
     @abstractmethod
-    def measure(
-        self, W: ComplexArray, drop: Drop, transceiver: Transceiver, rngs: Sequence[np.random.Generator]
-    ) -> dict[str, FloatArray]:
-        """Values by quantity, each with the leading axis B of the precoders.
+    def measure(self, link: Link, rngs: Sequence[np.random.Generator]) -> dict[str, FloatArray]:
+        """Values by quantity, each with the leading axis B of the link.
 
         Args:
-            W: Precoders, shape (B, N_t, K+S), in sqrt(W).
-            drop: The realisations they are judged on.
-            transceiver: The hardware they meet.
+            link: The precoders, the realisations they are judged on and the hardware they meet;
+                all measures of an evaluation read the same one.
             rngs: One generator for each of the B trials.
         """
+
+
+def _taking_a_link(method: Any, told: str) -> Any:
+    """The method; behind an adapter where it still takes (W, drop, transceiver, ...), as before version 2 of the API."""
+    if list(signature(method).parameters)[1:4] != ["W", "drop", "transceiver"]:
+        return method
+    warn(
+        f"{told}: must take a link in place of W, drop and transceiver. Read link.W, link.drop and link.transceiver.",
+        DeprecationWarning,
+        stacklevel=4,
+    )
+
+    @wraps(method)
+    def adapted(self: Any, link: Link, *rest: Any) -> Any:
+        return method(self, link.W, link.drop, link.transceiver, *rest)
+
+    del adapted.__wrapped__  # type: ignore[attr-defined]  # a class made anew by attrs is not to be adapted again
+    return adapted
 
 
 class Metric(Measure):
@@ -78,14 +101,12 @@ class Metric(Measure):
         return (self.quantity,)
 
     @abstractmethod
-    def value(self, W: ComplexArray, drop: Drop, transceiver: Transceiver) -> FloatArray:
+    def value(self, link: Link) -> FloatArray:
         """The quantity, with leading axis B."""
 
-    def measure(
-        self, W: ComplexArray, drop: Drop, transceiver: Transceiver, rngs: Sequence[np.random.Generator]
-    ) -> dict[str, FloatArray]:
+    def measure(self, link: Link, rngs: Sequence[np.random.Generator]) -> dict[str, FloatArray]:
         """The value, by the quantity's name."""
-        return {self.quantity.name: self.value(W, drop, transceiver)}
+        return {self.quantity.name: self.value(link)}
 
 
 @frozen
@@ -94,9 +115,9 @@ class SumRateNats(Metric):
 
     quantity = Quantity("sum-rate-nats", "nat/s/Hz", (), "sum rate of the users")
 
-    def value(self, W: ComplexArray, drop: Drop, transceiver: Transceiver) -> FloatArray:
+    def value(self, link: Link) -> FloatArray:
         """`isacsim.metrics.sum_rate`."""
-        return sum_rate(drop.H, W, drop.noise_power, transceiver)
+        return np.asarray(np.log1p(link.users.sqinr).sum(axis=-1))
 
 
 @frozen
@@ -105,9 +126,9 @@ class SumRateBits(Metric):
 
     quantity = Quantity("sum-rate-bits", "bit/s/Hz", (), "sum rate of the users")
 
-    def value(self, W: ComplexArray, drop: Drop, transceiver: Transceiver) -> FloatArray:
+    def value(self, link: Link) -> FloatArray:
         """`isacsim.metrics.sum_rate_bits`."""
-        return sum_rate_bits(drop.H, W, drop.noise_power, transceiver)
+        return _sum_rate_bits(link)
 
 
 @frozen
@@ -116,9 +137,9 @@ class RateNats(Metric):
 
     quantity = Quantity("rate-nats", "nat/s/Hz", ("user",), "rate of each user")
 
-    def value(self, W: ComplexArray, drop: Drop, transceiver: Transceiver) -> FloatArray:
+    def value(self, link: Link) -> FloatArray:
         """`isacsim.metrics.rate_nats`."""
-        return rate_nats(drop.H, W, drop.noise_power, transceiver)
+        return np.log1p(link.users.sqinr)
 
 
 @frozen
@@ -127,9 +148,9 @@ class Sqinr(Metric):
 
     quantity = Quantity("sqinr", "1", ("user",), "SQINR of each user")
 
-    def value(self, W: ComplexArray, drop: Drop, transceiver: Transceiver) -> FloatArray:
+    def value(self, link: Link) -> FloatArray:
         """`isacsim.metrics.sqinr`."""
-        return sqinr(drop.H, W, drop.noise_power, transceiver)
+        return link.users.sqinr
 
 
 @frozen
@@ -138,9 +159,9 @@ class MeanSqinr(Metric):
 
     quantity = Quantity("mean-sqinr", "1", (), "mean SQINR of the users")
 
-    def value(self, W: ComplexArray, drop: Drop, transceiver: Transceiver) -> FloatArray:
+    def value(self, link: Link) -> FloatArray:
         """The mean of `isacsim.metrics.sqinr`; NaN without users."""
-        values = sqinr(drop.H, W, drop.noise_power, transceiver)
+        values = link.users.sqinr
         return values.mean(axis=-1) if values.shape[-1] else np.full(values.shape[:-1], np.nan)
 
 
@@ -150,10 +171,9 @@ class MinSqinr(Metric):
 
     quantity = Quantity("min-sqinr", "1", (), "least SQINR of the users")
 
-    def value(self, W: ComplexArray, drop: Drop, transceiver: Transceiver) -> FloatArray:
+    def value(self, link: Link) -> FloatArray:
         """The least of `isacsim.metrics.sqinr`; infinite without users."""
-        values = sqinr(drop.H, W, drop.noise_power, transceiver)
-        return np.asarray(values.min(axis=-1, initial=np.inf))
+        return np.asarray(link.users.sqinr.min(axis=-1, initial=np.inf))
 
 
 @frozen
@@ -162,10 +182,10 @@ class SqinrBound(Metric):
 
     quantity = Quantity("sqinr-bound", "1", ("user",), "largest SQINR of each user, were it served alone")
 
-    def value(self, W: ComplexArray, drop: Drop, transceiver: Transceiver) -> FloatArray:
+    def value(self, link: Link) -> FloatArray:
         """`isacsim.metrics.sqinr_bound`, which no precoder of the drop's power exceeds."""
-        bound = sqinr_bound(drop.H, drop.power, drop.noise_power, transceiver)
-        return np.broadcast_to(bound, (len(W), bound.shape[-1]))
+        bound = sqinr_bound(link.drop.H, link.drop.power, link.drop.noise_power, link.transceiver)
+        return np.broadcast_to(bound, (len(link.W), bound.shape[-1]))
 
 
 @frozen
@@ -180,9 +200,9 @@ class CrlbTrace(Metric):
     quantity = Quantity("crlb", "1", (), "sum of the CRLBs of all target parameters")
     mode: Mode = field(default="x", validator=choice("x", "xq"))
 
-    def value(self, W: ComplexArray, drop: Drop, transceiver: Transceiver) -> FloatArray:
+    def value(self, link: Link) -> FloatArray:
         """The sum over `isacsim.metrics.crlb`."""
-        return np.asarray(_crlb(W, drop, transceiver, self.mode).sum(axis=-1))
+        return np.asarray(_crlb(link, self.mode).sum(axis=-1))
 
 
 @frozen
@@ -200,13 +220,9 @@ class CrlbParameters(Metric):
         """Names of the parameters."""
         return {"parameter": drop.targets.labels} if isinstance(drop.targets, PointTargets) else {}
 
-    def value(self, W: ComplexArray, drop: Drop, transceiver: Transceiver) -> FloatArray:
+    def value(self, link: Link) -> FloatArray:
         """`isacsim.metrics.crlb`."""
-        return _crlb(W, drop, transceiver, self.mode)
-
-
-def _crlb(W: ComplexArray, drop: Drop, transceiver: Transceiver, mode: Mode) -> FloatArray:
-    return crlb(drop.targets, W, drop.radar_noise_power, drop.snapshots, transceiver, mode)  # type: ignore[arg-type]
+        return _crlb(link, self.mode)
 
 
 @frozen
@@ -215,9 +231,9 @@ class RadarSqnr(Metric):
 
     quantity = Quantity("radar-sqnr", "1", (), "radar SQNR, tr(Q^-1 N)")
 
-    def value(self, W: ComplexArray, drop: Drop, transceiver: Transceiver) -> FloatArray:
+    def value(self, link: Link) -> FloatArray:
         """`isacsim.metrics.radar_sqnr`."""
-        return radar_sqnr(drop.targets.response(), W, drop.radar_noise_power, transceiver)
+        return sqnr(link.echo)
 
 
 @frozen
@@ -226,9 +242,9 @@ class RadarSqnrCombiner(Metric):
 
     quantity = Quantity("radar-sqnr-combiner", "1", (), "radar SQNR of one combiner, lambda_max(Q^-1 N)")
 
-    def value(self, W: ComplexArray, drop: Drop, transceiver: Transceiver) -> FloatArray:
+    def value(self, link: Link) -> FloatArray:
         """`isacsim.metrics.radar_sqnr_combiner`."""
-        return radar_sqnr_combiner(drop.targets.response(), W, drop.radar_noise_power, transceiver)
+        return combiner_sqnr(link.echo)
 
 
 @frozen
@@ -242,10 +258,9 @@ class ResponseCrb(Metric):
     quantity = Quantity("response-crb", "1", (), "CRB on the target response")
     mode: Mode = field(default="x", validator=choice("x", "xq"))
 
-    def value(self, W: ComplexArray, drop: Drop, transceiver: Transceiver) -> FloatArray:
+    def value(self, link: Link) -> FloatArray:
         """`isacsim.metrics.response_crb`."""
-        response = drop.targets.response()
-        return response_crb(response, W, drop.radar_noise_power, drop.snapshots, transceiver, self.mode)
+        return response_bound(link.echo.knowing(self.mode), link.drop.snapshots)
 
 
 @frozen
@@ -254,9 +269,9 @@ class RadiatedPower(Metric):
 
     quantity = Quantity("radiated-power", "W", (), "power out of the transmit chains")
 
-    def value(self, W: ComplexArray, drop: Drop, transceiver: Transceiver) -> FloatArray:
+    def value(self, link: Link) -> FloatArray:
         """`isacsim.metrics.radiated_power`."""
-        return radiated_power(W, transceiver.transmit)
+        return link.sent.power
 
 
 @frozen
@@ -269,16 +284,16 @@ class Beampattern(Metric):
     """
 
     quantity = Quantity("beampattern", "W", ("azimuth",), "radiated power toward each azimuth")
-    azimuth: Any = batched(1, default=np.linspace(-np.pi / 2, np.pi / 2, 181), metadata=units.degrees())
+    azimuth: FloatArray = batched(1, default=np.linspace(-np.pi / 2, np.pi / 2, 181), metadata=units.degrees())
     zenith: float = field(default=np.pi / 2, metadata=units.degrees())
 
     def labels(self, drop: Drop) -> dict[str, Sequence[Any]]:
         """The azimuths, in rad."""
         return {"azimuth": [float(a) for a in self.azimuth]}
 
-    def value(self, W: ComplexArray, drop: Drop, transceiver: Transceiver) -> FloatArray:
+    def value(self, link: Link) -> FloatArray:
         """`isacsim.metrics.beampattern`."""
-        return beampattern(W, drop.tx_array, self.azimuth, self.zenith, transceiver.transmit)
+        return power_toward(link.sent, link.drop.tx_array, self.azimuth, self.zenith)
 
 
 @frozen
@@ -292,11 +307,17 @@ class EnergyEfficiency(Metric):
     quantity = Quantity("energy-efficiency", "bit/s/Hz/W", (), "rate over power drawn")
     power_model: PowerModel = field(factory=ConverterPower)
 
-    def value(self, W: ComplexArray, drop: Drop, transceiver: Transceiver) -> FloatArray:
+    def value(self, link: Link) -> FloatArray:
         """`isacsim.metrics.energy_efficiency`."""
+        drop = link.drop
         sizes = drop.tx_array.size, drop.rx_array.size, drop.H.shape[-1]
-        drawn = self.power_model.consumption(transceiver, *sizes, drop.power)
-        rate = sum_rate_bits(drop.H, W, drop.noise_power, transceiver)
-        return energy_efficiency(
-            rate, radar_sqnr(drop.targets.response(), W, drop.radar_noise_power, transceiver), drawn
-        )
+        drawn = self.power_model.consumption(link.transceiver, *sizes, drop.power)
+        return energy_efficiency(_sum_rate_bits(link), sqnr(link.echo), drawn)
+
+
+def _sum_rate_bits(link: Link) -> FloatArray:
+    return np.asarray((np.log1p(link.users.sqinr) / np.log(2)).sum(axis=-1))
+
+
+def _crlb(link: Link, mode: Mode) -> FloatArray:
+    return bounds(fim_of(link.drop.targets, link.echo.knowing(mode), link.drop.snapshots))  # type: ignore[arg-type]

@@ -9,7 +9,7 @@ dA/dzenith]`` and ``C`` likewise for the receive array, and its derivatives are
     F_ij = 2 L Re tr(X_i^H S X_j K),   S = (A_r C)^H C_n^-1 (A_r C),   K = V^H R V
 
 with R the covariance of the reference signal and C_n that of the noise
-(`isacsim.metrics.sensing`). For ideal hardware this equals [Fang25, eq. (9)]. Through
+(`isacsim.link.Echo`). For ideal hardware this equals [Fang25, eq. (9)]. Through
 converters it is the mean term alone: a guarantee whatever the law of the distortion is,
 where the covariance term would credit information that only Gaussian distortion carries.
 """
@@ -26,8 +26,8 @@ from isacsim.batch import hermitian, real_vectors, rows
 from isacsim.compiled import compiled
 from isacsim.errors import InvalidInput
 from isacsim.hardware.base import Transceiver
-from isacsim.metrics.rate import IDEAL
-from isacsim.metrics.sensing import Mode, sensing_link
+from isacsim.link import IDEAL, Echo, Mode
+from isacsim.metrics.sensing import echo_of
 from isacsim.targets.scene import PointTargets
 from isacsim.typing import AnyArray, BoolArray, ComplexArray, FloatArray
 
@@ -108,17 +108,23 @@ def fim(
         radar_noise_power: Noise of each receive chain, broadcast to (...), in W.
         snapshots: Number of samples L.
         transceiver: The hardware.
-        mode: What the receiver knows: ``"x"`` or ``"xq"`` (`isacsim.metrics.sensing`).
+        mode: What the receiver knows: ``"x"`` or ``"xq"`` (`isacsim.link.Echo`).
 
     Raises:
         InvalidInput: If ``targets`` are not point targets.
     """
+    return fim_of(targets, echo_of(targets.response(), W, radar_noise_power, transceiver, mode), snapshots)
+
+
+def fim_of(targets: PointTargets, echo: Echo, snapshots: float) -> FloatArray:
+    """`fim` of an echo of the targets, shape (..., P, P)."""
     if not isinstance(targets, PointTargets):
         raise InvalidInput("targets", "must be point targets for a CRLB of angles", targets, "Use kind 'points'.")
-    link = sensing_link(targets.response(), W, radar_noise_power, transceiver, mode)
-    V = targets.transmit_basis()
-    K = np.conj(V).swapaxes(-1, -2) @ link.probing @ V
-    return FimTensor.of(targets, link.information(targets.receive_basis()), snapshots).fim(K)
+    V, X = targets.transmit_basis(), parameter_matrices(targets)
+    S = echo.information(targets.receive_basis())[..., None, :, :]
+    K = (np.conj(V).swapaxes(-1, -2) @ echo.probing @ V)[..., None, :, :]
+    # A tensor pays where many K meet one S; here each meets its own.
+    return np.asarray(2 * snapshots * (real_vectors(X) @ real_vectors(S @ X @ K).swapaxes(-1, -2)))
 
 
 def inverse_fim(F: AnyArray, least: float = 1e-14) -> tuple[FloatArray, BoolArray]:
@@ -182,5 +188,10 @@ def crlb(
     infinite where the scene is not identifiable. Its sum over the parameters is the
     objective of [Fang25, eq. (11)]. Arguments as in `fim`.
     """
-    inverse, _ = inverse_fim(fim(targets, W, radar_noise_power, snapshots, transceiver, mode))
+    return bounds(fim(targets, W, radar_noise_power, snapshots, transceiver, mode))
+
+
+def bounds(F: FloatArray) -> FloatArray:
+    """The diagonal of the inverse of Fisher matrices F (..., P, P), shape (..., P); infinite where singular."""
+    inverse, _ = inverse_fim(F)
     return np.ascontiguousarray(np.diagonal(inverse, axis1=-2, axis2=-1))

@@ -9,14 +9,13 @@ import numpy as np
 from isacsim.arrays import AntennaArray
 from isacsim.errors import InvalidInput
 from isacsim.hardware.base import Hardware, Ideal
-from isacsim.metrics.rate import covariance
+from isacsim.link import Transmission
 from isacsim.typing import ComplexArray, FloatArray
 
 
 def antenna_power(W: Any, transmit: Hardware = Ideal()) -> FloatArray:
     """Power out of each transmit chain, shape (..., N_t), in W; see `radiated_power`."""
-    R = covariance(W)
-    return transmit.linear_model(R).output_power(R)
+    return Transmission.of(W, transmit).antenna_power
 
 
 def radiated_power(W: Any, transmit: Hardware = Ideal()) -> FloatArray:
@@ -28,7 +27,7 @@ def radiated_power(W: Any, transmit: Hardware = Ideal()) -> FloatArray:
         W: Precoder, shape (..., N_t, K+S), in sqrt(W).
         transmit: The transmit chains.
     """
-    return np.asarray(antenna_power(W, transmit).sum(axis=-1))
+    return Transmission.of(W, transmit).power
 
 
 def beampattern(
@@ -47,10 +46,13 @@ def beampattern(
         zenith: Zeniths, in rad.
         transmit: The transmit chains.
     """
-    R = covariance(W)
-    radiated = transmit.linear_model(R).output_covariance(R)
+    return power_toward(Transmission.of(W, transmit), array, azimuth, zenith)
+
+
+def power_toward(sent: Transmission, array: AntennaArray, azimuth: Any, zenith: Any = np.pi / 2) -> FloatArray:
+    """`beampattern` of a transmission, shape (..., directions), in W."""
     a = array.steering(np.atleast_1d(azimuth), zenith)
-    return np.asarray((np.conj(a) * np.swapaxes(radiated @ a.T, -1, -2)).real.sum(axis=-1))
+    return np.asarray((np.conj(a) * np.swapaxes(sent.radiated @ a.T, -1, -2)).real.sum(axis=-1))
 
 
 def rescale_to_radiated(W: Any, transmit: Hardware, power: Any) -> ComplexArray:

@@ -1,78 +1,22 @@
-"""The sensing link through hardware, and the radar SQNR.
+"""The radar SQNR and the CRB of the target response; `isacsim.link.Echo` has the sensing link and its modes.
 
-The receiver sees ``y = A_r (G (A_t x + q_t) + n) + q_r`` [Xu25, eqs. (2), (6), (7)]. What
-part of that is reference and what part noise depends on what the receiver knows:
-
-- mode ``"x"``: the digital x; distortion of the transmit chains is noise.
-- mode ``"xq"``: what the chains put out (data converters are deterministic); their
-  distortion is probing power.
+Each figure is a function of an `Echo`; those on plain arrays work the echo out first.
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-from attrs import frozen
 
-from isacsim.batch import hermitian, squared
-from isacsim.errors import InvalidInput
-from isacsim.hardware.base import LinearModel, Transceiver, diagonal_matrix
-from isacsim.metrics.rate import IDEAL, covariance, require_fit
-from isacsim.typing import AnyArray, ComplexArray, FloatArray
-
-Mode = Literal["x", "xq"]
+from isacsim.batch import hermitian
+from isacsim.hardware.base import Transceiver
+from isacsim.link import IDEAL, Echo, Mode, transmission
+from isacsim.typing import FloatArray
 
 
-@frozen(eq=False)
-class SensingLink:
-    """Second-order description of the sensing link for one precoder.
-
-    Attributes:
-        probing: Covariance of the reference signal behind the transmit gain, (..., N_t, N_t), in W.
-        receive: Linear model of the receive chains.
-        noise: Noise covariance behind the receive gain: (..., N_r, N_r), or its diagonal
-            (..., N_r) where it is diagonal by structure; in W.
-    """
-
-    probing: ComplexArray
-    receive: LinearModel
-    noise: AnyArray
-
-    @property
-    def gain(self) -> AnyArray:
-        """Receive gain: of each chain, (..., N_r), or where the receiver couples its chains the matrix."""
-        return self.receive.gain
-
-    @property
-    def diagonal(self) -> bool:
-        """Whether the noise is diagonal by structure."""
-        return self.noise.ndim == self.gain.ndim - self.receive.coupled
-
-    def whiten(self, C: ComplexArray) -> ComplexArray:
-        """``noise^-1 A_r C`` with the receive gain A_r, for C (..., N_r, m)."""
-        received = self.receive.amplify(C)
-        if self.diagonal:
-            return np.asarray(received / self.noise[..., None])
-        return np.asarray(np.linalg.solve(self.noise, received), complex)
-
-    def information(self, C: ComplexArray) -> ComplexArray:
-        """``(A_r C)^H noise^-1 (A_r C)``, shape (..., m, m), in 1/W."""
-        return hermitian(self.receive.amplify(C)) @ self.whiten(C)
-
-    def equivalent_noise(self) -> FloatArray:
-        """Noise before the receive gain, ``tr(A_r^-1 noise A_r^-H)``, shape (...), in W."""
-        if self.receive.coupled:
-            half = np.linalg.solve(self.gain, self.noise)
-            return np.asarray(np.trace(np.linalg.solve(self.gain, hermitian(half)), axis1=-2, axis2=-1).real)
-        noise = self.noise if self.diagonal else np.diagonal(self.noise, axis1=-2, axis2=-1).real
-        return np.ascontiguousarray(noise / squared(self.gain)).sum(axis=-1)
-
-
-def sensing_link(
-    G: Any, W: Any, radar_noise_power: Any, transceiver: Transceiver = IDEAL, mode: Mode = "x"
-) -> SensingLink:
-    """The sensing link of a precoder through hardware; see the module for the modes.
+def echo_of(G: Any, W: Any, radar_noise_power: Any, transceiver: Transceiver = IDEAL, mode: Mode = "x") -> Echo:
+    """The echo of a precoder through hardware.
 
     Args:
         G: Target response, shape (..., N_r, N_t).
@@ -84,46 +28,35 @@ def sensing_link(
     Raises:
         InvalidInput: For an unknown mode, or for shapes that do not fit together.
     """
-    if mode not in ("x", "xq"):
-        raise InvalidInput("mode", "must be 'x' or 'xq'", mode, "'x': the receiver knows x; 'xq': also the DAC output.")
-    G, W = np.asarray(G, complex, order="C"), np.asarray(W, complex, order="C")
-    require_fit("the sensing array", G.shape[-1], W, transceiver)
-    R = covariance(W)
-    sigma2 = np.asarray(radar_noise_power, float)[..., None]
-    transmit = transceiver.transmit.linear_model(R)
-    radiated = transmit.output_covariance(R)
-    arriving = G @ radiated @ hermitian(G)
-    thermal = sigma2 + np.zeros(G.shape[-2])
-    receive = transceiver.receive.linear_model(arriving + diagonal_matrix(thermal))
-    probing = transmit.carry(R) if mode == "x" else radiated
-    if receive.diagonal and not receive.coupled and (mode == "xq" or transceiver.transmit.is_ideal):
-        noise = np.abs(receive.gain) ** 2 * thermal + receive.distortion
-    else:
-        noise = receive.output_covariance(diagonal_matrix(thermal) + (transmit.through(G) if mode == "x" else 0.0))
-    return SensingLink(probing, receive, noise)
+    return Echo.of(G, transmission(W, transceiver), radar_noise_power, transceiver.receive, mode)
 
 
 def radar_sqnr(G: Any, W: Any, radar_noise_power: Any, transceiver: Transceiver = IDEAL) -> FloatArray:
     """Radar SQNR ``tr(Q^-1 N)`` of [Xu25, eq. (9)], shape (...), linear.
 
     It is the mean over the symbols of the best symbol-dependent combiner, not the SQNR of
-    one fixed combiner; for that see `radar_sqnr_combiner`. Arguments as in `sensing_link`.
+    one fixed combiner; for that see `radar_sqnr_combiner`. Arguments as in `echo_of`.
     """
-    G = np.asarray(G, complex, order="C")
-    link = sensing_link(G, W, radar_noise_power, transceiver)
-    return np.asarray(np.trace(link.information(G) @ link.probing, axis1=-2, axis2=-1).real)
+    return sqnr(echo_of(G, W, radar_noise_power, transceiver))
+
+
+def sqnr(echo: Echo) -> FloatArray:
+    """`radar_sqnr` of an echo, shape (...), linear."""
+    return np.asarray(np.trace(echo.response_information @ echo.probing, axis1=-2, axis2=-1).real)
 
 
 def radar_sqnr_combiner(G: Any, W: Any, radar_noise_power: Any, transceiver: Transceiver = IDEAL) -> FloatArray:
     """Radar SQNR of the best fixed combiner, lambda_max(Q^-1 N), shape (...), linear.
 
-    At most `radar_sqnr`, and equal to it for one point target. Arguments as in
-    `sensing_link`.
+    At most `radar_sqnr`, and equal to it for one point target. Arguments as in `echo_of`.
     """
-    G, W = np.asarray(G, complex, order="C"), np.asarray(W, complex, order="C")
-    link = sensing_link(G, W, radar_noise_power, transceiver)
-    V = transceiver.transmit.linear_model(covariance(W)).amplify(W)
-    matrix = hermitian(V) @ link.information(G) @ V  # same non-zero spectrum as Q^-1 N
+    return combiner_sqnr(echo_of(G, W, radar_noise_power, transceiver))
+
+
+def combiner_sqnr(echo: Echo) -> FloatArray:
+    """`radar_sqnr_combiner` of an echo, shape (...), linear."""
+    sent = echo.sent.precoder
+    matrix = hermitian(sent) @ echo.response_information @ sent  # same non-zero spectrum as Q^-1 N
     finite = np.all(np.isfinite(matrix), axis=(-2, -1))
     matrix = np.where(finite[..., None, None], matrix, 0.0)
     return np.where(finite, np.linalg.eigvalsh(matrix)[..., -1], np.nan)
@@ -152,8 +85,12 @@ def response_crb(
         transceiver: The hardware.
         mode: What the receiver knows.
     """
-    link = sensing_link(G, W, radar_noise_power, transceiver, mode)
-    spectrum = np.linalg.eigvalsh(link.probing)
+    return response_bound(echo_of(G, W, radar_noise_power, transceiver, mode), snapshots)
+
+
+def response_bound(echo: Echo, snapshots: float) -> FloatArray:
+    """`response_crb` of an echo, shape (...)."""
+    spectrum = np.linalg.eigvalsh(echo.probing)
     regular = spectrum[..., 0] > spectrum.shape[-1] * np.finfo(float).eps * spectrum[..., -1]
     probing = (1 / np.where(regular[..., None], spectrum, 1.0)).sum(axis=-1)
-    return np.where(regular, probing * link.equivalent_noise() / snapshots, np.inf)
+    return np.where(regular, probing * echo.equivalent_noise() / snapshots, np.inf)

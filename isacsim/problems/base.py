@@ -10,8 +10,7 @@ import numpy as np
 from isacsim.drop import Drop
 from isacsim.errors import InvalidInput
 from isacsim.hardware.base import Transceiver
-from isacsim.metrics.power import radiated_power
-from isacsim.metrics.rate import sqinr
+from isacsim.link import Reception, Transmission
 from isacsim.typing import BoolArray, FloatArray
 
 
@@ -72,16 +71,11 @@ def spread_over_users(problem: Problem, *names: str) -> None:
         object.__setattr__(problem, name, own)
 
 
-def sinr_slack(problem: Any, least: FloatArray, W: Any) -> FloatArray:
-    """Relative slack of users' S(Q)INRs of at least ``least`` (..., K), shape (..., K); infinite where that is 0."""
-    reached = sqinr(problem.H, W, problem.noise_power, problem.transceiver)
+def sinr_and_power_slacks(problem: Any, least: FloatArray, sent: Transmission) -> tuple[FloatArray, FloatArray]:
+    """Relative slacks of SQINRs of at least ``least`` (..., K), infinite where that is 0, and of the power (...)."""
+    reached = Reception.of(problem.H, sent, problem.noise_power, problem.transceiver.user).sqinr
     asked = least > 0
-    return np.where(asked, reached / np.where(asked, least, 1.0) - 1, np.inf)
-
-
-def power_slack(problem: Any, W: Any) -> FloatArray:
-    """Relative slack of the power that leaves the transmit chains, shape (...)."""
-    return 1 - radiated_power(W, problem.transceiver.transmit) / problem.power
+    return np.where(asked, reached / np.where(asked, least, 1.0) - 1, np.inf), 1 - sent.power / problem.power
 
 
 def one_or_each_user(name: str, value: Any, users: int | None = None) -> None:

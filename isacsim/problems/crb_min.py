@@ -19,8 +19,8 @@ from isacsim.checks import instance
 from isacsim.drop import Drop
 from isacsim.errors import InvalidInput
 from isacsim.hardware.base import Transceiver
-from isacsim.metrics.rate import covariance
-from isacsim.problems.base import Problem, Requirements, one_or_each_user, power_slack, sinr_slack, spread_over_users
+from isacsim.link import Transmission
+from isacsim.problems.base import Problem, Requirements, one_or_each_user, sinr_and_power_slacks, spread_over_users
 from isacsim.typing import FloatArray
 
 
@@ -108,22 +108,25 @@ class CrbMin(Problem):
 
     def objective(self, W: Any) -> FloatArray:
         """``tr(R^-1)`` of the precoder W (..., N_t, K+S), shape (...), in 1/W; inf where R is singular."""
-        spectrum, rounding = self._spectrum(W)
+        return self.merit(Transmission.of(W, self.transceiver.transmit))
+
+    def merit(self, sent: Transmission) -> FloatArray:
+        """The objective of what leaves the transmit chains, shape (...), in 1/W."""
+        spectrum, rounding = self._spectrum(sent)
         regular = spectrum.min(axis=-1) > rounding * spectrum.max(axis=-1)
         return np.where(regular, (1 / np.where(regular[..., None], spectrum, 1.0)).sum(axis=-1), np.inf)
 
     def constraints(self, W: Any) -> dict[str, FloatArray]:
         """Relative slacks of the SINRs, ``sinr`` (..., K), and of the power, ``total`` (...)."""
-        return {"sinr": sinr_slack(self, self.min_sinr, W), "total": power_slack(self, W)}
+        slacks = sinr_and_power_slacks(self, self.min_sinr, Transmission.of(W, self.transceiver.transmit))
+        return dict(zip(("sinr", "total"), slacks, strict=True))
 
-    def _spectrum(self, W: Any) -> tuple[FloatArray, float]:
+    def _spectrum(self, sent: Transmission) -> tuple[FloatArray, float]:
         """Eigenvalues of R (..., N_t), and what is rounding of the largest."""
         eps = np.finfo(float).eps
-        if self.transceiver.transmit.is_ideal:
+        if sent.ideal:
             # Of W itself: those of W W^H would lose half the digits of the smallest.
-            values = np.linalg.svd(np.asarray(W, complex), compute_uv=False)
+            values = np.linalg.svd(sent.precoder, compute_uv=False)
             missing = self.H.shape[-2] - values.shape[-1]
             return np.pad(values**2, [(0, 0)] * (values.ndim - 1) + [(0, max(missing, 0))]), float(eps**2)
-        R = covariance(W)
-        radiated = self.transceiver.transmit.linear_model(R).output_covariance(R)
-        return np.asarray(np.linalg.eigvalsh(radiated)), float(eps)
+        return np.asarray(np.linalg.eigvalsh(sent.radiated)), float(eps)

@@ -26,8 +26,9 @@ from isacsim.checks import instance, number
 from isacsim.drop import Drop
 from isacsim.errors import InvalidInput
 from isacsim.hardware.base import Transceiver
-from isacsim.metrics.fim import crlb, fim
-from isacsim.problems.base import Problem, Requirements, one_or_each_user, power_slack, sinr_slack, spread_over_users
+from isacsim.link import Echo, Transmission
+from isacsim.metrics.fim import bounds, fim, fim_of
+from isacsim.problems.base import Problem, Requirements, one_or_each_user, sinr_and_power_slacks, spread_over_users
 from isacsim.problems.identifiability import identifiability
 from isacsim.problems.sum_rate_crlb import weighted_trace
 from isacsim.targets.scene import ANGLES, PointTargets
@@ -128,12 +129,17 @@ class PointCrbMin(Problem):
 
     def objective(self, W: Any) -> FloatArray:
         """Summed CRLBs of the angles at the precoder W (..., N_t, K+S), shape (...), in rad^2; may be inf."""
-        bounds = crlb(self.targets, W, self.radar_noise_power, self.snapshots, self.transceiver)
-        return weighted_trace(bounds, self.selection)
+        return self.merit(Transmission.of(W, self.transceiver.transmit))
+
+    def merit(self, sent: Transmission) -> FloatArray:
+        """The objective of what leaves the transmit chains, shape (...), in rad^2."""
+        echo = Echo.of(self.targets.response(), sent, self.radar_noise_power, self.transceiver.receive)
+        return weighted_trace(bounds(fim_of(self.targets, echo, self.snapshots)), self.selection)
 
     def constraints(self, W: Any) -> dict[str, FloatArray]:
         """Relative slacks: ``sinr`` (..., K), infinite where none is asked, and ``total`` power (...)."""
-        return {"sinr": sinr_slack(self, self.min_sinr, W), "total": power_slack(self, W)}
+        slacks = sinr_and_power_slacks(self, self.min_sinr, Transmission.of(W, self.transceiver.transmit))
+        return dict(zip(("sinr", "total"), slacks, strict=True))
 
     def screen(self) -> tuple[BoolArray, list[tuple[str, ...]]]:
         """Which members of a flat batch are identifiable, and notes on each."""

@@ -18,8 +18,9 @@ from isacsim.checks import instance
 from isacsim.drop import Drop
 from isacsim.errors import InvalidInput
 from isacsim.hardware.base import Transceiver
-from isacsim.metrics.sensing import radar_sqnr
-from isacsim.problems.base import Problem, Requirements, one_or_each_user, power_slack, sinr_slack, spread_over_users
+from isacsim.link import Echo, Transmission
+from isacsim.metrics.sensing import sqnr
+from isacsim.problems.base import Problem, Requirements, one_or_each_user, sinr_and_power_slacks, spread_over_users
 from isacsim.typing import FloatArray
 
 
@@ -105,8 +106,13 @@ class SqnrMax(Problem):
 
     def objective(self, W: Any) -> FloatArray:
         """Radar SQNR ``tr(Q^-1 N)`` of the precoder W (..., N_t, K+S), shape (...) [Xu25, eq. (9)]."""
-        return radar_sqnr(self.G, W, self.radar_noise_power, self.transceiver)
+        return self.merit(Transmission.of(W, self.transceiver.transmit))
+
+    def merit(self, sent: Transmission) -> FloatArray:
+        """The objective of what leaves the transmit chains, shape (...)."""
+        return sqnr(Echo.of(self.G, sent, self.radar_noise_power, self.transceiver.receive))
 
     def constraints(self, W: Any) -> dict[str, FloatArray]:
         """Relative slacks: ``sqinr`` (..., K), infinite where none is asked, and ``total`` power (...)."""
-        return {"sqinr": sinr_slack(self, self.min_sqinr, W), "total": power_slack(self, W)}
+        slacks = sinr_and_power_slacks(self, self.min_sqinr, Transmission.of(W, self.transceiver.transmit))
+        return dict(zip(("sqinr", "total"), slacks, strict=True))

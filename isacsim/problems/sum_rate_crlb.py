@@ -17,9 +17,8 @@ from isacsim.checks import instance, number, whole
 from isacsim.drop import Drop
 from isacsim.errors import InvalidInput, one_of
 from isacsim.hardware.base import Transceiver
-from isacsim.metrics.fim import FimTensor, crlb, fim, inverse_fim
-from isacsim.metrics.power import antenna_power
-from isacsim.metrics.rate import sum_rate
+from isacsim.link import Echo, Reception, Transmission
+from isacsim.metrics.fim import FimTensor, bounds, fim, fim_of, inverse_fim
 from isacsim.problems.base import Problem, Requirements, spread_over_users
 from isacsim.problems.identifiability import CONFUSED, identifiability
 from isacsim.targets.scene import PointTargets
@@ -208,20 +207,26 @@ class SumRateCrlb(Problem):
         Args:
             W: Precoder, shape (..., N_t, K+S), in sqrt(W).
         """
+        return self.merit(Transmission.of(W, self.transceiver.transmit))
+
+    def merit(self, sent: Transmission) -> FloatArray:
+        """The objective of what leaves the transmit chains, shape (...)."""
         value: Any = 0.0
         if self.rate_weight:
-            value = self.rate_weight * sum_rate(self.H, W, self.noise_power, self.transceiver)
+            users = Reception.of(self.H, sent, self.noise_power, self.transceiver.user)
+            value = self.rate_weight * np.log1p(users.sqinr).sum(axis=-1)
         if self.crlb_weight:
-            bounds = crlb(self.targets, W, self.radar_noise_power, self.snapshots, self.transceiver)
-            value = value - self.crlb_weight * weighted_trace(bounds, self.selection)
+            echo = Echo.of(self.targets.response(), sent, self.radar_noise_power, self.transceiver.receive)
+            crlb = bounds(fim_of(self.targets, echo, self.snapshots))
+            value = value - self.crlb_weight * weighted_trace(crlb, self.selection)
         return np.asarray(value)
 
     def constraints(self, W: Any) -> dict[str, FloatArray]:
         """Relative slack of the power: ``total`` (...), or ``antenna`` (..., N_t)."""
-        radiated, budget = antenna_power(W, self.transceiver.transmit), np.asarray(self.power)[..., None]
+        sent, budget = Transmission.of(W, self.transceiver.transmit), np.asarray(self.power)[..., None]
         if self.per_antenna:
-            return {"antenna": 1 - radiated * radiated.shape[-1] / budget}
-        return {"total": 1 - radiated.sum(axis=-1) / budget[..., 0]}
+            return {"antenna": 1 - sent.antenna_power * sent.antenna_power.shape[-1] / budget}
+        return {"total": 1 - sent.power / budget[..., 0]}
 
     def screen(self) -> tuple[BoolArray, list[tuple[str, ...]]]:
         """Which members of a flat batch are identifiable, and notes on each [Fang25, eq. (9)].

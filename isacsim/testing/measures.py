@@ -9,6 +9,7 @@ import numpy as np
 from isacsim.batch import flatten, frobenius2, take
 from isacsim.drop import Drop
 from isacsim.hardware.base import Transceiver
+from isacsim.link import Link
 from isacsim.metrics.components import Measure, Quantity
 from isacsim.random import complex_normal
 from isacsim.testing.examples import LOW_RESOLUTION, example_drop, example_precoder
@@ -72,7 +73,7 @@ def _measured(
     """Values by quantity, with shapes as declared."""
 
     def call(rngs: list[np.random.Generator]) -> Any:
-        return measure.measure(W, drop, transceiver, rngs)
+        return measure.measure(Link(W, drop, transceiver), rngs)
 
     values = outcome(measure, "measure", call, seeds, W=W, drop=drop)
     declared = {q.name: q for q in measure.quantities}

@@ -12,10 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from isacsim.batch import flatten, take
-from isacsim.drop import Drop
 from isacsim.errors import InvalidInput
-from isacsim.hardware.base import Transceiver
+from isacsim.link import Link
 from isacsim.metrics.components import Measure, Quantity
 from isacsim.typing import ComplexArray, FloatArray
 from isacsim.waveform.echoes import EchoModel
@@ -25,26 +23,22 @@ class Experiment(Measure):
     """A measure that simulates samples, one trial at a time; a plugin derives from it."""
 
     @abstractmethod
-    def trial(self, W: ComplexArray, drop: Drop, transceiver: Transceiver, rng: np.random.Generator) -> dict[str, Any]:
+    def trial(self, link: Link, rng: np.random.Generator) -> dict[str, Any]:
         """Values by quantity of one trial.
 
         A value is a number, or an array with the axes that its quantity declares; a leading
         axis of length 1, which `isacsim` functions keep, may stand before them.
 
         Args:
-            W: Its precoder, shape (1, N_t, K+S), in sqrt(W).
-            drop: Its realisation, every array with a leading axis of length 1.
-            transceiver: The hardware the samples pass.
+            link: Its precoder ``link.W``, shape (1, N_t, K+S), in sqrt(W), its realisation
+                ``link.drop``, every array with a leading axis of length 1, the hardware
+                ``link.transceiver`` that samples pass, and what its linear model predicts.
             rng: Its generator.
         """
 
-    def measure(
-        self, W: ComplexArray, drop: Drop, transceiver: Transceiver, rngs: Sequence[np.random.Generator]
-    ) -> dict[str, FloatArray]:
+    def measure(self, link: Link, rngs: Sequence[np.random.Generator]) -> dict[str, FloatArray]:
         """`trial` by trial, which bounds the memory."""
-        drops = flatten(drop, (len(rngs),))
-        members = [np.array([i]) for i in range(len(rngs))]
-        rows = [self.trial(W[i], take(drops, i), transceiver, rng) for i, rng in zip(members, rngs, strict=True)]
+        rows = [self.trial(one, rng) for one, rng in zip(link.members(), rngs, strict=True)]
         return {q.name: np.concatenate([self._one(q, row) for row in rows]) for q in self.quantities}
 
     def _one(self, q: Quantity, row: dict[str, Any]) -> FloatArray:

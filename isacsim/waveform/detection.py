@@ -23,15 +23,15 @@ from isacsim.batch import batched
 from isacsim.checks import choice, instance, number, whole
 from isacsim.drop import Drop
 from isacsim.errors import InvalidInput
-from isacsim.hardware.base import Transceiver
+from isacsim.link import Link
 from isacsim.metrics.components import Quantity
-from isacsim.typing import ComplexArray, FloatArray
+from isacsim.typing import FloatArray
 from isacsim.waveform.base import Detector, Experiment
 from isacsim.waveform.detectors import EnergyDetector
 from isacsim.waveform.echoes import EchoModel, EchoPath
 from isacsim.waveform.modulation import Gaussian, Modulation, modulation
 from isacsim.waveform.roc import Histogram, Interval, Roc
-from isacsim.waveform.signals import Sources, blocks, symbols
+from isacsim.waveform.signals import Sources, blocks, require_finite, symbols
 
 STRETCH = 2**14  # samples of each chain in a stretch; another length is another draw
 BLOCK = 2**15  # samples of all chains held at once, which stay in a cache of 1 MiB
@@ -113,11 +113,9 @@ class Detection(Experiment):
         """The false-alarm probabilities of the curve."""
         return {AXIS: [float(p) for p in self.curve]}
 
-    def trial(
-        self, W: ComplexArray, drop: Drop, transceiver: Transceiver, rng: np.random.Generator
-    ) -> dict[str, FloatArray]:
+    def trial(self, link: Link, rng: np.random.Generator) -> dict[str, FloatArray]:
         """The quantities from the `roc` of a trial."""
-        roc, confidence = self.roc(W, drop, transceiver, rng)
+        roc, confidence = self.roc(link, rng)
         curve = roc.band if self.band == "dkw" else roc.interval
         found: dict[str, Interval] = {
             "roc": curve(self.curve, confidence),
@@ -130,14 +128,14 @@ class Detection(Experiment):
         values["decisions"] = np.asarray(roc.present[-1], float)
         return {name: value[None] for name, value in values.items()}
 
-    def roc(self, W: ComplexArray, drop: Drop, transceiver: Transceiver, rng: np.random.Generator) -> tuple[Roc, float]:
+    def roc(self, link: Link, rng: np.random.Generator) -> tuple[Roc, float]:
         """The ROC of one trial, and the confidence of intervals that holds whenever it ended.
 
         Arguments as in `trial`.
         """
-        scene = drop.targets, W, drop.radar_noise_power, transceiver
-        path, echo = EchoPath.of(*scene), EchoModel.of(*scene)
-        snapshots = self.snapshots or drop.snapshots
+        require_finite("transmit input", link.W)
+        path, echo = EchoPath.over(link), EchoModel.expected(link.echo, link.drop.targets.rank)
+        snapshots = self.snapshots or link.drop.snapshots
         each = max(1, STRETCH // snapshots)
         looks = self._looks(-(-self.decisions // each))
         confidence = 1 - (1 - self.confidence) / len(looks)

@@ -19,11 +19,11 @@ from attrs import frozen
 
 from isacsim.batch import hermitian
 from isacsim.hardware.base import Transceiver, diagonal_matrix
-from isacsim.metrics.rate import covariance
-from isacsim.metrics.sensing import sensing_link
+from isacsim.link import Echo, Link
+from isacsim.metrics.sensing import echo_of
 from isacsim.targets.scene import Scene
 from isacsim.typing import AnyArray, ComplexArray, FloatArray
-from isacsim.waveform.signals import Sources, arriving_power, radiate, receive, require_finite
+from isacsim.waveform.signals import Sources, radiate, receive, require_finite
 
 
 def thin(A: ComplexArray, rank: int) -> tuple[ComplexArray, ComplexArray]:
@@ -56,16 +56,19 @@ class EchoModel:
     @classmethod
     def of(cls, scene: Scene, W: Any, noise_power: Any, transceiver: Transceiver) -> EchoModel:
         """The model of a precoder W (..., N_t, K+S), in sqrt(W), by the linear model of the hardware."""
-        G, W = np.asarray(scene.response(), complex, order="C"), np.asarray(W, complex, order="C")
-        link = sensing_link(G, W, noise_power, transceiver)
-        sent = transceiver.transmit.linear_model(covariance(W)).amplify(W)
-        mean = link.receive.amplify(G @ sent)
-        for what, rows in (("transmit input", W), ("transmit model", sent), ("receive model", mean)):
+        require_finite("transmit input", np.asarray(W, complex))
+        return cls.expected(echo_of(scene.response(), W, noise_power, transceiver), scene.rank)
+
+    @classmethod
+    def expected(cls, echo: Echo, rank: int) -> EchoModel:
+        """The model of an echo whose response has at most that ``rank``."""
+        sent, mean, noise = echo.sent.precoder, echo.mean, echo.noise
+        for what, rows in (("transmit model", sent), ("receive model", mean)):
             require_finite(what, rows)
-        own = link.noise.shape[-1:] if link.diagonal else link.noise.shape[-2:]
-        lead = np.broadcast_shapes(mean.shape[:-2], link.noise.shape[: -len(own)])
-        mean, noise = np.broadcast_to(mean, (*lead, *mean.shape[-2:])), np.broadcast_to(link.noise, (*lead, *own))
-        return cls(mean, noise, sent, min(scene.rank, *mean.shape[-2:]))
+        own = noise.shape[-1:] if echo.diagonal else noise.shape[-2:]
+        lead = np.broadcast_shapes(mean.shape[:-2], noise.shape[: -len(own)])
+        mean, noise = np.broadcast_to(mean, (*lead, *mean.shape[-2:])), np.broadcast_to(noise, (*lead, *own))
+        return cls(mean, noise, sent, min(rank, *mean.shape[-2:]))
 
     @cached_property
     def combiner(self) -> ComplexArray:
@@ -124,12 +127,19 @@ class EchoPath:
     @classmethod
     def of(cls, scene: Scene, W: Any, noise_power: Any, transceiver: Transceiver) -> EchoPath:
         """The path of a precoder W (..., N_t, K+S), in sqrt(W), and its echo from a scene."""
-        G, W = np.asarray(scene.response(), complex, order="C"), np.asarray(W, complex, order="C")
-        lead = np.broadcast_shapes(G.shape[:-2], W.shape[:-2], np.shape(noise_power))
-        noise = np.broadcast_to(np.asarray(noise_power, float)[..., None], (*lead, G.shape[-2]))
-        cheap = scene.rank * sum(G.shape[-2:]) < np.prod(G.shape[-2:])
-        response = thin(G, scene.rank) if cheap else (G,)
-        return cls(W, response, noise, arriving_power(G, W, noise, transceiver), transceiver)
+        W = np.asarray(W, complex, order="C")
+        return cls._of(echo_of(scene.response(), W, noise_power, transceiver), W, scene.rank, transceiver)
+
+    @classmethod
+    def over(cls, link: Link) -> EchoPath:
+        """The path of the precoders of a link."""
+        return cls._of(link.echo, link.W, link.drop.targets.rank, link.transceiver)
+
+    @classmethod
+    def _of(cls, echo: Echo, W: ComplexArray, rank: int, transceiver: Transceiver) -> EchoPath:
+        cheap = rank * sum(echo.G.shape[-2:]) < np.prod(echo.G.shape[-2:])
+        response = thin(echo.G, rank) if cheap else (echo.G,)
+        return cls(W, response, np.broadcast_to(echo.thermal, echo.power.shape), echo.power, transceiver)
 
     def samples(self, symbols: ComplexArray, sources: Sources, echo: bool, power: FloatArray) -> ComplexArray:
         """Samples out of the receive chains, shape (..., N_r, L), in sqrt(W).

@@ -18,16 +18,14 @@ from isacsim.batch import squared
 from isacsim.checks import choice, whole
 from isacsim.drop import Drop
 from isacsim.errors import InvalidInput
-from isacsim.hardware.base import Transceiver
+from isacsim.link import Link
 from isacsim.metrics.components import Quantity
 from isacsim.metrics.fim import crlb
-from isacsim.metrics.rate import covariance
-from isacsim.metrics.sensing import sensing_link
 from isacsim.targets.scene import PointTargets
 from isacsim.typing import ComplexArray, FloatArray
 from isacsim.waveform.base import Experiment
 from isacsim.waveform.estimators import Fit, Fitter, Observation, beamforming, folded, matched, maximum_likelihood
-from isacsim.waveform.signals import BLOCK, Sources, arriving_power, blocks, gaussian_symbols, radiate, receive
+from isacsim.waveform.signals import BLOCK, Sources, blocks, gaussian_symbols, radiate, receive
 
 
 @frozen
@@ -65,12 +63,10 @@ class Estimation(Experiment):
         """Names of the parameters."""
         return {"parameter": _points(drop).labels}
 
-    def trial(
-        self, W: ComplexArray, drop: Drop, transceiver: Transceiver, rng: np.random.Generator
-    ) -> dict[str, FloatArray]:
+    def trial(self, link: Link, rng: np.random.Generator) -> dict[str, FloatArray]:
         """All four from the `errors` of the runs."""
-        scene = _points(drop)
-        error, bound = self.errors(W, scene, drop.radar_noise_power, drop.snapshots, transceiver, rng)
+        scene = _points(link.drop)
+        error, bound = self.errors(link, rng)
         mse, mean_bound = error.mean(axis=0), bound.mean(axis=0)
         angles = np.array([kind in ("azimuth", "zenith") for kind in scene.unknowns])
         return {
@@ -80,41 +76,25 @@ class Estimation(Experiment):
             "parameter-bound": mean_bound[None],
         }
 
-    def errors(
-        self,
-        W: ComplexArray,
-        scene: PointTargets,
-        noise_power: Any,
-        snapshots: int,
-        transceiver: Transceiver,
-        rng: np.random.Generator,
-    ) -> tuple[FloatArray, FloatArray]:
+    def errors(self, link: Link, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
         """Squared errors of the runs and the bounds on them, each (runs, P).
 
         Args:
-            W: Precoder, shape (1, N_t, K+S), in sqrt(W).
-            scene: The true targets, with a leading axis of length 1.
-            noise_power: Noise of each receive chain, shape (1,), in W.
-            snapshots: Samples L of a run.
-            transceiver: The hardware the samples pass.
+            link: A link of one member to point targets.
             rng: Source of symbols, noise and whatever is random in the hardware.
         """
-        G = scene.response()
-        link = sensing_link(G, W, noise_power, transceiver)
-        transmit = transceiver.transmit.linear_model(covariance(W))
-        noise = np.broadcast_to(np.asarray(noise_power, float)[..., None], G.shape[:-1])
-        power = arriving_power(G, W, noise, transceiver)
+        scene, snapshots, hardware, echo = _points(link.drop), link.drop.snapshots, link.transceiver, link.echo
         sources, fitter, found = Sources.of(rng), Fitter(scene.tx_array, scene.rx_array), []
         for count in blocks(self.runs, max(1, BLOCK // snapshots)):
-            s = gaussian_symbols(W, count * snapshots, sources)
-            arriving = G @ radiate(W, s, transceiver.transmit, sources)
-            y = receive("receive", transceiver.receive, arriving, noise, power, sources)
-            x = _runs(W @ s, count)
-            observed = Observation.of(_runs(y, count), transmit.amplify(x), link)
+            s = gaussian_symbols(link.W, count * snapshots, sources)
+            arriving = echo.G @ radiate(link.W, s, hardware.transmit, sources)
+            y = receive("receive", hardware.receive, arriving, echo.thermal, echo.power, sources)
+            observed = Observation.of(_runs(y, count), _runs(link.sent.precoder @ s, count), echo)
             method = maximum_likelihood if self.method == "maximum-likelihood" else beamforming
             fit = method(fitter, observed, scene.count)
             # W W^H L is the sample covariance of the run, for which the bound is asked.
-            bound = crlb(scene, x / np.sqrt(snapshots), noise_power, snapshots, transceiver)
+            run = _runs(link.W @ s, count) / np.sqrt(snapshots)
+            bound = crlb(scene, run, link.drop.radar_noise_power, snapshots, hardware)
             found.append((squared_errors(fitter, fit, scene), bound))
         errors, bounds = zip(*found, strict=True)
         return np.concatenate(errors), np.concatenate(bounds)

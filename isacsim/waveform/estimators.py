@@ -27,8 +27,8 @@ from attrs import frozen
 
 from isacsim.arrays import AntennaArray
 from isacsim.batch import hermitian, put, rows, squared, take
+from isacsim.link import Echo
 from isacsim.metrics.fim import FimTensor, parameter_matrices
-from isacsim.metrics.sensing import SensingLink
 from isacsim.targets.scene import PointTargets
 from isacsim.typing import AnyArray, ComplexArray, FloatArray
 
@@ -54,17 +54,17 @@ class Observation:
     K: Any = rows(2)
 
     @classmethod
-    def of(cls, y: ComplexArray, sent: ComplexArray, link: SensingLink) -> Observation:
+    def of(cls, y: ComplexArray, sent: ComplexArray, echo: Echo) -> Observation:
         """Sums up samples.
 
         Args:
             y: Samples out of the receive chains, shape (B, N_r, L), in sqrt(W).
             sent: Signals behind the transmit gain, A_t x, shape (B, N_t, L), in sqrt(W).
-            link: Gain and noise of the receiver, with the leading axis B or 1.
+            echo: Gain and noise of the receiver, with the leading axis B or 1.
         """
         eye = np.eye(y.shape[-2], dtype=complex)
-        correlation = (hermitian(link.whiten(eye)) @ y) @ hermitian(sent)
-        return cls(correlation, link.information(eye), sent @ hermitian(sent))
+        correlation = (hermitian(echo.whiten(eye)) @ y) @ hermitian(sent)
+        return cls(correlation, echo.information(eye), sent @ hermitian(sent))
 
 
 @frozen(eq=False)

@@ -19,15 +19,14 @@ from attrs import field, frozen
 
 from isacsim.batch import hermitian, squared
 from isacsim.checks import choice, whole
-from isacsim.drop import Drop
-from isacsim.hardware.base import Transceiver, diagonal_matrix
+from isacsim.hardware.base import Transceiver
+from isacsim.link import Link, Reception, transmission
 from isacsim.metrics.components import Quantity
-from isacsim.metrics.rate import covariance, sqinr
 from isacsim.typing import AnyArray, ComplexArray, FloatArray, IntArray
 from isacsim.waveform.base import Experiment
 from isacsim.waveform.intervals import wilson
 from isacsim.waveform.modulation import Constellation, Gaussian, Modulation, bit_errors, modulation
-from isacsim.waveform.signals import Sources, arriving_power, blocks, radiate, receive
+from isacsim.waveform.signals import Sources, blocks, radiate, receive
 
 SAMPLES = 2**15  # samples over all transmit chains that are held at once: 512 KiB, about a second-level cache
 LARGEST = 2.0**50  # SQINR above which a residual cannot be told from rounding
@@ -42,22 +41,29 @@ class Downlink:
         channel: H^H, shape (..., K, N_t), amplitude; user k receives ``h_k^H x_q + n_k``.
         W: Precoder, shape (..., N_t, K+S), in sqrt(W); the first K columns are the users'.
         noise_power: Noise of each user, shape (..., K), in W.
-        power: Power that the users' gain controls are set to, shape (..., K), in W.
+        predicted: What the users receive by the linear model of the hardware; their gain controls
+            are set to the power that it has arrive.
         transceiver: The hardware.
     """
 
     channel: ComplexArray
     W: ComplexArray
     noise_power: FloatArray
-    power: FloatArray
+    predicted: Reception
     transceiver: Transceiver
 
     @classmethod
     def of(cls, H: Any, W: Any, noise_power: Any, transceiver: Transceiver) -> Downlink:
-        """The way over the channels H (..., N_t, K)."""
-        channel, W = hermitian(np.asarray(H, complex)), np.asarray(W, complex, order="C")
-        power = arriving_power(channel, W, np.asarray(noise_power, float), transceiver)
-        return cls(channel, W, np.broadcast_to(np.asarray(noise_power, float), power.shape), power, transceiver)
+        """The way of a precoder W (..., N_t, K+S), in sqrt(W), over the channels H (..., N_t, K)."""
+        predicted = Reception.of(H, transmission(W, transceiver), noise_power, transceiver.user)
+        noise = np.broadcast_to(np.asarray(noise_power, float), predicted.signal.shape)
+        return cls(hermitian(np.asarray(H, complex)), np.asarray(W, complex, order="C"), noise, predicted, transceiver)
+
+    @classmethod
+    def over(cls, link: Link) -> Downlink:
+        """The way of the precoders of a link."""
+        noise = np.broadcast_to(link.drop.noise_power, link.users.signal.shape)
+        return cls(hermitian(link.drop.H), link.W, noise, link.users, link.transceiver)
 
     @property
     def users(self) -> int:
@@ -67,18 +73,7 @@ class Downlink:
     def samples(self, symbols: ComplexArray, sources: Sources) -> ComplexArray:
         """Samples out of the users' receivers, shape (..., K, L), in sqrt(W), for symbols (..., K+S, L)."""
         arriving = self.channel @ radiate(self.W, symbols, self.transceiver.transmit, sources)
-        return receive("user", self.transceiver.user, arriving, self.noise_power, self.power, sources)
-
-    def gain(self) -> ComplexArray:
-        """Gain c of each user's own symbols by the linear model of the hardware, shape (..., K), in sqrt(W)."""
-        transmit = self.transceiver.transmit.linear_model(covariance(self.W))
-        own = (self.channel @ transmit.amplify(self.W[..., : self.users])).diagonal(axis1=-2, axis2=-1)
-        return np.asarray(own * self.transceiver.user.linear_model(diagonal_matrix(self.power)).gain, complex)
-
-    def received_power(self) -> FloatArray:
-        """Power out of each user's receiver by the linear model, shape (..., K), in W."""
-        R = diagonal_matrix(self.power)
-        return self.transceiver.user.linear_model(R).output_power(R)
+        return receive("user", self.transceiver.user, arriving, self.noise_power, self.predicted.power, sources)
 
 
 @frozen(eq=False)
@@ -185,7 +180,7 @@ def send(
         errors: Bit errors over all users, in every member of a batch, after which it ends early.
     """
     _keep_memory()
-    none, unlabelled = np.zeros((*way.power.shape, 0), complex), np.zeros((*way.power.shape, 0), np.uint8)
+    none, unlabelled = np.zeros((*way.noise_power.shape, 0), complex), np.zeros((*way.noise_power.shape, 0), np.uint8)
     total = Tally.of(none, none, unlabelled, unlabelled, carried.bits)
     for count in blocks(symbols, max(1, SAMPLES // way.W.shape[-2])):
         total += _send_block(way, carried, count, sources, np.asarray(tap)[..., None])
@@ -195,7 +190,7 @@ def send(
 
 
 def _send_block(way: Downlink, carried: Modulation, count: int, sources: Sources, tap: AnyArray) -> Tally:
-    shape = (*way.power.shape[:-1], way.W.shape[-1], count)
+    shape = (*way.noise_power.shape[:-1], way.W.shape[-1], count)
     if isinstance(carried, Constellation):
         labels = carried.draw_labels(sources.symbols, shape)
         s = carried.modulate(labels)
@@ -235,7 +230,7 @@ def sampled_sqinr(
 
 
 @frozen
-class Link(Experiment):
+class SampledLink(Experiment):
     """Error rates, error vector magnitude, SQINR and rate of the users, measured on samples.
 
     The rate ln(1 + SQINR) is what Gaussian symbols achieve with a decoder that takes the
@@ -292,14 +287,12 @@ class Link(Experiment):
             Quantity("symbol-errors", "1", ("user",), "symbol errors of each user"),
         )
 
-    def trial(
-        self, W: ComplexArray, drop: Drop, transceiver: Transceiver, rng: np.random.Generator
-    ) -> dict[str, FloatArray]:
+    def trial(self, link: Link, rng: np.random.Generator) -> dict[str, FloatArray]:
         """All quantities, from the `Tally` of the trial."""
-        way, (early, late) = Downlink.of(drop.H, W, drop.noise_power, transceiver), rng.spawn(2)
+        way, (early, late) = Downlink.over(link), rng.spawn(2)
         taps = self.taps(way, Sources.of(early))
         tally = send(way, self.modulation, self.symbols, Sources.of(late), taps.unbiased, self.errors)
-        predicted = sqinr(drop.H, W, drop.noise_power, transceiver)
+        predicted = link.users.sqinr
         found = {
             "sampled-sqinr": tally.sqinr,
             "predicted-sqinr": predicted,
@@ -307,7 +300,7 @@ class Link(Experiment):
             "sampled-sum-rate-nats": np.log1p(tally.sqinr).sum(axis=-1),
             "predicted-sum-rate-nats": np.log1p(predicted).sum(axis=-1),
             "evm": tally.error_vector_magnitude(taps.lmmse if self.equaliser == "lmmse" else taps.unbiased),
-            "symbols-sent": np.full(len(W), float(tally.symbols)),
+            "symbols-sent": np.full(len(link.W), float(tally.symbols)),
         }
         if isinstance(self.modulation, Constellation):
             found |= _error_rates(self.modulation, tally, predicted)
@@ -318,7 +311,7 @@ class Link(Experiment):
         if self.gain == "empirical":
             learnt = send(way, self.modulation, self.training, sources)
             return Taps.of(learnt.gain, learnt.received / learnt.sent)
-        return Taps.of(way.gain(), way.received_power())
+        return Taps.of(way.predicted.gain, way.predicted.output_power)
 
 
 def _error_rates(carried: Constellation, tally: Tally, predicted: FloatArray) -> dict[str, FloatArray]:

@@ -10,7 +10,7 @@ from isacsim.plugin.specs import Spec
 def isacsim_experiments() -> Iterable[Spec]:
     """Waveform experiments."""
     short = {"modulation": "qam16", "symbols": 128, "training": 32}
-    yield Spec("link", "isacsim.waveform.link:Link", "Error rates, EVM and rate of the users, on samples", short)
+    yield Spec("link", "isacsim.waveform.link:SampledLink", "Error rates, EVM and rate of the users, on samples", short)
     few = {"decisions": 100, "curve": [0.01, 0.1, 1.0]}
     yield Spec("detection", "isacsim.waveform.detection:Detection", "ROC with confidence bands, on samples", few)
     yield Spec(

@@ -7,12 +7,11 @@ from attrs import field, frozen
 
 from isacsim.batch import hermitian
 from isacsim.checks import whole
-from isacsim.drop import Drop
 from isacsim.errors import InvalidInput
-from isacsim.hardware.base import Transceiver
+from isacsim.link import Link
 from isacsim.metrics.components import Quantity
-from isacsim.metrics.sensing import radar_sqnr
-from isacsim.typing import ComplexArray, FloatArray
+from isacsim.metrics.sensing import sqnr
+from isacsim.typing import FloatArray
 from isacsim.waveform.base import Experiment
 from isacsim.waveform.echoes import EchoPath
 from isacsim.waveform.signals import BLOCK, Sources, blocks, gaussian_symbols
@@ -80,13 +79,8 @@ class SampledEcho(Experiment):
             Quantity("radar-sqnr-ratio", "1", (), "radar SQNR, measured over predicted"),
         )
 
-    def trial(
-        self, W: ComplexArray, drop: Drop, transceiver: Transceiver, rng: np.random.Generator
-    ) -> dict[str, FloatArray]:
+    def trial(self, link: Link, rng: np.random.Generator) -> dict[str, FloatArray]:
         """`sampled_radar_sqnr`, alone and over `isacsim.metrics.radar_sqnr`."""
-        measured = sampled_radar_sqnr(
-            EchoPath.of(drop.targets, W, drop.radar_noise_power, transceiver), rng, self.symbols
-        )
-        predicted = radar_sqnr(drop.targets.response(), W, drop.radar_noise_power, transceiver)
+        measured, predicted = sampled_radar_sqnr(EchoPath.over(link), rng, self.symbols), sqnr(link.echo)
         ratio = np.divide(measured, predicted, out=np.ones_like(measured), where=predicted > 0)
         return {"sampled-radar-sqnr": measured, "radar-sqnr-ratio": ratio}

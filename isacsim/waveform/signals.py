@@ -15,10 +15,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from isacsim.batch import hermitian
 from isacsim.errors import InvalidInput
-from isacsim.hardware.base import Hardware, Transceiver, chain_power
-from isacsim.metrics.rate import covariance
+from isacsim.hardware.base import Hardware, chain_power
+from isacsim.link import covariance
 from isacsim.typing import AnyArray, ComplexArray, FloatArray
 from isacsim.waveform.modulation import Gaussian, Modulation
 
@@ -95,20 +94,6 @@ def receive(
     y *= np.sqrt(noise_power)[..., None]
     y += arriving
     return through(side, device, y, power, sources)
-
-
-def arriving_power(A: ComplexArray, W: ComplexArray, noise_power: AnyArray, transceiver: Transceiver) -> FloatArray:
-    """Power of ``A x_q + n`` by the linear model of the transmit chains, shape (..., M), in W.
-
-    Args:
-        A: Channel to the receive chains, shape (..., M, N_t), amplitude.
-        W: Precoder, shape (..., N_t, K+S), in sqrt(W).
-        noise_power: Noise of each chain, broadcast to (..., M), in W.
-        transceiver: The hardware.
-    """
-    R = covariance(W)
-    radiated = transceiver.transmit.linear_model(R).output_covariance(R)
-    return chain_power(A @ radiated @ hermitian(A)) + noise_power
 
 
 def through(side: str, device: Hardware, x: ComplexArray, power: FloatArray, sources: Sources) -> ComplexArray:

@@ -44,7 +44,8 @@ class Gain(Measure):
     def labels(self, drop):
         return {"labels": {"user": ["a", "b", "c"]}, "axis": {"antenna": [0]}}.get(self.fault, {"user": ["a", "b"]})
 
-    def measure(self, W, drop, transceiver, rngs):
+    def measure(self, link, rngs):
+        W, drop = link.W, link.drop
         gain = np.abs(drop.H[:, :, :2] * W).sum(axis=1)
         changed = {
             "sum": lambda: gain.sum(axis=-1),

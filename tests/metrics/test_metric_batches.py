@@ -5,6 +5,7 @@ import pytest
 from attrs import frozen
 
 from isacsim import Aqnm, Chain, Drop, Hardware, Ideal, MidRise, PointTargets, Transceiver, metrics
+from isacsim.link import Link
 from isacsim.metrics import components
 from isacsim.plugin import build_registry
 
@@ -112,7 +113,7 @@ def test_every_registered_metric_records_what_it_says(kit, name, drop):
     assert isinstance(measure, components.Metric)
     W = kit.complex_gaussian((MEMBERS, 6, 6), 3)  # as many streams as antennas: a regular covariance
     transceiver = TRANSCEIVERS["uniform"]
-    values = measure.measure(W, drop, transceiver, kit.generators(range(MEMBERS)))
+    values = measure.measure(Link(W, drop, transceiver), kit.generators(range(MEMBERS)))
     (quantity,) = measure.quantities
     assert list(values) == [quantity.name]
     assert quantity.name == name
@@ -143,7 +144,7 @@ EXPECTED = {
 @pytest.mark.parametrize("name", sorted(EXPECTED))
 def test_a_registered_metric_is_the_function_of_its_name(kit, name, drop, transceiver):
     W = kit.complex_gaussian((MEMBERS, 6, 3), 3)
-    value = build_registry(installed=False).load("metrics", name)().value(W, drop, transceiver)
+    value = build_registry(installed=False).load("metrics", name)().value(Link(W, drop, transceiver))
     assert kit.raw_bytes(value) == kit.raw_bytes(EXPECTED[name](W, drop, transceiver))
 
 
@@ -151,12 +152,11 @@ def test_options_of_metrics_reach_the_functions(kit, drop):
     W, transceiver = kit.complex_gaussian((MEMBERS, 6, 3), 3), TRANSCEIVERS["uniform"]
     radar = drop.targets, W, drop.radar_noise_power, drop.snapshots, transceiver
     np.testing.assert_array_equal(
-        components.CrlbParameters(mode="xq").value(W, drop, transceiver), metrics.crlb(*radar, "xq")
+        components.CrlbParameters(mode="xq").value(Link(W, drop, transceiver)), metrics.crlb(*radar, "xq")
     )
     grid = components.Beampattern(azimuth=[0.1, 0.2], zenith=1.2)
-    np.testing.assert_array_equal(
-        grid.value(W, drop, transceiver), metrics.beampattern(W, drop.tx_array, [0.1, 0.2], 1.2, transceiver.transmit)
-    )
+    expected = metrics.beampattern(W, drop.tx_array, [0.1, 0.2], 1.2, transceiver.transmit)
+    np.testing.assert_array_equal(grid.value(Link(W, drop, transceiver)), expected)
     assert grid.labels(drop) == {"azimuth": [0.1, 0.2]}
     parameters = components.CrlbParameters().labels(drop)["parameter"]
     assert list(parameters)[:3] == ["azimuth[0]", "azimuth[1]", "zenith[0]"]
@@ -167,7 +167,7 @@ def test_energy_efficiency_counts_both_rates_and_all_consumers(kit, drop):
     measure = components.EnergyEfficiency()
     rate = FUNCTIONS["sum_rate_bits"](W, drop, transceiver) + np.log2(1 + FUNCTIONS["radar_sqnr"](W, drop, transceiver))
     drawn = measure.power_model.consumption(transceiver, 6, 9, 2, drop.power)
-    np.testing.assert_allclose(measure.value(W, drop, transceiver), rate / drawn, rtol=1e-12)
+    np.testing.assert_allclose(measure.value(Link(W, drop, transceiver)), rate / drawn, rtol=1e-12)
 
 
 def test_an_unknown_mode_of_a_bound_is_refused():

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from isacsim import Aqnm, Hardware, InvalidInput, LinearModel, Transceiver, metrics
 from isacsim.hardware.codebooks import aqnm_distortion
+from isacsim.link import Link
 
 DATA = Path(__file__).parents[1] / "data" / "sqnr-max"
 INSTANCES = sorted(path.stem for path in DATA.glob("*.npz"))
@@ -130,5 +131,5 @@ def test_mean_and_least_sqinr_are_those_of_the_users(kit):
     drop, hardware = example_drop(), Transceiver(user=Aqnm([1, 3]))
     W = example_precoder(drop)
     each = metrics.sqinr(drop.H, W, drop.noise_power, hardware)
-    np.testing.assert_allclose(MeanSqinr().value(W, drop, hardware), (each[:, 0] + each[:, 1]) / 2, rtol=1e-14)
-    np.testing.assert_array_equal(MinSqinr().value(W, drop, hardware), np.minimum(each[:, 0], each[:, 1]))
+    np.testing.assert_allclose(MeanSqinr().value(Link(W, drop, hardware)), (each[:, 0] + each[:, 1]) / 2, rtol=1e-14)
+    np.testing.assert_array_equal(MinSqinr().value(Link(W, drop, hardware)), np.minimum(each[:, 0], each[:, 1]))

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from isacsim import Aqnm, Chain, InvalidInput, MidRise, Transceiver, UniformLinearArray, metrics
 from isacsim.hardware.codebooks import aqnm_distortion
-from isacsim.metrics.sensing import sensing_link
+from isacsim.metrics.sensing import echo_of
 
 bits = st.sampled_from([1, 2, 3, 4, 6, np.inf])
 seeds = st.integers(0, 2**32 - 1)
@@ -105,13 +105,13 @@ def test_ideal_hardware_gives_the_echo_to_noise_ratio(kit):
 def test_the_link_is_the_same_whether_noise_is_kept_diagonal_or_full(kit, hardware, mode):
     G, W = kit.complex_gaussian((2, 3, 4), 0), kit.complex_gaussian((2, 4, 3), 1)
     C = kit.complex_gaussian((2, 3, 2), 2)
-    link = sensing_link(G, W, 0.4, hardware, mode)
+    link = echo_of(G, W, 0.4, hardware, mode)
     full = link.noise if link.noise.ndim == 3 else link.noise[..., None] * np.eye(3)
     received = link.gain[..., None] * C
     expected = np.conj(received.swapaxes(-1, -2)) @ np.linalg.solve(full, received)
     np.testing.assert_allclose(link.information(C), expected, rtol=1e-10, atol=1e-12)
     # The whole of what is received is signal and noise, whichever part is called reference.
-    other = sensing_link(G, W, 0.4, hardware, "xq" if mode == "x" else "x")
+    other = echo_of(G, W, 0.4, hardware, "xq" if mode == "x" else "x")
 
     def total(one):
         noise = one.noise if one.noise.ndim == 3 else one.noise[..., None] * np.eye(3)
@@ -141,7 +141,7 @@ def test_a_member_without_a_precoder_gets_nan_and_disturbs_no_other(kit):
 
 def test_an_unknown_mode_is_refused(kit):
     with pytest.raises(InvalidInput, match="mode: must be 'x' or 'xq', got 'y'.*knows"):
-        sensing_link(np.ones((1, 2)), np.ones((2, 1)), 1.0, mode="y")
+        echo_of(np.ones((1, 2)), np.ones((2, 1)), 1.0, mode="y")
 
 
 def test_chains_of_ideal_stages_change_nothing(kit):

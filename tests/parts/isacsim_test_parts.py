@@ -40,7 +40,7 @@ class Touchy(Metric):
     armed: str = ""  # a file: without it, nothing happens
     level: float = 1.0
 
-    def measure(self, W: Any, drop: Any, transceiver: Any, rngs: Any) -> Any:
+    def measure(self, link: Any, rngs: Any) -> Any:
         if self.trial in map(trial_of, rngs) and (not self.armed or os.path.exists(self.armed)):
             if self.how == "die":
                 os._exit(3)
@@ -49,7 +49,7 @@ class Touchy(Metric):
             raise KeyboardInterrupt if self.how == "interrupt" else ArithmeticError("this trial is touchy")
         return {"touchy": np.full(len(rngs), self.level)}
 
-    def value(self, W: Any, drop: Any, transceiver: Any) -> Any:
+    def value(self, link: Any) -> Any:
         raise NotImplementedError
 
 
@@ -59,7 +59,7 @@ class Impostor(Metric):
 
     quantity = Quantity("crlb", "W", (), "not the CRLB")
 
-    def value(self, W: Any, drop: Any, transceiver: Any) -> Any:
+    def value(self, link: Any) -> Any:
         raise NotImplementedError
 
 

@@ -7,7 +7,7 @@ from scipy.special import gammaincc
 
 from isacsim import Aqnm, InvalidInput, MidRise, PointTargets, ResponseMatrix, Transceiver, UniformLinearArray
 from isacsim.metrics import covariance, radar_sqnr, radar_sqnr_combiner
-from isacsim.metrics.sensing import sensing_link
+from isacsim.metrics.sensing import echo_of
 from isacsim.random import complex_normal
 from isacsim.waveform.detectors import EnergyDetector, LikelihoodRatio
 from isacsim.waveform.echoes import EchoModel, EchoPath
@@ -41,7 +41,7 @@ def samples(scene, W, transceiver, count, echo, seed=0):
 
 def by_the_text(scene, W, transceiver):
     """M and Q from the sensing link, without factors."""
-    link, G = sensing_link(scene.response(), W, NOISE, transceiver), scene.response()
+    link, G = echo_of(scene.response(), W, NOISE, transceiver), scene.response()
     gain = transceiver.transmit.linear_model(covariance(W)).gain
     Q = link.noise if link.noise.ndim == 2 else np.diag(link.noise)
     return np.diag(link.gain) @ G @ np.diag(gain) @ W, Q

@@ -7,7 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isacsim import Aqnm, InvalidInput, PointTargets, Transceiver, UniformLinearArray, UniformPlanarArray
-from isacsim.metrics.sensing import sensing_link
+from isacsim.drop import Drop
+from isacsim.link import Link
+from isacsim.metrics.sensing import echo_of
 from isacsim.targets.scene import ResponseMatrix
 from isacsim.testing import example_drop
 from isacsim.waveform.estimation import Estimation
@@ -34,7 +36,7 @@ def precoder(kit, antennas):
 def observed(kit, scene, noise_power, members=1, snapshots=24, hardware=IDEAL, noisy=True):
     """Samples of a scene through the second-order model of the hardware, and their summary."""
     W = precoder(kit, scene.tx_array.size)
-    link = sensing_link(scene.response(), W, np.array([noise_power]), hardware)
+    link = echo_of(scene.response(), W, np.array([noise_power]), hardware)
     gain = hardware.transmit.linear_model(W @ np.conj(W).swapaxes(-1, -2)).gain
     sent = gain[..., None] * (W @ kit.complex_gaussian((members, W.shape[-1], snapshots), 4))
     mean = link.gain[..., None] * (scene.response() @ sent)
@@ -127,6 +129,13 @@ def test_estimates_are_matched_to_the_nearest_targets(kit):
         np.testing.assert_allclose(found.azimuth, np.repeat(scene.azimuth, 2, axis=0), atol=0.05)
 
 
+def link(W, scene, noise_power, hardware=IDEAL, snapshots=32):
+    """The link of a precoder (1, N_t, S) to a scene, without users."""
+    H = np.zeros((1, scene.tx_array.size, 0))
+    arrays = scene.tx_array, scene.rx_array
+    return Link(W, Drop(H, scene, *arrays, 1.0, np.zeros(0), [noise_power], snapshots), hardware)
+
+
 CASES = [(LINEAR, 1), (LINEAR, 2), (LINEAR, 3), (PLANAR, 1)]
 SLOW = [pytest.param(PLANAR, m, marks=pytest.mark.slow) for m in (2, 3)]
 
@@ -135,9 +144,7 @@ SLOW = [pytest.param(PLANAR, m, marks=pytest.mark.slow) for m in (2, 3)]
 def test_at_high_snr_maximum_likelihood_meets_the_bound(kit, arrays, count):
     scene, W = scene_of(arrays, count), precoder(kit, arrays[0].size)
     runs = 1500
-    error, bound = Estimation(runs=runs).errors(
-        W, scene, np.array([1e-3]), 32, Transceiver(), np.random.default_rng(count)
-    )
+    error, bound = Estimation(runs=runs).errors(link(W, scene, 1e-3), np.random.default_rng(count))
     kept = np.array([kind in ("azimuth", "zenith") for kind in scene.unknowns])
     ratio = np.sqrt(error.mean(axis=0) / bound.mean(axis=0))
     # A mean of n squares has a relative deviation of sqrt(2 / n), its root half of that: 1.8 %.
@@ -151,9 +158,7 @@ def test_below_a_threshold_the_errors_leave_the_bound(kit):
     scene, W = scene_of(LINEAR, 1), precoder(kit, 8)
     ratio = []
     for noise in (1e-3, 1.0):
-        error, bound = Estimation(runs=300).errors(
-            W, scene, np.array([noise]), 32, Transceiver(), np.random.default_rng(0)
-        )
+        error, bound = Estimation(runs=300).errors(link(W, scene, noise), np.random.default_rng(0))
         ratio.append(np.sqrt(error[:, 0].mean() / bound[:, 0].mean()))
     assert ratio[0] < 1.2
     assert ratio[1] > 3  # some runs take a noise peak for the target
@@ -161,9 +166,9 @@ def test_below_a_threshold_the_errors_leave_the_bound(kit):
 
 def test_the_grid_alone_is_as_coarse_as_its_cells(kit):
     scene, W = scene_of(LINEAR, 1), precoder(kit, 8)
-    args = W, scene, np.array([1e-4]), 32, Transceiver()
-    error, _ = Estimation(method="beamforming", runs=50).errors(*args, np.random.default_rng(0))
-    fine, _ = Estimation(runs=50).errors(*args, np.random.default_rng(0))
+    one = link(W, scene, 1e-4)
+    error, _ = Estimation(method="beamforming", runs=50).errors(one, np.random.default_rng(0))
+    fine, _ = Estimation(runs=50).errors(one, np.random.default_rng(0))
     assert fine[:, 0].mean() < error[:, 0].mean()
     # 40 cells over direction cosines of width 2, 1 / cos(0.6) wider in the angle; the peak is in or next to its cell.
     assert np.all(np.sqrt(error[:, 0]) < 2 / 40 / np.cos(0.6))
@@ -172,7 +177,7 @@ def test_the_grid_alone_is_as_coarse_as_its_cells(kit):
 def test_coarser_converters_make_larger_errors_on_the_same_symbols_and_noise(kit):
     scene, W = scene_of(LINEAR, 2), precoder(kit, 8)
     mse = [
-        Estimation(runs=400).errors(W, scene, np.array([1e-3]), 32, hardware, np.random.default_rng(1))[0][:, :2].mean()
+        Estimation(runs=400).errors(link(W, scene, 1e-3, hardware), np.random.default_rng(1))[0][:, :2].mean()
         for hardware in (Transceiver(), Transceiver(Aqnm(3), Aqnm(3)), Transceiver(Aqnm(1), Aqnm(1)))
     ]
     assert mse[0] < mse[1] < mse[2]
@@ -182,7 +187,7 @@ def test_a_trial_records_errors_and_bounds_of_each_parameter():
     drop = example_drop(1)
     experiment = Estimation(runs=4)
     W = np.eye(6, dtype=complex)[None] * 0.1
-    values = experiment.measure(W, drop, Transceiver(), [np.random.default_rng(0)])
+    values = experiment.measure(Link(W, drop, Transceiver()), [np.random.default_rng(0)])
     assert {q.name: values[q.name].shape for q in experiment.quantities} == {
         "angle-rmse": (1,),
         "angle-bound": (1,),
@@ -200,7 +205,7 @@ def test_one_antenna_and_one_snapshot_locate_nothing_and_say_so():
     one = UniformLinearArray(1)
     scene = PointTargets(one, one, [[0.3]], [[np.pi / 2]], [[1.0]])
     error, bound = Estimation(runs=3).errors(
-        np.ones((1, 1, 1)), scene, np.array([0.1]), 1, Transceiver(), np.random.default_rng(0)
+        link(np.ones((1, 1, 1)), scene, 0.1, snapshots=1), np.random.default_rng(0)
     )
     assert np.isfinite(error).all()
     assert np.all(bound == np.inf)
@@ -210,7 +215,7 @@ def test_only_point_targets_can_be_located():
     drop = example_drop(1)
     extended = attrs.evolve(drop, targets=ResponseMatrix(drop.targets.response()))
     with pytest.raises(InvalidInput, match="targets: must be point targets to be located"):
-        Estimation(runs=1).measure(np.ones((1, 6, 2)), extended, Transceiver(), [np.random.default_rng(0)])
+        Estimation(runs=1).measure(Link(np.ones((1, 6, 2)), extended, Transceiver()), [np.random.default_rng(0)])
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pytest
 from attrs import frozen
 
 from isacsim import InvalidInput, Transceiver
+from isacsim.link import Link
 from isacsim.metrics.components import Quantity
 from isacsim.testing import check_measure
 from isacsim.testing.examples import example_drop, example_precoder
@@ -23,14 +24,14 @@ class Given(Experiment):
     values: tuple = ()
     quantities = (Quantity("one", "1"), Quantity("each", "1", ("user",)))
 
-    def trial(self, W, drop, transceiver, rng):
+    def trial(self, link, rng):
         return dict(self.values)
 
 
 def measured(**values):
     drop = example_drop()
     rngs = [np.random.default_rng(i) for i in range(3)]
-    return Given(tuple(values.items())).measure(example_precoder(drop), drop, Transceiver(), rngs)
+    return Given(tuple(values.items())).measure(Link(example_precoder(drop), drop, Transceiver()), rngs)
 
 
 @pytest.mark.parametrize("one", [3, 3.0, True, np.float64(3), np.array([3])])

@@ -10,10 +10,11 @@ from scipy.special import erfc
 from scipy.stats import binom
 
 from isacsim import Aqnm, Drop, Hardware, InvalidInput, MidRise, PointTargets, Transceiver, UniformLinearArray
+from isacsim.link import Link
 from isacsim.metrics import sinr, sqinr
 from isacsim.random import complex_normal
 from isacsim.waveform.detection import Detection
-from isacsim.waveform.link import LARGEST, SAMPLES, Downlink, Link, Tally, sampled_sqinr, send
+from isacsim.waveform.link import LARGEST, SAMPLES, Downlink, SampledLink, Tally, sampled_sqinr, send
 from isacsim.waveform.modulation import Gaussian, Qam
 from isacsim.waveform.signals import Sources
 
@@ -43,7 +44,7 @@ def spread(true, n):
 def test_on_ideal_hardware_it_measures_sinr_and_rate():
     realisations, W, n = drop(4), precoders(4), 2**16
     true = sinr(realisations.H, W, realisations.noise_power)
-    values = Link(symbols=n).measure(W, realisations, Transceiver(), generators(4))
+    values = SampledLink(symbols=n).measure(Link(W, realisations, Transceiver()), generators(4))
     deviation, bias = spread(true, n)
     assert np.all(np.abs(values["sampled-sqinr"] - true - bias) < 4 * deviation)
     rate_deviation = np.sqrt(((deviation / (1 + true)) ** 2).sum(-1))
@@ -59,7 +60,7 @@ def test_through_the_users_converters_alone_the_closed_form_is_exact(bits):
     realisations, W, n = drop(2), precoders(2), 2**16
     hardware = Transceiver(user=MidRise(bits))
     true = sqinr(realisations.H, W, realisations.noise_power, hardware)
-    values = Link(symbols=n).measure(W, realisations, hardware, generators(2))
+    values = SampledLink(symbols=n).measure(Link(W, realisations, hardware), generators(2))
     deviation, bias = spread(true, n)
     assert np.all(np.abs(values["sampled-sqinr"] - true - bias) < 4 * deviation)
 
@@ -78,7 +79,9 @@ def test_bias_and_standard_deviation_are_as_stated():
 def test_coarser_converters_measure_worse():
     realisations, W = drop(3), precoders(3)
     rates = [
-        Link(symbols=2**14).measure(W, realisations, hardware, generators(3))["sampled-sum-rate-nats"].mean()
+        SampledLink(symbols=2**14)
+        .measure(Link(W, realisations, hardware), generators(3))["sampled-sum-rate-nats"]
+        .mean()
         for hardware in (Transceiver(Aqnm(b), Aqnm(b), Aqnm(b)) for b in (1, 2, 4, np.inf))
     ]
     assert np.all(np.diff(rates) > 0)
@@ -86,23 +89,23 @@ def test_coarser_converters_measure_worse():
 
 def test_a_member_of_a_batch_has_the_bytes_it_has_alone():
     realisations, W, hardware = drop(3), precoders(3), Transceiver(Aqnm(2), Aqnm(2), Aqnm(2))
-    link = Link("qam64", symbols=SAMPLES // ARRAY.size + 3, training=50)  # more than one block
-    together = link.measure(W, realisations, hardware, generators(3))
+    link = SampledLink("qam64", symbols=SAMPLES // ARRAY.size + 3, training=50)  # more than one block
+    together = link.measure(Link(W, realisations, hardware), generators(3))
     for i in range(3):
         single = Drop(
             realisations.H[i : i + 1], realisations.targets, ARRAY, ARRAY, 1.0, realisations.noise_power, 1.0, 4
         )
-        alone = link.measure(W[i : i + 1], single, hardware, generators(3)[i : i + 1])
+        alone = link.measure(Link(W[i : i + 1], single, hardware), generators(3)[i : i + 1])
         for name, value in alone.items():
             assert value.tobytes() == together[name][i : i + 1].tobytes()
 
 
-@pytest.mark.parametrize("experiment", [Link(symbols=8), Detection(decisions=100)])
+@pytest.mark.parametrize("experiment", [SampledLink(symbols=8), Detection(decisions=100)])
 def test_a_precoder_that_is_not_finite_is_refused(experiment):
     W = precoders(2)
     W[1, 0, 0] = np.nan
     with pytest.raises(InvalidInput, match="transmit input, chain 0: must be finite samples"):
-        experiment.measure(W, drop(2), Transceiver(), generators(2))
+        experiment.measure(Link(W, drop(2), Transceiver()), generators(2))
 
 
 class Broken(Hardware):
@@ -120,7 +123,9 @@ class Broken(Hardware):
 @pytest.mark.parametrize("side", ["transmit", "user"])
 def test_hardware_that_puts_out_nan_is_refused_by_side_and_chain(side):
     with pytest.raises(InvalidInput, match=f"{side} output, chain 1: must be finite samples, got"):
-        Link("qpsk", symbols=8).measure(precoders(2), drop(2), Transceiver(**{side: Broken()}), generators(2))
+        SampledLink("qpsk", symbols=8).measure(
+            Link(precoders(2), drop(2), Transceiver(**{side: Broken()})), generators(2)
+        )
 
 
 def single(snr):
@@ -169,11 +174,11 @@ def test_bit_error_rates_are_those_of_the_closed_forms(order, channel, snrs):
         snr, rng = 10 ** (snr_db / 10), np.random.default_rng([order, snr_db + 10])
         if channel == "white":
             way = single(snr)
-            errors = send(way, qam, count, Sources.of(rng), 1 / way.gain()).bit_errors[0]
+            errors = send(way, qam, count, Sources.of(rng), 1 / way.predicted.gain).bit_errors[0]
         else:
             h = complex_normal(rng, (count, 1, 1))
             way = Downlink.of(h, np.full((1, 1), np.sqrt(snr)), 1.0, Transceiver())
-            errors = send(way, qam, 1, Sources.of(rng), 1 / way.gain()).bit_errors[:, 0].sum(axis=0)
+            errors = send(way, qam, 1, Sources.of(rng), 1 / way.predicted.gain).bit_errors[:, 0].sum(axis=0)
         probabilities = bit_probabilities(order, snr, tail if channel == "white" else faded_tail)
         closed = qam.bit_error_rate if channel == "white" else qam.faded_bit_error_rate
         np.testing.assert_allclose(np.mean(probabilities), closed(snr), rtol=1e-9)
@@ -190,8 +195,10 @@ def one_antenna(snr):
 @pytest.mark.parametrize("gain", ["empirical", "predicted"])
 def test_the_experiment_records_what_the_closed_form_predicts(gain):
     realisation, W = one_antenna(10.0)
-    link = Link("qam16", symbols=100_000, gain=gain, training=10_000)
-    values = {n: float(v.squeeze()) for n, v in link.measure(W, realisation, Transceiver(), generators(1)).items()}
+    link = SampledLink("qam16", symbols=100_000, gain=gain, training=10_000)
+    values = {
+        n: float(v.squeeze()) for n, v in link.measure(Link(W, realisation, Transceiver()), generators(1)).items()
+    }
     p, bits = float(Qam(16).bit_error_rate(10.0)), 4 * 100_000
     assert values["predicted-bit-error-rate"] == pytest.approx(p, rel=1e-12)
     # Four standard deviations; the bits of one amplitude are never so dependent as to more than double
@@ -210,7 +217,7 @@ def test_the_error_vector_is_that_of_the_tap_and_decisions_are_unbiased_behind_e
     true = sinr(realisations.H, W, realisations.noise_power)
     options = {"modulation": "qam16", "symbols": n, "gain": "predicted"}
     one_tap, lmmse = (
-        Link(**options, equaliser=equaliser).measure(W, realisations, Transceiver(), generators(2))
+        SampledLink(**options, equaliser=equaliser).measure(Link(W, realisations, Transceiver()), generators(2))
         for equaliser in ("one-tap", "lmmse")
     )
     # Mean squares of n independent errors, of residuals lighter in their tails than Gaussian ones.
@@ -227,8 +234,8 @@ def test_the_gain_by_the_linear_model_is_the_empirical_one_where_the_model_is_ex
     tally = send(way, Gaussian(), n, Sources.of(np.random.default_rng(0)))
     # y s* varies by about the power of y; the gain control of the users is set to a power that
     # correlated distortion moves, which the second gain follows by less than a percent.
-    spread = np.sqrt(way.received_power() / n)
-    assert np.all(np.abs(tally.gain - way.gain()) < 4 * spread + 0.01 * np.abs(way.gain()))
+    spread = np.sqrt(way.predicted.output_power / n)
+    assert np.all(np.abs(tally.gain - way.predicted.gain) < 4 * spread + 0.01 * np.abs(way.predicted.gain))
 
 
 def test_a_link_without_noise_to_speak_of_has_a_finite_sqinr():
@@ -236,7 +243,7 @@ def test_a_link_without_noise_to_speak_of_has_a_finite_sqinr():
     realisation, W = one_antenna(1e9)
     for bits in (1, np.inf):
         hardware = Transceiver(Aqnm(bits), user=Aqnm(bits))
-        values = Link("qpsk", symbols=3000, training=100).measure(W, realisation, hardware, generators(1))
+        values = SampledLink("qpsk", symbols=3000, training=100).measure(Link(W, realisation, hardware), generators(1))
         assert 1e8 < values["sampled-sqinr"] <= LARGEST
         assert values["bit-errors"] == values["bit-error-rate"] == 0
 
@@ -244,8 +251,8 @@ def test_a_link_without_noise_to_speak_of_has_a_finite_sqinr():
 def test_a_user_without_signal_guesses():
     realisation, W = one_antenna(1.0)
     for gain in ("empirical", "predicted"):
-        link = Link("qam16", symbols=4000, gain=gain, training=10)
-        values = link.measure(0 * W, realisation, Transceiver(), generators(1))
+        link = SampledLink("qam16", symbols=4000, gain=gain, training=10)
+        values = link.measure(Link(0 * W, realisation, Transceiver()), generators(1))
         assert all(np.isfinite(v).all() for v in values.values())
         # All bits are decided alike or at random: wrong with probability 1/2; the two bits of an
         # amplitude are independent of each other.
@@ -269,14 +276,16 @@ def test_no_symbols_one_symbol_and_any_leading_axes_work(antennas, users, stream
 @pytest.mark.parametrize("carried", ["gaussian", "qpsk"])
 def test_a_station_without_users_has_no_errors(carried):
     realisations = drop(2, users=0)
-    values = Link(carried, symbols=8, training=4).measure(precoders(2), realisations, Transceiver(), generators(2))
+    values = SampledLink(carried, symbols=8, training=4).measure(
+        Link(precoders(2), realisations, Transceiver()), generators(2)
+    )
     assert values["sampled-sqinr"].shape == (2, 0)
     assert all(np.isfinite(v).all() for v in values.values())
     assert np.all(values["sampled-sum-rate-nats"] == 0)
 
 
 def test_rates_over_all_users_are_means_and_sums_of_those_of_each():
-    values = Link("qam64", symbols=500).measure(precoders(2), drop(2), Transceiver(), generators(2))
+    values = SampledLink("qam64", symbols=500).measure(Link(precoders(2), drop(2), Transceiver()), generators(2))
     for name in ("bit-error-rate", "symbol-error-rate"):
         np.testing.assert_allclose(values[name], values["user-" + name].mean(axis=-1), rtol=1e-12)
     np.testing.assert_allclose(values["sampled-sum-rate-nats"], values["sampled-rate-nats"].sum(axis=-1), rtol=1e-12)
@@ -303,8 +312,8 @@ def test_the_sums_of_two_blocks_are_the_sum_of_their_sums(seed, first, second):
 def test_symbols_stop_at_the_errors_asked_for():
     realisation, W = one_antenna(10.0)
     whole, early = (
-        Link("qam16", symbols=500_000, errors=errors, training=100).measure(
-            W, realisation, Transceiver(), generators(1)
+        SampledLink("qam16", symbols=500_000, errors=errors, training=100).measure(
+            Link(W, realisation, Transceiver()), generators(1)
         )
         for errors in (None, 200)
     )
@@ -322,7 +331,7 @@ def test_memory_does_not_grow_with_the_symbols():
 
     def peak(symbols):
         tracemalloc.start()
-        Link("qam16", symbols=symbols).measure(W, realisation, Transceiver(MidRise(3)), generators(1))
+        SampledLink("qam16", symbols=symbols).measure(Link(W, realisation, Transceiver(MidRise(3))), generators(1))
         used = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return used
@@ -332,8 +341,8 @@ def test_memory_does_not_grow_with_the_symbols():
 
 @pytest.mark.parametrize("carried", ["gaussian", "qpsk"])
 def test_it_declares_what_it_measures(carried):
-    link = Link(carried, symbols=8, training=4)
-    values = link.measure(precoders(2), drop(2), Transceiver(), generators(2))
+    link = SampledLink(carried, symbols=8, training=4)
+    values = link.measure(Link(precoders(2), drop(2), Transceiver()), generators(2))
     declared = {q.name: q for q in link.quantities}
     assert declared.keys() == values.keys()
     assert ("bit-error-rate" in declared) is (carried == "qpsk")
@@ -346,7 +355,7 @@ def test_it_declares_what_it_measures(carried):
 @pytest.mark.parametrize("symbols", [0, 1, -3, 2.5, True, "many"])
 def test_a_wrong_number_of_symbols_is_refused(symbols):
     with pytest.raises(InvalidInput, match="symbols: must be a whole number of at least 2"):
-        Link(symbols=symbols)
+        SampledLink(symbols=symbols)
 
 
 @pytest.mark.parametrize(
@@ -361,4 +370,4 @@ def test_a_wrong_number_of_symbols_is_refused(symbols):
 )
 def test_wrong_options_are_refused(options, message):
     with pytest.raises(InvalidInput, match=message):
-        Link(**options)
+        SampledLink(**options)

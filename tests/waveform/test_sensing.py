@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from isacsim import Drop, Ideal, InvalidInput, MidRise, PointTargets, ResponseMatrix, Transceiver, UniformLinearArray
+from isacsim.link import Link
 from isacsim.metrics import radar_sqnr
 from isacsim.random import complex_normal
 from isacsim.waveform.echoes import EchoPath
@@ -62,7 +63,7 @@ def test_a_member_of_a_batch_has_the_bytes_it_has_alone():
     def measure(members):
         drop = Drop(np.ones((4, 1)), POINT, ARRAY, ARRAY, 1.0, [1.0], 0.7)
         rngs = [np.random.default_rng(i) for i in members]
-        return SampledEcho(symbols=9000).measure(W[members], drop, hardware, rngs)["sampled-radar-sqnr"]
+        return SampledEcho(symbols=9000).measure(Link(W[members], drop, hardware), rngs)["sampled-radar-sqnr"]
 
     together = measure([0, 1, 2])
     for i in range(3):

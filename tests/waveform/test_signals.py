@@ -3,14 +3,13 @@
 import numpy as np
 import pytest
 
-from isacsim import Aqnm, Chain, Hardware, Ideal, InvalidInput, MidRise, Transceiver
+from isacsim import Aqnm, Chain, Hardware, Ideal, InvalidInput, MidRise
 from isacsim.hardware.base import chain_power
-from isacsim.metrics import covariance
+from isacsim.link import Reception, Transmission, covariance
 from isacsim.random import complex_normal
 from isacsim.waveform.signals import (
     BLOCK,
     Sources,
-    arriving_power,
     blocks,
     gaussian_symbols,
     radiate,
@@ -54,7 +53,8 @@ def test_radiated_power_and_gain_of_each_chain_are_those_of_the_linear_model(bit
 def test_received_power_is_echo_plus_noise():
     rng, count = np.random.default_rng(1), 2**17
     W, G, noise = precoder(1), complex_normal(rng, (5, 8)), np.linspace(0.5, 3.0, 5)
-    power = arriving_power(G, W, noise, Transceiver())
+    sent = Transmission.of(np.pad(W, ((0, 0), (0, 2))), Ideal())  # a stream for each of five receivers
+    power = Reception.of(G.conj().T, sent, noise, Ideal()).power
     drawn = sources(1)
     x = radiate(W, gaussian_symbols(W, count, drawn), Ideal(), drawn)
     y = receive("receive", Ideal(), G @ x, noise, power, drawn)

@@ -1,0 +1,344 @@
+"""The link of a precoder through hardware, worked out once and read by whoever judges it.
+
+A precoder W leaves the transmit chains as ``x_q = A_t W s + q_t``. What follows depends on it
+through two things alone, the effective precoder ``A_t W`` and the covariance D of q_t
+(`Transmission`): user k receives ``h_k^H x_q + n_k`` and quantises it (`Reception`), the sensing
+receiver gets ``A_r (G x_q + n) + q_r`` (`Echo`) [Xu25, eqs. (2)-(7)]. A merit written on these
+records therefore is one of any hardware: a design for hardware is the same merit behind another
+transmission.
+
+`Link` joins them for the realisations of a drop and works each out when it is first read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+from attrs import frozen
+
+from isacsim.batch import flatten, hermitian, squared, take
+from isacsim.drop import Drop
+from isacsim.errors import InvalidInput
+from isacsim.hardware.base import Hardware, LinearModel, Transceiver, chain_power, diagonal_matrix
+from isacsim.typing import AnyArray, ComplexArray, FloatArray, IntArray
+
+Mode = Literal["x", "xq"]
+IDEAL = Transceiver()
+
+
+def covariance(W: Any) -> ComplexArray:
+    """Transmit covariance R_x = W W^H, shape (..., N_t, N_t), in W; W is (..., N_t, K+S)."""
+    W = np.asarray(W, complex, order="C")
+    return W @ hermitian(W)
+
+
+@frozen(eq=False, slots=False)
+class Transmission:
+    """What leaves the transmit chains for one precoder.
+
+    Attributes:
+        precoder: Effective precoder A_t W: what leaves the chains of each stream, shape
+            (..., N_t, K+S), in sqrt(W).
+        distortion: Covariance D of the transmit distortion, (..., N_t) where it is diagonal, else
+            (..., N_t, N_t); in W.
+        ideal: Whether the chains are ideal, so that there is no distortion.
+    """
+
+    precoder: ComplexArray
+    distortion: AnyArray
+    ideal: bool = False
+
+    @classmethod
+    def of(cls, W: Any, transmit: Hardware) -> Transmission:
+        """The transmission of a precoder W (..., N_t, K+S), in sqrt(W), by the linear model of the chains."""
+        W = np.asarray(W, complex, order="C")
+        if W.ndim < 2:
+            raise InvalidInput("W", "must have at least 2 axes", f"shape {W.shape}", "W is (..., N_t, K+S).")
+        model = transmit.linear_model(covariance(W))
+        own = W.shape[-2:-1] if model.diagonal else (W.shape[-2],) * 2
+        distortion = np.broadcast_to(model.distortion, (*W.shape[:-2], *own))
+        return cls(np.ascontiguousarray(model.amplify(W)), distortion, transmit.is_ideal)
+
+    @property
+    def diagonal(self) -> bool:
+        """Whether the distortion is uncorrelated between chains."""
+        return self.distortion.ndim < self.precoder.ndim
+
+    @cached_property
+    def signal(self) -> ComplexArray:
+        """Covariance of what is left of the streams, A_t R A_t^H, shape (..., N_t, N_t), in W."""
+        return covariance(self.precoder)
+
+    @cached_property
+    def radiated(self) -> ComplexArray:
+        """Covariance of x_q, shape (..., N_t, N_t), in W."""
+        if self.ideal:
+            return self.signal
+        return self.signal + (diagonal_matrix(self.distortion) if self.diagonal else self.distortion)
+
+    @cached_property
+    def antenna_power(self) -> FloatArray:
+        """Power out of each chain, shape (..., N_t), in W."""
+        distortion = self.distortion.real if self.diagonal else chain_power(self.distortion)
+        return np.asarray(squared(self.precoder).sum(axis=-1) + distortion)
+
+    @property
+    def power(self) -> FloatArray:
+        """Power that leaves the chains, shape (...), in W."""
+        return np.asarray(self.antenna_power.sum(axis=-1))
+
+    def distortion_along(self, A: ComplexArray) -> FloatArray:
+        """Distortion a^H D a along the columns a of A (..., N_t, n), shape (..., n), in W."""
+        if self.diagonal:
+            return np.asarray((squared(A) * self.distortion[..., :, None]).sum(axis=-2))
+        return np.asarray((np.conj(A) * (self.distortion @ A)).real.sum(axis=-2))
+
+    def distortion_through(self, A: ComplexArray) -> ComplexArray:
+        """Covariance A D A^H of the distortion behind A (..., M, N_t), shape (..., M, M), in W."""
+        if self.diagonal:
+            return (A * self.distortion[..., None, :]) @ hermitian(A)
+        return A @ self.distortion @ hermitian(A)
+
+    def take(self, members: IntArray) -> Transmission:
+        """The members at some places of the one leading axis."""
+        return Transmission(self.precoder[members], self.distortion[members], self.ideal)
+
+
+def transmission(W: Any, transceiver: Any) -> Transmission:
+    """What a transceiver makes of a precoder W (..., N_t, K+S), in sqrt(W); see `Transmission.of`.
+
+    Raises:
+        InvalidInput: If the transceiver is none, or W no precoder.
+    """
+    if not isinstance(transceiver, Transceiver):
+        remedy = "Give Transceiver(transmit=..., receive=..., user=...)."
+        raise InvalidInput("transceiver", "must be a Transceiver", transceiver, remedy)
+    return Transmission.of(W, transceiver.transmit)
+
+
+@frozen(eq=False, slots=False)
+class Reception:
+    """What the users receive of a transmission.
+
+    With the gain g and the distortion d of user k's receiver and the powers S_k and T_k before it::
+
+        SQINR_k = |g|^2 S_k / (|g|^2 T_k + d)
+
+    which for the AQNM (g = alpha, d = alpha (1 - alpha) (S_k + T_k)) is
+    ``alpha S_k / (T_k + (1 - alpha) S_k)`` [Xu25, eq. (14)].
+
+    Attributes:
+        amplitude: ``h_k^H A_t w_k``, of each user's own stream, shape (..., K), in sqrt(W).
+        signal: Its power S_k before the receiver, shape (..., K), in W.
+        other: Power T_k of interference, transmit distortion and noise there, shape (..., K), in W.
+        receiver: Linear model of the users' receivers.
+    """
+
+    amplitude: ComplexArray
+    signal: FloatArray
+    other: FloatArray
+    receiver: LinearModel
+
+    @classmethod
+    def of(cls, H: Any, sent: Transmission, noise_power: Any, user: Hardware) -> Reception:
+        """The reception over channels H (..., N_t, K), amplitude, with noise (..., K) in W.
+
+        Raises:
+            InvalidInput: If the hardware couples the users' receivers, or shapes do not fit together.
+        """
+        H = np.asarray(H, complex, order="C")
+        users = _fitting_users(H, sent.precoder, noise_power)
+        received = hermitian(H) @ sent.precoder  # (..., K, K+S), user by stream
+        own, gains = np.eye(users, received.shape[-1], dtype=bool), squared(received)
+        signal = np.where(own, gains, 0.0).sum(axis=-1)
+        other = np.where(own, 0.0, gains).sum(axis=-1) + sent.distortion_along(H) + np.asarray(noise_power)
+        receiver = user.linear_model(diagonal_matrix(signal + other))
+        if receiver.coupled:
+            raise InvalidInput("user", "must not couple chains", user, "Each user has a receiver of its own.")
+        return cls(np.diagonal(received, axis1=-2, axis2=-1), signal, other, receiver)
+
+    @property
+    def power(self) -> FloatArray:
+        """Power that arrives at each receiver, shape (..., K), in W."""
+        return self.signal + self.other
+
+    @cached_property
+    def sqinr(self) -> FloatArray:
+        """Signal-to-quantisation-interference-and-noise ratio of each user, shape (..., K), linear."""
+        kept = squared(self.receiver.gain)
+        return np.asarray(kept * self.signal / (kept * self.other + self.receiver.distortion_power))
+
+    @property
+    def gain(self) -> ComplexArray:
+        """Gain of each user's own symbols out of its receiver, shape (..., K), in sqrt(W)."""
+        return np.asarray(self.amplitude * self.receiver.gain, complex)
+
+    @property
+    def output_power(self) -> FloatArray:
+        """Power out of each user's receiver, shape (..., K), in W."""
+        return self.receiver.output_power(diagonal_matrix(self.power))
+
+
+def _fitting_users(H: ComplexArray, W: ComplexArray, noise_power: Any) -> int:
+    """The number of users, if channels, precoder and noise fit together."""
+    if H.ndim < 2:
+        raise InvalidInput("H", "must have at least 2 axes", f"shape {H.shape}", "H is (..., N_t, K).")
+    antennas, users = H.shape[-2:]
+    _require_antennas("H", antennas, W)
+    if W.shape[-1] < users:
+        rule = f"must have a column for each of {users} users"
+        raise InvalidInput("W", rule, f"shape {W.shape}", "A user that is not served has a column of zeros.")
+    if np.shape(noise_power)[-1:] not in ((), (1,), (users,)):
+        rule = f"must be one number, or one for each of {users} users"
+        raise InvalidInput("noise_power", rule, f"shape {np.shape(noise_power)}", "It is broadcast to (..., K).")
+    return int(users)
+
+
+def _require_antennas(name: str, antennas: int, W: ComplexArray) -> None:
+    """Refuse a precoder of other antennas than the array ``name`` has."""
+    if W.shape[-2] != antennas:
+        rule = f"must have a row for each of the {antennas} transmit antennas of {name}"
+        raise InvalidInput("W", rule, f"shape {W.shape}", "W is (..., N_t, K+S).")
+
+
+@frozen(eq=False, slots=False)
+class Echo:
+    """What the sensing receiver gets of a transmission, and what it takes for noise.
+
+    What part of it is reference and what part noise depends on what the receiver knows:
+
+    - mode ``"x"``: the digital x; distortion of the transmit chains is noise.
+    - mode ``"xq"``: what the chains put out (data converters are deterministic); their
+      distortion is probing power.
+
+    Attributes:
+        G: Target response, (..., N_r, N_t), amplitude.
+        sent: What leaves the transmit chains.
+        thermal: Noise of each receive chain, (..., N_r), in W.
+        power: Power that arrives at each receive chain, (..., N_r), in W.
+        receive: Linear model of the receive chains.
+        mode: What the receiver knows.
+    """
+
+    G: ComplexArray
+    sent: Transmission
+    thermal: FloatArray
+    power: FloatArray
+    receive: LinearModel
+    mode: Mode = "x"
+
+    @classmethod
+    def of(cls, G: Any, sent: Transmission, radar_noise_power: Any, receive: Hardware, mode: Mode = "x") -> Echo:
+        """The echo of a response G (..., N_r, N_t), with noise (...) of each receive chain in W.
+
+        Raises:
+            InvalidInput: For an unknown mode, or for shapes that do not fit together.
+        """
+        if mode not in ("x", "xq"):
+            remedy = "'x': the receiver knows x; 'xq': also the DAC output."
+            raise InvalidInput("mode", "must be 'x' or 'xq'", mode, remedy)
+        G = np.asarray(G, complex, order="C")
+        _require_antennas("the sensing array", G.shape[-1], sent.precoder)
+        thermal = np.asarray(radar_noise_power, float)[..., None] + np.zeros(G.shape[-2])
+        arriving = G @ sent.radiated @ hermitian(G) + diagonal_matrix(thermal)
+        return cls(G, sent, thermal, chain_power(arriving), receive.linear_model(arriving), mode)
+
+    def knowing(self, mode: Mode) -> Echo:
+        """The same echo at a receiver that knows something else."""
+        return self if mode == self.mode else Echo(self.G, self.sent, self.thermal, self.power, self.receive, mode)
+
+    @property
+    def probing(self) -> ComplexArray:
+        """Covariance of the reference signal behind the transmit gain, (..., N_t, N_t), in W."""
+        return self.sent.signal if self.mode == "x" else self.sent.radiated
+
+    @cached_property
+    def noise(self) -> AnyArray:
+        """Noise covariance behind the receive gain: (..., N_r, N_r), or its diagonal where that is all; in W."""
+        receive, known = self.receive, self.mode == "xq" or self.sent.ideal
+        if known and receive.diagonal and not receive.coupled:
+            return squared(receive.gain) * self.thermal + receive.distortion
+        unknown = 0.0 if known else self.sent.distortion_through(self.G)
+        return receive.output_covariance(diagonal_matrix(self.thermal) + unknown)
+
+    @property
+    def gain(self) -> AnyArray:
+        """Receive gain: of each chain, (..., N_r), or where the receiver couples its chains the matrix."""
+        return self.receive.gain
+
+    @property
+    def diagonal(self) -> bool:
+        """Whether the noise is diagonal by structure."""
+        return self.noise.ndim == self.gain.ndim - self.receive.coupled
+
+    @cached_property
+    def mean(self) -> ComplexArray:
+        """Expected samples for each stream, ``A_r G A_t W``, shape (..., N_r, K+S), in sqrt(W)."""
+        return np.asarray(self.receive.amplify(self.G @ self.sent.precoder))
+
+    def whiten(self, C: ComplexArray) -> ComplexArray:
+        """``noise^-1 A_r C`` with the receive gain A_r, for C (..., N_r, m)."""
+        received = self.receive.amplify(C)
+        if self.diagonal:
+            return np.asarray(received / self.noise[..., None])
+        return np.asarray(np.linalg.solve(self.noise, received), complex)
+
+    def information(self, C: ComplexArray) -> ComplexArray:
+        """``(A_r C)^H noise^-1 (A_r C)``, shape (..., m, m), in 1/W."""
+        return hermitian(self.receive.amplify(C)) @ self.whiten(C)
+
+    @cached_property
+    def response_information(self) -> ComplexArray:
+        """`information` of the response itself, shape (..., N_t, N_t), in 1/W."""
+        return self.information(self.G)
+
+    def equivalent_noise(self) -> FloatArray:
+        """Noise before the receive gain, ``tr(A_r^-1 noise A_r^-H)``, shape (...), in W."""
+        if self.receive.coupled:
+            half = np.linalg.solve(self.gain, self.noise)
+            return np.asarray(np.trace(np.linalg.solve(self.gain, hermitian(half)), axis1=-2, axis2=-1).real)
+        noise = self.noise if self.diagonal else np.diagonal(self.noise, axis1=-2, axis2=-1).real
+        return np.ascontiguousarray(noise / squared(self.gain)).sum(axis=-1)
+
+
+@frozen(eq=False, slots=False)
+class Link:
+    """Precoders on the realisations of a drop, through hardware; each part is worked out when first read.
+
+    Attributes:
+        W: Precoders, shape (B, N_t, K+S), in sqrt(W).
+        drop: The realisations they are judged on, with one leading axis B.
+        transceiver: The hardware they meet.
+    """
+
+    W: ComplexArray
+    drop: Drop
+    transceiver: Transceiver = IDEAL
+
+    @cached_property
+    def sent(self) -> Transmission:
+        """What leaves the transmit chains."""
+        return Transmission.of(self.W, self.transceiver.transmit)
+
+    @cached_property
+    def users(self) -> Reception:
+        """What the users receive."""
+        return Reception.of(self.drop.H, self.sent, self.drop.noise_power, self.transceiver.user)
+
+    @cached_property
+    def echo(self) -> Echo:
+        """What a sensing receiver that knows x gets; see `Echo.knowing` for another."""
+        G = self.drop.targets.response()
+        return Echo.of(G, self.sent, self.drop.radar_noise_power, self.transceiver.receive)
+
+    def members(self) -> Iterator[Link]:
+        """The link of each member, with a leading axis of length 1; the transmission is worked out once for all."""
+        drop = flatten(self.drop, (len(self.W),))
+        for i in range(len(self.W)):
+            at = np.array([i])
+            link = Link(self.W[at], take(drop, at), self.transceiver)
+            link.__dict__["sent"] = self.sent.take(at)  # where cached_property keeps it
+            yield link

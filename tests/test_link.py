@@ -1,0 +1,132 @@
+"""The link record: worked out once, whatever reads it; and the same numbers as the functions on plain arrays."""
+
+import warnings
+
+import attrs
+import numpy as np
+import pytest
+
+from isacsim import Aqnm, Hardware, MidRise, Transceiver, metrics
+from isacsim.engine.files import scenario_file
+from isacsim.engine.load import load_scenario
+from isacsim.engine.plan import Plan, tasks
+from isacsim.engine.work import work
+from isacsim.hardware.base import Chain, Ideal
+from isacsim.link import Link, Transmission
+from isacsim.metrics.components import Metric, Quantity
+from isacsim.plugin import build_registry
+from isacsim.testing.examples import LOW_RESOLUTION, example_drop, example_precoder
+from isacsim.waveform.base import Experiment
+from isacsim.waveform.echoes import EchoModel
+from isacsim.waveform.link import SampledLink
+from isacsim.waveform.sensing import SampledEcho
+
+METRICS = ("sum-rate-nats", "sqinr", "crlb", "crlb-parameters", "radar-sqnr", "radiated-power", "beampattern")
+
+
+@attrs.frozen(eq=False)
+class Counting(Hardware):
+    """A 3-bit converter that keeps count of how often it is asked for its linear model."""
+
+    asked: list = attrs.field(factory=list)
+
+    def apply(self, x, rng=None, *, power=None):
+        return MidRise(3).apply(x, rng, power=power)
+
+    def linear_model(self, R):
+        self.asked.append(np.shape(R))
+        return MidRise(3).linear_model(R)
+
+
+def test_all_measures_of_an_evaluation_share_one_linear_model_of_the_transmit_chains():
+    registry, transmit = build_registry(installed=False), Counting()
+    scenario = load_scenario(scenario_file("quickstart.toml"), registry=registry)
+    evaluation = attrs.evolve(
+        scenario.evaluate["converters"],
+        power="designed",
+        metrics=tuple(registry.load("metrics", name)() for name in METRICS),
+        experiments=(SampledLink(symbols=8, training=4, gain="predicted"), SampledEcho(symbols=100)),
+    )
+    hardware = attrs.evolve(scenario.hardware["converters"], transmit=transmit)
+    scenario = attrs.evolve(
+        scenario, trials=3, hardware={"converters": hardware}, evaluate={"converters": evaluation}, sweep={}, figure={}
+    )
+    (task,) = tasks(Plan.of(scenario, registry), 3, 3, lambda point: set())
+    transmit.asked.clear()  # the plan has rehearsed
+    outcome = work(task, {})
+    assert not outcome.failures
+    assert transmit.asked == [(3, 16, 16)]
+
+
+@pytest.mark.parametrize("hardware", [Transceiver(), LOW_RESOLUTION, Transceiver(Chain(Aqnm(4), Ideal()), Aqnm(2))])
+def test_metrics_of_a_link_are_those_on_plain_arrays(hardware):
+    drop = example_drop()
+    W = example_precoder(drop)
+    link, G = Link(W, drop, hardware), drop.targets.response()
+    sensing = (G, W, drop.radar_noise_power, hardware)
+    np.testing.assert_array_equal(link.users.sqinr, metrics.sqinr(drop.H, W, drop.noise_power, hardware))
+    np.testing.assert_array_equal(link.sent.power, metrics.radiated_power(W, hardware.transmit))
+    registry = build_registry(installed=False)
+    for name, expected in {
+        "radar-sqnr": metrics.radar_sqnr,
+        "radar-sqnr-combiner": metrics.radar_sqnr_combiner,
+    }.items():
+        np.testing.assert_array_equal(registry.load("metrics", name)().value(link), expected(*sensing))
+
+
+def test_members_share_the_transmission_and_see_their_own_realisation():
+    drop = example_drop()
+    link = Link(example_precoder(drop), drop, LOW_RESOLUTION)
+    for i, one in enumerate(link.members()):
+        assert one.sent.precoder.shape[0] == 1
+        np.testing.assert_array_equal(one.users.sqinr, link.users.sqinr[i : i + 1])
+        np.testing.assert_array_equal(one.echo.noise, link.echo.noise[i : i + 1])
+
+
+def test_a_merit_is_one_of_the_effective_precoder_and_the_distortion():
+    # A gain of one half and no distortion is ideal hardware behind half the amplitude.
+    drop = example_drop()
+    W = example_precoder(drop)
+    halved = Transmission(W / 2, np.zeros(W.shape[:-1]), ideal=True)
+    ideal = Transmission.of(W / 2, Ideal())
+    np.testing.assert_array_equal(halved.radiated, ideal.radiated)
+    np.testing.assert_allclose(halved.power, Transmission.of(W, Ideal()).power / 4, rtol=1e-15)
+
+
+def test_what_the_receiver_knows_changes_reference_and_noise_of_one_echo():
+    drop = example_drop()
+    link = Link(example_precoder(drop), drop, LOW_RESOLUTION)
+    known = link.echo.knowing("xq")
+    assert known.receive is link.echo.receive
+    assert np.all(np.trace(known.probing - link.echo.probing, axis1=1, axis2=2).real > 0)
+    assert known.noise.ndim == 2  # thermal noise and the distortion of each chain by itself
+    assert link.echo.noise.ndim == 3
+    assert EchoModel.expected(link.echo, 2).mean.shape == link.echo.mean.shape
+
+
+def test_measures_of_the_old_signature_still_work_and_say_once_what_to_change():
+    with pytest.warns(
+        DeprecationWarning, match=r"Old.value: must take a link .* link.W, link.drop and link.transceiver"
+    ):
+
+        class Old(Metric):
+            quantity = Quantity("old", "1")
+
+            def value(self, W, drop, transceiver):
+                return metrics.radiated_power(W, transceiver.transmit) / drop.power
+
+    with pytest.warns(DeprecationWarning, match=r"Older.trial: must take a link"):
+
+        class Older(Experiment):
+            quantities = (Quantity("old", "1"),)
+
+            def trial(self, W, drop, transceiver, rng):
+                return {"old": metrics.radiated_power(W, transceiver.transmit) / drop.power}
+
+    drop = example_drop()
+    link = Link(example_precoder(drop), drop, LOW_RESOLUTION)
+    rngs = [np.random.default_rng(i) for i in range(len(link.W))]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for measure in (Old(), Older()):
+            np.testing.assert_array_equal(measure.measure(link, rngs)["old"], link.sent.power / drop.power)
