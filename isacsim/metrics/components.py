@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import wraps
-from inspect import signature
+from inspect import isfunction, signature
 from typing import Any, ClassVar
 from warnings import warn
 
@@ -49,7 +49,7 @@ class Measure(ABC):
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         for name in ("measure", "value", "trial"):
-            if name in cls.__dict__:
+            if isfunction(cls.__dict__.get(name)):
                 setattr(cls, name, _taking_a_link(cls.__dict__[name], f"{cls.__name__}.{name}"))
 
     @property
@@ -73,7 +73,7 @@ class Measure(ABC):
 
 
 def _taking_a_link(method: Any, told: str) -> Any:
-    """The method; behind an adapter where it still takes (W, drop, transceiver, ...), as before version 2 of the API."""
+    """The method, behind an adapter where it takes (W, drop, transceiver, ...), as in version 1 of the plugin API."""
     if list(signature(method).parameters)[1:4] != ["W", "drop", "transceiver"]:
         return method
     warn(
@@ -86,7 +86,7 @@ def _taking_a_link(method: Any, told: str) -> Any:
     def adapted(self: Any, link: Link, *rest: Any) -> Any:
         return method(self, link.W, link.drop, link.transceiver, *rest)
 
-    del adapted.__wrapped__  # type: ignore[attr-defined]  # a class made anew by attrs is not to be adapted again
+    del adapted.__wrapped__  # a class made anew by attrs is not to be adapted again
     return adapted
 
 
