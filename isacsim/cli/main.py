@@ -71,6 +71,9 @@ def run(
     executor: Annotated[str | None, typer.Option(help="Executor (`isacsim list executors`).")] = None,
     set_: Set = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Continue also with other versions of the code, and record them.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Run a scenario: design, judge, store, and draw its figures."""
@@ -81,6 +84,8 @@ def run(
 
     if resume and out is None:
         raise InvalidInput("--resume", "needs --out", "", "Name the run folder to continue.")
+    if force and not resume:
+        raise InvalidInput("--force", "needs --resume", "", "Leave it out for a new run.")
     registry: Registry = context.obj
     loaded = load_scenario(_scenario_path(scenario, registry), set=tuple(set_ or ()), registry=registry)
     finished = run_scenario(
@@ -90,6 +95,7 @@ def run(
         workers=workers if workers is not None else _cores(),
         executor=executor,
         resume=resume,
+        force=force,
         observers=() if as_json else (ProgressBar(),),
         registry=registry,
     )
