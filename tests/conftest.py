@@ -234,8 +234,7 @@ class Studies:
         with closing(sqlite3.connect(run.path / "ledger.sqlite")) as ledger:
             what = {
                 "results": "point, trial, data FROM results",
-                "designs": "design, trial, scalars, data FROM designs JOIN arrays USING (design, trial) "
-                "WHERE part = 'decision'",
+                "designs": "design, trial, scalars, data FROM designs",
             }
             return {(k, t): b"".join(data) for k, t, *data in ledger.execute(f"SELECT {what[table]}")}
 

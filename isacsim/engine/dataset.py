@@ -22,10 +22,10 @@ def build_dataset(store: Store) -> xarray.Dataset:
     """All numbers of a run with their dimensions, units and provenance."""
     import xarray
 
-    axes: dict[str, list[Any]] = store.meta("axes")
-    points: list[dict[str, Any]] = store.meta("points")
-    trials: int = store.meta("trials")
-    evaluations, designs = store.meta("evaluations"), store.meta("designs")
+    axes: dict[str, list[Any]] = store.need("axes")
+    points: list[dict[str, Any]] = store.need("points")
+    trials: int = store.need("trials")
+    evaluations, designs = store.need("evaluations"), store.meta("designs")
     lead = [len(values) for values in axes.values()]
     sizes, labels = _extra_axes(store, points)
     variables: dict[str, Any] = {}
@@ -46,7 +46,7 @@ def build_dataset(store: Store) -> xarray.Dataset:
         variables.update(_origins(store, axes, lead, points, designs, trials))
     coords = {**axes, "evaluate": evaluations, "design": designs, "trial": np.arange(trials), **labels}
     index = " ".join([*axes, "evaluate", "design", "trial"])
-    provenance = {key: _text(value) for key, value in store.meta("provenance").items()}
+    provenance = {key: _text(value) for key, value in store.need("provenance").items()}
     made = {"ledger_format": store.format, "environments": _text(list(environments.values()))}
     return xarray.Dataset(variables, coords, {"index_dims": index, **made, **provenance})
 

@@ -169,10 +169,9 @@ def _is_default(record: Any, attribute: Any, content: Any, tell: Callable[[Any],
     if attribute.default is attrs.NOTHING or not attribute.init:
         return False
     default, convert = _made(attribute.default, record), attribute.converter
-    if isinstance(convert, attrs.Converter):
-        default = convert.converter(default, *[record] * convert.takes_self, *[attribute] * convert.takes_field)
-    elif convert is not None:
-        default = convert(default)
+    if convert is not None:
+        own = [record] * getattr(convert, "takes_self", False), [attribute] * getattr(convert, "takes_field", False)
+        default = getattr(convert, "converter", convert)(default, *own[0], *own[1])
     try:  # by their text: True == 1 in Python, and NaN is not NaN
         return content is default or text(_plain(content, tell)) == text(_plain(default, tell))
     except TypeError:  # a mark that stands for "not given"

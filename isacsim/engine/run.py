@@ -70,13 +70,13 @@ class Run:
         self.complaints = tuple(complaints)
         with self._store() as store:
             self.format = store.format
-            self.points: list[dict[str, Any]] = store.meta("points")
-            self.trials: int = store.meta("trials")
-            self.title: str = store.meta("title")
-            self.figures = {name: Figure(**table) for name, table in store.meta("figures").items()}
-            self.expectations = {n: Expectation(**table) for n, table in store.meta("expectations").items()}
-            self.axes: dict[str, list[Any]] = store.meta("axes")
-            self.axis_labels: dict[str, str] = store.meta("axis_labels")
+            self.points: list[dict[str, Any]] = store.need("points")
+            self.trials: int = store.need("trials")
+            self.title: str = store.need("title")
+            self.figures = {name: Figure(**table) for name, table in store.need("figures").items()}
+            self.expectations = {n: Expectation(**table) for n, table in store.need("expectations").items()}
+            self.axes: dict[str, list[Any]] = store.need("axes")
+            self.axis_labels: dict[str, str] = store.need("axis_labels")
 
     def _store(self) -> Store:
         return Store.open(self.path)
@@ -282,7 +282,7 @@ def _open(folder: Path, plan: Plan, registry: Registry, resume: bool, force: boo
     try:
         _same_scenario(store, identity)
         number = _enter(store, here, force)
-        origin = store.meta("provenance")
+        origin = store.need("provenance")
         origin["scenario"] = described(scenario, names)
         origin["continued"] = [*origin.get("continued", []), {**provenance(registry), "environment": number}]
         store.set_meta({**asked, "trials": max(scenario.trials, store.meta("trials")), "provenance": origin})
@@ -294,7 +294,7 @@ def _open(folder: Path, plan: Plan, registry: Registry, resume: bool, force: boo
 
 def _same_scenario(store: Store, identity: dict[str, str]) -> None:
     """Refuse to continue the run of another scenario."""
-    before = store.meta("identity")
+    before = store.need("identity")
     changed = sorted(name for name in {*identity, *before} if identity.get(name) != before.get(name))
     if changed:
         raise StoreError(

@@ -27,8 +27,9 @@ from isacsim.typing import AnyArray, FloatArray, IntArray
 FILE = "ledger.sqlite"
 FORMAT = 3
 READABLE = (2, FORMAT)
-# An environment is what computed a row: versions, by number. Arrays of a design have a part, which is
-# its decision or its trace. Every table ends in the checksum of the columns before it.
+# An environment is what computed a row: versions, by number. The data of a design are its arrays behind
+# one another, which the header tells: part (decision or trace), name, dtype and shape of each. Every table
+# ends in the checksum of the columns before it.
 SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL, checksum INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE environments (number INTEGER PRIMARY KEY, told TEXT NOT NULL, checksum INTEGER NOT NULL) WITHOUT ROWID;
@@ -42,15 +43,13 @@ CREATE TABLE failures (
     PRIMARY KEY (point, trial)
 ) WITHOUT ROWID;
 CREATE TABLE designs (
-    design TEXT NOT NULL, trial INTEGER NOT NULL, scalars BLOB NOT NULL, notes TEXT NOT NULL,
-    solve_time REAL NOT NULL, environment INTEGER NOT NULL, checksum INTEGER NOT NULL, PRIMARY KEY (design, trial)
-) WITHOUT ROWID;
-CREATE TABLE arrays (
-    design TEXT NOT NULL, trial INTEGER NOT NULL, part TEXT NOT NULL, name TEXT NOT NULL, dtype TEXT NOT NULL,
-    shape TEXT NOT NULL, data BLOB NOT NULL, checksum INTEGER NOT NULL, PRIMARY KEY (design, trial, part, name)
+    design TEXT NOT NULL, trial INTEGER NOT NULL, scalars BLOB NOT NULL, header TEXT NOT NULL, data BLOB NOT NULL,
+    notes TEXT NOT NULL, solve_time REAL NOT NULL, environment INTEGER NOT NULL, checksum INTEGER NOT NULL,
+    PRIMARY KEY (design, trial)
 ) WITHOUT ROWID;
 """
-# A ledger of format 2, seen as one of today: six scalars and the precoder were one blob, and there was no checksum.
+# A ledger of format 2, seen as one of today: six scalars and the precoder were one blob, traces had a
+# table of their own, and there was no checksum.
 FORMAT_2 = """
 CREATE TEMP VIEW meta AS SELECT key, value, NULL AS checksum FROM main.meta;
 CREATE TEMP VIEW environments AS SELECT 0 AS number, '' AS told, NULL AS checksum WHERE 0;
@@ -58,14 +57,10 @@ CREATE TEMP VIEW layouts AS SELECT point, entries, NULL AS checksum FROM main.la
 CREATE TEMP VIEW results AS SELECT point, trial, data, 0 AS environment, NULL AS checksum FROM main.results;
 CREATE TEMP VIEW failures AS SELECT point, trial, error, NULL AS checksum FROM main.failures;
 CREATE TEMP VIEW designs AS
-    SELECT design, trial, substr(data, 1, 48) AS scalars, notes, solve_time, 0 AS environment, NULL AS checksum
+    SELECT design, trial, substr(data, 1, 48) AS scalars,
+        '[["decision", "precoder", "<c16", [' || antennas || ', ' || streams || ']]]' AS header,
+        substr(data, 49) AS data, notes, solve_time, 0 AS environment, NULL AS checksum
     FROM main.designs;
-CREATE TEMP VIEW arrays AS
-    SELECT design, trial, 'decision' AS part, 'precoder' AS name, '<c16' AS dtype,
-        '[' || antennas || ',' || streams || ']' AS shape, substr(data, 49) AS data, NULL AS checksum
-    FROM main.designs
-    UNION ALL
-    SELECT design, trial, 'trace', name, '<f8', '[' || length(data) / 8 || ']', data, NULL FROM main.traces;
 """
 
 
@@ -95,7 +90,8 @@ class Store:
             folder.mkdir(parents=True, exist_ok=True)
             if any(folder.iterdir()):
                 raise StoreError(f"out: {folder} is not empty. Continue it with --resume, or choose another --out.")
-            store = cls(_connect(folder / FILE), folder, write=True)
+            store = cls(_connect(folder / FILE, write=True), folder, write=True)
+            _keep_journal(store._db)
             with store._transaction():
                 store._db.executescript("BEGIN;" + SCHEMA)
                 store._put_meta({"format": FORMAT, **meta})
@@ -120,10 +116,15 @@ class Store:
             raise StoreError(f"run: {folder} holds no run (no {FILE}). Give the folder that `isacsim run` wrote.")
         try:
             store = cls(_connect(path, write=write), folder, write=write)
-        except sqlite3.Error as error:
+        except BROKEN as error:
             raise StoreError(f"run: {path} cannot be read ({error}). Is it a run's ledger?") from None
         try:
             store._settle_format()
+            if write:
+                _keep_journal(store._db)
+        except BROKEN as error:
+            store.close()
+            raise StoreError(f"run: {path} cannot be written ({error}). Is somebody else writing it?") from None
         except BaseException:
             store.close()
             raise
@@ -151,6 +152,17 @@ class Store:
             )
         self._db.executescript(FORMAT_2)
 
+    def need(self, key: str) -> Any:
+        """A value of the run's metadata that every run has.
+
+        Raises:
+            StoreError: If it is not there.
+        """
+        value = self.meta(key)
+        if value is None:
+            raise StoreError(f"run: {self.folder / FILE} is damaged: its {key} are missing. {RESTORE}")
+        return value
+
     def meta(self, key: str) -> Any:
         """A value of the run's metadata; None if there is none."""
         row = next(self._rows("meta", "key, value", "key = ?", (key,)), None)
@@ -177,13 +189,7 @@ class Store:
         with self._transaction():
             layouts = ((p, json.dumps([attrs.asdict(e) for e in entries])) for p, entries in outcome.layouts.items())
             self._put("layouts", layouts)
-            known = {key for key in outcome.designs if self._has_design(*key)}
-            new = {key: record for key, record in outcome.designs.items() if key not in known}
-            self._put(
-                "designs",
-                ((*key, _bytes(r.scalars), json.dumps(r.notes), float(r.solve_time), here) for key, r in new.items()),
-            )
-            self._put("arrays", ((*key, *array) for key, record in new.items() for array in _arrays(record)))
+            self._put("designs", ((*key, *_packed(record), here) for key, record in outcome.designs.items()))
             self._put("results", ((*key, _bytes(row), here) for key, row in outcome.rows.items()))
             self._db.executemany("DELETE FROM failures WHERE point = ? AND trial = ?", list(outcome.rows))
             self._put("failures", ((*key, text) for key, text in outcome.failures.items()), replace=True)
@@ -227,23 +233,15 @@ class Store:
         if not wanted:
             return {}
         where, span = "design = ? AND trial BETWEEN ? AND ?", (design, min(wanted), max(wanted))
-        kept: dict[tuple[int, str], dict[str, AnyArray]] = {}
-        columns = "design, trial, part, name, dtype, shape, data"
-        for _, trial, part, name, dtype, shape, data in self._rows("arrays", columns, where, span):
-            kept.setdefault((trial, part), {})[name] = np.frombuffer(data, dtype).reshape(json.loads(shape))
-        columns = "design, trial, scalars, notes, solve_time, environment"
-        return {
-            (design, trial): DesignRecord(
-                np.frombuffer(scalars, "<f8"),
-                kept.get((trial, "decision"), {}),
-                tuple(json.loads(notes)),
-                solve_time,
-                kept.get((trial, "trace"), {}),
-                environment,
-            )
-            for _, trial, scalars, notes, solve_time, environment in self._rows("designs", columns, where, span)
-            if trial in wanted
-        }
+        columns = "design, trial, scalars, header, data, notes, solve_time, environment"
+        rows = self._rows("designs", columns, where, span)
+        found = {(design, row[1]): _unpacked(*row[2:]) for row in rows if row[1] in wanted}
+        if self.format == 2:
+            with self._reading():
+                for trial, name, data in self._db.execute(f"SELECT trial, name, data FROM traces WHERE {where}", span):
+                    if trial in wanted:
+                        found[design, trial].trace[name] = np.frombuffer(data, "<f8")
+        return found
 
     def close(self) -> None:
         """Close the ledger; behind its writer it is one file, which read-only media can hold."""
@@ -275,7 +273,7 @@ class Store:
     def _reading(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.Error as error:
+        except BROKEN as error:
             raise StoreError(f"run: {self.folder / FILE} cannot be read ({error}). {RESTORE}") from None
 
     def _rows(self, table: str, columns: str, where: str, values: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
@@ -294,10 +292,6 @@ class Store:
                     raise StoreError(f"run: {self.folder / FILE} is damaged at {place}. {RESTORE}")
                 yield tuple(row)
 
-    def _has_design(self, design: str, trial: int) -> bool:
-        found = self._db.execute("SELECT 1 FROM designs WHERE design = ? AND trial = ?", (design, trial))
-        return found.fetchone() is not None
-
     def _put(self, table: str, rows: Iterable[tuple[Any, ...]], *, replace: bool = False) -> None:
         """Add rows with their checksums; one that is there stays, unless it is to be replaced."""
         sealed = [(*row, _checksum(row)) for row in rows]
@@ -312,21 +306,25 @@ class Store:
         self._put("environments", [(number, json.dumps(environment))], replace=True)
 
 
+# What reading a damaged ledger raises: SQLite's text of an error can hold bytes that are no text.
+BROKEN = (sqlite3.Error, UnicodeDecodeError)
 RESTORE = "Restore the folder from a copy, or run the scenario into another --out."
 
 
-def _connect(path: Path, *, write: bool = True) -> sqlite3.Connection:
+def _connect(path: Path, *, write: bool) -> sqlite3.Connection:
     connection = sqlite3.connect(path) if write else sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
     try:
         connection.execute("SELECT * FROM sqlite_master")  # whether it is a database at all
-        if write:
-            # A commit survives the death of the process and of the machine.
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
-    except sqlite3.Error:
+    except BROKEN:
         connection.close()
         raise
     return connection
+
+
+def _keep_journal(connection: sqlite3.Connection) -> None:
+    """Let a commit survive the death of the process and of the machine."""
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
 
 
 def _checksum(row: Iterable[Any]) -> int:
@@ -337,12 +335,26 @@ def _checksum(row: Iterable[Any]) -> int:
     return total
 
 
-def _arrays(record: DesignRecord) -> Iterator[tuple[Any, ...]]:
-    """The arrays of a solution: part, name, dtype, shape, and bytes."""
-    for part, arrays in (("decision", record.decision), ("trace", record.trace)):
-        for name, array in arrays.items():
-            dtype = np.asarray(array).dtype.newbyteorder("<").str
-            yield part, name, dtype, json.dumps(np.shape(array)), _bytes(array, dtype)
+def _packed(record: DesignRecord) -> tuple[Any, ...]:
+    """A solution as columns: its scalars, the header of its arrays, their bytes, notes and time."""
+    parts = {"decision": record.decision, "trace": record.trace}
+    arrays = [(part, name, np.asarray(array)) for part, named in parts.items() for name, array in named.items()]
+    header = [(part, name, a.dtype.newbyteorder("<").str, a.shape) for part, name, a in arrays]
+    data = b"".join(_bytes(a, dtype) for (*_, a), (*_, dtype, _) in zip(arrays, header, strict=True))
+    return _bytes(record.scalars), json.dumps(header), data, json.dumps(record.notes), float(record.solve_time)
+
+
+def _unpacked(
+    scalars: bytes, header: str, data: bytes, notes: str, solve_time: float, environment: int
+) -> DesignRecord:
+    """The solution of the columns of `_packed`."""
+    parts: dict[str, dict[str, AnyArray]] = {"decision": {}, "trace": {}}
+    start = 0
+    for part, name, dtype, shape in json.loads(header):
+        array = np.ndarray(shape, dtype, data, start)
+        parts[part][name], start = array, start + array.nbytes
+    told = np.frombuffer(scalars, "<f8"), parts["decision"], tuple(json.loads(notes)), solve_time, parts["trace"]
+    return DesignRecord(*told, environment)
 
 
 def _bytes(values: AnyArray, dtype: str = "<f8") -> bytes:
