@@ -193,7 +193,7 @@ def plot(
 
     if kind not in ("png", "pdf", "svg"):
         raise InvalidInput("--format", "must be a file type", kind, one_of(("png", "pdf", "svg"), kind))
-    files = draw_figures(open_run(run_folder), tuple(figure or ()), out, kind)
+    files = draw_figures(_told_format(open_run(run_folder)), tuple(figure or ()), out, kind)
     if as_json:
         _print_json([str(file) for file in files])
     else:
@@ -211,7 +211,7 @@ def verify(
     from isacsim.engine.run import open_run
     from isacsim.report import expectations
 
-    judged = expectations.verdicts(open_run(run_folder))
+    judged = expectations.verdicts(_told_format(open_run(run_folder)))
     if as_json:
         _print_json(expectations.rows(judged))
     elif judged:
@@ -270,6 +270,15 @@ def init(
     for copy in list(copies.values())[:-1]:
         print(f"{copy}: written")
     print(f"{path}: written; run it with `isacsim run {path}`")
+
+
+def _told_format(run: Any) -> Any:
+    """A run, after its format is told if that is an earlier one."""
+    from isacsim.engine.store import FORMAT
+
+    if run.format < FORMAT:
+        print(f"{run.path}: a run of format {run.format}, which can be read but not continued", file=sys.stderr)
+    return run
 
 
 def _cores() -> int:
