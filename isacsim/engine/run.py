@@ -280,6 +280,7 @@ def _open(folder: Path, plan: Plan, registry: Registry, resume: bool, force: boo
         return Store.create(folder, {**asked, "identity": identity, "provenance": origin}, here)
     store = Store.open(folder, write=True)
     try:
+        store.check()
         _same_scenario(store, identity)
         number = _enter(store, here, force)
         origin = store.need("provenance")

@@ -160,7 +160,7 @@ class Store:
         """
         value = self.meta(key)
         if value is None:
-            raise StoreError(f"run: {self.folder / FILE} is damaged: its {key} are missing. {RESTORE}")
+            raise self._damaged(f"meta {key}")
         return value
 
     def meta(self, key: str) -> Any:
@@ -213,7 +213,10 @@ class Store:
         """Rows of a point, shape (trials, size); NaN where a trial is not there."""
         table = np.full((trials, sum(entry.size for entry in self.layout(point))), np.nan)
         for trial, data, _ in self._results(point, trials):
-            table[trial] = np.frombuffer(data, "<f8")
+            row = np.frombuffer(data, "<f8")
+            if row.size != table.shape[1]:
+                raise self._damaged(f"layouts {point}")
+            table[trial] = row
         return table
 
     def origins(self, point: str, trials: int) -> IntArray:
@@ -242,6 +245,23 @@ class Store:
                     if trial in wanted:
                         found[design, trial].trace[name] = np.frombuffer(data, "<f8")
         return found
+
+    def check(self) -> None:
+        """Read all of the ledger.
+
+        Raises:
+            StoreError: If a row or the file itself is not as it was written. Without this check a row
+                whose key has changed is merely not found.
+        """
+        with self._reading():
+            (found,) = self._db.execute("PRAGMA integrity_check(1)").fetchone()
+            if found != "ok":
+                raise self._damaged(found)
+            tables = self._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+            for (table,) in tables:
+                columns = [column for _, column, *_ in self._db.execute(f"PRAGMA table_info({table})")]
+                for _ in self._rows(table, ", ".join(columns[:-1]), "1", ()):
+                    pass
 
     def close(self) -> None:
         """Close the ledger; behind its writer it is one file, which read-only media can hold."""
@@ -286,11 +306,16 @@ class Store:
             values: Of its placeholders.
         """
         with self._reading():
-            for *row, checksum in self._db.execute(f"SELECT {columns}, checksum FROM {table} WHERE {where}", values):
-                if self.format >= FORMAT and _checksum(row) != checksum:
+            sealed = self.format >= FORMAT
+            for found in self._db.execute(f"SELECT {columns}, checksum FROM {table} WHERE {where}", values):
+                row = found[:-1]
+                if sealed and _checksum(row) != found[-1]:
                     place = f"{table} {row[0]}" + (f", trial {row[1]}" if columns.split(", ")[1] == "trial" else "")
-                    raise StoreError(f"run: {self.folder / FILE} is damaged at {place}. {RESTORE}")
-                yield tuple(row)
+                    raise self._damaged(place)
+                yield row
+
+    def _damaged(self, place: str) -> StoreError:
+        return StoreError(f"run: {self.folder / FILE} is damaged at {place}. {RESTORE}")
 
     def _put(self, table: str, rows: Iterable[tuple[Any, ...]], *, replace: bool = False) -> None:
         """Add rows with their checksums; one that is there stays, unless it is to be replaced."""
