@@ -232,8 +232,11 @@ class Studies:
     def numbers(run: isacsim.Run, table: str = "results") -> dict[tuple[str, int], bytes]:
         """The stored bytes of a run, by point (or design) and trial."""
         with closing(sqlite3.connect(run.path / "ledger.sqlite")) as ledger:
-            key = {"results": "point", "designs": "design"}[table]
-            return {(k, t): data for k, t, data in ledger.execute(f"SELECT {key}, trial, data FROM {table}")}
+            what = {
+                "results": "point, trial, data FROM results",
+                "designs": "design, trial, scalars, data FROM designs",
+            }
+            return {(k, t): b"".join(data) for k, t, *data in ledger.execute(f"SELECT {what[table]}")}
 
 
 @pytest.fixture(scope="session")

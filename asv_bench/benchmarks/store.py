@@ -27,7 +27,8 @@ class _Filled:
         (address, _), record = next(iter(one.designs.items()))
         import attrs
 
-        grown = attrs.evolve(record, precoder=np.resize(record.precoder, (antennas, record.precoder.shape[1])))
+        streams = record.precoder.shape[1]
+        grown = attrs.evolve(record, decision={"precoder": np.resize(record.precoder, (antennas, streams))})
         for trial in range(trials):
             outcome.designs[address, trial] = grown
             for (point, _), row in one.rows.items():

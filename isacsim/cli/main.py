@@ -71,6 +71,9 @@ def run(
     executor: Annotated[str | None, typer.Option(help="Executor (`isacsim list executors`).")] = None,
     set_: Set = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Continue also with other versions of the code, and record them.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Run a scenario: design, judge, store, and draw its figures."""
@@ -81,6 +84,8 @@ def run(
 
     if resume and out is None:
         raise InvalidInput("--resume", "needs --out", "", "Name the run folder to continue.")
+    if force and not resume:
+        raise InvalidInput("--force", "needs --resume", "", "Leave it out for a new run.")
     registry: Registry = context.obj
     loaded = load_scenario(_scenario_path(scenario, registry), set=tuple(set_ or ()), registry=registry)
     finished = run_scenario(
@@ -90,6 +95,7 @@ def run(
         workers=workers if workers is not None else _cores(),
         executor=executor,
         resume=resume,
+        force=force,
         observers=() if as_json else (ProgressBar(),),
         registry=registry,
     )
@@ -187,7 +193,7 @@ def plot(
 
     if kind not in ("png", "pdf", "svg"):
         raise InvalidInput("--format", "must be a file type", kind, one_of(("png", "pdf", "svg"), kind))
-    files = draw_figures(open_run(run_folder), tuple(figure or ()), out, kind)
+    files = draw_figures(_told_format(open_run(run_folder)), tuple(figure or ()), out, kind)
     if as_json:
         _print_json([str(file) for file in files])
     else:
@@ -205,7 +211,7 @@ def verify(
     from isacsim.engine.run import open_run
     from isacsim.report import expectations
 
-    judged = expectations.verdicts(open_run(run_folder))
+    judged = expectations.verdicts(_told_format(open_run(run_folder)))
     if as_json:
         _print_json(expectations.rows(judged))
     elif judged:
@@ -264,6 +270,15 @@ def init(
     for copy in list(copies.values())[:-1]:
         print(f"{copy}: written")
     print(f"{path}: written; run it with `isacsim run {path}`")
+
+
+def _told_format(run: Any) -> Any:
+    """A run, after its format is told if that is an earlier one."""
+    from isacsim.engine.store import FORMAT
+
+    if run.format < FORMAT:
+        print(f"{run.path}: a run of format {run.format}, which can be read but not continued", file=sys.stderr)
+    return run
 
 
 def _cores() -> int:

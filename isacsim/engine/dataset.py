@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from isacsim.engine.store import Store
-from isacsim.engine.views import SOLVES, STEP, TRACE
+from isacsim.engine.views import ROWS_FROM, SOLVES, SOLVES_FROM, STEP, TRACE
 from isacsim.engine.work import SCALARS, DesignRecord, Entry
 from isacsim.solvers.solution import Status
 
@@ -22,10 +22,10 @@ def build_dataset(store: Store) -> xarray.Dataset:
     """All numbers of a run with their dimensions, units and provenance."""
     import xarray
 
-    axes: dict[str, list[Any]] = store.meta("axes")
-    points: list[dict[str, Any]] = store.meta("points")
-    trials: int = store.meta("trials")
-    evaluations, designs = store.meta("evaluations"), store.meta("designs")
+    axes: dict[str, list[Any]] = store.need("axes")
+    points: list[dict[str, Any]] = store.need("points")
+    trials: int = store.need("trials")
+    evaluations, designs = store.need("evaluations"), store.meta("designs")
     lead = [len(values) for values in axes.values()]
     sizes, labels = _extra_axes(store, points)
     variables: dict[str, Any] = {}
@@ -41,10 +41,14 @@ def build_dataset(store: Store) -> xarray.Dataset:
             variables[entry.name][1][(*at, e, d, slice(None), *corner)] = values
             start += entry.size
     variables.update(_solves(store, axes, lead, points, designs, trials))
+    environments = store.environments()
+    if len(environments) > 1:
+        variables.update(_origins(store, axes, lead, points, designs, trials))
     coords = {**axes, "evaluate": evaluations, "design": designs, "trial": np.arange(trials), **labels}
     index = " ".join([*axes, "evaluate", "design", "trial"])
-    provenance = {key: _text(value) for key, value in store.meta("provenance").items()}
-    return xarray.Dataset(variables, coords, {"index_dims": index, **provenance})
+    provenance = {key: _text(value) for key, value in store.need("provenance").items()}
+    made = {"ledger_format": store.format, "environments": _text(list(environments.values()))}
+    return xarray.Dataset(variables, coords, {"index_dims": index, **made, **provenance})
 
 
 def _extra_axes(store: Store, points: list[dict[str, Any]]) -> tuple[dict[str, int], dict[str, list[Any]]]:
@@ -89,6 +93,21 @@ def _solves(
     return {
         **{n: (dims, v, {"units": told[n][0], "long_name": told[n][1]}) for n, v in arrays.items()},
         **{TRACE + n: ((*dims, STEP), v, {"units": _unit(n), "long_name": _label(n)}) for n, v in traces.items()},
+    }
+
+
+def _origins(
+    store: Store, axes: dict[str, Any], lead: list[int], points: list[dict[str, Any]], designs: list[str], trials: int
+) -> dict[str, Any]:
+    """Which of the ledger's environments each row and each solve comes from; -1 where there is none."""
+    rows = np.stack([store.origins(point["id"], trials) for point in points]).reshape(*lead, trials)
+    solves = np.full((*lead, len(designs), trials), -1)
+    for place, record in _records(store, lead, points, designs, trials):
+        solves[place] = record.environment
+    told = "place among the environments of the run; -1 where there is no number"
+    return {
+        ROWS_FROM: ((*axes, "trial"), rows, {"units": "1", "long_name": told}),
+        SOLVES_FROM: ((*axes, "design", "trial"), solves, {"units": "1", "long_name": told}),
     }
 
 

@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator
 from itertools import product
 from typing import Any
 
+import attrs
 import numpy as np
-from attrs import field, frozen
+from attrs import frozen
 
-from isacsim.engine.identity import digest
+from isacsim.engine.identity import Names, digest
 from isacsim.engine.load import replace
 from isacsim.engine.reader import Reader
 from isacsim.engine.scenario import Scenario, faults_of
@@ -29,27 +30,32 @@ class Point:
         id: Content address of everything its results depend on but the trial.
         design_ids: Content address of each design, by name: equal where no input of the
             design differs, so that points share precoders.
+        drop_id: Content address of the realisations.
     """
 
     coords: dict[str, Any]
     scenario: Scenario
-    id: str = field(init=False)
-    design_ids: dict[str, str] = field(init=False)
+    id: str
+    design_ids: dict[str, str]
+    drop_id: str
 
-    @design_ids.default
-    def _address_designs(self) -> dict[str, str]:
-        s = self.scenario
-        drop = (s.seed, s.base_station, s.users, s.targets)
-        return {
-            name: digest((drop, d.problem, d.solver, s.transceiver(d.hardware), d.trace, d.channel_error))
+    @classmethod
+    def of(cls, coords: dict[str, Any], scenario: Scenario, names: Names | None = None) -> Point:
+        """The point of a scenario; ``names`` are those of its records.
+
+        Of hardware counts what it is, not what its table is called. The order of designs and
+        evaluations counts: it is that of the numbers in a row.
+        """
+        s = scenario
+        drop = digest([s.seed, s.base_station, s.users, s.targets], names)
+        designs = {
+            name: digest([drop, attrs.evolve(d, hardware="ideal", only={}), s.transceiver(d.hardware)], names)
             for name, d in s.design.items()
         }
-
-    @id.default
-    def _address(self) -> str:
-        s = self.scenario
-        evaluations = {name: (e, s.transceiver(e.hardware)) for name, e in s.evaluate.items()}
-        return digest((self._address_designs(), evaluations))
+        judged = [
+            (name, attrs.evolve(e, hardware="ideal"), s.transceiver(e.hardware)) for name, e in s.evaluate.items()
+        ]
+        return cls(coords, scenario, digest([list(designs.items()), judged], names), designs, drop)
 
 
 @frozen
@@ -76,7 +82,7 @@ class Plan:
         Raises:
             InvalidInput: If the sweep does not fit the scenario, or a problem cannot be posed.
         """
-        reader = Reader(registry)
+        reader, names = Reader(registry), Names(registry)
         bare, points = scenario.bare(), []
         for values in product(*(axis.values for axis in scenario.sweep.values())):
             coords = dict(zip(scenario.sweep, values, strict=True))
@@ -86,7 +92,7 @@ class Plan:
                 here = replace(bare, changes, reader).keeping(made)
             except InvalidInput as error:
                 raise _swept(error, scenario) from None
-            points.append(Point(coords, here))
+            points.append(Point.of(coords, here, names))
         for point in points:
             try:
                 _rehearse(point.scenario, registry)

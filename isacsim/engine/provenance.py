@@ -1,18 +1,24 @@
-"""What a result came from: versions, plugins, machine."""
+"""What a result came from: versions, plugins, components, machine."""
 
 from __future__ import annotations
 
 import os
 import platform
 import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from isacsim import __version__
+from isacsim.engine.identity import Names, classes, defaults, text, version_of
 from isacsim.plugin import Registry
 
 LIBRARIES = ("numpy", "scipy", "cvxpy", "clarabel", "attrs", "cattrs", "pluggy", "xarray", "h5netcdf")
+# What computes numbers: another version may give others. Of cvxpy and Clarabel that holds where a solver
+# uses them, which nobody can tell beforehand; the other libraries carry numbers and make none, and what
+# Python itself computes with is the machine's.
+COMPUTING = ("numpy", "scipy", "numba", "cvxpy", "clarabel")
 
 
 def provenance(registry: Registry) -> dict[str, Any]:
@@ -26,6 +32,42 @@ def provenance(registry: Registry) -> dict[str, Any]:
         "byte_order": sys.byteorder,
         "created_time": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def environment(registry: Registry, used: Any) -> dict[str, Any]:
+    """The code that numbers come from, as far as it can change one.
+
+    Of each record in ``used`` it tells the version of the component, the plugin it is from, and the
+    defaults of its options: an address leaves out what is at its default.
+    """
+    names = Names(registry)
+    records = {" ".join(names(cls)): _told(cls, names, registry) for cls in dict.fromkeys(classes(used))}
+    return {"isacsim": __version__, **{name: _version(name) for name in COMPUTING}, "records": records}
+
+
+def differences(was: dict[str, Any], now: dict[str, Any], path: str = "") -> Iterator[str]:
+    """Where two environments differ, of what both of them tell, as ``what: was -> is``."""
+    for key in (key for key in was if key in now):
+        place = f"{path} {key}".strip() if key != "records" else ""
+        before, after = was[key], now[key]
+        if isinstance(before, dict) and isinstance(after, dict):
+            yield from differences(before, after, place)
+        elif text(before) != text(after):
+            yield f"{place}: {before} -> {after}"
+
+
+def merged(was: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
+    """Everything that two environments without differences tell."""
+    return {**now, **was, "records": {**was.get("records", {}), **now["records"]}}
+
+
+def _told(cls: type, names: Names, registry: Registry) -> dict[str, Any]:
+    told: dict[str, Any] = {"version": version_of(cls), "default": defaults(cls, names)}
+    kind, name = names(cls)
+    if kind in registry.kinds:
+        origins = {plugin.name: plugin.origin for plugin in registry.plugins}
+        told["plugin"] = origins[registry.provider(kind, name)]
+    return told
 
 
 def _version(name: str) -> str:

@@ -14,12 +14,12 @@ from attrs import frozen
 from isacsim.engine.driver import Driver
 from isacsim.engine.events import Observer, RunEnd, RunStart
 from isacsim.engine.executors import ExecutorFactory
-from isacsim.engine.identity import canonical, digest
+from isacsim.engine.identity import Names, canonical, described, digest
 from isacsim.engine.load import load_scenario
 from isacsim.engine.plan import Plan, tasks
-from isacsim.engine.provenance import provenance
+from isacsim.engine.provenance import differences, environment, merged, provenance
 from isacsim.engine.scenario import Scenario
-from isacsim.engine.store import Store
+from isacsim.engine.store import FORMAT, Store
 from isacsim.engine.views import Expectation, Figure
 from isacsim.engine.work import DesignRecord
 from isacsim.errors import InvalidInput, StoreError, one_of
@@ -60,19 +60,23 @@ class Run:
     Args:
         path: The folder.
         complaints: What observers said when they raised.
+
+    Attributes:
+        format: Format of the ledger; one of an earlier isacsim can be read and not continued.
     """
 
     def __init__(self, path: str | Path, complaints: Sequence[str] = ()) -> None:
         self.path = Path(path)
         self.complaints = tuple(complaints)
         with self._store() as store:
-            self.points: list[dict[str, Any]] = store.meta("points")
-            self.trials: int = store.meta("trials")
-            self.title: str = store.meta("title")
-            self.figures = {name: Figure(**table) for name, table in store.meta("figures").items()}
-            self.expectations = {n: Expectation(**table) for n, table in store.meta("expectations").items()}
-            self.axes: dict[str, list[Any]] = store.meta("axes")
-            self.axis_labels: dict[str, str] = store.meta("axis_labels")
+            self.format = store.format
+            self.points: list[dict[str, Any]] = store.need("points")
+            self.trials: int = store.need("trials")
+            self.title: str = store.need("title")
+            self.figures = {name: Figure(**table) for name, table in store.need("figures").items()}
+            self.expectations = {n: Expectation(**table) for n, table in store.need("expectations").items()}
+            self.axes: dict[str, list[Any]] = store.need("axes")
+            self.axis_labels: dict[str, str] = store.need("axis_labels")
 
     def _store(self) -> Store:
         return Store.open(self.path)
@@ -121,7 +125,8 @@ class Run:
         return found[address, trial]
 
     def __repr__(self) -> str:
-        return f"Run({str(self.path)!r}: {self.counts()})"
+        earlier = f", of the earlier format {self.format}" if self.format < FORMAT else ""
+        return f"Run({str(self.path)!r}: {self.counts()}{earlier})"
 
 
 def open_run(path: str | Path) -> Run:
@@ -141,6 +146,7 @@ def run(
     workers: int = 1,
     executor: str | ExecutorFactory | None = None,
     resume: bool = False,
+    force: bool = False,
     chunk: int | None = None,
     observers: Sequence[Observer] = (),
     registry: Registry | None = None,
@@ -157,6 +163,8 @@ def run(
         executor: Name of an executor or its factory; None is serial for one worker, else
             processes.
         resume: Continue the run in ``out``: only what is missing is computed.
+        force: Continue it also where isacsim, a library that computes, a plugin or a component is of
+            another version than before; what came from what is recorded.
         chunk: Largest number of trials computed together; results do not depend on it.
         observers: Who is told of the run's events, beside the observers of plugins.
         registry: Where components are looked up; None is the registry of this process.
@@ -165,6 +173,8 @@ def run(
         InvalidInput: If an argument or the scenario breaks a rule; nothing is written then.
         StoreError: If the folder cannot be created or continued.
     """
+    if force and not resume:
+        raise InvalidInput("force", "needs resume=True", force, "Leave it out for a new run.")
     registry = registry or default_registry()
     if not isinstance(scenario, Scenario):
         scenario = load_scenario(scenario, registry=registry)
@@ -177,7 +187,7 @@ def run(
     plan = Plan.of(scenario, registry)
     told, complaints = _observers(registry)
     folder = Path(out) if out is not None else _new_folder(scenario)
-    with _open(folder, plan, registry, resume) as store:
+    with _open(folder, plan, registry, resume, force) as store:
         wanted = store.meta("trials")
         driver = Driver(store, factory, workers, [*told, *observers], complaints)
         current = Run(folder)
@@ -234,17 +244,25 @@ def _new_folder(scenario: Scenario) -> Path:
     return folder
 
 
-def _identity(scenario: Scenario) -> dict[str, Any]:
-    """What must be equal for a run to be continued: all but its extent and its looks."""
-    whole: dict[str, Any] = canonical(scenario)
-    extent = ("title", "trials", "figure", "expect", "sinks", "sweep", "type")
-    sets = {name: sorted(axis["sets"]) for name, axis in whole["sweep"].items()}
-    return {**{key: value for key, value in whole.items() if key not in extent}, "sweep": sets}
+def _identity(scenario: Scenario, names: Names) -> dict[str, str]:
+    """What must be equal for a run to be continued: all but its extent, its looks and versions."""
+    said: dict[str, Any] = canonical(scenario, names, versions=False)["fields"]
+    extent = ("title", "trials", "figure", "expect", "sinks", "sweep")
+    sets = {name: sorted(axis.sets) for name, axis in scenario.sweep.items()}
+    parts = {**{key: value for key, value in said.items() if key not in extent}, "sweep": sets}
+    return {name: digest(part) for name, part in parts.items()}
 
 
-def _open(folder: Path, plan: Plan, registry: Registry, resume: bool) -> Store:
+def _environment(plan: Plan, registry: Registry) -> dict[str, Any]:
+    """The code that the numbers of a plan come from."""
+    scenarios = [point.scenario for point in plan.points]
+    used = [[s.base_station, s.users, s.targets, s.hardware, s.design, s.evaluate] for s in scenarios]
+    return environment(registry, used)
+
+
+def _open(folder: Path, plan: Plan, registry: Registry, resume: bool, force: bool) -> Store:
     """The store of a new run, or of the one to continue."""
-    scenario = plan.scenario
+    scenario, names = plan.scenario, Names(registry)
     asked = {
         "title": scenario.title,
         "trials": scenario.trials,
@@ -256,21 +274,49 @@ def _open(folder: Path, plan: Plan, registry: Registry, resume: bool) -> Store:
         "figures": {name: attrs.asdict(figure) for name, figure in scenario.figure.items()},
         "expectations": {name: attrs.asdict(numbers) for name, numbers in scenario.expect.items()},
     }
-    identity = {name: digest(part) for name, part in _identity(scenario).items()}
+    identity, here = _identity(scenario, names), _environment(plan, registry)
     if not resume:
-        origin = {**provenance(registry), "seed": scenario.seed, "scenario": canonical(scenario)}
-        return Store.create(folder, {**asked, "identity": identity, "provenance": origin})
+        origin = {**provenance(registry), "seed": scenario.seed, "scenario": described(scenario, names)}
+        return Store.create(folder, {**asked, "identity": identity, "provenance": origin}, here)
     store = Store.open(folder, write=True)
-    before = store.meta("identity")
+    try:
+        store.check()
+        _same_scenario(store, identity)
+        number = _enter(store, here, force)
+        origin = store.need("provenance")
+        origin["scenario"] = described(scenario, names)
+        origin["continued"] = [*origin.get("continued", []), {**provenance(registry), "environment": number}]
+        store.set_meta({**asked, "trials": max(scenario.trials, store.meta("trials")), "provenance": origin})
+    except BaseException:
+        store.close()
+        raise
+    return store
+
+
+def _same_scenario(store: Store, identity: dict[str, str]) -> None:
+    """Refuse to continue the run of another scenario."""
+    before = store.need("identity")
     changed = sorted(name for name in {*identity, *before} if identity.get(name) != before.get(name))
     if changed:
-        store.close()
         raise StoreError(
-            f"out: {folder} holds a run of another scenario: {', '.join(changed)} differ. "
+            f"out: {store.folder} holds a run of another scenario: {', '.join(changed)} differ. "
             "Only trials, sweep values, figures, expectations and sinks may change; choose another --out for the rest."
         )
-    origin = store.meta("provenance")
-    origin["scenario"] = canonical(scenario)
-    origin["continued"] = [*origin.get("continued", []), provenance(registry)]
-    store.set_meta({**asked, "trials": max(scenario.trials, store.meta("trials")), "provenance": origin})
-    return store
+
+
+def _enter(store: Store, here: dict[str, Any], force: bool) -> int:
+    """Number of the environment that the run goes on in, which is one it knows unless that is forced."""
+    known = store.environments()
+    for number, before in known.items():
+        if not any(differences(before, here)):
+            store.enter(number, merged(before, here))
+            return number
+    if not force:
+        told = "; ".join(differences(known[max(known)], here))
+        raise StoreError(
+            f"out: {store.folder} was computed by other code, {told}. Numbers of both would be mixed: use the "
+            "versions that it was begun with, choose another --out, or continue with --force, which records "
+            "what came from what."
+        )
+    store.enter(len(known), here)
+    return len(known)

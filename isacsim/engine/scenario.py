@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Collection, Iterator, Mapping
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import attrs
 import numpy as np
@@ -19,7 +19,7 @@ from isacsim.drop import Drop
 from isacsim.engine.reader import joined, keys_of, scenario_key
 from isacsim.engine.sinks import NetCdf, Sink
 from isacsim.engine.sweep import Axis
-from isacsim.engine.views import SOLVES, STEP, TRACE, Contents, Expectation, Figure
+from isacsim.engine.views import ROWS_FROM, SOLVES, SOLVES_FROM, STEP, TRACE, Contents, Expectation, Figure
 from isacsim.errors import InvalidInput, one_of
 from isacsim.hardware.base import Transceiver
 from isacsim.metrics.components import Metric, Quantity
@@ -30,7 +30,7 @@ from isacsim.targets.models import TargetModel
 from isacsim.waveform.base import Experiment
 
 # Names of the dataset that no axis and no quantity may have.
-RESERVED = ("evaluate", "design", "trial", STEP, "status", *SOLVES)
+RESERVED = ("evaluate", "design", "trial", STEP, "status", ROWS_FROM, SOLVES_FROM, *SOLVES)
 
 
 @frozen
@@ -44,6 +44,8 @@ class BaseStation:
         radar_noise: Noise power of each sensing receive chain, in W.
         snapshots: Samples L in a coherent sensing interval.
     """
+
+    known_as: ClassVar[str] = "base-station"
 
     transmit_array: AntennaArray
     receive_array: AntennaArray
@@ -61,6 +63,8 @@ class Users:
         channel: Channel model.
         noise: Noise power: one number, or one for each user (K,), in W.
     """
+
+    known_as: ClassVar[str] = "users"
 
     count: int = field(validator=whole(0))
     channel: ChannelModel
@@ -96,6 +100,8 @@ class Design:
             CN(0, channel_error), and is judged on H. 0 is perfect knowledge.
     """
 
+    known_as: ClassVar[str] = "design"
+
     problem: Requirements
     solver: Solver
     hardware: str = "ideal"
@@ -120,6 +126,8 @@ class Evaluation:
         experiments: Waveform experiments.
         designs: Names of the designs to judge; None is all.
     """
+
+    known_as: ClassVar[str] = "evaluation"
 
     metrics: tuple[Metric, ...] = ()
     experiments: tuple[Experiment, ...] = ()
@@ -157,6 +165,8 @@ class Scenario:
         expect: Numbers that are expected, by name.
         sinks: Where results go beside the store.
     """
+
+    known_as: ClassVar[str] = "scenario"
 
     base_station: BaseStation
     users: Users

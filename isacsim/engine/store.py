@@ -1,8 +1,9 @@
 """The run store: an SQLite ledger that never loses or changes a number.
 
 A chunk is one transaction: it is there whole, or it is not there. Completion is looked up
-by trial, whatever chunks the trials came in. Numbers are kept as the bytes of 64-bit
-little-endian floats, so that what is read is what was computed.
+by trial, whatever chunks the trials came in. Numbers are kept as the bytes of
+little-endian arrays, so that what is read is what was computed; each row of the ledger has a
+checksum of all that is in it, and a row that does not fit its checksum is an error that names it.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
@@ -18,43 +20,68 @@ from typing import Any
 import attrs
 import numpy as np
 
-from isacsim.engine.work import SCALARS, DesignRecord, Entry, Known, Outcome
+from isacsim.engine.work import DesignRecord, Entry, Known, Outcome
 from isacsim.errors import StoreError
-from isacsim.typing import AnyArray, FloatArray
+from isacsim.typing import AnyArray, FloatArray, IntArray
 
 FILE = "ledger.sqlite"
-FORMAT = 2
+FORMAT = 3
+READABLE = (2, FORMAT)
+# An environment is what computed a row: versions, by number. The data of a design are its arrays behind
+# one another, which the header tells: part (decision or trace), name, dtype and shape of each. Every table
+# ends in the checksum of the columns before it.
 SCHEMA = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE layouts (point TEXT PRIMARY KEY, entries TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL, checksum INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE environments (number INTEGER PRIMARY KEY, told TEXT NOT NULL, checksum INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE layouts (point TEXT PRIMARY KEY, entries TEXT NOT NULL, checksum INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE results (
-    point TEXT NOT NULL, trial INTEGER NOT NULL, data BLOB NOT NULL, PRIMARY KEY (point, trial)
+    point TEXT NOT NULL, trial INTEGER NOT NULL, data BLOB NOT NULL, environment INTEGER NOT NULL,
+    checksum INTEGER NOT NULL, PRIMARY KEY (point, trial)
 ) WITHOUT ROWID;
 CREATE TABLE failures (
-    point TEXT NOT NULL, trial INTEGER NOT NULL, error TEXT NOT NULL, PRIMARY KEY (point, trial)
+    point TEXT NOT NULL, trial INTEGER NOT NULL, error TEXT NOT NULL, checksum INTEGER NOT NULL,
+    PRIMARY KEY (point, trial)
 ) WITHOUT ROWID;
 CREATE TABLE designs (
-    design TEXT NOT NULL, trial INTEGER NOT NULL, antennas INTEGER NOT NULL, streams INTEGER NOT NULL,
-    data BLOB NOT NULL, notes TEXT NOT NULL, solve_time REAL NOT NULL, PRIMARY KEY (design, trial)
+    design TEXT NOT NULL, trial INTEGER NOT NULL, scalars BLOB NOT NULL, header TEXT NOT NULL, data BLOB NOT NULL,
+    notes TEXT NOT NULL, solve_time REAL NOT NULL, environment INTEGER NOT NULL, checksum INTEGER NOT NULL,
+    PRIMARY KEY (design, trial)
 ) WITHOUT ROWID;
-CREATE TABLE traces (
-    design TEXT NOT NULL, trial INTEGER NOT NULL, name TEXT NOT NULL, data BLOB NOT NULL,
-    PRIMARY KEY (design, trial, name)
-) WITHOUT ROWID;
+"""
+# A ledger of format 2, seen as one of today: six scalars and the precoder were one blob, traces had a
+# table of their own, and there was no checksum.
+FORMAT_2 = """
+CREATE TEMP VIEW meta AS SELECT key, value, NULL AS checksum FROM main.meta;
+CREATE TEMP VIEW environments AS SELECT 0 AS number, '' AS told, NULL AS checksum WHERE 0;
+CREATE TEMP VIEW layouts AS SELECT point, entries, NULL AS checksum FROM main.layouts;
+CREATE TEMP VIEW results AS SELECT point, trial, data, 0 AS environment, NULL AS checksum FROM main.results;
+CREATE TEMP VIEW failures AS SELECT point, trial, error, NULL AS checksum FROM main.failures;
+CREATE TEMP VIEW designs AS
+    SELECT design, trial, substr(data, 1, 48) AS scalars,
+        '[["decision", "precoder", "<c16", [' || antennas || ', ' || streams || ']]]' AS header,
+        substr(data, 49) AS data, notes, solve_time, 0 AS environment, NULL AS checksum
+    FROM main.designs;
 """
 
 
 class Store:
-    """The ledger of one run folder; use it as a context manager."""
+    """The ledger of one run folder; use it as a context manager.
+
+    Attributes:
+        folder: The run folder.
+        format: Format of the ledger; one of an earlier format can be read.
+    """
 
     def __init__(self, connection: sqlite3.Connection, folder: Path, *, write: bool) -> None:
         self.folder = folder
+        self.format = FORMAT
         self._db = connection
         self._write = write
+        self._environment = 0
 
     @classmethod
-    def create(cls, folder: Path, meta: dict[str, Any]) -> Store:
-        """A new ledger in a new or empty folder.
+    def create(cls, folder: Path, meta: dict[str, Any], environment: dict[str, Any] | None = None) -> Store:
+        """A new ledger in a new or empty folder, whose numbers will come from ``environment``.
 
         Raises:
             StoreError: If the folder cannot be written, or holds something already.
@@ -63,10 +90,14 @@ class Store:
             folder.mkdir(parents=True, exist_ok=True)
             if any(folder.iterdir()):
                 raise StoreError(f"out: {folder} is not empty. Continue it with --resume, or choose another --out.")
-            store = cls(_connect(folder / FILE), folder, write=True)
+            store = cls(_connect(folder / FILE, write=True), folder, write=True)
+            _keep_journal(store._db)
             with store._transaction():
                 store._db.executescript("BEGIN;" + SCHEMA)
                 store._put_meta({"format": FORMAT, **meta})
+                store._put_environment(0, environment or {})
+            # Out of the journal and into the file: a journal that is damaged costs chunks, never the ledger.
+            store._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         except (OSError, sqlite3.Error) as error:
             reason = getattr(error, "strerror", None) or error
             raise StoreError(f"out: {folder} cannot be written ({reason}). Choose another --out.") from None
@@ -77,111 +108,165 @@ class Store:
         """The ledger of a run folder.
 
         Raises:
-            StoreError: If there is none, or it is of another format.
+            StoreError: If there is none, if it is of another format, or if it is of an earlier one
+                and to be written.
         """
         path = folder / FILE
         if not path.is_file():
             raise StoreError(f"run: {folder} holds no run (no {FILE}). Give the folder that `isacsim run` wrote.")
         try:
             store = cls(_connect(path, write=write), folder, write=write)
-        except sqlite3.Error as error:
+        except BROKEN as error:
             raise StoreError(f"run: {path} cannot be read ({error}). Is it a run's ledger?") from None
-        found = None
-        with contextlib.suppress(sqlite3.OperationalError):  # another program's database
-            found = store.meta("format")
-        if found != FORMAT:
+        try:
+            store._settle_format()
+            if write:
+                _keep_journal(store._db)
+        except BROKEN as error:
             store.close()
-            raise StoreError(
-                f"run: {path} has format {found}, this isacsim reads {FORMAT}. Use the version that wrote it."
-            )
+            raise StoreError(f"run: {path} cannot be written ({error}). Is somebody else writing it?") from None
+        except BaseException:
+            store.close()
+            raise
         return store
+
+    def _settle_format(self) -> None:
+        """Find out the format, and lay views of today's tables over an earlier one."""
+        row = None
+        with self._reading(), contextlib.suppress(sqlite3.OperationalError):  # another program's database
+            row = self._db.execute("SELECT value FROM meta WHERE key = 'format'").fetchone()
+        found = str(row[0] if row else None)
+        if found not in map(str, READABLE):
+            raise StoreError(
+                f"run: {self.folder / FILE} has format {found}, this isacsim reads "
+                f"{' and '.join(map(str, READABLE))}. Use the version that wrote it."
+            )
+        self.format = int(found)
+        if self.format == FORMAT:
+            return
+        if self._write:
+            raise StoreError(
+                f"out: {self.folder} holds a run of format {self.format}, from an earlier isacsim. It can be read, "
+                f"plotted and verified, but not continued: addresses of format {FORMAT} are made otherwise. "
+                "Run the scenario into another --out, or continue it with the version that wrote it."
+            )
+        self._db.executescript(FORMAT_2)
+
+    def need(self, key: str) -> Any:
+        """A value of the run's metadata that every run has.
+
+        Raises:
+            StoreError: If it is not there.
+        """
+        value = self.meta(key)
+        if value is None:
+            raise self._damaged(f"meta {key}")
+        return value
 
     def meta(self, key: str) -> Any:
         """A value of the run's metadata; None if there is none."""
-        row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-        return None if row is None else json.loads(row[0])
+        row = next(self._rows("meta", "key, value", "key = ?", (key,)), None)
+        return None if row is None else json.loads(row[1])
 
     def set_meta(self, values: dict[str, Any]) -> None:
         """Replace values of the run's metadata."""
         with self._transaction():
             self._put_meta(values)
 
+    def environments(self) -> dict[int, dict[str, Any]]:
+        """What the run's numbers were computed with, by number; empty in a ledger that does not tell."""
+        return {number: json.loads(told) for number, told in self._rows("environments", "number, told", "1", ())}
+
+    def enter(self, number: int, environment: dict[str, Any]) -> None:
+        """Say that what is committed from now on comes from an environment, a new one or a known one."""
+        with self._transaction():
+            self._put_environment(number, environment)
+        self._environment = number
+
     def commit(self, outcome: Outcome) -> None:
         """Add what came of a task, all or nothing; numbers that are there stay as they are."""
+        here = self._environment
         with self._transaction():
-            self._db.executemany(
-                "INSERT OR IGNORE INTO layouts VALUES (?, ?)",
-                ((point, json.dumps([attrs.asdict(e) for e in entries])) for point, entries in outcome.layouts.items()),
-            )
-            self._db.executemany(
-                "INSERT OR IGNORE INTO designs VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (
-                    (d, t, *r.precoder.shape, _bytes(r.scalars) + _bytes(r.precoder), json.dumps(r.notes), r.solve_time)
-                    for (d, t), r in outcome.designs.items()
-                ),
-            )
-            self._db.executemany(
-                "INSERT OR IGNORE INTO traces VALUES (?, ?, ?, ?)",
-                ((*key, name, _bytes(v)) for key, r in outcome.designs.items() for name, v in r.trace.items()),
-            )
-            self._db.executemany(
-                "INSERT OR IGNORE INTO results VALUES (?, ?, ?)",
-                ((point, trial, _bytes(row)) for (point, trial), row in outcome.rows.items()),
-            )
+            layouts = ((p, json.dumps([attrs.asdict(e) for e in entries])) for p, entries in outcome.layouts.items())
+            self._put("layouts", layouts)
+            self._put("designs", ((*key, *_packed(record), here) for key, record in outcome.designs.items()))
+            self._put("results", ((*key, _bytes(row), here) for key, row in outcome.rows.items()))
             self._db.executemany("DELETE FROM failures WHERE point = ? AND trial = ?", list(outcome.rows))
-            self._db.executemany(
-                "INSERT OR REPLACE INTO failures VALUES (?, ?, ?)",
-                ((point, trial, text) for (point, trial), text in outcome.failures.items()),
-            )
+            self._put("failures", ((*key, text) for key, text in outcome.failures.items()), replace=True)
 
     def done(self, point: str) -> set[int]:
         """The trials that are there of a point."""
-        return {t for (t,) in self._db.execute("SELECT trial FROM results WHERE point = ?", (point,))}
+        with self._reading():
+            return {t for (t,) in self._db.execute("SELECT trial FROM results WHERE point = ?", (point,))}
 
     def failures(self, point: str) -> dict[int, str]:
         """Error texts of a point's failed trials."""
-        return dict(self._db.execute("SELECT trial, error FROM failures WHERE point = ?", (point,)))
+        return {t: text for _, t, text in self._rows("failures", "point, trial, error", "point = ?", (point,))}
 
     def layout(self, point: str) -> tuple[Entry, ...]:
         """Entries of a point's rows; empty if nothing is there yet."""
-        row = self._db.execute("SELECT entries FROM layouts WHERE point = ?", (point,)).fetchone()
-        entries = [] if row is None else json.loads(row[0])
+        row = next(self._rows("layouts", "point, entries", "point = ?", (point,)), None)
+        entries = [] if row is None else json.loads(row[1])
         return tuple(Entry(**{**e, "dims": tuple(e["dims"]), "shape": tuple(e["shape"])}) for e in entries)
 
     def rows(self, point: str, trials: int) -> FloatArray:
         """Rows of a point, shape (trials, size); NaN where a trial is not there."""
         table = np.full((trials, sum(entry.size for entry in self.layout(point))), np.nan)
-        for trial, data in self._db.execute(
-            "SELECT trial, data FROM results WHERE point = ? AND trial < ?", (point, trials)
-        ):
-            table[trial] = np.frombuffer(data, "<f8")
+        for trial, data, _ in self._results(point, trials):
+            row = np.frombuffer(data, "<f8")
+            if row.size != table.shape[1]:
+                raise self._damaged(f"layouts {point}")
+            table[trial] = row
         return table
+
+    def origins(self, point: str, trials: int) -> IntArray:
+        """The environments that rows of a point come from, shape (trials,); -1 where a trial is not there."""
+        numbers = np.full(trials, -1)
+        for trial, _, number in self._results(point, trials):
+            numbers[trial] = number
+        return numbers
+
+    def _results(self, point: str, trials: int) -> Iterator[tuple[Any, ...]]:
+        columns, where = "point, trial, data, environment", "point = ? AND trial < ?"
+        yield from (row[1:] for row in self._rows("results", columns, where, (point, trials)))
 
     def designs(self, design: str, trials: Iterable[int]) -> Known:
         """Stored solutions of a design, those of ``trials`` that are there."""
-        found: Known = {}
-        for trial in trials:
-            row = self._db.execute(
-                "SELECT antennas, streams, data, notes, solve_time FROM designs WHERE design = ? AND trial = ?",
-                (design, trial),
-            ).fetchone()
-            if row is not None:
-                antennas, streams, data, notes, solve_time = row
-                numbers = np.frombuffer(data, "<f8")
-                precoder = numbers[len(SCALARS) :].view("<c16").reshape(antennas, streams)
-                found[design, trial] = DesignRecord(
-                    numbers[: len(SCALARS)], precoder, tuple(json.loads(notes)), solve_time, self._trace(design, trial)
-                )
+        wanted = set(trials)
+        if not wanted:
+            return {}
+        where, span = "design = ? AND trial BETWEEN ? AND ?", (design, min(wanted), max(wanted))
+        columns = "design, trial, scalars, header, data, notes, solve_time, environment"
+        rows = self._rows("designs", columns, where, span)
+        found = {(design, row[1]): _unpacked(*row[2:]) for row in rows if row[1] in wanted}
+        if self.format == 2:
+            with self._reading():
+                for trial, name, data in self._db.execute(f"SELECT trial, name, data FROM traces WHERE {where}", span):
+                    if trial in wanted:
+                        found[design, trial].trace[name] = np.frombuffer(data, "<f8")
         return found
 
-    def _trace(self, design: str, trial: int) -> dict[str, FloatArray]:
-        rows = self._db.execute("SELECT name, data FROM traces WHERE design = ? AND trial = ?", (design, trial))
-        return {name: np.frombuffer(data, "<f8") for name, data in rows}
+    def check(self) -> None:
+        """Read all of the ledger.
+
+        Raises:
+            StoreError: If a row or the file itself is not as it was written. Without this check a row
+                whose key has changed is merely not found.
+        """
+        with self._reading():
+            (found,) = self._db.execute("PRAGMA integrity_check(1)").fetchone()
+            if found != "ok":
+                raise self._damaged(found)
+            tables = self._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+            for (table,) in tables:
+                columns = [column for _, column, *_ in self._db.execute(f"PRAGMA table_info({table})")]
+                for _ in self._rows(table, ", ".join(columns[:-1]), "1", ()):
+                    pass
 
     def close(self) -> None:
         """Close the ledger; behind its writer it is one file, which read-only media can hold."""
         if self._write:
-            with contextlib.suppress(sqlite3.OperationalError):  # someone else is reading
+            with contextlib.suppress(sqlite3.DatabaseError):  # someone else is reading
                 self._db.execute("PRAGMA journal_mode = DELETE")
         self._db.close()
 
@@ -204,26 +289,98 @@ class Store:
                 f"run: {self.folder} cannot be written ({error}). What is in it is kept: continue with --resume."
             ) from None
 
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except BROKEN as error:
+            raise StoreError(f"run: {self.folder / FILE} cannot be read ({error}). {RESTORE}") from None
+
+    def _rows(self, table: str, columns: str, where: str, values: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
+        """Rows of a table, each as it was written.
+
+        Args:
+            table: The table.
+            columns: All its columns but the checksum, in their order.
+            where: Which rows.
+            values: Of its placeholders.
+        """
+        with self._reading():
+            sealed = self.format >= FORMAT
+            for found in self._db.execute(f"SELECT {columns}, checksum FROM {table} WHERE {where}", values):
+                row = found[:-1]
+                if sealed and _checksum(row) != found[-1]:
+                    place = f"{table} {row[0]}" + (f", trial {row[1]}" if columns.split(", ")[1] == "trial" else "")
+                    raise self._damaged(place)
+                yield row
+
+    def _damaged(self, place: str) -> StoreError:
+        return StoreError(f"run: {self.folder / FILE} is damaged at {place}. {RESTORE}")
+
+    def _put(self, table: str, rows: Iterable[tuple[Any, ...]], *, replace: bool = False) -> None:
+        """Add rows with their checksums; one that is there stays, unless it is to be replaced."""
+        sealed = [(*row, _checksum(row)) for row in rows]
+        if sealed:
+            verb, marks = "REPLACE" if replace else "IGNORE", ", ".join("?" * len(sealed[0]))
+            self._db.executemany(f"INSERT OR {verb} INTO {table} VALUES ({marks})", sealed)
+
     def _put_meta(self, values: dict[str, Any]) -> None:
-        self._db.executemany(
-            "INSERT OR REPLACE INTO meta VALUES (?, ?)", ((key, json.dumps(value)) for key, value in values.items())
-        )
+        self._put("meta", ((key, json.dumps(value)) for key, value in values.items()), replace=True)
+
+    def _put_environment(self, number: int, environment: dict[str, Any]) -> None:
+        self._put("environments", [(number, json.dumps(environment))], replace=True)
 
 
-def _connect(path: Path, *, write: bool = True) -> sqlite3.Connection:
+# What reading a damaged ledger raises: SQLite's text of an error can hold bytes that are no text.
+BROKEN = (sqlite3.Error, UnicodeDecodeError)
+RESTORE = "Restore the folder from a copy, or run the scenario into another --out."
+
+
+def _connect(path: Path, *, write: bool) -> sqlite3.Connection:
     connection = sqlite3.connect(path) if write else sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
     try:
         connection.execute("SELECT * FROM sqlite_master")  # whether it is a database at all
-        if write:
-            # A commit survives the death of the process and of the machine.
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
-    except sqlite3.Error:
+    except BROKEN:
         connection.close()
         raise
     return connection
 
 
-def _bytes(values: AnyArray) -> bytes:
-    kind = "<c16" if np.iscomplexobj(values) else "<f8"
-    return np.ascontiguousarray(values).astype(kind, copy=False).tobytes()
+def _keep_journal(connection: sqlite3.Connection) -> None:
+    """Let a commit survive the death of the process and of the machine."""
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+
+
+def _checksum(row: Iterable[Any]) -> int:
+    """CRC-32 of a row: any single bit that turns, or burst of up to 32, is found."""
+    total = 0
+    for value in row:
+        total = zlib.crc32(value if isinstance(value, bytes) else repr(value).encode() + b"\0", total)
+    return total
+
+
+def _packed(record: DesignRecord) -> tuple[Any, ...]:
+    """A solution as columns: its scalars, the header of its arrays, their bytes, notes and time."""
+    parts = {"decision": record.decision, "trace": record.trace}
+    arrays = [(part, name, np.asarray(array)) for part, named in parts.items() for name, array in named.items()]
+    header = [(part, name, a.dtype.newbyteorder("<").str, a.shape) for part, name, a in arrays]
+    data = b"".join(_bytes(a, dtype) for (*_, a), (*_, dtype, _) in zip(arrays, header, strict=True))
+    return _bytes(record.scalars), json.dumps(header), data, json.dumps(record.notes), float(record.solve_time)
+
+
+def _unpacked(
+    scalars: bytes, header: str, data: bytes, notes: str, solve_time: float, environment: int
+) -> DesignRecord:
+    """The solution of the columns of `_packed`."""
+    parts: dict[str, dict[str, AnyArray]] = {"decision": {}, "trace": {}}
+    start = 0
+    for part, name, dtype, shape in json.loads(header):
+        array = np.ndarray(shape, dtype, data, start)
+        parts[part][name], start = array, start + array.nbytes
+    told = np.frombuffer(scalars, "<f8"), parts["decision"], tuple(json.loads(notes)), solve_time, parts["trace"]
+    return DesignRecord(*told, environment)
+
+
+def _bytes(values: AnyArray, dtype: str = "<f8") -> bytes:
+    return np.ascontiguousarray(values).astype(dtype, copy=False).tobytes()

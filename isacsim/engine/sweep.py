@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from attrs import field, frozen
@@ -43,6 +43,8 @@ class Axis:
             paths, each with the list of what it takes at each of the values.
         label: Axis label of figures.
     """
+
+    known_as: ClassVar[str] = "axis"
 
     values: tuple[Any, ...] = field(converter=_values)
     sets: Places = field(converter=_places)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from attrs import field, frozen
 
@@ -22,6 +22,8 @@ SOLVES: dict[str, tuple[str, str]] = {
     "solve_time": ("s", "time of the solve: this trial's share of its batch"),
 }
 TRACE, STEP = "trace-", "step"
+# What says which code a row and a solve come from, where there is more than one.
+ROWS_FROM, SOLVES_FROM = "row_environment", "solve_environment"
 
 STATISTIC = choice("mean", "median")
 SCALE = choice("linear", "log", "db")
@@ -98,6 +100,8 @@ class Figure:
         title: Title; empty is the scenario's.
         at: Value of each sweep axis that is neither followed nor series.
     """
+
+    known_as: ClassVar[str] = "figure"
 
     x: str
     y: str
@@ -180,6 +184,8 @@ class Expectation:
         holds: Whether they are met; false says that they are known not to be.
         note: Why they are not, or what else a reader should know.
     """
+
+    known_as: ClassVar[str] = "expectation"
 
     quantity: str
     values: tuple[float, ...] = field(converter=_numbers)

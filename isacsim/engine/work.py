@@ -11,7 +11,6 @@ from attrs import define, field, frozen
 
 from isacsim.batch import flatten, take
 from isacsim.drop import Drop
-from isacsim.engine.identity import digest
 from isacsim.engine.plan import Point, Task
 from isacsim.engine.scenario import Evaluation, Scenario
 from isacsim.link import Link
@@ -19,9 +18,9 @@ from isacsim.metrics.power import rescale_to_radiated
 from isacsim.random import Generators, Stream, complex_normal, generator
 from isacsim.solvers.solution import Status
 from isacsim.solvers.solve import solve
-from isacsim.typing import BoolArray, ComplexArray, FloatArray
+from isacsim.typing import AnyArray, BoolArray, ComplexArray, FloatArray
 
-# Scalars that are kept of each solve, in this order, before the precoder itself.
+# Scalars that are kept of each solve, in this order.
 SCALARS = ("objective", "gap", "residual", "bound", "iterations", "status")
 
 
@@ -31,18 +30,25 @@ class DesignRecord:
 
     Attributes:
         scalars: The `SCALARS`, shape (6,); the status is its code.
-        precoder: W, shape (N_t, K+S), in sqrt(W).
+        decision: What was decided, by name; of a design of precoders ``precoder`` is among it.
         notes: The solver's remarks.
         solve_time: This trial's share of the time of its batch, in s.
         trace: The solver's trace by name, each (steps+1,), where the design keeps it; its
             ``time`` is that of the whole batch, in s.
+        environment: Number of what it was computed with, as the ledger counts it.
     """
 
     scalars: FloatArray
-    precoder: ComplexArray
+    decision: dict[str, AnyArray]
     notes: tuple[str, ...]
     solve_time: float
     trace: dict[str, FloatArray] = field(factory=dict)
+    environment: int = 0
+
+    @property
+    def precoder(self) -> ComplexArray:
+        """W, shape (N_t, K+S), in sqrt(W)."""
+        return self.decision["precoder"]
 
     @property
     def status(self) -> Status:
@@ -140,10 +146,9 @@ def _compute(task: Task, known: Known, outcome: Outcome) -> None:
     designs: dict[str, list[DesignRecord]] = {}
     for point in task.points:
         s = point.scenario
-        key = digest((s.seed, s.base_station, s.users, s.targets))
-        if key not in drops:
-            drops[key] = flatten(s.drop(task.trials), (len(task.trials),))
-        drop = drops[key]
+        if point.drop_id not in drops:
+            drops[point.drop_id] = flatten(s.drop(task.trials), (len(task.trials),))
+        drop = drops[point.drop_id]
         for name, address in point.design_ids.items():
             if address not in designs:
                 designs[address] = _design(s, name, address, drop, task.trials, known, outcome)
@@ -166,7 +171,8 @@ def _design(
         share = solution.runtime / len(numbers)
         for i, trial in enumerate(numbers):
             trace = _steps(solution.trace, i) if design.trace else {}
-            record = DesignRecord(scalars[i], solution.precoder[i], tuple(solution.notes[i]), share, trace)
+            decision = {"precoder": solution.precoder[i]}
+            record = DesignRecord(scalars[i], decision, tuple(solution.notes[i]), share, trace)
             outcome.designs[address, trial] = record
     return [known.get((address, trial)) or outcome.designs[address, trial] for trial in trials]
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from functools import cache
+from typing import ClassVar
 
 import numpy as np
 from attrs import field, frozen
@@ -144,6 +145,8 @@ class Ideal(Hardware):
 class Chain(Hardware):
     """Stages in series; the first one meets the input."""
 
+    known_as: ClassVar[str] = "chain"
+
     stages: tuple[Hardware, ...]
 
     def __init__(self, *stages: Hardware) -> None:
@@ -222,6 +225,8 @@ class Transceiver:
         receive: Chains of the sensing receive array, N_r of them.
         user: Receivers of the K single-antenna users, one chain each.
     """
+
+    known_as: ClassVar[str] = "transceiver"
 
     transmit: Hardware = Ideal()
     receive: Hardware = Ideal()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache, partial
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
@@ -84,6 +84,11 @@ class Registry:
     def load(self, kind: str, name: Any) -> Any:
         """Import a component; see `spec` and `Spec.load` for the errors."""
         return self.spec(kind, name).load()
+
+    def offered(self) -> Iterator[tuple[str, Spec]]:
+        """Kind and spec of every component whose name one plugin alone offers, in the order of the offers."""
+        for kind, by_name in self._offers.items():
+            yield from ((kind, offers[0][1]) for offers in by_name.values() if len(offers) == 1)
 
     def default_solver(self, problem: str) -> str:
         """Name of the default solver of a kind of problem.

@@ -11,7 +11,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from attrs import field, frozen
@@ -94,6 +94,8 @@ def bit_errors(sent: AnyArray, decided: AnyArray, bits: int) -> IntArray:
 class Gaussian(Modulation):
     """Gaussian symbols CN(0, 1): what achievable rates assume. They carry no bits."""
 
+    known_as: ClassVar[str] = "gaussian"
+
     def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> ComplexArray:
         """Independent symbols of the given shape."""
         draws = rng.standard_normal((*shape, 2))
@@ -119,6 +121,8 @@ class Qam(Constellation):
     Args:
         order: Number M of symbols: 4, 16, 64 or 256.
     """
+
+    known_as: ClassVar[str] = "qam"
 
     order: int = field(default=16, validator=_order)
 

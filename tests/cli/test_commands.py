@@ -77,6 +77,18 @@ def test_run_resumes_and_extends(call, read):
     assert call("run", "quickstart", "--out", "run", *BARE)[0] == 2
 
 
+def test_run_goes_on_under_another_version_when_that_is_forced(call, read, monkeypatch):
+    assert call("run", "quickstart", "--out", "run", *BARE)[0] == 0
+    monkeypatch.setattr("isacsim.engine.provenance.__version__", "9.9.9")
+    more = ("run", "quickstart", "--out", "run", *BARE, "--trials", "3", "--resume")
+    code, _, err = call(*more)
+    assert code == 2
+    assert f"error: out: run was computed by other code, isacsim: {isacsim.__version__} -> 9.9.9. " in err
+    told = read(*more, "--force")
+    assert (told["requested"], told["done"]) == (18, 18)
+    assert isacsim.open_run("run").dataset()["row_environment"].values.tolist() == 6 * [[0, 0, 1]]
+
+
 def test_a_run_with_failures_exits_with_1_and_says_how_to_go_on(call, parts, tmp_path, monkeypatch):
     registry = build_registry(extra=[parts])
     monkeypatch.setattr("isacsim.cli.main.build_registry", lambda block=(): registry)

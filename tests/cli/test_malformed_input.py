@@ -692,6 +692,7 @@ def test_the_table_is_long_enough():
         ),
         (["check", "."], "scenario: must be a readable file (Is a directory), got '.'. Check the path; "),
         (["run", "quickstart", "--resume"], "--resume: needs --out. Name the run folder to continue."),
+        (["run", "quickstart", "--force"], "--force: needs --resume. Leave it out for a new run."),
         (["run", "quickstart", "--out", "file"], "out: file cannot be written ("),
         (["run", "quickstart", "--out", "file/below"], "out: file/below cannot be written ("),
         (

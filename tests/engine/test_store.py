@@ -27,7 +27,7 @@ ENTRIES = (
 
 def record(value=1.0, notes=("a note",)):
     precoder = value * (np.arange(6.0) + 1j * np.arange(6.0)[::-1]).reshape(3, 2)
-    return DesignRecord(np.full(len(SCALARS), value), precoder, notes, 0.25)
+    return DesignRecord(np.full(len(SCALARS), value), {"precoder": precoder}, notes, 0.25)
 
 
 def outcome(point="p", trials=(0,), value=1.0):
@@ -146,11 +146,11 @@ def test_folders_without_a_run_are_refused(tmp_path, write):
 def test_ledgers_of_other_programs_and_formats_are_refused(tmp_path):
     with closing(sqlite3.connect(tmp_path / FILE)) as db, db:
         db.execute("CREATE TABLE birds (name TEXT)")
-    with pytest.raises(StoreError, match=r"has format None, this isacsim reads 2"):
+    with pytest.raises(StoreError, match=r"has format None, this isacsim reads 2 and 3"):
         Store.open(tmp_path)
     with Store.create(tmp_path / "run", {}) as store:
         store.set_meta({"format": 99})
-    with pytest.raises(StoreError, match=r"has format 99, this isacsim reads 2. Use the version that wrote it"):
+    with pytest.raises(StoreError, match=r"has format 99, this isacsim reads 2 and 3. Use the version that wrote it"):
         isacsim.open_run(tmp_path / "run")
 
 
