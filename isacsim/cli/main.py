@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -9,12 +10,14 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 
+import attrs
 import typer
 
 from isacsim import __version__
 from isacsim.cli.bench import bench
-from isacsim.errors import InvalidInput, IsacsimError, one_of
+from isacsim.errors import InvalidInput, IsacsimError, one_of, printable
 from isacsim.plugin import KINDS, Registry, build_registry
+from isacsim.plugin.isolation import told
 from isacsim.strictjson import finite
 
 app = typer.Typer(
@@ -69,11 +72,19 @@ def run(
     trials: Annotated[int | None, typer.Option(help="Number of trials, in place of the scenario's.")] = None,
     workers: Annotated[int | None, typer.Option(help="Worker processes; one a core by default.")] = None,
     executor: Annotated[str | None, typer.Option(help="Executor (`isacsim list executors`).")] = None,
+    executor_option: Annotated[
+        list[str] | None, typer.Option(metavar="KEY=VALUE", help="Option of the executor, as in a scenario.")
+    ] = None,
+    observer: Annotated[list[str] | None, typer.Option(help="Observer to tell (`isacsim list observers`).")] = None,
+    observer_option: Annotated[
+        list[str] | None, typer.Option(metavar="OBSERVER.KEY=VALUE", help="Option of an observer, who is told then.")
+    ] = None,
     set_: Set = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
     as_json: Json = False,
 ) -> None:
     """Run a scenario: design, judge, store, and draw its figures."""
+    from isacsim.cli.options import executor_table, observer_tables
     from isacsim.engine.load import load_scenario
     from isacsim.engine.run import run as run_scenario
     from isacsim.report.figures import draw_figures
@@ -88,9 +99,9 @@ def run(
         out,
         trials=trials,
         workers=workers if workers is not None else _cores(),
-        executor=executor,
+        executor=executor_table(executor, executor_option or ()),
         resume=resume,
-        observers=() if as_json else (ProgressBar(),),
+        observers=[*observer_tables(observer or (), observer_option or ()), *(() if as_json else (ProgressBar(),))],
         registry=registry,
     )
     counts = finished.counts()
@@ -114,17 +125,16 @@ def list_(
     rows = [
         {"kind": k, "name": name, "plugin": registry.provider(k, name), "summary": registry.spec(k, name).summary}
         for k in ([kind] if kind else KINDS)
-        for name in registry.names(k)
-        if not any(conflict.startswith(f"{k} {name!r}:") for conflict in registry.conflicts)
+        for name in registry.usable(k)
     ]
     if as_json:
         _print_json(rows)
     else:
         width = max((len(str(row["name"])) for row in rows), default=0)
         for row in rows:
-            print(f"{row['kind']:<14}{row['name']:<{width}}  {row['summary']}")
-    for conflict in registry.conflicts:
-        print(f"offered twice, unusable until one is blocked: {conflict}", file=sys.stderr)
+            print(f"{row['kind']:<14}{row['name']:<{width}}  {printable(str(row['summary']))}")
+    for conflict in _conflicts(registry):
+        print(conflict, file=sys.stderr)
 
 
 @app.command()
@@ -141,7 +151,8 @@ def show(
     if as_json:
         _print_json(described)
         return
-    print(f"{kind} {name}  ({described['target']}, plugin {described['plugin']})\n\n{described['doc']}\n")
+    doc = "\n".join(map(printable, str(described["doc"]).splitlines()))
+    print(f"{kind} {name}  ({described['target']}, plugin {described['plugin']})\n\n{doc}\n")
     if "file" in described:
         print(f"  file: {described['file']}\n  run:  isacsim run {name}")
         return
@@ -227,14 +238,15 @@ app.command()(bench)
 def plugins(context: typer.Context, as_json: Json = False) -> None:
     """List the plugins that were found, with what is wrong with any of them."""
     registry: Registry = context.obj
-    rows = [{"name": p.name, "origin": p.origin, "problem": p.problem} for p in registry.plugins]
+    rows = [attrs.asdict(plugin) for plugin in registry.plugins]
     if as_json:
-        _print_json({"plugins": rows, "conflicts": registry.conflicts})
+        _print_json({"plugins": rows, "conflicts": [*registry.conflicts, *registry.rivals]})
         return
     for row in rows:
-        print(f"{row['name']:<30}{row['origin']:<26}{row['problem'] or 'in use'}")
-    for conflict in registry.conflicts:
-        print(f"offered twice, unusable until one is blocked: {conflict}")
+        state = row["problem"] or ": ".join(filter(None, ("in use", row["notice"])))
+        print(f"{row['name']:<30}{row['origin']:<26}{state}")
+    for conflict in _conflicts(registry):
+        print(conflict)
 
 
 @app.command()
@@ -264,6 +276,12 @@ def init(
     for copy in list(copies.values())[:-1]:
         print(f"{copy}: written")
     print(f"{path}: written; run it with `isacsim run {path}`")
+
+
+def _conflicts(registry: Registry) -> list[str]:
+    """Names and defaults that plugins contend for, a line each."""
+    names = [f"offered twice, unusable until one is blocked: {conflict}" for conflict in registry.conflicts]
+    return names + [f"name a solver, or block one plugin: {rivals}" for rivals in registry.rivals]
 
 
 def _cores() -> int:
@@ -348,6 +366,9 @@ def _print_json(value: Any) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # whatever a terminal cannot show is told in escapes
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = typer.main.get_command(app).main(arguments, prog_name="isacsim", standalone_mode=False)
     except _UsageError as error:
@@ -357,6 +378,9 @@ def main(arguments: list[str] | None = None) -> int:
         for fault in getattr(error, "errors", (error,)):
             print(f"error: {fault}", file=sys.stderr)
         return 2
+    except SystemExit as error:  # not ours, which typer returns: a component's own code calls sys.exit
+        print(f"error: a component tried to end the program, {told(error)}", file=sys.stderr)
+        return 1
     except (KeyboardInterrupt, typer.Abort):
         code = _INTERRUPTED
     if code == _INTERRUPTED:
