@@ -83,7 +83,7 @@ def test_an_observer_that_cannot_be_made_is_reported(study, tmp_path):
     run = isacsim.run(study(), tmp_path / "run", registry=build_registry(extra=[Missing()]))
     assert run.counts().complete
     assert len(run.complaints) == 1
-    assert "nowhere cannot be told: PluginError" in run.complaints[0]
+    assert "nowhere cannot be told: 'nowhere' (isacsim.nowhere:Nobody) cannot be imported" in run.complaints[0]
 
 
 @pytest.mark.parametrize("event", ["run_start", "chunk_end", "trial_failed", "run_end"])

@@ -114,22 +114,6 @@ def test_a_plugin_can_be_blocked_by_option_and_by_environment(monkeypatch):
     assert build_registry(extra, installed=False).spec("hardware", "aqnm").target == "x.y:Z"
 
 
-@pytest.fixture
-def distribution(tmp_path, monkeypatch):
-    """Writes an installed distribution with an entry point, found through sys.path alone."""
-
-    def make(name, entry_point, source):
-        info = tmp_path / f"{name.replace('-', '_')}-1.2.dist-info"
-        info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.2\n")
-        (info / "entry_points.txt").write_text(f"[isacsim]\n{name} = {entry_point}\n")
-        (tmp_path / f"{entry_point.split(':')[0]}.py").write_text(source)
-        monkeypatch.delitem(sys.modules, entry_point, raising=False)
-
-    monkeypatch.syspath_prepend(tmp_path)
-    return make
-
-
 SOURCE = """
 from isacsim.plugin import Spec, hookimpl
 
