@@ -220,7 +220,7 @@ def verify(
     if as_json:
         _print_json(expectations.rows(judged))
     elif judged:
-        console = Console()
+        console = Console(markup=False)  # names and units are text, whatever is in them
         for entry in judged:
             console.print(expectations.heading(entry), markup=False)
             console.print(expectations.table(entry))
@@ -326,7 +326,7 @@ def _tell(finished: Any, figures: list[Path]) -> None:
     from isacsim.report.summary import remarks, statuses, table
 
     counts = finished.counts()
-    console = Console()
+    console = Console(markup=False)  # names and units are text, whatever is in them
     if counts.done:
         numbers = table(finished, console.width)
         if numbers.row_count:
