@@ -222,7 +222,7 @@ def verify(
     elif judged:
         console = Console(markup=False)  # names and units are text, whatever is in them
         for entry in judged:
-            console.print(expectations.heading(entry), markup=False)
+            console.print(expectations.heading(entry))
             console.print(expectations.table(entry))
         print(expectations.summary(judged))
     else:
