@@ -199,7 +199,7 @@ def run(
         for sink in scenario.sinks:
             try:
                 sink.write(finished.dataset(), folder)
-            except Exception as error:  # a sink can fail in any way
+            except (Exception, SystemExit) as error:  # a sink can fail in any way
                 raise StoreError(
                     f"sinks: {type(sink).__name__} failed on {folder} ({error}). "
                     "Every number is safe in the run folder: continue with --resume."
