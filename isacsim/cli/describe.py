@@ -37,7 +37,9 @@ def describe(registry: Registry, kind: str, name: str) -> dict[str, Any]:
     if kind == "scenarios":
         file = component()
         return {**told, "doc": _opening(file) or spec.summary, "file": str(file)}
-    fields = attrs.fields(component) if isinstance(component, type) and attrs.has(component) else ()
+    if not isinstance(component, type):
+        return {**told, "doc": f"{spec.summary}: {component!r}", "example": {"kind": name}, "fields": []}
+    fields = attrs.fields(component) if attrs.has(component) else ()
     return {
         **told,
         "doc": inspect.getdoc(component) or "",

@@ -39,6 +39,14 @@ _INTERRUPTED = 130
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a place of the scenario.")]
 
+ExecutorOption = Annotated[
+    list[str] | None, typer.Option(metavar="KEY=VALUE", help="Option of the executor, as in a scenario.")
+]
+Told = Annotated[list[str] | None, typer.Option(metavar="NAME", help="Observer to tell (`isacsim list observers`).")]
+ObserverOption = Annotated[
+    list[str] | None, typer.Option(metavar="OBSERVER.KEY=VALUE", help="Option of an observer, who is told then.")
+]
+
 
 def _print_version(wanted: bool) -> None:
     if wanted:
@@ -72,13 +80,9 @@ def run(
     trials: Annotated[int | None, typer.Option(help="Number of trials, in place of the scenario's.")] = None,
     workers: Annotated[int | None, typer.Option(help="Worker processes; one a core by default.")] = None,
     executor: Annotated[str | None, typer.Option(help="Executor (`isacsim list executors`).")] = None,
-    executor_option: Annotated[
-        list[str] | None, typer.Option(metavar="KEY=VALUE", help="Option of the executor, as in a scenario.")
-    ] = None,
-    observer: Annotated[list[str] | None, typer.Option(help="Observer to tell (`isacsim list observers`).")] = None,
-    observer_option: Annotated[
-        list[str] | None, typer.Option(metavar="OBSERVER.KEY=VALUE", help="Option of an observer, who is told then.")
-    ] = None,
+    executor_option: ExecutorOption = None,
+    observer: Told = None,
+    observer_option: ObserverOption = None,
     set_: Set = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
     as_json: Json = False,

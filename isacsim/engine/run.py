@@ -20,6 +20,7 @@ from isacsim.engine.plan import Plan, tasks
 from isacsim.engine.provenance import provenance
 from isacsim.engine.reader import Invalid, Reader
 from isacsim.engine.scenario import Scenario
+from isacsim.engine.sinks import Sink
 from isacsim.engine.store import Store
 from isacsim.engine.views import Expectation, Figure
 from isacsim.engine.work import DesignRecord
@@ -195,16 +196,19 @@ def run(
             after = current.counts()
             driver.tell("run_end", RunEnd(after.requested, after.done, after.failed, after.skipped))
     finished = Run(folder, driver.complaints)
-    if after.done:
-        for sink in scenario.sinks:
-            try:
-                sink.write(finished.dataset(), folder)
-            except (Exception, SystemExit) as error:  # a sink can fail in any way
-                raise StoreError(
-                    f"sinks: {type(sink).__name__} failed on {folder} ({error}). "
-                    "Every number is safe in the run folder: continue with --resume."
-                ) from error
+    for sink in scenario.sinks if after.done else ():
+        _write(sink, finished)
     return finished
+
+
+def _write(sink: Sink, finished: Run) -> None:
+    try:
+        sink.write(finished.dataset(), finished.path)
+    except (Exception, SystemExit) as error:  # a sink can fail in any way
+        raise StoreError(
+            f"sinks: {type(sink).__name__} failed on {finished.path} ({error}). "
+            "Every number is safe in the run folder: continue with --resume."
+        ) from error
 
 
 def _offered(asked: Sequence[Observer], registry: Registry) -> tuple[list[Observer], list[str]]:

@@ -10,10 +10,11 @@ import isacsim
 from isacsim import InvalidInput
 from isacsim.arrays import AntennaArray, UniformLinearArray
 from isacsim.checks import whole
+from isacsim.cli.describe import describe
 from isacsim.engine.reader import Reader
 from isacsim.plugin import Spec, build_registry, hookimpl
 from isacsim.testing import ContractError, check_array, check_component, check_modulation
-from isacsim.waveform.link import Link
+from isacsim.waveform.link import SampledLink
 from isacsim.waveform.modulation import Constellation, Gaussian, Modulation, Qam
 
 
@@ -90,11 +91,16 @@ def test_scenarios_name_modulations_as_before_and_in_tables():
     reader = Reader(build_registry(installed=False))
     for value in ("qam64", {"kind": "qam64"}, {"kind": "qam", "order": 64}):
         table = {"kind": "link", "modulation": value, "symbols": 64}
-        assert reader.component("experiments", table) == Link(modulation=Qam(64), symbols=64)
+        assert reader.component("experiments", table) == SampledLink(modulation=Qam(64), symbols=64)
     with pytest.raises(InvalidInput, match="kind: must name one of the modulations, got 'on-off'"):
         reader.component("modulations", "on-off")  # another registry has it
     with pytest.raises(InvalidInput, match="order: is not a known key, got 4. qam64 takes none"):
         reader.component("modulations", {"kind": "qam64", "order": 4})
+
+
+def test_show_tells_what_a_ready_record_is():
+    told = describe(build_registry(installed=False), "modulations", "qam64")
+    assert (told["doc"], told["fields"]) == ("QAM of 64 symbols: Qam(order=64)", [])
 
 
 @frozen
