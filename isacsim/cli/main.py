@@ -66,7 +66,7 @@ def _options(
     version: Version = False,
 ) -> None:
     context.obj = registry = build_registry(block=block or ())
-    found = [plugin.name for plugin in registry.plugins]
+    found = {name for plugin in registry.plugins for name in (plugin.name, plugin.origin.partition(" ")[0])}
     for name in block or ():
         if name not in found:
             raise InvalidInput("--block", "must be a plugin that was found", name, one_of(found, name))
@@ -382,8 +382,10 @@ def main(arguments: list[str] | None = None) -> int:
         for fault in getattr(error, "errors", (error,)):
             print(f"error: {fault}", file=sys.stderr)
         return 2
-    except SystemExit as error:  # not ours, which typer returns: a component's own code calls sys.exit
-        print(f"error: a component tried to end the program, {told(error)}", file=sys.stderr)
+    except SystemExit as error:
+        # Ours, typer returns; but it ends so itself where a reader has left, as `head` does.
+        if not isinstance(error.__context__, BrokenPipeError):
+            print(f"error: a component tried to end the program, {told(error)}", file=sys.stderr)
         return 1
     except (KeyboardInterrupt, typer.Abort):
         code = _INTERRUPTED

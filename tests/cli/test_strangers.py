@@ -50,6 +50,14 @@ def test_a_terminal_that_cannot_show_a_character_gets_its_escape(distribution, t
     assert rf"{ESCAPED}\u221e" in done.stdout
 
 
+def test_a_plugin_is_blocked_by_its_name_or_that_of_its_distribution(call, distribution):
+    distribution("isacsim-loud", "isacsim_loud_blocked", SOURCE, entries="[isacsim]\nnoise = {entry_point}\n")
+    for name in ("noise", "isacsim-loud"):
+        code, out, _ = call("--block", name, "list", "hardware")
+        assert (code, " loud " in out) == (0, False)
+    assert " loud " in call("list", "hardware")[1]
+
+
 class Quits:
     """A plugin whose components end the program when they are used, and which claims a default."""
 
@@ -89,6 +97,13 @@ def stranger(monkeypatch):
 def test_a_component_that_ends_the_program_does_not_do_so_silently(call):
     code, _, err = call("check", "quickstart", "--set", 'hardware.converters.transmit=["quits"]')
     assert (code, err) == (1, "error: a component tried to end the program, SystemExit: not today\n")
+
+
+def test_a_reader_that_leaves_is_no_component_that_ends_the_program():
+    program = [sys.executable, "-m", "isacsim", "list"]
+    with subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        process.stdout.close()
+        assert "component" not in process.stderr.read()
 
 
 @pytest.mark.usefixtures("stranger")

@@ -12,6 +12,7 @@ from isacsim.checks import whole
 from isacsim.cli.main import main
 from isacsim.engine.events import Observer
 from isacsim.engine.executors import ExecutorFactory, Serial
+from isacsim.engine.plan import Plan
 from isacsim.engine.sinks import Sink
 from isacsim.plugin import Spec, build_registry, hookimpl
 
@@ -149,7 +150,9 @@ def test_python_gives_a_name_a_table_or_a_record(load, tmp_path):
 def test_where_a_run_runs_and_who_is_told_change_no_result_and_no_identity(load, tmp_path, studies):
     here = isacsim.run(load("sinks = []"), tmp_path / "run", registry=REGISTRY)
     numbers = studies.numbers(here)
+    points = [point.id for point in Plan.of(load("sinks = []"), REGISTRY).points]
     there = load("sinks = []", 'executor = { kind = "remote", address = "x" }', 'observers = ["plain"]')
+    assert [point.id for point in Plan.of(there, REGISTRY).points] == points
     again = isacsim.run(there, tmp_path / "run", trials=3, resume=True, registry=REGISTRY)
     assert again.counts().done == 6
     assert numbers.items() <= studies.numbers(again).items()
