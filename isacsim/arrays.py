@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from functools import lru_cache
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from attrs import field, frozen
@@ -87,8 +87,6 @@ class UniformPlanarArray(AntennaArray):
         conjugate: Turn the sign of the phase.
     """
 
-    known_as: ClassVar[str] = "upa"
-
     horizontal: int = field(validator=whole(1, "Give the number of elements."))
     vertical: int = field(validator=whole(1, "Give the number of elements."))
     normalized: bool = field(default=True, validator=instance(bool))
@@ -114,8 +112,6 @@ class UniformLinearArray(AntennaArray):
         normalized: Unit-norm steering vectors (the default); else unit-magnitude entries.
         conjugate: Turn the sign of the phase.
     """
-
-    known_as: ClassVar[str] = "ula"
 
     elements: int = field(validator=whole(1, "Give the number of elements."))
     normalized: bool = field(default=True, validator=instance(bool))

@@ -60,6 +60,11 @@ def brief(value: Any, limit: int = 80) -> str:
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
+def printable(text: str) -> str:
+    """``text`` with escapes in place of what a terminal would obey, hide or cannot encode."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def one_of(known: Iterable[str], name: str = "") -> str:
     """A remedy that lists the valid names, the nearest to ``name`` first."""
     names = sorted(known)

@@ -2,6 +2,7 @@
 
 import importlib
 import sqlite3
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from functools import partial
@@ -265,3 +266,21 @@ def parts(monkeypatch: pytest.MonkeyPatch) -> Any:
 def registry(parts: Any) -> Registry:
     """A registry that knows the plugin of tests/parts."""
     return build_registry(extra=[parts])
+
+
+@pytest.fixture
+def distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Writes an installed distribution with an entry point, found through sys.path alone."""
+    place = tmp_path / "site"
+    place.mkdir()
+
+    def make(name: str, entry_point: str, source: str, entries: str = "[isacsim]\n{name} = {entry_point}\n") -> None:
+        info = place / f"{name.replace('-', '_')}-1.2.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.2\n", encoding="utf-8")
+        (info / "entry_points.txt").write_text(entries.format(name=name, entry_point=entry_point), encoding="utf-8")
+        (place / f"{entry_point.split(':')[0]}.py").write_text(source, encoding="utf-8")
+        monkeypatch.delitem(sys.modules, entry_point, raising=False)
+
+    monkeypatch.syspath_prepend(place)
+    return make

@@ -97,10 +97,11 @@ class Entry:
 
 def entries(family: Family, registry: Registry) -> Iterator[Entry]:
     """The solvers of a problem, the published variant last."""
-    for name in registry.names("solvers"):
+    names = list(registry.loadable("solvers").components)
+    for name in names:
         if takes(family, name, registry):
             yield Entry(name, name)
-    if family.solver in registry.names("solvers"):
+    if family.solver in names:
         yield Entry(family.published, family.solver, family.options)
 
 

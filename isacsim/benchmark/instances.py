@@ -96,7 +96,7 @@ def families(registry: Registry) -> dict[str, Family]:
     known = {family.kind: family for family in FAMILIES}
     return {
         kind: known.get(kind) or Family(kind, registry.spec("problems", kind).example)
-        for kind in registry.names("problems")
+        for kind in registry.usable("problems")
     }
 
 

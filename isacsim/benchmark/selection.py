@@ -57,7 +57,7 @@ class Selection:
             InvalidInput: If no problem of the selection is taken by a solver of it.
         """
         self.check(registry)
-        stages = self.hardware or ([] if self.problems or self.solvers else registry.names("hardware"))
+        stages = self.hardware or ([] if self.problems or self.solvers else registry.usable("hardware"))
         chosen = list(self._chosen(registry))
         if not chosen and (self.solvers or not stages):
             takers = {e.name for family in families(registry).values() for e in entries(family, registry)}
@@ -110,7 +110,7 @@ class Selection:
 def _default(registry: Registry, kind: str) -> str:
     try:
         return registry.default_solver(kind)
-    except PluginError:  # a plugin's problem need not have one
+    except PluginError:  # a plugin's problem need not have one, or have one too many
         return ""
 
 

@@ -11,7 +11,7 @@ import attrs
 import numpy as np
 
 from isacsim.batch import CORE, DTYPE
-from isacsim.errors import InvalidInput
+from isacsim.errors import InvalidInput, PluginError
 from isacsim.plugin import Registry
 from isacsim.units import key_of, unit_of
 
@@ -26,7 +26,7 @@ def describe(registry: Registry, kind: str, name: str) -> dict[str, Any]:
         spec = registry.spec(kind, name)
     except InvalidInput as error:
         raise error.at("name" if kind in registry.kinds else "kind") from None
-    component = spec.load()
+    component = registry.load(kind, name)
     told = {
         "kind": kind,
         "name": name,
@@ -35,8 +35,10 @@ def describe(registry: Registry, kind: str, name: str) -> dict[str, Any]:
         "summary": spec.summary,
     }
     if kind == "scenarios":
-        file = Path(component())
+        file = component()
         return {**told, "doc": _opening(file) or spec.summary, "file": str(file)}
+    if not isinstance(component, type):
+        return {**told, "doc": f"{spec.summary}: {component!r}", "example": {"kind": name}, "fields": []}
     fields = attrs.fields(component) if attrs.has(component) else ()
     return {
         **told,
@@ -48,7 +50,11 @@ def describe(registry: Registry, kind: str, name: str) -> dict[str, Any]:
 
 def _opening(file: Path) -> str:
     """The comment that a scenario file begins with."""
-    lines = takewhile(lambda line: line.startswith("#"), file.read_text(encoding="utf-8").splitlines())
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise PluginError(f"{file} cannot be read: {error}") from None
+    lines = takewhile(lambda line: line.startswith("#"), text.splitlines())
     return "\n".join(line.removeprefix("#").strip() for line in lines)
 
 

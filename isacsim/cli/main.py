@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -9,12 +10,14 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 
+import attrs
 import typer
 
 from isacsim import __version__
 from isacsim.cli.bench import bench
-from isacsim.errors import InvalidInput, IsacsimError, one_of
+from isacsim.errors import InvalidInput, IsacsimError, one_of, printable
 from isacsim.plugin import KINDS, Registry, build_registry
+from isacsim.plugin.isolation import told
 from isacsim.strictjson import finite
 
 app = typer.Typer(
@@ -36,6 +39,14 @@ _INTERRUPTED = 130
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a place of the scenario.")]
 
+ExecutorOption = Annotated[
+    list[str] | None, typer.Option(metavar="KEY=VALUE", help="Option of the executor, as in a scenario.")
+]
+Told = Annotated[list[str] | None, typer.Option(metavar="NAME", help="Observer to tell (`isacsim list observers`).")]
+ObserverOption = Annotated[
+    list[str] | None, typer.Option(metavar="OBSERVER.KEY=VALUE", help="Option of an observer, who is told then.")
+]
+
 
 def _print_version(wanted: bool) -> None:
     if wanted:
@@ -55,7 +66,7 @@ def _options(
     version: Version = False,
 ) -> None:
     context.obj = registry = build_registry(block=block or ())
-    found = [plugin.name for plugin in registry.plugins]
+    found = {name for plugin in registry.plugins for name in (plugin.name, plugin.origin.partition(" ")[0])}
     for name in block or ():
         if name not in found:
             raise InvalidInput("--block", "must be a plugin that was found", name, one_of(found, name))
@@ -69,6 +80,9 @@ def run(
     trials: Annotated[int | None, typer.Option(help="Number of trials, in place of the scenario's.")] = None,
     workers: Annotated[int | None, typer.Option(help="Worker processes; one a core by default.")] = None,
     executor: Annotated[str | None, typer.Option(help="Executor (`isacsim list executors`).")] = None,
+    executor_option: ExecutorOption = None,
+    observer: Told = None,
+    observer_option: ObserverOption = None,
     set_: Set = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
     force: Annotated[
@@ -77,6 +91,7 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Run a scenario: design, judge, store, and draw its figures."""
+    from isacsim.cli.options import executor_table, observer_tables
     from isacsim.engine.load import load_scenario
     from isacsim.engine.run import run as run_scenario
     from isacsim.report.figures import draw_figures
@@ -93,10 +108,10 @@ def run(
         out,
         trials=trials,
         workers=workers if workers is not None else _cores(),
-        executor=executor,
+        executor=executor_table(executor, executor_option or ()),
         resume=resume,
         force=force,
-        observers=() if as_json else (ProgressBar(),),
+        observers=[*observer_tables(observer or (), observer_option or ()), *(() if as_json else (ProgressBar(),))],
         registry=registry,
     )
     counts = finished.counts()
@@ -120,17 +135,16 @@ def list_(
     rows = [
         {"kind": k, "name": name, "plugin": registry.provider(k, name), "summary": registry.spec(k, name).summary}
         for k in ([kind] if kind else KINDS)
-        for name in registry.names(k)
-        if not any(conflict.startswith(f"{k} {name!r}:") for conflict in registry.conflicts)
+        for name in registry.usable(k)
     ]
     if as_json:
         _print_json(rows)
     else:
         width = max((len(str(row["name"])) for row in rows), default=0)
         for row in rows:
-            print(f"{row['kind']:<14}{row['name']:<{width}}  {row['summary']}")
-    for conflict in registry.conflicts:
-        print(f"offered twice, unusable until one is blocked: {conflict}", file=sys.stderr)
+            print(f"{row['kind']:<14}{row['name']:<{width}}  {printable(str(row['summary']))}")
+    for conflict in _conflicts(registry):
+        print(conflict, file=sys.stderr)
 
 
 @app.command()
@@ -147,7 +161,8 @@ def show(
     if as_json:
         _print_json(described)
         return
-    print(f"{kind} {name}  ({described['target']}, plugin {described['plugin']})\n\n{described['doc']}\n")
+    doc = "\n".join(map(printable, str(described["doc"]).splitlines()))
+    print(f"{kind} {name}  ({described['target']}, plugin {described['plugin']})\n\n{doc}\n")
     if "file" in described:
         print(f"  file: {described['file']}\n  run:  isacsim run {name}")
         return
@@ -215,9 +230,9 @@ def verify(
     if as_json:
         _print_json(expectations.rows(judged))
     elif judged:
-        console = Console()
+        console = Console(markup=False)  # names and units are text, whatever is in them
         for entry in judged:
-            console.print(expectations.heading(entry), markup=False)
+            console.print(expectations.heading(entry))
             console.print(expectations.table(entry))
         print(expectations.summary(judged))
     else:
@@ -233,14 +248,15 @@ app.command()(bench)
 def plugins(context: typer.Context, as_json: Json = False) -> None:
     """List the plugins that were found, with what is wrong with any of them."""
     registry: Registry = context.obj
-    rows = [{"name": p.name, "origin": p.origin, "problem": p.problem} for p in registry.plugins]
+    rows = [attrs.asdict(plugin) for plugin in registry.plugins]
     if as_json:
-        _print_json({"plugins": rows, "conflicts": registry.conflicts})
+        _print_json({"plugins": rows, "conflicts": [*registry.conflicts, *registry.rivals]})
         return
     for row in rows:
-        print(f"{row['name']:<30}{row['origin']:<26}{row['problem'] or 'in use'}")
-    for conflict in registry.conflicts:
-        print(f"offered twice, unusable until one is blocked: {conflict}")
+        state = row["problem"] or ": ".join(filter(None, ("in use", row["notice"])))
+        print(f"{row['name']:<30}{row['origin']:<26}{state}")
+    for conflict in _conflicts(registry):
+        print(conflict)
 
 
 @app.command()
@@ -279,6 +295,12 @@ def _told_format(run: Any) -> Any:
     if run.format < FORMAT:
         print(f"{run.path}: a run of format {run.format}, which can be read but not continued", file=sys.stderr)
     return run
+
+
+def _conflicts(registry: Registry) -> list[str]:
+    """Names and defaults that plugins contend for, a line each."""
+    names = [f"offered twice, unusable until one is blocked: {conflict}" for conflict in registry.conflicts]
+    return names + [f"name a solver, or block one plugin: {rivals}" for rivals in registry.rivals]
 
 
 def _cores() -> int:
@@ -323,7 +345,7 @@ def _tell(finished: Any, figures: list[Path]) -> None:
     from isacsim.report.summary import remarks, statuses, table
 
     counts = finished.counts()
-    console = Console()
+    console = Console(markup=False)  # names and units are text, whatever is in them
     if counts.done:
         numbers = table(finished, console.width)
         if numbers.row_count:
@@ -363,6 +385,9 @@ def _print_json(value: Any) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # whatever a terminal cannot show is told in escapes
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = typer.main.get_command(app).main(arguments, prog_name="isacsim", standalone_mode=False)
     except _UsageError as error:
@@ -372,6 +397,11 @@ def main(arguments: list[str] | None = None) -> int:
         for fault in getattr(error, "errors", (error,)):
             print(f"error: {fault}", file=sys.stderr)
         return 2
+    except SystemExit as error:
+        # Ours, typer returns; but it ends so itself where a reader has left, as `head` does.
+        if not isinstance(error.__context__, BrokenPipeError):
+            print(f"error: a component tried to end the program, {told(error)}", file=sys.stderr)
+        return 1
     except (KeyboardInterrupt, typer.Abort):
         code = _INTERRUPTED
     if code == _INTERRUPTED:

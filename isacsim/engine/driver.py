@@ -70,7 +70,7 @@ class Driver:
         for observer in list(self.observers):
             try:
                 getattr(observer, event)(record)
-            except Exception as error:  # an observer must not stop or change a run
+            except (Exception, SystemExit) as error:  # an observer must not stop or change a run
                 self.observers.remove(observer)
                 self.complaints.append(f"{type(observer).__name__} raised in {event}: {error!r}")
 

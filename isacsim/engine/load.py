@@ -42,13 +42,20 @@ def load_scenario(path: str | Path, *, set: tuple[str, ...] = (), registry: Regi
         scenario: Scenario = reader.read(Scenario, table)
     except Invalid as error:
         raise _explained(error, requires, registry) from None
-    changes = []
-    for override in set:
-        key, equals, text = override.partition("=")
-        if not equals or not key.strip():
-            raise InvalidInput("--set", "must read KEY=VALUE", override, "Write --set base_station.power_dbm=20.")
-        changes.append((key.strip(), _value(text)))
+    changes = [setting("--set", override, "base_station.power_dbm=20") for override in set]
     return replace(scenario, changes, reader)
+
+
+def setting(option: str, text: str, example: str) -> tuple[str, Any]:
+    """Key and value of ``KEY=VALUE``, the value as in a scenario file where it parses, else text.
+
+    Raises:
+        InvalidInput: If it does not read so.
+    """
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise InvalidInput(option, "must read KEY=VALUE", text, f"Write {option} {example}.")
+    return key.strip(), _value(value)
 
 
 def _names(key: str, value: Any, what: str, example: str) -> list[str]:

@@ -19,35 +19,15 @@ import numpy as np
 from cattrs import BaseValidationError, Converter
 from cattrs.gen import make_dict_structure_fn, override
 
-from isacsim.arrays import AntennaArray, UniformLinearArray, UniformPlanarArray
 from isacsim.batch import DTYPE
-from isacsim.channels.models import ChannelModel
-from isacsim.engine.sinks import Sink
 from isacsim.errors import InvalidInput, one_of
 from isacsim.hardware.base import Chain, Hardware
-from isacsim.hardware.power import PowerModel
-from isacsim.metrics.components import Metric
 from isacsim.plugin import Registry
-from isacsim.problems.base import Requirements
-from isacsim.solvers.base import Solver
-from isacsim.targets.models import TargetModel
+from isacsim.plugin.kinds import BASES, base_of
 from isacsim.units import key_of, unit_of
-from isacsim.waveform.base import Detector, Experiment
 
 # A field of one of these types takes a table whose `kind` names a component.
-COMPONENTS: dict[type, str] = {
-    ChannelModel: "channels",
-    TargetModel: "targets",
-    Hardware: "hardware",
-    PowerModel: "power_models",
-    Requirements: "problems",
-    Solver: "solvers",
-    Metric: "metrics",
-    Experiment: "experiments",
-    Detector: "detectors",
-    Sink: "sinks",
-}
-ARRAYS: dict[str, Any] = {"upa": UniformPlanarArray, "ula": UniformLinearArray}
+COMPONENTS: dict[type, str] = {base_of(kind): kind for kind in BASES}
 
 
 class Invalid(InvalidInput):
@@ -89,8 +69,8 @@ class Reader:
     def read_field(self, cls: type, name: str, value: Any, path: str) -> Any:
         """The value of the field ``name`` of a record class."""
         attribute = attrs.fields_dict(cls)[name]
-        convert = self._field_hook(attribute)
-        kind = get_type_hints(cls).get(name, Any)
+        kind = _types(cls).get(name, Any)
+        convert = self._field_hook(attribute, kind)
         try:
             if convert:
                 return convert(value, kind)
@@ -99,16 +79,26 @@ class Reader:
             raise Invalid([e.at(path) if e.field == "" else e for e in _flat(error, path)]) from None
 
     def component(self, kind: str, value: Any) -> Any:
-        """The component that a name or a table with ``kind`` stands for."""
+        """The component that a name or a table with ``kind`` stands for.
+
+        Raises:
+            InvalidInput: If there is none, or a key or a value does not fit it.
+            PluginError: If it cannot be loaded.
+        """
         table = {"kind": value} if isinstance(value, str) else value
         if not isinstance(table, Mapping) or "kind" not in table:
             names = self.registry.names(kind)
             raise InvalidInput("", f"must be a name or a table with a `kind` of {kind}", value, one_of(names))
         try:
-            cls = self.registry.load(kind, table["kind"])
+            found = self.registry.load(kind, table["kind"])
         except InvalidInput as error:
             raise error.at("kind") from None
-        return self._converter.structure({k: v for k, v in table.items() if k != "kind"}, cls)
+        options = {key: entry for key, entry in table.items() if key != "kind"}
+        if isinstance(found, type) and attrs.has(found):
+            return self._converter.structure(options, found)
+        for key, entry in options.items():
+            raise InvalidInput(str(key), "is not a known key", entry, f"{table['kind']} takes none.")
+        return found() if isinstance(found, type) else found  # a plain class, or a record that is ready
 
     def _component(self, kind: str, value: Any, _: Any) -> Any:
         return self.component(kind, value)
@@ -124,7 +114,6 @@ class Reader:
         for base, kind in COMPONENTS.items():
             converter.register_structure_hook_func(partial(operator.is_, base), partial(self._component, kind))
         converter.register_structure_hook_func(lambda t: t is Hardware, lambda value, _: self._hardware(value))
-        converter.register_structure_hook_func(lambda t: t is AntennaArray, lambda value, _: self._array(value))
         return converter
 
     def _hardware(self, value: Any) -> Hardware:
@@ -133,13 +122,6 @@ class Reader:
             return Chain(*stages.values())
         stage: Hardware = self.component("hardware", value)
         return stage
-
-    def _array(self, value: Any) -> Any:
-        kind = value.get("kind") if isinstance(value, Mapping) else None
-        if kind not in ARRAYS:
-            field = "kind" if kind else ""
-            raise InvalidInput(field, "must be a table with kind 'upa' or 'ula'", kind or value, one_of(ARRAYS))
-        return self._converter.structure({k: v for k, v in value.items() if k != "kind"}, ARRAYS[str(kind)])
 
     def _table(self, value: Any, kind: Any) -> dict[str, Any]:
         if not isinstance(value, Mapping):
@@ -155,8 +137,10 @@ class Reader:
         return tuple(items.values())
 
     def _record_hook(self, cls: Any) -> Callable[[Any, Any], Any]:
-        keys = keys_of(cls)
-        overrides = {f.name: override(rename=key, struct_hook=self._field_hook(f)) for key, f in keys.items()}
+        keys, types = keys_of(cls), _types(cls)
+        overrides = {
+            f.name: override(rename=key, struct_hook=self._field_hook(f, types.get(f.name))) for key, f in keys.items()
+        }
         structure = make_dict_structure_fn(cls, self._converter, **overrides)  # type: ignore[arg-type]
 
         def hook(table: Any, _: Any) -> Any:
@@ -183,9 +167,12 @@ class Reader:
 
         return hook
 
-    def _field_hook(self, attribute: Any) -> Callable[[Any, Any], Any] | None:
+    def _field_hook(self, attribute: Any, kind: Any) -> Callable[[Any, Any], Any] | None:
         """How the value of one field is read, where its type does not say it all."""
         unit = unit_of(attribute)
+        if attribute.converter and isinstance(kind, type) and kind in COMPONENTS:
+            # Such a converter, there for Python, would look names up in another registry.
+            return lambda value, _: value if isinstance(value, kind) else self._converter.structure(value, kind)
         if attribute.type in (Path, "Path"):
             return lambda value, _: self.folder / _scalar(value, str)
         if unit is None and attribute.metadata.get(DTYPE) is not complex:
@@ -206,6 +193,14 @@ class Reader:
             return float(numbers) if np.ndim(numbers) == 0 else numbers
 
         return convert
+
+
+def _types(cls: Any) -> dict[str, Any]:
+    """Types of the fields of a record; none where a plugin names what cannot be resolved."""
+    try:
+        return get_type_hints(cls)
+    except NameError:
+        return {}
 
 
 def _origin(kind: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,12 +18,15 @@ from isacsim.engine.identity import Names, canonical, described, digest
 from isacsim.engine.load import load_scenario
 from isacsim.engine.plan import Plan, tasks
 from isacsim.engine.provenance import differences, environment, merged, provenance
+from isacsim.engine.reader import Invalid, Reader
 from isacsim.engine.scenario import Scenario
+from isacsim.engine.sinks import Sink
 from isacsim.engine.store import FORMAT, Store
 from isacsim.engine.views import Expectation, Figure
 from isacsim.engine.work import DesignRecord
-from isacsim.errors import InvalidInput, StoreError, one_of
+from isacsim.errors import InvalidInput, PluginError, StoreError, one_of
 from isacsim.plugin import Registry, default_registry
+from isacsim.plugin.isolation import guarded
 
 if TYPE_CHECKING:
     import xarray
@@ -144,11 +147,11 @@ def run(
     *,
     trials: int | None = None,
     workers: int = 1,
-    executor: str | ExecutorFactory | None = None,
+    executor: str | Mapping[str, Any] | ExecutorFactory | None = None,
     resume: bool = False,
     force: bool = False,
     chunk: int | None = None,
-    observers: Sequence[Observer] = (),
+    observers: Sequence[str | Mapping[str, Any] | Observer] = (),
     registry: Registry | None = None,
 ) -> Run:
     """Run a scenario; every chunk that is finished is kept, whatever happens after it.
@@ -160,13 +163,14 @@ def run(
         out: Run folder; None is a new one under ``runs/``.
         trials: Number of trials in place of the scenario's.
         workers: Number of worker processes.
-        executor: Name of an executor or its factory; None is serial for one worker, else
-            processes.
+        executor: Name of an executor, a table with its name as ``kind`` and its options, or its
+            factory; None is the scenario's, or else serial for one worker and processes for more.
         resume: Continue the run in ``out``: only what is missing is computed.
         force: Continue it also where isacsim, a library that computes, a plugin or a component is of
             another version than before; what came from what is recorded.
         chunk: Largest number of trials computed together; results do not depend on it.
-        observers: Who is told of the run's events, beside the observers of plugins.
+        observers: Who is told of the run's events, each as a name, a table or an observer,
+            beside those of the scenario and those that plugins offer and that need no options.
         registry: Where components are looked up; None is the registry of this process.
 
     Raises:
@@ -183,13 +187,15 @@ def run(
     for name, value in (("workers", workers), ("chunk", 1 if chunk is None else chunk)):
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise InvalidInput(name, "must be a whole number of at least 1", value, "Leave it out for the default.")
-    factory = _factory(executor, workers, registry)
-    plan = Plan.of(scenario, registry)
-    told, complaints = _observers(registry)
+    factory = _factory(executor or scenario.executor, workers, registry)
+    asked = [_component(Observer, who, registry, f"observers.{i}") for i, who in enumerate(observers)]
+    asked = [*scenario.observers, *asked]
+    told, complaints = _offered(asked, registry)
+    plan = Plan.of(scenario.of_results(), registry)
     folder = Path(out) if out is not None else _new_folder(scenario)
     with _open(folder, plan, registry, resume, force) as store:
         wanted = store.meta("trials")
-        driver = Driver(store, factory, workers, [*told, *observers], complaints)
+        driver = Driver(store, factory, workers, [*told, *asked], complaints)
         current = Run(folder)
         before = current.counts()
         driver.tell("run_start", RunStart(scenario.title, folder, before.requested, before.done))
@@ -200,38 +206,55 @@ def run(
             after = current.counts()
             driver.tell("run_end", RunEnd(after.requested, after.done, after.failed, after.skipped))
     finished = Run(folder, driver.complaints)
-    if after.done:
-        for sink in scenario.sinks:
-            try:
-                sink.write(finished.dataset(), folder)
-            except Exception as error:  # a sink can fail in any way
-                raise StoreError(
-                    f"sinks: {type(sink).__name__} failed on {folder} ({error}). "
-                    "Every number is safe in the run folder: continue with --resume."
-                ) from error
+    for sink in scenario.sinks if after.done else ():
+        _write(sink, finished)
     return finished
 
 
-def _observers(registry: Registry) -> tuple[list[Observer], list[str]]:
-    """The observers of plugins, and what is wrong with those that cannot be made."""
+def _write(sink: Sink, finished: Run) -> None:
+    try:
+        sink.write(finished.dataset(), finished.path)
+    except (Exception, SystemExit) as error:  # a sink can fail in any way
+        raise StoreError(
+            f"sinks: {type(sink).__name__} failed on {finished.path} ({error}). "
+            "Every number is safe in the run folder: continue with --resume."
+        ) from error
+
+
+def _offered(asked: Sequence[Observer], registry: Registry) -> tuple[list[Observer], list[str]]:
+    """The observers of plugins that need no options, and what is wrong with those that cannot be made.
+
+    One that is asked for is not told twice.
+    """
+    found = registry.loadable("observers")
     made: list[Observer] = []
-    complaints = []
-    for name in registry.names("observers"):
+    complaints = [f"{name} cannot be told: {fault}" for name, fault in found.faults.items()]
+    for name, cls in found.components.items():
+        needs = attrs.has(cls) and any(f.init and f.default is attrs.NOTHING for f in attrs.fields(cls))
+        if needs or any(type(who) is cls for who in asked):
+            continue
         try:
-            made.append(registry.load("observers", name)())
-        except Exception as error:  # an observer must not stop a run
-            complaints.append(f"{name} cannot be told: {error!r}")
+            made.append(guarded(cls))
+        except PluginError as error:  # an observer must not stop a run
+            complaints.append(f"{name} cannot be told: {error}")
     return made, complaints
 
 
-def _factory(executor: str | ExecutorFactory | None, workers: int, registry: Registry) -> ExecutorFactory:
-    if isinstance(executor, ExecutorFactory):
-        return executor
-    try:
-        made: ExecutorFactory = registry.load("executors", executor or ("serial" if workers == 1 else "processes"))()
-    except InvalidInput as error:
-        raise error.at("executor") from None
+def _factory(executor: Any, workers: int, registry: Registry) -> ExecutorFactory:
+    chosen = executor or ("serial" if workers == 1 else "processes")
+    made: ExecutorFactory = _component(ExecutorFactory, chosen, registry, "executor")
     return made
+
+
+def _component(base: type, chosen: Any, registry: Registry, path: str) -> Any:
+    """A component, or the one that a name or a table stands for, as in a scenario file."""
+    if isinstance(chosen, base):
+        return chosen
+    try:
+        return Reader(registry).read(base, chosen, path)
+    except Invalid as error:
+        named = isinstance(chosen, str) and error.field == f"{path}.kind"
+        raise (error.at(path) if named else error) from None
 
 
 def _new_folder(scenario: Scenario) -> Path:
@@ -247,7 +270,7 @@ def _new_folder(scenario: Scenario) -> Path:
 def _identity(scenario: Scenario, names: Names) -> dict[str, str]:
     """What must be equal for a run to be continued: all but its extent, its looks and versions."""
     said: dict[str, Any] = canonical(scenario, names, versions=False)["fields"]
-    extent = ("title", "trials", "figure", "expect", "sinks", "sweep")
+    extent = ("title", "trials", "figure", "expect", "sinks", "executor", "observers", "sweep")
     sets = {name: sorted(axis.sets) for name, axis in scenario.sweep.items()}
     parts = {**{key: value for key, value in said.items() if key not in extent}, "sweep": sets}
     return {name: digest(part) for name, part in parts.items()}

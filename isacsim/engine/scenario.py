@@ -16,6 +16,8 @@ from isacsim.batch import batched
 from isacsim.channels.models import ChannelModel
 from isacsim.checks import choice, number, whole
 from isacsim.drop import Drop
+from isacsim.engine.events import Observer
+from isacsim.engine.executors import ExecutorFactory
 from isacsim.engine.reader import joined, keys_of, scenario_key
 from isacsim.engine.sinks import NetCdf, Sink
 from isacsim.engine.sweep import Axis
@@ -164,6 +166,8 @@ class Scenario:
         figure: Figures by name.
         expect: Numbers that are expected, by name.
         sinks: Where results go beside the store.
+        executor: Where its tasks run; None is the choice of whoever runs it.
+        observers: Who is told of a run's events, beside the observers that plugins offer.
     """
 
     known_as: ClassVar[str] = "scenario"
@@ -181,6 +185,8 @@ class Scenario:
     figure: dict[str, Figure] = field(factory=dict)
     expect: dict[str, Expectation] = field(factory=dict)
     sinks: tuple[Sink, ...] = field(default=(NetCdf(),))
+    executor: ExecutorFactory | None = None
+    observers: tuple[Observer, ...] = ()
 
     def __attrs_post_init__(self) -> None:
         for table in ("design", "evaluate"):
@@ -249,6 +255,10 @@ class Scenario:
                         "Leave one of them out.",
                     )
         return found
+
+    def of_results(self) -> Scenario:
+        """The scenario without what cannot change its results: how it is run, and who is told."""
+        return attrs.evolve(self, executor=None, observers=())
 
     def bare(self) -> Scenario:
         """The scenario without sweep and views, with designs that are made everywhere."""

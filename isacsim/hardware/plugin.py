@@ -1,9 +1,25 @@
-"""Registers the bundled hardware stages and power models."""
+"""Registers the bundled antenna arrays, hardware stages and power models."""
 
 from collections.abc import Iterable
 
 from isacsim.plugin.hookspecs import hookimpl
 from isacsim.plugin.specs import Spec
+
+isacsim_api = 2
+
+
+@hookimpl
+def isacsim_arrays() -> Iterable[Spec]:
+    """Antenna arrays."""
+    yield Spec(
+        "upa",
+        "isacsim.arrays:UniformPlanarArray",
+        "Uniform planar array of half-wavelength spacing",
+        {"horizontal": 4, "vertical": 4},
+    )
+    yield Spec(
+        "ula", "isacsim.arrays:UniformLinearArray", "Uniform linear array of half-wavelength spacing", {"elements": 8}
+    )
 
 
 @hookimpl

@@ -6,6 +6,8 @@ a registry, must be cheap, and must not import what the specs point to. For exam
 
     from isacsim.plugin import Spec, hookimpl
 
+    isacsim_api = 2
+
     @hookimpl
     def isacsim_hardware():
         yield Spec("soft-limiter", "my_package.limiter:SoftLimiter", "Amplifier that clips")
@@ -22,6 +24,12 @@ from isacsim.plugin.specs import ScenarioSpec, SolverSpec, Spec
 PROJECT = "isacsim"
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+@hookspec
+def isacsim_arrays() -> Iterable[Spec]:
+    """Offer antenna arrays: classes derived from `isacsim.arrays.AntennaArray`."""
+    raise NotImplementedError
 
 
 @hookspec
@@ -67,6 +75,12 @@ def isacsim_metrics() -> Iterable[Spec]:
 
 
 @hookspec
+def isacsim_modulations() -> Iterable[Spec]:
+    """Offer modulations: classes derived from `isacsim.waveform.modulation.Modulation`, or records of one."""
+    raise NotImplementedError
+
+
+@hookspec
 def isacsim_experiments() -> Iterable[Spec]:
     """Offer waveform experiments: classes derived from `isacsim.waveform.base.Experiment`."""
     raise NotImplementedError
@@ -100,7 +114,8 @@ def isacsim_scenarios() -> Iterable[ScenarioSpec]:
 def isacsim_observers() -> Iterable[Spec]:
     """Offer observers of a run's events: classes derived from `isacsim.engine.events.Observer`.
 
-    Every observer that is offered is told every event of a run; it cannot change results.
+    Every observer that is offered and needs no options is told every event of a run, and any
+    that a run names; none can change results.
     """
     raise NotImplementedError
 

@@ -2,28 +2,34 @@
 
 A registry is built from the bundled plugins and the installed ones (entry-point group
 ``isacsim``). A broken plugin is named and reported, and the rest goes on; a name that two
-plugins offer is an error for whoever asks for it.
+plugins offer, and a problem for which two offer a default, is an error for whoever asks for it.
 """
 
 from __future__ import annotations
 
-import importlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import cache, partial
-from importlib.metadata import EntryPoint, entry_points
+import warnings
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any
 
+import attrs
 import pluggy
 from attrs import field, frozen
 
-from isacsim.bundled import PLUGINS
 from isacsim.errors import InvalidInput, PluginError, one_of
 from isacsim.plugin import hookspecs
+from isacsim.plugin.discovery import Found, find
 from isacsim.plugin.hookspecs import KINDS, PROJECT
+from isacsim.plugin.isolation import guarded
+from isacsim.plugin.kinds import check_kind
 from isacsim.plugin.specs import SolverSpec, Spec
+from isacsim.plugin.versions import notice_of
 
 BLOCK_VARIABLE = "ISACSIM_BLOCK"
+HOW_TO_BLOCK = f"block one with --block or {BLOCK_VARIABLE}"
+
+Offers = dict[str, dict[str, list[tuple[str, Spec]]]]
 
 
 @frozen
@@ -34,11 +40,26 @@ class Plugin:
         name: Name of its entry point, or of its module.
         origin: Distribution and version, ``bundled``, or ``given``.
         problem: Why it is not in use; empty when it is.
+        notice: What its author should change before it stops working; empty when nothing.
     """
 
     name: str
     origin: str
     problem: str = ""
+    notice: str = ""
+
+
+@frozen
+class Loadable:
+    """The components of a kind that can be used.
+
+    Attributes:
+        components: Each by its name.
+        faults: Why each of the others cannot, by name.
+    """
+
+    components: dict[str, Any]
+    faults: dict[str, str]
 
 
 @frozen(eq=False)
@@ -50,7 +71,7 @@ class Registry:
     """
 
     plugins: tuple[Plugin, ...]
-    _offers: dict[str, dict[str, list[tuple[str, Spec]]]] = field(alias="offers")
+    _offers: Offers = field(alias="offers")
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -60,6 +81,10 @@ class Registry:
     def names(self, kind: str) -> list[str]:
         """Names of the components of a kind, in order."""
         return sorted(self._of(kind))
+
+    def usable(self, kind: str) -> list[str]:
+        """Names of the components of a kind that one plugin alone offers, in order."""
+        return sorted(name for name, offers in self._of(kind).items() if len(offers) == 1)
 
     def spec(self, kind: str, name: Any) -> Spec:
         """The spec of a component.
@@ -73,7 +98,7 @@ class Registry:
             raise InvalidInput("kind", f"must name one of the {kind}", name, one_of(self._of(kind), str(name)))
         if len(offers) > 1:
             providers = " and ".join(provider for provider, _ in offers)
-            raise PluginError(f"{kind} {name!r} is offered by {providers}; block one with --block or {BLOCK_VARIABLE}.")
+            raise PluginError(f"{kind} {name!r} is offered by {providers}; {HOW_TO_BLOCK}.")
         return offers[0][1]
 
     def provider(self, kind: str, name: str) -> str:
@@ -82,8 +107,45 @@ class Registry:
         return self._of(kind)[name][0][0]
 
     def load(self, kind: str, name: Any) -> Any:
-        """Import a component; see `spec` and `Spec.load` for the errors."""
-        return self.spec(kind, name).load()
+        """Import a component.
+
+        Raises:
+            InvalidInput: If there is none of that name.
+            PluginError: If several plugins offer it, if it cannot be imported, or if it is not
+                what its kind asks for.
+        """
+        spec = self.spec(kind, name)
+        component = spec.load()
+        guarded(check_kind, kind, spec.name, spec.target, component)
+        return component
+
+    def loadable(self, kind: str) -> Loadable:
+        """The components of a kind that can be used, and why the others cannot; imports them all.
+
+        For whoever asks for all of a kind: what is wrong with one must not spoil the others.
+        """
+        components, faults = {}, {}
+        for name in self.names(kind):
+            try:
+                components[name] = self.load(kind, name)
+            except PluginError as error:
+                faults[name] = str(error)
+        return Loadable(components, faults)
+
+    def make(self, kind: str, name: Any, options: Mapping[str, Any]) -> Any:
+        """A component from values of its fields, in SI units.
+
+        Raises:
+            InvalidInput: For a name or an option that is not known, or a value that breaks a rule.
+            PluginError: As for `load`.
+        """
+        component = self.load(kind, name)
+        ready = not isinstance(component, type)
+        known = [] if ready or not attrs.has(component) else [f.alias for f in attrs.fields(component) if f.init]
+        for option, value in options.items():
+            if option not in known:
+                raise InvalidInput(option, f"must be an option of {name}", value, one_of(known, str(option)))
+        return component if ready else component(**options)
 
     def offered(self) -> Iterator[tuple[str, Spec]]:
         """Kind and spec of every component whose name one plugin alone offers, in the order of the offers."""
@@ -94,13 +156,16 @@ class Registry:
         """Name of the default solver of a kind of problem.
 
         Raises:
-            PluginError: If no plugin offers one.
+            PluginError: If no plugin offers one, or if there are two.
         """
-        for name in self.names("solvers"):
-            spec = self.spec("solvers", name)
-            if isinstance(spec, SolverSpec) and problem in spec.default_for:
-                return name
-        raise PluginError(f"no installed solver is the default for {problem!r}; name a solver.")
+        defaults = self._defaults(problem)
+        if not defaults:
+            raise PluginError(f"no installed solver is the default for {problem!r}; name a solver.")
+        if len(defaults) > 1:
+            raise PluginError(f"{_rivals(problem, defaults)}; name a solver, or {HOW_TO_BLOCK}.")
+        name = defaults[0][1]
+        self.spec("solvers", name)  # refuses a name in dispute
+        return name
 
     @property
     def conflicts(self) -> list[str]:
@@ -112,10 +177,32 @@ class Registry:
             if len(offers) > 1
         ]
 
+    @property
+    def rivals(self) -> list[str]:
+        """Problems that have more than one default solver, as sentences."""
+        solvers = [spec for offers in self._offers["solvers"].values() for _, spec in offers]
+        problems = dict.fromkeys(p for spec in solvers if isinstance(spec, SolverSpec) for p in spec.default_for)
+        told = {problem: self._defaults(problem) for problem in problems}
+        return [_rivals(problem, defaults) for problem, defaults in told.items() if len(defaults) > 1]
+
+    def _defaults(self, problem: str) -> list[tuple[str, str]]:
+        """Plugin and name of every solver that is offered as the default of a problem."""
+        return [
+            (provider, name)
+            for name, offers in sorted(self._of("solvers").items())
+            for provider, spec in offers
+            if isinstance(spec, SolverSpec) and problem in spec.default_for
+        ]
+
     def _of(self, kind: str) -> dict[str, list[tuple[str, Spec]]]:
-        if kind not in self._offers:
+        if not isinstance(kind, str) or kind not in self._offers:
             raise InvalidInput("kind", "must be a kind of component", kind, one_of(KINDS, str(kind)))
         return self._offers[kind]
+
+
+def _rivals(problem: str, defaults: Sequence[tuple[str, str]]) -> str:
+    named = " and ".join(f"{name!r} of {provider}" for provider, name in defaults)
+    return f"problem {problem!r} has {len(defaults)} default solvers, {named}"
 
 
 @cache
@@ -127,49 +214,45 @@ def default_registry() -> Registry:
 def build_registry(extra: Sequence[Any] = (), *, installed: bool = True, block: Iterable[str] = ()) -> Registry:
     """A new registry.
 
+    Warns of each plugin that is written for an older version of the plugin API.
+
     Args:
         extra: Further plugins: modules or objects with hook implementations.
         installed: Whether to look for installed plugins.
-        block: Names of plugins to leave out, beside those in the environment variable
-            ``ISACSIM_BLOCK`` (comma-separated).
+        block: Names of plugins, or of the distributions they come from, to leave out, beside
+            those in the environment variable ``ISACSIM_BLOCK`` (comma-separated).
     """
     blocked = {*block, *(n.strip() for n in os.environ.get(BLOCK_VARIABLE, "").split(",") if n.strip())}
-    found: list[tuple[str, str, Callable[[], Any]]] = []
-    found += [(module, "bundled", partial(importlib.import_module, module)) for module in PLUGINS]
-    if installed:
-        found += [(point.name, _origin(point), point.load) for point in entry_points(group=PROJECT)]
-    for plugin in extra:
-        name = getattr(plugin, "__name__", None) or type(plugin).__name__
-        found.append((name, "given", partial(_given, plugin)))
-    plugins, offers = [], {kind: {} for kind in KINDS}  # type: ignore[var-annotated]
-    for name, origin, load in found:
-        problem = "blocked" if name in blocked else _collect(name, load, offers)
-        plugins.append(Plugin(name, origin, problem))
-    return Registry(tuple(plugins), offers)
+    offers: Offers = {kind: {} for kind in KINDS}
+    plugins = tuple(_collected(found, blocked, offers) for found in find(extra, installed))
+    for plugin in plugins:
+        if plugin.notice:
+            warnings.warn(f"plugin {plugin.name} ({plugin.origin}): {plugin.notice}", DeprecationWarning, stacklevel=2)
+    return Registry(plugins, offers)
 
 
-def _given(plugin: Any) -> Any:
-    return plugin
-
-
-def _origin(point: EntryPoint) -> str:
-    return f"{point.dist.name} {point.dist.version}" if point.dist else point.value
-
-
-def _collect(name: str, load: Any, offers: dict[str, dict[str, list[tuple[str, Spec]]]]) -> str:
-    """Add what one plugin offers; returns what is wrong with it, or nothing."""
+def _collected(found: Found, blocked: Collection[str], offers: Offers) -> Plugin:
+    """Add what one plugin offers; returns it with what is wrong with it, if anything is."""
+    if not found.blockers.isdisjoint(blocked):
+        return Plugin(found.name, found.origin, "blocked")
     try:
-        manager = pluggy.PluginManager(PROJECT)
-        manager.add_hookspecs(hookspecs)
-        manager.register(load(), name)
-        manager.check_pending()
-        mine = {kind: _specs(manager, kind) for kind in KINDS}
-    except Exception as error:  # whatever a plugin does, the others must go on
-        return f"{type(error).__name__}: {error}"
-    for kind, specs in mine.items():
-        for spec in specs:
-            offers[kind].setdefault(spec.name, []).append((name, spec))
-    return ""
+        notice, mine = guarded(_offered, found)
+    except PluginError as error:
+        return Plugin(found.name, found.origin, str(error))
+    for kind, name, spec in mine:
+        offers[kind].setdefault(name, []).append((found.name, spec))
+    return Plugin(found.name, found.origin, notice=notice)
+
+
+def _offered(found: Found) -> tuple[str, list[tuple[str, str, Spec]]]:
+    """What to tell about a plugin's version, and kind, name and spec of all that it offers."""
+    plugin = found.load()
+    notice = notice_of(plugin, found.versioned)
+    manager = pluggy.PluginManager(PROJECT)
+    manager.add_hookspecs(hookspecs)
+    manager.register(plugin, found.name)
+    manager.check_pending()
+    return notice, [(kind, spec.name, spec) for kind in KINDS for spec in _specs(manager, kind)]
 
 
 def _specs(manager: pluggy.PluginManager, kind: str) -> list[Spec]:

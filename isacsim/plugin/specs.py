@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from attrs import field, frozen
 
-from isacsim.errors import PluginError
+from isacsim.errors import PluginError, brief
+from isacsim.plugin.isolation import guarded
 
 NAME = re.compile(r"[a-z][a-z0-9-]*")
 TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
@@ -24,6 +26,14 @@ def _named(_instance: Any, _attribute: Any, value: Any) -> None:
 def _located(_instance: Any, attribute: Any, value: Any) -> None:
     if not isinstance(value, str) or not TARGET.fullmatch(value):
         raise PluginError(f"{attribute.name}: must read 'package.module:Name', got {value!r}.")
+
+
+def _of(kind: type, told: str) -> Callable[[Any, Any, Any], None]:
+    def check(_instance: Any, attribute: Any, value: Any) -> None:
+        if not isinstance(value, kind):
+            raise PluginError(f"{attribute.name}: must be {told}, got {brief(value)}.")
+
+    return check
 
 
 @frozen
@@ -40,27 +50,35 @@ class Spec:
 
     name: str = field(validator=_named)
     target: str = field(validator=_located)
-    summary: str = ""
-    example: Mapping[str, Any] = field(factory=dict)
+    summary: str = field(default="", validator=_of(str, "text"))
+    example: Mapping[str, Any] = field(factory=dict, validator=_of(Mapping, "a table"))
 
     def load(self) -> Any:
         """Import the component.
 
         Raises:
-            PluginError: If it cannot be imported.
+            PluginError: If it cannot be imported, whatever its module raises.
         """
-        module, _, name = self.target.partition(":")
         try:
-            return getattr(importlib.import_module(module), name)
-        except Exception as error:  # a plugin's module can fail in any way
-            raise PluginError(f"{self.name!r} ({self.target}) cannot be imported: {error!r}") from error
+            return guarded(_imported, self.target)
+        except PluginError as error:
+            raise PluginError(f"{self.name!r} ({self.target}) cannot be imported: {error}") from error
+
+
+def _imported(target: str) -> Any:
+    module, _, name = target.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def _names(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else tuple(value)
 
 
 @frozen
 class SolverSpec(Spec):
     """A solver; ``default_for`` names the problems it is the default of."""
 
-    default_for: tuple[str, ...] = ()
+    default_for: tuple[str, ...] = field(default=(), converter=_names)
 
 
 @frozen
@@ -74,6 +92,13 @@ class ScenarioSpec(Spec):
     file: str = ""
 
     def load(self) -> Any:
-        """The function, which takes nothing any more."""
+        """The function, which takes nothing any more and returns a `Path`."""
         locate = super().load()
-        return partial(locate, self.file) if self.file else locate
+        return partial(_path, self, partial(locate, self.file) if self.file else locate)
+
+
+def _path(spec: ScenarioSpec, locate: Callable[[], Any]) -> Path:
+    try:
+        return guarded(lambda: Path(locate()))
+    except PluginError as error:
+        raise PluginError(f"{spec.name!r} ({spec.target}) cannot tell the path of its file: {error}") from error

@@ -122,7 +122,7 @@ def check_pair(kind: str, ideal: bool, solver: Solver, registry: Registry) -> No
 
 
 def _suitable(registry: Registry, kind: str, aware: bool) -> list[str]:
-    classes = {name: registry.load("solvers", name) for name in registry.names("solvers")}
+    classes = registry.loadable("solvers").components
     return [n for n, cls in classes.items() if kind in cls.problems and (cls.hardware_aware or not aware)]
 
 

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from isacsim.plugin.hookspecs import hookimpl
 from isacsim.plugin.specs import Spec
 
+isacsim_api = 2
+
 
 @hookimpl
 def isacsim_targets() -> Iterable[Spec]:

@@ -12,15 +12,18 @@ from isacsim.testing.measures import check_detector, check_measure
 from isacsim.testing.models import check_channel, check_targets
 from isacsim.testing.rules import ContractError
 from isacsim.testing.running import check_executor, check_observer, check_sink
+from isacsim.testing.signals import check_array, check_modulation
 
 __all__ = [
     "ContractError",
+    "check_array",
     "check_channel",
     "check_component",
     "check_detector",
     "check_executor",
     "check_hardware",
     "check_measure",
+    "check_modulation",
     "check_observer",
     "check_power_model",
     "check_requirements",

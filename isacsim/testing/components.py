@@ -15,13 +15,16 @@ from isacsim.testing.measures import check_detector, check_measure
 from isacsim.testing.models import check_channel, check_targets
 from isacsim.testing.rules import attempt, require
 from isacsim.testing.running import check_executor, check_observer, check_sink
+from isacsim.testing.signals import check_array, check_modulation
 
 CHECKS: dict[str, Callable[[Any], None]] = {
+    "arrays": check_array,
     "channels": check_channel,
     "targets": check_targets,
     "hardware": check_hardware,
     "power_models": check_power_model,
     "metrics": check_measure,
+    "modulations": check_modulation,
     "experiments": check_measure,
     "detectors": check_detector,
     "executors": check_executor,

@@ -11,12 +11,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from functools import cache
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from attrs import field, frozen
 
 from isacsim.errors import InvalidInput, one_of
+from isacsim.plugin import default_registry
 from isacsim.typing import AnyArray, ComplexArray, FloatArray, IntArray
 
 ORDERS = (4, 16, 64, 256)
@@ -94,8 +95,6 @@ def bit_errors(sent: AnyArray, decided: AnyArray, bits: int) -> IntArray:
 class Gaussian(Modulation):
     """Gaussian symbols CN(0, 1): what achievable rates assume. They carry no bits."""
 
-    known_as: ClassVar[str] = "gaussian"
-
     def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> ComplexArray:
         """Independent symbols of the given shape."""
         draws = rng.standard_normal((*shape, 2))
@@ -121,8 +120,6 @@ class Qam(Constellation):
     Args:
         order: Number M of symbols: 4, 16, 64 or 256.
     """
-
-    known_as: ClassVar[str] = "qam"
 
     order: int = field(default=16, validator=_order)
 
@@ -233,17 +230,13 @@ def _faded_tail(a2: FloatArray, branches: int) -> FloatArray:
     return np.asarray(p**branches * total)
 
 
-MODULATIONS: dict[str, Modulation] = {
-    "qpsk": Qam(4),
-    "qam16": Qam(16),
-    "qam64": Qam(64),
-    "qam256": Qam(256),
-    "gaussian": Gaussian(),
-}
+QPSK, QAM16, QAM64, QAM256 = map(Qam, ORDERS)
 
 
 def modulation(value: Any) -> Modulation:
-    """A modulation itself, or what a scenario calls one: ``"qam16"`` or ``{ kind = "qam", order = 16 }``.
+    """A modulation itself, or what a scenario calls one: ``"qam16"`` or ``{"kind": "qam", "order": 16}``.
+
+    Names are looked up in the registry of this process.
 
     Raises:
         InvalidInput: If it names none.
@@ -251,15 +244,12 @@ def modulation(value: Any) -> Modulation:
     if isinstance(value, Modulation):
         return value
     table = {"kind": value} if isinstance(value, str) else value
-    if isinstance(table, Mapping):
-        kind, keys = table.get("kind"), {*table} - {"kind"}
-        if kind == "qam" and keys <= {"order"}:
-            order: Any = table.get("order", 16)
-            try:
-                return Qam(order)
-            except InvalidInput as error:
-                raise error.at("modulation.order") from None
-        if isinstance(kind, str) and kind in MODULATIONS and not keys:
-            return MODULATIONS[kind]
-    remedy = f'{one_of(MODULATIONS, str(value))} Or write {{ kind = "qam", order = 16 }}.'
-    raise InvalidInput("modulation", "must be a modulation or name one", value, remedy)
+    if not isinstance(table, Mapping) or "kind" not in table:
+        remedy = one_of(default_registry().names("modulations"))
+        raise InvalidInput("modulation", "must be a modulation, or a name or a table of one", value, remedy)
+    options = {key: entry for key, entry in table.items() if key != "kind"}
+    try:
+        made: Modulation = default_registry().make("modulations", table["kind"], options)
+    except InvalidInput as error:
+        raise error.at(f"modulation.{error.field}") from None
+    return made

@@ -1,9 +1,11 @@
-"""Registers the bundled waveform experiments and detectors."""
+"""Registers the bundled waveform experiments, modulations and detectors."""
 
 from collections.abc import Iterable
 
 from isacsim.plugin.hookspecs import hookimpl
 from isacsim.plugin.specs import Spec
+
+isacsim_api = 2
 
 
 @hookimpl
@@ -25,6 +27,17 @@ def isacsim_experiments() -> Iterable[Spec]:
         "Errors of estimated directions beside their CRLB, on samples",
         {"runs": 3},
     )
+
+
+@hookimpl
+def isacsim_modulations() -> Iterable[Spec]:
+    """Modulations."""
+    home = "isacsim.waveform.modulation"
+    yield Spec("qam", f"{home}:Qam", "Square QAM with a Gray code, of 4, 16, 64 or 256 symbols", {"order": 16})
+    yield Spec("qpsk", f"{home}:QPSK", "QAM of 4 symbols")
+    for order in (16, 64, 256):
+        yield Spec(f"qam{order}", f"{home}:QAM{order}", f"QAM of {order} symbols")
+    yield Spec("gaussian", f"{home}:Gaussian", "Gaussian symbols, which carry no bits")
 
 
 @hookimpl

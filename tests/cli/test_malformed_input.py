@@ -76,12 +76,14 @@ SCENARIOS = {
     "array kind": (
         'kind = "upa", horizontal = 4',
         'kind = "ura", horizontal = 4',
-        "base_station.transmit_array.kind: must be a table with kind 'upa' or 'ula', got 'ura'. Valid: ula, upa.",
+        "base_station.transmit_array.kind: must name one of the arrays, got 'ura'. "
+        "Did you mean 'upa'? Valid: ula, upa.",
     ),
     "array without kind": (
         'kind = "upa", horizontal = 4',
         "horizontal = 4",
-        "base_station.transmit_array: must be a table with kind 'upa' or 'ula', got {'horizontal': 4, 'vertical': 4}. "
+        "base_station.transmit_array: must be a name or a table with a `kind` of arrays, "
+        "got {'horizontal': 4, 'vertical': 4}. "
         "Valid: ula, upa.",
     ),
     "array negative": (
@@ -554,8 +556,8 @@ SCENARIOS = {
     "key unknown": (
         "seed   = 2025",
         "seeds = 2025",
-        "seeds: is not a known key, got 2025. Did you mean 'seed'? Valid: base_station, design, evaluate, expect, "
-        "figure, hardware, seed, sinks, sweep, targets, title, trials, users.",
+        "seeds: is not a known key, got 2025. Did you mean 'seed'? Valid: base_station, design, evaluate, "
+        "executor, expect, figure, hardware, observers, seed, sinks, sweep, targets, title, trials, users.",
     ),
     "sink unknown": (
         "seed   = 2025",
@@ -576,7 +578,8 @@ SCENARIOS = {
 }
 
 LEADS_NOWHERE = (
-    "Valid: base_station, design, evaluate, expect, figure, hardware, seed, sinks, sweep, targets, title, trials, "
+    "Valid: base_station, design, evaluate, executor, expect, figure, hardware, observers, seed, sinks, sweep, "
+    "targets, title, trials, "
     "users."
 )
 SETTINGS = {

@@ -58,6 +58,16 @@ def test_a_raising_observer_is_reported_and_told_nothing_more(study, tmp_path):
     assert len(keeper.events) == 5  # start, three chunks, end
 
 
+def test_an_observer_that_calls_sys_exit_does_not_end_the_run(study, tmp_path):
+    class Leaving(Observer):
+        def run_start(self, event):
+            raise SystemExit(7)
+
+    run = isacsim.run(study(), tmp_path / "run", observers=[Leaving()])
+    assert run.counts().complete
+    assert run.complaints == ("Leaving raised in run_start: SystemExit(7)",)
+
+
 def test_an_observer_that_interrupts_keeps_the_chunk_it_was_told_of(study, tmp_path):
     class Impatient(Observer):
         def chunk_end(self, event):
@@ -83,7 +93,7 @@ def test_an_observer_that_cannot_be_made_is_reported(study, tmp_path):
     run = isacsim.run(study(), tmp_path / "run", registry=build_registry(extra=[Missing()]))
     assert run.counts().complete
     assert len(run.complaints) == 1
-    assert "nowhere cannot be told: PluginError" in run.complaints[0]
+    assert "nowhere cannot be told: 'nowhere' (isacsim.nowhere:Nobody) cannot be imported" in run.complaints[0]
 
 
 @pytest.mark.parametrize("event", ["run_start", "chunk_end", "trial_failed", "run_end"])

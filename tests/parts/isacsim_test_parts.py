@@ -21,6 +21,8 @@ from isacsim.solvers.solution import Status
 from isacsim.solvers.sum_rate_crlb.sca import Sca
 from isacsim.targets.models import TargetModel
 
+isacsim_api = 2
+
 SOLVED: list[int] = []  # trial of every solve of `Counting`
 EVENTS: list[Any] = []  # every event that `Listener` was told
 

@@ -10,6 +10,7 @@ import pytest
 from isacsim import InvalidInput, PluginError
 from isacsim.bundled import PLUGINS
 from isacsim.plugin import (
+    API_VERSION,
     KINDS,
     Plugin,
     ScenarioSpec,
@@ -20,12 +21,14 @@ from isacsim.plugin import (
     hookimpl,
     hookspecs,
 )
+from isacsim.plugin.kinds import BASES
 from isacsim.plugin.registry import BLOCK_VARIABLE
 
 
 def plugin(name="extra", **hooks):
     """A plugin module whose hook ``isacsim_<kind>`` yields the given specs, or what a function returns."""
     module = types.ModuleType(name)
+    module.isacsim_api = API_VERSION
     for kind, specs in hooks.items():
         setattr(module, f"isacsim_{kind}", hookimpl(_hook(specs)))
     return module
@@ -63,14 +66,14 @@ def test_a_registry_does_not_change_the_next_one():
     ("broken", "problem"),
     [
         (lambda: plugin(hardware=lambda: 1 / 0), "ZeroDivisionError: division by zero"),
-        (lambda: plugin(hardware=["text"]), "PluginError: isacsim_hardware must yield Spec, got 'text'"),
-        (lambda: plugin(solvers=[LIMITER]), "PluginError: isacsim_solvers must yield SolverSpec"),
+        (lambda: plugin(hardware=["text"]), "^isacsim_hardware must yield Spec, got 'text'"),
+        (lambda: plugin(solvers=[LIMITER]), "^isacsim_solvers must yield SolverSpec"),
         (lambda: plugin(hardware=3), "TypeError"),
         (lambda: plugin(hardwear=[LIMITER]), "PluginValidationError: .*isacsim_hardwear"),
-        (lambda: plugin(hardware=lambda: [Spec("Bad Name", "a:B")]), "PluginError: name: must be lower-case letters"),
+        (lambda: plugin(hardware=lambda: [Spec("Bad Name", "a:B")]), "^name: must be lower-case letters"),
         (
             lambda: plugin(hardware=lambda: [Spec("good", "no-target")]),
-            "PluginError: target: must read 'package.module:Name'",
+            "^target: must read 'package.module:Name'",
         ),
     ],
     ids=["raises", "no spec", "wrong spec", "no list", "misspelt hook", "bad name", "bad target"],
@@ -112,24 +115,10 @@ def test_a_plugin_can_be_blocked_by_option_and_by_environment(monkeypatch):
     assert build_registry(extra, installed=False).spec("hardware", "aqnm").target == "x.y:Z"
 
 
-@pytest.fixture
-def distribution(tmp_path, monkeypatch):
-    """Writes an installed distribution with an entry point, found through sys.path alone."""
-
-    def make(name, entry_point, source):
-        info = tmp_path / f"{name.replace('-', '_')}-1.2.dist-info"
-        info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.2\n")
-        (info / "entry_points.txt").write_text(f"[isacsim]\n{name} = {entry_point}\n")
-        (tmp_path / f"{entry_point.split(':')[0]}.py").write_text(source)
-        monkeypatch.delitem(sys.modules, entry_point, raising=False)
-
-    monkeypatch.syspath_prepend(tmp_path)
-    return make
-
-
 SOURCE = """
 from isacsim.plugin import Spec, hookimpl
+
+isacsim_api = 2
 
 @hookimpl
 def isacsim_hardware():
@@ -206,6 +195,7 @@ def test_targets_are_a_module_and_a_name(target):
 
 def test_the_kinds_are_those_of_the_promised_hooks():
     promised = (
+        "arrays",
         "channels",
         "targets",
         "hardware",
@@ -213,6 +203,7 @@ def test_the_kinds_are_those_of_the_promised_hooks():
         "problems",
         "solvers",
         "metrics",
+        "modulations",
         "experiments",
         "detectors",
         "executors",
@@ -228,6 +219,7 @@ def test_the_kinds_are_those_of_the_promised_hooks():
 def test_every_hook_has_a_documented_specification_that_does_nothing(kind):
     hook = getattr(hookspecs, f"isacsim_{kind}")
     assert hook.__doc__.startswith("Offer ")
+    assert BASES.get(kind, "").replace(":", ".") in hook.__doc__
     with pytest.raises(NotImplementedError, match="^$"):
         hook()
 
@@ -252,5 +244,5 @@ def test_building_a_registry_imports_no_component_and_nothing_heavy():
         "print(sorted((targets | {'cvxpy', 'xarray', 'matplotlib', 'scipy', 'typer', 'rich'}) & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    # The public functions of isacsim.metrics, beside its plugin file, build on this light one.
-    assert done.stdout.strip() in ("['isacsim.hardware.base']", "[]")
+    # The public functions of isacsim.metrics, beside its plugin file, build on these light ones.
+    assert done.stdout.strip() in ("['isacsim.arrays', 'isacsim.hardware.base']", "[]")

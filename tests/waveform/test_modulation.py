@@ -1,5 +1,7 @@
 """Modulations: bits to symbols and back, the Gray code, and closed forms of error rates."""
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -8,7 +10,7 @@ from scipy.integrate import quad
 from scipy.special import erfc
 
 from isacsim import InvalidInput
-from isacsim.waveform.modulation import MODULATIONS, ORDERS, Gaussian, Qam, bit_errors, modulation
+from isacsim.waveform.modulation import ORDERS, QAM64, QPSK, Gaussian, Qam, bit_errors, modulation
 
 QAMS = [Qam(order) for order in ORDERS]
 qams = st.sampled_from(QAMS)
@@ -132,16 +134,27 @@ def test_error_rates_take_any_shape():
 
 def test_a_modulation_is_named_by_a_word_or_a_table():
     assert modulation("qam16") == modulation({"kind": "qam", "order": 16}) == modulation({"kind": "qam16"}) == Qam(16)
-    assert modulation("qpsk") == Qam(4)
-    assert modulation(Gaussian()) == modulation("gaussian") == MODULATIONS["gaussian"]
+    assert modulation("qpsk") == QPSK == Qam(4)
+    assert modulation("qam64") == QAM64 == Qam(64)
+    assert modulation(Gaussian()) == modulation("gaussian") == Gaussian()
 
 
 @pytest.mark.parametrize(
-    "value", ["qam32", {"kind": "qam16", "order": 4}, {"order": 4}, {"kind": "qam", "size": 4}, 16]
+    ("value", "told"),
+    [
+        ("qam32", "modulation.kind: must name one of the modulations, got 'qam32'. Did you mean 'qam"),
+        ({"kind": "qam16", "order": 4}, "modulation.order: must be an option of qam16, got 4. Valid: none."),
+        ({"kind": "qam", "size": 4}, "modulation.size: must be an option of qam, got 4. Valid: order."),
+        ({"order": 4}, "modulation: must be a modulation, or a name or a table of one, got {'order': 4}. Valid: "),
+        (16, "modulation: must be a modulation, or a name or a table of one, got 16. Valid: gaussian, qam, qam16"),
+    ],
 )
-def test_what_names_no_modulation_is_refused(value):
-    with pytest.raises(InvalidInput, match=r"modulation: must be a modulation or name one, got .*qam16"):
+def test_what_names_no_modulation_is_refused(value, told):
+    with pytest.raises(InvalidInput, match=re.escape(told)):
         modulation(value)
+
+
+def test_an_order_that_is_not_there_is_refused_at_its_place():
     with pytest.raises(InvalidInput, match=r"modulation.order: must be one of 4, 16, 64, 256, got 8"):
         modulation({"kind": "qam", "order": 8})
 

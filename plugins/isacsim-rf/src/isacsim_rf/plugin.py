@@ -4,6 +4,8 @@ from collections.abc import Iterable
 
 from isacsim.plugin import ScenarioSpec, Spec, hookimpl
 
+isacsim_api = 2
+
 
 @hookimpl
 def isacsim_hardware() -> Iterable[Spec]:

@@ -1,0 +1,75 @@
+"""Foreign code, and what it can raise: anything, as text, and nothing of it ends the program."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from isacsim.errors import PluginError, printable
+
+LONGEST = 500
+# The name of a class, whatever its metaclass makes of it.
+_name_of: Callable[[type], str] = type.__dict__["__name__"].__get__
+
+
+def guarded(call: Callable[..., Any], *arguments: Any) -> Any:
+    """What ``call`` returns; whatever it raises becomes a `PluginError` with its text.
+
+    That includes `SystemExit` and a `KeyboardInterrupt` that the foreign code raises itself.
+    Ctrl-C of a user ends the program as ever, also where the foreign code swallows it: it
+    comes as a signal, which is noted while ``call`` runs.
+
+    Raises:
+        PluginError: In place of what ``call`` raises.
+        KeyboardInterrupt: If the user interrupted it.
+    """
+    with _noted_interrupts() as pressed:
+        try:
+            result = call(*arguments)
+        except BaseException as error:
+            if pressed:
+                raise KeyboardInterrupt from error
+            raise PluginError(told(error)) from error
+    if pressed:
+        raise KeyboardInterrupt
+    return result
+
+
+def told(error: BaseException) -> str:
+    """Type and text of an error of foreign code as one line, whatever its own methods do.
+
+    A `PluginError` is a sentence of ours, and needs no type.
+    """
+    name = "" if type(error) is PluginError else _name_of(type(error))
+    try:
+        text = str.__str__(str(error))  # of a subclass of str its characters alone
+    except BaseException as second:
+        text = f"its text cannot be told, {_name_of(type(second))}"
+    line = printable(" ".join(text.split()))
+    line = line if len(line) <= LONGEST else f"{line[:LONGEST]}..."
+    return ": ".join(part for part in (name, line) if part)
+
+
+@contextlib.contextmanager
+def _noted_interrupts() -> Iterator[list[int]]:
+    """Fills a list when Ctrl-C is pressed; the handler that was there does what it does."""
+    pressed: list[int] = []
+    before = signal.getsignal(signal.SIGINT)
+    # Signals come to the main thread alone; where none is handled, no interrupt is a user's.
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
+        yield pressed
+        return
+
+    def note(number: int, frame: Any) -> Any:
+        pressed.append(number)
+        return before(number, frame)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield pressed
+    finally:
+        if signal.getsignal(signal.SIGINT) is note:  # else the foreign code has a handler of its own
+            signal.signal(signal.SIGINT, before)

@@ -1,0 +1,62 @@
+"""What a component of each kind is: the class it derives from, named and not imported."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from typing import Any
+
+from isacsim.errors import PluginError, brief
+
+# Components of these kinds are classes derived from a base; a scenario is a function, tried by its call.
+BASES = {
+    "arrays": "isacsim.arrays:AntennaArray",
+    "channels": "isacsim.channels.models:ChannelModel",
+    "targets": "isacsim.targets.models:TargetModel",
+    "hardware": "isacsim.hardware.base:Hardware",
+    "power_models": "isacsim.hardware.power:PowerModel",
+    "problems": "isacsim.problems.base:Requirements",
+    "solvers": "isacsim.solvers.base:Solver",
+    "metrics": "isacsim.metrics.components:Metric",
+    "modulations": "isacsim.waveform.modulation:Modulation",
+    "experiments": "isacsim.waveform.base:Experiment",
+    "detectors": "isacsim.waveform.base:Detector",
+    "executors": "isacsim.engine.executors:ExecutorFactory",
+    "sinks": "isacsim.engine.sinks:Sink",
+    "observers": "isacsim.engine.events:Observer",
+}
+# A component of these kinds may also be a record that is ready, as QPSK is one of QAM.
+READY = ("modulations",)
+
+
+def base_of(kind: str) -> type:
+    """The class that components of a kind derive from; imported now."""
+    module, _, name = BASES[kind].partition(":")
+    base: type = getattr(importlib.import_module(module), name)
+    return base
+
+
+def check_kind(kind: str, name: str, target: str, component: Any) -> None:
+    """Refuse what is not a component of its kind.
+
+    Args:
+        kind: The kind it is offered as.
+        name: Its name.
+        target: Where it was loaded from.
+        component: What was loaded.
+
+    Raises:
+        PluginError: If it is none.
+    """
+    if kind not in BASES:
+        return
+    who = f"{kind} {name!r} ({target})"
+    base, home = base_of(kind), BASES[kind].replace(":", ".")
+    if kind in READY and isinstance(component, base):
+        return
+    if not isinstance(component, type) or not issubclass(component, base):
+        ready = " or a record of one" if kind in READY else ""
+        raise PluginError(f"{who} must be a class derived from {home}{ready}, got {brief(component)}.")
+    if inspect.isabstract(component):
+        missing = ", ".join(sorted(getattr(component, "__abstractmethods__", ())))
+        raise PluginError(f"{who} must have every method that {home} asks for, and lacks {missing}.")

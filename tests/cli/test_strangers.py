@@ -1,0 +1,123 @@
+"""A stranger's plugin at the command line: no command ends silently, and its text is printed as text."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+import isacsim
+from isacsim.plugin import ScenarioSpec, SolverSpec, Spec, build_registry, hookimpl
+
+LOUD = "Amplifier \x1b[31mred\x1b[0m [bold]bold[/bold] [/x] \u202eback \N{INFINITY}"
+SOURCE = f"""
+from isacsim.plugin import Spec, hookimpl
+isacsim_api = 2
+
+@hookimpl
+def isacsim_hardware():
+    yield Spec("loud", "isacsim.hardware.base:Ideal", {LOUD!r})
+"""
+ESCAPED = r"Amplifier \x1b[31mred\x1b[0m [bold]bold[/bold] [/x] \u202eback "
+
+
+@pytest.mark.parametrize("source", ["raise SystemExit(3)", "import sys\n@hookimpl\ndef isacsim_solvers(): sys.exit(4)"])
+def test_a_plugin_that_calls_sys_exit_ends_no_command_and_is_told(call, distribution, source):
+    module = f"isacsim_exits_{len(source)}"
+    distribution("isacsim-exits", module, f"from isacsim.plugin import hookimpl\nisacsim_api = 2\n{source}\n")
+    code, out, err = call("list", "detectors")
+    assert (code, err) == (0, "")
+    assert "likelihood-ratio" in out
+    (line,) = (line for line in call("plugins")[1].splitlines() if line.startswith("isacsim-exits"))
+    assert line.split(maxsplit=3)[3] in ("SystemExit: 3", "SystemExit: 4")
+
+
+def test_names_and_summaries_are_printed_as_text(call, distribution):
+    entries = "[isacsim]\n[red]{name}[/x]\x1b[31m = {entry_point}\n"
+    distribution("isacsim-loud", "isacsim_loud", SOURCE, entries=entries)
+    code, out, _ = call("list", "hardware")
+    (line,) = (line for line in out.splitlines() if line.split()[1] == "loud")
+    assert (code, line.split(maxsplit=2)[2]) == (0, f"{ESCAPED}\N{INFINITY}")
+    assert r"[red]isacsim-loud[/x]\x1b[31m isacsim-loud 1.2          in use" in call("plugins")[1]
+
+
+def test_a_terminal_that_cannot_show_a_character_gets_its_escape(distribution, tmp_path):
+    distribution("isacsim-loud", "isacsim_loud_again", SOURCE)
+    path = os.pathsep.join([str(tmp_path / "site"), os.environ.get("PYTHONPATH", "")])
+    program = [sys.executable, "-m", "isacsim", "list", "hardware"]
+    environment = {**os.environ, "PYTHONPATH": path, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(program, capture_output=True, text=True, env=environment, check=True)
+    assert rf"{ESCAPED}\u221e" in done.stdout
+
+
+def test_a_plugin_is_blocked_by_its_name_or_that_of_its_distribution(call, distribution):
+    distribution("isacsim-loud", "isacsim_loud_blocked", SOURCE, entries="[isacsim]\nnoise = {entry_point}\n")
+    for name in ("noise", "isacsim-loud"):
+        code, out, _ = call("--block", name, "list", "hardware")
+        assert (code, " loud " in out) == (0, False)
+    assert " loud " in call("list", "hardware")[1]
+
+
+class Quits:
+    """A plugin whose components end the program when they are used, and which claims a default."""
+
+    @hookimpl
+    def isacsim_hardware(self):
+        yield Spec("quits", f"{__name__}:Quitter")
+
+    @hookimpl
+    def isacsim_solvers(self):
+        yield SolverSpec("aaa", "isacsim.solvers.crb_min.ipm:Ipm", default_for=("crb-min",))
+
+    @hookimpl
+    def isacsim_scenarios(self):
+        yield ScenarioSpec("nowhere", f"{__name__}:nowhere")
+
+
+class Quitter(isacsim.Ideal):
+    """Ends the program when it is made."""
+
+    def __init__(self):
+        sys.exit("not today")
+
+
+def nowhere():
+    """A path without a file."""
+    return "/nowhere/at/all.toml"
+
+
+@pytest.fixture
+def stranger(monkeypatch):
+    """The command line knows the plugin above."""
+    registry = build_registry([Quits()], installed=False)
+    monkeypatch.setattr("isacsim.cli.main.build_registry", lambda block=(): registry)
+
+
+@pytest.mark.usefixtures("stranger")
+def test_a_component_that_ends_the_program_does_not_do_so_silently(call):
+    code, _, err = call("check", "quickstart", "--set", 'hardware.converters.transmit=["quits"]')
+    assert (code, err) == (1, "error: a component tried to end the program, SystemExit: not today\n")
+
+
+def test_a_reader_that_leaves_is_no_component_that_ends_the_program():
+    program = [sys.executable, "-m", "isacsim", "list"]
+    with subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        process.stdout.close()
+        assert "component" not in process.stderr.read()
+
+
+@pytest.mark.usefixtures("stranger")
+def test_rival_defaults_are_told_by_list_and_plugins(call):
+    rivals = (
+        "problem 'crb-min' has 2 default solvers, 'aaa' of Quits and 'primal-dual-newton' of isacsim.solvers.plugin"
+    )
+    code, out, err = call("list", "solvers")
+    assert (code, "aaa" in out, err) == (0, True, f"name a solver, or block one plugin: {rivals}\n")
+    assert f"name a solver, or block one plugin: {rivals}\n" in call("plugins")[1]
+    assert call("list", "solvers", "--json")[0] == 0
+
+
+@pytest.mark.usefixtures("stranger")
+def test_a_scenario_without_its_file_is_one_clear_error(call):
+    code, _, err = call("show", "scenarios", "nowhere")
+    assert (code, err.startswith("error: /nowhere/at/all.toml cannot be read: ")) == (2, True)
