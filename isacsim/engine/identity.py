@@ -172,10 +172,10 @@ def _is_default(record: Any, attribute: Any, content: Any, tell: Callable[[Any],
     if convert is not None:
         own = [record] * getattr(convert, "takes_self", False), [attribute] * getattr(convert, "takes_field", False)
         default = getattr(convert, "converter", convert)(default, *own[0], *own[1])
-    try:  # by their text: True == 1 in Python, and NaN is not NaN
-        return content is default or text(_plain(content, tell)) == text(_plain(default, tell))
-    except TypeError:  # a mark that stands for "not given"
-        return False
+    here = text(_plain(content, tell))  # by their text: True == 1 in Python, and NaN is not NaN
+    with contextlib.suppress(TypeError):  # a default that only marks what is not given
+        return here == text(_plain(default, tell))
+    return False
 
 
 def _made(default: Any, record: Any = None) -> Any:

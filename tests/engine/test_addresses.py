@@ -233,15 +233,16 @@ def test_what_is_no_argument_counts_although_it_has_a_default():
     assert canonical(Holds())["fields"] == {"held": [1, 2]}
 
 
-def test_a_mark_for_what_is_not_given_may_be_any_object():
+def test_what_cannot_be_told_has_no_address_though_it_is_a_default():
     @frozen
     class Marked:
         known_as: ClassVar[str] = "test.marked"
 
-        value: Any = object()
+        value: Any = abs
 
-    assert canonical(Marked())["fields"] == {}
     assert canonical(Marked(1.0))["fields"] == {"value": 1}
+    with pytest.raises(TypeError, match="builtin_function_or_method has no content address"):
+        digest(Marked())
 
 
 def test_the_description_says_the_defaults_too(names):
