@@ -136,5 +136,5 @@ def test_a_closed_pipe_is_no_traceback():
         f"{sys.executable} -c 'import sys; from isacsim.cli.main import main; sys.exit(main())' list | head -n 1",
         shell=True, capture_output=True, text=True, check=True,
     )  # fmt: skip
-    assert done.stdout.startswith("channels")
+    assert done.stdout.startswith("arrays")
     assert "Traceback" not in done.stderr

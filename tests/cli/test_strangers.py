@@ -99,13 +99,6 @@ def test_a_component_that_ends_the_program_does_not_do_so_silently(call):
     assert (code, err) == (1, "error: a component tried to end the program, SystemExit: not today\n")
 
 
-def test_a_reader_that_leaves_is_no_component_that_ends_the_program():
-    program = [sys.executable, "-m", "isacsim", "list"]
-    with subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        process.stdout.close()
-        assert "component" not in process.stderr.read()
-
-
 @pytest.mark.usefixtures("stranger")
 def test_rival_defaults_are_told_by_list_and_plugins(call):
     rivals = (

@@ -8,6 +8,8 @@ import pytest
 
 import isacsim
 from isacsim import InvalidInput, PluginError
+from isacsim.benchmark.cases import entries
+from isacsim.benchmark.instances import families
 from isacsim.plugin import ScenarioSpec, SolverSpec, Spec, build_registry, hookimpl
 
 MODULE = """
@@ -165,6 +167,12 @@ def test_the_wrong_pair_is_told_beside_a_conflict_and_an_unimportable_solver(unt
     ) as e:
         isacsim.solve(kit.make_crb_min(), solver="sca", registry=untidy)
     assert "foo" not in str(e.value)
+
+
+def test_the_rest_is_measured_beside_a_conflict_and_an_unimportable_solver(untidy):
+    measured = {entry.name for entry in entries(families(untidy)["crb-min"], untidy)}
+    assert {"ipm", "primal-dual-newton"} <= measured
+    assert measured.isdisjoint({"foo", "gone"})
 
 
 def test_all_of_a_kind_are_loaded_but_for_those_that_cannot(untidy):
