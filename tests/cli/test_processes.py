@@ -138,3 +138,4 @@ def test_a_closed_pipe_is_no_traceback():
     )  # fmt: skip
     assert done.stdout.startswith("arrays")
     assert "Traceback" not in done.stderr
+    assert "error:" not in done.stderr
