@@ -10,7 +10,7 @@ them together.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from functools import cache
+from functools import cache, reduce
 from typing import ClassVar
 
 import numpy as np
@@ -119,6 +119,13 @@ class Hardware(ABC):
         """Number of chains of a device that is built for one; None takes any."""
         return None
 
+    def resolution(self, chains: int) -> FloatArray:
+        """Bits of each of the I and Q converters of every chain, shape (chains,); inf where there is no converter.
+
+        A converter gives its own here, from which a power model takes what it draws.
+        """
+        return np.full(chains, np.inf)
+
 
 @frozen
 class Ideal(Hardware):
@@ -195,6 +202,10 @@ class Chain(Hardware):
     def is_ideal(self) -> bool:
         """Whether every stage is."""
         return all(stage.is_ideal for stage in self.stages)
+
+    def resolution(self, chains: int) -> FloatArray:
+        """That of the coarsest converter of each chain, shape (chains,)."""
+        return reduce(np.minimum, (stage.resolution(chains) for stage in self.stages), np.full(chains, np.inf))
 
 
 def _correlated(x: ComplexArray, power: FloatArray) -> ComplexArray:

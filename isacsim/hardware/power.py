@@ -10,8 +10,7 @@ from attrs import field, frozen
 
 from isacsim import units
 from isacsim.checks import number
-from isacsim.hardware.base import Chain, Hardware, Transceiver
-from isacsim.hardware.quantisers import Aqnm, MidRise
+from isacsim.hardware.base import Transceiver
 from isacsim.typing import FloatArray
 
 
@@ -79,18 +78,8 @@ class ConverterPower(PowerModel):
         self, transceiver: Transceiver, transmitters: int, receivers: int, users: int, power: Any
     ) -> FloatArray:
         """Power drawn by base station and users together; infinite for ideal converters."""
-        dac = self.dac(resolution(transceiver.transmit, transmitters)).sum()
-        adc = self.adc(resolution(transceiver.receive, receivers)).sum()
-        user_adc = self.adc(resolution(transceiver.user, users)).sum()
+        dac = self.dac(transceiver.transmit.resolution(transmitters)).sum()
+        adc = self.adc(transceiver.receive.resolution(receivers)).sum()
+        user_adc = self.adc(transceiver.user.resolution(users)).sum()
         chains = self.rf_chain * (transmitters + receivers + users) + 2 * (dac + adc + user_adc)
         return np.asarray(power) / self.amplifier_efficiency + chains + self.local_oscillator * (1 + users)
-
-
-def resolution(hardware: Hardware, chains: int) -> FloatArray:
-    """Bits of the converter in each chain, shape (chains,); inf where there is none."""
-    stages = hardware.stages if isinstance(hardware, Chain) else (hardware,)
-    bits = np.full(chains, np.inf)
-    for stage in stages:
-        if isinstance(stage, (Aqnm, MidRise)):
-            bits = np.minimum(bits, stage.bits)
-    return bits

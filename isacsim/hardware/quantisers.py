@@ -134,6 +134,10 @@ class Aqnm(Hardware):
         """Whether every chain has infinite resolution."""
         return bool(np.all(np.isinf(self.bits)))
 
+    def resolution(self, chains: int) -> FloatArray:
+        """The bits of each chain, shape (chains,)."""
+        return _per_chain(self.bits, (chains,), float)
+
 
 @frozen
 class MidRise(Hardware):
@@ -171,3 +175,7 @@ class MidRise(Hardware):
     def is_ideal(self) -> bool:
         """Whether every chain has infinite resolution."""
         return bool(np.all(np.isinf(self.bits)))
+
+    def resolution(self, chains: int) -> FloatArray:
+        """The bits of each chain, shape (chains,)."""
+        return _per_chain(self.bits, (chains,), float)

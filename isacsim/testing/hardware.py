@@ -56,6 +56,7 @@ def check_hardware(
     for count in (1, 4) if chains is None else (chains,):
         _check_samples(device, count, power)
         _check_model(device, count, power)
+        _check_resolution(device, count)
         _check_agreement(device, _covariance(count, power), samples, (gain_rtol, distortion_rtol, covariance_rtol))
     stored(device)
 
@@ -102,6 +103,14 @@ def _check_model(device: Hardware, chains: int, power: float) -> None:
     if device.is_ideal:
         exact = np.all(whole.gain_matrix() == np.eye(chains)) and not np.any(whole.distortion)
         require(device, exact, "have unit gain and no distortion, as `is_ideal` says", _pair(device, R[0]))
+
+
+def _check_resolution(device: Hardware, chains: int) -> None:
+    """Shape and range of the bits that power models ask for."""
+    bits = outcome(device, "tell its resolution", lambda _: device.resolution(chains))
+    fits = isinstance(bits, np.ndarray) and bits.shape == (chains,) and bits.dtype.kind in "iuf"
+    require(device, fits, f"have a resolution of shape ({chains},)", bits)
+    require(device, bits >= 1, "have a resolution of at least 1 bit in each chain, inf where there is none", bits)
 
 
 def _pair(device: Hardware, R: ComplexArray) -> tuple[AnyArray, AnyArray]:

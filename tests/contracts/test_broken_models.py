@@ -159,6 +159,18 @@ class ReturnsPair(Device):
         return np.ones(R.shape[:-1]), np.zeros(R.shape[:-1])
 
 
+@frozen
+class HasHalfABit(Device):
+    def resolution(self, chains):
+        return np.full(chains, 0.5)
+
+
+@frozen
+class HasOneResolutionForAll(Device):
+    def resolution(self, chains):
+        return np.array(6.0)
+
+
 class IsNoRecord(Hardware):
     """Keeps the contract of hardware, but a scenario cannot say what it is."""
 
@@ -193,6 +205,8 @@ BROKEN_HARDWARE = [
     (SeedsGlobally(), "draw from the generators it is given"),
     (NormalisesBatch(), "give member 0 of a batch the samples it has alone"),
     (DividesByZero(), "give finite samples for a peak of 0"),
+    (HasHalfABit(), "have a resolution of at least 1 bit in each chain"),
+    (HasOneResolutionForAll(), r"have a resolution of shape \(2,\)"),
     (NeedsSamples(), r"take samples of shape \(2, 0\), got ValueError"),
     (ClaimsToBeIdeal(), "pass its input unchanged, as `is_ideal` says"),
     (ClaimsToBeIdealInItsModel(), "have unit gain and no distortion"),

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from isacsim import Aqnm, Chain, Hardware, Ideal, InvalidInput, MidRise, Transceiver, UniformPlanarArray, metrics
 from isacsim.hardware.codebooks import aqnm_distortion, mid_rise
-from isacsim.hardware.power import ConverterPower, resolution
+from isacsim.hardware.power import ConverterPower
 
 seeds = st.integers(0, 2**32 - 1)
 BITS = [1, 2, 3, 4, 5, np.inf]
@@ -150,8 +150,24 @@ def test_constants_of_the_consumption_must_be_positive(name, bad):
 
 
 def test_the_resolution_of_a_chain_is_that_of_its_coarsest_converter():
-    np.testing.assert_array_equal(resolution(Chain(Saturating(), Aqnm([2, 5]), MidRise(3)), 2), [2, 3])
-    np.testing.assert_array_equal(resolution(Saturating(), 2), [np.inf, np.inf])
+    np.testing.assert_array_equal(Chain(Saturating(), Aqnm([2, 5]), MidRise(3)).resolution(2), [2, 3])
+    for none in (Saturating(), Ideal(), Chain(), Chain(Saturating())):
+        np.testing.assert_array_equal(none.resolution(2), [np.inf, np.inf])
+
+
+@frozen
+class ForeignConverter(Saturating):
+    """A converter that the house does not know, which tells its bits."""
+
+    def resolution(self, chains):
+        return np.full(chains, 6.0)
+
+
+def test_a_converter_of_a_plugin_draws_what_its_bits_say():
+    model, foreign = ConverterPower(), Chain(Saturating(), ForeignConverter())
+    drawn = model.consumption(Transceiver(foreign, foreign, foreign), 4, 5, 2, 0.1)
+    assert drawn == model.consumption(Transceiver(Aqnm(6), Aqnm(6), Aqnm(6)), 4, 5, 2, 0.1)
+    assert metrics.energy_efficiency(3.0, 7.0, drawn) > 0
 
 
 def test_one_bit_radiates_two_over_pi():

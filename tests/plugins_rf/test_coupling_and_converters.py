@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from isacsim import Chain, InvalidInput, MidRise, Transceiver
+from isacsim import Aqnm, Chain, InvalidInput, MidRise, Transceiver
 from isacsim.hardware.base import estimate_linear_model
+from isacsim.hardware.power import ConverterPower
 from isacsim.metrics import radar_sqnr, sqinr
 from isacsim.testing import check_hardware
 
@@ -81,6 +82,16 @@ def test_coupling_that_cannot_be_is_refused():
 @pytest.mark.parametrize("loading_db", [0, 6, 12])
 def test_the_converter_keeps_the_contract_for_any_loading(bits, loading_db):
     check_hardware(ClippingDac(bits, 10 ** (loading_db / 10)), chains=1, samples=2**16)
+
+
+def test_converters_draw_power_by_their_bits():
+    amplifier, model = NeighbourCoupling(0.1), ConverterPower()
+    np.testing.assert_array_equal(Chain(ClippingDac(6, 4.0), amplifier).resolution(3), [6, 6, 6])
+    np.testing.assert_array_equal(SigmaDelta(32, 4.0).resolution(2), [6, 6])
+    # As many conversion steps a sample: fs 2^bits for the one, 2 decisions of each of 32 bits for the other.
+    loop, flash = (Transceiver(Aqnm(6), adc, Aqnm(6)) for adc in (SigmaDelta(32, 4.0), ClippingDac(6, 4.0)))
+    drawn = [model.consumption(hardware, 4, 5, 2, 0.1) for hardware in (loop, flash)]
+    assert drawn[0] == drawn[1] < np.inf
 
 
 def test_levels_are_uniform_and_clip_at_full_scale():

@@ -92,6 +92,10 @@ class ClippingDac(Hardware):
         power = 2 * step**2 * np.sum((2 * k - 1) * ndtr(-t), axis=-1)
         return LinearModel(gain, np.maximum(2 * power - gain**2 * rho, 0.0))
 
+    def resolution(self, chains: int) -> FloatArray:
+        """The bits of each chain, shape (chains,)."""
+        return np.full(chains, float(self.bits))
+
     def _step(self, chains: int) -> FloatArray:
         return np.sqrt(per_chain("full_scale", self.full_scale, chains)) / self.largest
 
@@ -142,6 +146,13 @@ class SigmaDelta(Hardware):
         alike = np.sum(np.exp(-2 * (np.pi * k * (sigma / step)[..., None]) ** 2) / k**2, axis=-1) / (np.pi**2 / 6)
         alike = alike + erfc(a / np.sqrt(2))  # what clips is a whole number of steps: the error stays
         return LinearModel(gain, clipping + step**2 / 3 * np.maximum(1 - alike, 0.0) * (sigma > 0))
+
+    def resolution(self, chains: int) -> FloatArray:
+        """``1 + log2(oversampling)`` in each chain, shape (chains,).
+
+        Two decisions for each bit of the loop, as many conversion steps a sample as a converter of so many bits takes.
+        """
+        return np.full(chains, 1 + np.log2(self.oversampling))
 
     def _largest(self, chains: int) -> FloatArray:
         return np.sqrt(per_chain("full_scale", self.full_scale, chains))
