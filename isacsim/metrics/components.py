@@ -19,10 +19,10 @@ from isacsim.drop import Drop
 from isacsim.hardware.power import ConverterPower, PowerModel
 from isacsim.link import Link, Mode
 from isacsim.metrics.attainable import sqinr_bound
-from isacsim.metrics.fim import bounds, fim_of
+from isacsim.metrics.fim import information_of
 from isacsim.metrics.power import energy_efficiency, power_toward
 from isacsim.metrics.sensing import combiner_sqnr, response_bound, sqnr
-from isacsim.targets.scene import PointTargets
+from isacsim.targets.scene import ParametricScene
 from isacsim.typing import FloatArray
 
 
@@ -218,7 +218,7 @@ class CrlbParameters(Metric):
 
     def labels(self, drop: Drop) -> dict[str, Sequence[Any]]:
         """Names of the parameters."""
-        return {"parameter": drop.targets.labels} if isinstance(drop.targets, PointTargets) else {}
+        return {"parameter": drop.targets.labels} if isinstance(drop.targets, ParametricScene) else {}
 
     def value(self, link: Link) -> FloatArray:
         """`isacsim.metrics.crlb`."""
@@ -320,4 +320,4 @@ def _sum_rate_bits(link: Link) -> FloatArray:
 
 
 def _crlb(link: Link, mode: Mode) -> FloatArray:
-    return bounds(fim_of(link.drop.targets, link.echo.knowing(mode), link.drop.snapshots))  # type: ignore[arg-type]
+    return information_of(link.drop.targets, link.echo.knowing(mode), link.drop.snapshots).bounds

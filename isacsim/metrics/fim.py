@@ -1,10 +1,11 @@
-"""Fisher information and Cramer-Rao bounds of point targets, through any hardware.
+"""Fisher information and Cramer-Rao bounds of a scene's unknown parameters, through any hardware.
 
-Unknown are the azimuth and (with a planar array) the zenith of each target and the real and
-imaginary part of its reflection; noise statistics and the transmit signal are known. The
-mean of the received signal is ``mu = A_r C X_0 V^H x`` with ``V = [A, dA/dazimuth,
-dA/dzenith]`` and ``C`` likewise for the receive array, and its derivatives are
-``A_r C X_i V^H x`` with constant sparse X_i (3M x 3M). Over L snapshots::
+Unknown is what the scene says (`isacsim.targets.scene.ParametricScene`): of point targets the
+azimuth and (with a planar array) the zenith of each and the real and imaginary part of its
+reflection; noise statistics and the transmit signal are known. The derivatives of the mean of
+the received signal are ``A_r C X_i V^H x`` with a transmit basis V and a receive basis C (of
+point targets ``V = [A, dA/dazimuth, dA/dzenith]``, and C likewise) and constant sparse X_i.
+Over L snapshots::
 
     F_ij = 2 L Re tr(X_i^H S X_j K),   S = (A_r C)^H C_n^-1 (A_r C),   K = V^H R V
 
@@ -12,6 +13,13 @@ with R the covariance of the reference signal and C_n that of the noise
 (`isacsim.link.Echo`). For ideal hardware this equals [Fang25, eq. (9)]. Through
 converters it is the mean term alone: a guarantee whatever the law of the distortion is,
 where the covariance term would credit information that only Gaussian distortion carries.
+
+Whether the unknowns can be estimated is decided in one place, `Information.inverse`, for the
+metric, for the screens of problems and for estimators. Two things are asked. Does the echo
+depend on each unknown? Its information is compared with that of an echo (the scene's yardstick)
+under the same power, sent alike in all directions: derivatives of 1e-7 of it are hardly more
+than what rounding leaves of a zero. And can the unknowns be told apart? What the others take
+from each is compared with the digits of the inverse.
 """
 
 from __future__ import annotations
@@ -22,35 +30,26 @@ from typing import Any
 import numpy as np
 from attrs import field, frozen
 
-from isacsim.batch import hermitian, real_vectors, rows
+from isacsim.batch import hermitian, inner, real_vectors, rows
 from isacsim.compiled import compiled
-from isacsim.errors import InvalidInput
 from isacsim.hardware.base import Transceiver
 from isacsim.link import IDEAL, Echo, Mode
 from isacsim.metrics.sensing import echo_of
-from isacsim.targets.scene import PointTargets
+from isacsim.targets.scene import ParametricScene, Scene, parametric
 from isacsim.typing import AnyArray, BoolArray, ComplexArray, FloatArray
 
-
-def parameter_matrices(targets: PointTargets) -> ComplexArray:
-    """The matrices X_i of the unknown parameters, shape (..., P, 3M, 3M)."""
-    M, alpha = targets.count, targets.reflection
-    X = np.zeros((*alpha.shape[:-1], 4, M, 3 * M, 3 * M), complex)
-    for m in range(M):
-        a, a_azimuth, a_zenith = m, M + m, 2 * M + m  # columns of V and of C
-        X[..., 0, m, a_azimuth, a] = X[..., 0, m, a, a_azimuth] = alpha[..., m]
-        X[..., 1, m, a_zenith, a] = X[..., 1, m, a, a_zenith] = alpha[..., m]
-        X[..., 2, m, a, a] = 1
-        X[..., 3, m, a, a] = 1j
-    kinds = [0, 1, 2, 3] if targets.planar else [0, 2, 3]
-    return X[..., kinds, :, :, :].reshape(*alpha.shape[:-1], len(kinds) * M, 3 * M, 3 * M)
+# Information relative to the yardstick below which an echo does not depend on an unknown but for rounding.
+SILENT = 1e-14
+# Reciprocal of the inflation by the other unknowns below which unknowns cannot be told apart: what rounding
+# leaves of a singular matrix is inflated by 1e13 and more.
+CONFUSED = 1e-12
 
 
 @frozen(eq=False)
 class FimTensor:
     """The tensor T_ij = 2 L X_i^H S X_j, which makes the FIM linear in K.
 
-    It is kept as a real matrix (..., P^2, 2 (3M)^2), so that both directions are one
+    It is kept as a real matrix (..., P^2, 2 m^2), m columns of V, so that both directions are one
     matrix-vector product whose cost knows nothing of the numbers of antennas.
 
     Attributes:
@@ -62,9 +61,9 @@ class FimTensor:
     parameters: int = field(kw_only=True)
 
     @classmethod
-    def of(cls, targets: PointTargets, S: ComplexArray, snapshots: float) -> FimTensor:
-        """The tensor of a scene for the receive information S (..., 3M, 3M), in 1/W."""
-        X = parameter_matrices(targets)
+    def of(cls, targets: ParametricScene, S: ComplexArray, snapshots: float) -> FimTensor:
+        """The tensor of a scene for the receive information S (..., m', m'), in 1/W."""
+        X = targets.parameter_matrices()
         SX = S[..., None, :, :] @ X
         XH = np.ascontiguousarray(np.conj(X).swapaxes(-1, -2))
         T = 2 * snapshots * (XH[..., :, None, :, :] @ SX[..., None, :, :, :])
@@ -72,38 +71,122 @@ class FimTensor:
         return cls(flat.view(float), parameters=T.shape[-3])
 
     @classmethod
-    def ideal(cls, targets: PointTargets, radar_noise_power: Any, snapshots: float) -> FimTensor:
-        """The tensor for an ideal receiver, whose noise is white: ``S = C^H C / radar_noise_power``."""
-        C = targets.receive_basis()
-        return cls.of(targets, hermitian(C) @ C / np.asarray(radar_noise_power)[..., None, None], snapshots)
+    def ideal(cls, targets: ParametricScene, radar_noise_power: Any, snapshots: float) -> FimTensor:
+        """The tensor for an ideal receiver, whose noise is white."""
+        return cls.of(targets, white_information(targets, radar_noise_power), snapshots)
 
     def fim(self, K: ComplexArray) -> FloatArray:
-        """F_ij = Re tr(T_ij K) for Hermitian K (..., 3M, 3M) in W, shape (..., P, P)."""
+        """F_ij = Re tr(T_ij K) for Hermitian K (..., m, m) in W, shape (..., P, P)."""
         F = self.matrix @ real_vectors(K)[..., :, None]
         return np.asarray(F.reshape(*F.shape[:-2], self.parameters, self.parameters))
 
     def adjoint(self, Phi: FloatArray) -> ComplexArray:
-        """``sum_ij Phi_ij T_ij`` for symmetric Phi (..., P, P): Hermitian, (..., 3M, 3M)."""
+        """``sum_ij Phi_ij T_ij`` for symmetric Phi (..., P, P): Hermitian, (..., m, m)."""
         Q = (real_vectors(Phi)[..., None, :] @ self.matrix).view(complex)
         side = math.isqrt(Q.shape[-1])
         return np.asarray(Q.reshape(*Q.shape[:-2], side, side))
 
 
+def white_information(targets: ParametricScene, radar_noise_power: Any) -> ComplexArray:
+    """``S = C^H C / radar_noise_power`` of an ideal receiver, whose noise is white, (..., m', m'), in 1/W."""
+    C = targets.receive_basis()
+    return np.asarray(hermitian(C) @ C / np.asarray(radar_noise_power)[..., None, None])
+
+
+@frozen(eq=False)
+class Information:
+    """Fisher information, and what it is judged by.
+
+    Attributes:
+        F: Fisher information matrix, shape (..., P, P).
+        yardstick: Information that an echo well seen would carry on each unknown (..., P), were the
+            same power sent alike in all directions.
+    """
+
+    F: FloatArray
+    yardstick: FloatArray
+
+    @classmethod
+    def of(
+        cls, targets: ParametricScene, S: ComplexArray, V: ComplexArray, K: ComplexArray, share: Any, snapshots: float
+    ) -> Information:
+        """That of a scene.
+
+        Args:
+            targets: The scene.
+            S: Receive information, shape (..., m', m'), in 1/W.
+            V: Transmit basis, shape (..., N_t, m).
+            K: ``V^H R V`` of the reference signal's covariance R, shape (..., m, m), in W.
+            share: ``tr(R) / N_t``, shape (...), in W.
+            snapshots: Number of samples L.
+        """
+        X = targets.parameter_matrices()
+        changes = S[..., None, :, :] @ X @ K[..., None, :, :]
+        # A tensor pays where many K meet one S; here each meets its own.
+        F = 2 * snapshots * (real_vectors(X) @ real_vectors(changes).swapaxes(-1, -2))
+        return cls(np.asarray(F), yardstick(targets, S, V, share, snapshots))
+
+    @property
+    def silent(self) -> BoolArray:
+        """Unknowns on which the echo does not depend but for rounding, shape (..., P)."""
+        return ~(np.diagonal(self.F, axis1=-2, axis2=-1) > SILENT * self.yardstick)
+
+    def inverse(self) -> tuple[FloatArray, BoolArray]:
+        """Inverse of F, shape (..., P, P), and which members can be estimated; infinite for the others."""
+        inverse, regular = inverse_fim(self.F)
+        regular = regular & ~self.silent.any(axis=-1)
+        return np.where(regular[..., None, None], inverse, np.inf), regular
+
+    @property
+    def bounds(self) -> FloatArray:
+        """Cramer-Rao bounds, the diagonal of the inverse, shape (..., P)."""
+        return np.ascontiguousarray(np.diagonal(self.inverse()[0], axis1=-2, axis2=-1))
+
+
+def yardstick(targets: ParametricScene, S: ComplexArray, V: ComplexArray, share: Any, snapshots: float) -> FloatArray:
+    """What the scene's yardsticks say of each unknown where all antennas send alike; see `Information`."""
+    Y = targets.yardsticks()
+    K = np.asarray(share)[..., None, None] * (hermitian(V) @ V)
+    return np.asarray(2 * snapshots * inner(Y, S[..., None, :, :] @ Y @ K[..., None, :, :]))
+
+
+def information(
+    targets: Scene,
+    W: Any,
+    radar_noise_power: Any,
+    snapshots: float,
+    transceiver: Transceiver = IDEAL,
+    mode: Mode = "x",
+) -> Information:
+    """Fisher information of the unknowns of a scene and its yardstick; arguments as in `fim`."""
+    targets = parametric("targets", targets, "a Cramer-Rao bound")
+    return information_of(targets, echo_of(targets.response(), W, radar_noise_power, transceiver, mode), snapshots)
+
+
+def information_of(targets: Scene, echo: Echo, snapshots: float) -> Information:
+    """`information` of an echo of the targets."""
+    targets = parametric("targets", targets, "a Cramer-Rao bound")
+    V = targets.transmit_basis()
+    share = np.trace(echo.probing, axis1=-2, axis2=-1).real / V.shape[-2]
+    K = hermitian(V) @ echo.probing @ V
+    return Information.of(targets, echo.information(targets.receive_basis()), V, K, share, snapshots)
+
+
 def fim(
-    targets: PointTargets,
+    targets: Scene,
     W: Any,
     radar_noise_power: Any,
     snapshots: float,
     transceiver: Transceiver = IDEAL,
     mode: Mode = "x",
 ) -> FloatArray:
-    """Fisher information matrix of the targets' parameters, shape (..., P, P).
+    """Fisher information matrix of the unknown parameters of a scene, shape (..., P, P).
 
-    The parameters and their order are `PointTargets.unknowns`; units are 1/rad^2 for pairs
+    The parameters and their order are the scene's ``unknowns``; units are 1/rad^2 for pairs
     of angles, and those of the reflection (amplitude) accordingly.
 
     Args:
-        targets: The scene.
+        targets: The scene, with unknown parameters (`isacsim.targets.scene.ParametricScene`).
         W: Precoder, shape (..., N_t, K+S), in sqrt(W).
         radar_noise_power: Noise of each receive chain, broadcast to (...), in W.
         snapshots: Number of samples L.
@@ -111,23 +194,12 @@ def fim(
         mode: What the receiver knows: ``"x"`` or ``"xq"`` (`isacsim.link.Echo`).
 
     Raises:
-        InvalidInput: If ``targets`` are not point targets.
+        InvalidInput: If ``targets`` have no unknown parameters.
     """
-    return fim_of(targets, echo_of(targets.response(), W, radar_noise_power, transceiver, mode), snapshots)
+    return information(targets, W, radar_noise_power, snapshots, transceiver, mode).F
 
 
-def fim_of(targets: PointTargets, echo: Echo, snapshots: float) -> FloatArray:
-    """`fim` of an echo of the targets, shape (..., P, P)."""
-    if not isinstance(targets, PointTargets):
-        raise InvalidInput("targets", "must be point targets for a CRLB of angles", targets, "Use kind 'points'.")
-    V, X = targets.transmit_basis(), parameter_matrices(targets)
-    S = echo.information(targets.receive_basis())[..., None, :, :]
-    K = (np.conj(V).swapaxes(-1, -2) @ echo.probing @ V)[..., None, :, :]
-    # A tensor pays where many K meet one S; here each meets its own.
-    return np.asarray(2 * snapshots * (real_vectors(X) @ real_vectors(S @ X @ K).swapaxes(-1, -2)))
-
-
-def inverse_fim(F: AnyArray, least: float = 1e-14) -> tuple[FloatArray, BoolArray]:
+def inverse_fim(F: AnyArray, least: float = CONFUSED) -> tuple[FloatArray, BoolArray]:
     """Inverse of Fisher matrices F (..., P, P), and where they are numerically regular.
 
     By how much the other unknowns inflate the bound on each parameter stands on the diagonal of the
@@ -175,7 +247,7 @@ def invert(F: AnyArray, least: float, inverse: AnyArray, regular: BoolArray) -> 
 
 
 def crlb(
-    targets: PointTargets,
+    targets: Scene,
     W: Any,
     radar_noise_power: Any,
     snapshots: float,
@@ -185,13 +257,7 @@ def crlb(
     """Cramer-Rao bound on the variance of each unknown parameter, shape (..., P).
 
     The diagonal of the inverse FIM: rad^2 for angles, squared amplitude for reflections;
-    infinite where the scene is not identifiable. Its sum over the parameters is the
+    infinite where the scene is not identifiable (`Information`). Its sum over the parameters is the
     objective of [Fang25, eq. (11)]. Arguments as in `fim`.
     """
-    return bounds(fim(targets, W, radar_noise_power, snapshots, transceiver, mode))
-
-
-def bounds(F: FloatArray) -> FloatArray:
-    """The diagonal of the inverse of Fisher matrices F (..., P, P), shape (..., P); infinite where singular."""
-    inverse, _ = inverse_fim(F)
-    return np.ascontiguousarray(np.diagonal(inverse, axis1=-2, axis2=-1))
+    return information(targets, W, radar_noise_power, snapshots, transceiver, mode).bounds

@@ -7,29 +7,23 @@ from typing import Any
 import numpy as np
 
 from isacsim.batch import squared
-from isacsim.metrics.fim import inverse_fim
-from isacsim.targets.scene import PointTargets
+from isacsim.metrics.fim import CONFUSED, Information
+from isacsim.targets.scene import ParametricScene
 from isacsim.typing import BoolArray, FloatArray, IntArray
 
-# Relative sensitivity below which an echo does not depend on an angle but for rounding.
-SILENT = 1e-14
-# Reciprocal condition of the scaled FIM below which parameters cannot be told apart.
-CONFUSED = 1e-12
 
-
-def identifiability(F: FloatArray, targets: PointTargets) -> tuple[BoolArray, list[tuple[str, ...]]]:
+def identifiability(white: Information, targets: ParametricScene) -> tuple[BoolArray, list[tuple[str, ...]]]:
     """Which members can be estimated, and notes on each that cannot, or hardly.
 
     Args:
-        F: Fisher information for isotropic transmission, shape (B, P, P): a scene that can
-            be estimated at all is regular there.
+        white: Fisher information for isotropic transmission, with one leading axis: a scene that
+            can be estimated at all is regular there.
         targets: The flat scenes.
     """
-    silent = _silent(F, targets)
-    inverse, regular = inverse_fim(F, CONFUSED)
-    regular = regular & ~silent.any(axis=-1)
-    angles = F.shape[-1] - 2 * targets.count  # they come before the reflections
-    vague = inverse.diagonal(axis1=-2, axis2=-1)[:, :angles] > np.pi**2
+    F, silent = white.F, white.silent
+    inverse, regular = white.inverse()
+    angle = np.array([unit == "rad" for unit in targets.units])
+    vague = angle & (inverse.diagonal(axis1=-2, axis2=-1) > np.pi**2)
     notes: list[tuple[str, ...]] = [()] * F.shape[0]
     for i in np.flatnonzero(~regular | vague.any(axis=-1)):
         notes[i] = tuple(_remarks(F[i], silent[i], bool(regular[i]), vague[i], targets.labels))
@@ -47,19 +41,6 @@ def _remarks(F: FloatArray, silent: BoolArray, regular: bool, vague: BoolArray, 
     else:
         for p in np.flatnonzero(vague):
             yield f"the bound on {labels[p]} exceeds pi rad for isotropic transmission"
-
-
-def _silent(F: FloatArray, targets: PointTargets) -> BoolArray:
-    """Parameters that the echo does not depend on, (B, P).
-
-    An angle is compared with the reflection of its own target, of which ``|alpha|^2`` times
-    the information is what a phase ramp over few elements would carry.
-    """
-    kinds = F.shape[-1] // targets.count
-    diagonal = F.diagonal(axis1=-2, axis2=-1).reshape(len(F), kinds, targets.count)  # reflections are the last kinds
-    least = np.zeros(diagonal.shape)
-    least[:, :-2] = SILENT * (squared(targets.reflection) * diagonal[:, -2])[:, None]
-    return ~(diagonal > least).reshape(F.shape[:-1])
 
 
 def _confused(F: FloatArray) -> IntArray:

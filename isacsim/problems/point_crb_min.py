@@ -27,11 +27,11 @@ from isacsim.drop import Drop
 from isacsim.errors import InvalidInput
 from isacsim.hardware.base import Transceiver
 from isacsim.link import Echo, Transmission
-from isacsim.metrics.fim import bounds, fim, fim_of
+from isacsim.metrics.fim import information, information_of
 from isacsim.problems.base import Problem, Requirements, one_or_each_user, sinr_and_power_slacks, spread_over_users
 from isacsim.problems.identifiability import identifiability
 from isacsim.problems.sum_rate_crlb import weighted_trace
-from isacsim.targets.scene import ANGLES, PointTargets
+from isacsim.targets.scene import ParametricScene, parametric
 from isacsim.typing import BoolArray, FloatArray
 
 
@@ -71,7 +71,8 @@ class PointCrbMin(Problem):
     Args:
         H: Channels, shape (..., N_t, K), amplitude; column k is h_k, user k receives
             ``h_k^H x + n_k``.
-        targets: Point targets, with angles of shape (..., M); their reflections are unknown too.
+        targets: Point targets, with angles of shape (..., M), whose reflections are unknown too; or another scene
+            with unknown parameters of which some are angles.
         min_sinr: Least SINR (on hardware that is not ideal: SQINR) of each user, broadcast to
             (..., K), linear; 0 is none.
         power: Power that leaves the transmit chains, shape (...), in W.
@@ -88,7 +89,7 @@ class PointCrbMin(Problem):
     sense: ClassVar[int] = -1
 
     H: Any = batched(2, dtype=complex)
-    targets: PointTargets = field()
+    targets: ParametricScene = field()
     min_sinr: Any = batched(1, least=0.0, scalar=True)
     power: Any = batched(0, above=0.0)
     noise_power: Any = batched(1, above=0.0, scalar=True)
@@ -97,18 +98,14 @@ class PointCrbMin(Problem):
     transceiver: Transceiver = field(default=Transceiver(), validator=instance(Transceiver))
 
     def __attrs_post_init__(self) -> None:
-        if not isinstance(self.targets, PointTargets):
-            raise InvalidInput(
-                "targets",
-                "must be point targets for a CRLB of angles",
-                self.targets,
-                "For an extended one use crb-min.",
-            )
-        antennas = self.targets.tx_array.size
+        parametric("targets", self.targets, "a CRLB of angles", "For an extended target use crb-min.")
+        antennas = self.targets.antennas[1]
         if self.H.shape[-2] != antennas:
             raise InvalidInput(
-                "H", f"must have the {antennas} antennas of targets.tx_array", self.H.shape, "H is (..., N_t, K)."
+                "H", f"must have the {antennas} transmit antennas of the targets", self.H.shape, "H is (..., N_t, K)."
             )
+        if not self.selection.any():
+            raise InvalidInput("targets", "must have an unknown angle", self.targets.unknowns, "Use another problem.")
         spread_over_users(self, "min_sinr", "noise_power")
         batch_shape(self)
 
@@ -125,7 +122,7 @@ class PointCrbMin(Problem):
     @property
     def selection(self) -> FloatArray:
         """1 for each unknown parameter that is an angle, 0 for a reflection, (P,)."""
-        return np.array([float(kind in ANGLES) for kind in self.targets.unknowns])
+        return np.array([float(unit == "rad") for unit in self.targets.units])
 
     def objective(self, W: Any) -> FloatArray:
         """Summed CRLBs of the angles at the precoder W (..., N_t, K+S), shape (...), in rad^2; may be inf."""
@@ -134,7 +131,7 @@ class PointCrbMin(Problem):
     def merit(self, sent: Transmission) -> FloatArray:
         """The objective of what leaves the transmit chains, shape (...), in rad^2."""
         echo = Echo.of(self.targets.response(), sent, self.radar_noise_power, self.transceiver.receive)
-        return weighted_trace(bounds(fim_of(self.targets, echo, self.snapshots)), self.selection)
+        return weighted_trace(information_of(self.targets, echo, self.snapshots).bounds, self.selection)
 
     def constraints(self, W: Any) -> dict[str, FloatArray]:
         """Relative slacks: ``sinr`` (..., K), infinite where none is asked, and ``total`` power (...)."""
@@ -145,5 +142,6 @@ class PointCrbMin(Problem):
         """Which members of a flat batch are identifiable, and notes on each."""
         members, antennas = batch_shape(self)[0], self.H.shape[-2]
         isotropic = np.sqrt(np.asarray(self.power)[..., None, None] / antennas) * np.eye(antennas)
-        F = fim(self.targets, isotropic, self.radar_noise_power, self.snapshots, self.transceiver)
-        return identifiability(np.broadcast_to(F, (members, *F.shape[-2:])), self.targets)
+        white = information(self.targets, isotropic, self.radar_noise_power, self.snapshots, self.transceiver)
+        regular, notes = identifiability(white, self.targets)  # once where the members share their scene
+        return np.broadcast_to(regular, members), notes * (members // len(notes))

@@ -18,14 +18,12 @@ from isacsim.drop import Drop
 from isacsim.errors import InvalidInput, one_of
 from isacsim.hardware.base import Transceiver
 from isacsim.link import Echo, Reception, Transmission
-from isacsim.metrics.fim import FimTensor, bounds, fim, fim_of, inverse_fim
+from isacsim.metrics.fim import FimTensor, Information, information, information_of, white_information, yardstick
 from isacsim.problems.base import Problem, Requirements, spread_over_users
-from isacsim.problems.identifiability import CONFUSED, identifiability
-from isacsim.targets.scene import PointTargets
+from isacsim.problems.identifiability import identifiability
+from isacsim.targets.scene import ParametricScene, parametric
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
-REFLECTION = ("reflection_real", "reflection_imag")
-NAMES = ("azimuth", "zenith", "reflection")
 WEIGHT = number(least=0, remedy="Use 0 to drop the term.")
 STREAMS = whole(0, "Leave it out for max(0, M - K).", optional=True)
 
@@ -34,12 +32,16 @@ def _parameters(value: Any) -> tuple[str, ...] | None:
     if value is None:
         return None
     names = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, (list, tuple)) else ()
-    for name in names:
-        if name not in NAMES:
-            raise InvalidInput("parameters", "must be kinds of target parameters", name, one_of(NAMES, str(name)))
+    if not all(isinstance(name, str) for name in names):
+        raise InvalidInput("parameters", "must be kinds of target parameters", value, "Give names, as 'azimuth'.")
     if not names or len(set(names)) < len(names):
         raise InvalidInput("parameters", "must name each kind once", names, "Leave it out for all parameters.")
     return names
+
+
+def _family(kind: str) -> str:
+    """The name under which the parts of a complex unknown are weighed together."""
+    return kind.removesuffix("_real").removesuffix("_imag")
 
 
 def _parameter_weights(value: Any) -> tuple[float, ...] | None:
@@ -59,8 +61,8 @@ class SumRateCrlbRequirements(Requirements):
         rate_weight: Weight of the sum rate, per nat/s/Hz.
         crlb_weight: Weight of the CRLB.
         sensing_streams: Streams S for sensing beside the users'; None is max(0, M - K).
-        parameters: Kinds of parameters whose CRLBs count, of ``azimuth``, ``zenith`` and
-            ``reflection``; None is all of them, which adds rad^2 and amplitudes.
+        parameters: Kinds of parameters whose CRLBs count, of point targets ``azimuth``, ``zenith``
+            and ``reflection``; None is all of them, which adds rad^2 and amplitudes.
         parameter_weights: Weight of each of ``parameters``; None is 1 each.
         per_antenna: Each antenna radiates the same share of the power.
     """
@@ -74,16 +76,9 @@ class SumRateCrlbRequirements(Requirements):
 
     def pose(self, drop: Drop, transceiver: Transceiver) -> SumRateCrlb:
         """The problem for the realisations of a drop."""
-        if not isinstance(drop.targets, PointTargets):
-            raise InvalidInput(
-                "targets.kind",
-                "must be point targets for sum-rate-crlb",
-                type(drop.targets).__name__,
-                "Use 'point' or 'points'.",
-            )
         return SumRateCrlb(
             H=drop.H,
-            targets=drop.targets,
+            targets=parametric("targets.kind", drop.targets, "sum-rate-crlb"),
             power=drop.power,
             noise_power=drop.noise_power,
             radar_noise_power=drop.radar_noise_power,
@@ -105,7 +100,7 @@ class SumRateCrlb(Problem):
     Args:
         H: Channels, shape (..., N_t, K), amplitude; column k is h_k, user k receives
             ``h_k^H x + n_k``.
-        targets: Point targets, with angles of shape (..., M).
+        targets: Point targets, with angles of shape (..., M), or another scene with unknown parameters.
         power: Transmit power, shape (...), in W.
         noise_power: Noise of each user, broadcast to (..., K), in W.
         radar_noise_power: Noise of each sensing receive chain, shape (...), in W.
@@ -113,9 +108,9 @@ class SumRateCrlb(Problem):
         rate_weight: Weight of the sum rate (nat/s/Hz).
         crlb_weight: Weight of the CRLB.
         sensing_streams: Streams S beside the users'; None is max(0, M - K), which loses
-            nothing.
-        parameters: Kinds of parameters whose CRLBs count (D selects them), of ``azimuth``,
-            ``zenith`` and ``reflection``; None is all of them, as in the paper.
+            nothing; of another scene its ``sensing_streams`` take the place of M.
+        parameters: Kinds of parameters whose CRLBs count (D selects them), of point targets
+            ``azimuth``, ``zenith`` and ``reflection``; None is all of them, as in the paper.
         parameter_weights: Weight of each of ``parameters`` on the diagonal of D.
         per_antenna: Each antenna radiates power / N_t, instead of a total power.
         transceiver: The hardware designed for.
@@ -127,7 +122,7 @@ class SumRateCrlb(Problem):
     kind: ClassVar[str] = "sum-rate-crlb"
 
     H: Any = batched(2, dtype=complex)
-    targets: PointTargets = field(validator=instance(PointTargets))
+    targets: ParametricScene = field()
     power: Any = batched(0, above=0.0)
     noise_power: Any = batched(1, above=0.0, scalar=True)
     radar_noise_power: Any = batched(0, above=0.0)
@@ -141,17 +136,19 @@ class SumRateCrlb(Problem):
     transceiver: Transceiver = field(default=Transceiver(), validator=instance(Transceiver))
 
     def __attrs_post_init__(self) -> None:
+        parametric("targets", self.targets, "a CRLB")
         antennas, users = self.H.shape[-2:]
         self._check_shapes(antennas, users)
+        self._check_parameters()
         spread_over_users(self, "noise_power")
         batch_shape(self)
 
     def _check_shapes(self, antennas: int, users: int) -> None:
         if antennas < 1:
             raise InvalidInput("H", "must have at least one antenna", self.H.shape, "H is (..., N_t, K).")
-        if antennas != self.targets.tx_array.size:
+        if antennas != self.targets.antennas[1]:
             raise InvalidInput(
-                "H", f"must have the {self.targets.tx_array.size} antennas of targets.tx_array", self.H.shape,
+                "H", f"must have the {self.targets.antennas[1]} transmit antennas of the targets", self.H.shape,
                 "H is (..., N_t, K).",
             )  # fmt: skip
         if self.streams < 1:
@@ -162,10 +159,15 @@ class SumRateCrlb(Problem):
             raise InvalidInput("rate_weight, crlb_weight", "must not both be 0", "0 and 0", "Weigh at least one term.")
         if users == 0 and self.crlb_weight == 0:
             raise InvalidInput("H", "must have users when crlb_weight is 0", self.H.shape, "H is (..., N_t, K).")
-        if self.parameters and "zenith" in self.parameters and not self.targets.planar:
-            raise InvalidInput(
-                "parameters", "must not name the zenith of linear arrays", self.parameters, "A ULA cannot resolve it."
-            )
+
+    def _check_parameters(self) -> None:
+        named = tuple(dict.fromkeys(_family(kind) for kind in self.targets.unknowns))
+        for name in self.parameters or ():
+            if name == "zenith" and "azimuth" in named and name not in named:
+                rule = "must not name the zenith of linear arrays"
+                raise InvalidInput("parameters", rule, self.parameters, "A ULA cannot resolve it.")
+            if name not in named:
+                raise InvalidInput("parameters", "must be kinds of target parameters", name, one_of(named, name))
         if self.parameter_weights is not None:
             if self.parameters is None or len(self.parameter_weights) != len(self.parameters):
                 raise InvalidInput(
@@ -183,7 +185,9 @@ class SumRateCrlb(Problem):
     @property
     def streams(self) -> int:
         """Number of precoder columns, K+S."""
-        sensing = max(0, self.targets.count - self.users) if self.sensing_streams is None else self.sensing_streams
+        sensing = (
+            max(0, self.targets.sensing_streams - self.users) if self.sensing_streams is None else self.sensing_streams
+        )
         return self.users + int(sensing)
 
     @property
@@ -192,8 +196,7 @@ class SumRateCrlb(Problem):
         if self.parameters is None:
             return np.ones(len(self.targets.unknowns))
         weights = dict(zip(self.parameters, self.parameter_weights or [1.0] * len(self.parameters), strict=True))
-        kinds = ("reflection" if kind in REFLECTION else kind for kind in self.targets.unknowns)
-        return np.array([weights.get(kind, 0.0) for kind in kinds])
+        return np.array([weights.get(_family(kind), 0.0) for kind in self.targets.unknowns])
 
     @cached_property
     def ideal_sensing(self) -> tuple[ComplexArray, FimTensor]:
@@ -217,7 +220,7 @@ class SumRateCrlb(Problem):
             value = self.rate_weight * np.log1p(users.sqinr).sum(axis=-1)
         if self.crlb_weight:
             echo = Echo.of(self.targets.response(), sent, self.radar_noise_power, self.transceiver.receive)
-            crlb = bounds(fim_of(self.targets, echo, self.snapshots))
+            crlb = information_of(self.targets, echo, self.snapshots).bounds
             value = value - self.crlb_weight * weighted_trace(crlb, self.selection)
         return np.asarray(value)
 
@@ -240,12 +243,14 @@ class SumRateCrlb(Problem):
         share = np.asarray(self.power)[..., None, None] / self.H.shape[-2]
         if self.transceiver.is_ideal:  # for which no matrix of N_t x N_t is needed
             V, tensor = self.ideal_sensing
+            S = white_information(self.targets, self.radar_noise_power)
             F = tensor.fim(share * (hermitian(V) @ V))
+            white = Information(F, yardstick(self.targets, S, V, share[..., 0, 0], self.snapshots))
         else:
             isotropic = np.sqrt(share) * np.eye(self.H.shape[-2])
-            F = fim(self.targets, isotropic, self.radar_noise_power, self.snapshots, self.transceiver)
-        regular, notes = identifiability(F, self.targets)  # once where the members share their scene
-        if self.targets.rx_array.size < 3 * self.targets.count:  # else any stream tells as much as all
+            white = information(self.targets, isotropic, self.radar_noise_power, self.snapshots, self.transceiver)
+        regular, notes = identifiability(white, self.targets)  # once where the members share their scene
+        if self.targets.antennas[0] < self.targets.receive_basis().shape[-1]:  # else any stream tells as much as all
             regular, notes = self._with_few_streams(regular, notes)
         return np.broadcast_to(regular, members), notes * (members // len(notes))
 
@@ -257,9 +262,9 @@ class SumRateCrlb(Problem):
         # Of unrelated phases: what such a precoder cannot tell apart, none of as many columns can.
         phases = np.sqrt(2.0) * np.outer(np.arange(1, antennas + 1) ** 2, np.arange(1, streams + 1))
         W = np.sqrt(np.asarray(self.power)[..., None, None] / phases.size) * np.exp(1j * phases)
-        F = fim(self.targets, W, self.radar_noise_power, self.snapshots, self.transceiver)
-        enough = inverse_fim(np.broadcast_to(F, regular.shape + F.shape[-2:]), CONFUSED)[1]
-        receivers = self.targets.rx_array.size
+        few = information(self.targets, W, self.radar_noise_power, self.snapshots, self.transceiver)
+        enough = np.broadcast_to(few.inverse()[1], regular.shape)
+        receivers = self.targets.antennas[0]
         told = f"{streams} streams and {receivers} receive antennas are too few for the target parameters; add streams"
         return regular & enough, [
             (told,) if r and not e else note for r, e, note in zip(regular, enough, notes, strict=True)

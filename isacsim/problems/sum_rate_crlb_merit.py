@@ -64,7 +64,7 @@ class Merit:
     N: Any = rows(2)  # [H, V], (B, N_t, K+3M)
     NH: Any = rows(2)  # its conjugate transpose: one product gives Z and Y
     tensor: FimTensor = field()
-    transmit_array: AntennaArray = field()
+    transmit_array: AntennaArray | None = field()
     power: Any = rows()
     noise_power: Any = rows(1)
     selection: FloatArray = field()
@@ -88,7 +88,7 @@ class Merit:
             N=N,
             NH=hermitian(N),
             tensor=tensor,
-            transmit_array=problem.targets.tx_array,
+            transmit_array=getattr(problem.targets, "tx_array", None),
             power=problem.power,
             noise_power=np.array(problem.noise_power),  # to be written to, or Numba would compile for it anew
             selection=problem.selection,

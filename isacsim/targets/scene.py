@@ -30,13 +30,86 @@ class Scene(ABC):
         """Response matrix G, shape (..., N_r, N_t)."""
 
     @property
+    def antennas(self) -> tuple[int, int]:
+        """Sensing receive antennas N_r, of all receivers together, and transmit antennas N_t."""
+        receivers, transmitters = self.response().shape[-2:]
+        return receivers, transmitters
+
+    @property
     def rank(self) -> int:
         """Largest rank that the response can have."""
-        return min(self.response().shape[-2:])
+        return min(self.antennas)
+
+
+class ParametricScene(Scene):
+    """A scene of P unknown real parameters, told by what its Fisher information is made of.
+
+    The derivative of the response by unknown i is ``dG/domega_i = C X_i V^H``: V spans what the
+    targets see of the transmitter, C what the receivers see of the targets, and the constant X_i
+    are mostly zeros. V and C may differ in size, and C may stack several receivers. Metrics,
+    problems and solvers of a Cramer-Rao bound ask a scene for nothing else.
+    """
+
+    @property
+    @abstractmethod
+    def unknowns(self) -> tuple[str, ...]:
+        """Kind of each unknown, in the order of the FIM: P words.
+
+        The parts of a complex unknown are ``name_real`` and ``name_imag``.
+        """
+
+    @abstractmethod
+    def transmit_basis(self) -> ComplexArray:
+        """V, shape (..., N_t, m)."""
+
+    @abstractmethod
+    def receive_basis(self) -> ComplexArray:
+        """C, shape (..., N_r, m')."""
+
+    @abstractmethod
+    def parameter_matrices(self) -> ComplexArray:
+        """The matrices X_i, shape (..., P, m', m)."""
+
+    def yardsticks(self) -> ComplexArray:
+        """Matrices Y_i by which X_i are judged, shape (..., P, m', m).
+
+        ``C Y_i V^H`` is an echo about as strong as the one that a unit of unknown i makes where
+        it can be seen well; an unknown whose information is nothing beside that of this echo
+        cannot be estimated. This default is X_i: nothing but the precoder can hide an unknown.
+        """
+        return self.parameter_matrices()
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        """Unit of each unknown; ``rad`` makes it an angle."""
+        return tuple("rad" if kind in ANGLES else "1" for kind in self.unknowns)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Name of each unknown, ``azimuth[0]`` and so on."""
+        kinds = self.unknowns
+        return tuple(f"{kind}[{kinds[:i].count(kind)}]" for i, kind in enumerate(kinds))
+
+    @property
+    def sensing_streams(self) -> int:
+        """Streams of a precoder that sensing alone has a use for; by default as many as V has columns."""
+        return int(self.transmit_basis().shape[-1])
+
+
+def parametric(name: str, scene: Any, purpose: str, remedy: str = "Use kind 'point' or 'points'.") -> ParametricScene:
+    """``scene`` itself, when it has unknown parameters.
+
+    Raises:
+        InvalidInput: It names ``name``, the ``purpose`` and the scene's type.
+    """
+    if isinstance(scene, ParametricScene):
+        return scene
+    rule = f"must have unknown parameters, as point targets do, for {purpose}"
+    raise InvalidInput(name, rule, type(scene).__name__, remedy)
 
 
 @frozen
-class PointTargets(Scene):
+class PointTargets(ParametricScene):
     """M point targets in the far field of co-located arrays [Fang25, eqs. (4)-(7)].
 
     ``G = B U A^H`` with steering vectors A (N_t x M) and B (N_r x M) and the complex
@@ -85,9 +158,19 @@ class PointTargets(Scene):
         return int(self.reflection.shape[-1])
 
     @property
+    def sensing_streams(self) -> int:
+        """One for each target."""
+        return self.count
+
+    @property
+    def antennas(self) -> tuple[int, int]:
+        """The sizes of the arrays, N_r and N_t."""
+        return self.rx_array.size, self.tx_array.size
+
+    @property
     def rank(self) -> int:
         """Largest rank that the response can have: that of M rank-one echoes."""
-        return min(self.count, self.tx_array.size, self.rx_array.size)
+        return min(self.count, *self.antennas)
 
     @property
     def planar(self) -> bool:
@@ -104,11 +187,6 @@ class PointTargets(Scene):
         kinds = PARAMETERS if self.planar else tuple(p for p in PARAMETERS if p != "zenith")
         return tuple(kind for kind in kinds for _ in range(self.count))
 
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """Name of each unknown parameter, ``azimuth[0]`` and so on."""
-        return tuple(f"{kind}[{i % self.count}]" for i, kind in enumerate(self.unknowns))
-
     def response(self) -> ComplexArray:
         """Response matrix G = B U A^H, shape (..., N_r, N_t)."""
         A = self._columns(self.tx_array.steering(self.azimuth, self.zenith))
@@ -122,6 +200,33 @@ class PointTargets(Scene):
     def receive_basis(self) -> ComplexArray:
         """C = [B, dB/dazimuth, dB/dzenith], shape (..., N_r, 3M)."""
         return self._basis(self.rx_array)
+
+    def parameter_matrices(self) -> ComplexArray:
+        """The matrices X_i, shape (..., P, 3M, 3M)."""
+        M, alpha = self.count, self.reflection
+        X = np.zeros((*alpha.shape[:-1], 4, M, 3 * M, 3 * M), complex)
+        for m in range(M):
+            a, a_azimuth, a_zenith = m, M + m, 2 * M + m  # columns of V and of C
+            X[..., 0, m, a_azimuth, a] = X[..., 0, m, a, a_azimuth] = alpha[..., m]
+            X[..., 1, m, a_zenith, a] = X[..., 1, m, a, a_zenith] = alpha[..., m]
+            X[..., 2, m, a, a] = 1
+            X[..., 3, m, a, a] = 1j
+        return self._of_unknowns(X)
+
+    def yardsticks(self) -> ComplexArray:
+        """Of an angle the echo of its target, as a phase ramp over few elements turns it; X_i of a reflection."""
+        M, alpha = self.count, self.reflection
+        Y = np.zeros((*alpha.shape[:-1], 4, M, 3 * M, 3 * M), complex)
+        for m in range(M):
+            Y[..., 0, m, m, m] = Y[..., 1, m, m, m] = alpha[..., m]
+            Y[..., 2, m, m, m] = 1
+            Y[..., 3, m, m, m] = 1j
+        return self._of_unknowns(Y)
+
+    def _of_unknowns(self, X: ComplexArray) -> ComplexArray:
+        """Matrices (..., 4, M, 3M, 3M) by kind and target as those of the unknowns, (..., P, 3M, 3M)."""
+        kept = X if self.planar else X[..., [0, 2, 3], :, :, :]
+        return kept.reshape(*X.shape[:-4], -1, *X.shape[-2:])
 
     def _basis(self, array: AntennaArray) -> ComplexArray:
         basis = array.steering_basis(self.azimuth, self.zenith)

@@ -28,7 +28,7 @@ from attrs import frozen
 from isacsim.arrays import AntennaArray
 from isacsim.batch import hermitian, put, rows, squared, take
 from isacsim.link import Echo
-from isacsim.metrics.fim import FimTensor, parameter_matrices
+from isacsim.metrics.fim import Information
 from isacsim.targets.scene import PointTargets
 from isacsim.typing import AnyArray, ComplexArray, FloatArray
 
@@ -36,6 +36,7 @@ FINENESS = 4  # grid points of the coarse search a beam width of the larger arra
 DAMPING = (1e-3, 1e-9, 1e9)  # Levenberg-Marquardt, relative to the diagonal of the FIM: first, least, largest
 SETTLED = 1e-6  # gain of log-likelihood that moves an estimate by a thousandth of its standard deviation
 ROUNDING = 1e-13  # relative error of a likelihood
+TINY = np.finfo(float).tiny
 RIDGE = 1e-12  # relative, on Gram matrices: targets that coincide share their reflection
 
 
@@ -169,9 +170,12 @@ class Fitter:
         scene = self.scene(fit)
         V, C = scene.transmit_basis(), scene.receive_basis()
         residual = hermitian(C) @ (observed.Z - observed.J @ scene.response() @ observed.K) @ V
-        score = 2 * (np.conj(parameter_matrices(scene)) * residual[:, None]).real.sum(axis=(-2, -1))
-        F = FimTensor.of(scene, hermitian(C) @ observed.J @ C, 1).fim(hermitian(V) @ observed.K @ V)
-        scale = 1 / np.sqrt(np.maximum(F.diagonal(axis1=-2, axis2=-1), np.finfo(float).tiny))
+        score = 2 * (np.conj(scene.parameter_matrices()) * residual[:, None]).real.sum(axis=(-2, -1))
+        energy = np.trace(observed.K, axis1=-2, axis2=-1).real / V.shape[-2]
+        seen = Information.of(scene, hermitian(C) @ observed.J @ C, V, hermitian(V) @ observed.K @ V, energy, 1)
+        F = seen.F
+        # What the echo does not depend on stays: its score is nothing but rounding.
+        scale = np.where(seen.silent, 0.0, 1 / np.sqrt(np.maximum(F.diagonal(axis1=-2, axis2=-1), TINY)))
         damped = F * scale[:, :, None] * scale[:, None, :] + damping[:, None, None] * np.eye(F.shape[-1])
         step = scale * np.linalg.solve(damped, (scale * score)[..., None])[..., 0]
         M = scene.count

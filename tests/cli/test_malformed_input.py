@@ -284,7 +284,7 @@ SCENARIOS = {
     "parameters unknown": (
         WEIGHTS,
         f'{WEIGHTS}, parameters = ["azimut"]',
-        "design.sca.problem.parameters: must be kinds of target parameters, got ['azimut']. Did you mean 'azimuth'? "
+        "design.sca.problem.parameters: must be kinds of target parameters, got 'azimut'. Did you mean 'azimuth'? "
         "Valid: azimuth, reflection, zenith.",
     ),
     "parameter weights alone": (
@@ -297,7 +297,7 @@ SCENARIOS = {
         '"points"\nazimuth_deg = [-42.38929297, -48.91936860]\nzenith_deg  = [-37.64877482, -18.53271293]\n'
         'reflection  = ["0.0870197+0.000062536j", "-0.03992069+0.117000274j"]',
         '"extended"',
-        "targets.kind: must be point targets for sum-rate-crlb, got ",
+        "targets.kind: must have unknown parameters, as point targets do, for sum-rate-crlb, got ",
     ),
     "solver unknown": (
         SOLVER,

@@ -235,8 +235,8 @@ def test_bounds_of_a_scene_that_cannot_be_estimated_are_infinite(kit):
     assert np.all(bound[1] > 0)
 
 
-def test_only_point_targets_have_this_bound():
-    with pytest.raises(InvalidInput, match="targets: must be point targets for a CRLB of angles.*Use kind 'points'"):
+def test_a_scene_without_unknown_parameters_has_no_such_bound():
+    with pytest.raises(InvalidInput, match="targets: must have unknown parameters.* for a Cramer-Rao bound.*'point'"):
         metrics.fim(ResponseMatrix(np.ones((2, 2))), np.ones((2, 1)), 1.0, 1)
 
 

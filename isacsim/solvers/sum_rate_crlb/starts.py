@@ -106,6 +106,8 @@ def start(merit: Merit, name: str, streams: int, rngs: Sequence[np.random.Genera
             W[..., :users] = merit.rate_weight * maximum_ratio(merit)
         return merit.project(W)
     if name == "fang25":
+        if merit.transmit_array is None:
+            raise InvalidInput("starts", "must not be 'fang25' without a tx_array of the targets", name, "Use 'mrt'.")
         targets = merit.V.shape[-1] // 3
         _, sensing = published_draw(antennas, users, targets, streams - users)
         W = np.empty(shape, complex)

@@ -90,7 +90,7 @@ def smallest_sensing_streams(problem: SumRateCrlb, rtol: float = 1e-4, **options
         **options: Further arguments of `isacsim.solve`.
     """
     least = 0 if problem.users else 1
-    streams = list(range(least, problem.targets.count + 1))
+    streams = list(range(least, problem.targets.sensing_streams + 1))
     objectives = np.stack([_objective(problem, s, options) for s in streams])
     best = objectives.max(axis=0)
     enough = objectives >= best - rtol * np.abs(best)
