@@ -11,7 +11,7 @@ from isacsim.arrays import AntennaArray
 from isacsim.batch import batch_shape, flatten, take
 from isacsim.channels.models import ChannelModel
 from isacsim.targets.models import TargetModel
-from isacsim.targets.scene import Scene
+from isacsim.targets.scene import ParametricScene, Scene
 from isacsim.testing.examples import RX_ARRAY, TX_ARRAY, USERS
 from isacsim.testing.rules import alone, attempt, outcome, require, stored
 from isacsim.typing import ComplexArray
@@ -69,6 +69,8 @@ def check_targets(model: TargetModel, tx_array: AntennaArray = TX_ARRAY, rx_arra
         require(model, np.shape(G) == (*lead, *core), f"draw a response of shape {(*lead, *core)}", np.shape(G))
         require(model, np.iscomplexobj(G), "draw a complex response", G.dtype)
         require(model, np.isfinite(G), "draw a finite response", G)
+        if isinstance(scene, ParametricScene):
+            _check_unknowns(model, scene, core)
         return flatten(scene, (len(trials),))
 
     whole = draw(TRIALS)
@@ -83,3 +85,23 @@ def check_targets(model: TargetModel, tx_array: AntennaArray = TX_ARRAY, rx_arra
 
     alone(model, "scene", len(TRIALS), lambda i: member(whole, i), single)
     stored(model)
+
+
+def _check_unknowns(model: TargetModel, scene: ParametricScene, antennas: tuple[int, int]) -> None:
+    """Shapes of what the Fisher information of a scene is made of."""
+    count = len(scene.unknowns)
+    require(model, count > 0, "draw a scene with unknowns, or one that is no ParametricScene", scene.unknowns)
+    require(model, len(set(scene.labels)) == count, f"name its {count} unknowns apart", scene.labels)
+    require(model, len(scene.units) == count, f"give a unit to each of its {count} unknowns", scene.units)
+    require(model, scene.antennas == antennas, f"tell its antennas as {antennas}", scene.antennas)
+    require(model, scene.sensing_streams >= 1, "have a use for at least 1 stream", scene.sensing_streams)
+    C, V = scene.receive_basis(), scene.transmit_basis()
+    inner = (C.shape[-1], V.shape[-1])
+    for name, array, shape in (
+        ("a receive basis", C, (antennas[0], inner[0])),
+        ("a transmit basis", V, (antennas[1], inner[1])),
+        ("parameter matrices", scene.parameter_matrices(), (count, *inner)),
+        ("yardsticks", scene.yardsticks(), (count, *inner)),
+    ):
+        require(model, array.shape[-len(shape) :] == shape, f"have {name} of shape (..., {shape})", array.shape)
+        require(model, np.isfinite(array), f"have finite {name.removeprefix('a ')}", array)

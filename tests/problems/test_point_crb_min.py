@@ -85,7 +85,10 @@ def test_requirements_pose_the_problem_of_a_drop():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"targets": ResponseMatrix(np.eye(5))}, "targets: must have unknown parameters, as point targets do, for a CRLB of angles"),
+        (
+            {"targets": ResponseMatrix(np.eye(5))},
+            "targets: must have unknown parameters, .* for a CRLB of angles",
+        ),
         ({"H": np.ones((4, 2))}, "H: must have the 5 transmit antennas of the targets"),
         ({"min_sinr": -1.0}, "min_sinr: must be at least 0"),
         ({"min_sinr": [1.0, 1.0, 1.0]}, r"min_sinr: must broadcast to \(..., 2\)"),
