@@ -85,7 +85,13 @@ class Hardware(ABC):
 
     A plugin gives both faces, or `apply` alone: the linear model of a stage that treats
     each chain by itself and without memory is then estimated here.
+
+    Attributes:
+        memoryless: Whether a sample out depends on the sample in of the same time alone, once the
+            input power is known. A stage with memory says False, and gives its linear model.
     """
+
+    memoryless: ClassVar[bool] = True
 
     @abstractmethod
     def apply(
@@ -104,10 +110,19 @@ class Hardware(ABC):
         """Gain and distortion for Gaussian input of covariance R (..., N, N), in W.
 
         This default estimates them chain by chain from `apply` on a fixed low-discrepancy
-        set of complex Gaussian points, to about three digits. Override it where a closed
-        form exists or chains influence each other.
+        set of complex Gaussian points, to about three digits, and keeps what it found over
+        the input power (`isacsim.hardware.tabulated`). Override it where a closed form
+        exists, chains influence each other, or the device has memory.
+
+        Raises:
+            InvalidInput: If the device is not ``memoryless``.
         """
-        return estimate_linear_model(self, R)
+        from isacsim.hardware.tabulated import tabulated_linear_model  # stands on this file
+
+        if not self.memoryless:
+            remedy = "Override linear_model: it can be estimated of memoryless devices alone."
+            raise InvalidInput("hardware", "must give a linear model where it has memory", self, remedy)
+        return tabulated_linear_model(self, R)
 
     @property
     def is_ideal(self) -> bool:
@@ -199,6 +214,11 @@ class Chain(Hardware):
         return total
 
     @property
+    def memoryless(self) -> bool:  # type: ignore[override]  # of a chain it follows from the stages
+        """Whether every stage is."""
+        return all(stage.memoryless for stage in self.stages)
+
+    @property
     def is_ideal(self) -> bool:
         """Whether every stage is."""
         return all(stage.is_ideal for stage in self.stages)
@@ -277,18 +297,21 @@ def gaussian_points(count: int) -> ComplexArray:
 
 
 def estimate_linear_model(device: Hardware, R: ComplexArray, count: int = 2**14) -> LinearModel:
-    """Bussgang gain and distortion power of a memoryless ``device``, chain by chain."""
+    """Bussgang gain and distortion power of a memoryless ``device``, chain by chain, for R (..., N, N), in W."""
     power = chain_power(np.asarray(R))
-    x = gaussian_points(count)
-    x = x / np.sqrt(np.mean(squared(x)))
     gain, distortion = np.empty(power.shape, complex), np.empty(power.shape)
     for member in np.ndindex(power.shape[:-1]):  # one member at a time: the samples are many
-        scaled = np.sqrt(power[member])[:, None] * x
-        # A fixed seed: the model of a device is a property of the device, not of a draw.
-        y = device.apply(scaled, np.random.default_rng(0), power=power[member])
-        correlation = np.mean(y * np.conj(scaled), axis=-1)
-        safe = np.where(power[member] > 0, power[member], 1.0)
-        gain[member] = np.where(power[member] > 0, correlation / safe, 1.0)
-        residual = np.mean(squared(y), axis=-1) - squared(gain[member]) * power[member]
-        distortion[member] = np.maximum(residual, 0.0)
+        gain[member], distortion[member] = estimate_chains(device, power[member], count)
     return LinearModel(gain, distortion)
+
+
+def estimate_chains(device: Hardware, power: FloatArray, count: int = 2**14) -> tuple[ComplexArray, FloatArray]:
+    """Gain (N,) and distortion power (N,), in W, of a memoryless ``device`` with the input power (N,), in W."""
+    x = gaussian_points(count)
+    scaled = np.sqrt(power)[:, None] * (x / np.sqrt(np.mean(squared(x))))
+    # A fixed seed: the model of a device is a property of the device, not of a draw.
+    y = device.apply(scaled, np.random.default_rng(0), power=power)
+    correlation = np.mean(y * np.conj(scaled), axis=-1)
+    gain = np.where(power > 0, correlation / np.where(power > 0, power, 1.0), 1.0)
+    residual = np.mean(squared(y), axis=-1) - squared(gain) * power
+    return gain, np.maximum(residual, 0.0)

@@ -10,6 +10,7 @@ from isacsim.arrays import AntennaArray
 from isacsim.errors import InvalidInput
 from isacsim.hardware.base import Hardware, Ideal
 from isacsim.link import Transmission
+from isacsim.metrics.scaling import drive_for
 from isacsim.typing import ComplexArray, FloatArray
 
 
@@ -58,8 +59,9 @@ def power_toward(sent: Transmission, array: AntennaArray, azimuth: Any, zenith: 
 def rescale_to_radiated(W: Any, transmit: Hardware, power: Any) -> ComplexArray:
     """The precoder scaled so that ``power`` leaves the transmit chains, shape (..., N_t, K+S).
 
-    Secant steps on the logarithms of drive and radiated power; one step suffices where the
-    device is linear in power, as data converters with gain control are.
+    The linear model is evaluated twice where the output is proportional to the drive, as it is of
+    data converters with gain control, and four to six times for amplifiers, unless they are driven to
+    within a tenth of the power at which they saturate (`isacsim.metrics.scaling`).
 
     Args:
         W: Precoder, shape (..., N_t, K+S), in sqrt(W).
@@ -72,25 +74,12 @@ def rescale_to_radiated(W: Any, transmit: Hardware, power: Any) -> ComplexArray:
     if not np.all(np.isfinite(power)) or np.any(np.asarray(power) <= 0):
         raise InvalidInput("power", "must be positive and finite", power, "Check sign and unit.")
     W = np.asarray(W, complex, order="C")
-    target = np.broadcast_to(power, W.shape[:-2])
-    drive, slope = np.zeros(target.shape), np.ones(target.shape)
+    target = np.broadcast_to(np.asarray(power, float), W.shape[:-2])
     alive = np.isfinite(W).all(axis=(-2, -1)) & (radiated_power(W) > 0)
-    for _ in range(100):
-        out = radiated_power(np.exp(drive / 2)[..., None, None] * W, transmit)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            gap = np.where(alive, np.log(target / out), 0.0)
-        if np.all(np.abs(gap) < 1e-12):
-            return np.asarray(np.exp(drive / 2)[..., None, None] * W)
-        # A member that has arrived stays, so that its bytes do not depend on the others.
-        step = np.where(np.abs(gap) < 1e-12, 0.0, np.clip(gap / slope, -2.0, 2.0))
-        ahead = radiated_power(np.exp((drive + step) / 2)[..., None, None] * W, transmit)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            secant = np.where(step == 0, slope, np.log(ahead / out) / step)
-        drive, slope = drive + step, np.clip(np.nan_to_num(secant, nan=1.0), 0.02, 2.0)
-        if np.any(drive > 60):
-            break
-    worst = float(np.max(np.where(np.abs(gap) < 1e-12, 0.0, target)))
-    most = float(np.max(np.where(np.abs(gap) < 1e-12, 0.0, out)))
+    found = drive_for(lambda drive: radiated_power(np.sqrt(drive)[..., None, None] * W, transmit), target, alive)
+    if found.reached.all():
+        return np.asarray(np.sqrt(found.factor)[..., None, None] * W)
+    worst, most = (float(np.max(power[~found.reached])) for power in (target, found.most))
     raise InvalidInput(
         "power", f"must be reachable: the transmit chains saturate near {most:.4g} W", f"{worst:.4g} W",
         "Lower the power, raise the saturation level, or judge the power as designed.",

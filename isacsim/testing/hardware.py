@@ -81,8 +81,21 @@ def _check_samples(device: Hardware, chains: int, power: float) -> None:
     draws = [_samples(device, batch, None, seed) for seed in (0, 1)]
     if not difference(*draws):  # what a random device draws for a member depends on the batch
         alone(device, "samples", 3, lambda i: draws[0][i], lambda i: device.apply(batch[i], generators([0])[0]))
+        _check_memory(device, batch, np.full(batch.shape[:-1], power))
     if device.is_ideal:
         require(device, np.allclose(draws[0], batch, rtol=1e-12), "pass its input unchanged, as `is_ideal` says")
+
+
+def _check_memory(device: Hardware, x: ComplexArray, level: FloatArray) -> None:
+    """That a memoryless device which draws nothing treats samples in any order alike."""
+    require(
+        device, isinstance(device.memoryless, bool), "say by True or False if it is `memoryless`", device.memoryless
+    )
+    if device.memoryless:
+        order = np.random.default_rng(0).permutation(x.shape[-1])
+        off = np.abs(_samples(device, x[..., order], level) - _samples(device, x, level)[..., order])
+        same = off <= 1e-12 * np.max(np.abs(x))
+        require(device, same, "treat each sample by itself, or say `memoryless = False`", np.max(off))
 
 
 def _samples(device: Hardware, x: ComplexArray, power: FloatArray | None, seed: int = 0) -> ComplexArray:

@@ -160,6 +160,22 @@ class ReturnsPair(Device):
 
 
 @frozen
+class Remembers(Device):
+    def apply(self, x, rng=None, *, power=None):
+        return x + 0.1 * np.roll(x, 1, axis=-1)
+
+
+@frozen
+class HidesItsMemory(Hardware):
+    """Says that it has memory, and gives no model."""
+
+    memoryless = False
+
+    def apply(self, x, rng=None, *, power=None):
+        return x + 0.1 * np.roll(x, 1, axis=-1)
+
+
+@frozen
 class HasHalfABit(Device):
     def resolution(self, chains):
         return np.full(chains, 0.5)
@@ -205,6 +221,8 @@ BROKEN_HARDWARE = [
     (SeedsGlobally(), "draw from the generators it is given"),
     (NormalisesBatch(), "give member 0 of a batch the samples it has alone"),
     (DividesByZero(), "give finite samples for a peak of 0"),
+    (Remembers(), "treat each sample by itself, or say `memoryless = False`"),
+    (HidesItsMemory(), "have a linear model for a covariance .*must give a linear model where it has memory"),
     (HasHalfABit(), "have a resolution of at least 1 bit in each chain"),
     (HasOneResolutionForAll(), r"have a resolution of shape \(2,\)"),
     (NeedsSamples(), r"take samples of shape \(2, 0\), got ValueError"),

@@ -19,7 +19,7 @@ samples that clip.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from attrs import field, frozen
@@ -114,6 +114,8 @@ class SigmaDelta(Hardware):
         full_scale: Power of a complex tone that just fills the range, A^2: one number, or one
             for each chain (N,), in W.
     """
+
+    memoryless: ClassVar[bool] = False
 
     oversampling: int = field(validator=_even)
     full_scale: Any = batched(0, above=0.0, metadata=units.dbm())

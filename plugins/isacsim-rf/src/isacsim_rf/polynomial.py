@@ -10,7 +10,7 @@ coefficients of `isacsim_rf.gaussian` in closed form, tap by tap, with rho the c
 from __future__ import annotations
 
 from math import comb, factorial
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from attrs import field, frozen
@@ -37,6 +37,8 @@ class MemoryPolynomial(Hardware):
         coefficients: c_qk, shape (taps, orders): row q of the tap q samples back, column k of
             the order 2k+1; complex.
     """
+
+    memoryless: ClassVar[bool] = False
 
     reference: float = field(validator=number(above=0), metadata=units.dbm())
     coefficients: Any = batched(2, dtype=complex)
