@@ -65,3 +65,64 @@ def instance(kind: type, remedy: str = "Check the type.") -> Validator:
             raise InvalidInput(attribute.name, f"must be an instance of {kind.__name__}", value, remedy)
 
     return check
+
+
+def snapshots(_instance: Any, attribute: Any, value: Any) -> None:
+    """A number of samples: whole, and at least 1; validator of a field."""
+    sample_count(attribute.name, value)
+
+
+def sample_count(name: str, value: Any) -> None:
+    """Refuse what is no whole number of samples of at least 1; 30.0 is one.
+
+    Raises:
+        InvalidInput: It names ``name``.
+    """
+    remedy = "Give the number of samples L."
+    if not (is_number(value) and np.isfinite(value) and value > 0):
+        raise InvalidInput(name, "must be a finite number greater than 0", value, remedy)
+    if value != np.floor(value):
+        raise InvalidInput(name, "must be a whole number", value, remedy)
+
+
+def numbers(name: str, value: Any, axes: int = 0, *, real: bool = False) -> np.ndarray[Any, Any]:
+    """``value`` as an array of numbers, which may be NaN, with at least so many axes.
+
+    Raises:
+        InvalidInput: It names ``name``.
+    """
+    kind = "real" if real else "complex"
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        raise InvalidInput(name, f"must be {kind} numbers", value, "Give a rectangular array of numbers.") from None
+    if array.dtype.kind not in ("iuf" if real else "biufc"):
+        raise InvalidInput(name, f"must be {kind} numbers", value, "Give a number or a rectangular array of numbers.")
+    if array.ndim < axes:
+        raise InvalidInput(
+            name, f"must have at least {axes} axes", f"shape {array.shape}", "See the docstring for the axes."
+        )
+    return array
+
+
+def finite_numbers(name: str, value: Any, axes: int = 0) -> None:
+    """Refuse what is no array of finite numbers with at least so many axes.
+
+    Raises:
+        InvalidInput: It names ``name``.
+    """
+    if not np.isfinite(numbers(name, value, axes)).all():
+        raise InvalidInput(name, "must be finite", value, "Remove NaN and infinite entries.")
+
+
+def positive(name: str, value: Any, *, infinite: bool = False) -> None:
+    """Refuse what is no real number greater than 0, or array of them: a power in W, for example.
+
+    Raises:
+        InvalidInput: It names ``name``.
+    """
+    array = numbers(name, value, real=True)
+    if np.isnan(array).any() or not (infinite or np.isfinite(array).all()):
+        raise InvalidInput(name, "must be finite", value, "Remove NaN and infinite entries.")
+    if np.any(array <= 0):
+        raise InvalidInput(name, "must be greater than 0", value, "Check sign and unit.")

@@ -20,6 +20,7 @@ import numpy as np
 from attrs import frozen
 
 from isacsim.batch import flatten, hermitian, squared, take
+from isacsim.checks import numbers
 from isacsim.drop import Drop
 from isacsim.errors import InvalidInput
 from isacsim.hardware.base import Hardware, LinearModel, Transceiver, chain_power, diagonal_matrix
@@ -31,7 +32,7 @@ IDEAL = Transceiver()
 
 def covariance(W: Any) -> ComplexArray:
     """Transmit covariance R_x = W W^H, shape (..., N_t, N_t), in W; W is (..., N_t, K+S)."""
-    W = np.asarray(W, complex, order="C")
+    W = np.asarray(numbers("W", W, axes=2), complex, order="C")
     return W @ hermitian(W)
 
 
@@ -54,9 +55,7 @@ class Transmission:
     @classmethod
     def of(cls, W: Any, transmit: Hardware) -> Transmission:
         """The transmission of a precoder W (..., N_t, K+S), in sqrt(W), by the linear model of the chains."""
-        W = np.asarray(W, complex, order="C")
-        if W.ndim < 2:
-            raise InvalidInput("W", "must have at least 2 axes", f"shape {W.shape}", "W is (..., N_t, K+S).")
+        W = np.asarray(numbers("W", W, axes=2), complex, order="C")
         model = transmit.linear_model(covariance(W))
         own = W.shape[-2:-1] if model.diagonal else (W.shape[-2],) * 2
         distortion = np.broadcast_to(model.distortion, (*W.shape[:-2], *own))
@@ -113,10 +112,19 @@ def transmission(W: Any, transceiver: Any) -> Transmission:
     Raises:
         InvalidInput: If the transceiver is none, or W no precoder.
     """
+    require_transceiver(transceiver)
+    return Transmission.of(W, transceiver.transmit)
+
+
+def require_transceiver(transceiver: Any) -> None:
+    """Refuse what is no hardware of a link.
+
+    Raises:
+        InvalidInput: It names the transceiver.
+    """
     if not isinstance(transceiver, Transceiver):
         remedy = "Give Transceiver(transmit=..., receive=..., user=...)."
         raise InvalidInput("transceiver", "must be a Transceiver", transceiver, remedy)
-    return Transmission.of(W, transceiver.transmit)
 
 
 @frozen(eq=False, slots=False)

@@ -19,8 +19,10 @@ from typing import Any
 import numpy as np
 
 from isacsim.batch import squared
+from isacsim.checks import finite_numbers, is_number, positive
 from isacsim.errors import InvalidInput
 from isacsim.hardware.base import Hardware, Transceiver
+from isacsim.link import require_transceiver
 from isacsim.typing import ComplexArray, FloatArray
 
 
@@ -36,6 +38,10 @@ def sqinr_ceiling(transceiver: Transceiver, users: int) -> FloatArray:
     Raises:
         InvalidInput: If the hardware has bits for another number of users.
     """
+    require_transceiver(transceiver)
+    if not (is_number(users) and users == np.floor(users) and users >= 0):
+        raise InvalidInput("users", "must be a whole number of at least 0", users, "Give the number of users K.")
+    users = int(users)
     _, receiver = _ratios(transceiver.user, users)
     return _behind_receiver(np.full(users, np.inf), receiver)
 
@@ -53,8 +59,9 @@ def sqinr_bound(H: Any, power: Any, noise_power: Any, transceiver: Transceiver) 
         transceiver: The hardware.
 
     Raises:
-        InvalidInput: If chains are coupled, or their distortion is correlated.
+        InvalidInput: If chains are coupled, their distortion is correlated, or an argument breaks a rule.
     """
+    require_transceiver(transceiver)
     gains, noise, transmit, _ = _link(H, power, noise_power, transceiver.transmit)
     _, receiver = _ratios(transceiver.user, gains.shape[-1])
     return attained_alone(gains, noise, transmit, receiver)
@@ -66,6 +73,8 @@ def single_user_precoder(H: Any, power: Any, noise_power: Any, transceiver: Tran
     Column k radiates ``power`` when it is sent without the others. Arguments as in
     `sqinr_bound`, with a finite power.
     """
+    require_transceiver(transceiver)
+    positive("power", power)
     gains, noise, transmit, gain = _link(H, power, noise_power, transceiver.transmit)
     radiated = squared(gain) * (1 + transmit)  # of unit power into each chain
     W = gain[:, None] * np.asarray(H, complex) / radiated[:, None] / (transmit[:, None] * gains + noise)
@@ -97,6 +106,9 @@ def _behind_receiver(reached: FloatArray, receiver: FloatArray) -> FloatArray:
 
 def _link(H: Any, power: Any, noise_power: Any, transmit: Hardware) -> tuple[FloatArray, Any, FloatArray, ComplexArray]:
     """a_ki (..., N_t, K), sigma_k^2 / P, e_i (N_t,) and the gains (N_t,) of the transmit chains."""
+    finite_numbers("H", H, axes=2)
+    positive("power", power, infinite=True)
+    positive("noise_power", noise_power)
     H = np.asarray(H, complex, order="C")
     gain, ratios = _ratios(transmit, H.shape[-2])
     noise = np.atleast_1d(np.asarray(noise_power, float))[..., None, :] / np.asarray(power, float)[..., None, None]

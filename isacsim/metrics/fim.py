@@ -31,6 +31,7 @@ import numpy as np
 from attrs import field, frozen
 
 from isacsim.batch import hermitian, inner, real_vectors, rows
+from isacsim.checks import sample_count
 from isacsim.compiled import compiled
 from isacsim.hardware.base import Transceiver
 from isacsim.link import IDEAL, Echo, Mode
@@ -160,6 +161,7 @@ def information(
 ) -> Information:
     """Fisher information of the unknowns of a scene and its yardstick; arguments as in `fim`."""
     targets = parametric("targets", targets, "a Cramer-Rao bound")
+    sample_count("snapshots", snapshots)
     return information_of(targets, echo_of(targets.response(), W, radar_noise_power, transceiver, mode), snapshots)
 
 
@@ -189,12 +191,12 @@ def fim(
         targets: The scene, with unknown parameters (`isacsim.targets.scene.ParametricScene`).
         W: Precoder, shape (..., N_t, K+S), in sqrt(W).
         radar_noise_power: Noise of each receive chain, broadcast to (...), in W.
-        snapshots: Number of samples L.
+        snapshots: Number of samples L, a whole number.
         transceiver: The hardware.
         mode: What the receiver knows: ``"x"`` or ``"xq"`` (`isacsim.link.Echo`).
 
     Raises:
-        InvalidInput: If ``targets`` have no unknown parameters.
+        InvalidInput: If ``targets`` have no unknown parameters, or an argument breaks a rule.
     """
     return information(targets, W, radar_noise_power, snapshots, transceiver, mode).F
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from isacsim.arrays import AntennaArray
+from isacsim.checks import finite_numbers, numbers, positive
 from isacsim.errors import InvalidInput
 from isacsim.hardware.base import Hardware, Ideal
 from isacsim.link import Transmission
@@ -16,7 +17,18 @@ from isacsim.typing import ComplexArray, FloatArray
 
 def antenna_power(W: Any, transmit: Hardware = Ideal()) -> FloatArray:
     """Power out of each transmit chain, shape (..., N_t), in W; see `radiated_power`."""
+    require_hardware(transmit)
     return Transmission.of(W, transmit).antenna_power
+
+
+def require_hardware(transmit: Any) -> None:
+    """Refuse what has no linear model in the place of the transmit chains.
+
+    Raises:
+        InvalidInput: It names ``transmit``.
+    """
+    if not callable(getattr(transmit, "linear_model", None)):
+        raise InvalidInput("transmit", "must be hardware", transmit, "Pass a stage such as Aqnm(bits=3).")
 
 
 def radiated_power(W: Any, transmit: Hardware = Ideal()) -> FloatArray:
@@ -47,6 +59,9 @@ def beampattern(
         zenith: Zeniths, in rad.
         transmit: The transmit chains.
     """
+    require_hardware(transmit)
+    finite_numbers("azimuth", azimuth)
+    finite_numbers("zenith", zenith)
     return power_toward(Transmission.of(W, transmit), array, azimuth, zenith)
 
 
@@ -71,9 +86,8 @@ def rescale_to_radiated(W: Any, transmit: Hardware, power: Any) -> ComplexArray:
     Raises:
         InvalidInput: If ``power`` is not positive, or the chains saturate below it.
     """
-    if not np.all(np.isfinite(power)) or np.any(np.asarray(power) <= 0):
-        raise InvalidInput("power", "must be positive and finite", power, "Check sign and unit.")
-    W = np.asarray(W, complex, order="C")
+    positive("power", power)
+    W = np.asarray(numbers("W", W, axes=2), complex, order="C")
     target = np.broadcast_to(np.asarray(power, float), W.shape[:-2])
     alive = np.isfinite(W).all(axis=(-2, -1)) & (radiated_power(W) > 0)
     found = drive_for(lambda drive: radiated_power(np.sqrt(drive)[..., None, None] * W, transmit), target, alive)
@@ -92,6 +106,13 @@ def energy_efficiency(sum_rate_bits: Any, radar_sqnr: Any, consumption: Any) -> 
     Args:
         sum_rate_bits: Sum rate of the users, in bit/s/Hz.
         radar_sqnr: Radar SQNR, linear; it counts as log2(1 + SQNR).
-        consumption: Power drawn, in W (`isacsim.hardware.power`).
+        consumption: Power drawn, in W (`isacsim.hardware.power`); infinite for ideal converters.
+
+    Raises:
+        InvalidInput: If the power drawn is not positive, or a rate or an SQNR is negative.
     """
+    positive("consumption", consumption, infinite=True)
+    for name, value in (("sum_rate_bits", sum_rate_bits), ("radar_sqnr", radar_sqnr)):
+        if np.any(numbers(name, value, real=True) < 0):  # NaN where there is no precoder
+            raise InvalidInput(name, "must be at least 0", value, "It is no decibel: give bit/s/Hz, and a ratio.")
     return np.asarray((np.asarray(sum_rate_bits) + np.log2(1 + np.asarray(radar_sqnr))) / consumption)

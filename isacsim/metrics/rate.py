@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from isacsim.checks import finite_numbers, positive
 from isacsim.hardware.base import Transceiver
 from isacsim.link import IDEAL, Reception, transmission
 from isacsim.typing import FloatArray
@@ -21,8 +22,11 @@ def sqinr(H: Any, W: Any, noise_power: Any, transceiver: Transceiver = IDEAL) ->
         transceiver: The hardware.
 
     Raises:
-        InvalidInput: If the hardware couples the users' receivers, or shapes do not fit together.
+        InvalidInput: If an argument breaks a rule, shapes do not fit together, or the hardware couples the users'
+            receivers.
     """
+    finite_numbers("H", H, axes=2)
+    positive("noise_power", noise_power)
     return Reception.of(H, transmission(W, transceiver), noise_power, transceiver.user).sqinr
 
 

@@ -39,7 +39,7 @@ class Drive:
 
 
 def drive_for(output: Callable[[FloatArray], FloatArray], target: FloatArray, alive: BoolArray) -> Drive:
-    """The factor of the input power at which ``output`` is ``target``, to 1e-12 of it, or 1e-11 where that is not confirmed.
+    """The factor of the input power at which ``output`` is ``target``, to 1e-12, or 1e-11 where not confirmed.
 
     Args:
         output: Output power (...), in W, for factors (...) of the input power.

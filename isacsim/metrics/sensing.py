@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from isacsim.batch import hermitian
+from isacsim.checks import finite_numbers, positive, sample_count
 from isacsim.hardware.base import Transceiver
 from isacsim.link import IDEAL, Echo, Mode, transmission
 from isacsim.typing import FloatArray
@@ -26,8 +27,10 @@ def echo_of(G: Any, W: Any, radar_noise_power: Any, transceiver: Transceiver = I
         mode: What the receiver knows.
 
     Raises:
-        InvalidInput: For an unknown mode, or for shapes that do not fit together.
+        InvalidInput: For an unknown mode, an argument that breaks a rule, or shapes that do not fit together.
     """
+    finite_numbers("G", G, axes=2)
+    positive("radar_noise_power", radar_noise_power)
     return Echo.of(G, transmission(W, transceiver), radar_noise_power, transceiver.receive, mode)
 
 
@@ -85,6 +88,7 @@ def response_crb(
         transceiver: The hardware.
         mode: What the receiver knows.
     """
+    sample_count("snapshots", snapshots)
     return response_bound(echo_of(G, W, radar_noise_power, transceiver, mode), snapshots)
 
 

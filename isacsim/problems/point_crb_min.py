@@ -22,7 +22,7 @@ from attrs import field, frozen
 
 from isacsim import units
 from isacsim.batch import batch_shape, batched
-from isacsim.checks import instance, number
+from isacsim.checks import instance, snapshots
 from isacsim.drop import Drop
 from isacsim.errors import InvalidInput
 from isacsim.hardware.base import Transceiver
@@ -94,7 +94,7 @@ class PointCrbMin(Problem):
     power: Any = batched(0, above=0.0)
     noise_power: Any = batched(1, above=0.0, scalar=True)
     radar_noise_power: Any = batched(0, above=0.0)
-    snapshots: float = field(validator=number(above=0, remedy="Give the number of samples L."))
+    snapshots: float = field(validator=snapshots)
     transceiver: Transceiver = field(default=Transceiver(), validator=instance(Transceiver))
 
     def __attrs_post_init__(self) -> None:

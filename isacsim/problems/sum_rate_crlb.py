@@ -13,7 +13,7 @@ import numpy as np
 from attrs import field, frozen
 
 from isacsim.batch import as_array, batch_shape, batched, hermitian
-from isacsim.checks import instance, number, whole
+from isacsim.checks import instance, number, snapshots, whole
 from isacsim.drop import Drop
 from isacsim.errors import InvalidInput, one_of
 from isacsim.hardware.base import Transceiver
@@ -126,7 +126,7 @@ class SumRateCrlb(Problem):
     power: Any = batched(0, above=0.0)
     noise_power: Any = batched(1, above=0.0, scalar=True)
     radar_noise_power: Any = batched(0, above=0.0)
-    snapshots: float = field(validator=number(above=0, remedy="Give the number of samples L."))
+    snapshots: float = field(validator=snapshots)
     rate_weight: float = field(validator=WEIGHT)
     crlb_weight: float = field(validator=WEIGHT)
     sensing_streams: int | None = field(default=None, validator=STREAMS)
