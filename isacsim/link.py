@@ -56,6 +56,8 @@ class Transmission:
     def of(cls, W: Any, transmit: Hardware) -> Transmission:
         """The transmission of a precoder W (..., N_t, K+S), in sqrt(W), by the linear model of the chains."""
         W = np.asarray(numbers("W", W, axes=2), complex, order="C")
+        if not callable(getattr(transmit, "linear_model", None)):
+            raise InvalidInput("transmit", "must be hardware", transmit, "Pass a stage such as Aqnm(bits=3).")
         model = transmit.linear_model(covariance(W))
         own = W.shape[-2:-1] if model.diagonal else (W.shape[-2],) * 2
         distortion = np.broadcast_to(model.distortion, (*W.shape[:-2], *own))

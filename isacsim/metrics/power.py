@@ -17,18 +17,7 @@ from isacsim.typing import ComplexArray, FloatArray
 
 def antenna_power(W: Any, transmit: Hardware = Ideal()) -> FloatArray:
     """Power out of each transmit chain, shape (..., N_t), in W; see `radiated_power`."""
-    require_hardware(transmit)
     return Transmission.of(W, transmit).antenna_power
-
-
-def require_hardware(transmit: Any) -> None:
-    """Refuse what has no linear model in the place of the transmit chains.
-
-    Raises:
-        InvalidInput: It names ``transmit``.
-    """
-    if not callable(getattr(transmit, "linear_model", None)):
-        raise InvalidInput("transmit", "must be hardware", transmit, "Pass a stage such as Aqnm(bits=3).")
 
 
 def radiated_power(W: Any, transmit: Hardware = Ideal()) -> FloatArray:
@@ -59,7 +48,6 @@ def beampattern(
         zenith: Zeniths, in rad.
         transmit: The transmit chains.
     """
-    require_hardware(transmit)
     finite_numbers("azimuth", azimuth)
     finite_numbers("zenith", zenith)
     return power_toward(Transmission.of(W, transmit), array, azimuth, zenith)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 import isacsim
 from isacsim import Aqnm, Drop, PointCrbMin, ResponseMatrix, SumRateCrlb, Transceiver, UniformLinearArray, metrics
 from isacsim.batch import batched
+from isacsim.link import Link
 from isacsim.metrics.components import CrlbParameters
 from isacsim.targets.models import TargetModel
 from isacsim.targets.scene import ParametricScene
@@ -164,7 +165,7 @@ def test_the_metric_of_each_parameter_is_labelled_as_the_scene_says(kit, kind):
         power=1.0, noise_power=[0.1], radar_noise_power=NOISE, snapshots=SNAPSHOTS,
     )  # fmt: skip
     labels = CrlbParameters().labels(drop)["parameter"]
-    assert len(labels) == CrlbParameters().value(W, drop, Transceiver()).shape[-1] == len(set(labels))
+    assert len(labels) == CrlbParameters().value(Link(W, drop)).shape[-1] == len(set(labels))
     assert labels[-1] == "reflection_imag[0]"
 
 
