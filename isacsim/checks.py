@@ -122,7 +122,6 @@ def positive(name: str, value: Any, *, infinite: bool = False) -> None:
         InvalidInput: It names ``name``.
     """
     array = numbers(name, value, real=True)
-    if np.isnan(array).any() or not (infinite or np.isfinite(array).all()):
-        raise InvalidInput(name, "must be finite", value, "Remove NaN and infinite entries.")
-    if np.any(array <= 0):
-        raise InvalidInput(name, "must be greater than 0", value, "Check sign and unit.")
+    if not np.all(array > 0) or not (infinite or np.isfinite(array).all()):
+        rule = "must be positive" if infinite else "must be positive and finite"
+        raise InvalidInput(name, rule, value, "Check sign and unit.")
