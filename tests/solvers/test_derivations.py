@@ -1,6 +1,11 @@
 """What the pages in docs/derivations say of the default solvers and no test of their parts does."""
 
+import ast
+from pathlib import Path
+
+import attrs
 import numpy as np
+import pytest
 
 import isacsim
 from isacsim.batch import flatten, hermitian
@@ -13,7 +18,9 @@ from isacsim.solvers.crb_min.recovery import cheapest
 from isacsim.solvers.crb_min.reduction import reductions
 from isacsim.solvers.least_power import least_power
 from isacsim.solvers.sqnr_max.fractional import point_target
+from isacsim.solvers.sqnr_max.newton_mm import NewtonMm
 from isacsim.solvers.sqnr_max.system import systems
+from isacsim.solvers.sum_rate_crlb.lbfgs import RiemannianLbfgs
 
 
 def reduced_problem(kit):
@@ -109,3 +116,53 @@ def test_the_preconditioned_step_is_a_pass_of_wmmse_with_the_multiplier_of_full_
     right = g[0] + matrix @ point.W[0]  # C_1 + crlb_weight Q W
     reached = point.W + merit.preconditioner(point) @ merit.slope(point)
     np.testing.assert_allclose(reached[0], np.linalg.solve(matrix + mu * np.eye(len(H)), right), rtol=1e-8, atol=1e-10)
+
+
+# The constants of a page, and the folders of solvers that its modules lie in.
+PAGES = {
+    "newton-mm": ("sqnr_max", "sqinr"),
+    "primal-dual-newton": ("crb_min", "sqinr", "solvers"),
+    "riemannian-lbfgs": ("sum_rate_crlb", "problems"),
+}
+SOLVERS = {"newton-mm": NewtonMm, "primal-dual-newton": PrimalDualNewton, "riemannian-lbfgs": RiemannianLbfgs}
+PACKAGE, DERIVATIONS = Path(isacsim.__file__).parent, Path(__file__).parents[2] / "docs" / "derivations"
+
+
+def told(page):
+    """The constants in the table of a page: value by module and name."""
+    found = {}
+    for line in (DERIVATIONS / f"{page}.md").read_text(encoding="utf-8").splitlines():
+        cells = [cell.strip() for cell in line.split("|")]
+        if len(cells) == 7 and (cells[1].startswith("`") or cells[1] == "option"):
+            names, values = cells[2].replace("`", "").split(", "), ast.literal_eval(f"[{cells[3]}]")
+            found |= {(cells[1].strip("`"), name): value for name, value in zip(names, values, strict=True)}
+    return found
+
+
+def written(path):
+    """The numbers, or tuples of them, that a module has names in capitals for."""
+    found = {}
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign):
+            target = node.targets[0]
+            pairs = zip(target.elts, node.value.elts, strict=True) if isinstance(target, ast.Tuple) else None
+            for name, value in pairs or [(target, node.value)]:
+                try:
+                    number = ast.literal_eval(value)
+                except ValueError:
+                    continue
+                if name.id.isupper() and not isinstance(number[0] if isinstance(number, tuple) else number, str):
+                    found[name.id] = number
+    return found
+
+
+@pytest.mark.skipif(not DERIVATIONS.is_dir(), reason="the documentation is not installed")
+@pytest.mark.parametrize("page", PAGES)
+def test_the_table_of_a_derivation_has_every_constant_of_its_modules_with_its_value(page):
+    here = told(page)
+    there = {}
+    for module in {module for module, _ in here} - {"option"}:
+        (path,) = (p for p in PACKAGE.rglob(f"{module}.py") if p.parent.name in PAGES[page])
+        there |= {(module, name): value for name, value in written(path).items()}
+    defaults = {field.name: field.default for field in attrs.fields(SOLVERS[page]) if field.name != "starts"}
+    assert here == there | {("option", name): value for name, value in defaults.items()}
