@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from isacsim.checks import instance as instance
     from isacsim.checks import number as number
     from isacsim.checks import whole as whole
+    from isacsim.deprecation import deprecated_names as deprecated_names
     from isacsim.drop import Drop as Drop
     from isacsim.engine.events import ChunkEnd as ChunkEnd
     from isacsim.engine.events import Observer as Observer
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from isacsim.plugin.specs import ScenarioSpec as ScenarioSpec
     from isacsim.plugin.specs import SolverSpec as SolverSpec
     from isacsim.plugin.specs import Spec as Spec
+    from isacsim.plugin.versions import API_VERSION as API_VERSION
     from isacsim.problems.base import Problem as Problem
     from isacsim.problems.base import Requirements as Requirements
     from isacsim.problems.base import one_or_each_user as one_or_each_user
@@ -95,6 +97,7 @@ _HOMES = {
     "isacsim.batch": ("batch_shape", "batched", "flatten", "hermitian", "put", "rows", "squared", "take"),
     "isacsim.channels.models": ("ChannelModel",),
     "isacsim.checks": ("choice", "instance", "number", "whole"),
+    "isacsim.deprecation": ("deprecated_names",),
     "isacsim.drop": ("Drop",),
     "isacsim.engine.events": ("ChunkEnd", "Observer", "RunEnd", "RunStart", "TrialFailed"),
     "isacsim.engine.executors": ("ExecutorFactory",),
@@ -116,6 +119,7 @@ _HOMES = {
     "isacsim.plugin.hookspecs": ("hookimpl",),
     "isacsim.plugin.registry": ("Registry", "build_registry", "default_registry"),
     "isacsim.plugin.specs": ("ScenarioSpec", "SolverSpec", "Spec"),
+    "isacsim.plugin.versions": ("API_VERSION",),
     "isacsim.problems.base": (
         "Problem",
         "Requirements",
