@@ -1,6 +1,7 @@
 """Sphinx configuration."""
 
 import re
+from pathlib import Path
 
 import isacsim
 
@@ -16,7 +17,7 @@ html_title = f"isacsim {release}"
 html_show_sourcelink = False
 html_theme_options = {"show_prev_next": False, "navigation_with_keys": False}
 
-myst_enable_extensions = ["colon_fence", "deflist"]
+myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 
 # Docstrings say shapes and units in words; single backticks there mark code.
@@ -46,5 +47,31 @@ def escape_bars(app, what, name, obj, options, lines):
             lines[i] = "".join(part if part.startswith("`") else part.replace("|", r"\|") for part in parts)
 
 
+def told_once(app, what, name, obj, skip, options):
+    """Names that `isacsim` has, too, are described on its page."""
+    return True if what == "module" and app.env.docname == "api/authors" and name in isacsim.__all__ else None
+
+
+def internals(app):
+    """Write the pages of the internals: one for each room, and one for files of their own."""
+    package, pages = Path(isacsim.__file__).parent, Path(app.srcdir) / "api" / "internals"
+    rooms: dict[str, list[str]] = {}
+    for path in sorted(package.rglob("*.py")):
+        parts = path.relative_to(package).with_suffix("").parts
+        if parts[-1] not in ("__init__", "__main__", "api", "units"):
+            rooms.setdefault(parts[0] if len(parts) > 1 else "files", []).append(".".join(("isacsim", *parts)))
+    pages.mkdir(parents=True, exist_ok=True)
+    for old in set(pages.glob("*.md")) - {pages / f"{room}.md" for room in rooms}:
+        old.unlink()
+    for room, modules in rooms.items():
+        sections = [f"## {name}\n\n```{{eval-rst}}\n.. automodule:: {name}\n   :no-index:\n```\n" for name in modules]
+        text = "\n".join([f"# {room}\n", *sections])
+        page = pages / f"{room}.md"
+        if not page.exists() or page.read_text("utf-8") != text:
+            page.write_text(text, "utf-8")
+
+
 def setup(app):
     app.connect("autodoc-process-docstring", escape_bars)
+    app.connect("autodoc-skip-member", told_once)
+    app.connect("builder-inited", internals)

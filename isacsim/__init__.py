@@ -5,8 +5,9 @@ Everything named here is imported on first use, so that ``import isacsim`` stays
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from isacsim.lazy import lazy_names
 
 if TYPE_CHECKING:
     from isacsim import metrics
@@ -49,7 +50,6 @@ _HOMES = {
     "isacsim.solvers.solve": ("solve",),
     "isacsim.targets.scene": ("PointTargets", "ResponseMatrix"),
 }
-_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
     "Aqnm",
@@ -91,16 +91,5 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name in _HOME_OF:
-        value = getattr(importlib.import_module(_HOME_OF[name]), name)
-    elif name == "metrics":
-        value = importlib.import_module("isacsim.metrics")
-    else:
-        raise AttributeError(f"module 'isacsim' has no attribute {name!r}")
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+if not TYPE_CHECKING:  # a type checker knows the names above, and no others
+    __getattr__, __dir__ = lazy_names(__name__, _HOMES, ("metrics",))

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from attrs import frozen
 
+__all__ = ["db", "dbm", "degrees", "hertz", "key_of", "unit_of", "watts"]
+
 UNIT = "isacsim.unit"
 
 

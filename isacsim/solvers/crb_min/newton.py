@@ -38,7 +38,7 @@ class PrimalDualNewton(CrbMinSolver):
     not close is handed to ``r-ipm``, and if that does not close it either, it is told as
     stalled, with its bracket. Where the white covariance meets every SINR it is the answer.
     Within some 1e-6 of the least power the rounding of the SINRs, of 1e-14, shows in the objective,
-    and the gap may stay open at that.
+    and the gap may stay open at that. Derived in docs/derivations/primal-dual-newton.
 
     Args:
         tolerance: Relative duality gap at which a member is optimal.

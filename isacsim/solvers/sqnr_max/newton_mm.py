@@ -113,6 +113,7 @@ class NewtonMm(SqnrMaxSolver):
     Three plain steps, which are not counted, and some six more lead to a point that is stationary
     in the space of covariances, sensing streams included that were not there at the start. It is
     proven to be the global optimum where `isacsim.solvers.sqnr_max.certificate` has a proof.
+    Derived in docs/derivations/newton-mm.
 
     Args:
         tolerance: Relative residual of the optimality conditions at which a member has

@@ -69,7 +69,7 @@ class RiemannianLbfgs(RiemannianSolver):
     Monotone, batched over realisations, and more than ten times faster than SCA at equal or
     better objective. The best of several starts counts: bad local optima become more
     frequent with the load K / N_t, above ``random_load`` of which random starts join, and
-    where a stream must light several targets.
+    where a stream must light several targets. Derived in docs/derivations/riemannian-lbfgs.
 
     Args:
         tolerance: Relative KKT residual at which a member has converged. The objective is then

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from attrs import field, frozen
 
-from isacsim import Hardware, InvalidInput, LinearModel, units
-from isacsim.typing import ComplexArray, FloatArray
+from isacsim import units
+from isacsim.api import ComplexArray, FloatArray, Hardware, InvalidInput, LinearModel
 
 
 def _positive(_instance: Any, attribute: Any, value: Any) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from isacsim.plugin import Spec, hookimpl
+from isacsim.api import Spec, hookimpl
 
 isacsim_api = 2
 

@@ -17,10 +17,18 @@ from typing import Any
 import numpy as np
 from attrs import field, frozen
 
-from isacsim import Hardware, InvalidInput, LinearModel, units
-from isacsim.batch import batched, squared
-from isacsim.checks import number
-from isacsim.typing import AnyArray, ComplexArray, FloatArray
+from isacsim import units
+from isacsim.api import (
+    AnyArray,
+    ComplexArray,
+    FloatArray,
+    Hardware,
+    InvalidInput,
+    LinearModel,
+    batched,
+    number,
+    squared,
+)
 from isacsim_rf.chains import per_chain, samples
 from isacsim_rf.gaussian import memoryless
 

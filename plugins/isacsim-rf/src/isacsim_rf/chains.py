@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from isacsim import InvalidInput
-from isacsim.typing import AnyArray, ComplexArray
+from isacsim.api import AnyArray, ComplexArray, InvalidInput
 
 
 def samples(x: Any) -> ComplexArray:

@@ -24,10 +24,8 @@ from typing import Any, ClassVar
 import numpy as np
 from attrs import field, frozen
 
-from isacsim import Hardware, InvalidInput, LinearModel, units
-from isacsim.batch import batched
-from isacsim.hardware.base import chain_power
-from isacsim.typing import ComplexArray, FloatArray
+from isacsim import units
+from isacsim.api import ComplexArray, FloatArray, Hardware, InvalidInput, LinearModel, batched, chain_power
 from isacsim_rf.chains import per_chain, samples
 
 MAX_BITS = 12

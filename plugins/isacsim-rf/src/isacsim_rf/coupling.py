@@ -12,10 +12,7 @@ from typing import Any
 import numpy as np
 from attrs import field, frozen
 
-from isacsim import Hardware, InvalidInput, LinearModel
-from isacsim.batch import batched
-from isacsim.checks import whole
-from isacsim.typing import ComplexArray, FloatArray
+from isacsim.api import ComplexArray, FloatArray, Hardware, InvalidInput, LinearModel, batched, whole
 from isacsim_rf.chains import samples
 
 CONDITION = 1e10  # beyond it a receiver could not undo the coupling in double precision

@@ -22,10 +22,7 @@ from functools import cache
 
 import numpy as np
 
-from isacsim import LinearModel
-from isacsim.batch import squared
-from isacsim.hardware.base import chain_power
-from isacsim.typing import AnyArray, ComplexArray, FloatArray
+from isacsim.api import AnyArray, ComplexArray, FloatArray, LinearModel, chain_power, squared
 
 ORDERS = 12  # orders m that are told apart; what is above them counts as one more
 NODES = 64  # of each of the two panels

@@ -17,10 +17,8 @@ from typing import Any
 import numpy as np
 from attrs import frozen
 
-from isacsim import Hardware, LinearModel, units
-from isacsim.batch import batched, squared
-from isacsim.hardware.base import chain_power
-from isacsim.typing import ComplexArray, FloatArray
+from isacsim import units
+from isacsim.api import ComplexArray, FloatArray, Hardware, LinearModel, batched, chain_power, squared
 from isacsim_rf.chains import per_chain, samples
 
 

@@ -13,10 +13,19 @@ from abc import abstractmethod
 import numpy as np
 from attrs import field, frozen
 
-from isacsim import Hardware, InvalidInput, LinearModel, units
-from isacsim.checks import instance, number, whole
-from isacsim.hardware.base import chain_power, diagonal_matrix
-from isacsim.typing import ComplexArray, FloatArray
+from isacsim import units
+from isacsim.api import (
+    ComplexArray,
+    FloatArray,
+    Hardware,
+    InvalidInput,
+    LinearModel,
+    chain_power,
+    diagonal_matrix,
+    instance,
+    number,
+    whole,
+)
 from isacsim_rf.chains import samples
 
 

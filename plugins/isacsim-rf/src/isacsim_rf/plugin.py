@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from isacsim.plugin import ScenarioSpec, Spec, hookimpl
+from isacsim.api import ScenarioSpec, Spec, hookimpl
 
 isacsim_api = 2
 

@@ -15,11 +15,18 @@ from typing import Any, ClassVar
 import numpy as np
 from attrs import field, frozen
 
-from isacsim import Hardware, InvalidInput, LinearModel, units
-from isacsim.batch import batched, squared
-from isacsim.checks import number
-from isacsim.hardware.base import chain_power
-from isacsim.typing import ComplexArray, FloatArray
+from isacsim import units
+from isacsim.api import (
+    ComplexArray,
+    FloatArray,
+    Hardware,
+    InvalidInput,
+    LinearModel,
+    batched,
+    chain_power,
+    number,
+    squared,
+)
 from isacsim_rf.chains import samples
 from isacsim_rf.gaussian import expanded
 
