@@ -14,6 +14,14 @@ from isacsim.typing import AnyArray
 REAL, IMAG = ("real", "re", "r"), ("imag", "im", "i", "imaginary")
 
 
+def is_file(path: Path) -> bool:
+    """Whether there is a file at ``path``, whatever characters and length that has."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
 def read_array(path: Path, variable: str) -> AnyArray:
     """The array ``variable`` of an .npz, .mat or HDF5 file, real or complex.
 

@@ -14,7 +14,7 @@ from attrs import field, frozen
 
 from isacsim.arrays import AntennaArray
 from isacsim.channels.conventions import ORDERS, PHASES, Convention, conjugates, refuse_other_directions, shown_order
-from isacsim.channels.files import read_array
+from isacsim.channels.files import is_file, read_array
 from isacsim.channels.models import ChannelModel
 from isacsim.checks import choice
 from isacsim.errors import InvalidInput, one_of
@@ -71,7 +71,7 @@ class Recorded(ChannelModel):
         if sorted(self.axes) not in (sorted(AXES), sorted(AXES[1:])):
             rule = f"must be an order of {AXES} or of {AXES[1:]}"
             raise InvalidInput("axes", rule, self.axes, "Name each axis once.")
-        if not self.path.is_file():
+        if not is_file(self.path):
             raise InvalidInput("path", "must be a file that exists", str(self.path), "Check the path of the recording.")
         if self.phase is not None and self.conjugate:
             raise InvalidInput("conjugate", "must be left out where `phase` is said", True, "Remove one of them.")
