@@ -36,8 +36,8 @@ def require(component: Any, holds: Any, rule: str, value: Any = "") -> None:
 
 def record(component: Any, base: type) -> None:
     """The component derives from ``base``, is a frozen attrs record of fixed values, and can be stored."""
-    cls = type(component)
-    require(component, isinstance(component, base), f"be a {base.__name__}", cls.__name__)
+    cls, article = type(component), "an" if base.__name__[0] in "AEIOU" else "a"
+    require(component, isinstance(component, base), f"be {article} {base.__name__}", cls.__name__)
     rule = "be a frozen attrs record (decorate its class with @attrs.frozen)"
     require(component, attrs.has(cls), rule, "a plain class")
     require(component, _frozen(component), rule, "one whose fields can be set")

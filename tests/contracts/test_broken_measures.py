@@ -284,7 +284,7 @@ class Offers:
 
     @hookimpl
     def isacsim_scenarios(self):
-        yield ScenarioSpec("blank", "isacsim.testing.running:blas_threads", "Is no path of a scenario")
+        yield ScenarioSpec("blank", "tempfile:gettempdir", "Is a folder")
         yield ScenarioSpec("lost", "isacsim.testing.running:square", "Returns no path")
 
 
@@ -298,7 +298,7 @@ class Offers:
         (
             "scenarios",
             "blank",
-            "be a scenario that can be read, got InvalidInput: scenario: must be the path of a file",
+            "be a scenario that can be read, got InvalidInput: scenario: must be a readable file",
         ),
         ("scenarios", "lost", "return the path of its file, got PluginError: .* TypeError"),
     ],

@@ -6,6 +6,7 @@ import attrs
 import numpy as np
 import pytest
 
+from isacsim.arrays import AntennaArray
 from isacsim.channels.models import ChannelModel, Rician
 from isacsim.engine.sinks import Sink
 from isacsim.hardware.base import Hardware
@@ -16,10 +17,12 @@ from isacsim.solvers.base import Solver
 from isacsim.targets.models import TargetModel
 from isacsim.testing import (
     ContractError,
+    check_array,
     check_channel,
     check_detector,
     check_hardware,
     check_measure,
+    check_modulation,
     check_power_model,
     check_requirements,
     check_sink,
@@ -28,12 +31,15 @@ from isacsim.testing import (
     example_problem,
 )
 from isacsim.waveform.base import Detector
+from isacsim.waveform.modulation import Modulation
 
 CHECKS = {
+    AntennaArray: check_array,
     ChannelModel: check_channel,
     Detector: check_detector,
     Hardware: check_hardware,
     Measure: check_measure,
+    Modulation: check_modulation,
     PowerModel: check_power_model,
     Requirements: check_requirements,
     Sink: check_sink,
@@ -100,7 +106,7 @@ def test_what_is_no_frozen_record_is_refused_by_every_check(base, fault):
 
 @pytest.mark.parametrize("base", CHECKS, ids=lambda base: base.__name__)
 def test_what_is_of_another_kind_is_refused_by_every_check(base):
-    with pytest.raises(ContractError, match="^int must be a [A-Z].*, got int.$"):
+    with pytest.raises(ContractError, match="^int must be an? [A-Z].*, got int.$"):
         CHECKS[base](3)
 
 
