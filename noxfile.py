@@ -50,7 +50,7 @@ def tests(session: nox.Session) -> None:
 def full(session: nox.Session) -> None:
     """Every test, the slow ones included; prints what they measure."""
     session.install("-e", ".[test]", *PLUGINS)
-    session.run("pytest", "-m", "", "-s", "--durations=20", *session.posargs)
+    session.run("pytest", "-m", "", "-n", "0", "-s", "--durations=20", *session.posargs)
 
 
 @nox.session

@@ -26,7 +26,12 @@ CORE = "isacsim.core"
 DTYPE = "isacsim.dtype"
 R = TypeVar("R")
 
-same_array = attrs.cmp_using(eq=lambda a, b: np.array_equal(a, b, equal_nan=True))
+
+def _same(a: Any, b: Any) -> bool:
+    return a is b if a is None or b is None else np.array_equal(a, b, equal_nan=True)
+
+
+same_array = attrs.cmp_using(eq=_same)
 
 
 def as_array(name: str, value: Any, dtype: type = float, core: int = 0) -> AnyArray:

@@ -37,7 +37,7 @@ class InvalidInput(IsacsimError, ValueError):
         return moved
 
     def __str__(self) -> str:
-        field, rule, value, remedy = self.args
+        field, rule, value, remedy = (one_line(str(part)) for part in self.args)
         got = f", got {value}" if value else ""
         return f"{field}: {rule}{got}.{' ' + remedy if remedy else ''}"
 
@@ -63,6 +63,12 @@ def brief(value: Any, limit: int = 80) -> str:
 def printable(text: str) -> str:
     """``text`` with escapes in place of what a terminal would obey, hide or cannot encode."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def one_line(text: str, limit: int = 1000) -> str:
+    """``text`` on one line, without its middle if it is longer than any name or rule of ours can be."""
+    text = " ".join(text.split())
+    return text if len(text) <= limit else f"{text[: limit // 10]}...{text[-limit // 10 :]}"
 
 
 def one_of(known: Iterable[str], name: str = "") -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 import numpy as np
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 import isacsim
 from isacsim.batch import batch_shape, flatten
@@ -23,8 +23,10 @@ from isacsim.solvers.least_power import least_power
 
 DATA = Path(__file__).parent / "data"
 
-# The examples are the same in every run, and no example has a time limit.
-settings.register_profile("isacsim", deadline=None, derandomize=True, max_examples=25)
+# The examples are the same in every run, and none has a time limit, nor has what draws them.
+settings.register_profile(
+    "isacsim", deadline=None, derandomize=True, max_examples=25, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("isacsim")
 
 

@@ -141,14 +141,15 @@ def test_metrics_come_with_the_package():
     assert isacsim.__getattr__("metrics") is isacsim.metrics
 
 
-def test_importing_the_package_costs_little_more_than_importing_numpy():
-    program = "import time; t = time.process_time(); import {}; print(time.process_time() - t)"
+def test_importing_the_package_costs_no_more_than_importing_numpy():
+    # Counted in calls of Python functions, which are the same on every machine, idle or busy.
+    program = (
+        "import sys; calls = []; sys.setprofile(lambda frame, event, _: event == 'call' and calls.append(1));"
+        "import {}; sys.setprofile(None); print(len(calls))"
+    )
     run(program.format("isacsim"))  # so that both find their compiled files
-    costs = {"isacsim": [], "numpy": []}
-    for _ in range(4):  # interleaved; the least is the cost, the rest is the machine's other work
-        for name, times in costs.items():
-            times.append(float(run(program.format(name))))
-    assert min(costs["isacsim"]) <= 2.5 * min(costs["numpy"])
+    costs = {name: int(run(program.format(name))) for name in ("isacsim", "numpy")}
+    assert costs["isacsim"] <= costs["numpy"]
 
 
 def test_every_promised_name_is_there():

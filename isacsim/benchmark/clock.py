@@ -82,13 +82,31 @@ def waits() -> float:
         return math.inf
 
 
+@frozen
+class Clock:
+    """Where times come from.
+
+    Attributes:
+        wall: Reads the time on the wall, in s.
+        cpu: Reads the processor time of this process, in s.
+        waits: Reads how often this thread has given up the core of its own accord.
+    """
+
+    wall: Callable[[], float] = time.perf_counter
+    cpu: Callable[[], float] = time.process_time
+    waits: Callable[[], float] = waits
+
+
+CLOCK = Clock()
+
+
 def timed(call: Callable[[], Any], repeat: int = 1) -> tuple[Reading, Any]:
     """What a call took in the mean of ``repeat`` ones, and what the last returned."""
-    result = None
-    given_up, cpu, wall = waits(), time.process_time(), time.perf_counter()
+    result, clock = None, CLOCK
+    given_up, cpu, wall = clock.waits(), clock.cpu(), clock.wall()
     for _ in range(repeat):
         result = call()
-    wall, cpu, count = time.perf_counter() - wall, time.process_time() - cpu, waits()
+    wall, cpu, count = clock.wall() - wall, clock.cpu() - cpu, clock.waits()
     given_up = count - given_up if math.isfinite(count) else count
     return Reading(wall / repeat, cpu / repeat, given_up / repeat), result
 

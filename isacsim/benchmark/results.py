@@ -163,7 +163,7 @@ def read(file: Path, field: str = "--against") -> Results:
         data = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise InvalidInput(field, f"must be a file that can be read ({error.strerror})", str(file), remedy) from None
-    except ValueError:  # of JSON or of UTF-8
+    except (ValueError, RecursionError):  # of JSON or of UTF-8; of thousands of brackets
         raise InvalidInput(field, "must be a file of results in JSON", str(file), remedy) from None
     if not isinstance(data, dict) or data.get("format") != FORMAT:
         raise InvalidInput(field, f"must be a file of the format {FORMAT!r}", str(file), remedy)

@@ -6,11 +6,11 @@ is slow fall on every case alike, and show in the scatter of each.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from attrs import evolve, frozen
 
+from isacsim.benchmark import clock
 from isacsim.benchmark.cases import Case, Entry, Work, entries, hardware_cases, ready
 from isacsim.benchmark.clock import Round, own_times, repetitions, run_block, timed
 from isacsim.benchmark.instances import Family
@@ -120,10 +120,10 @@ def measure(planned: Iterable[Result], effort: Effort, registry: Registry, tell:
                 works[i] = _warm(result.case, registry)
             except Exception as error:  # as above
                 results[i] = evolve(result, error=_told(error), failed=True)
-    begin = time.process_time()
+    begin = clock.CLOCK.cpu()
     for turn in range(effort.rounds):
         for i, work in works.items():
-            late = turn and time.process_time() - begin > effort.budget
+            late = turn and clock.CLOCK.cpu() - begin > effort.budget
             if not (late or _enough(results[i])):
                 tell(f"round {turn + 1}: {results[i].case.title}")
                 results[i] = _with_round(results[i], work)

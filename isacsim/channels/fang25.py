@@ -14,6 +14,7 @@ import numpy as np
 from attrs import field, frozen
 
 from isacsim.arrays import AntennaArray
+from isacsim.channels.conventions import Convention
 from isacsim.channels.models import ChannelModel
 from isacsim.checks import whole
 from isacsim.errors import InvalidInput
@@ -101,8 +102,7 @@ def published_draw(antennas: int, users: int, targets: int, streams: int) -> tup
 
 def as_ours(array: AntennaArray, X: ComplexArray) -> ComplexArray:
     """X (..., N_t, n) with the antennas of the published code's order in that of `isacsim.arrays`."""
-    column, row = (index.astype(int) for index in array.grid)
-    return X[..., row * (column.max() + 1) + column, :]
+    return Convention("horizontal-fastest").applied(X, array)
 
 
 @frozen

@@ -9,11 +9,14 @@ from typing import Any
 
 import attrs
 
+from isacsim.engine import toml
 from isacsim.engine.reader import Invalid, Reader, as_written, joined, keys_of, scenario_key
 from isacsim.engine.scenario import Scenario
 from isacsim.errors import InvalidInput, one_of
 from isacsim.hardware.base import Chain
 from isacsim.plugin import Registry, default_registry
+
+MOST_FILES = 64  # that a scenario file may extend; the bundled ones extend 2
 
 
 def load_scenario(path: str | Path, *, set: tuple[str, ...] = (), registry: Registry | None = None) -> Scenario:
@@ -55,7 +58,7 @@ def setting(option: str, text: str, example: str) -> tuple[str, Any]:
     key, equals, value = text.partition("=")
     if not equals or not key.strip():
         raise InvalidInput(option, "must read KEY=VALUE", text, f"Write {option} {example}.")
-    return key.strip(), _value(value)
+    return key.strip(), _value(f"{option} {key.strip()}", value)
 
 
 def _names(key: str, value: Any, what: str, example: str) -> list[str]:
@@ -78,24 +81,49 @@ def _explained(error: Invalid, requires: list[str], registry: Registry) -> Inval
     return Invalid([head, *error.errors])
 
 
-def files_of(path: Path, above: tuple[Path, ...] = ()) -> list[Path]:
+def files_of(path: Path) -> list[Path]:
     """The files that a scenario file extends, lowest first, and itself.
 
     Raises:
         InvalidInput: If one of them cannot be read, or extends itself.
     """
-    if path in above:
-        raise InvalidInput("extends", "must not lead back to a file that extends it", str(path), "Break the circle.")
-    bases = _names("extends", _parsed(path).get("extends", []), "paths of scenario files", "base.toml")
-    below = [file for base in bases for file in files_of(path.parent / base, (*above, path))]
-    return [*below, path]
+    return [file for file, _ in _layers(path)]
+
+
+def _layers(path: Path) -> list[tuple[Path, dict[str, Any]]]:
+    """The files that a scenario file extends, lowest first, and itself, each with its table; each is read once."""
+    tables: dict[Path, dict[str, Any]] = {}
+    layers: list[tuple[Path, dict[str, Any]]] = []
+
+    def add(file: Path, above: tuple[Path, ...]) -> None:
+        try:
+            place = file.resolve()
+        except (OSError, RuntimeError, ValueError) as error:  # links in a circle, a null character
+            raise InvalidInput("extends", f"must be paths of files ({error})", str(file), "Check the path.") from None
+        if place in above:
+            raise InvalidInput(
+                "extends", "must not lead back to a file that extends it", str(file), "Break the circle."
+            )
+        if place not in tables:
+            tables[place] = toml.read(file)
+        bases = _names("extends", tables[place].get("extends", []), "paths of scenario files", "base.toml")
+        # A file that several extend is laid each time, so that a fan of fans doubles with every storey.
+        if len(above) + len(layers) + len(bases) >= MOST_FILES:
+            rule = f"must lead to at most {MOST_FILES} files, each counted as often as it is extended"
+            raise InvalidInput("extends", rule, str(path), "Extend fewer files.")
+        for base in bases:
+            add(file.parent / base, (*above, place))
+        layers.append((file, tables[place]))
+
+    add(path, ())
+    return layers
 
 
 def _table(path: Path) -> dict[str, Any]:
     """The table of a scenario file, laid over those of the files it extends."""
     table: dict[str, Any] = {}
-    for file in files_of(path):
-        table = _laid_over(table, _parsed(file))
+    for _, layer in _layers(path):
+        table = _laid_over(table, layer)
     table.pop("extends", None)
     return table
 
@@ -113,22 +141,13 @@ def _laid_over(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _parsed(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        remedy = "Check the path; `isacsim list scenarios` shows those that come with isacsim."
-        raise InvalidInput("scenario", f"must be a readable file ({error.strerror})", str(path), remedy) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InvalidInput("scenario", f"must be valid TOML ({error})", str(path), "Mend the line.") from None
-
-
-def _value(text: str) -> Any:
+def _value(place: str, text: str) -> Any:
     """A value of the command line: TOML where it parses, else text."""
     try:
-        return tomllib.loads(f"value = {text}")["value"]
+        table = toml.parsed(f"value = {text}", place)
     except tomllib.TOMLDecodeError:
         return text.strip()
+    return table["value"] if len(table) == 1 else text.strip()
 
 
 def replace(scenario: Scenario, changes: Iterable[tuple[str, Any]], reader: Reader) -> Scenario:
@@ -156,7 +175,7 @@ def _replace(record: Any, keys: list[str], value: Any, reader: Reader, path: str
     if isinstance(record, Chain):
         return Chain(*_replace(record.stages, keys, value, reader, path))
     if isinstance(record, tuple):
-        if not key.isdigit() or int(key) >= len(record):
+        if not key.isdecimal() or len(key) > 9 or int(key) >= len(record):
             raise InvalidInput(path, f"must have an index below {len(record)} at {key!r}", "", "Indices start at 0.")
         if not rest:
             raise InvalidInput(path, "must lead to a field of a list's entry", "", "Set the whole list, or a field.")

@@ -11,6 +11,7 @@ import contextlib
 import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -28,6 +29,7 @@ from isacsim.units import key_of, unit_of
 
 # A field of one of these types takes a table whose `kind` names a component.
 COMPONENTS: dict[type, str] = {base_of(kind): kind for kind in BASES}
+MOST_FAULTS = 20  # of one table that are told at once
 
 
 class Invalid(InvalidInput):
@@ -148,10 +150,9 @@ class Reader:
                 return table
             if not isinstance(table, Mapping):
                 raise InvalidInput("", "must be a table", table, f"Its keys: {', '.join(keys)}.")
+            unknown = islice((key for key in table if key not in keys), MOST_FAULTS)
             faults = [
-                InvalidInput(str(key), "is not a known key", table[key], one_of(keys, str(key)))
-                for key in table
-                if key not in keys
+                InvalidInput(str(key), "is not a known key", table[key], one_of(keys, str(key))) for key in unknown
             ]
             faults += [
                 InvalidInput(key, "is required", "", "Add it.")
@@ -215,8 +216,10 @@ def _gather(items: Iterable[tuple[Any, Any]], make: Callable[[Any], Any]) -> dic
             values[key] = make(item)
         except (BaseValidationError, InvalidInput) as error:
             faults += list(_flat(error, str(key)))
+        if len(faults) >= MOST_FAULTS:
+            break
     if faults:
-        raise Invalid(faults)
+        raise Invalid(faults[:MOST_FAULTS])
     return values
 
 

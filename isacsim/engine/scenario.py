@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, ClassVar, Literal
 
@@ -33,6 +34,7 @@ from isacsim.waveform.base import Experiment
 
 # Names of the dataset that no axis and no quantity may have.
 RESERVED = ("evaluate", "design", "trial", STEP, "status", ROWS_FROM, SOLVES_FROM, *SOLVES)
+MOST_POINTS = 10**6  # of a sweep, which are laid out before the first is run
 
 
 @frozen
@@ -215,6 +217,11 @@ class Scenario:
 
     def _check_views(self) -> None:
         """Check that names are not taken, and that figures and expected numbers fit the results."""
+        points = math.prod(len(axis.values) for axis in self.sweep.values())
+        if points > MOST_POINTS:
+            raise InvalidInput(
+                "sweep", f"must have at most {MOST_POINTS} points", points, "Take fewer or shorter axes."
+            )
         quantities = self._quantities()
         used = {*RESERVED, *quantities, *(dim for q in quantities.values() for dim in q.dims)}
         for name in self.sweep:

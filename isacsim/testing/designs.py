@@ -16,7 +16,7 @@ from isacsim.solvers.base import Solver
 from isacsim.solvers.solution import Solution, Status
 from isacsim.solvers.solve import solve
 from isacsim.testing.examples import example_drop, example_precoder
-from isacsim.testing.rules import alone, attempt, difference, generators, outcome, require, stored
+from isacsim.testing.rules import alone, attempt, difference, generators, outcome, record, require
 from isacsim.typing import ComplexArray
 
 SLACK = -1e-9  # relative slack down to which a constraint counts as met
@@ -37,7 +37,7 @@ def check_requirements(requirements: Requirements, kind: str | None = None, drop
     Raises:
         ContractError: If they break a rule.
     """
-    require(requirements, isinstance(requirements, Requirements), "be Requirements", type(requirements).__name__)
+    record(requirements, Requirements)
     drop = flatten(drop or example_drop())
     members = batch_shape(drop)[0]
     problem = _pose(requirements, drop)
@@ -54,7 +54,6 @@ def check_requirements(requirements: Requirements, kind: str | None = None, drop
 
     alone(_name(problem), "merit", members, lambda i: _member(whole, i), part)
     _check_screen(flatten(problem), members)
-    stored(requirements)
 
 
 def _name(problem: Problem) -> str:
@@ -118,7 +117,7 @@ def check_solver(solver: Solver, problem: Problem, *, scale_rtol: float = 1e-6) 
     Raises:
         ContractError: If it breaks a rule.
     """
-    require(solver, isinstance(solver, Solver), "be a Solver", type(solver).__name__)
+    record(solver, Solver)
     kinds = getattr(solver, "problems", ())
     listed = isinstance(kinds, tuple) and problem.kind in kinds
     require(solver, listed, f"list {problem.kind!r} in a tuple `problems`", kinds)
@@ -133,7 +132,6 @@ def check_solver(solver: Solver, problem: Problem, *, scale_rtol: float = 1e-6) 
     _check_status(solver, hurried)
     alone(solver, "solution", members, *_members(solver, problem, solution))
     _check_scaling(solver, problem, solution, scale_rtol)
-    stored(solver)
 
 
 def _solve(solver: Solver, problem: Problem, seeds: Sequence[int], time_limit: float | None = None) -> Solution:

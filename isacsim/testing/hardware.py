@@ -11,7 +11,7 @@ from isacsim.hardware.base import Hardware, LinearModel, Transceiver, chain_powe
 from isacsim.hardware.power import PowerModel
 from isacsim.hardware.quantisers import Aqnm
 from isacsim.random import complex_normal
-from isacsim.testing.rules import alone, difference, generators, outcome, require, stored
+from isacsim.testing.rules import alone, difference, generators, outcome, record, require
 from isacsim.typing import AnyArray, ComplexArray, FloatArray
 
 BLOCKS = 64  # independent runs of the device, whose spread is the Monte Carlo error
@@ -51,14 +51,13 @@ def check_hardware(
     Raises:
         ContractError: If it breaks a rule.
     """
-    require(device, isinstance(device, Hardware), "be a Hardware", type(device).__name__)
+    record(device, Hardware)
     chains = device.chains if chains is None else chains
     for count in (1, 4) if chains is None else (chains,):
         _check_samples(device, count, power)
         _check_model(device, count, power)
         _check_resolution(device, count)
         _check_agreement(device, _covariance(count, power), samples, (gain_rtol, distortion_rtol, covariance_rtol))
-    stored(device)
 
 
 def _covariance(chains: int, power: float, members: tuple[int, ...] = ()) -> ComplexArray:
@@ -230,14 +229,13 @@ def check_power_model(model: PowerModel) -> None:
     Raises:
         ContractError: If it breaks a rule.
     """
-    require(model, isinstance(model, PowerModel), "be a PowerModel", type(model).__name__)
+    record(model, PowerModel)
     budgets = np.array([[0.5, 1.0, 2.0], [4.0, 8.0, 16.0]])
     for power in (np.float64(1.0), budgets[0], budgets):
         _drawn(model, 4, power)
     by_bits = np.array([_drawn(model, bits, np.float64(1.0)) for bits in range(1, 9)])
     require(model, np.diff(by_bits) > 0, "draw more power for more bits", by_bits)
     require(model, np.diff(_drawn(model, 4, budgets.ravel())) >= 0, "draw no less power for a larger budget", budgets)
-    stored(model)
 
 
 def _drawn(model: PowerModel, bits: int, power: Any) -> FloatArray:

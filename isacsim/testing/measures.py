@@ -13,7 +13,7 @@ from isacsim.link import Link
 from isacsim.metrics.components import Measure, Quantity
 from isacsim.random import complex_normal
 from isacsim.testing.examples import LOW_RESOLUTION, example_drop, example_precoder
-from isacsim.testing.rules import alone, attempt, outcome, require, stored
+from isacsim.testing.rules import alone, attempt, outcome, record, require
 from isacsim.typing import ComplexArray, FloatArray
 from isacsim.waveform.base import Detector
 from isacsim.waveform.echoes import EchoModel
@@ -34,12 +34,12 @@ def check_measure(measure: Measure, drop: Drop | None = None, precoder: ComplexA
         ContractError: If it breaks a rule.
     """
     require(measure, isinstance(measure, Measure), "be a Metric or an Experiment", type(measure).__name__)
+    record(measure, Measure)
     drop = flatten(drop or example_drop())
     W = example_precoder(drop) if precoder is None else precoder
     _check_quantities(measure)
     for transceiver in (Transceiver(), LOW_RESOLUTION):
         _check_values(measure, W, drop, transceiver)
-    stored(measure)
 
 
 def _check_values(measure: Measure, W: ComplexArray, drop: Drop, transceiver: Transceiver) -> None:
@@ -110,7 +110,7 @@ def check_detector(detector: Detector) -> None:
     Raises:
         ContractError: If it breaks a rule.
     """
-    require(detector, isinstance(detector, Detector), "be a Detector", type(detector).__name__)
+    record(detector, Detector)
     rng = np.random.default_rng(0)
     mean, noise = complex_normal(rng, (MEMBERS, 3, 2)), np.ones((MEMBERS, 3))
     # An echo 10 dB above the noise in each sample: whatever the statistic, its mean shows it.
@@ -129,7 +129,6 @@ def check_detector(detector: Detector) -> None:
     alone(detector, "statistics", MEMBERS, lambda i: absent[i], part)
     _statistic(detector, y, symbols, EchoModel(0 * mean, noise, 0 * mean, 2))
     _statistic(detector, y[..., :0], symbols[..., :0], echo)
-    stored(detector)
 
 
 def _statistic(detector: Detector, y: ComplexArray, symbols: ComplexArray, echo: EchoModel) -> FloatArray:

@@ -13,7 +13,7 @@ from isacsim.channels.models import ChannelModel
 from isacsim.targets.models import TargetModel
 from isacsim.targets.scene import ParametricScene, Scene
 from isacsim.testing.examples import RX_ARRAY, TX_ARRAY, USERS
-from isacsim.testing.rules import alone, attempt, outcome, require, stored
+from isacsim.testing.rules import alone, attempt, outcome, record, require
 from isacsim.typing import ComplexArray
 
 TRIALS = (0, 1, 2, 3)
@@ -30,7 +30,7 @@ def check_channel(model: ChannelModel, array: AntennaArray = TX_ARRAY, users: in
     Raises:
         ContractError: If it breaks a rule.
     """
-    require(model, isinstance(model, ChannelModel), "be a ChannelModel", type(model).__name__)
+    record(model, ChannelModel)
 
     def draw(trials: Sequence[int]) -> ComplexArray:
         rule, shape = f"draw channels of the trials {tuple(trials)}", (len(trials), array.size, users)
@@ -42,7 +42,6 @@ def check_channel(model: ChannelModel, array: AntennaArray = TX_ARRAY, users: in
 
     H = draw(TRIALS)
     alone(model, "channel", len(TRIALS), lambda i: H[i], lambda i: draw(TRIALS[i : i + 1])[0])
-    stored(model)
 
 
 def check_targets(model: TargetModel, tx_array: AntennaArray = TX_ARRAY, rx_array: AntennaArray = RX_ARRAY) -> None:
@@ -56,7 +55,7 @@ def check_targets(model: TargetModel, tx_array: AntennaArray = TX_ARRAY, rx_arra
     Raises:
         ContractError: If it breaks a rule.
     """
-    require(model, isinstance(model, TargetModel), "be a TargetModel", type(model).__name__)
+    record(model, TargetModel)
     core = (rx_array.size, tx_array.size)
 
     def draw(trials: Sequence[int]) -> Any:
@@ -84,7 +83,6 @@ def check_targets(model: TargetModel, tx_array: AntennaArray = TX_ARRAY, rx_arra
         return one, one.response(), one.response()[0]
 
     alone(model, "scene", len(TRIALS), lambda i: member(whole, i), single)
-    stored(model)
 
 
 def _check_unknowns(model: TargetModel, scene: ParametricScene, antennas: tuple[int, int]) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import pickle
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import attrs
@@ -30,6 +32,50 @@ def require(component: Any, holds: Any, rule: str, value: Any = "") -> None:
     """Raise `ContractError` unless ``holds``, all of it if an array; ``rule`` reads on from "must"."""
     if not (holds.all() if isinstance(holds, np.ndarray) else holds):
         raise breach(component, rule, value)
+
+
+def record(component: Any, base: type) -> None:
+    """The component derives from ``base``, is a frozen attrs record of fixed values, and can be stored."""
+    cls, article = type(component), "an" if base.__name__[0] in "AEIOU" else "a"
+    require(component, isinstance(component, base), f"be {article} {base.__name__}", cls.__name__)
+    rule = "be a frozen attrs record (decorate its class with @attrs.frozen)"
+    require(component, attrs.has(cls), rule, "a plain class")
+    require(component, _frozen(component), rule, "one whose fields can be set")
+    names = {f.name for f in attrs.fields(cls)}
+    strays = [n for n, kind in inspect.get_annotations(cls).items() if n not in names and "ClassVar" not in str(kind)]
+    rule = "have what it annotates for fields (decorate its own class with @attrs.frozen)"
+    require(component, not strays, rule, ", ".join(strays))
+    own = getattr(component, "__dict__", {})
+    kept = [n for n in own if n not in names and not isinstance(getattr(cls, n, None), cached_property)]
+    rule = "keep nothing outside of its fields, which alone are stored and compared"
+    require(component, not kept, rule, ", ".join(kept))
+    for name in sorted(names):
+        found = _changeable(getattr(component, name))
+        rule = "hold nothing that can be changed in place (take tuples, and arrays by `isacsim.batch.batched`)"
+        require(component, not found, rule, f"{found} in {name!r}")
+    _stored(component)
+
+
+def _frozen(component: Any) -> bool:
+    """Whether no attribute of a record can be set."""
+    names = [f.name for f in attrs.fields(type(component))]
+    name = names[0] if names else "anything"
+    try:
+        setattr(component, name, getattr(component, name, None))
+    except AttributeError:  # of which a FrozenInstanceError is one
+        return True
+    if not names:
+        delattr(component, name)
+    return False
+
+
+def _changeable(value: Any) -> str:
+    """What in a field's value can be changed in place; empty if nothing."""
+    if isinstance(value, (list, dict, set, bytearray)):
+        return f"a {type(value).__name__}"
+    if isinstance(value, np.ndarray):
+        return "an array that can be written to" if value.flags.writeable else ""
+    return next(filter(None, map(_changeable, value)), "") if isinstance(value, tuple) else ""
 
 
 def attempt(component: Any, rule: str, call: Callable[..., Any], *arguments: Any) -> Any:
@@ -82,11 +128,16 @@ def alone(component: Any, what: str, members: int, whole: Callable[[int], Any], 
         require(component, not unlike, f"give member {i} of a batch the {what} it has alone", unlike)
 
 
-def stored(component: Any) -> None:
+def _stored(component: Any) -> None:
     """The component goes to worker processes and has a content address, which it keeps on the way."""
+    for name in [f.name for f in attrs.fields(type(component))]:
+        rule = f"hold plain values, records or arrays in {name!r}, which have a content address"
+        attempt(component, rule, digest, getattr(component, name))
     address = attempt(component, "have a content address", digest, component)
     twin = attempt(component, "pickle", lambda: pickle.loads(pickle.dumps(component)))
     require(component, digest(twin) == address, "keep its content address when it is pickled", digest(twin))
+    rule = "be equal to its copy (give a field that holds an array `eq=isacsim.batch.same_array`)"
+    require(component, attempt(component, rule, lambda: bool(twin == component)), rule, "a copy that differs")
 
 
 def difference(one: Any, other: Any) -> str:

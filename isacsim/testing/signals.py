@@ -9,7 +9,7 @@ import numpy as np
 
 from isacsim.arrays import AntennaArray
 from isacsim.random import complex_normal
-from isacsim.testing.rules import alone, attempt, difference, outcome, require, stored
+from isacsim.testing.rules import alone, attempt, difference, outcome, record, require
 from isacsim.typing import ComplexArray
 from isacsim.waveform.modulation import Constellation, Modulation, bit_errors
 
@@ -28,7 +28,7 @@ def check_array(array: AntennaArray) -> None:
     Raises:
         ContractError: If it breaks a rule.
     """
-    require(array, isinstance(array, AntennaArray), "be an AntennaArray", type(array).__name__)
+    record(array, AntennaArray)
     size = attempt(array, "have a size", lambda: array.size)
 
     def basis(azimuth: Any, zenith: Any) -> Any:
@@ -49,7 +49,6 @@ def check_array(array: AntennaArray) -> None:
         turn = basis(AZIMUTH, np.pi / 2)[2]
         # What is left of cos(pi/2) in floating point, times the extent of the array.
         require(array, abs(turn) < 1e-12 * size, "resolve the zenith where it says that it is planar", turn)
-    stored(array)
 
 
 def _check_derivatives(array: AntennaArray, found: Sequence[ComplexArray]) -> None:
@@ -80,7 +79,7 @@ def check_modulation(modulation: Modulation) -> None:
     Raises:
         ContractError: If it breaks a rule.
     """
-    require(modulation, isinstance(modulation, Modulation), "be a Modulation", type(modulation).__name__)
+    record(modulation, Modulation)
     shape = (SYMBOLS // 16, 16)
     x = outcome(modulation, f"draw symbols of shape {shape}", lambda rngs: modulation.draw(rngs[0], shape), [0])
     require(modulation, np.shape(x) == shape, f"draw symbols of shape {shape}", np.shape(x))
@@ -95,7 +94,6 @@ def check_modulation(modulation: Modulation) -> None:
         attempt(modulation, "modulate and decide", _check_constellation, modulation)
     else:
         require(modulation, modulation.bits == 0, "carry no bits unless it is a Constellation", modulation.bits)
-    stored(modulation)
 
 
 def _check_constellation(modulation: Constellation) -> None:

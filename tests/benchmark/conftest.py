@@ -1,7 +1,6 @@
 """A plugin with a solver, a problem and a stage of its own, as a user would bring them."""
 
 import sys
-import time
 from types import ModuleType
 from typing import Any, ClassVar
 
@@ -10,7 +9,7 @@ import pytest
 from attrs import frozen
 
 import isacsim
-from isacsim.benchmark import instances
+from isacsim.benchmark import clock, instances
 from isacsim.plugin import SolverSpec, Spec, build_registry, hookimpl
 from isacsim.problems.sum_rate_crlb import SumRateCrlb, SumRateCrlbRequirements
 from isacsim.solvers.base import Solver
@@ -24,14 +23,48 @@ class Mine(Solver):
     problems: ClassVar[tuple[str, ...]] = ("sum-rate-crlb", "mine-alone")
     tolerance: float = 1e-5
     max_steps: int = 100
-    pause: float = 0.0
+    pause: float = 0.0  # of the tests' clock
     broken: bool = False
 
     def solve(self, problem: Any, request: Any) -> Any:
         if self.broken:
             raise ArithmeticError("no step is finite")
-        time.sleep(self.pause)
+        TICKS.pass_by(self.pause)
         return RiemannianLbfgs(max_steps=self.max_steps, tolerance=self.tolerance).solve(problem, request)
+
+
+class Ticks:
+    """A clock that goes on by a step whenever it is read, and when it is told to."""
+
+    step = 15e-3  # a call of it is not repeated, and counts as quick
+
+    def __init__(self):
+        self.reads = {"wall": 0, "cpu": 0}
+        self.passed = 0.0
+
+    def wall(self):
+        return self._read("wall")
+
+    def cpu(self):
+        return self._read("cpu")
+
+    def pass_by(self, seconds):
+        """What a call adds to the step that every call takes."""
+        self.passed += seconds
+
+    def _read(self, which):
+        self.reads[which] += 1
+        return self.passed + self.step * self.reads[which]
+
+
+TICKS = Ticks()
+
+
+@pytest.fixture
+def ticks(monkeypatch):
+    """The clock of the tests in the place of the machine's: what is decided by time does not depend on the machine."""
+    monkeypatch.setattr(clock, "CLOCK", clock.Clock(TICKS.wall, TICKS.cpu, lambda: 0.0))
+    return TICKS
 
 
 class MineAlone(SumRateCrlb):

@@ -3,6 +3,7 @@
 import math
 import time
 
+import attrs
 import numpy as np
 import pytest
 
@@ -39,17 +40,19 @@ def test_a_sleep_counts_as_time_of_the_call():
 
 
 def test_without_a_count_of_waits_the_clock_on_the_wall_is_taken(monkeypatch):
-    monkeypatch.setattr(clock, "waits", lambda: math.inf)
+    monkeypatch.setattr(clock, "CLOCK", attrs.evolve(clock.CLOCK, waits=lambda: math.inf))
     reading, _ = timed(lambda: None)
     assert own(reading) == [reading.wall]
 
 
-def test_short_calls_are_repeated_and_told_as_one():
+def test_short_calls_are_repeated_and_told_as_one(ticks, monkeypatch):
+    monkeypatch.setattr(ticks, "step", 1e-3)
     calls = []
-    assert repetitions(lambda: None) > 1000
+    assert repetitions(lambda: None) == 20  # calls of a millisecond, to make up 20
+    assert repetitions(lambda: ticks.pass_by(0.1)) == 1
     one, results = run_block([lambda: calls.append(1) or len(calls)], repeat=5)
     assert (len(calls), results) == (5, [5])
-    assert one.readings[0].cpu < one.kernel
+    assert one.readings[0].cpu == pytest.approx(one.kernel / 5)
 
 
 def test_a_round_is_told_in_units_of_the_kernel():
@@ -60,10 +63,11 @@ def test_a_round_is_told_in_units_of_the_kernel():
     assert (result.seconds(), result.seconds(1)) == (2.0, 1.0)
 
 
-def test_the_kernel_beside_itself_is_one_kernel():
-    one, _ = run_block([kernel], repeat=10)
-    # The mean of ten against the least of three on each side, which other work may have spared.
-    assert 0.5 < one.readings[0].cpu / one.kernel < 3.0
+def test_the_kernel_beside_itself_is_one_kernel(ticks, monkeypatch):
+    monkeypatch.setattr(clock, "kernel", lambda: ticks.pass_by(3 * ticks.step))
+    one, _ = run_block([lambda: clock.kernel()] * 2)
+    assert [reading.cpu for reading in one.readings] == pytest.approx([one.kernel] * 2)
+    assert one.kernel == pytest.approx(4 * ticks.step)
 
 
 def test_the_garbage_collector_is_as_before(monkeypatch):

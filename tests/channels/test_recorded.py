@@ -107,6 +107,46 @@ def test_axes_that_matlab_drops_at_the_end_are_put_back(tmp_path, records):
         np.testing.assert_array_equal(H[0], records[1][:, :1])
 
 
+def compound(records, names, parts):
+    """Records as compounds with the fields ``names``."""
+    array = np.empty(records.shape, dtype=[(name, "<f8") for name in names])
+    for name, part in zip(names, parts, strict=True):
+        array[name] = part
+    return array
+
+
+COMPOUND = {"npz": write_npz, "h5": write_h5}
+
+
+@pytest.mark.parametrize("kind", sorted(COMPOUND))
+@pytest.mark.parametrize(
+    ("names", "turned"),
+    [(("real", "imag"), 1), (("imag", "real"), -1), (("i", "r"), -1), (("Im", "Re"), -1), (("IMAG", "REAL"), -1)],
+)
+def test_parts_of_complex_numbers_are_told_by_their_names(tmp_path, records, kind, names, turned):
+    path = tmp_path / f"H.{kind}"
+    COMPOUND[kind](path, compound(records, names, (records.real, records.imag)[::turned]))
+    np.testing.assert_array_equal(Recorded(path).draw(ARRAY, 3, range(5), []), records)
+
+
+@pytest.mark.parametrize("kind", sorted(COMPOUND))
+@pytest.mark.parametrize(
+    "names", [("abs", "phase"), ("x", "y"), ("real", "phase"), ("real", "re"), ("real", "imag", "weight"), ("real",)]
+)
+def test_compounds_that_are_no_real_and_imaginary_part_are_refused_with_their_names(tmp_path, records, kind, names):
+    path = tmp_path / f"H.{kind}"
+    COMPOUND[kind](path, compound(records, names, [records.real] * len(names)))
+    told = f"path: must hold complex numbers in 'H' as a real and an imaginary part, got .*{', '.join(names)}"
+    with pytest.raises(InvalidInput, match=told):
+        Recorded(path).draw(ARRAY, 3, [0], [])
+
+
+def test_a_structure_of_matlab_is_refused_with_the_names_of_its_fields(tmp_path, records):
+    savemat(tmp_path / "H.mat", {"H": {"abs": np.abs(records), "phase": np.angle(records)}})
+    with pytest.raises(InvalidInput, match="path: must hold complex numbers .*with the fields abs, phase"):
+        Recorded(tmp_path / "H.mat").draw(ARRAY, 3, [0], [])
+
+
 def test_hdf5_variables_may_lie_in_groups(tmp_path, records):
     with h5py.File(tmp_path / "H.h5", "w") as file:
         file["campaign/day1"] = records

@@ -64,7 +64,7 @@ def environment(studies, tmp_path):
     return {**os.environ, "PYTHONPATH": os.pathsep.join([str(info.parent), str(studies.PARTS)]), "COLUMNS": "200"}
 
 
-def wait_for_rows(out, process, wanted, seconds=60):
+def wait_for_rows(out, process, wanted, seconds=600):
     """Waits until a run has committed results; returns how many."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and process.poll() is None:
@@ -110,7 +110,7 @@ def finish(environment, out, fuse, arguments):
 def test_ctrl_c_keeps_the_ledger_and_says_how_to_continue(studies, environment, waiting):
     process, out, fuse, arguments = waiting
     process.send_signal(signal.SIGINT)
-    told, err = process.communicate(timeout=60)
+    told, err = process.communicate(timeout=600)
     assert process.returncode == 1
     assert "trials:  600 requested = 300 done + 0 failed + 300 skipped" in told
     assert f"continue with --resume --out {out}" in err
@@ -123,7 +123,7 @@ def test_ctrl_c_keeps_the_ledger_and_says_how_to_continue(studies, environment, 
 def test_a_killed_command_is_resumed(studies, environment, waiting):
     process, out, fuse, arguments = waiting
     process.kill()
-    assert process.wait(60) == -signal.SIGKILL
+    assert process.wait(600) == -signal.SIGKILL
     kept = studies.numbers(isacsim.open_run(out))
     assert len(kept) == 300
     run = finish(environment, out, fuse, arguments)

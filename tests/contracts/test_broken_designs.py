@@ -1,6 +1,6 @@
 """Each contract of problems and solvers fails on a component that breaks it."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import attrs
 import numpy as np
@@ -8,7 +8,9 @@ import pytest
 from attrs import frozen
 
 from isacsim import SumRateCrlb, Transceiver
+from isacsim.batch import batched, take
 from isacsim.hardware.quantisers import MidRise
+from isacsim.problems.base import Problem
 from isacsim.problems.sum_rate_crlb import SumRateCrlbRequirements
 from isacsim.solvers.base import Solver
 from isacsim.solvers.solution import Status, objects
@@ -31,17 +33,40 @@ class Broken(SumRateCrlb):
         return 0 if self.fault == "sense" else 1
 
     def objective(self, W):
+        if self.fault == "no objective":
+            raise ZeroDivisionError("no user")
         value = super().objective(W)
         return {"mean": value.mean(), "batch": value - value.sum(), "nan": value * np.nan}.get(self.fault, value)
 
     def constraints(self, W):
         slacks = super().constraints(W)
+        if self.fault == "no constraints":
+            raise ZeroDivisionError("no power")
         worst = {name: slack.min() for name, slack in slacks.items()}
-        return {"worst": worst, "list": list(slacks.values())}.get(self.fault, slacks)
+        lost = {name: slack * np.nan for name, slack in slacks.items()}
+        return {"worst": worst, "lost": lost, "list": list(slacks.values())}.get(self.fault, slacks)
 
     def screen(self):
+        if self.fault == "no screen":
+            raise ZeroDivisionError("no target")
         sound, notes = super().screen()
         return {"numbers": (sound.astype(int), notes), "notes": (sound, notes[:1])}.get(self.fault, (sound, notes))
+
+
+@frozen
+class Uneven(Problem):
+    """A problem whose arrays do not broadcast."""
+
+    one: Any = batched(0, default=(1.0, 2.0))
+    other: Any = batched(0, default=(1.0, 2.0, 3.0))
+    transceiver = Transceiver()
+    streams = 2
+
+    def objective(self, W):
+        raise NotImplementedError
+
+    def constraints(self, W):
+        raise NotImplementedError
 
 
 @frozen(kw_only=True)
@@ -54,6 +79,12 @@ class Requires(SumRateCrlbRequirements):
         problem = super().pose(drop, transceiver)
         if self.fault == "nothing":
             return None
+        if self.fault == "raises":
+            raise ZeroDivisionError("no drop")
+        if self.fault == "one":
+            return take(problem, np.array([0]))
+        if self.fault == "uneven":
+            return Uneven()
         if self.fault == "hardware":
             return attrs.evolve(problem, transceiver=Transceiver(user=MidRise(1)))
         given = {f.name: getattr(problem, f.name) for f in attrs.fields(SumRateCrlb)}
@@ -64,6 +95,13 @@ class Requires(SumRateCrlbRequirements):
     ("fault", "rule"),
     [
         ("nothing", "pose a Problem, got NoneType"),
+        ("raises", "pose a problem, got ZeroDivisionError: no drop"),
+        ("uneven", "Uneven must be a record of batched fields, got "),
+        ("one", r"have the leading axes \(3,\) of the drop, got \(1,\)"),
+        ("no objective", "have an objective, got ZeroDivisionError: no user"),
+        ("no constraints", "have constraints, got ZeroDivisionError: no power"),
+        ("no screen", "screen its members, got ZeroDivisionError: no target"),
+        ("lost", "give 'total' a real slack"),
         ("hardware", "design for the hardware that is believed in"),
         ("sense", "have a sense of 1 or -1, got 0"),
         ("streams", "have a whole number of streams, at least one for each of 2 users, got 1"),
@@ -150,6 +188,32 @@ class Solves(Solver):
             "precoder": solution.precoder * np.nan,
         }
 
+    def _narrow(self, solution, problem):
+        return {"precoder": solution.precoder[..., :1]}
+
+    def _real(self, solution, problem):
+        return {"precoder": solution.precoder.real}
+
+    def _boundless(self, solution, problem):
+        return {"objective": solution.objective * np.inf}
+
+    def _remembers(self, solution, problem):
+        """The objective of a member that it has no precoder for."""
+        lost = np.arange(len(solution.status)) == 0
+        return {
+            "status": objects([Status.FAILED, *solution.status[1:]]),
+            "notes": objects([("why",)] * len(solution.status)),
+            "precoder": np.where(lost[:, None, None], np.nan, solution.precoder),
+        }
+
+    def _weak(self, solution, problem):
+        return {} if np.abs(problem.H).max() > 0.1 else self._gives_up(solution, problem)
+
+    def _deaf(self, solution, problem):
+        if np.abs(problem.H).max() < 0.1:
+            raise ZeroDivisionError("no channel")
+        return {}
+
     def _timeless(self, solution, problem):
         return {"trace": {"objective": solution.trace["objective"]}}
 
@@ -181,6 +245,12 @@ class Solves(Solver):
         ("silent", "say in its notes why it is FAILED"),
         ("keeps", "have a precoder of NaN where it is FAILED"),
         ("gives_up", "answer for at least one member"),
+        ("narrow", r"give precoder of shape \(3, 6, 2\), got \(3, 6, 1\)"),
+        ("real", "give a complex precoder, got dtype"),
+        ("boundless", "have a finite objective where there is a precoder"),
+        ("remembers", "have an objective of NaN where there is no precoder"),
+        ("weak", "keep its status when channels and noise are scaled"),
+        ("deaf", "solve a problem with scaled channels, got ZeroDivisionError: no channel"),
         ("timeless", "trace the time"),
         ("flat", "trace objective with the shape of the time"),
         ("backward", "trace a time that does not run backward"),
@@ -201,10 +271,11 @@ def test_the_solver_that_the_broken_ones_change_keeps_the_contract():
     check_solver(Solves("none"), example_problem("sum-rate-crlb"))
 
 
-def test_a_solver_is_only_checked_on_problems_it_lists():
-    @frozen
-    class Elsewhere(Solves):
-        problems: ClassVar[tuple[str, ...]] = ("another",)
+@frozen
+class Elsewhere(Solves):
+    problems: ClassVar[tuple[str, ...]] = ("another",)
 
+
+def test_a_solver_is_only_checked_on_problems_it_lists():
     with pytest.raises(ContractError, match="list 'sum-rate-crlb' in a tuple `problems`, got"):
         check_solver(Elsewhere("none"), example_problem("sum-rate-crlb"))

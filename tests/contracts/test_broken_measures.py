@@ -42,6 +42,8 @@ class Gain(Measure):
         )
 
     def labels(self, drop):
+        if self.fault == "unlabelled":
+            raise ZeroDivisionError("no user")
         return {"labels": {"user": ["a", "b", "c"]}, "axis": {"antenna": [0]}}.get(self.fault, {"user": ["a", "b"]})
 
     def measure(self, link, rngs):
@@ -69,6 +71,7 @@ class Gain(Measure):
         ("unit", "give a unit for 'gain'"),
         ("taken", "name the axes of 'gain' once each, and none"),
         ("more", r"return the quantities it declares, \['gain', 'loss'\], got \['gain'\]"),
+        ("unlabelled", "label its axes, got ZeroDivisionError: no user"),
         ("labels", "give the axis 'user' of 'gain' 3 entries, as elsewhere, got 2"),
         ("axis", "label no axes but its own"),
         ("sum", r"return 'gain' with the axes \('trial', 'user'\), 3 trials, got \(3,\)"),
@@ -97,6 +100,8 @@ class Detects(Detector):
     fault: str
 
     def statistic(self, y, symbols, echo, snapshots=1):
+        if self.fault == "raises":
+            raise ZeroDivisionError("no echo")
         T = EnergyDetector().statistic(y, symbols, echo, snapshots)
         with np.errstate(invalid="ignore"):
             ratio = T / np.abs(echo.mean).sum(axis=(-2, -1))[..., None]
@@ -107,6 +112,7 @@ class Detects(Detector):
 @pytest.mark.parametrize(
     ("fault", "rule"),
     [
+        ("raises", "give a statistic, got ZeroDivisionError: no echo"),
         ("sign", "have a larger mean statistic where there is a target"),
         ("decisions", r"give statistics of shape \(2, 50\), got \(2,\)"),
         ("zero", "give real and finite statistics"),
@@ -127,6 +133,8 @@ class Here(Executor):
 
     def submit(self, fn, /, *args, **kwargs):
         future = Future()
+        if self.fault == "hangs":
+            return future
         if self.fault == "never":
             raise RuntimeError("no worker")
         try:
@@ -141,6 +149,10 @@ class Here(Executor):
         found = super().map(fn, *iterables)
         return reversed(list(found)) if self.fault == "order" else found
 
+    def shutdown(self, wait=True, *, cancel_futures=False):
+        if self.fault == "stays":
+            raise ZeroDivisionError("no worker")
+
 
 @frozen
 class Opens(ExecutorFactory):
@@ -149,6 +161,8 @@ class Opens(ExecutorFactory):
     def open(self, workers):
         if self.fault == "none":
             return None
+        if self.fault == "closed":
+            raise ZeroDivisionError("no worker")
         if self.fault == "limits":
             threadpool_limits(1)
         return Here(self.fault)
@@ -157,6 +171,9 @@ class Opens(ExecutorFactory):
 @pytest.mark.parametrize(
     ("fault", "rule"),
     [
+        ("closed", "open an executor of 2 workers, got ZeroDivisionError: no worker"),
+        ("hangs", "finish four small tasks within 0.1 s, got 4 unfinished"),
+        ("stays", "shut down, got ZeroDivisionError: no worker"),
         ("none", "open a concurrent.futures.Executor, got NoneType"),
         ("never", "run tasks, got RuntimeError: no worker"),
         ("values", "submit to a concurrent.futures.Future, got int"),
@@ -167,12 +184,19 @@ class Opens(ExecutorFactory):
         ("limits", "leave the caller's BLAS its 2 threads, got 1"),
     ],
 )
-def test_a_broken_executor_is_refused(fault, rule):
+def test_a_broken_executor_is_refused(fault, rule, monkeypatch):
+    if fault == "hangs":
+        monkeypatch.setattr("isacsim.testing.running.PATIENCE", 0.1)
     with threadpool_limits(2):
         if blas_threads() != 2:
             pytest.skip("this BLAS has no second thread")
         with pytest.raises(ContractError, match=rule):
             check_executor(Opens(fault))
+
+
+def test_what_opens_no_executor_is_refused():
+    with pytest.raises(ContractError, match="^Here must be an ExecutorFactory, got Here"):
+        check_executor(Here("none"))
 
 
 @frozen
@@ -182,6 +206,8 @@ class Writes(Sink):
     fault: str = "none"
 
     def write(self, dataset, folder):
+        if self.fault == "raises":
+            raise ZeroDivisionError("no dataset")
         path = (folder.parent if self.fault == "outside" else folder) / "results.txt"
         if self.fault == "another":
             path = folder / f"results-{len(list(folder.glob('*.txt')))}.txt"
@@ -205,6 +231,7 @@ def dataset():
 @pytest.mark.parametrize(
     ("fault", "rule"),
     [
+        ("raises", "write a dataset, got ZeroDivisionError: no dataset"),
         ("outside", "write to the run folder"),
         ("another", r"write results-0.txt again, got .*results-1.txt"),
         ("beside", "replace its file and leave no other"),
@@ -257,6 +284,7 @@ class Offers:
 
     @hookimpl
     def isacsim_scenarios(self):
+        yield ScenarioSpec("blank", "tempfile:gettempdir", "Is a folder")
         yield ScenarioSpec("lost", "isacsim.testing.running:square", "Returns no path")
 
 
@@ -267,6 +295,11 @@ class Offers:
         ("hardware", "no-example", "be built from the `example` of its spec, got Invalid: bits: is required"),
         ("hardware", "wrong-example", "be built from the `example` of its spec, got Invalid: bit: is not a known key"),
         ("solvers", "lonely", "be built from the `example` of its spec, got PluginError"),
+        (
+            "scenarios",
+            "blank",
+            "be a scenario that can be read, got InvalidInput: scenario: must be a readable file",
+        ),
         ("scenarios", "lost", "return the path of its file, got PluginError: .* TypeError"),
     ],
 )

@@ -7,12 +7,13 @@ import pytest
 from attrs import field, frozen
 
 from isacsim import Hardware, Ideal, LinearModel
+from isacsim.batch import batched
 from isacsim.channels.models import ChannelModel, Rayleigh
 from isacsim.hardware.base import diagonal_matrix
 from isacsim.hardware.power import ConverterPower, PowerModel
 from isacsim.random import complex_normal
 from isacsim.targets.models import ExtendedTarget, TargetModel
-from isacsim.targets.scene import ResponseMatrix
+from isacsim.targets.scene import ResponseMatrix, Scene
 from isacsim.testing import ContractError, check_channel, check_hardware, check_power_model, check_targets
 
 
@@ -154,6 +155,32 @@ class ModelsBatch(Device):
 
 
 @frozen
+class ModelsNothing(Device):
+    def linear_model(self, R):
+        raise ZeroDivisionError("no power")
+
+
+@frozen
+class TellsMeanDistortion(Device):
+    def linear_model(self, R):
+        return LinearModel(np.ones(R.shape[:-1]), np.zeros(R.shape[:-2]))
+
+
+@frozen
+class TiresOut(Device):
+    """Takes each length of samples once."""
+
+    def apply(self, x, rng=None, *, power=None):
+        if x.shape in TIRED:
+            raise RuntimeError("tired")
+        TIRED.add(x.shape)
+        return np.array(x)
+
+
+TIRED = set()
+
+
+@frozen
 class ReturnsPair(Device):
     def linear_model(self, R):
         return np.ones(R.shape[:-1]), np.zeros(R.shape[:-1])
@@ -199,6 +226,34 @@ class HoldsFunction(Device):
     function: Any = field(default=np.abs)
 
 
+def fixed(*values):
+    """An array that cannot be written to."""
+    array = np.array(values)
+    array.flags.writeable = False
+    return array
+
+
+@frozen
+class ComparesArrays(Device):
+    taps: Any = field(factory=lambda: fixed(1.0, 2.0))
+
+
+@frozen(eq=False)
+class NeverEqual(Device):
+    def __eq__(self, other):
+        return self is other
+
+    __hash__ = object.__hash__
+
+
+@frozen(slots=False)
+class KeepsMore(Device):
+    level: float = 1.0
+
+    def __attrs_post_init__(self):
+        object.__setattr__(self, "gain", 2 * self.level)
+
+
 @frozen
 class DoesNotPickle(Device):
     def __reduce__(self):
@@ -237,9 +292,18 @@ BROKEN_HARDWARE = [
     (HasNegativeDistortion(), "have a distortion of at least 0"),
     (ModelsSilenceAsNaN(), "have a finite gain"),
     (ModelsBatch(), "give member 0 of a batch the linear model it has alone"),
+    (ModelsNothing(), r"have a linear model for a covariance of shape .*, got ZeroDivisionError: no power"),
+    (TellsMeanDistortion(), r"have a distortion of shape \(3, 2\) or \(3, 2, 2\), got \(3,\)"),
+    (TiresOut(), r"take samples of shape \(2, 32\), got RuntimeError: tired"),
     (ReturnsPair(), "return a LinearModel, got tuple"),
-    (IsNoRecord(), "have a content address, got TypeError: IsNoRecord has no content address"),
-    (HoldsFunction(), "have a content address, got TypeError"),
+    (IsNoRecord(), r"be a frozen attrs record \(decorate its class with @attrs.frozen\), got a plain class"),
+    (
+        HoldsFunction(),
+        "hold plain values, records or arrays in 'function', which have a content address, got TypeError",
+    ),
+    (ComparesArrays(), r"be equal to its copy \(give a field that holds an array `eq=isacsim.batch.same_array`\), got"),
+    (NeverEqual(), "be equal to its copy .* got a copy that differs"),
+    (KeepsMore(), "keep nothing outside of its fields, which alone are stored and compared, got gain"),
     (DoesNotPickle(), "pickle, got TypeError: an open file"),
     (ForgetsOnTheWay(level=2.0), "keep its content address when it is pickled"),
     (Rayleigh(), "be a Hardware, got Rayleigh"),
@@ -316,6 +380,25 @@ def test_a_broken_channel_model_is_refused(model, rule):
 
 
 @frozen
+class Uneven(Scene):
+    """A scene whose arrays do not broadcast."""
+
+    one: Any = batched(0, default=(1.0, 2.0))
+    other: Any = batched(0, default=(1.0, 2.0, 3.0))
+
+    def response(self):
+        raise ZeroDivisionError("no echo")
+
+
+@frozen
+class Silent(Scene):
+    """A scene whose response fails."""
+
+    def response(self):
+        raise ZeroDivisionError("no echo")
+
+
+@frozen
 class Target(TargetModel):
     """Draws what it is told."""
 
@@ -323,6 +406,10 @@ class Target(TargetModel):
 
     def draw(self, tx_array, rx_array, trials, rngs):
         shape = (rx_array.size, tx_array.size)
+        if self.kind == "raises":
+            raise ZeroDivisionError("no target")
+        if self.kind in ("uneven", "silent"):
+            return Silent() if self.kind == "silent" else Uneven()
         if self.kind == "array":
             return np.zeros(shape)
         if self.kind == "transposed":
@@ -335,6 +422,9 @@ class Target(TargetModel):
 @pytest.mark.parametrize(
     ("kind", "rule"),
     [
+        ("raises", r"draw scenes of the trials \(0, 1, 2, 3\), got ZeroDivisionError: no target"),
+        ("uneven", "draw a record of batched fields, got"),
+        ("silent", "draw a scene with a response, got ZeroDivisionError: no echo"),
         ("array", "draw a Scene, got ndarray"),
         ("transposed", r"draw a response of shape \(4, 9, 6\), got \(4, 6, 9\)"),
         ("extra", r"draw leading axes \(4,\), or none, got \(2, 4\)"),
@@ -354,7 +444,15 @@ class Power(PowerModel):
 
     def consumption(self, transceiver, transmitters, receivers, users, power):
         drawn = ConverterPower().consumption(transceiver, transmitters, receivers, users, power)
-        return {"negative": -drawn, "inverse": 1 / drawn, "constant": 0 * drawn + 1, "lost": drawn.sum()}[self.kind]
+        if self.kind == "raises":
+            raise ZeroDivisionError("no converter")
+        return {
+            "thrifty": drawn / np.asarray(power) ** 2,
+            "negative": -drawn,
+            "inverse": 1 / drawn,
+            "constant": 0 * drawn + 1,
+            "lost": drawn.sum(),
+        }[self.kind]
 
 
 @pytest.mark.parametrize(
@@ -363,6 +461,8 @@ class Power(PowerModel):
         ("negative", "draw positive and finite power"),
         ("inverse", "draw more power for more bits"),
         ("constant", "draw more power for more bits"),
+        ("raises", "say what is drawn, got ZeroDivisionError: no converter"),
+        ("thrifty", "draw no less power for a larger budget"),
         ("lost", r"give power of shape \(3,\), got \(\)"),
     ],
 )

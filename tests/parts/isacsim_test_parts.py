@@ -47,7 +47,7 @@ class Touchy(Metric):
             if self.how == "die":
                 os._exit(3)
             if self.how == "wait":
-                time.sleep(120)
+                time.sleep(1200)
             raise KeyboardInterrupt if self.how == "interrupt" else ArithmeticError("this trial is touchy")
         return {"touchy": np.full(len(rngs), self.level)}
 
