@@ -137,14 +137,32 @@ def list_(
         for k in ([kind] if kind else KINDS)
         for name in registry.usable(k)
     ]
+    taken = _capabilities(registry) if kind == "solvers" else {}
     if as_json:
-        _print_json(rows)
+        _print_json([{**row, "takes": taken.get(str(row["name"]), [])} for row in rows] if taken else rows)
     else:
         width = max((len(str(row["name"])) for row in rows), default=0)
         for row in rows:
             print(f"{row['kind']:<14}{row['name']:<{width}}  {printable(str(row['summary']))}")
+            for of in taken.get(str(row["name"]), []):
+                sets = "; or ".join(of["constraints"])
+                print(f"{'':<{16 + width}}{of['problem']}: hardware {of['hardware']}; constraints {sets}")
+                print(f"{'':<{16 + width}}an answer is {printable(of['guarantee'] or 'not said to be anything')}")
     for conflict in _conflicts(registry):
         print(conflict, file=sys.stderr)
+
+
+def _capabilities(registry: Registry) -> dict[str, list[dict[str, Any]]]:
+    """What each solver takes, by its name."""
+    import attrs
+
+    from isacsim.testing.capabilities import capabilities
+
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in capabilities(registry):
+        told = attrs.asdict(row)
+        found.setdefault(told.pop("solver"), []).append(told)
+    return found
 
 
 @app.command()
@@ -185,7 +203,7 @@ def check(
 
     registry: Registry = context.obj
     loaded = load_scenario(_scenario_path(scenario, registry), set=tuple(set_ or ()), registry=registry)
-    plan = Plan.of(loaded, registry)
+    plan = Plan.of(loaded, registry, thorough=True)
     solves = len({address for point in plan.points for address in point.design_ids.values()})
     told = {"points": len(plan.points), "trials": loaded.trials, "solves": solves * loaded.trials}
     if as_json:

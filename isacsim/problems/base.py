@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -19,11 +20,12 @@ class Problem(ABC):
 
     A problem knows nothing of solvers. ``kind`` is the name that scenarios use and that a
     solver lists in its ``problems``; ``sense`` is 1 where the objective is maximised and -1
-    where it is minimised.
+    where it is minimised. ``variants`` says which fields make other sets of constraints, by name.
     """
 
     kind: ClassVar[str]
     sense: ClassVar[int] = 1
+    variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     H: Any
     transceiver: Transceiver
 

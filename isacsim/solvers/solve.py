@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from functools import partial, reduce
@@ -11,7 +12,7 @@ import attrs
 import numpy as np
 
 from isacsim.batch import as_array, batch_shape, flatten, take
-from isacsim.errors import InvalidInput, one_of
+from isacsim.errors import InvalidInput, PluginError, one_of
 from isacsim.plugin import Registry, default_registry
 from isacsim.problems.base import Problem
 from isacsim.solvers.base import Request, Solver
@@ -100,30 +101,63 @@ def make_solver(problem: Problem, solver: str | Solver | None, options: dict[str
         chosen = attrs.evolve(solver, **options) if options else solver
     if not isinstance(chosen, Solver):
         raise InvalidInput("solver", "must be a name or a solver", solver, one_of(registry.names("solvers")))
-    check_pair(problem.kind, problem.transceiver.is_ideal, chosen, registry)
+    check_takes(problem, chosen, registry)
     return chosen
 
 
-def check_pair(kind: str, ideal: bool, solver: Solver, registry: Registry) -> None:
-    """Refuse a solver that does not take a kind of problem, or hardware that is not ideal.
+def check_takes(problem: Problem, solver: Solver, registry: Registry, hardware: str = "") -> None:
+    """Refuse a solver that does not take a problem.
+
+    Args:
+        problem: The problem.
+        solver: The solver.
+        registry: Where other solvers are looked up.
+        hardware: What a scenario calls the hardware believed in; empty outside of one.
 
     Raises:
-        InvalidInput: It names the solvers that would do.
+        InvalidInput: It says why not, and names the solvers that would do, if there are any.
     """
-    if kind not in solver.problems:
-        remedy = one_of(_suitable(registry, kind, aware=not ideal))
-        raise InvalidInput("solver", f"must take the problem {kind}", type(solver).__name__, remedy)
-    if not ideal and not solver.hardware_aware:
-        aware = _suitable(registry, kind, aware=True)
-        remedy = "Believe in ideal hardware and judge through the real one." + (f" {one_of(aware)}" if aware else "")
-        raise InvalidInput(
-            "solver", "must be able to design for hardware that is not ideal", type(solver).__name__, remedy
-        )
+    told = solver.takes(problem)
+    if told is None:
+        return
+    others, name = takers(problem, registry), solver_name(solver, registry)
+    remedy = one_of(others) if others else f"No solver that is installed takes the problem {problem.kind}."
+    if problem.kind in getattr(solver, "problems", ()) and not problem.transceiver.is_ideal:
+        remedy = "Believe in ideal hardware and judge through the real one."
+        believed = f"hardware.{hardware}" if hardware else "this hardware"
+        remedy += f" {one_of(others)}" if others else f" No solver of {problem.kind} takes {believed}."
+    raise InvalidInput("solver", f"must take the problem {problem.kind}; {name} {told}", name, remedy)
 
 
-def _suitable(registry: Registry, kind: str, aware: bool) -> list[str]:
-    classes = registry.loadable("solvers").components
-    return [n for n, cls in classes.items() if kind in cls.problems and (cls.hardware_aware or not aware)]
+def takers(problem: Problem, registry: Registry) -> list[str]:
+    """Names of the solvers that take a problem, of those that can be made from defaults or their example."""
+    found = []
+    for name in registry.names("solvers"):
+        solver = made_by_default(name, registry)
+        if solver is not None and solver.takes(problem) is None:
+            found.append(name)
+    return found
+
+
+def made_by_default(name: str, registry: Registry) -> Solver | None:
+    """A solver as it is without options, or of its example; None where it cannot be made."""
+    with contextlib.suppress(PluginError):
+        cls, example = registry.load("solvers", name), registry.spec("solvers", name).example
+        for options in ({}, example):
+            with contextlib.suppress(TypeError, InvalidInput):
+                made = cls(**options)
+                return made if isinstance(made, Solver) else None
+    return None
+
+
+def solver_name(solver: Solver, registry: Registry) -> str:
+    """The name that a solver is offered under; that of its class where it is not."""
+    home = f"{type(solver).__module__}:{type(solver).__qualname__}"
+    for name in registry.names("solvers"):
+        with contextlib.suppress(PluginError):
+            if registry.spec("solvers", name).target == home:
+                return name
+    return type(solver).__name__
 
 
 def _individual(problem: Any, members: int) -> Any:

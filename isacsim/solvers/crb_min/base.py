@@ -27,6 +27,7 @@ class CrbMinSolver(Solver):
     """A solver of reduced problems; this class reduces, screens and puts together."""
 
     problems: ClassVar[tuple[str, ...]] = ("crb-min",)
+    guarantee: ClassVar[str] = "global, within a proven gap"
 
     @abstractmethod
     def minimise(

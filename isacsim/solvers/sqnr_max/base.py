@@ -12,8 +12,9 @@ import numpy as np
 
 from isacsim.batch import frobenius2, take
 from isacsim.problems.sqnr_max import SqnrMax
-from isacsim.solvers.base import Request, Solver
+from isacsim.solvers.base import Request, Solver, other_kind
 from isacsim.solvers.solution import Solution, Status, gathered, objects
+from isacsim.solvers.sqnr_max.converters import not_converters
 from isacsim.solvers.sqnr_max.feasibility import Feasibility, certificate, feasibility, least_power_beams
 from isacsim.solvers.sqnr_max.objectives import Sqnr
 from isacsim.solvers.sqnr_max.repair import repaired
@@ -32,7 +33,13 @@ class SqnrMaxSolver(Solver):
     """
 
     problems: ClassVar[tuple[str, ...]] = ("sqnr-max",)
-    hardware_aware: ClassVar[bool] = True
+
+    def takes(self, problem: SqnrMax) -> str | None:
+        """Nothing, or a sentence why not: hardware that is none of `isacsim.solvers.sqnr_max.converters`."""
+        if told := other_kind(self, problem):
+            return told
+        antennas, receivers = problem.H.shape[-2], problem.G.shape[-2]
+        return not_converters(problem.transceiver, {"transmit": antennas, "receive": receivers, "user": problem.users})
 
     @abstractmethod
     def maximise(

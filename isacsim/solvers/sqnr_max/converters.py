@@ -8,13 +8,17 @@ chains; neither depends on the signal. For the AQNM ``a = alpha``, ``d = alpha (
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from isacsim.batch import squared
 from isacsim.errors import InvalidInput
-from isacsim.hardware.base import Chain, Hardware, chain_power
+from isacsim.hardware.base import Hardware, Transceiver, chain_power
+from isacsim.solvers.base import stages
 from isacsim.typing import ComplexArray, FloatArray
 
+AS_CONVERTERS = "add noise in proportion to each chain's power and pass a fixed share of the signal, as converters do"
 SAME = 1e-9  # relative difference of two models that rounding explains
 
 
@@ -33,17 +37,34 @@ def distortion_ratios(hardware: Hardware, chains: int, name: str) -> tuple[Compl
     found = _ratios(hardware, chains)
     if found is not None:
         return found
-    stages = hardware.stages if isinstance(hardware, Chain) else ()
-    for i, stage in enumerate(stages):
-        if _ratios(stage, chains) is None:
-            hardware, name = stage, f"{name}.stages[{i}]"
-            break
+    place, stage = _unlike_converters(hardware, chains, name)
     raise InvalidInput(
-        name,
-        "must add noise in proportion to each chain's power and pass a fixed share of the signal, as converters do",
-        hardware,
+        place,
+        f"must {AS_CONVERTERS}",
+        stage,
         "Design for converters alone, or for ideal hardware, and judge through the real one.",
     )
+
+
+def not_converters(transceiver: Transceiver, chains: Mapping[str, int]) -> str | None:
+    """Nothing, or which stage keeps a solver from designing for a transceiver.
+
+    Args:
+        transceiver: The hardware.
+        chains: Number of chains of each side: ``transmit``, ``receive``, ``user``.
+    """
+    for side, count in chains.items():
+        hardware = getattr(transceiver, side)
+        if not hardware.is_ideal and _ratios(hardware, count) is None:
+            place, stage = _unlike_converters(hardware, count, side)
+            return f"designs for data converters, and {place} ({type(stage).__name__}) does not {AS_CONVERTERS}"
+    return None
+
+
+def _unlike_converters(hardware: Hardware, chains: int, name: str) -> tuple[str, Hardware]:
+    """The first stage that is no converter, with its place; the whole where only the chain is none."""
+    odd = (found for found in stages(hardware, name) if _ratios(found[1], chains) is None)
+    return next(odd, (name, hardware))
 
 
 def _ratios(hardware: Hardware, chains: int) -> tuple[ComplexArray, FloatArray] | None:
