@@ -14,8 +14,7 @@ import numpy as np
 
 from isacsim.batch import squared
 from isacsim.errors import InvalidInput
-from isacsim.hardware.base import Hardware, Transceiver, chain_power
-from isacsim.solvers.base import stages
+from isacsim.hardware.base import Chain, Hardware, Transceiver, chain_power
 from isacsim.typing import ComplexArray, FloatArray
 
 AS_CONVERTERS = "add noise in proportion to each chain's power and pass a fixed share of the signal, as converters do"
@@ -37,9 +36,9 @@ def distortion_ratios(hardware: Hardware, chains: int, name: str) -> tuple[Compl
     found = _ratios(hardware, chains)
     if found is not None:
         return found
-    place, stage = _unlike_converters(hardware, chains, name)
+    place, stage = _unlike_converters(hardware, chains)
     raise InvalidInput(
-        place,
+        name if place is None else f"{name}.stages[{place}]",
         f"must {AS_CONVERTERS}",
         stage,
         "Design for converters alone, or for ideal hardware, and judge through the real one.",
@@ -56,15 +55,18 @@ def not_converters(transceiver: Transceiver, chains: Mapping[str, int]) -> str |
     for side, count in chains.items():
         hardware = getattr(transceiver, side)
         if not hardware.is_ideal and _ratios(hardware, count) is None:
-            place, stage = _unlike_converters(hardware, count, side)
-            return f"designs for data converters, and {place} ({type(stage).__name__}) does not {AS_CONVERTERS}"
+            place, stage = _unlike_converters(hardware, count)
+            where = side if place is None else f"{side}.{place}"
+            return f"designs for data converters, and {where} ({type(stage).__name__}) does not {AS_CONVERTERS}"
     return None
 
 
-def _unlike_converters(hardware: Hardware, chains: int, name: str) -> tuple[str, Hardware]:
-    """The first stage that is no converter, with its place; the whole where only the chain is none."""
-    odd = (found for found in stages(hardware, name) if _ratios(found[1], chains) is None)
-    return next(odd, (name, hardware))
+def _unlike_converters(hardware: Hardware, chains: int) -> tuple[int | None, Hardware]:
+    """The first stage that is no converter, with its place; the whole, without one, where only the chain is none."""
+    for place, stage in enumerate(hardware.stages if isinstance(hardware, Chain) else ()):
+        if _ratios(stage, chains) is None:
+            return place, stage
+    return None, hardware
 
 
 def _ratios(hardware: Hardware, chains: int) -> tuple[ComplexArray, FloatArray] | None:
