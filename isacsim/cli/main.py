@@ -115,7 +115,7 @@ def run(
         registry=registry,
     )
     counts = finished.counts()
-    figures = draw_figures(finished) if counts.done else []
+    figures = draw_figures(finished) if counts.done or counts.partly else []
     if as_json:
         _print_json(_summary(finished, figures))
     else:
@@ -336,6 +336,8 @@ def _scenario_path(scenario: str, registry: Registry) -> Path:
 
 
 def _summary(finished: Any, figures: list[Path]) -> dict[str, Any]:
+    import attrs
+
     from isacsim.report import expectations
     from isacsim.report.summary import remarks, rows, statuses
 
@@ -344,9 +346,12 @@ def _summary(finished: Any, figures: list[Path]) -> dict[str, Any]:
         "run": str(finished.path),
         "requested": counts.requested,
         "done": counts.done,
+        "partly": counts.partly,
         "failed": counts.failed,
         "skipped": counts.skipped,
-        "failures": [{"at": coords, "trial": trial, "error": text} for coords, trial, text in finished.failures()],
+        "failures": [
+            {"at": f.coords, "trial": f.trial, **attrs.asdict(f.what), "error": f.error} for f in finished.failures()
+        ],
         "complaints": list(finished.complaints),
         "solves": statuses(finished),
         "remarks": remarks(finished),
@@ -360,11 +365,11 @@ def _tell(finished: Any, figures: list[Path]) -> None:
     from rich.console import Console
 
     from isacsim.report import expectations
-    from isacsim.report.summary import remarks, statuses, table
+    from isacsim.report.summary import failures, remarks, statuses, table
 
     counts = finished.counts()
     console = Console(markup=False)  # names and units are text, whatever is in them
-    if counts.done:
+    if counts.done or counts.partly:
         numbers = table(finished, console.width)
         if numbers.row_count:
             console.print(numbers)
@@ -375,6 +380,8 @@ def _tell(finished: Any, figures: list[Path]) -> None:
         if finished.expectations:
             print(f"expected: {expectations.summary(expectations.verdicts(finished))} (`isacsim verify`)")
     print(f"trials:  {counts}")
+    for line in failures(finished):
+        print(f"         {line}")
     for complaint in finished.complaints:
         print(f"observer: {complaint}", file=sys.stderr)
     print(f"run:     {finished.path}")

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from pathlib import Path
-from traceback import extract_tb
-from typing import Any
 
 import numpy as np
 
 from isacsim.drop import Drop
 from isacsim.engine.identity import digest
 from isacsim.engine.scenario import Evaluation, Scenario, faults_of
-from isacsim.errors import InvalidInput, IsacsimError
+from isacsim.errors import InvalidInput, IsacsimError, origin
 from isacsim.hardware.base import Transceiver
 from isacsim.link import Link
 from isacsim.metrics.components import Metric
@@ -88,7 +85,7 @@ def rehearse_evaluations(scenario: Scenario, drop: Drop, problems: dict[str, Pro
 
 def _rehearse_evaluation(scenario: Scenario, label: str, W: ComplexArray, drop: Drop, hardware: Transceiver) -> None:
     evaluation: Evaluation = scenario.evaluate[label]
-    path = f"evaluate.{label}"
+    path, rngs = f"evaluate.{label}", [generator(scenario.seed, Stream.WAVEFORM, scenario.trials - 1)]
     if evaluation.power == "radiated":
         with _told(f"{path}.power"), faults_of(path, evaluation):
             W = rescale_to_radiated(W, hardware.transmit, drop.power)
@@ -100,7 +97,7 @@ def _rehearse_evaluation(scenario: Scenario, label: str, W: ComplexArray, drop: 
                 measure.labels(drop)
                 measure.check(link)
                 if isinstance(measure, Metric):
-                    measure.measure(link, [generator(scenario.seed, Stream.WAVEFORM, 0)])
+                    measure.measure(link, rngs)
 
 
 def stand_in(drop: Drop, streams: int) -> ComplexArray:
@@ -119,16 +116,5 @@ def _told(path: str) -> Iterator[None]:
     except IsacsimError:
         raise
     except Exception as error:  # a component can fail in any way
-        told = f"{type(error).__name__}: {error} ({where(error)})"
+        told = "{}: {} ({}:{})".format(type(error).__name__, error, *origin(error))
         raise Raised(path, "must not raise on the last trial", told, "Mend it, or choose another.") from error
-
-
-def where(error: BaseException) -> str:
-    """File and line that an exception comes from, ``sca.py:31`` with the folder before it."""
-    frames = extract_tb(error.__traceback__)
-    return f"{Path(*Path(frames[-1].filename).parts[-2:])}:{frames[-1].lineno}" if frames else "unknown"
-
-
-def fault(error: Any) -> str:
-    """An exception in a line: its type and what it says."""
-    return f"{type(error).__name__}: {error}"

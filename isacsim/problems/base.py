@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
 
+from isacsim.batch import batch_shape, squared
 from isacsim.drop import Drop
 from isacsim.errors import InvalidInput
 from isacsim.hardware.base import Transceiver
@@ -30,6 +32,11 @@ class Problem(ABC):
     transceiver: Transceiver
 
     @property
+    def members(self) -> int:
+        """Number of members of the batch, over all leading axes."""
+        return math.prod(batch_shape(self))
+
+    @property
     @abstractmethod
     def streams(self) -> int:
         """Number of precoder columns, K+S."""
@@ -44,8 +51,14 @@ class Problem(ABC):
 
     def screen(self) -> tuple[BoolArray, list[tuple[str, ...]]]:
         """Which members of a flat batch can have an answer, and notes on each member."""
-        members = self.H.shape[0]
-        return np.ones(members, bool), [()] * members
+        return np.ones(self.members, bool), [()] * self.members
+
+    def hopeless(self) -> list[str]:
+        """Why no precoder meets the requirements of a member of a flat batch, whatever the power; empty where one may.
+
+        A solver is given the other members only, and finds out itself what takes more power than there is.
+        """
+        return [""] * self.members
 
 
 class Requirements(ABC):
@@ -78,6 +91,19 @@ def sinr_and_power_slacks(problem: Any, least: FloatArray, sent: Transmission) -
     reached = Reception.of(problem.H, sent, problem.noise_power, problem.transceiver.user).sqinr
     asked = least > 0
     return np.where(asked, reached / np.where(asked, least, 1.0) - 1, np.inf), 1 - sent.power / problem.power
+
+
+def silent_users(problem: Any, least: FloatArray, name: str) -> list[str]:
+    """Of each member of a flat batch, that a user of whom ``least`` (..., K) is asked has a channel of zeros."""
+    power = np.ascontiguousarray(squared(problem.H).swapaxes(-1, -2)).sum(axis=-1)  # zero too where it underflows
+    asked = np.broadcast_to(least, power.shape)
+    lost = np.broadcast_to((power == 0) & (asked > 0), (problem.members, power.shape[-1]))
+    notes = [""] * problem.members
+    for i in np.flatnonzero(lost.any(axis=-1)):
+        user = int(lost[i].argmax())
+        value = np.broadcast_to(asked, lost.shape)[i, user]
+        notes[i] = f"infeasible: the {name} {value:.6g} of user {user} is unattainable: its channel is zero"
+    return notes
 
 
 def one_or_each_user(name: str, value: Any, users: int | None = None) -> None:

@@ -12,11 +12,11 @@ import attrs
 import numpy as np
 
 from isacsim.batch import as_array, batch_shape, flatten, take
-from isacsim.errors import InvalidInput, PluginError, one_of
+from isacsim.errors import InvalidInput, PluginError, one_of, origin
 from isacsim.plugin import Registry, default_registry
 from isacsim.problems.base import Problem
 from isacsim.solvers.base import Request, Solver
-from isacsim.solvers.solution import ARRAYS, Solution, Status, objects
+from isacsim.solvers.solution import ARRAYS, Solution, Status, gathered, objects
 from isacsim.threads import one_blas_thread
 from isacsim.typing import BoolArray, ComplexArray
 
@@ -206,23 +206,53 @@ def _generators(rng: Any, members: int) -> Sequence[np.random.Generator] | None:
 
 def _solve_screened(problem: Problem, solver: Solver, request: Request) -> Solution:
     """Solve the members that can have an answer; the others get their status."""
-    members = problem.H.shape[0]
+    members = problem.members
     if not members:
         return _nothing(problem, members)
     sound, notes = problem.screen()
-    if sound.all():
-        solution = solver.solve(problem, request)
-    elif not sound.any():
-        solution = _nothing(problem, sound.size)
+    notes = list(notes)
+    hopeless = problem.hopeless()
+    open_ = sound & np.array([not why for why in hopeless])
+    if open_.all():
+        solution = _solved(problem, solver, request)
     else:
-        kept = attrs.evolve(
-            request,
-            initial=None if request.initial is None else request.initial[sound],
-            rngs=None if request.rngs is None else [r for r, ok in zip(request.rngs, sound, strict=True) if ok],
-        )
-        solution = _scatter(solver.solve(take(problem, sound), kept), sound, _nothing(problem, sound.size))
+        solution = _nothing(problem, members)
+        for i in np.flatnonzero(sound & ~open_):
+            solution.status[i], solution.bound[i], notes[i] = Status.INFEASIBLE, np.inf, (*notes[i], hopeless[i])
+        if open_.any():
+            kept = _of(request, open_)
+            solution = _scatter(_solved(take(problem, open_), solver, kept), open_, solution)
     told = [(*extra, *own) for extra, own in zip(notes, solution.notes, strict=True)]
     return attrs.evolve(solution, notes=objects(told))
+
+
+def _of(request: Request, members: BoolArray) -> Request:
+    """The request to some members."""
+    return attrs.evolve(
+        request,
+        initial=None if request.initial is None else request.initial[members],
+        rngs=None if request.rngs is None else [r for r, ok in zip(request.rngs, members, strict=True) if ok],
+    )
+
+
+def _solved(problem: Problem, solver: Solver, request: Request) -> Solution:
+    """What the solver returns; arithmetic that breaks down for a member is its status and stops no other.
+
+    Anything else that a solver raises is an error of its own, and is the caller's.
+    """
+    try:
+        return solver.solve(problem, request)
+    except (np.linalg.LinAlgError, OverflowError, ZeroDivisionError) as error:
+        members = problem.members
+        if members == 1:
+            solution = _nothing(problem, 1)
+            file, line = origin(error)
+            solution.status[0], solution.notes[0] = Status.FAILED, (f"{type(error).__name__}: {error} ({file}:{line})",)
+            return solution
+    halves = np.array_split(np.arange(members), 2)
+    chosen = [np.isin(np.arange(members), half) for half in halves]
+    parts = [_solved(take(problem, of), solver, _of(request, of)) for of in chosen]
+    return gathered(list(zip(parts, halves, strict=True)), sum(part.runtime for part in parts))
 
 
 def _better(sense: int, one: Solution, other: Solution) -> Solution:
