@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -45,6 +46,13 @@ def rehearse_designs(scenario: Scenario, registry: Registry) -> tuple[Drop, dict
             problem = design.problem.pose(drop, scenario.transceiver(design.hardware))
         with _told(f"{path}.solver"), faults_of(path, design):
             check_takes(problem, design.solver, registry, design.hardware)
+        with _told(f"{path}.problem"):
+            judged = "precoder" in problem.decision or _made(problem) is not None
+        if not judged:
+            raise InvalidInput(
+                f"{path}.problem", "must make a precoder of its decision, which evaluations judge", problem.kind,
+                "Give the problem a `to_precoder`.",
+            )  # fmt: skip
         problems[name] = problem
     _rehearse_hardware(scenario, drop)
     return drop, problems
@@ -77,10 +85,13 @@ def rehearse_evaluations(scenario: Scenario, drop: Drop, problems: dict[str, Pro
     for label, evaluation in scenario.evaluate.items():
         hardware = scenario.transceiver(evaluation.hardware)
         for name in evaluation.designs or tuple(scenario.design):
-            address = digest((place, evaluation, hardware, problems[name].streams))
+            problem = problems[name]
+            made = None if "precoder" in problem.decision else _made(problem)
+            W = stand_in(drop, problem.streams if made is None else made.shape[-1])
+            address = digest((place, evaluation, hardware, W.shape[-1]))
             if address not in seen:
                 seen.add(address)
-                _rehearse_evaluation(scenario, label, stand_in(drop, problems[name].streams), drop, hardware)
+                _rehearse_evaluation(scenario, label, W, drop, hardware)
 
 
 def _rehearse_evaluation(scenario: Scenario, label: str, W: ComplexArray, drop: Drop, hardware: Transceiver) -> None:
@@ -98,6 +109,12 @@ def _rehearse_evaluation(scenario: Scenario, label: str, W: ComplexArray, drop: 
                 measure.check(link)
                 if isinstance(measure, Metric):
                     measure.measure(link, rngs)
+
+
+def _made(problem: Problem) -> Any:
+    """The precoder that a decision of ones makes; None if it makes none."""
+    ones: dict[str, Any] = {name: np.ones((problem.members, *v.shape), v.dtype) for name, v in problem.decision.items()}
+    return problem.to_precoder(ones)
 
 
 def stand_in(drop: Drop, streams: int) -> ComplexArray:

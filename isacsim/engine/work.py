@@ -275,7 +275,7 @@ def _design(
         share = solution.runtime / len(numbers)
         for i, trial in enumerate(numbers):
             trace = _steps(solution.trace, i) if design.trace else {}
-            decision = {"precoder": solution.precoder[i]}
+            decision = {key: array[i] for key, array in solution.decision.items()}
             record = DesignRecord(scalars[i], decision, tuple(solution.notes[i]), share, trace)
             outcome.designs[address, trial] = record
     return [known.get((address, trial)) or outcome.designs[address, trial] for trial in trials]

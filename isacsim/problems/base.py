@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
+from attrs import frozen
 
 from isacsim.batch import batch_shape, squared
 from isacsim.drop import Drop
@@ -17,19 +18,37 @@ from isacsim.link import Reception, Transmission
 from isacsim.typing import BoolArray, FloatArray
 
 
+@frozen
+class Variable:
+    """One array of a decision.
+
+    Attributes:
+        shape: Its shape for one member.
+        dtype: ``float`` or ``complex``.
+        unit: Its unit.
+    """
+
+    shape: tuple[int, ...]
+    dtype: type = complex
+    unit: str = "1"
+
+
 class Problem(ABC):
-    """A beamforming design problem, or a batch of them over leading axes.
+    """A design problem, or a batch of them over leading axes; a frozen record of `isacsim.batch.batched` fields.
 
     A problem knows nothing of solvers. ``kind`` is the name that scenarios use and that a
     solver lists in its ``problems``; ``sense`` is 1 where the objective is maximised and -1
     where it is minimised. ``variants`` says which fields make other sets of constraints, by name.
+
+    What is decided is named arrays. Most problems decide on a precoder alone and say its
+    ``streams``; one that decides on something else, a power allocation or the phases of a surface
+    for example, overrides ``decision``, and `to_precoder` so that metrics can judge it.
     """
 
     kind: ClassVar[str]
     sense: ClassVar[int] = 1
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
-    H: Any
-    transceiver: Transceiver
+    transceiver: Transceiver = Transceiver()
 
     @property
     def members(self) -> int:
@@ -37,13 +56,35 @@ class Problem(ABC):
         return math.prod(batch_shape(self))
 
     @property
-    @abstractmethod
     def streams(self) -> int:
         """Number of precoder columns, K+S."""
+        raise NotImplementedError(f"{type(self).__name__} must say its streams, or its decision")
+
+    @property
+    def decision(self) -> dict[str, Variable]:
+        """What is decided, by name: the precoder of shape (N_t, K+S), unless the problem says otherwise."""
+        of: Any = self  # one that decides on a precoder has channels H
+        return {"precoder": Variable((of.H.shape[-2], self.streams), complex, "sqrt(W)")}
+
+    def to_precoder(self, decision: Mapping[str, Any]) -> Any:
+        """The precoder W (..., N_t, K+S) that a decision makes, in sqrt(W): what metrics and experiments judge.
+
+        Args:
+            decision: Arrays (..., *shape) by name.
+
+        Returns:
+            The decision's own precoder by default; None where it has none.
+        """
+        return decision.get("precoder")
+
+    def argument(self, decision: Mapping[str, Any]) -> Any:
+        """What `objective` and `constraints` are asked with: a decision's one array, or all of several by name."""
+        own = {name: decision[name] for name in self.decision}
+        return own if len(own) > 1 else next(iter(own.values()))
 
     @abstractmethod
     def objective(self, W: Any) -> FloatArray:
-        """Merit of the precoder W (..., N_t, K+S), shape (...)."""
+        """Merit of the precoder W (..., N_t, K+S), shape (...); of another decision, of its `argument`."""
 
     @abstractmethod
     def constraints(self, W: Any) -> dict[str, FloatArray]:
@@ -69,7 +110,7 @@ class Requirements(ABC):
         """The problem for a batch of realisations and the hardware believed in."""
 
 
-def spread_over_users(problem: Problem, *names: str) -> None:
+def spread_over_users(problem: Any, *names: str) -> None:
     """Give the fields ``names`` of a problem that is being made one entry a user, (..., K).
 
     Raises:

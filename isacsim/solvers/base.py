@@ -14,7 +14,6 @@ from isacsim.errors import InvalidInput
 from isacsim.hardware.base import Chain, Hardware
 from isacsim.solvers.iterate import TIME_LIMIT, Callback
 from isacsim.solvers.solution import Solution
-from isacsim.typing import ComplexArray
 
 
 @frozen(eq=False)
@@ -22,14 +21,15 @@ class Request:
     """What a caller asks of a solve beside the problem.
 
     Attributes:
-        initial: Precoders to start from, (B, N_t, K+S), in sqrt(W); None lets the solver choose.
+        initial: Precoders to start from, (B, N_t, K+S), in sqrt(W); of a problem that decides on something else
+            its array, or a dict of them; None lets the solver choose.
         start: Name of the start to use; None is the solver's choice.
         rngs: One generator for each member, or None.
         callback: Called after each step.
         time_limit: Largest time, in s.
     """
 
-    initial: ComplexArray | None = None
+    initial: Any = None
     start: str | None = None
     rngs: Sequence[np.random.Generator] | None = None
     callback: Callback | None = None

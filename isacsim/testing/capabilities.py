@@ -16,7 +16,7 @@ from isacsim.plugin import Registry, default_registry
 from isacsim.problems.base import Problem
 from isacsim.solvers.base import Solver
 from isacsim.solvers.solve import made_by_default
-from isacsim.testing.examples import example_problem
+from isacsim.testing.examples import example_decision, example_problem
 from isacsim.typing import ComplexArray, FloatArray
 
 
@@ -91,8 +91,7 @@ def _capability(solver: Solver, name: str, posed: dict[str, Any], default: bool)
 
 def _constraints(problem: Problem) -> list[str]:
     """Names of a problem's constraints."""
-    W = np.ones((*problem.H.shape[:-1], problem.streams), complex)
-    return list(problem.constraints(W))
+    return list(problem.constraints(problem.argument(example_decision(problem))))
 
 
 def markdown(rows: list[Capability]) -> str:

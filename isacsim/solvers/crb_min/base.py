@@ -126,6 +126,7 @@ def _infeasible(reduced: Reduced, least: LeastPower) -> Solution:
         iterations=np.zeros(members, int),
         status=objects([Status.INFEASIBLE] * members),
         bound=needed,
+        least_power=needed,
         notes=objects(notes),
         runtime=0.0,
         trace={"objective": nothing[:, None], "time": np.zeros((members, 1))},

@@ -141,7 +141,9 @@ def _infeasible(system: System, found: Feasibility, who: IntArray) -> Solution:
     """The solution of members whose SQINRs are out of reach; the bound is P_min, in W."""
     told = [certificate(system, found, i, who[i]) for i in range(len(who))]
     none = np.full((len(who), system.antennas, system.users), np.nan, complex)
-    return _screened(none, Status.INFEASIBLE, np.nan, np.array([watts for watts, _ in told]), [(n,) for _, n in told])
+    watts = np.array([least for least, _ in told])
+    notes: list[tuple[str, ...]] = [(note,) for _, note in told]
+    return attrs.evolve(_screened(none, Status.INFEASIBLE, np.nan, watts, notes), least_power=watts)
 
 
 def _dull(system: System, found: Feasibility, who: IntArray) -> Solution:
