@@ -79,7 +79,8 @@ def solve(
         if time_limit is not None:
             left = max(time_limit - (time.perf_counter() - begin), np.finfo(float).tiny)
             request = attrs.evolve(request, time_limit=left)
-    solution = _with_precoder(flat, reduce(partial(_better, problem.sense), solutions))
+    with one_blas_thread(), np.errstate(all="ignore"):
+        solution = _with_precoder(flat, reduce(partial(_better, problem.sense), solutions))
     return attrs.evolve(solution.reshape(shape), runtime=time.perf_counter() - begin)
 
 
