@@ -60,17 +60,21 @@ if TYPE_CHECKING:
     from isacsim.plugin.versions import API_VERSION as API_VERSION
     from isacsim.problems.base import Problem as Problem
     from isacsim.problems.base import Requirements as Requirements
+    from isacsim.problems.base import Variable as Variable
     from isacsim.problems.base import one_or_each_user as one_or_each_user
     from isacsim.problems.base import sinr_and_power_slacks as sinr_and_power_slacks
     from isacsim.problems.base import spread_over_users as spread_over_users
     from isacsim.random import complex_normal as complex_normal
     from isacsim.solvers.base import Request as Request
     from isacsim.solvers.base import Solver as Solver
+    from isacsim.solvers.base import not_ideal as not_ideal
+    from isacsim.solvers.base import other_kind as other_kind
     from isacsim.solvers.base import refuse_starts as refuse_starts
     from isacsim.solvers.iterate import Stop as Stop
     from isacsim.solvers.iterate import iterate as iterate
     from isacsim.solvers.solution import Solution as Solution
     from isacsim.solvers.solution import Status as Status
+    from isacsim.solvers.solution import objects as objects
     from isacsim.solvers.solve import solve as solve
     from isacsim.targets.models import TargetModel as TargetModel
     from isacsim.targets.scene import ParametricScene as ParametricScene
@@ -124,14 +128,15 @@ _HOMES = {
     "isacsim.problems.base": (
         "Problem",
         "Requirements",
+        "Variable",
         "one_or_each_user",
         "sinr_and_power_slacks",
         "spread_over_users",
     ),
     "isacsim.random": ("complex_normal",),
-    "isacsim.solvers.base": ("Request", "Solver", "refuse_starts"),
+    "isacsim.solvers.base": ("Request", "Solver", "not_ideal", "other_kind", "refuse_starts"),
     "isacsim.solvers.iterate": ("Stop", "iterate"),
-    "isacsim.solvers.solution": ("Solution", "Status"),
+    "isacsim.solvers.solution": ("Solution", "Status", "objects"),
     "isacsim.solvers.solve": ("solve",),
     "isacsim.targets.models": ("TargetModel",),
     "isacsim.targets.scene": ("ParametricScene", "PointTargets", "ResponseMatrix", "Scene"),

@@ -12,7 +12,7 @@ the bytes it has alone.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any, TypeVar
 
@@ -24,6 +24,7 @@ from isacsim.typing import AnyArray, BoolArray, FloatArray, IntArray
 
 CORE = "isacsim.core"
 DTYPE = "isacsim.dtype"
+NAMED = -2  # in place of the number of core axes: a mapping of arrays with one leading batch axis, by name
 R = TypeVar("R")
 
 
@@ -103,6 +104,11 @@ def rows(core: int = 0) -> Any:
     return attrs.field(eq=same_array, metadata={CORE: core})
 
 
+def named() -> Any:
+    """An attrs field of arrays by name, each with one leading batch axis and any further ones."""
+    return attrs.field(metadata={CORE: NAMED})
+
+
 def _marks_of(cls: Any) -> tuple[tuple[str, int | None], ...]:
     """Name of each field of a class of records, with its core axes if it is a batched array; none of another class."""
     return tuple((f.name, f.metadata.get(CORE)) for f in attrs.fields(cls)) if attrs.has(cls) else ()
@@ -116,7 +122,7 @@ def _fields(record: Any) -> list[tuple[str, Any, int]]:
     found = []
     for name, core in _marks(type(record)):
         value = getattr(record, name)
-        if core is not None:
+        if core is not None and core != NAMED:
             found.append((name, value, core))
         elif _marks(type(value)):
             found.append((name, value, -1))
@@ -178,18 +184,46 @@ def take(record: R, index: IntArray | BoolArray) -> R:
     return _mapped(record, lambda value, _: value if value.shape[0] == 1 else value.take(places, axis=0))
 
 
-def put(record: R, index: IntArray, new: R) -> R:
+def put(record: R, index: IntArray | BoolArray, new: R) -> R:
     """``record`` with its members ``index`` replaced by those of ``new``."""
     values = []
     for name, core in _marks(type(record)):
-        value = getattr(record, name)
-        if core is not None:
-            value = value.copy()
-            value[index] = getattr(new, name)
+        value, other = getattr(record, name), getattr(new, name)
+        if core == NAMED:
+            value = {key: _replaced(array, index, other[key]) for key, array in value.items()}
+        elif core is not None:
+            value = _replaced(value, index, other)
         elif _marks(type(value)):
-            value = put(value, index, getattr(new, name))
+            value = put(value, index, other)
         values.append((name, value))
     return _with(record, values)
+
+
+def _replaced(array: AnyArray, index: IntArray | BoolArray, new: AnyArray) -> AnyArray:
+    array = array.copy()
+    array[index] = new
+    return array
+
+
+def joined(records: Sequence[R]) -> R:
+    """One record of the members of several with one leading batch axis, behind one another."""
+    values = []
+    for name, core in _marks(type(records[0])):
+        parts = [getattr(record, name) for record in records]
+        value = parts[0]
+        if core == NAMED:
+            value = {key: np.concatenate([part[key] for part in parts]) for key in value}
+        elif core is not None:
+            value = np.concatenate(parts)
+        elif _marks(type(value)):
+            value = joined(parts)
+        values.append((name, value))
+    return _with(records[0], values)
+
+
+def unflattened(record: R, shape: tuple[int, ...]) -> R:
+    """A record with one leading batch axis with the axes ``shape`` in its place; plain values where that is ()."""
+    return _mapped(record, lambda value, _: value.reshape(shape + value.shape[1:])[()])
 
 
 def _mapped(record: R, change: Callable[[Any, int], Any]) -> R:
@@ -197,7 +231,9 @@ def _mapped(record: R, change: Callable[[Any, int], Any]) -> R:
     values, changed = [], False
     for name, core in _marks(type(record)):
         value = old = getattr(record, name)
-        if core is not None:
+        if core == NAMED:
+            value = {key: change(array, NAMED) for key, array in old.items()}
+        elif core is not None:
             value = change(old, core)
         elif _marks(type(old)):
             value = _mapped(old, change)

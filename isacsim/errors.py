@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from pathlib import Path
+from traceback import extract_tb
 from typing import Any
 
 
@@ -77,3 +79,11 @@ def one_of(known: Iterable[str], name: str = "") -> str:
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"Did you mean {close[0]!r}? " if close else ""
     return f"{hint}Valid: {', '.join(names) or 'none'}."
+
+
+def origin(error: BaseException) -> tuple[str, int]:
+    """File, with the folder before it, and line that an exception comes from."""
+    frames = extract_tb(error.__traceback__)
+    if not frames:
+        return "", 0
+    return "/".join(Path(frames[-1].filename).parts[-2:]), frames[-1].lineno or 0

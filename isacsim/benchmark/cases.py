@@ -20,7 +20,7 @@ from isacsim.problems.base import Problem
 from isacsim.random import Stream, complex_normal, generator
 from isacsim.solvers.base import Solver
 from isacsim.solvers.solution import Solution
-from isacsim.solvers.solve import check_pair, solve
+from isacsim.solvers.solve import check_takes, solve, takers
 from isacsim.testing.examples import example_component
 
 SAMPLES = 2**14  # of each chain that a hardware stage is given
@@ -97,20 +97,11 @@ class Entry:
 
 def entries(family: Family, registry: Registry) -> Iterator[Entry]:
     """The solvers of a problem, the published variant last."""
-    names = list(registry.loadable("solvers").components)
-    for name in names:
-        if takes(family, name, registry):
-            yield Entry(name, name)
-    if family.solver in names:
+    one = family.problem(family.names(full=False)[0], 1, registry)
+    for name in takers(one, registry):
+        yield Entry(name, name)
+    if family.solver in registry.names("solvers"):
         yield Entry(family.published, family.solver, family.options)
-
-
-def takes(family: Family, name: str, registry: Registry) -> bool:
-    """Whether a solver takes a problem and the hardware it is posed with."""
-    cls = registry.load("solvers", name)
-    if family.kind not in getattr(cls, "problems", ()):
-        return False
-    return bool(cls.hardware_aware) or family.hardware.is_ideal
 
 
 def ready(case: Case, registry: Registry) -> Work:
@@ -127,7 +118,7 @@ def ready(case: Case, registry: Registry) -> Work:
     entry = next((e for e in entries(family, registry) if e.label == case.name), Entry(case.name, case.name))
     solver = entry.make(registry)
     problem = flatten(family.problem(case.size, case.members, registry))
-    check_pair(problem.kind, problem.transceiver.is_ideal, solver, registry)
+    check_takes(problem, solver, registry)
     # Realisation i alone has the bytes that it has in the batch.
     alone = [take(problem, np.array([i])) for i in range(case.members)]
     problems = [problem] if case.mode == "batch" else alone

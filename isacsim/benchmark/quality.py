@@ -89,7 +89,7 @@ def quality_of(problems: list[Problem], solutions: list[Solution], tolerance: fl
 def _violation(problem: Problem, solution: Solution) -> FloatArray:
     lead = np.shape(solution.objective)
     worst = np.zeros(lead)
-    for slack in problem.constraints(solution.precoder).values():
+    for slack in problem.constraints(problem.argument(solution.decision)).values():
         own = np.asarray(slack, float).reshape((*lead, -1))
         worst = np.fmax(worst, -own.min(axis=-1, initial=np.inf))
     return np.ravel(np.where(np.isnan(solution.objective), np.nan, worst))

@@ -115,7 +115,7 @@ def run(
         registry=registry,
     )
     counts = finished.counts()
-    figures = draw_figures(finished) if counts.done else []
+    figures = draw_figures(finished) if counts.done or counts.partly else []
     if as_json:
         _print_json(_summary(finished, figures))
     else:
@@ -137,14 +137,32 @@ def list_(
         for k in ([kind] if kind else KINDS)
         for name in registry.usable(k)
     ]
+    taken = _capabilities(registry) if kind == "solvers" else {}
     if as_json:
-        _print_json(rows)
+        _print_json([{**row, "takes": taken.get(str(row["name"]), [])} for row in rows] if taken else rows)
     else:
         width = max((len(str(row["name"])) for row in rows), default=0)
         for row in rows:
             print(f"{row['kind']:<14}{row['name']:<{width}}  {printable(str(row['summary']))}")
+            for of in taken.get(str(row["name"]), []):
+                sets = "; or ".join(of["constraints"])
+                print(f"{'':<{16 + width}}{of['problem']}: hardware {of['hardware']}; constraints {sets}")
+                print(f"{'':<{16 + width}}an answer is {printable(of['guarantee'] or 'not said to be anything')}")
     for conflict in _conflicts(registry):
         print(conflict, file=sys.stderr)
+
+
+def _capabilities(registry: Registry) -> dict[str, list[dict[str, Any]]]:
+    """What each solver takes, by its name."""
+    import attrs
+
+    from isacsim.testing.capabilities import capabilities
+
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in capabilities(registry):
+        told = attrs.asdict(row)
+        found.setdefault(told.pop("solver"), []).append(told)
+    return found
 
 
 @app.command()
@@ -185,7 +203,7 @@ def check(
 
     registry: Registry = context.obj
     loaded = load_scenario(_scenario_path(scenario, registry), set=tuple(set_ or ()), registry=registry)
-    plan = Plan.of(loaded, registry)
+    plan = Plan.of(loaded, registry, thorough=True)
     solves = len({address for point in plan.points for address in point.design_ids.values()})
     told = {"points": len(plan.points), "trials": loaded.trials, "solves": solves * loaded.trials}
     if as_json:
@@ -318,6 +336,8 @@ def _scenario_path(scenario: str, registry: Registry) -> Path:
 
 
 def _summary(finished: Any, figures: list[Path]) -> dict[str, Any]:
+    import attrs
+
     from isacsim.report import expectations
     from isacsim.report.summary import remarks, rows, statuses
 
@@ -326,9 +346,12 @@ def _summary(finished: Any, figures: list[Path]) -> dict[str, Any]:
         "run": str(finished.path),
         "requested": counts.requested,
         "done": counts.done,
+        "partly": counts.partly,
         "failed": counts.failed,
         "skipped": counts.skipped,
-        "failures": [{"at": coords, "trial": trial, "error": text} for coords, trial, text in finished.failures()],
+        "failures": [
+            {"at": f.coords, "trial": f.trial, **attrs.asdict(f.what), "error": f.error} for f in finished.failures()
+        ],
         "complaints": list(finished.complaints),
         "solves": statuses(finished),
         "remarks": remarks(finished),
@@ -342,11 +365,11 @@ def _tell(finished: Any, figures: list[Path]) -> None:
     from rich.console import Console
 
     from isacsim.report import expectations
-    from isacsim.report.summary import remarks, statuses, table
+    from isacsim.report.summary import failures, remarks, statuses, table
 
     counts = finished.counts()
     console = Console(markup=False)  # names and units are text, whatever is in them
-    if counts.done:
+    if counts.done or counts.partly:
         numbers = table(finished, console.width)
         if numbers.row_count:
             console.print(numbers)
@@ -357,6 +380,8 @@ def _tell(finished: Any, figures: list[Path]) -> None:
         if finished.expectations:
             print(f"expected: {expectations.summary(expectations.verdicts(finished))} (`isacsim verify`)")
     print(f"trials:  {counts}")
+    for line in failures(finished):
+        print(f"         {line}")
     for complaint in finished.complaints:
         print(f"observer: {complaint}", file=sys.stderr)
     print(f"run:     {finished.path}")

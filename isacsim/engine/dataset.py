@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from isacsim.engine.store import Store
 from isacsim.engine.views import ROWS_FROM, SOLVES, SOLVES_FROM, STEP, TRACE
 from isacsim.engine.work import SCALARS, DesignRecord, Entry
 from isacsim.solvers.solution import Status
+from isacsim.typing import FloatArray
 
 if TYPE_CHECKING:
     import xarray
@@ -31,15 +33,16 @@ def build_dataset(store: Store) -> xarray.Dataset:
     variables: dict[str, Any] = {}
     for number, point in enumerate(points):
         at = np.unravel_index(number, lead) if lead else ()
-        rows, start = store.rows(point["id"], trials), 0
-        for entry in store.layout(point["id"]):
-            if entry.name not in variables:
-                variables[entry.name] = _empty(entry, axes, lead, (evaluations, designs), trials, sizes)
-            e, d = evaluations.index(entry.evaluation), designs.index(entry.design)
-            values = rows[:, start : start + entry.size].reshape(trials, *entry.shape)
-            corner = tuple(slice(0, n) for n in entry.shape)
-            variables[entry.name][1][(*at, e, d, slice(None), *corner)] = values
-            start += entry.size
+        for entries, rows, which in _tables(store, point["id"], trials):
+            start = 0
+            for entry in entries:
+                if entry.name not in variables:
+                    variables[entry.name] = _empty(entry, axes, lead, (evaluations, designs), trials, sizes)
+                e, d = evaluations.index(entry.evaluation), designs.index(entry.design)
+                values = rows[:, start : start + entry.size].reshape(-1, *entry.shape)
+                corner = tuple(slice(0, n) for n in entry.shape)
+                variables[entry.name][1][(*at, e, d, which, *corner)] = values
+                start += entry.size
     variables.update(_solves(store, axes, lead, points, designs, trials))
     environments = store.environments()
     if len(environments) > 1:
@@ -51,12 +54,21 @@ def build_dataset(store: Store) -> xarray.Dataset:
     return xarray.Dataset(variables, coords, {"index_dims": index, **made, **provenance})
 
 
+def _tables(store: Store, point: str, trials: int) -> Iterator[tuple[tuple[Entry, ...], FloatArray, slice]]:
+    """Entries, rows and trials of a point: those that are whole, then each that is partly done."""
+    yield store.layout(point), store.rows(point, trials), slice(None)
+    for trial, (entries, row) in store.partial(point).items():
+        if trial < trials:
+            yield entries, row[None], slice(trial, trial + 1)
+
+
 def _extra_axes(store: Store, points: list[dict[str, Any]]) -> tuple[dict[str, int], dict[str, list[Any]]]:
     """Longest length, and coordinates, of the quantities' own axes over all points."""
     sizes: dict[str, int] = {}
     labels: dict[str, list[Any]] = {}
     for point in points:
-        for entry in store.layout(point["id"]):
+        told = (entries for entries, _ in store.partial(point["id"]).values())
+        for entry in (*store.layout(point["id"]), *chain.from_iterable(told)):
             for dim, size in zip(entry.dims, entry.shape, strict=True):
                 if size >= sizes.get(dim, 0):
                     sizes[dim] = size

@@ -13,7 +13,7 @@ from isacsim.engine.events import ChunkEnd, Observer, TrialFailed
 from isacsim.engine.executors import ExecutorFactory
 from isacsim.engine.plan import Task
 from isacsim.engine.store import Store
-from isacsim.engine.work import Known, Outcome, halves, work
+from isacsim.engine.work import Failure, Known, Outcome, halves, work
 from isacsim.errors import InvalidInput
 
 
@@ -108,9 +108,11 @@ class Driver:
     def _commit(self, task: Task, outcome: Outcome) -> None:
         self.store.commit(outcome)
         coords = {point.id: point.coords for point in task.points}
-        for (point, trial), error in outcome.failures.items():
-            self.tell("trial_failed", TrialFailed(coords[point], trial, error))
-        self.tell("chunk_end", ChunkEnd(len(outcome.rows), len(outcome.failures)))
+        for (point, trial), parts in outcome.failures.items():
+            for what in parts:
+                self.tell("trial_failed", TrialFailed(coords[point], trial, what.error, what.part))
+        partly = len(outcome.partial)
+        self.tell("chunk_end", ChunkEnd(len(outcome.rows), len(outcome.failures) - partly, partly))
 
 
 class _Queue:
@@ -169,4 +171,4 @@ def _try(executor: Executor) -> None:
 
 def _lost(task: Task) -> Outcome:
     text = "the worker process died over this trial; run it with --workers 1 to see why"
-    return Outcome(failures={(point.id, trial): text for point in task.points for trial in task.trials})
+    return Outcome(failures={(point.id, trial): (Failure(text),) for point in task.points for trial in task.trials})

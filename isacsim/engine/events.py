@@ -19,29 +19,32 @@ class RunStart:
 
 @frozen
 class ChunkEnd:
-    """A chunk is committed: so many of its trials are ``done`` and ``failed``."""
+    """A chunk is committed: so many of its trials are ``done``, ``failed`` and ``partly`` done."""
 
     done: int
     failed: int
+    partly: int = 0
 
 
 @frozen
 class TrialFailed:
-    """A trial failed at a point of the sweep."""
+    """A trial failed at a point of the sweep, or what ``part`` names of it: a design, or a measure of one."""
 
     coords: dict[str, object]
     trial: int
     error: str
+    part: str = ""
 
 
 @frozen
 class RunEnd:
-    """A run ends: ``requested = done + failed + skipped``."""
+    """A run ends: ``requested = done + partly + failed + skipped``."""
 
     requested: int
     done: int
     failed: int
     skipped: int
+    partly: int = 0
 
 
 class Observer:

@@ -7,17 +7,15 @@ from itertools import product
 from typing import Any
 
 import attrs
-import numpy as np
 from attrs import frozen
 
 from isacsim.engine.identity import Names, digest
 from isacsim.engine.load import replace
 from isacsim.engine.reader import Reader
-from isacsim.engine.scenario import Scenario, faults_of
-from isacsim.errors import InvalidInput, IsacsimError
-from isacsim.hardware.base import Chain
+from isacsim.engine.rehearsal import Raised, rehearse_designs, rehearse_evaluations
+from isacsim.engine.scenario import Scenario
+from isacsim.errors import InvalidInput
 from isacsim.plugin import Registry
-from isacsim.solvers.solve import check_pair
 
 
 @frozen
@@ -73,14 +71,21 @@ class Plan:
     groups: tuple[tuple[int, ...], ...]
 
     @classmethod
-    def of(cls, scenario: Scenario, registry: Registry) -> Plan:
+    def of(cls, scenario: Scenario, registry: Registry, *, thorough: bool = False) -> Plan:
         """The plan of a scenario.
 
         Every point's problems are posed once, on the last trial, so that what cannot be
         computed is refused before anything is written.
 
+        Args:
+            scenario: The scenario.
+            registry: Where solvers are looked up.
+            thorough: Whether metrics and experiments are rehearsed too, and whatever a
+                component raises on the last trial counts: a run would go on with the others.
+
         Raises:
-            InvalidInput: If the sweep does not fit the scenario, or a problem cannot be posed.
+            InvalidInput: If the sweep does not fit the scenario, a problem cannot be posed, or
+                its solver does not take it.
         """
         reader, names = Reader(registry), Names(registry)
         bare, points = scenario.bare(), []
@@ -93,13 +98,15 @@ class Plan:
             except InvalidInput as error:
                 raise _swept(error, scenario) from None
             points.append(Point.of(coords, here, names))
+        seen: set[str] = set()
         for point in points:
             try:
-                _rehearse(point.scenario, registry)
-            except IsacsimError:
-                raise
-            except Exception:  # not a complaint about the input: the trials will tell, one by one
-                continue
+                drop, problems = rehearse_designs(point.scenario, registry)
+                if thorough:
+                    rehearse_evaluations(point.scenario, drop, problems, seen)
+            except Raised:  # not a complaint about the input: the trials will tell, one by one
+                if thorough:
+                    raise
         return cls(scenario, tuple(points), tuple(_shared(points)))
 
 
@@ -107,26 +114,6 @@ def _swept(error: InvalidInput, scenario: Scenario) -> InvalidInput:
     """The error, with the axis of the sweep that leads to its field."""
     axes = (name for name, axis in scenario.sweep.items() if error.field in axis.sets)
     return error.at(f"sweep.{name} at {error.field}") if (name := next(axes, "")) else error
-
-
-def _rehearse(scenario: Scenario, registry: Registry) -> None:
-    """Draw the last trial, pose every design's problem, and apply the hardware of every chain."""
-    drop = scenario.drop((scenario.trials - 1,))
-    for name, design in scenario.design.items():
-        with faults_of(f"design.{name}.problem", design.problem):
-            problem = design.problem.pose(drop, scenario.transceiver(design.hardware))
-        with faults_of(f"design.{name}", design):
-            check_pair(problem.kind, problem.transceiver.is_ideal, design.solver, registry)
-    sizes = {"transmit": drop.tx_array.size, "receive": drop.rx_array.size, "user": drop.H.shape[-1]}
-    believed, met = scenario.design.values(), scenario.evaluate.values()
-    for name in dict.fromkeys([d.hardware for d in believed] + [e.hardware for e in met]):
-        for side, chains in sizes.items():
-            hardware = getattr(scenario.transceiver(name), side)
-            path = f"hardware.{name}.{side}"
-            stages = hardware.stages if isinstance(hardware, Chain) else (hardware,)
-            for i, stage in enumerate(stages):
-                with faults_of(f"{path}.{i}" if isinstance(hardware, Chain) else path, stage):
-                    stage.linear_model(np.eye(chains, dtype=complex))
 
 
 def _shared(points: list[Point]) -> Iterator[tuple[int, ...]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,7 @@ from isacsim.engine.scenario import Scenario
 from isacsim.engine.sinks import Sink
 from isacsim.engine.store import FORMAT, Store
 from isacsim.engine.views import Expectation, Figure
-from isacsim.engine.work import DesignRecord
+from isacsim.engine.work import DesignRecord, Failure
 from isacsim.errors import InvalidInput, PluginError, StoreError, one_of
 from isacsim.plugin import Registry, default_registry
 from isacsim.plugin.isolation import guarded
@@ -37,16 +37,20 @@ MAX_CHUNK = 25
 
 @frozen
 class Counts:
-    """Where the trials of a run are: ``requested = done + failed + skipped``."""
+    """Where the trials of a run are: ``requested = done + partly + failed + skipped``.
+
+    A trial is partly done where a design or a measure has failed and others have not.
+    """
 
     requested: int
     done: int
     failed: int
+    partly: int = 0
 
     @property
     def skipped(self) -> int:
         """Trials that were neither done nor failed yet."""
-        return self.requested - self.done - self.failed
+        return self.requested - self.done - self.partly - self.failed
 
     @property
     def complete(self) -> bool:
@@ -54,7 +58,37 @@ class Counts:
         return self.done == self.requested
 
     def __str__(self) -> str:
-        return f"{self.requested} requested = {self.done} done + {self.failed} failed + {self.skipped} skipped"
+        partly = f" + {self.partly} partly done" if self.partly else ""
+        return f"{self.requested} requested = {self.done} done{partly} + {self.failed} failed + {self.skipped} skipped"
+
+
+@frozen
+class TrialFailure:
+    """What failed of a trial at a point; unpacks as coordinates, trial and error.
+
+    Attributes:
+        coords: Value of each axis of the sweep.
+        trial: The trial.
+        what: Which part of it, and why.
+    """
+
+    coords: dict[str, Any]
+    trial: int
+    what: Failure
+
+    @property
+    def error(self) -> str:
+        """The exception: its type and what it says."""
+        return self.what.error
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter((self.coords, self.trial, self.error))
+
+    def __getitem__(self, place: int) -> Any:
+        return tuple(self)[place]
+
+    def __len__(self) -> int:
+        return 3
 
 
 class Run:
@@ -89,13 +123,20 @@ class Run:
         with self._store() as store:
             wanted = range(self.trials)
             done = sum(len(store.done(p["id"]).intersection(wanted)) for p in self.points)
-            failed = sum(len(set(store.failures(p["id"])).intersection(wanted)) for p in self.points)
-        return Counts(self.trials * len(self.points), done, failed)
+            partly = [set(store.partial(p["id"])).intersection(wanted) for p in self.points]
+            broken = [set(store.failures(p["id"])).intersection(wanted) for p in self.points]
+        failed = sum(len(lost - some) for lost, some in zip(broken, partly, strict=True))
+        return Counts(self.trials * len(self.points), done, failed, sum(map(len, partly)))
 
-    def failures(self) -> list[tuple[dict[str, Any], int, str]]:
-        """Coordinates, trial and error of every failed trial."""
+    def failures(self) -> list[TrialFailure]:
+        """What failed: of every trial that is not whole each design and each measure that is missing, and why."""
         with self._store() as store:
-            return [(p["coords"], t, text) for p in self.points for t, text in store.failures(p["id"]).items()]
+            return [
+                TrialFailure(point["coords"], trial, what)
+                for point in self.points
+                for trial, parts in store.failures(point["id"]).items()
+                for what in parts
+            ]
 
     def dataset(self) -> xarray.Dataset:
         """Every number, labelled: sweep axes x evaluate x design x trial, units and provenance."""
@@ -204,9 +245,9 @@ def run(
             driver.run(tasks(plan, wanted, size, store.done))
         finally:
             after = current.counts()
-            driver.tell("run_end", RunEnd(after.requested, after.done, after.failed, after.skipped))
+            driver.tell("run_end", RunEnd(after.requested, after.done, after.failed, after.skipped, after.partly))
     finished = Run(folder, driver.complaints)
-    for sink in scenario.sinks if after.done else ():
+    for sink in scenario.sinks if after.done or after.partly else ():
         _write(sink, finished)
     return finished
 

@@ -20,7 +20,7 @@ from typing import Any
 import attrs
 import numpy as np
 
-from isacsim.engine.work import DesignRecord, Entry, Known, Outcome
+from isacsim.engine.work import DesignRecord, Entry, Failure, Known, Outcome, Partial
 from isacsim.errors import StoreError
 from isacsim.typing import AnyArray, FloatArray, IntArray
 
@@ -39,8 +39,12 @@ CREATE TABLE results (
     checksum INTEGER NOT NULL, PRIMARY KEY (point, trial)
 ) WITHOUT ROWID;
 CREATE TABLE failures (
-    point TEXT NOT NULL, trial INTEGER NOT NULL, error TEXT NOT NULL, checksum INTEGER NOT NULL,
+    point TEXT NOT NULL, trial INTEGER NOT NULL, error TEXT NOT NULL, parts TEXT NOT NULL, checksum INTEGER NOT NULL,
     PRIMARY KEY (point, trial)
+) WITHOUT ROWID;
+CREATE TABLE partial (
+    point TEXT NOT NULL, trial INTEGER NOT NULL, entries TEXT NOT NULL, data BLOB NOT NULL,
+    environment INTEGER NOT NULL, checksum INTEGER NOT NULL, PRIMARY KEY (point, trial)
 ) WITHOUT ROWID;
 CREATE TABLE designs (
     design TEXT NOT NULL, trial INTEGER NOT NULL, scalars BLOB NOT NULL, header TEXT NOT NULL, data BLOB NOT NULL,
@@ -55,7 +59,9 @@ CREATE TEMP VIEW meta AS SELECT key, value, NULL AS checksum FROM main.meta;
 CREATE TEMP VIEW environments AS SELECT 0 AS number, '' AS told, NULL AS checksum WHERE 0;
 CREATE TEMP VIEW layouts AS SELECT point, entries, NULL AS checksum FROM main.layouts;
 CREATE TEMP VIEW results AS SELECT point, trial, data, 0 AS environment, NULL AS checksum FROM main.results;
-CREATE TEMP VIEW failures AS SELECT point, trial, error, NULL AS checksum FROM main.failures;
+CREATE TEMP VIEW failures AS SELECT point, trial, error, '' AS parts, NULL AS checksum FROM main.failures;
+CREATE TEMP VIEW partial AS
+    SELECT point, trial, '' AS entries, '' AS data, 0 AS environment, NULL AS checksum FROM main.results WHERE 0;
 CREATE TEMP VIEW designs AS
     SELECT design, trial, substr(data, 1, 48) AS scalars,
         '[["decision", "precoder", "<c16", [' || antennas || ', ' || streams || ']]]' AS header,
@@ -187,27 +193,39 @@ class Store:
         """Add what came of a task, all or nothing; numbers that are there stay as they are."""
         here = self._environment
         with self._transaction():
-            layouts = ((p, json.dumps([attrs.asdict(e) for e in entries])) for p, entries in outcome.layouts.items())
-            self._put("layouts", layouts)
+            self._put("layouts", ((point, _told(entries)) for point, entries in outcome.layouts.items()))
             self._put("designs", ((*key, *_packed(record), here) for key, record in outcome.designs.items()))
             self._put("results", ((*key, _bytes(row), here) for key, row in outcome.rows.items()))
-            self._db.executemany("DELETE FROM failures WHERE point = ? AND trial = ?", list(outcome.rows))
-            self._put("failures", ((*key, text) for key, text in outcome.failures.items()), replace=True)
+            for table in ("failures", "partial"):
+                self._db.executemany(f"DELETE FROM {table} WHERE point = ? AND trial = ?", list(outcome.rows))
+            failures = ((*key, _sentence(of), _told(of)) for key, of in outcome.failures.items())
+            self._put("failures", failures, replace=True)
+            partial = ((*key, _told(entries), _bytes(row), here) for key, (entries, row) in outcome.partial.items())
+            self._put("partial", partial, replace=True)
 
     def done(self, point: str) -> set[int]:
         """The trials that are there of a point."""
         with self._reading():
             return {t for (t,) in self._db.execute("SELECT trial FROM results WHERE point = ?", (point,))}
 
-    def failures(self, point: str) -> dict[int, str]:
-        """Error texts of a point's failed trials."""
-        return {t: text for _, t, text in self._rows("failures", "point, trial, error", "point = ?", (point,))}
+    def failures(self, point: str) -> dict[int, tuple[Failure, ...]]:
+        """What is missing of a point's trials that failed, or are partly done, and why."""
+        rows = self._rows("failures", "point, trial, error, parts", "point = ?", (point,))
+        # A ledger of an earlier format has the text alone.
+        return {
+            trial: tuple(Failure(**part) for part in json.loads(parts)) if parts else (Failure(text),)
+            for _, trial, text, parts in rows
+        }
+
+    def partial(self, point: str) -> dict[int, Partial]:
+        """Entries and values of what there is of a point's trials that are partly done."""
+        rows = self._rows("partial", "point, trial, entries, data, environment", "point = ?", (point,))
+        return {trial: (_entries(told), np.frombuffer(data, "<f8")) for _, trial, told, data, _ in rows}
 
     def layout(self, point: str) -> tuple[Entry, ...]:
         """Entries of a point's rows; empty if nothing is there yet."""
         row = next(self._rows("layouts", "point, entries", "point = ?", (point,)), None)
-        entries = [] if row is None else json.loads(row[1])
-        return tuple(Entry(**{**e, "dims": tuple(e["dims"]), "shape": tuple(e["shape"])}) for e in entries)
+        return () if row is None else _entries(row[1])
 
     def rows(self, point: str, trials: int) -> FloatArray:
         """Rows of a point, shape (trials, size); NaN where a trial is not there."""
@@ -334,6 +352,19 @@ class Store:
 # What reading a damaged ledger raises: SQLite's text of an error can hold bytes that are no text.
 BROKEN = (sqlite3.Error, UnicodeDecodeError)
 RESTORE = "Restore the folder from a copy, or run the scenario into another --out."
+
+
+def _told(records: Iterable[Entry | Failure]) -> str:
+    return json.dumps([attrs.asdict(record) for record in records])
+
+
+def _entries(told: str) -> tuple[Entry, ...]:
+    return tuple(Entry(**{**e, "dims": tuple(e["dims"]), "shape": tuple(e["shape"])}) for e in json.loads(told))
+
+
+def _sentence(failures: Iterable[Failure]) -> str:
+    """The errors of a trial, each once, for who reads the ledger with other tools."""
+    return "; ".join(dict.fromkeys(failure.error for failure in failures))
 
 
 def _connect(path: Path, *, write: bool) -> sqlite3.Connection:

@@ -13,6 +13,7 @@ from isacsim.batch import flatten, take
 from isacsim.drop import Drop
 from isacsim.engine.plan import Point, Task
 from isacsim.engine.scenario import Evaluation, Scenario
+from isacsim.errors import origin
 from isacsim.link import Link
 from isacsim.metrics.power import rescale_to_radiated
 from isacsim.random import Generators, Stream, complex_normal, generator
@@ -86,6 +87,50 @@ class Entry:
         return int(np.prod(self.shape, dtype=int))
 
 
+@frozen
+class Failure:
+    """Why a trial, one of its designs or one measure of a design has no numbers at a point.
+
+    Attributes:
+        error: The exception: its type and what it says.
+        type: Its type.
+        file: The file it comes from, with the folder before it; empty if unknown.
+        line: The line there.
+        design: Name of the design; empty where the whole trial failed.
+        evaluation: Name of the evaluation; empty where the design failed.
+        measure: Names of the quantities that are missing; empty where all of the evaluation are.
+    """
+
+    error: str
+    type: str = ""
+    file: str = ""
+    line: int = 0
+    design: str = ""
+    evaluation: str = ""
+    measure: str = ""
+
+    @property
+    def part(self) -> str:
+        """What is missing, in words; empty for the whole trial."""
+        told = [f"design {self.design}"] if self.design else []
+        told += [f"in evaluate.{self.evaluation}"] if self.evaluation else []
+        return " ".join(told + ([f"({self.measure})"] if self.measure else []))
+
+    @property
+    def place(self) -> str:
+        """File and line; empty if unknown."""
+        return f"{self.file}:{self.line}" if self.file else ""
+
+    @classmethod
+    def of(cls, error: BaseException, **part: str) -> Failure:
+        """What an exception says of a part of a trial."""
+        file, line = origin(error)
+        return cls(f"{type(error).__name__}: {error}", type(error).__name__, file, line, **part)
+
+
+Partial = tuple[tuple["Entry", ...], FloatArray]
+
+
 @define
 class Outcome:
     """What came of a task.
@@ -94,17 +139,19 @@ class Outcome:
         layouts: Entries of the rows of each point, by its id.
         rows: Values of a point and trial, (size,), by (id, trial).
         designs: Solutions that were computed, by (design id, trial).
-        failures: Error texts, by (point id, trial).
+        failures: What is missing of a trial and why, by (point id, trial).
+        partial: Entries and values of what there is of a trial that is not whole, by (point id, trial).
     """
 
     layouts: dict[str, tuple[Entry, ...]] = field(factory=dict)
     rows: dict[tuple[str, int], FloatArray] = field(factory=dict)
     designs: dict[tuple[str, int], DesignRecord] = field(factory=dict)
-    failures: dict[tuple[str, int], str] = field(factory=dict)
+    failures: dict[tuple[str, int], tuple[Failure, ...]] = field(factory=dict)
+    partial: dict[tuple[str, int], Partial] = field(factory=dict)
 
     def add(self, other: Outcome) -> None:
         """Take in the outcome of another part of the task."""
-        for name in ("layouts", "rows", "designs", "failures"):
+        for name in ("layouts", "rows", "designs", "partial", "failures"):
             getattr(self, name).update(getattr(other, name))
 
 
@@ -114,21 +161,71 @@ Known = dict[tuple[str, int], DesignRecord]
 def work(task: Task, known: Known) -> Outcome:
     """Compute a task; ``known`` are stored solutions that need no new solve.
 
-    When a batch breaks, its parts are computed one by one, so that what fails is one
-    trial at one point, with its error.
+    When a batch breaks, its parts are computed one by one, and of the trial at the point that
+    breaks each design and each measure by itself: what fails is a row of one of them.
     """
     outcome = Outcome()
     try:
         _compute(task, known, outcome)
-    except Exception as error:  # a component can fail in any way, and the rest must go on
+    except Exception:  # a component can fail in any way, and the rest must go on
+        whole = Outcome(designs=outcome.designs)  # what is solved is solved
         parts = halves(task)
         if not parts:
-            (point,), (trial,) = task.points, task.trials
-            return Outcome(failures={(point.id, trial): f"{type(error).__name__}: {error}"})
-        outcome = Outcome()
+            whole.add(_piecemeal(task.points[0], task.trials, {**known, **whole.designs}))
         for part in parts:
-            outcome.add(work(part, {**known, **outcome.designs}))
+            whole.add(work(part, {**known, **whole.designs}))
+        return whole
     return outcome
+
+
+def _piecemeal(point: Point, trials: tuple[int, ...], known: Known) -> Outcome:
+    """What there is of one trial at one point, design by design and measure by measure, and why the rest is not."""
+    scenario, outcome, key = point.scenario, Outcome(), (point.id, trials[0])
+    try:
+        drop = flatten(scenario.drop(trials), (1,))
+    except Exception as error:
+        return Outcome(failures={key: (Failure.of(error),)})
+    failures, records, found = [], {}, []
+    for name, address in point.design_ids.items():
+        try:
+            records[name] = _design(scenario, name, address, drop, trials, known, outcome)
+        except Exception as error:
+            failures.append(Failure.of(error, design=name))
+    for label, evaluation in scenario.evaluate.items():
+        for name in evaluation.designs or tuple(scenario.design):
+            if name in records:
+                there, missing = _measured(scenario, label, name, records[name], drop, trials)
+                found += there
+                failures += missing
+    entries = tuple(entry for entry, _ in found)
+    row = np.concatenate([values.ravel() for _, values in found]) if found else np.zeros(0)
+    if failures:
+        outcome.failures[key] = tuple(failures)
+        if found:
+            outcome.partial[key] = entries, row
+    else:  # it broke in company only
+        outcome.layouts[point.id], outcome.rows[key] = entries, row
+    return outcome
+
+
+def _measured(
+    scenario: Scenario, label: str, name: str, records: list[DesignRecord], drop: Drop, trials: tuple[int, ...]
+) -> tuple[list[tuple[Entry, FloatArray]], list[Failure]]:
+    """What measures there are of an evaluation of one design, and why the others are not."""
+    whole: Evaluation = scenario.evaluate[label]
+    found, missing = [], []
+    for table in ("metrics", "experiments"):
+        for measure in getattr(whole, table):
+            alone: dict[str, Any] = {"metrics": (), "experiments": (), table: (measure,)}
+            one = attrs.evolve(whole, **alone)
+            try:
+                found += _evaluate(scenario, label, one, name, records, drop, trials)
+            except Exception as error:
+                told = ", ".join(q.name for q in measure.quantities)
+                missing.append(Failure.of(error, design=name, evaluation=label, measure=told))
+    if not found and len({failure.error for failure in missing}) == 1:  # as of a power that cannot be radiated
+        missing = [attrs.evolve(missing[0], measure="")]
+    return found, missing
 
 
 def halves(task: Task) -> list[Task]:
@@ -144,6 +241,7 @@ def halves(task: Task) -> list[Task]:
 def _compute(task: Task, known: Known, outcome: Outcome) -> None:
     drops: dict[str, Drop] = {}
     designs: dict[str, list[DesignRecord]] = {}
+    broken: Exception | None = None
     for point in task.points:
         s = point.scenario
         if point.drop_id not in drops:
@@ -151,8 +249,14 @@ def _compute(task: Task, known: Known, outcome: Outcome) -> None:
         drop = drops[point.drop_id]
         for name, address in point.design_ids.items():
             if address not in designs:
-                designs[address] = _design(s, name, address, drop, task.trials, known, outcome)
-        _judge(point, drop, task.trials, designs, outcome)
+                try:
+                    designs[address] = _design(s, name, address, drop, task.trials, known, outcome)
+                except Exception as error:  # the others are solved as one batch all the same
+                    broken = broken or error
+        if broken is None:
+            _judge(point, drop, task.trials, designs, outcome)
+    if broken is not None:
+        raise broken
 
 
 def _design(
@@ -171,7 +275,7 @@ def _design(
         share = solution.runtime / len(numbers)
         for i, trial in enumerate(numbers):
             trace = _steps(solution.trace, i) if design.trace else {}
-            decision = {"precoder": solution.precoder[i]}
+            decision = {key: array[i] for key, array in solution.decision.items()}
             record = DesignRecord(scalars[i], decision, tuple(solution.notes[i]), share, trace)
             outcome.designs[address, trial] = record
     return [known.get((address, trial)) or outcome.designs[address, trial] for trial in trials]

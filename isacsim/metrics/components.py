@@ -61,6 +61,15 @@ class Measure(ABC):
         """Coordinates of the quantities' axes; an axis without an entry is numbered."""
         return {}
 
+    def check(self, link: Link) -> None:  # noqa: B027  # nothing to refuse
+        """Refuse what could be measured in no trial; ``link`` is that of a stand-in for the precoders.
+
+        Asked before a run, so that it must be cheap; nothing is refused by default.
+
+        Raises:
+            InvalidInput: If it cannot be measured.
+        """
+
     @abstractmethod
     def measure(self, link: Link, rngs: Sequence[np.random.Generator]) -> dict[str, FloatArray]:
         """Values by quantity, each with the leading axis B of the link.

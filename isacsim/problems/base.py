@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
+from attrs import frozen
 
+from isacsim.batch import batch_shape, squared
 from isacsim.drop import Drop
 from isacsim.errors import InvalidInput
 from isacsim.hardware.base import Transceiver
@@ -14,27 +18,73 @@ from isacsim.link import Reception, Transmission
 from isacsim.typing import BoolArray, FloatArray
 
 
+@frozen
+class Variable:
+    """One array of a decision.
+
+    Attributes:
+        shape: Its shape for one member.
+        dtype: ``float`` or ``complex``.
+        unit: Its unit.
+    """
+
+    shape: tuple[int, ...]
+    dtype: type = complex
+    unit: str = "1"
+
+
 class Problem(ABC):
-    """A beamforming design problem, or a batch of them over leading axes.
+    """A design problem, or a batch of them over leading axes; a frozen record of `isacsim.batch.batched` fields.
 
     A problem knows nothing of solvers. ``kind`` is the name that scenarios use and that a
     solver lists in its ``problems``; ``sense`` is 1 where the objective is maximised and -1
-    where it is minimised.
+    where it is minimised. ``variants`` says which fields make other sets of constraints, by name.
+
+    What is decided is named arrays. Most problems decide on a precoder alone and say its
+    ``streams``; one that decides on something else, a power allocation or the phases of a surface
+    for example, overrides ``decision``, and `to_precoder` so that metrics can judge it.
     """
 
     kind: ClassVar[str]
     sense: ClassVar[int] = 1
-    H: Any
-    transceiver: Transceiver
+    variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    transceiver: Transceiver = Transceiver()
 
     @property
-    @abstractmethod
+    def members(self) -> int:
+        """Number of members of the batch, over all leading axes."""
+        return math.prod(batch_shape(self))
+
+    @property
     def streams(self) -> int:
         """Number of precoder columns, K+S."""
+        raise NotImplementedError(f"{type(self).__name__} must say its streams, or its decision")
+
+    @property
+    def decision(self) -> dict[str, Variable]:
+        """What is decided, by name: the precoder of shape (N_t, K+S), unless the problem says otherwise."""
+        of: Any = self  # one that decides on a precoder has channels H
+        return {"precoder": Variable((of.H.shape[-2], self.streams), complex, "sqrt(W)")}
+
+    def to_precoder(self, decision: Mapping[str, Any]) -> Any:
+        """The precoder W (..., N_t, K+S) that a decision makes, in sqrt(W): what metrics and experiments judge.
+
+        Args:
+            decision: Arrays (..., *shape) by name.
+
+        Returns:
+            The decision's own precoder by default; None where it has none.
+        """
+        return decision.get("precoder")
+
+    def argument(self, decision: Mapping[str, Any]) -> Any:
+        """What `objective` and `constraints` are asked with: a decision's one array, or all of several by name."""
+        own = {name: decision[name] for name in self.decision}
+        return own if len(own) > 1 else next(iter(own.values()))
 
     @abstractmethod
     def objective(self, W: Any) -> FloatArray:
-        """Merit of the precoder W (..., N_t, K+S), shape (...)."""
+        """Merit of the precoder W (..., N_t, K+S), shape (...); of another decision, of its `argument`."""
 
     @abstractmethod
     def constraints(self, W: Any) -> dict[str, FloatArray]:
@@ -42,8 +92,14 @@ class Problem(ABC):
 
     def screen(self) -> tuple[BoolArray, list[tuple[str, ...]]]:
         """Which members of a flat batch can have an answer, and notes on each member."""
-        members = self.H.shape[0]
-        return np.ones(members, bool), [()] * members
+        return np.ones(self.members, bool), [()] * self.members
+
+    def hopeless(self) -> list[str]:
+        """Why no precoder meets the requirements of a member of a flat batch, whatever the power; empty where one may.
+
+        A solver is given the other members only, and finds out itself what takes more power than there is.
+        """
+        return [""] * self.members
 
 
 class Requirements(ABC):
@@ -54,7 +110,7 @@ class Requirements(ABC):
         """The problem for a batch of realisations and the hardware believed in."""
 
 
-def spread_over_users(problem: Problem, *names: str) -> None:
+def spread_over_users(problem: Any, *names: str) -> None:
     """Give the fields ``names`` of a problem that is being made one entry a user, (..., K).
 
     Raises:
@@ -76,6 +132,19 @@ def sinr_and_power_slacks(problem: Any, least: FloatArray, sent: Transmission) -
     reached = Reception.of(problem.H, sent, problem.noise_power, problem.transceiver.user).sqinr
     asked = least > 0
     return np.where(asked, reached / np.where(asked, least, 1.0) - 1, np.inf), 1 - sent.power / problem.power
+
+
+def silent_users(problem: Any, least: FloatArray, name: str) -> list[str]:
+    """Of each member of a flat batch, that a user of whom ``least`` (..., K) is asked has a channel of zeros."""
+    power = np.ascontiguousarray(squared(problem.H).swapaxes(-1, -2)).sum(axis=-1)  # zero too where it underflows
+    asked = np.broadcast_to(least, power.shape)
+    lost = np.broadcast_to((power == 0) & (asked > 0), (problem.members, power.shape[-1]))
+    notes = [""] * problem.members
+    for i in np.flatnonzero(lost.any(axis=-1)):
+        user = int(lost[i].argmax())
+        value = np.broadcast_to(asked, lost.shape)[i, user]
+        notes[i] = f"infeasible: the {name} {value:.6g} of user {user} is unattainable: its channel is zero"
+    return notes
 
 
 def one_or_each_user(name: str, value: Any, users: int | None = None) -> None:

@@ -20,7 +20,14 @@ from isacsim.drop import Drop
 from isacsim.errors import InvalidInput
 from isacsim.hardware.base import Transceiver
 from isacsim.link import Transmission
-from isacsim.problems.base import Problem, Requirements, one_or_each_user, sinr_and_power_slacks, spread_over_users
+from isacsim.problems.base import (
+    Problem,
+    Requirements,
+    one_or_each_user,
+    silent_users,
+    sinr_and_power_slacks,
+    spread_over_users,
+)
 from isacsim.typing import FloatArray
 
 
@@ -89,10 +96,6 @@ class CrbMin(Problem):
         antennas = self.H.shape[-2]
         if antennas < 1:
             raise InvalidInput("H", "must have at least one antenna", self.H.shape, "H is (..., N_t, K).")
-        if not np.all(np.any(self.H, axis=-2)):
-            raise InvalidInput(
-                "H", "must not have a column of zeros: no power gives that user an SINR", self.H, "Leave the user out."
-            )
         spread_over_users(self, "min_sinr", "noise_power")
         batch_shape(self)
 
@@ -120,6 +123,10 @@ class CrbMin(Problem):
         """Relative slacks of the SINRs, ``sinr`` (..., K), and of the power, ``total`` (...)."""
         slacks = sinr_and_power_slacks(self, self.min_sinr, Transmission.of(W, self.transceiver.transmit))
         return dict(zip(("sinr", "total"), slacks, strict=True))
+
+    def hopeless(self) -> list[str]:
+        """That a user has a channel of zeros, whose SINR no power reaches."""
+        return silent_users(self, self.min_sinr, "SINR")
 
     def _spectrum(self, sent: Transmission) -> tuple[FloatArray, float]:
         """Eigenvalues of R (..., N_t), and what is rounding of the largest."""

@@ -6,6 +6,7 @@ Full power is optimal: both terms improve when W grows.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -120,6 +121,7 @@ class SumRateCrlb(Problem):
     """
 
     kind: ClassVar[str] = "sum-rate-crlb"
+    variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {"per antenna": {"per_antenna": True}}
 
     H: Any = batched(2, dtype=complex)
     targets: ParametricScene = field()

@@ -39,14 +39,15 @@ class ProgressBar(Observer):
 
     def chunk_end(self, event: ChunkEnd) -> None:
         """Move the bar."""
-        self._bar.advance(self._task, event.done + event.failed)
+        self._bar.advance(self._task, event.done + event.partly + event.failed)
 
     def trial_failed(self, event: TrialFailed) -> None:
         """Count the failure; the first one is told at once."""
         self._failed += 1
+        part = f"{event.part} of " if event.part else ""
         self._bar.update(self._task, failed=f"{self._failed} failed")
         if self._failed == 1:
-            self._bar.console.print(f"trial {event.trial} failed at {event.coords}: {event.error}", markup=False)
+            self._bar.console.print(f"{part}trial {event.trial} failed at {event.coords}: {event.error}", markup=False)
 
     def run_end(self, event: RunEnd) -> None:
         """Leave the bar as it is."""

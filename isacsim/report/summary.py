@@ -91,6 +91,20 @@ def remarks(run: Run) -> list[dict[str, Any]]:
     return list(found.values())
 
 
+def failures(run: Run, most: int = 20) -> list[str]:
+    """What failed by point and part, a line each with the first trial of it and how many more; at most ``most``."""
+    found: dict[tuple[str, str, str], list[Any]] = {}
+    for failure in run.failures():
+        at = f" at {failure.coords}" if failure.coords else ""
+        found.setdefault((failure.what.part or "all of it", at, failure.error), []).append(failure)
+    lines = []
+    for (part, at, error), of in list(found.items())[:most]:
+        more = f" and {len(of) - 1} more" if len(of) > 1 else ""
+        place = f" ({of[0].what.place})" if of[0].what.place else ""
+        lines.append(f"failed: {part}{at}, trial {of[0].trial}{more}: {error}{place}")
+    return lines + ([f"and {len(found) - most} more such lines: see Run.failures()"] if len(found) > most else [])
+
+
 def _solves(run: Run) -> list[tuple[dict[str, Any], str, list[float]]]:
     """Coordinates, design and the trials' status codes of every solve, once where points share it."""
     status = run.dataset()["status"]

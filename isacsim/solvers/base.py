@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -10,9 +11,9 @@ import numpy as np
 from attrs import field, frozen
 
 from isacsim.errors import InvalidInput
+from isacsim.hardware.base import Chain, Hardware
 from isacsim.solvers.iterate import TIME_LIMIT, Callback
 from isacsim.solvers.solution import Solution
-from isacsim.typing import ComplexArray
 
 
 @frozen(eq=False)
@@ -20,14 +21,15 @@ class Request:
     """What a caller asks of a solve beside the problem.
 
     Attributes:
-        initial: Precoders to start from, (B, N_t, K+S), in sqrt(W); None lets the solver choose.
+        initial: Precoders to start from, (B, N_t, K+S), in sqrt(W); of a problem that decides on something else
+            its array, or a dict of them; None lets the solver choose.
         start: Name of the start to use; None is the solver's choice.
         rngs: One generator for each member, or None.
         callback: Called after each step.
         time_limit: Largest time, in s.
     """
 
-    initial: ComplexArray | None = None
+    initial: Any = None
     start: str | None = None
     rngs: Sequence[np.random.Generator] | None = None
     callback: Callback | None = None
@@ -39,11 +41,23 @@ class Solver(ABC):
 
     Attributes:
         problems: Kinds of the problems it takes.
-        hardware_aware: Whether it can design for hardware that is not ideal.
+        guarantee: What an answer is known to be, in a few words, ``global, certified`` for
+            example; `isacsim list solvers` shows it. Empty where nothing is promised.
     """
 
     problems: ClassVar[tuple[str, ...]]
-    hardware_aware: ClassVar[bool] = False
+    guarantee: ClassVar[str] = ""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        # A class with slots is made twice, the second time with the marks of attrs.
+        if "hardware_aware" in cls.__dict__ and "__attrs_attrs__" not in cls.__dict__:
+            warnings.warn(
+                f"{cls.__qualname__}.hardware_aware: the next release does not read it any more; "
+                "override `takes`, which answers with nothing or with a sentence why not.",
+                DeprecationWarning,
+                stacklevel=2,
+            )
 
     @abstractmethod
     def solve(self, problem: Any, request: Request) -> Solution:
@@ -51,6 +65,52 @@ class Solver(ABC):
 
         Member i of a batch gets the bytes it would get alone.
         """
+
+    def takes(self, problem: Any) -> str | None:
+        """Nothing, or a sentence why it does not take a problem.
+
+        The sentence goes on behind "it": what it cannot do, and of hardware which stage, named as
+        in a scenario: ``transmit.1`` is the second stage of the transmit chain. It asks for what
+        holds for all members alike: the kind, the hardware, the constraints, the number of users;
+        what is odd about the data of one member is for its status.
+
+        This default takes the kinds it lists on ideal hardware. An override begins with
+        `other_kind`.
+        """
+        if getattr(self, "hardware_aware", False):  # how solvers of the first release said it
+            return other_kind(self, problem)
+        return other_kind(self, problem) or not_ideal(problem)
+
+
+def other_kind(solver: Solver, problem: Any) -> str | None:
+    """Nothing, or that a solver does not list the kind of a problem."""
+    listed = getattr(solver, "problems", ())
+    return None if problem.kind in listed else f"takes {', '.join(listed)}, not {problem.kind}"
+
+
+def not_ideal(problem: Any) -> str | None:
+    """Nothing, or which stage of the hardware designed for is not ideal."""
+    transceiver = getattr(problem, "transceiver", None)
+    for side in SIDES if transceiver is not None else ():
+        for place, stage in stages(getattr(transceiver, side), side):
+            if not stage.is_ideal:
+                return f"designs for ideal hardware only, and {place} ({type(stage).__name__}) is not"
+    return None
+
+
+def not_total_power(problem: Any) -> str | None:
+    """Nothing, or that a problem has a power constraint for each antenna."""
+    return "takes a total power only, not `per_antenna`" if problem.per_antenna else None
+
+
+SIDES = ("transmit", "receive", "user")  # of a transceiver
+
+
+def stages(hardware: Hardware, side: str) -> list[tuple[str, Hardware]]:
+    """The stages of a chain with their places as a scenario names them, ``transmit.0`` for example."""
+    if isinstance(hardware, Chain):
+        return [(f"{side}.{i}", stage) for i, stage in enumerate(hardware.stages)]
+    return [(side, hardware)]
 
 
 def refuse_starts(request: Request) -> None:

@@ -8,7 +8,7 @@ evaluated twice; a member that has ended leaves the batch.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
@@ -18,7 +18,7 @@ from isacsim.batch import is_batched, take
 from isacsim.checks import number, whole
 from isacsim.errors import InvalidInput
 from isacsim.solvers.solution import Solution, Status, objects
-from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray
+from isacsim.typing import AnyArray, BoolArray, ComplexArray, FloatArray, IntArray
 
 
 class State(Protocol):
@@ -28,7 +28,7 @@ class State(Protocol):
 
     @property
     def precoder(self) -> ComplexArray:
-        """Current precoders, (B, N_t, K+S)."""
+        """Current precoders, (B, N_t, K+S); the state of another decision has arrays by name, ``decision``, instead."""
 
     @property
     def objective(self) -> FloatArray:
@@ -136,20 +136,25 @@ def iterate(
         if not np.count_nonzero(ended):
             continue
         final = state if ended.all() else take(state, ended)
-        precoder = final.precoder  # of the members that end only: some states have work to do for it
+        decision = decided(final)  # of the members that end only: some states have work to do for it
         book.bound[members[ended]] = getattr(final, "bound", np.nan)
         for place, i in enumerate(np.flatnonzero(ended)):
             if broken[i]:
                 book.close(members[i], Status.FAILED, count, f"the objective became infinite or NaN at step {count}")
             elif met[i] or state.stalled[i]:
-                book.close(members[i], reached if met[i] else Status.STALLED, count, "", precoder[place])
+                book.close(members[i], reached if met[i] else Status.STALLED, count, "", place, decision)
             else:
                 note = next((note for note, rule in rules.items() if rule[i]), limit)
-                book.close(members[i], Status.MAX_STEPS, count, note, precoder[place])
+                book.close(members[i], Status.MAX_STEPS, count, note, place, decision)
         if ended.all():
             break
         state, members = take(state, ~ended), members[~ended]
     return book.solution(time.perf_counter() - begin)
+
+
+def decided(state: Any) -> Mapping[str, AnyArray]:
+    """The arrays of a state's decision by name: its ``decision``, or its precoder alone."""
+    return state.decision if hasattr(state, "decision") else {"precoder": state.precoder}
 
 
 def _limit(stop: Stop, count: int, labels: IntArray, members: IntArray, state: Any, elapsed: float) -> str | None:
@@ -177,7 +182,9 @@ class _Book:
 
     def __init__(self, state: State) -> None:
         size = state.objective.size
-        self.precoder = np.full((size, *state.precoder.shape[1:]), np.nan, complex)
+        self.decision = {
+            name: np.full((size, *x.shape[1:]), np.nan, np.result_type(x, float)) for name, x in decided(state).items()
+        }
         self.status = objects([Status.FAILED] * size)
         self.notes = objects([()] * size)
         self.iterations = np.zeros(size, int)
@@ -191,9 +198,18 @@ class _Book:
             rows.append(elapsed if name == "time" else getattr(state, name))
 
     def close(
-        self, member: int, status: Status, count: int, note: str | None, precoder: ComplexArray | float = np.nan
+        self,
+        member: int,
+        status: Status,
+        count: int,
+        note: str | None,
+        place: int = 0,
+        decision: Mapping[str, AnyArray] | None = None,
     ) -> None:
-        self.status[member], self.iterations[member], self.precoder[member] = status, count, precoder
+        """Note how a member ended, with its decision at a place of those of several; NaN without one."""
+        self.status[member], self.iterations[member] = status, count
+        for name in decision or {}:
+            self.decision[name][member] = (decision or {})[name][place]
         self.notes[member] = (note,) if note else ()
 
     def _tables(self) -> dict[str, FloatArray]:
@@ -212,7 +228,7 @@ class _Book:
         answered = np.array([s.answered for s in self.status], bool)
         nothing = np.full(self.status.size, np.nan)
         return Solution(
-            precoder=self.precoder,
+            decision=self.decision,
             objective=np.where(answered, trace["objective"][last], np.nan),
             gap=nothing,
             residual=np.where(answered, trace["residual"][last], np.nan),

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import Enum
 from typing import Any
 
 import numpy as np
-from attrs import evolve, field, frozen
+from attrs import evolve, frozen
 
-from isacsim.batch import same_array
-from isacsim.typing import FloatArray, IntArray
+from isacsim.batch import joined, named, put, rows, take, unflattened
+from isacsim.errors import InvalidInput
+from isacsim.typing import BoolArray, FloatArray, IntArray
 
 
 class Status(Enum):
@@ -48,17 +50,21 @@ class Status(Enum):
         return self not in (Status.INFEASIBLE, Status.UNIDENTIFIABLE, Status.FAILED)
 
 
-# The fields of a solution that have the problem's leading axes.
-ARRAYS = ("precoder", "objective", "gap", "residual", "iterations", "status", "bound", "notes")
-
-
-@frozen(eq=False)
+@frozen(eq=False, init=False)
 class Solution:
     """The answer to a problem; every field has the problem's leading axes (...).
 
+    Of a flat batch it is a record with one leading axis, which `isacsim.batch` takes members of
+    and puts others into.
+
+    Args:
+        precoder: W, where the decision has one; the same as ``decision={"precoder": W}``.
+
     Attributes:
-        precoder: W, shape (..., N_t, K+S), in sqrt(W); NaN where there is none.
-        objective: The problem's merit at the precoder, (...).
+        decision: What was decided, by name: arrays (..., *shape) of the problem's
+            `isacsim.problems.base.Problem.decision`, and the precoder that `solve` made of it; NaN
+            where there is none.
+        objective: The problem's merit at the decision, (...).
         gap: Relative duality gap, (...); NaN for a solver without a bound.
         residual: Norm of the KKT residual, relative, (...); NaN if none.
         iterations: Steps taken, (...).
@@ -69,18 +75,56 @@ class Solution:
         runtime: Time of the whole call, in s.
         trace: Arrays (..., steps+1) by name, NaN after a member's end; always ``objective``
             and ``time`` (s).
+        least_power: Where a member is infeasible for want of power, a bound on the power that it
+            needs, in W, infinite where none suffices, (...); NaN elsewhere.
     """
 
-    precoder: Any = field(eq=same_array)
-    objective: Any
-    gap: Any
-    residual: Any
-    iterations: Any
-    status: Any
-    bound: Any
-    notes: Any
+    decision: dict[str, Any] = named()
+    objective: Any = rows()
+    gap: Any = rows()
+    residual: Any = rows()
+    iterations: Any = rows()
+    status: Any = rows()
+    bound: Any = rows()
+    notes: Any = rows()
     runtime: float
-    trace: dict[str, Any]
+    trace: dict[str, Any] = named()
+    least_power: Any = rows()
+
+    def __init__(
+        self,
+        precoder: Any = None,
+        objective: Any = np.nan,
+        gap: Any = np.nan,
+        residual: Any = np.nan,
+        iterations: Any = 0,
+        status: Any = Status.FAILED,
+        bound: Any = np.nan,
+        notes: Any = (),
+        runtime: float = 0.0,
+        trace: dict[str, Any] | None = None,
+        *,
+        decision: Mapping[str, Any] | None = None,
+        least_power: Any = None,
+    ) -> None:
+        decision = dict(decision or {}) if precoder is None else {**(decision or {}), "precoder": precoder}
+        if least_power is None:
+            least_power = np.full(np.shape(objective), np.nan)[()]
+        self.__attrs_init__(
+            decision, objective, gap, residual, iterations, status, bound, notes, runtime, trace or {}, least_power
+        )
+
+    @property
+    def precoder(self) -> Any:
+        """W, shape (..., N_t, K+S), in sqrt(W); NaN where there is none.
+
+        Raises:
+            InvalidInput: If the problem decides on no precoder and makes none of its decision.
+        """
+        if "precoder" not in self.decision:
+            rule = "must have a precoder to be asked for one"
+            raise InvalidInput("decision", rule, list(self.decision), "Read Solution.decision by name.")
+        return self.decision["precoder"]
 
     @property
     def converged(self) -> Any:
@@ -89,11 +133,7 @@ class Solution:
 
     def take(self, members: Any) -> Solution:
         """The ``members`` of the solution of a flat batch."""
-        return evolve(
-            self,
-            **{name: getattr(self, name)[members] for name in ARRAYS},
-            trace={name: values[members] for name, values in self.trace.items()},
-        )
+        return take(self, np.asarray(members))
 
     def best_of(self, count: int, sense: int) -> Solution:
         """Of ``count`` solutions for each member of a flat batch, one behind the other, the best."""
@@ -102,24 +142,7 @@ class Solution:
 
     def reshape(self, shape: tuple[int, ...]) -> Solution:
         """The solution of a flat batch, with the leading axes ``shape``."""
-
-        def lead(x: Any) -> Any:
-            x = np.asarray(x)
-            return x.reshape(shape + x.shape[1:])[()]
-
-        def objects(x: Any) -> Any:
-            return x[0] if shape == () else x.reshape(shape)
-
-        arrays = {
-            n: lead(getattr(self, n)) for n in ("precoder", "objective", "gap", "residual", "iterations", "bound")
-        }
-        return Solution(
-            **arrays,
-            status=objects(self.status),
-            notes=objects(self.notes),
-            runtime=self.runtime,
-            trace={name: lead(values) for name, values in self.trace.items()},
-        )
+        return unflattened(self, shape)
 
     def __repr__(self) -> str:
         names, counts = np.unique([str(s) for s in np.ravel(self.status)], return_counts=True)
@@ -139,14 +162,22 @@ def gathered(parts: list[tuple[Solution, IntArray]], runtime: float) -> Solution
     order = np.argsort(np.concatenate([places for _, places in parts]))
     if len(parts) == 1 and np.all(order[1:] > order[:-1]):
         return evolve(parts[0][0], runtime=runtime)
-    steps = max(part.trace["time"].shape[1] for part, _ in parts)
-    trace = {}
-    for name in dict.fromkeys(name for part, _ in parts for name in part.trace):
-        columns = [_padded(part.trace.get(name, part.trace["time"] * np.nan), steps) for part, _ in parts]
-        trace[name] = np.concatenate(columns)[order]
-    fields = {name: np.concatenate([getattr(part, name) for part, _ in parts])[order] for name in ARRAYS}
-    return Solution(**fields, runtime=runtime, trace=trace)
+    return evolve(take(joined(aligned([part for part, _ in parts])), order), runtime=runtime)
 
 
-def _padded(values: FloatArray, steps: int) -> FloatArray:
+def placed(part: Solution, members: BoolArray, whole: Solution) -> Solution:
+    """``whole`` with ``part`` in the place of its ``members``."""
+    part, whole = aligned([part, whole])
+    return evolve(put(whole, members, part), runtime=whole.runtime + part.runtime)
+
+
+def aligned(solutions: list[Solution]) -> list[Solution]:
+    """Solutions of flat batches with traces of the same names and steps: NaN where one has none."""
+    steps = max(values.shape[1] for s in solutions for values in s.trace.values())
+    names = dict.fromkeys(name for s in solutions for name in s.trace)
+    return [evolve(s, trace={n: _padded(s, n, steps) for n in names}) for s in solutions]
+
+
+def _padded(solution: Solution, name: str, steps: int) -> FloatArray:
+    values = solution.trace.get(name, solution.trace["time"] * np.nan)
     return np.pad(values, ((0, 0), (0, steps - values.shape[1])), constant_values=np.nan)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial, reduce
 from typing import Any
 
@@ -11,13 +12,13 @@ import attrs
 import numpy as np
 
 from isacsim.batch import as_array, batch_shape, flatten, take
-from isacsim.errors import InvalidInput, one_of
+from isacsim.errors import InvalidInput, PluginError, one_of, origin
 from isacsim.plugin import Registry, default_registry
-from isacsim.problems.base import Problem
+from isacsim.problems.base import Problem, Variable
 from isacsim.solvers.base import Request, Solver
-from isacsim.solvers.solution import ARRAYS, Solution, Status, objects
+from isacsim.solvers.solution import Solution, Status, gathered, objects, placed
 from isacsim.threads import one_blas_thread
-from isacsim.typing import BoolArray, ComplexArray
+from isacsim.typing import AnyArray, BoolArray
 
 
 def solve(
@@ -38,7 +39,7 @@ def solve(
         problem: The problem; its leading axes are those of the solution.
         solver: Name of a solver, a solver record, or None for the problem's default.
         initial: Precoder to start from, broadcast to (..., N_t, K+S), in sqrt(W); it is scaled
-            to full power.
+            to full power. Of a problem that decides on something else, its array, or a dict of them.
         starts: Names of starts, of which the best result counts; None is the solver's choice.
         rng: Source of random starts: one generator, or one for each member of the batch.
         callback: Called after each step with a `Progress`; a true result stops the solve.
@@ -78,7 +79,8 @@ def solve(
         if time_limit is not None:
             left = max(time_limit - (time.perf_counter() - begin), np.finfo(float).tiny)
             request = attrs.evolve(request, time_limit=left)
-    solution = reduce(partial(_better, problem.sense), solutions)
+    with one_blas_thread(), np.errstate(all="ignore"):
+        solution = _with_precoder(flat, reduce(partial(_better, problem.sense), solutions))
     return attrs.evolve(solution.reshape(shape), runtime=time.perf_counter() - begin)
 
 
@@ -100,54 +102,98 @@ def make_solver(problem: Problem, solver: str | Solver | None, options: dict[str
         chosen = attrs.evolve(solver, **options) if options else solver
     if not isinstance(chosen, Solver):
         raise InvalidInput("solver", "must be a name or a solver", solver, one_of(registry.names("solvers")))
-    check_pair(problem.kind, problem.transceiver.is_ideal, chosen, registry)
+    check_takes(problem, chosen, registry)
     return chosen
 
 
-def check_pair(kind: str, ideal: bool, solver: Solver, registry: Registry) -> None:
-    """Refuse a solver that does not take a kind of problem, or hardware that is not ideal.
+def check_takes(problem: Problem, solver: Solver, registry: Registry, hardware: str = "") -> None:
+    """Refuse a solver that does not take a problem.
+
+    Args:
+        problem: The problem.
+        solver: The solver.
+        registry: Where other solvers are looked up.
+        hardware: What a scenario calls the hardware believed in; empty outside of one.
 
     Raises:
-        InvalidInput: It names the solvers that would do.
+        InvalidInput: It says why not, and names the solvers that would do, if there are any.
     """
-    if kind not in solver.problems:
-        remedy = one_of(_suitable(registry, kind, aware=not ideal))
-        raise InvalidInput("solver", f"must take the problem {kind}", type(solver).__name__, remedy)
-    if not ideal and not solver.hardware_aware:
-        aware = _suitable(registry, kind, aware=True)
-        remedy = "Believe in ideal hardware and judge through the real one." + (f" {one_of(aware)}" if aware else "")
-        raise InvalidInput(
-            "solver", "must be able to design for hardware that is not ideal", type(solver).__name__, remedy
-        )
+    told = solver.takes(problem)
+    if told is None:
+        return
+    others, name = takers(problem, registry), solver_name(solver, registry)
+    remedy = one_of(others) if others else f"No solver that is installed takes the problem {problem.kind}."
+    if problem.kind in getattr(solver, "problems", ()) and not problem.transceiver.is_ideal:
+        remedy = "Believe in ideal hardware and judge through the real one."
+        believed = f"hardware.{hardware}" if hardware else "this hardware"
+        remedy += f" {one_of(others)}" if others else f" No solver of {problem.kind} takes {believed}."
+    raise InvalidInput("solver", f"must take the problem {problem.kind}; {name} {told}", name, remedy)
 
 
-def _suitable(registry: Registry, kind: str, aware: bool) -> list[str]:
-    classes = registry.loadable("solvers").components
-    return [n for n, cls in classes.items() if kind in cls.problems and (cls.hardware_aware or not aware)]
+def takers(problem: Problem, registry: Registry) -> list[str]:
+    """Names of the solvers that take a problem, of those that can be made from defaults or their example."""
+    found = []
+    for name in registry.names("solvers"):
+        solver = made_by_default(name, registry)
+        if solver is not None and solver.takes(problem) is None:
+            found.append(name)
+    return found
+
+
+def made_by_default(name: str, registry: Registry) -> Solver | None:
+    """A solver as it is without options, or of its example; None where it cannot be made."""
+    with contextlib.suppress(PluginError):
+        cls, example = registry.load("solvers", name), registry.spec("solvers", name).example
+        for options in ({}, example):
+            with contextlib.suppress(TypeError, InvalidInput):
+                made = cls(**options)
+                return made if isinstance(made, Solver) else None
+    return None
+
+
+def solver_name(solver: Solver, registry: Registry) -> str:
+    """The name that a solver is offered under; that of its class where it is not."""
+    home = f"{type(solver).__module__}:{type(solver).__qualname__}"
+    for name in registry.names("solvers"):
+        with contextlib.suppress(PluginError):
+            if registry.spec("solvers", name).target == home:
+                return name
+    return type(solver).__name__
 
 
 def _individual(problem: Any, members: int) -> Any:
-    """A flat problem whose channels have one entry a member, also where all were shared."""
-    if problem.H.shape[0] == members:
+    """A flat problem whose channels, if it has any, have one entry a member, also where all were shared."""
+    if not hasattr(problem, "H") or problem.H.shape[0] == members:
         return problem
     return attrs.evolve(problem, H=np.broadcast_to(problem.H, (members, *problem.H.shape[1:])))
 
 
-def _initial(initial: Any, problem: Problem, shape: tuple[int, ...]) -> ComplexArray | None:
+def _initial(initial: Any, problem: Problem, shape: tuple[int, ...]) -> Any:
+    """The arrays to start from, flat: the decision's one array, or all of several by name."""
     if initial is None:
         return None
-    wanted = (*shape, problem.H.shape[-2], problem.streams)
+    variables = problem.decision
+    if len(variables) == 1:
+        (variable,) = variables.values()
+        return _start("initial", initial, variable, shape)
+    if not isinstance(initial, Mapping) or set(initial) != set(variables):
+        raise InvalidInput("initial", f"must have the arrays {', '.join(variables)}", initial, "Give a dict of them.")
+    return {name: _start(f"initial.{name}", initial[name], v, shape) for name, v in variables.items()}
+
+
+def _start(field: str, value: Any, variable: Variable, shape: tuple[int, ...]) -> AnyArray:
+    wanted = (*shape, *variable.shape)
+    remedy = "It is (..., N_t, K+S)." if variable.unit == "sqrt(W)" else f"One member has {variable.shape}."
     try:
-        W = np.broadcast_to(as_array("initial", initial, complex, 2), wanted)
+        array = np.broadcast_to(as_array(field, value, variable.dtype, len(variable.shape)), wanted)
     except ValueError as error:
         if isinstance(error, InvalidInput):
             raise
-        raise InvalidInput(
-            "initial", f"must broadcast to {wanted}", np.shape(initial), "It is (..., N_t, K+S)."
-        ) from None
-    if not np.all(np.any(W, axis=(-2, -1))):
-        raise InvalidInput("initial", "must not be zero", W, "A zero precoder has no direction.")
-    return np.ascontiguousarray(W.reshape((-1, *wanted[-2:])))
+        raise InvalidInput(field, f"must broadcast to {wanted}", np.shape(value), remedy) from None
+    flat = np.ascontiguousarray(array.reshape((-1, *variable.shape)))
+    if variable.unit == "sqrt(W)" and not np.all(np.any(flat, axis=tuple(range(1, flat.ndim)))):
+        raise InvalidInput("initial", "must not be zero", array, "A zero precoder has no direction.")
+    return flat
 
 
 def _starts(starts: Any) -> list[Any]:
@@ -172,62 +218,91 @@ def _generators(rng: Any, members: int) -> Sequence[np.random.Generator] | None:
 
 def _solve_screened(problem: Problem, solver: Solver, request: Request) -> Solution:
     """Solve the members that can have an answer; the others get their status."""
-    members = problem.H.shape[0]
+    members = problem.members
     if not members:
         return _nothing(problem, members)
     sound, notes = problem.screen()
-    if sound.all():
-        solution = solver.solve(problem, request)
-    elif not sound.any():
-        solution = _nothing(problem, sound.size)
+    notes = list(notes)
+    hopeless = problem.hopeless()
+    open_ = sound & np.array([not why for why in hopeless])
+    if open_.all():
+        solution = _solved(problem, solver, request)
     else:
-        kept = attrs.evolve(
-            request,
-            initial=None if request.initial is None else request.initial[sound],
-            rngs=None if request.rngs is None else [r for r, ok in zip(request.rngs, sound, strict=True) if ok],
-        )
-        solution = _scatter(solver.solve(take(problem, sound), kept), sound, _nothing(problem, sound.size))
+        solution = _nothing(problem, members)
+        for i in np.flatnonzero(sound & ~open_):
+            solution.status[i], notes[i] = Status.INFEASIBLE, (*notes[i], hopeless[i])
+            solution.bound[i] = solution.least_power[i] = np.inf
+        if open_.any():
+            kept = _of(request, open_)
+            solution = placed(_solved(take(problem, open_), solver, kept), open_, solution)
     told = [(*extra, *own) for extra, own in zip(notes, solution.notes, strict=True)]
     return attrs.evolve(solution, notes=objects(told))
+
+
+def _members(initial: Any, members: BoolArray) -> Any:
+    """Some members of what a request starts from."""
+    if isinstance(initial, Mapping):
+        return {name: array[members] for name, array in initial.items()}
+    return None if initial is None else initial[members]
+
+
+def _of(request: Request, members: BoolArray) -> Request:
+    """The request to some members."""
+    return attrs.evolve(
+        request,
+        initial=_members(request.initial, members),
+        rngs=None if request.rngs is None else [r for r, ok in zip(request.rngs, members, strict=True) if ok],
+    )
+
+
+def _solved(problem: Problem, solver: Solver, request: Request) -> Solution:
+    """What the solver returns; arithmetic that breaks down for a member is its status and stops no other.
+
+    Anything else that a solver raises is an error of its own, and is the caller's.
+    """
+    try:
+        return solver.solve(problem, request)
+    except (np.linalg.LinAlgError, OverflowError, ZeroDivisionError) as error:
+        members = problem.members
+        if members == 1:
+            solution = _nothing(problem, 1)
+            file, line = origin(error)
+            solution.status[0], solution.notes[0] = Status.FAILED, (f"{type(error).__name__}: {error} ({file}:{line})",)
+            return solution
+    halves = np.array_split(np.arange(members), 2)
+    chosen = [np.isin(np.arange(members), half) for half in halves]
+    parts = [_solved(take(problem, of), solver, _of(request, of)) for of in chosen]
+    return gathered(list(zip(parts, halves, strict=True)), sum(part.runtime for part in parts))
 
 
 def _better(sense: int, one: Solution, other: Solution) -> Solution:
     """Member by member the better of two solutions of one problem."""
     better = ~(sense * one.objective >= sense * other.objective) & ~np.isnan(other.objective)
-    return _scatter(other.take(better), better, one) if better.any() else one
+    return placed(other.take(better), better, one) if better.any() else one
 
 
 def _nothing(problem: Problem, members: int) -> Solution:
     nan = np.full(members, np.nan)
+    decision = {
+        name: np.full((members, *variable.shape), np.nan, np.result_type(variable.dtype, float))
+        for name, variable in problem.decision.items()
+    }
     return Solution(
-        precoder=np.full((members, problem.H.shape[-2], problem.streams), np.nan, complex),
+        decision=decision,
         objective=nan,
         gap=nan,
         residual=nan,
         iterations=np.zeros(members, int),
         status=objects([Status.UNIDENTIFIABLE] * members),
-        bound=nan,
+        bound=nan.copy(),
         notes=objects([()] * members),
         runtime=0.0,
         trace={"objective": nan[:, None], "time": nan[:, None]},
     )
 
 
-def _scatter(part: Solution, members: BoolArray, whole: Solution) -> Solution:
-    """``whole`` with ``part`` in the place of its ``members``."""
-
-    def spread(values: Any, into: Any) -> Any:
-        result = np.array(into, dtype=values.dtype)
-        result[members] = values
-        return result
-
-    steps = max(values.shape[1] for s in (part, whole) for values in s.trace.values())
-    trace = {}
-    for name in {**whole.trace, **part.trace}:
-        trace[name] = np.full((members.size, steps), np.nan)
-        for source, rows in ((whole, ~members), (part, members)):
-            if name in source.trace:
-                old = source.trace[name]
-                trace[name][rows, : old.shape[1]] = old if source is part else old[rows]
-    fields = {name: spread(getattr(part, name), getattr(whole, name)) for name in ARRAYS}
-    return Solution(**fields, runtime=whole.runtime + part.runtime, trace=trace)
+def _with_precoder(problem: Problem, solution: Solution) -> Solution:
+    """The solution with the precoder that its decision makes, so that it can be judged."""
+    if "precoder" in solution.decision or (W := problem.to_precoder(solution.decision)) is None:
+        return solution
+    return attrs.evolve(solution, precoder=np.asarray(W, complex))

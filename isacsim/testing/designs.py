@@ -11,18 +11,17 @@ import numpy as np
 from isacsim.batch import batch_shape, flatten, take
 from isacsim.drop import Drop
 from isacsim.hardware.base import Transceiver
-from isacsim.problems.base import Problem, Requirements
+from isacsim.problems.base import Problem, Requirements, Variable
 from isacsim.solvers.base import Solver
 from isacsim.solvers.solution import Solution, Status
 from isacsim.solvers.solve import solve
-from isacsim.testing.examples import example_drop, example_precoder
+from isacsim.testing.examples import example_decision, example_drop
 from isacsim.testing.rules import alone, attempt, difference, generators, outcome, record, require
-from isacsim.typing import ComplexArray
 
 SLACK = -1e-9  # relative slack down to which a constraint counts as met
 ROUNDING = 1e-9  # relative error of an objective that is evaluated twice
 SCALE = 2.0**-10  # far from 1, and exact in floating point
-NUMBERS = ("precoder", "objective", "gap", "residual", "iterations", "bound")
+NUMBERS = ("objective", "gap", "residual", "iterations", "bound")
 
 
 def check_requirements(requirements: Requirements, kind: str | None = None, drop: Drop | None = None) -> None:
@@ -42,15 +41,15 @@ def check_requirements(requirements: Requirements, kind: str | None = None, drop
     members = batch_shape(drop)[0]
     problem = _pose(requirements, drop)
     require(_name(problem), kind in (None, problem.kind), f"have the kind {kind!r}", problem.kind)
-    W = example_precoder(drop, problem.streams)
-    whole = _merit(problem, W, members)
+    at_all = example_decision(problem, drop)
+    whole = _merit(problem, at_all, members)
 
     def part(i: int) -> Any:
         at = np.array([i])
         one = _pose(requirements, take(drop, at))
-        streams = one.streams == problem.streams
-        require(_name(problem), streams, "have as many streams for one member", one.streams)
-        return _member(_merit(one, W[at], 1), 0)
+        same = one.decision == problem.decision
+        require(_name(problem), same, "have as many streams for one member, and the same decision", one.decision)
+        return _member(_merit(one, _member(at_all, at), 1), 0)
 
     alone(_name(problem), "merit", members, lambda i: _member(whole, i), part)
     _check_screen(flatten(problem), members)
@@ -71,15 +70,29 @@ def _pose(requirements: Requirements, drop: Drop) -> Problem:
     require(name, told, "design for the hardware that is believed in", problem.transceiver)
     lead = attempt(name, "be a record of batched fields", batch_shape, problem)
     require(name, lead == batch_shape(drop), f"have the leading axes {batch_shape(drop)} of the drop", lead)
-    streams, users = problem.streams, drop.H.shape[-1]
-    whole = isinstance(streams, (int, np.integer)) and streams >= max(1, users)
-    require(name, whole, f"have a whole number of streams, at least one for each of {users} users", streams)
+    _check_decision(problem, drop)
     return problem
 
 
-def _merit(problem: Problem, W: ComplexArray, members: int) -> dict[str, Any]:
-    """Objective and constraints at W, each with the leading axis."""
-    name = _name(problem)
+def _check_decision(problem: Problem, drop: Drop) -> None:
+    """What is decided is named arrays, and makes a precoder for every user, if it makes one."""
+    name, users = _name(problem), drop.H.shape[-1]
+    variables = attempt(name, "say its streams, or its decision", lambda: problem.decision)
+    there = isinstance(variables, dict) and variables and all(isinstance(v, Variable) for v in variables.values())
+    require(name, there, "have a decision of at least one Variable by name", variables)
+    if "precoder" in variables:
+        streams = problem.streams
+        whole = isinstance(streams, (int, np.integer)) and streams >= max(1, users)
+        require(name, whole, f"have a whole number of streams, at least one for each of {users} users", streams)
+        return
+    W = attempt(name, "say what precoder its decision makes", problem.to_precoder, example_decision(problem, drop))
+    fits = W is None or (np.shape(W)[:-1] == (problem.members, drop.H.shape[-2]) and np.shape(W)[-1] >= users)
+    require(name, fits, "make a precoder (B, N_t, K+S) of its decision, or None", np.shape(W))
+
+
+def _merit(problem: Problem, decision: Mapping[str, Any], members: int) -> dict[str, Any]:
+    """Objective and constraints at a decision, each with the leading axis."""
+    name, W = _name(problem), problem.argument(decision)
     value = outcome(name, "have an objective", lambda _: problem.objective(W), problem=problem, W=W)
     require(name, np.shape(value) == (members,), f"have an objective of shape {(members,)}", np.shape(value))
     require(name, np.isrealobj(value) and np.isfinite(value), "have a real and finite objective", value)
@@ -92,7 +105,7 @@ def _merit(problem: Problem, W: ComplexArray, members: int) -> dict[str, Any]:
     return {"objective": value, **slacks}
 
 
-def _member(arrays: Mapping[str, Any], i: int) -> dict[str, Any]:
+def _member(arrays: Mapping[str, Any], i: Any) -> dict[str, Any]:
     return {name: values[i] for name, values in arrays.items()}
 
 
@@ -142,10 +155,14 @@ def _check_shapes(solver: Solver, problem: Problem, solution: Solution) -> None:
     """Every field has the leading axis."""
     members = batch_shape(problem)[0]
     for name in (*NUMBERS, "status", "notes"):
-        core = (problem.H.shape[-2], problem.streams) if name == "precoder" else ()
-        shape, found = (members, *core), np.shape(getattr(solution, name))
-        require(solver, found == shape, f"give {name} of shape {shape}", found)
-    require(solver, np.iscomplexobj(solution.precoder), "give a complex precoder", solution.precoder.dtype)
+        found = np.shape(getattr(solution, name))
+        require(solver, found == (members,), f"give {name} of shape {(members,)}", found)
+    for name, variable in problem.decision.items():
+        require(solver, name in solution.decision, f"give a {name}", list(solution.decision))
+        array, shape = solution.decision[name], (members, *variable.shape)
+        require(solver, np.shape(array) == shape, f"give {name} of shape {shape}", np.shape(array))
+        kind = "complex" if variable.dtype is complex else "real"
+        require(solver, np.iscomplexobj(array) == (kind == "complex"), f"give a {kind} {name}", array.dtype)
     for name in ("objective", "time"):
         require(solver, name in solution.trace, f"trace the {name}", list(solution.trace))
     steps = solution.trace["time"].shape[1:]
@@ -173,19 +190,19 @@ def _check_status(solver: Solver, solution: Solution) -> None:
             require(solver, residual <= tolerance, within, residual)
         if not status.answered:
             require(solver, len(solution.notes[i]) > 0, f"say in its notes why it is {status}", solution.notes[i])
-        there = np.isfinite(solution.precoder[i])
-        require(solver, there == status.answered, f"have {_precoder(status)} where it is {status}", there)
-
-
-def _precoder(status: Status) -> str:
-    return "a finite precoder" if status.answered else "a precoder of NaN"
+        for name, array in solution.decision.items():
+            what = f"a finite {name}" if status.answered else f"a {name} of NaN"
+            there = np.isfinite(array[i])
+            require(solver, there == status.answered, f"have {what} where it is {status}", there)
 
 
 def _check_answers(solver: Solver, problem: Problem, solution: Solution) -> None:
     """Precoders keep the constraints, and have the objective that is told."""
     answered = np.array([status.answered for status in solution.status])
     require(solver, answered.any(), "answer for at least one member", [str(s) for s in solution.status])
-    W = np.where(answered[:, None, None], solution.precoder, 1.0)
+    stand_in = example_decision(problem)
+    at = {n: np.where(_along(answered, stand_in[n]), solution.decision[n], stand_in[n]) for n in stand_in}
+    W = problem.argument(at)
     for name, slack in problem.constraints(W).items():
         least = np.min(slack[answered])
         require(solver, least >= SLACK, f"keep the constraint {name!r}, with a slack of at least {SLACK:g}", least)
@@ -197,6 +214,11 @@ def _check_answers(solver: Solver, problem: Problem, solution: Solution) -> None
     require(solver, missing, "have an objective of NaN where there is no precoder", solution.objective)
 
 
+def _along(members: Any, array: Any) -> Any:
+    """Members (B,) with the axes of an array (B, ...)."""
+    return members.reshape(-1, *[1] * (array.ndim - 1))
+
+
 def _members(solver: Solver, problem: Problem, solution: Solution) -> Any:
     """One member's numbers out of the batch, and those it gets alone."""
 
@@ -205,7 +227,8 @@ def _members(solver: Solver, problem: Problem, solution: Solution) -> Any:
         ends = int(of.iterations[i]) + 1
         trace = {name: rows[i, :ends] for name, rows in of.trace.items() if not np.isnan(rows[i]).all()}
         status, notes = str(of.status[i]), of.notes[i]
-        return {name: getattr(of, name)[i] for name in NUMBERS} | {"status": status, "notes": notes, "trace": trace}
+        numbers = {name: getattr(of, name)[i] for name in NUMBERS} | {n: x[i] for n, x in of.decision.items()}
+        return numbers | {"status": status, "notes": notes, "trace": trace}
 
     def part(i: int) -> dict[str, Any]:
         return member(_solve(solver, take(problem, np.array([i])), [i]), 0)
@@ -215,7 +238,7 @@ def _members(solver: Solver, problem: Problem, solution: Solution) -> Any:
 
 def _check_scaling(solver: Solver, problem: Any, solution: Solution, rtol: float) -> None:
     """The unit of the users' received signal does not matter."""
-    if not hasattr(problem, "noise_power") or not problem.transceiver.user.is_ideal:
+    if not hasattr(problem, "noise_power") or not hasattr(problem, "H") or not problem.transceiver.user.is_ideal:
         return
     scaled = attrs.evolve(problem, H=SCALE * problem.H, noise_power=SCALE**2 * problem.noise_power)
     seeds = range(batch_shape(problem)[0])

@@ -17,7 +17,7 @@ from isacsim.plugin import Registry, default_registry
 from isacsim.problems.base import Problem
 from isacsim.random import complex_normal
 from isacsim.targets.scene import PointTargets
-from isacsim.typing import ComplexArray
+from isacsim.typing import AnyArray, ComplexArray
 
 MEMBERS = 3
 USERS = 2
@@ -59,6 +59,28 @@ def example_precoder(drop: Drop, streams: int | None = None) -> ComplexArray:
     streams = users if streams is None else streams
     W = np.stack([complex_normal(np.random.default_rng(100 + i), (antennas, streams)) for i in range(members)])
     return W * np.sqrt(drop.power / frobenius2(W))[:, None, None]
+
+
+def example_decision(problem: Problem, drop: Drop | None = None) -> dict[str, AnyArray]:
+    """A decision of each member to evaluate a problem at: precoders of full power, other arrays of random entries.
+
+    Args:
+        problem: The problem, with one leading axis B.
+        drop: The realisations it was posed on; None is `example_drop`.
+    """
+    found: dict[str, AnyArray] = {}
+    for name, variable in problem.decision.items():
+        if name == "precoder":
+            found[name] = example_precoder(drop or example_drop(problem.members), problem.streams)
+        else:
+            rngs = [np.random.default_rng(100 + i) for i in range(problem.members)]
+            draw = complex_normal if variable.dtype is complex else _positive
+            found[name] = np.stack([draw(rng, variable.shape) for rng in rngs])
+    return found
+
+
+def _positive(rng: np.random.Generator, shape: tuple[int, ...]) -> AnyArray:
+    return rng.uniform(0.1, 1.0, shape)
 
 
 def example_component(kind: str, name: str, registry: Registry | None = None, folder: str | Path | None = None) -> Any:

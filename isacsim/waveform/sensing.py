@@ -40,9 +40,7 @@ def sampled_radar_sqnr(path: EchoPath, rng: np.random.Generator, symbols: int = 
         InvalidInput: If the symbols are too few.
     """
     antennas, streams = path.noise_power.shape[-1], path.W.shape[-1]
-    if symbols <= antennas + streams:
-        least = antennas + streams + 1
-        raise InvalidInput("symbols", f"must be at least N_r + K + S + 1 = {least}", symbols, "Send more.")
+    _enough(symbols, antennas, streams)
     sources = Sources.of(rng)
     moments = np.zeros((*path.noise_power.shape[:-1], streams + antennas, streams + antennas), complex)
     for count in blocks(symbols, max(1, BLOCK // (antennas + streams))):
@@ -56,6 +54,13 @@ def sampled_radar_sqnr(path: EchoPath, rng: np.random.Generator, symbols: int = 
     raw = np.trace(hermitian(M) @ np.linalg.solve(C, M), axis1=-2, axis2=-1).real
     bias = antennas * np.trace(np.linalg.inv(sent), axis1=-2, axis2=-1).real
     return np.asarray((1 - antennas / freedom) * raw - bias)
+
+
+def _enough(symbols: int, antennas: int, streams: int) -> None:
+    """Refuse symbols from which neither the response nor what is left can be estimated."""
+    least = antennas + streams + 1
+    if symbols < least:
+        raise InvalidInput("symbols", f"must be at least N_r + K + S + 1 = {least}", symbols, "Send more.")
 
 
 @frozen
@@ -78,6 +83,10 @@ class SampledEcho(Experiment):
             Quantity("sampled-radar-sqnr", "1", (), "radar SQNR, measured on samples"),
             Quantity("radar-sqnr-ratio", "1", (), "radar SQNR, measured over predicted"),
         )
+
+    def check(self, link: Link) -> None:
+        """Refuse too few symbols."""
+        _enough(self.symbols, link.drop.rx_array.size, link.W.shape[-1])
 
     def trial(self, link: Link, rng: np.random.Generator) -> dict[str, FloatArray]:
         """`sampled_radar_sqnr`, alone and over `isacsim.metrics.radar_sqnr`."""

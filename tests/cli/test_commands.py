@@ -95,22 +95,39 @@ def test_a_run_with_failures_exits_with_1_and_says_how_to_go_on(call, parts, tmp
     metrics = 'evaluate.converters.metrics=["crlb", "sum-rate-nats", {kind="touchy", trial=1}]'
     code, out, err = call("run", "quickstart", "--out", "run", *BARE, "--set", metrics)
     assert code == 1
-    assert "trials:  12 requested = 6 done + 6 failed + 0 skipped" in out
+    assert "trials:  12 requested = 6 done + 6 partly done + 0 failed + 0 skipped" in out
     assert "trial 1 failed at {'bits': 1}: ArithmeticError: this trial is touchy" in err
+    where = "failed: design sca in evaluate.converters (touchy) at {'bits': inf}, trial 1: ArithmeticError: this trial"
+    assert where in out
+    assert "(parts/isacsim_test_parts.py:" in out
     assert "continue with --resume --out run" in err
     code, out, _ = call("run", "quickstart", "--out", "other", *BARE, "--set", metrics, "--json")
     assert code == 1
     told = json.loads(out)
-    assert told["failures"][-1] == {"at": {"bits": "inf"}, "trial": 1, "error": "ArithmeticError: this trial is touchy"}
+    assert (told["done"], told["partly"], told["failed"]) == (6, 6, 0)
+    failure = told["failures"][-1]
+    assert (failure.pop("file"), failure.pop("line") > 0) == ("parts/isacsim_test_parts.py", True)
+    assert failure == {
+        "at": {"bits": "inf"},
+        "trial": 1,
+        "error": "ArithmeticError: this trial is touchy",
+        "type": "ArithmeticError",
+        "design": "sca",
+        "evaluation": "converters",
+        "measure": "touchy",
+    }
 
 
 def test_a_run_without_a_result_draws_nothing(call, parts, monkeypatch):
     registry = build_registry(extra=[parts])
     monkeypatch.setattr("isacsim.cli.main.build_registry", lambda block=(): registry)
-    metrics = 'evaluate.converters.metrics=["crlb", "sum-rate-nats", {kind="touchy"}]'
-    code, out, _ = call("run", "quickstart", "--out", "run", *BARE, "--trials", "1", "--set", metrics)
+    lost = 'targets={kind="sometimes-blind", trial=9, lost=0}'
+    code, out, _ = call("run", "quickstart", "--out", "run", *BARE, "--trials", "1", "--set", lost)
     assert code == 1
-    assert out.splitlines() == ["trials:  6 requested = 0 done + 6 failed + 0 skipped", "run:     run"]
+    first, *failed, last = out.splitlines()
+    assert (first, last) == ("trials:  6 requested = 0 done + 6 failed + 0 skipped", "run:     run")
+    assert len(failed) == 6
+    assert all("failed: all of it at " in line and "RuntimeError: the targets are gone" in line for line in failed)
 
 
 def test_a_run_says_why_designs_have_no_answer(call, read):

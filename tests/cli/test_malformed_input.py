@@ -247,8 +247,9 @@ SCENARIOS = {
     "design for hardware that its solver cannot use": (
         'hardware = "ideal"',
         'hardware = "converters"',
-        "design.sca.solver: must be able to design for hardware that is not ideal, got 'Sca'. "
-        "Believe in ideal hardware and judge through the real one.",
+        "design.sca.solver: must take the problem sum-rate-crlb; sca designs for ideal hardware only, and transmit.0 "
+        "(Aqnm) is not, got 'sca'. Believe in ideal hardware and judge through the real one. "
+        "No solver of sum-rate-crlb takes hardware.converters.",
     ),
     "problem unknown": (
         '"sum-rate-crlb"',

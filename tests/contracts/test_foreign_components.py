@@ -9,7 +9,7 @@ from attrs import frozen
 
 from isacsim.metrics.power import rescale_to_radiated
 from isacsim.plugin import SolverSpec, Spec, build_registry, hookimpl
-from isacsim.solvers.base import Solver
+from isacsim.solvers.base import Solver, other_kind
 from isacsim.solvers.solution import Solution, Status, objects
 from isacsim.testing import ContractError, check_component
 from isacsim.testing.rules import difference
@@ -20,8 +20,10 @@ class MaximumRatio(Solver):
     """Beams along the channels, scaled so that the power is radiated; claims no optimality."""
 
     problems: ClassVar[tuple[str, ...]] = ("sum-rate-crlb", "not-installed")
-    hardware_aware: ClassVar[bool] = True
     power: float = 1.0
+
+    def takes(self, problem):
+        return other_kind(self, problem)
 
     def solve(self, problem, request):
         W = rescale_to_radiated(problem.H, problem.transceiver.transmit, self.power * problem.power)

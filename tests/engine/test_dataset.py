@@ -159,8 +159,8 @@ def test_quantities_of_different_lengths_share_an_axis(study, tmp_path):
 
 
 def test_a_run_without_a_trial_done_still_has_its_view(study, registry, tmp_path):
-    metric = 'evaluate.converters.metrics=["crlb", "sum-rate-nats", {kind="touchy", trial=0}]'
-    scenario = study(metric, "trials=1", 'sinks=["netcdf"]', registry=registry)
+    lost = 'targets={kind="sometimes-blind", trial=9, lost=0}'
+    scenario = study(lost, "trials=1", 'sinks=["netcdf"]', registry=registry)
     run = isacsim.run(scenario, tmp_path / "run", registry=registry)
     assert run.counts().failed == 6
     assert not (run.path / "results.nc").exists()

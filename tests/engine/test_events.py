@@ -36,9 +36,10 @@ def test_events_come_in_order_and_add_up(study, registry, tmp_path):
     )
     start, *between, end = keeper.events
     assert start == RunStart("What converter resolution costs in rate and in sensing accuracy", tmp_path / "run", 12, 0)
-    failed = [TrialFailed({"bits": bits}, 1, "ArithmeticError: this trial is touchy") for bits in (1, 3)]
-    assert between == [*failed, ChunkEnd(4, 2), ChunkEnd(6, 0)]
-    assert end == RunEnd(12, 10, 2, 0)
+    part = "design sca in evaluate.converters (touchy)"
+    failed = [TrialFailed({"bits": bits}, 1, "ArithmeticError: this trial is touchy", part) for bits in (1, 3)]
+    assert between == [*failed, ChunkEnd(4, 0, 2), ChunkEnd(6, 0, 0)]
+    assert end == RunEnd(12, 10, 0, 0, 2)
 
 
 def test_a_resumed_run_says_what_is_there_already(study, tmp_path):

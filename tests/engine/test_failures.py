@@ -3,6 +3,7 @@
 import json
 from concurrent.futures.process import BrokenProcessPool
 
+import attrs
 import numpy as np
 import pytest
 
@@ -35,24 +36,30 @@ def test_a_failing_trial_is_the_only_one_that_fails(study, registry, tmp_path, f
     scenario = study(touchy(trial=3, armed=str(fuse)), registry=registry)
     run = isacsim.run(scenario, tmp_path / "run", chunk=chunk, registry=registry)
     counts = run.counts()
-    assert (counts.requested, counts.done, counts.failed, counts.skipped) == (36, 30, 6, 0)
-    assert str(counts) == "36 requested = 30 done + 6 failed + 0 skipped"
+    assert (counts.requested, counts.done, counts.partly, counts.failed, counts.skipped) == (36, 30, 6, 0, 0)
+    assert str(counts) == "36 requested = 30 done + 6 partly done + 0 failed + 0 skipped"
     assert not counts.complete
     assert repr(run) == f"Run('{run.path}': {counts})"
     failures = run.failures()
     assert {trial for _, trial, _ in failures} == {3}
     assert [coords["bits"] for coords, _, _ in failures] == [1, 2, 3, 4, 6, np.inf]
     assert {text for _, _, text in failures} == {"ArithmeticError: this trial is touchy"}
-    values = run.dataset()["sum-rate-nats"]
-    assert np.isnan(values.sel(trial=3)).all()
-    assert np.isfinite(values.drop_sel(trial=3)).all()
+    assert {(f.what.design, f.what.evaluation, f.what.measure) for f in failures} == {("sca", "converters", "touchy")}
+    assert {f.what.file for f in failures} == {"parts/isacsim_test_parts.py"}
+    dataset = run.dataset()
+    assert np.isnan(dataset["touchy"].sel(trial=3)).all()
+    assert np.isfinite(dataset["touchy"].drop_sel(trial=3)).all()
+    # The other measures of the trial are what they are where nothing fails.
+    whole = isacsim.run(study(), tmp_path / "whole").dataset()
+    for name in ("sum-rate-nats", "crlb"):
+        assert dataset[name].values.tobytes() == whole[name].values.tobytes()
 
 
 def test_resuming_tries_failed_trials_again(studies, study, registry, tmp_path, fuse):
     scenario = study(touchy(trial=3, armed=str(fuse)), registry=registry)
     first = isacsim.run(scenario, tmp_path / "run", registry=registry)
     before = studies.numbers(first)
-    assert isacsim.run(scenario, tmp_path / "run", resume=True, registry=registry).counts().failed == 6
+    assert isacsim.run(scenario, tmp_path / "run", resume=True, registry=registry).counts().partly == 6
     fuse.unlink()
     again = isacsim.run(scenario, tmp_path / "run", resume=True, registry=registry)
     assert again.counts().complete
@@ -65,6 +72,23 @@ def test_a_solver_that_raises_fails_its_trial_at_every_point(study, registry, tm
     run = isacsim.run(scenario, tmp_path / "run", registry=registry)
     assert (run.counts().done, run.counts().failed) == (30, 6)
     assert {(trial, text) for _, trial, text in run.failures()} == {(5, "FloatingPointError: no step is finite")}
+    assert {f.what.part for f in run.failures()} == {"design sca"}
+
+
+def test_a_design_that_raises_costs_no_other_design_its_row(studies, study, registry, tmp_path):
+    plain = study("sweep.bits.values=[3]", registry=registry)
+    counting = study('design.sca.solver={kind="counting", raising=[5]}', registry=registry).design["sca"]
+    scenario = attrs.evolve(plain, design={**plain.design, "fragile": counting})
+    run = isacsim.run(scenario, tmp_path / "run", chunk=4, registry=registry)
+    assert str(run.counts()) == "6 requested = 5 done + 1 partly done + 0 failed + 0 skipped"
+    (failure,) = run.failures()
+    assert (failure.trial, failure.what.part, failure.what.type) == (5, "design fragile", "FloatingPointError")
+    rate = run.dataset()["sum-rate-nats"].squeeze()
+    assert np.isnan(rate.sel(design="fragile", trial=5))
+    alone = isacsim.run(plain, tmp_path / "alone", registry=registry).dataset()["sum-rate-nats"].squeeze()
+    # The mean of the other design is over all its trials: it is not biased by what another cannot do.
+    assert rate.sel(design="sca").values.tobytes() == alone.values.tobytes()
+    assert sorted(t for _, t in studies.numbers(run, "designs")) == sorted([*range(6), *range(5)])
 
 
 def test_a_worker_that_dies_takes_one_trial_with_it(studies, study, registry, tmp_path, fuse):

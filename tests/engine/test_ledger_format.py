@@ -12,7 +12,7 @@ import pytest
 import isacsim
 from isacsim.cli.main import main
 from isacsim.engine.store import FILE, Store
-from isacsim.engine.work import SCALARS, DesignRecord, Entry, Outcome
+from isacsim.engine.work import SCALARS, DesignRecord, Entry, Failure, Outcome
 from isacsim.errors import StoreError
 from isacsim.report.expectations import verdicts
 from isacsim.report.figures import draw_figures
@@ -97,7 +97,13 @@ def outcome():
         "none": np.zeros((0, 2)),
     }
     record = DesignRecord(np.arange(float(len(SCALARS))), decision, ("a note",), np.float64(0.1), {"time": np.ones(3)})
-    return Outcome({"p": layout}, {("p", 0): np.array([np.pi])}, {("d", 0): record}, {("p", 1): "it broke"})
+    return Outcome(
+        {"p": layout},
+        {("p", 0): np.array([np.pi])},
+        {("d", 0): record},
+        {("p", 1): (Failure("it broke"),)},
+        {("p", 1): (layout, np.ones(1))},
+    )
 
 
 @pytest.fixture
@@ -129,6 +135,7 @@ def everything(folder):
         yield store.rows("p", 2)
         yield store.origins("p", 2)
         yield store.failures("p")
+        yield store.partial("p")
         yield store.designs("d", [0])
 
 
@@ -148,6 +155,7 @@ def check(folder):
         ("UPDATE results SET environment = 1", "results p, trial 0"),
         ("UPDATE results SET trial = 1", "results p, trial 1"),
         ("UPDATE failures SET error = 'it broken'", "failures p, trial 1"),
+        ("UPDATE partial SET data = zeroblob(8)", "partial p, trial 1"),
         ("UPDATE designs SET solve_time = 0.2", "designs d, trial 0"),
         ("UPDATE designs SET data = substr(data, 1, length(data) - 8)", "designs d, trial 0"),
         ("UPDATE designs SET header = replace(header, 'phases', 'phasor')", "designs d, trial 0"),

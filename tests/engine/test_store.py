@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 import isacsim
 from isacsim.engine.store import FILE, Store
-from isacsim.engine.work import SCALARS, DesignRecord, Entry, Outcome
+from isacsim.engine.work import SCALARS, DesignRecord, Entry, Failure, Outcome
 from isacsim.errors import StoreError
 
 ENTRIES = (
@@ -70,11 +70,25 @@ def test_a_second_commit_never_changes_a_number(store):
 
 
 def test_success_clears_a_failure_and_failure_keeps_a_number(store):
-    store.commit(Outcome(failures={("p", 0): "first", ("p", 1): "other"}))
-    store.commit(Outcome(failures={("p", 0): "second"}))
-    assert store.failures("p") == {0: "second", 1: "other"}
+    store.commit(Outcome(failures={("p", 0): (Failure("first"),), ("p", 1): (Failure("other", line=3),)}))
+    store.commit(Outcome(failures={("p", 0): (Failure("second"), Failure("third", design="d"))}))
+    told = {0: (Failure("second"), Failure("third", design="d")), 1: (Failure("other", line=3),)}
+    assert store.failures("p") == told
     store.commit(outcome())
-    assert store.failures("p") == {1: "other"}
+    assert store.failures("p") == {1: told[1]}
+
+
+def test_what_there_is_of_a_trial_is_kept_until_it_is_whole(store):
+    row = np.array([1.0, np.nan])
+    (entry,) = [e for e in outcome().layouts["p"] if not e.dims][:1]
+    lost = Outcome(failures={("p", 0): (Failure("lost"),)}, partial={("p", 0): ((entry, entry), row)})
+    store.commit(lost)
+    assert store.done("p") == set()
+    entries, kept = store.partial("p")[0]
+    assert entries == (entry, entry)
+    np.testing.assert_array_equal(kept, row)
+    store.commit(outcome())
+    assert (store.partial("p"), store.failures("p"), store.done("p")) == ({}, {}, {0})
 
 
 def test_a_commit_that_fails_leaves_nothing_behind(store):
@@ -84,7 +98,7 @@ def test_a_commit_that_fails_leaves_nothing_behind(store):
             "CREATE TRIGGER full BEFORE INSERT ON results WHEN NEW.trial = 3 "
             "BEGIN SELECT RAISE(ABORT, 'disk full'); END"
         )
-    broken = attrs.evolve(outcome(trials=(2, 3)), failures={("p", 4): "lost"})
+    broken = attrs.evolve(outcome(trials=(2, 3)), failures={("p", 4): (Failure("lost"),)})
     with pytest.raises(StoreError, match=r"cannot be written \(disk full\). What is in it is kept"):
         store.commit(broken)
     assert store.done("p") == {0}
@@ -206,8 +220,8 @@ class LedgerAgainstDict(RuleBasedStateMachine):
 
     @rule(point=points, trial=trials, text=st.text(max_size=5).filter(str.isprintable))
     def fail(self, point, trial, text):
-        self.store.commit(Outcome(failures={(point, trial): text}))
-        self.failed[point, trial] = text
+        self.store.commit(Outcome(failures={(point, trial): (Failure(text),)}))
+        self.failed[point, trial] = (Failure(text),)
 
     @rule()
     def close_and_open_again(self):

@@ -390,7 +390,9 @@ def test_starts_are_refused(kit):
 
 def test_hardware_that_is_not_ideal_is_refused(kit):
     problem = kit.make_crb_min(2, 5, transceiver=Transceiver(transmit=Aqnm(3)), power=10.0)
-    with pytest.raises(InvalidInput, match="solver: must be able to design for hardware that is not ideal"):
+    with pytest.raises(
+        InvalidInput, match=r"primal-dual-newton designs for ideal hardware only, and transmit \(Aqnm\) is not"
+    ):
         isacsim.solve(problem)
 
 

@@ -114,7 +114,7 @@ class Silent:
 
 
 def test_hardware_and_starts_are_refused(kit):
-    with pytest.raises(InvalidInput, match="must be able to design for hardware that is not ideal"):
+    with pytest.raises(InvalidInput, match=r"fisher-sdr designs for ideal hardware only, and user \(Aqnm\) is not"):
         solve(problem_of(kit, transceiver=Transceiver(user=Aqnm(3))), "fisher-sdr")
     with pytest.raises(InvalidInput, match="initial: must not be given to a solver that finds the global optimum"):
         solve(problem_of(kit), initial=np.ones((N, N + 2)))

@@ -188,7 +188,7 @@ def test_a_member_of_a_batch_has_the_bytes_it_has_alone(kit, options, shared):
 
 
 def test_what_the_solvers_do_not_take_is_refused(kit):
-    with pytest.raises(InvalidInput, match="per_antenna: must be False for ld-sca.*Use 'sca'"):
+    with pytest.raises(InvalidInput, match="ld-sca takes a total power only, not `per_antenna`.*Valid: .*sca"):
         isacsim.solve(kit.make_problem(per_antenna=True), "ld-sca")
     with pytest.raises(InvalidInput, match="curvature: must be one of its choices, got 'papers'.*'?paper"):
         isacsim.solve(kit.make_problem(), "sca", curvature="papers")

@@ -15,7 +15,7 @@ from isacsim import Aqnm, InvalidInput, PointCrbMin, Solution, Status, Transceiv
 from isacsim.batch import batched, rows
 from isacsim.plugin import SolverSpec, build_registry, hookimpl
 from isacsim.problems.base import Problem
-from isacsim.solvers.base import Request, Solver
+from isacsim.solvers.base import Request, Solver, other_kind
 from isacsim.solvers.iterate import Stop, iterate
 from isacsim.solvers.sum_rate_crlb.sca import Sca
 
@@ -273,7 +273,8 @@ def test_a_bound_beyond_pi_is_noted(kit):
 def test_hardware_that_sca_cannot_design_for_is_refused_with_what_to_do(kit):
     problem = kit.make_problem(transceiver=Transceiver(transmit=Aqnm(3)))
     with pytest.raises(
-        InvalidInput, match="solver: must be able to design for hardware that is not ideal, got 'Sca'.*Believe in ideal"
+        InvalidInput,
+        match=r"sca designs for ideal hardware only, and transmit \(Aqnm\) is not, got 'sca'. Believe in ideal",
     ):
         isacsim.solve(problem, "sca")
     # Infinite resolution is ideal.
@@ -285,7 +286,9 @@ class Aware(Solver):
     """Solver of another kind of problem, for any hardware."""
 
     problems: ClassVar[tuple[str, ...]] = ("sum-rate-crlb",)
-    hardware_aware: ClassVar[bool] = True
+
+    def takes(self, problem):
+        return other_kind(self, problem)
 
     def solve(self, problem, request: Request):
         return iterate(Sca().init(problem, request), lambda s: s, Stop(1e-9, 1))
@@ -322,7 +325,8 @@ def test_a_refusal_names_the_solvers_that_would_do(kit, registry):
         isacsim.solve(problem, "sca", registry=registry)
     with pytest.raises(
         InvalidInput,
-        match="solver: must take the problem sum-rate-crlb, got 'Foreign'.*Valid: aware, .*riemannian-lbfgs, sca",
+        match="solver: must take the problem sum-rate-crlb; foreign takes something-else, not sum-rate-crlb, "
+        "got 'foreign'.*Valid: aware, .*riemannian-lbfgs, sca",
     ):
         isacsim.solve(kit.make_problem(), "foreign", registry=registry)
     with pytest.raises(InvalidInput, match="must take the problem sum-rate-crlb"):

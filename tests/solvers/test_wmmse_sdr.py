@@ -127,7 +127,7 @@ def test_importing_the_solver_does_not_import_cvxpy():
 
 
 def test_a_power_of_each_antenna_is_refused(kit):
-    with pytest.raises(InvalidInput, match="per_antenna: must be False for wmmse-sdr.*Use 'sca'"):
+    with pytest.raises(InvalidInput, match="wmmse-sdr takes a total power only, not `per_antenna`.*Valid: .*sca"):
         isacsim.solve(kit.make_problem(per_antenna=True), "wmmse-sdr")
 
 

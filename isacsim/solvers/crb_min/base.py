@@ -27,6 +27,7 @@ class CrbMinSolver(Solver):
     """A solver of reduced problems; this class reduces, screens and puts together."""
 
     problems: ClassVar[tuple[str, ...]] = ("crb-min",)
+    guarantee: ClassVar[str] = "global, within a proven gap"
 
     @abstractmethod
     def minimise(
@@ -125,6 +126,7 @@ def _infeasible(reduced: Reduced, least: LeastPower) -> Solution:
         iterations=np.zeros(members, int),
         status=objects([Status.INFEASIBLE] * members),
         bound=needed,
+        least_power=needed,
         notes=objects(notes),
         runtime=0.0,
         trace={"objective": nothing[:, None], "time": np.zeros((members, 1))},

@@ -45,6 +45,7 @@ class FisherSdr(Solver):
     """
 
     problems: ClassVar[tuple[str, ...]] = ("point-crb-min",)
+    guarantee: ClassVar[str] = "global, within a proven gap"
 
     tolerance: float = field(default=1e-4, validator=number(above=0))
     accuracy: float = field(default=1e-9, validator=number(above=0))

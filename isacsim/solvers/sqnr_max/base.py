@@ -12,8 +12,9 @@ import numpy as np
 
 from isacsim.batch import frobenius2, take
 from isacsim.problems.sqnr_max import SqnrMax
-from isacsim.solvers.base import Request, Solver
+from isacsim.solvers.base import Request, Solver, other_kind
 from isacsim.solvers.solution import Solution, Status, gathered, objects
+from isacsim.solvers.sqnr_max.converters import not_converters
 from isacsim.solvers.sqnr_max.feasibility import Feasibility, certificate, feasibility, least_power_beams
 from isacsim.solvers.sqnr_max.objectives import Sqnr
 from isacsim.solvers.sqnr_max.repair import repaired
@@ -32,7 +33,13 @@ class SqnrMaxSolver(Solver):
     """
 
     problems: ClassVar[tuple[str, ...]] = ("sqnr-max",)
-    hardware_aware: ClassVar[bool] = True
+
+    def takes(self, problem: SqnrMax) -> str | None:
+        """Nothing, or a sentence why not: hardware that is none of `isacsim.solvers.sqnr_max.converters`."""
+        if told := other_kind(self, problem):
+            return told
+        antennas, receivers = problem.H.shape[-2], problem.G.shape[-2]
+        return not_converters(problem.transceiver, {"transmit": antennas, "receive": receivers, "user": problem.users})
 
     @abstractmethod
     def maximise(
@@ -134,7 +141,9 @@ def _infeasible(system: System, found: Feasibility, who: IntArray) -> Solution:
     """The solution of members whose SQINRs are out of reach; the bound is P_min, in W."""
     told = [certificate(system, found, i, who[i]) for i in range(len(who))]
     none = np.full((len(who), system.antennas, system.users), np.nan, complex)
-    return _screened(none, Status.INFEASIBLE, np.nan, np.array([watts for watts, _ in told]), [(n,) for _, n in told])
+    watts = np.array([least for least, _ in told])
+    notes: list[tuple[str, ...]] = [(note,) for _, note in told]
+    return attrs.evolve(_screened(none, Status.INFEASIBLE, np.nan, watts, notes), least_power=watts)
 
 
 def _dull(system: System, found: Feasibility, who: IntArray) -> Solution:

@@ -8,13 +8,16 @@ chains; neither depends on the signal. For the AQNM ``a = alpha``, ``d = alpha (
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from isacsim.batch import squared
 from isacsim.errors import InvalidInput
-from isacsim.hardware.base import Chain, Hardware, chain_power
+from isacsim.hardware.base import Chain, Hardware, Transceiver, chain_power
 from isacsim.typing import ComplexArray, FloatArray
 
+AS_CONVERTERS = "add noise in proportion to each chain's power and pass a fixed share of the signal, as converters do"
 SAME = 1e-9  # relative difference of two models that rounding explains
 
 
@@ -33,17 +36,37 @@ def distortion_ratios(hardware: Hardware, chains: int, name: str) -> tuple[Compl
     found = _ratios(hardware, chains)
     if found is not None:
         return found
-    stages = hardware.stages if isinstance(hardware, Chain) else ()
-    for i, stage in enumerate(stages):
-        if _ratios(stage, chains) is None:
-            hardware, name = stage, f"{name}.stages[{i}]"
-            break
+    place, stage = _unlike_converters(hardware, chains)
     raise InvalidInput(
-        name,
-        "must add noise in proportion to each chain's power and pass a fixed share of the signal, as converters do",
-        hardware,
+        name if place is None else f"{name}.stages[{place}]",
+        f"must {AS_CONVERTERS}",
+        stage,
         "Design for converters alone, or for ideal hardware, and judge through the real one.",
     )
+
+
+def not_converters(transceiver: Transceiver, chains: Mapping[str, int]) -> str | None:
+    """Nothing, or which stage keeps a solver from designing for a transceiver.
+
+    Args:
+        transceiver: The hardware.
+        chains: Number of chains of each side: ``transmit``, ``receive``, ``user``.
+    """
+    for side, count in chains.items():
+        hardware = getattr(transceiver, side)
+        if not hardware.is_ideal and _ratios(hardware, count) is None:
+            place, stage = _unlike_converters(hardware, count)
+            where = side if place is None else f"{side}.{place}"
+            return f"designs for data converters, and {where} ({type(stage).__name__}) does not {AS_CONVERTERS}"
+    return None
+
+
+def _unlike_converters(hardware: Hardware, chains: int) -> tuple[int | None, Hardware]:
+    """The first stage that is no converter, with its place; the whole, without one, where only the chain is none."""
+    for place, stage in enumerate(hardware.stages if isinstance(hardware, Chain) else ()):
+        if _ratios(stage, chains) is None:
+            return place, stage
+    return None, hardware
 
 
 def _ratios(hardware: Hardware, chains: int) -> tuple[ComplexArray, FloatArray] | None:

@@ -78,6 +78,8 @@ class Mm(SqnrMaxSolver):
         accuracy: Gaps and residuals that the interior-point method is asked for.
     """
 
+    guarantee: ClassVar[str] = "stationary"
+
     tolerance: float = field(default=1e-3, validator=number(above=0))
     max_steps: int = field(default=300, validator=whole(1))
     accuracy: float = field(default=1e-8, validator=number(above=0))

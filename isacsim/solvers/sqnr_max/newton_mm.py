@@ -121,6 +121,8 @@ class NewtonMm(SqnrMaxSolver):
         max_steps: Largest number of steps after those.
     """
 
+    guarantee: ClassVar[str] = "stationary; global with a proof for ideal hardware and point targets"
+
     tolerance: float = field(default=1e-6, validator=number(above=0))
     max_steps: int = field(default=200, validator=whole(1))
 

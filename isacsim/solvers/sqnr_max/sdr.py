@@ -94,6 +94,8 @@ class Sdr(SqnrMaxSolver):
         accuracy: Gaps and residuals that the interior-point method of ``program`` is asked for.
     """
 
+    guarantee: ClassVar[str] = "global for a point target or ideal converters, with a proof; else a proven gap"
+
     tolerance: float = field(default=1e-6, validator=number(above=0))
     route: str = field(default="dual", validator=choice(*ROUTES))
     max_steps: int = field(default=20, validator=whole(1))

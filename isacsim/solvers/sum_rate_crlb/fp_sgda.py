@@ -71,6 +71,7 @@ class FpSgda(Solver):
     """
 
     problems: ClassVar[tuple[str, ...]] = ("sum-rate-crlb",)
+    guarantee: ClassVar[str] = "stationary"
 
     tolerance: float = field(default=1e-4, validator=number(above=0))
     max_steps: int = field(default=4000, validator=whole(1))

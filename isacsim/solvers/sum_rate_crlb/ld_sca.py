@@ -9,15 +9,16 @@ whereas lambda I, as [Fang25, eq. (40)] reads, would be another one, badly condi
 
 from __future__ import annotations
 
+from typing import Any
+
 import attrs
 from attrs import field, frozen
 
 from isacsim.batch import hermitian
 from isacsim.checks import whole
-from isacsim.errors import InvalidInput
 from isacsim.problems.sum_rate_crlb import SumRateCrlb
 from isacsim.problems.sum_rate_crlb_merit import Merit
-from isacsim.solvers.base import Request
+from isacsim.solvers.base import Request, not_total_power
 from isacsim.solvers.solution import Solution
 from isacsim.solvers.sum_rate_crlb.starts import first
 from isacsim.solvers.sum_rate_crlb.surrogate import SurrogateSolver, SurrogateState, surrogate
@@ -55,13 +56,12 @@ class LdSca(SurrogateSolver):
 
     inner_updates: int = field(default=1, validator=whole(1))
 
+    def takes(self, problem: Any) -> str | None:
+        """Nothing, or a sentence why not: the range of [H, V] holds the optima of a total power only."""
+        return super().takes(problem) or not_total_power(problem)
+
     def solve(self, problem: SumRateCrlb, request: Request) -> Solution:
         """Iterate in coordinates of the range, and return to precoders."""
-        if problem.per_antenna:
-            raise InvalidInput(
-                "per_antenna", "must be False for ld-sca, whose range holds the optima of a total power", True,
-                "Use 'sca' or 'riemannian-lbfgs'.",
-            )  # fmt: skip
         solution = super().solve(problem, request)
         return attrs.evolve(solution, precoder=Merit.of(problem).span() @ solution.precoder)
 

@@ -90,6 +90,7 @@ class RiemannianSolver(Solver):
     """What `riemannian-lbfgs` and `riemannian-cg` share: their options, and one iteration."""
 
     problems: ClassVar[tuple[str, ...]] = ("sum-rate-crlb",)
+    guarantee: ClassVar[str] = "stationary, the best of several starts"
 
     tolerance: float = field(default=1e-5, validator=number(above=0))
     max_steps: int = field(default=2000, validator=whole(1))

@@ -53,6 +53,7 @@ class SurrogateSolver(Solver):
     """What `sca` and `ld-sca` share: their options, and one iteration."""
 
     problems: ClassVar[tuple[str, ...]] = ("sum-rate-crlb",)
+    guarantee: ClassVar[str] = "stationary"
 
     tolerance: float = field(default=1e-4, validator=number(above=0))
     max_steps: int = field(default=4000, validator=whole(1))

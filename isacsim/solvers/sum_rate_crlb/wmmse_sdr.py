@@ -24,10 +24,9 @@ from attrs import field, frozen
 
 from isacsim.batch import frobenius2, hermitian, rows, take
 from isacsim.checks import choice, instance, number, whole
-from isacsim.errors import InvalidInput
 from isacsim.problems.sum_rate_crlb import SumRateCrlb
 from isacsim.problems.sum_rate_crlb_merit import Merit, Point
-from isacsim.solvers.base import Request, Solver
+from isacsim.solvers.base import Request, Solver, not_total_power
 from isacsim.solvers.iterate import Stop, iterate
 from isacsim.solvers.semidefinite import hermitian_basis
 from isacsim.solvers.solution import Solution
@@ -73,6 +72,7 @@ class WmmseSdr(Solver):
     """
 
     problems: ClassVar[tuple[str, ...]] = ("sum-rate-crlb",)
+    guarantee: ClassVar[str] = "stationary"
 
     tolerance: float = field(default=1e-3, validator=number(above=0))
     max_steps: int = field(default=100, validator=whole(1))
@@ -83,13 +83,12 @@ class WmmseSdr(Solver):
         default=None, validator=number(above=0, remedy="Leave it out for no such rule.", optional=True)
     )
 
+    def takes(self, problem: Any) -> str | None:
+        """Nothing, or a sentence why not: the range of [H, V] holds the optima of a total power only."""
+        return super().takes(problem) or not_total_power(problem)
+
     def solve(self, problem: SumRateCrlb, request: Request) -> Solution:
         """Iterate in coordinates of the range, and return to precoders."""
-        if problem.per_antenna:
-            raise InvalidInput(
-                "per_antenna", "must be False for wmmse-sdr, whose range holds the optima of a total power", True,
-                "Use 'sca' or 'riemannian-lbfgs'.",
-            )  # fmt: skip
         merit = Merit.of(problem)
         basis = merit.span()
         W = hermitian(basis) @ first(merit, problem.streams, request, self.start)

@@ -1,0 +1,137 @@
+"""What would go wrong in a trial, found before one is run: one realisation, and no solve."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from isacsim.drop import Drop
+from isacsim.engine.identity import digest
+from isacsim.engine.scenario import Evaluation, Scenario, faults_of
+from isacsim.errors import InvalidInput, IsacsimError, origin
+from isacsim.hardware.base import Transceiver
+from isacsim.link import Link
+from isacsim.metrics.components import Metric
+from isacsim.metrics.power import rescale_to_radiated
+from isacsim.plugin import Registry
+from isacsim.problems.base import Problem
+from isacsim.random import Stream, generator
+from isacsim.solvers.base import SIDES, stages
+from isacsim.solvers.solve import check_takes
+from isacsim.typing import ComplexArray
+
+
+class Raised(InvalidInput):
+    """A component raised something that is no complaint about the input; another trial may be spared it."""
+
+
+def rehearse_designs(scenario: Scenario, registry: Registry) -> tuple[Drop, dict[str, Problem]]:
+    """Draw the last trial, pose every design's problem to its solver, and apply the hardware of every chain.
+
+    Returns:
+        The drop, and the problems by design.
+
+    Raises:
+        InvalidInput: For what no trial would survive; `Raised` for what this one does not.
+    """
+    with _told("trials"):
+        drop = scenario.drop((scenario.trials - 1,))
+    problems = {}
+    for name, design in scenario.design.items():
+        path = f"design.{name}"
+        with _told(f"{path}.problem"), faults_of(f"{path}.problem", design.problem):
+            problem = design.problem.pose(drop, scenario.transceiver(design.hardware))
+        with _told(f"{path}.solver"), faults_of(path, design):
+            check_takes(problem, design.solver, registry, design.hardware)
+        with _told(f"{path}.problem"):
+            judged = "precoder" in problem.decision or _made(problem) is not None
+        if not judged:
+            raise InvalidInput(
+                f"{path}.problem", "must make a precoder of its decision, which evaluations judge", problem.kind,
+                "Give the problem a `to_precoder`.",
+            )  # fmt: skip
+        problems[name] = problem
+    _rehearse_hardware(scenario, drop)
+    return drop, problems
+
+
+def _rehearse_hardware(scenario: Scenario, drop: Drop) -> None:
+    """Ask every stage that is named for its linear model."""
+    sizes = dict(zip(SIDES, (drop.tx_array.size, drop.rx_array.size, drop.H.shape[-1]), strict=True))
+    believed, met = scenario.design.values(), scenario.evaluate.values()
+    for name in dict.fromkeys([d.hardware for d in believed] + [e.hardware for e in met]):
+        for side, chains in sizes.items():
+            for place, stage in stages(getattr(scenario.transceiver(name), side), f"hardware.{name}.{side}"):
+                with _told(place), faults_of(place, stage):
+                    stage.linear_model(np.eye(chains, dtype=complex))
+
+
+def rehearse_evaluations(scenario: Scenario, drop: Drop, problems: dict[str, Problem], seen: set[str]) -> None:
+    """Measure every metric on a stand-in for each design's precoder, and ask experiments what they refuse.
+
+    Args:
+        scenario: The scenario.
+        drop: The realisation.
+        problems: The problems posed on it, by design.
+        seen: Addresses of what was rehearsed before, at other points of a sweep; added to.
+
+    Raises:
+        InvalidInput: As `rehearse_designs`.
+    """
+    place = (scenario.seed, scenario.base_station, scenario.users, scenario.targets, scenario.trials)
+    for label, evaluation in scenario.evaluate.items():
+        hardware = scenario.transceiver(evaluation.hardware)
+        for name in evaluation.designs or tuple(scenario.design):
+            problem = problems[name]
+            made = None if "precoder" in problem.decision else _made(problem)
+            W = stand_in(drop, problem.streams if made is None else made.shape[-1])
+            address = digest((place, evaluation, hardware, W.shape[-1]))
+            if address not in seen:
+                seen.add(address)
+                _rehearse_evaluation(scenario, label, W, drop, hardware)
+
+
+def _rehearse_evaluation(scenario: Scenario, label: str, W: ComplexArray, drop: Drop, hardware: Transceiver) -> None:
+    evaluation: Evaluation = scenario.evaluate[label]
+    path, rngs = f"evaluate.{label}", [generator(scenario.seed, Stream.WAVEFORM, scenario.trials - 1)]
+    if evaluation.power == "radiated":
+        with _told(f"{path}.power"), faults_of(path, evaluation):
+            W = rescale_to_radiated(W, hardware.transmit, drop.power)
+    link = Link(W, drop, hardware)
+    for table in ("metrics", "experiments"):
+        for i, measure in enumerate(getattr(evaluation, table)):
+            at = f"{path}.{table}.{i}"
+            with _told(at), faults_of(at, measure), np.errstate(all="ignore"):
+                measure.labels(drop)
+                measure.check(link)
+                if isinstance(measure, Metric):
+                    measure.measure(link, rngs)
+
+
+def _made(problem: Problem) -> Any:
+    """The precoder that a decision of ones makes; None if it makes none."""
+    ones: dict[str, Any] = {name: np.ones((problem.members, *v.shape), v.dtype) for name, v in problem.decision.items()}
+    return problem.to_precoder(ones)
+
+
+def stand_in(drop: Drop, streams: int) -> ComplexArray:
+    """Full-power precoders that stand in for a design's, of unrelated phases, (B, N_t, streams), in sqrt(W)."""
+    members, antennas = len(drop.H), drop.H.shape[-2]
+    phases = np.sqrt(2.0) * np.outer(np.arange(1, antennas + 1) ** 2, np.arange(1, streams + 1))
+    power = np.broadcast_to(drop.power, (members,))
+    return np.asarray(np.sqrt(power / phases.size)[:, None, None] * np.exp(1j * phases))
+
+
+@contextlib.contextmanager
+def _told(path: str) -> Iterator[None]:
+    """Turns an exception that is no complaint about the input into one that names the component's place."""
+    try:
+        yield
+    except IsacsimError:
+        raise
+    except Exception as error:  # a component can fail in any way
+        told = "{}: {} ({}:{})".format(type(error).__name__, error, *origin(error))
+        raise Raised(path, "must not raise on the last trial", told, "Mend it, or choose another.") from error

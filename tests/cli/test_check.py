@@ -1,0 +1,94 @@
+"""`isacsim check` finds what a rehearsal of one trial would find."""
+
+import time
+
+import pytest
+
+from isacsim.cli.main import main
+
+SCENE = """
+title = "amplified"
+trials = 3
+[base_station]
+transmit_array = { kind = "ula", elements = 6 }
+receive_array = { kind = "ula", elements = 6 }
+power_dbm = 10
+radar_noise_dbm = 0
+snapshots = 30
+[users]
+count = 2
+channel = { kind = "rayleigh" }
+noise_dbm = 0
+[targets]
+kind = "TARGET"
+TARGET_KEYS
+[hardware.lossy]
+transmit = [{ kind = "aqnm", bits = 3 }, AMPLIFIER]
+[design.d]
+problem = { kind = "sqnr-max", min_sqinr_db = 1 }
+solver = { kind = "newton-mm" }
+hardware = "BELIEVED"
+[evaluate.real]
+hardware = "lossy"
+power = "POWER"
+metrics = [METRICS]
+experiments = [EXPERIMENTS]
+"""
+VALID = {
+    "TARGET_KEYS": "azimuth_deg = 20",
+    "TARGET": "point",
+    "AMPLIFIER": '{ kind = "soft-limiter", saturation_dbm = 10 }',
+    "BELIEVED": "ideal",
+    "POWER": "designed",
+    "METRICS": '"sum-rate-nats"',
+    "EXPERIMENTS": "",
+}
+EXTENDED = {"TARGET_KEYS": "variance_db = -10", "TARGET": "extended"}
+
+
+def scenario(folder, **changes):
+    text = SCENE
+    for mark, value in {**VALID, **changes}.items():
+        text = text.replace(mark, value)
+    path = folder / "scenario.toml"
+    path.write_text(text)
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        (
+            {"BELIEVED": "lossy", "AMPLIFIER": '{ kind = "rapp", saturation_dbm = 10 }'},
+            "design.d.solver: must take the problem sqnr-max; newton-mm designs for data converters, and transmit.1 "
+            "(Rapp) does not add noise",
+        ),
+        ({**EXTENDED, "METRICS": '"crlb"'}, "targets: must be point targets"),
+        ({**EXTENDED, "EXPERIMENTS": '{ kind = "estimation" }'}, "targets: must be point targets to be located"),
+        (
+            {"EXPERIMENTS": '{ kind = "sampled-echo", symbols = 9 }'},
+            "evaluate.real.experiments.0.symbols: must be at least",
+        ),
+        (
+            {"POWER": "radiated", "AMPLIFIER": '{ kind = "soft-limiter", saturation_dbm = -30 }'},
+            "evaluate.real.power: must be reachable: the transmit chains saturate",
+        ),
+    ],
+)
+def test_what_fails_in_every_trial_is_not_valid(tmp_path, capsys, changes, told):
+    pytest.importorskip("isacsim_rf")
+    pytest.importorskip("isacsim_example")
+    assert main(["check", scenario(tmp_path)]) == 0
+    begin = time.process_time()
+    assert main(["check", scenario(tmp_path, **changes)]) == 2
+    # Nothing is solved: a check is for those who wait for it.
+    assert time.process_time() - begin < 5
+    assert told in capsys.readouterr().err
+
+
+def test_no_solver_for_the_hardware_is_said_with_its_name(tmp_path, capsys):
+    pytest.importorskip("isacsim_example")
+    assert main(["check", scenario(tmp_path, BELIEVED="lossy")]) == 2
+    told = capsys.readouterr().err
+    assert "No solver of sqnr-max takes hardware.lossy." in told
+    assert "Believe in ideal hardware and judge through the real one." in told
