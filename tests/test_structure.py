@@ -16,7 +16,19 @@ PACKAGE = Path(isacsim.__file__).parent
 # A module imports from its own room and from the floors below. Rooms of one floor, the
 # ground apart, know nothing of each other.
 FLOORS = [
-    ["typing", "errors", "units", "batch", "arrays", "random", "threads", "checks", "strictjson", "compiled"],
+    [
+        "typing",
+        "errors",
+        "units",
+        "batch",
+        "arrays",
+        "random",
+        "threads",
+        "checks",
+        "strictjson",
+        "compiled",
+        "algebra",
+    ],
     ["plugin", "bundled"],
     ["hardware", "targets", "channels"],
     ["drop"],

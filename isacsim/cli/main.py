@@ -13,6 +13,7 @@ import typer
 
 from isacsim import __version__
 from isacsim.cli.bench import bench
+from isacsim.cli.warming import warm_up
 from isacsim.errors import InvalidInput, IsacsimError, one_of
 from isacsim.plugin import KINDS, Registry, build_registry
 from isacsim.strictjson import finite
@@ -227,6 +228,7 @@ def verify(
 
 
 app.command()(bench)
+app.command("warm-up")(warm_up)
 
 
 @app.command()

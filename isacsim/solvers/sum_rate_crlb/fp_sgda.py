@@ -20,7 +20,7 @@ from attrs import field, frozen
 from isacsim.batch import frobenius2, inner, rows
 from isacsim.checks import choice, instance, number, whole
 from isacsim.problems.sum_rate_crlb import SumRateCrlb
-from isacsim.problems.sum_rate_crlb_merit import Merit, Point
+from isacsim.solvers.sum_rate_crlb.merit import Merit, Point
 from isacsim.solvers.base import Request, Solver
 from isacsim.solvers.iterate import Stop, iterate
 from isacsim.solvers.solution import Solution

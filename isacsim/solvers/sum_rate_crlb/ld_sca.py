@@ -16,7 +16,7 @@ from isacsim.batch import hermitian
 from isacsim.checks import whole
 from isacsim.errors import InvalidInput
 from isacsim.problems.sum_rate_crlb import SumRateCrlb
-from isacsim.problems.sum_rate_crlb_merit import Merit
+from isacsim.solvers.sum_rate_crlb.merit import Merit
 from isacsim.solvers.base import Request
 from isacsim.solvers.solution import Solution
 from isacsim.solvers.sum_rate_crlb.starts import first

@@ -1,0 +1,62 @@
+"""Compiling ahead: each solver and each hardware stage is called once, on the smallest instance there is.
+
+What Numba compiles stays on disk, so that images of containers and the nodes of a cluster that
+share a folder need not do it again. Which folder that is, says Numba: the one of the environment
+variable ``NUMBA_CACHE_DIR``, or beside the package, or the user's own.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+
+from attrs import frozen
+
+from isacsim.benchmark.cases import Case, entries, hardware_cases, ready
+from isacsim.benchmark.instances import families
+from isacsim.compiled import compilations
+from isacsim.plugin import Registry, default_registry
+
+
+@frozen
+class Warmed:
+    """What the first call of a component compiled.
+
+    Attributes:
+        subject: A problem, or ``hardware``.
+        name: The solver, or the stage.
+        seconds: How long the call took, in s.
+        compiled: Functions that were compiled, with the seconds of each; none that was there.
+    """
+
+    subject: str
+    name: str
+    seconds: float
+    compiled: Mapping[str, float]
+
+
+def warm_up(registry: Registry | None = None) -> Iterator[Warmed]:
+    """Compile what solvers and hardware stages need, one after the other.
+
+    Args:
+        registry: Where components are looked up; None is the registry of this process.
+
+    Yields:
+        What each component compiled, as soon as it is done.
+    """
+    registry = registry or default_registry()
+    for case in _cases(registry):
+        begin = time.perf_counter()
+        with compilations() as compiled:
+            ready(case, registry).warm_up()
+        yield Warmed(case.subject, case.name, time.perf_counter() - begin, compiled)
+
+
+def _cases(registry: Registry) -> Iterator[Case]:
+    """A small instance of each kind that the short benchmark has, for each solver; then the hardware."""
+    for kind, family in families(registry).items():
+        for entry in entries(family, registry):
+            for size in family.names(full=False)[:2]:  # a response of any rank, and one of a point
+                yield Case(kind, size, entry.label, "alone", 1)
+    for name in registry.names("hardware"):
+        yield from hardware_cases(name)
