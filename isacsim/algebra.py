@@ -146,7 +146,10 @@ def invert_each(A: AnyArray, least: float, inverse: AnyArray, regular: BoolArray
 
 @part
 def write(values: AnyArray, into: AnyArray) -> None:
-    """``into[...] = values``, both in C order and of one shape, which Numba takes three seconds to compile, for its error message."""
+    """``into[...] = values``, both in C order and of one shape.
+
+    Numba takes three seconds to compile that, most of them for the text of its error.
+    """
     to, source = into.ravel(), values.ravel()
     for i in range(to.size):
         to[i] = source[i]

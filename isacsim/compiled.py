@@ -123,7 +123,7 @@ def _listen() -> None:
                 for each in _WATCHERS:
                     each[name] = each.get(name, 0.0) + seconds
 
-    event.register("numba:compile", Listener())
+    event.register("numba:compile", Listener())  # type: ignore[no-untyped-call]
 
 
 def _is_kernel(event: Any) -> bool:

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 import isacsim
-
 from isacsim.algebra import inverted, real_inner, rows_squared, solve_into, times_adjoint, write
 from isacsim.compiled import ANNOUNCEMENT, compilations, compiled, parts_of
 from isacsim.solvers.sqnr_max.objectives import surrogate_each

@@ -18,10 +18,10 @@ import attrs
 import numpy as np
 from attrs import field, frozen
 
+from isacsim.algebra import real_inner
 from isacsim.batch import hermitian, rows, squared
 from isacsim.compiled import compiled, part
 from isacsim.problems.sqnr_max import SqnrMax
-from isacsim.algebra import real_inner
 from isacsim.solvers.sqnr_max.converters import distortion_ratios
 from isacsim.solvers.sqnr_max.objectives import Linear, Sqnr
 from isacsim.typing import ComplexArray, FloatArray, IntArray
@@ -70,7 +70,7 @@ class System:
     ratio: FloatArray = rows(1)
     receiver: FloatArray = rows(1)
     transmit: FloatArray = rows(1)
-    scale: FloatArray = rows(1)
+    scale: ComplexArray = rows(1)
     power: FloatArray = rows()
     objective: Sqnr | Linear = field()
 

@@ -16,9 +16,9 @@ from isacsim.batch import hermitian
 from isacsim.checks import whole
 from isacsim.errors import InvalidInput
 from isacsim.problems.sum_rate_crlb import SumRateCrlb
-from isacsim.solvers.sum_rate_crlb.merit import Merit
 from isacsim.solvers.base import Request
 from isacsim.solvers.solution import Solution
+from isacsim.solvers.sum_rate_crlb.merit import Merit
 from isacsim.solvers.sum_rate_crlb.starts import first
 from isacsim.solvers.sum_rate_crlb.surrogate import SurrogateSolver, SurrogateState, surrogate
 from isacsim.typing import ComplexArray, FloatArray

@@ -12,6 +12,7 @@ where C_1 = rate_weight [H Sigma_1^H, 0], Sigma_1 = diag(eta), Sigma_2 = diag(be
 from __future__ import annotations
 
 from functools import cache
+
 import attrs
 import numpy as np
 from attrs import field, frozen
@@ -143,7 +144,7 @@ class Merit:
 
     def rate_multipliers(self, point: Point) -> tuple[ComplexArray, FloatArray]:
         """Eta and beta, (B, K)."""
-        return np.conj(point.Z.diagonal(axis1=-2, axis2=-1)) / point.interference, beta(point)
+        return np.asarray(np.conj(point.Z.diagonal(axis1=-2, axis2=-1)) / point.interference, complex), beta(point)
 
     def sensing_multiplier(self, point: Point) -> ComplexArray:
         """crlb_weight Q in the basis V, ``Q = V Q_V V^H``, (B, 3M, 3M)."""
