@@ -1,4 +1,4 @@
-"""Compiling ahead: each solver and each hardware stage is called once, on the smallest instance there is.
+"""Compiling ahead: each problem's default solver and each hardware stage is called, on small instances.
 
 What Numba compiles stays on disk, so that images of containers and the nodes of a cluster that
 share a folder need not do it again. Which folder that is, says Numba: the one of the environment
@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 
 from attrs import frozen
 
-from isacsim.benchmark.cases import Case, entries, hardware_cases, ready
+from isacsim.benchmark.cases import Case, hardware_cases, ready
 from isacsim.benchmark.instances import families
 from isacsim.compiled import compilations
 from isacsim.plugin import Registry, default_registry
@@ -36,7 +36,7 @@ class Warmed:
 
 
 def warm_up(registry: Registry | None = None) -> Iterator[Warmed]:
-    """Compile what solvers and hardware stages need, one after the other.
+    """Compile what default solvers and hardware stages need, one after the other.
 
     Args:
         registry: Where components are looked up; None is the registry of this process.
@@ -53,10 +53,13 @@ def warm_up(registry: Registry | None = None) -> Iterator[Warmed]:
 
 
 def _cases(registry: Registry) -> Iterator[Case]:
-    """A small instance of each kind that the short benchmark has, for each solver; then the hardware."""
+    """A small instance of each kind that the short benchmark has, for each default solver; then the hardware.
+
+    Other solvers share nearly all kernels with the defaults, or are programs that nothing is compiled for.
+    """
     for kind, family in families(registry).items():
-        for entry in entries(family, registry):
-            for size in family.names(full=False)[:2]:  # a response of any rank, and one of a point
-                yield Case(kind, size, entry.label, "alone", 1)
+        default = registry.default_solver(kind)
+        for size in family.names(full=False)[:2]:  # a response of any rank, and one of a point
+            yield Case(kind, size, default, "alone", 1)
     for name in registry.names("hardware"):
-        yield from hardware_cases(name)
+        yield hardware_cases(name)[0]  # linear models are not compiled
