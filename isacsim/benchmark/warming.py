@@ -7,6 +7,7 @@ variable ``NUMBA_CACHE_DIR``, or beside the package, or the user's own.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator, Mapping
 
@@ -15,6 +16,7 @@ from attrs import frozen
 from isacsim.benchmark.cases import Case, hardware_cases, ready
 from isacsim.benchmark.instances import families
 from isacsim.compiled import compilations
+from isacsim.errors import IsacsimError, PluginError
 from isacsim.plugin import Registry, default_registry
 
 
@@ -47,7 +49,8 @@ def warm_up(registry: Registry | None = None) -> Iterator[Warmed]:
     registry = registry or default_registry()
     for case in _cases(registry):
         begin = time.perf_counter()
-        with compilations() as compiled:
+        # A stage that is made for another number of chains is none that this could warm up.
+        with compilations() as compiled, contextlib.suppress(IsacsimError):
             ready(case, registry).warm_up()
         yield Warmed(case.subject, case.name, time.perf_counter() - begin, compiled)
 
@@ -58,7 +61,10 @@ def _cases(registry: Registry) -> Iterator[Case]:
     Other solvers share nearly all kernels with the defaults, or are programs that nothing is compiled for.
     """
     for kind, family in families(registry).items():
-        default = registry.default_solver(kind)
+        try:
+            default = registry.default_solver(kind)
+        except PluginError:
+            continue  # a problem of a plugin that has none
         for size in family.names(full=False)[:2]:  # a response of any rank, and one of a point
             yield Case(kind, size, default, "alone", 1)
     for name in registry.names("hardware"):
