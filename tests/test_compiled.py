@@ -61,7 +61,9 @@ def test_without_a_place_for_a_cache_it_is_compiled_anyway(monkeypatch):
     assert compiled(double)(21) == 42
 
 
-def test_what_is_compiled_is_logged_and_counted_once(caplog):
+def test_what_is_compiled_is_logged_and_counted_once(caplog, monkeypatch, tmp_path):
+    monkeypatch.setattr("numba.config.CACHE_DIR", str(tmp_path))  # nothing is on disk
+
     def triple(x):
         return 3 * x
 
