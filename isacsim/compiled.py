@@ -1,19 +1,27 @@
 """Loops compiled by Numba when they are first called.
 
-For arithmetic that NumPy could only do in several passes over memory, or in calls that take
-longer than it. What is compiled is plain Python that works alone, too.
+For loops over a member whose length depends on its numbers, and for arithmetic that NumPy could
+only do in several passes over memory, or in calls that take longer than it. What is compiled is
+plain Python that works alone, too. docs/architecture.md has the rule, and all that is compiled.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Callable
+import logging
+import multiprocessing
+import sys
+import time
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from types import FunctionType
 from typing import Any, TypeVar
 
 F = TypeVar("F", bound=Callable[..., Any])
+LOG = logging.getLogger(__name__)
+ANNOUNCEMENT = "isacsim: compiling for the first use on this machine, which takes seconds (ahead: `isacsim warm-up`)"
 
 
 def part(function: F) -> F:
@@ -35,15 +43,13 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     parts = parts_of(function)
     for each in parts:
         _registered(each)
+    _listen()
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+    named = _named_by_parts(function, parts)
     try:
-        result = numba.njit(cache=True, **options)(function)
+        return numba.njit(cache=True, **options)(named)
     except RuntimeError:  # neither the package nor the user has a folder that can be written
-        return numba.njit(**options)(function)
-    # Numba renews what is on disk when the file of the function changes, not when those of its parts do.
-    kept = result._cache._cache_file
-    kept._source_stamp = (kept._source_stamp, _digest(parts))
-    return result
+        return numba.njit(**options)(named)
 
 
 def parts_of(function: Any) -> list[FunctionType]:
@@ -59,6 +65,17 @@ def parts_of(function: Any) -> list[FunctionType]:
     return list(found)
 
 
+@contextlib.contextmanager
+def compilations() -> Iterator[dict[str, float]]:
+    """Within it: the seconds that each function takes which is compiled, by name; none that comes from disk."""
+    seconds: dict[str, float] = {}
+    _WATCHERS.append(seconds)
+    try:
+        yield seconds
+    finally:
+        _WATCHERS[:] = [each for each in _WATCHERS if each is not seconds]
+
+
 @cache
 def _registered(function: FunctionType) -> Any:
     from numba.extending import register_jitable
@@ -66,7 +83,59 @@ def _registered(function: FunctionType) -> Any:
     return register_jitable(function)
 
 
-def _digest(parts: list[FunctionType]) -> str:
-    """Of all files that the parts are in."""
+def _named_by_parts(function: Any, parts: list[FunctionType]) -> FunctionType:
+    """A copy whose qualified name tells the contents of the files that the parts are in.
+
+    Numba renews what is on disk when the file of the function changes, not when those of its parts
+    do; but it keeps functions of different names apart.
+    """
     files = sorted({each.__code__.co_filename for each in parts})
-    return hashlib.sha256(b"".join(Path(file).read_bytes() for file in files)).hexdigest()
+    digest = hashlib.sha256(b"".join(Path(file).read_bytes() for file in files)).hexdigest()
+    cells = function.__globals__, function.__name__, function.__defaults__, function.__closure__
+    copy = FunctionType(function.__code__, *cells)
+    copy.__module__, copy.__doc__ = function.__module__, function.__doc__
+    copy.__qualname__ = f"{function.__qualname__}_{digest[:16]}"
+    copy.is_kernel = True  # type: ignore[attr-defined]
+    return copy
+
+
+# Who is told of compilations is a matter of the process, like loggers and warnings; no result depends on it.
+_WATCHERS: list[dict[str, float]] = []
+
+
+@cache
+def _listen() -> None:
+    """Have Numba tell of what it compiles: `numba.core.event`, which its manual documents."""
+    from numba.core import event
+
+    began: list[float] = []  # Numba compiles under one lock
+
+    class Listener(event.Listener):
+        def on_start(self, event: Any) -> None:
+            if _is_kernel(event):
+                began.append(time.perf_counter())
+                _announce()
+
+        def on_end(self, event: Any) -> None:
+            if _is_kernel(event) and began:
+                name, seconds = event.data["dispatcher"].py_func.__name__, time.perf_counter() - began.pop()
+                LOG.info("compiled %s in %.1f s", name, seconds)
+                for each in _WATCHERS:
+                    each[name] = each.get(name, 0.0) + seconds
+
+    event.register("numba:compile", Listener())  # type: ignore[no-untyped-call]
+
+
+def _is_kernel(event: Any) -> bool:
+    return getattr(event.data["dispatcher"].py_func, "is_kernel", False)
+
+
+@cache
+def _announce() -> None:
+    """Tell, once a process, that there is a wait: the log, and who sits at a terminal.
+
+    Workers of a run say nothing on it: there are many, and a progress bar.
+    """
+    LOG.info("%s", ANNOUNCEMENT)
+    if sys.stderr is not None and sys.stderr.isatty() and multiprocessing.parent_process() is None:
+        print(ANNOUNCEMENT, file=sys.stderr, flush=True)

@@ -1,10 +1,18 @@
-"""Compiled loops: what is kept on disk, and when it is renewed."""
+"""Compiled loops: what is kept on disk, when it is renewed, and what is told of it."""
 
+import logging
+import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 
-from isacsim.compiled import compiled, parts_of
-from isacsim.solvers.parts import inverted, put, real_inner, rows_squared
+import numpy as np
+import pytest
+
+import isacsim
+from isacsim.algebra import inverted, real_inner, rows_squared, solve_into, times_adjoint, write
+from isacsim.compiled import ANNOUNCEMENT, compilations, compiled, parts_of
 from isacsim.solvers.sqnr_max.objectives import surrogate_each
 
 USE = """
@@ -16,7 +24,7 @@ print(compiled(each)(3.0), sum(compiled(each).stats.cache_hits.values()))
 
 def test_the_parts_of_a_function_are_those_it_calls_and_those_they_call():
     found = parts_of(surrogate_each)
-    assert {inverted, put, real_inner, rows_squared} <= set(found)
+    assert {inverted, write, real_inner, rows_squared} <= set(found)
     assert len(found) == len(set(found))
 
 
@@ -51,3 +59,64 @@ def test_without_a_place_for_a_cache_it_is_compiled_anyway(monkeypatch):
         return 2 * x
 
     assert compiled(double)(21) == 42
+
+
+def test_what_is_compiled_is_logged_and_counted_once(caplog, monkeypatch, tmp_path):
+    monkeypatch.setattr("numba.config.CACHE_DIR", str(tmp_path))  # nothing is on disk
+
+    def triple(x):
+        return 3 * x
+
+    with caplog.at_level(logging.INFO, logger="isacsim"), compilations() as seconds:
+        assert compiled(triple)(2.0) == 6.0
+        assert compiled(triple)(3.0) == 9.0
+    assert list(seconds) == ["triple"]
+    assert [r.getMessage().split(" in ")[0] for r in caplog.records if "triple" in r.getMessage()] == [
+        "compiled triple"
+    ]
+
+
+def announced(tmp_path, stderr):
+    """What a fresh process writes to a stream that says that it is, or is not, a terminal."""
+    program = (
+        "import sys\n"
+        f"sys.stderr.isatty = lambda: {stderr}\n"
+        "import numpy as np\n"
+        "from isacsim.metrics.fim import inverse_fim\n"
+        "inverse_fim(np.eye(2))\n"
+    )
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == ""
+    return done.stderr.strip()
+
+
+def test_a_terminal_is_told_of_the_wait_when_something_is_really_compiled(tmp_path):
+    assert announced(tmp_path, stderr=True) == ANNOUNCEMENT
+    assert announced(tmp_path, stderr=True) == ""  # it is on disk now
+    assert announced(tmp_path / "other", stderr=False) == ""
+
+
+@pytest.mark.parametrize("n", [1, 2, 7])
+def test_the_solution_of_few_equations_is_that_of_lapack(n):
+    rng = np.random.default_rng(n)
+    A, b = rng.standard_normal((n, n)), rng.standard_normal(n)
+    A[0, 0] = 0.0 if n > 1 else 1.0  # needs a pivot
+    expected, x = np.linalg.solve(A, b), b.copy()
+    solve_into(A.copy(), x)
+    # Rounding times the condition, below 1e3 for these.
+    np.testing.assert_allclose(x, expected, rtol=1e-12, atol=1e-12 * np.abs(expected).max())
+
+
+def test_the_product_with_an_adjoint_is_that_of_numpy():
+    rng = np.random.default_rng(0)
+    A, B = (rng.standard_normal((m, 3)) + 1j * rng.standard_normal((m, 3)) for m in (4, 2))
+    np.testing.assert_allclose(times_adjoint(A, B), A @ np.conj(B).T, rtol=1e-14)
+
+
+def test_the_architecture_page_names_every_kernel():
+    package = Path(isacsim.__file__).parent
+    page = (package.parent / "docs" / "architecture.md").read_text(encoding="utf-8").split("## Compiled code")[1]
+    told = set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (`.*?) \|", page, re.MULTILINE))))
+    text = "".join(path.read_text(encoding="utf-8") for path in package.rglob("*.py"))
+    assert told == set(re.findall(r"\bcompiled\((\w+)\)\(", text))

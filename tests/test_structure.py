@@ -29,6 +29,7 @@ FLOORS = [
         "compiled",
         "deprecation",
         "lazy",
+        "algebra",
     ],
     ["plugin", "bundled"],
     ["hardware", "targets", "channels"],

@@ -15,6 +15,7 @@ import typer
 
 from isacsim import __version__
 from isacsim.cli.bench import bench
+from isacsim.cli.warming import warm_up
 from isacsim.errors import InvalidInput, IsacsimError, one_of, printable
 from isacsim.plugin import KINDS, Registry, build_registry
 from isacsim.plugin.isolation import told
@@ -260,6 +261,7 @@ def verify(
 
 
 app.command()(bench)
+app.command("warm-up")(warm_up)
 
 
 @app.command()

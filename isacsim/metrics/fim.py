@@ -30,6 +30,7 @@ from typing import Any
 import numpy as np
 from attrs import field, frozen
 
+from isacsim.algebra import invert_each
 from isacsim.batch import hermitian, inner, real_vectors, rows
 from isacsim.checks import sample_count
 from isacsim.compiled import compiled
@@ -211,41 +212,8 @@ def inverse_fim(F: AnyArray, least: float = CONFUSED) -> tuple[FloatArray, BoolA
     F = np.ascontiguousarray(F, float)
     inverse, regular = np.empty_like(F), np.empty(F.shape[:-2], bool)
     flat = (-1, *F.shape[-2:])
-    compiled(invert)(F.reshape(flat), least, inverse.reshape(flat), regular.reshape(-1))
+    compiled(invert_each)(F.reshape(flat), least, inverse.reshape(flat), regular.reshape(-1))
     return inverse, regular
-
-
-def invert(F: AnyArray, least: float, inverse: AnyArray, regular: BoolArray) -> None:
-    """Write what `inverse_fim` returns, for Hermitian F (B, P, P), by Gauss-Jordan elimination without pivoting.
-
-    A positive definite matrix needs none, and of another one some pivot is not positive.
-    """
-    side = F.shape[1]
-    row = np.empty(side, F.dtype)
-    for b in range(len(F)):
-        A, sound = inverse[b], True
-        for i in range(side):
-            for j in range(side):
-                A[i, j] = F[b, i, j]
-        for k in range(side):
-            pivot = A[k, k].real
-            sound = sound and pivot > 0
-            for j in range(side):
-                row[j] = A[k, j]
-                A[k, j] /= pivot
-            for i in range(side):
-                factor = np.conj(row[i]) / pivot
-                if i != k:
-                    for j in range(side):
-                        A[i, j] -= factor * row[j]
-                A[i, k] = factor
-            A[k, k] = -1 / pivot
-        for k in range(side):
-            sound = sound and -A[k, k].real * F[b, k, k].real * least < 1
-        regular[b] = sound
-        for i in range(side):
-            for j in range(side):
-                A[i, j] = -A[i, j] if sound else np.inf
 
 
 def crlb(

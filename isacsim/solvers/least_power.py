@@ -29,13 +29,13 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from attrs import frozen
 
+from isacsim.algebra import invert_positive, real_inner, solve_into, write
 from isacsim.batch import rows, squared, take
 from isacsim.compiled import compiled, part
-from isacsim.solvers.parts import inverted, product, put, real_inner, solved
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
-NEWTON_STEPS = 60
-FIXED_POINT_STEPS = 20_000
+NEWTON_STEPS = 60  # some ten do where there is an answer
+FIXED_POINT_STEPS = 20_000  # it converges linearly, slowly next to the limit
 EPS = float(np.finfo(float).eps)
 BLURRED = 1e-5  # relative rounding of an SINR that leaves no step worth taking
 ROUNDING = 1e-12  # relative excess of P_min over P that is no proof
@@ -82,9 +82,9 @@ class LeastPower:
         known: Whether the power is P_min; elsewhere it is a lower bound, (B,).
     """
 
-    power: Any = rows()
-    multipliers: Any = rows(1)
-    known: Any = rows()
+    power: FloatArray = rows()
+    multipliers: FloatArray = rows(1)
+    known: BoolArray = rows()
 
     def exceeds(self, limit: float) -> BoolArray:
         """Which members have no answer with a power of ``limit``, proven, (B,)."""
@@ -143,9 +143,7 @@ def _spread(links: Links) -> FloatArray:
 
 def _sinrs(links: Links, multipliers: FloatArray) -> FloatArray:
     """SINRs of the uplink, (B, K), where the noise follows the powers too."""
-    sinr = np.empty(multipliers.shape)
-    compiled(reached_each)(links.H, links.HH, _spread(links), multipliers, sinr)
-    return sinr
+    return uplink(links.HH @ (links.H / _chain_noise(links, multipliers)[..., None]), multipliers)[0]
 
 
 def _newton(links: Links) -> tuple[FloatArray, BoolArray]:
@@ -158,11 +156,11 @@ def _newton(links: Links) -> tuple[FloatArray, BoolArray]:
 class Uplink(NamedTuple):
     """What `uplink` tells of one member, and ``1 - E_kk`` (K,), without cancellation."""
 
-    sinr: Any
-    jacobian: Any
-    off: Any
-    E: Any
-    rest: Any
+    sinr: FloatArray
+    jacobian: FloatArray
+    off: FloatArray
+    E: ComplexArray
+    rest: FloatArray
 
 
 @part
@@ -174,7 +172,9 @@ def uplink_of(gram: ComplexArray, powers: FloatArray) -> Uplink:
         for j in range(K):
             received[k, j] = root[k] * gram[k, j] * root[j]
             matrix[k, j] = received[k, j] + (1.0 if j == k else 0.0)
-    E = inverted(matrix)
+    E = np.empty_like(gram)
+    if not invert_positive(matrix, E):
+        E[:] = np.nan
     sinr, off, rest, jacobian = np.empty(K), np.zeros(K), np.zeros(K), np.empty((K, K))
     for k in range(K):
         for j in range(K):
@@ -198,22 +198,25 @@ def uplink_each(
     """`uplink` into the last three arrays, member by member."""
     for b in range(len(gram)):
         found = uplink_of(gram[b], powers[b])
-        put(found.sinr, sinr[b])
-        put(found.jacobian, jacobian[b])
-        put(found.off, off[b])
+        write(found.sinr, sinr[b])
+        write(found.jacobian, jacobian[b])
+        write(found.off, off[b])
 
 
 @part
 def reached(H: ComplexArray, HH: ComplexArray, spread: FloatArray, multipliers: FloatArray) -> Uplink:
     """The uplink of one member where the noise follows the powers too, and so does its Jacobian."""
     N, K = H.shape
-    noise, white = np.ones(N), np.empty_like(H)
+    noise, white, gram = np.ones(N), np.empty_like(H), np.zeros((K, K), np.complex128)
     for i in range(N):
         for k in range(K):
             noise[i] += spread[i, k] * multipliers[k]
         for k in range(K):
             white[i, k] = H[i, k] / noise[i]
-    found = uplink_of(product(HH, white), multipliers)
+        for k in range(K):
+            for j in range(K):
+                gram[k, j] += HH[k, i] * white[i, j]
+    found = uplink_of(gram, multipliers)
     # B^-1 H = C^-1 H lambda^1/2 E lambda^-1/2, and h_k^H B^-1 h_k = (1 - E_kk) / lambda_k.
     root = np.sqrt(multipliers)
     for k in range(K):
@@ -227,14 +230,6 @@ def reached(H: ComplexArray, HH: ComplexArray, spread: FloatArray, multipliers: 
                 fall = real_inner(along, along) * spread[i, j]
                 found.jacobian[k, j] -= fall * multipliers[j] * (1 + found.sinr[k]) / own
     return found
-
-
-def reached_each(
-    H: ComplexArray, HH: ComplexArray, spread: FloatArray, multipliers: FloatArray, sinr: FloatArray
-) -> None:
-    """SINRs of the uplink into ``sinr`` (B, K), member by member."""
-    for b in range(len(H)):
-        put(reached(H[b], HH[b], spread[b], multipliers[b]).sinr, sinr[b])
 
 
 def newton_each(
@@ -256,19 +251,25 @@ def newton_each(
             for k in range(K):
                 f[k] = -np.log(there.sinr[k] / asked[b, k])
                 size = max(size, abs(f[k]))
-            if not (np.isfinite(there.sinr).all() and EPS * there.off.max() < BLURRED):
+            sound = True
+            for k in range(K):
+                sound = sound and np.isfinite(there.sinr[k]) and EPS * there.off[k] < BLURRED
+            if not sound:
                 break  # the multipliers have run away
             # The second rule is the floor that rounding sets where users are hard to tell apart.
             found[b] = size <= 1e-13 or (size <= 1e-10 and size >= 0.5 * last)
             last = size
-            step = solved(there.jacobian, f)
-            if not np.isfinite(step).all():
-                # Where no power suffices the Jacobian becomes singular: the multipliers run away together.
-                step[:] = STRIDE
-            longest = max(np.abs(step).max(), STRIDE)
+            solve_into(there.jacobian, f)
+            longest, highest = STRIDE, -np.inf
             for k in range(K):
-                x[k] += step[k] * STRIDE / longest
-            if found[b] or x.max() >= HUGE:
+                if not np.isfinite(f[k]):
+                    # Where no power suffices the Jacobian becomes singular: the multipliers run away together.
+                    f[k] = STRIDE
+                longest = max(longest, abs(f[k]))
+            for k in range(K):
+                x[k] += f[k] * STRIDE / longest
+                highest = max(highest, x[k])
+            if found[b] or highest >= HUGE:
                 break
 
 

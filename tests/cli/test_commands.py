@@ -2,7 +2,10 @@
 
 import json
 import math
+import os
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -385,3 +388,16 @@ def test_numbers_that_json_cannot_hold_become_text_or_null():
         "a": ["inf", "-inf", None, 1.5, 2, "x", None],
         "b": [True],
     }
+
+
+@pytest.mark.slow
+def test_warm_up_compiles_all_once(tmp_path):
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+
+    def warm_up():
+        command = [sys.executable, "-m", "isacsim", "warm-up", "--json"]
+        return json.loads(subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout)
+
+    compiled = {row["function"] for row in warm_up()}
+    assert {"newton_each", "minimise_each", "direct", "push", "invert_each", "uniform", "looked_up"} <= compiled
+    assert warm_up() == []

@@ -19,8 +19,9 @@ from isacsim import (
     UniformPlanarArray,
     metrics,
 )
+from isacsim.algebra import invert_each
 from isacsim.hardware.codebooks import aqnm_distortion
-from isacsim.metrics.fim import inverse_fim, invert
+from isacsim.metrics.fim import inverse_fim
 
 DATA = Path(__file__).parents[1] / "data" / "sum-rate-crlb"
 SNAPSHOTS, NOISE = 40, 0.05
@@ -220,7 +221,7 @@ def test_what_is_compiled_of_the_inverse_has_the_bytes_of_what_is_written():
     expected, regular = inverse_fim(F)
     inverse, sound = np.empty_like(F), np.empty(3, bool)
     with np.errstate(all="ignore"):
-        invert(F, 1e-14, inverse, sound)
+        invert_each(F, 1e-14, inverse, sound)
     assert inverse.tobytes() == expected.tobytes()
     np.testing.assert_array_equal(regular, [True, False, True])
     np.testing.assert_array_equal(sound, regular)

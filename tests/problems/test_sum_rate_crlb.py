@@ -20,7 +20,7 @@ from isacsim import (
     metrics,
 )
 from isacsim.problems.sum_rate_crlb import SumRateCrlbRequirements
-from isacsim.problems.sum_rate_crlb_merit import Merit, receive
+from isacsim.solvers.sum_rate_crlb.merit import Merit, receive
 
 DATA = Path(__file__).parents[1] / "data" / "sum-rate-crlb"
 seeds = st.integers(0, 2**32 - 1)

@@ -9,7 +9,6 @@ import pytest
 
 import isacsim
 from isacsim.batch import flatten, hermitian
-from isacsim.problems.sum_rate_crlb_merit import Merit, beta
 from isacsim.solvers.crb_min.coordinates import coordinates
 from isacsim.solvers.crb_min.dual import evaluate
 from isacsim.solvers.crb_min.newton import PrimalDualNewton
@@ -21,6 +20,7 @@ from isacsim.solvers.sqnr_max.fractional import point_target
 from isacsim.solvers.sqnr_max.newton_mm import NewtonMm
 from isacsim.solvers.sqnr_max.system import systems
 from isacsim.solvers.sum_rate_crlb.lbfgs import RiemannianLbfgs
+from isacsim.solvers.sum_rate_crlb.merit import Merit, beta
 
 
 def reduced_problem(kit):

@@ -10,10 +10,10 @@ import isacsim
 from isacsim import Status
 from isacsim.batch import dot, take
 from isacsim.compiled import compiled
-from isacsim.problems.sum_rate_crlb_merit import Merit
 from isacsim.solvers.sum_rate_crlb import recursion
 from isacsim.solvers.sum_rate_crlb.conjugate_gradient import RiemannianCg
 from isacsim.solvers.sum_rate_crlb.lbfgs import Pairs, RiemannianLbfgs
+from isacsim.solvers.sum_rate_crlb.merit import Merit
 from isacsim.solvers.sum_rate_crlb.riemannian import followers, hopeless, ready
 from isacsim.solvers.sum_rate_crlb.starts import start
 

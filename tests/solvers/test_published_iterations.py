@@ -9,7 +9,7 @@ import pytest
 import isacsim
 from isacsim import InvalidInput, Status
 from isacsim.batch import frobenius2
-from isacsim.problems.sum_rate_crlb_merit import Merit
+from isacsim.solvers.sum_rate_crlb.merit import Merit
 
 INSTANCES = sorted(path.stem for path in (Path(__file__).parents[1] / "data" / "sum-rate-crlb").glob("*.npz"))
 ITERATIONS = {

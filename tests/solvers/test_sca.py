@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import isacsim
 from isacsim import Status
-from isacsim.problems.sum_rate_crlb_merit import Merit
+from isacsim.solvers.sum_rate_crlb.merit import Merit
 
 solve = partial(isacsim.solve, solver="sca")
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from isacsim.compiled import part
-from isacsim.solvers.parts import product
-from isacsim.typing import FloatArray
+from isacsim.typing import ComplexArray, FloatArray
 
 
 class Curvature(NamedTuple):
@@ -26,11 +25,11 @@ class Curvature(NamedTuple):
         gains: (B, n - N, N), or (B, 0, N) where there is one block.
     """
 
-    features: Any
-    seen: Any
-    form: Any
-    rates: Any
-    gains: Any
+    features: ComplexArray
+    seen: ComplexArray
+    form: FloatArray
+    rates: FloatArray
+    gains: FloatArray
 
 
 @part
@@ -44,9 +43,9 @@ def of_member(curvature: Curvature, b: int) -> Curvature:
 def times(curvature: Curvature, Y: FloatArray) -> FloatArray:
     """Hx Y for Y (m, c) of one member, (m, c)."""
     form, rates, gains = curvature.form, curvature.rates, curvature.gains
-    n, (receivers, N) = len(form), gains.shape
-    result = np.concatenate((product(form, Y[:n]), np.zeros((len(Y) - n, Y.shape[1]))))
-    columns = Y.shape[1]
+    n, (receivers, N), columns = len(form), gains.shape, Y.shape[1]
+    result = np.zeros(Y.shape)
+    np.dot(form, Y[:n], result[:n])
     for a in range(rates.size):
         for c in range(columns):
             result[a, c] -= rates[a] * Y[n + a, c]

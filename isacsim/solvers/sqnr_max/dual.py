@@ -16,16 +16,17 @@ of NumPy would take twenty times as long as the arithmetic.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+import scipy.linalg  # noqa: F401 - its BLAS serves compiled code, and must be there before it is limited to one thread
 
+from isacsim.algebra import inverted, real_inner, rows_squared, solve_into, times_adjoint, write
 from isacsim.compiled import compiled, part
-from isacsim.solvers.parts import inverted, outer, product, put, real_inner, rows_squared, solved
-from isacsim.solvers.sqnr_max.system import Constraints, System, member, priced, slack_of
+from isacsim.solvers.sqnr_max.system import Constraints, System, add_prices, member, write_slack
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
-STEPS = 120
+STEPS = 120  # far beyond the some ten that a search takes
 TRIALS = 40  # shortened steps in a row after which a member stays where it is
 ARMIJO = 1e-4  # share of the predicted fall that a step must bring
 ROUNDING = 1e-13  # relative change of D that rounding explains
@@ -42,19 +43,16 @@ class Subproblem(NamedTuple):
         constraints: Those of the member.
     """
 
-    C: Any
-    M: Any
+    C: ComplexArray
+    M: ComplexArray
     constraints: Constraints
 
 
 class DualPoint(NamedTuple):
-    """The dual function at one point.
+    """Room for the dual function at one point, which `evaluate` writes to: nothing is allocated in a search.
 
     Attributes:
-        inside: Whether all s_k < 1; elsewhere only ``share`` means something.
-        value: D.
-        gained: Its term ``Re tr(C^H V)``.
-        terms: Sum of the sizes of its terms, which sets its rounding.
+        numbers: D, its term ``Re tr(C^H V)``, and the sum of the sizes of its terms, which sets its rounding.
         slope: Its gradient, the slack of the constraints at V, (K+1,).
         V: The point that is best for these multipliers, (N, L).
         share: s_k, (K,).
@@ -65,18 +63,15 @@ class DualPoint(NamedTuple):
         boost: ``Phi_k^-1 = Phi^-1 + boost_k u_k u_k^H`` for the beam of user k, (K,).
     """
 
-    inside: Any
-    value: Any
-    gained: Any
-    terms: Any
-    slope: Any
-    V: Any
-    share: Any
-    inverse: Any
-    U: Any
-    HU: Any
-    received: Any
-    boost: Any
+    numbers: FloatArray
+    slope: FloatArray
+    V: ComplexArray
+    share: FloatArray
+    inverse: ComplexArray
+    U: ComplexArray
+    HU: ComplexArray
+    received: ComplexArray
+    boost: FloatArray
 
 
 def minimise(
@@ -97,6 +92,22 @@ def minimise(
     return found, V
 
 
+@part
+def room(N: int, K: int, L: int) -> DualPoint:
+    """Room for a point of N chains, K users and L streams."""
+    return DualPoint(
+        np.zeros(3),
+        np.zeros(K + 1),
+        np.zeros((N, L), np.complex128),
+        np.zeros(K),
+        np.zeros((N, N), np.complex128),
+        np.zeros((N, K), np.complex128),
+        np.zeros((K, K), np.complex128),
+        np.zeros((K, L), np.complex128),
+        np.zeros(K),
+    )
+
+
 def minimise_each(
     constraints: Constraints,
     C: ComplexArray,
@@ -107,71 +118,82 @@ def minimise_each(
     V: ComplexArray,
 ) -> None:
     """`minimise` into ``found`` and ``V``, member by member: projected Newton steps, scaled by the diagonal."""
-    for b in range(len(C)):
+    (N, L), n = C.shape[1:], multipliers.shape[1]
+    here, there = room(N, n - 1, L), room(N, n - 1, L)
+    z, trial, step, rests, bend = np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n, np.bool_), np.zeros((n, n))
+    for b in range(C.shape[0]):
         problem = Subproblem(C[b], M[b], member(constraints, b))
-        z, point = entered(problem, multipliers[b])
-        off, lower = np.inf, point.inside
+        write(multipliers[b], z)
+        lower, off = entered(problem, z, here), np.inf
         for _ in range(STEPS):
-            rests, before = resting(z, point.slope), off
-            off = error(z, point, rests)
+            before = off
+            off = error(z, here, rests)
             if not lower or off < tolerance[b]:
                 break
-            step, fall = newton_step(curvature(problem, point), point.slope, rests)
-            if not (fall >= ROUNDING * point.terms or off <= FLATTENS * before):
+            curvature(problem, here, bend)
+            fall = newton_step(bend, here.slope, rests, step)
+            if not (fall >= ROUNDING * here.numbers[2] or off <= FLATTENS * before):
                 break
-            lower, z, point = lowered(problem, z, point, step)
-        put(z, found[b])
-        put(point.V, V[b])
+            lower = lowered(problem, z, here, step, trial, there)
+            if lower:
+                z, trial, here, there = trial, z, there, here
+        write(z, found[b])
+        write(here.V, V[b])
 
 
 @part
-def evaluate(problem: Subproblem, z: FloatArray) -> DualPoint:
-    """The dual function at multipliers (K+1,)."""
-    C, constraints = problem.C, problem.constraints
-    HH, ratio = constraints.HH, constraints.ratio
-    K, N = HH.shape
-    inverse = inverted(problem.M + priced(constraints, z))
-    U, V = product(inverse, constraints.H), product(inverse, C)
-    HU, received = product(HH, U), product(HH, V)
-    inside, share, boost = True, np.zeros(K), np.zeros(K)
+def evaluate(problem: Subproblem, z: FloatArray, point: DualPoint) -> bool:
+    """The dual function at multipliers (K+1,), and whether all s_k < 1: elsewhere only ``share`` means something."""
+    C, constraints, V, U, HU = problem.C, problem.constraints, point.V, point.U, point.HU
+    (N, L), K = C.shape, z.size - 1
+    write(problem.M, point.inverse)
+    add_prices(constraints, z, point.inverse)
+    write(inverted(point.inverse), point.inverse)
+    np.dot(point.inverse, constraints.H, U)
+    np.dot(point.inverse, C, V)
+    np.dot(constraints.HH, U, HU)
+    np.dot(constraints.HH, V, point.received)
+    inside, spent, gained = True, 0.0, 0.0
     for k in range(K):
-        weight = z[k] * ratio[k]
-        share[k] = weight * HU[k, k].real
-        if not share[k] < 1:
+        weight = z[k] * constraints.ratio[k]
+        point.share[k] = weight * HU[k, k].real
+        spent += z[k]
+        if not point.share[k] < 1:
             inside = False
             continue
-        boost[k] = weight / (1 - share[k])
-        own = boost[k] * received[k, k]
+        point.boost[k] = weight / (1 - point.share[k])
+        own = point.boost[k] * point.received[k, k]
         for i in range(N):
             V[i, k] += own * U[i, k]
         for j in range(K):
-            received[j, k] += own * HU[j, k]
-    gained, spent = 0.0, 0.0
+            point.received[j, k] += own * HU[j, k]
     for i in range(N):
-        for s in range(V.shape[1]):
+        for s in range(L):
             gained += real_inner(C[i, s], V[i, s])
-    for k in range(K):
-        spent += z[k]
-    slope = slack_of(constraints, received, rows_squared(V))
-    value, terms = gained + z[K] - spent, gained + z[K] + spent
-    return DualPoint(inside, value, gained, terms, slope, V, share, inverse, U, HU, received, boost)
+    write_slack(constraints, point.received, rows_squared(V), point.slope)
+    point.numbers[0], point.numbers[1], point.numbers[2] = gained + z[K] - spent, gained, gained + z[K] + spent
+    return inside
 
 
 @part
-def curvature(problem: Subproblem, point: DualPoint) -> FloatArray:
-    """The Hessian of D, (K+1, K+1): ``2 Re sum_l (E_i v_l)^H Phi_l^-1 (E_j v_l)`` with ``E_j = dPhi_l / dz_j``.
+def curvature(problem: Subproblem, point: DualPoint, half: FloatArray) -> None:
+    """Write half of the Hessian of D, (K+1, K+1), not yet symmetric.
 
-    For all columns E_j is made of the features [I, H] of the constraints, so that the sum over
-    columns is one Hadamard product; what is special about a user's own column has rank one.
-    What is added up here is half of it, and not yet symmetric.
+    It is ``2 Re sum_l (E_i v_l)^H Phi_l^-1 (E_j v_l)`` with ``E_j = dPhi_l / dz_j``. For all columns
+    E_j is made of the features [I, H] of the constraints, so that the sum over columns is one
+    Hadamard product; what is special about a user's own column has rank one.
     """
     load, ratio = problem.constraints.load, problem.constraints.ratio
     U, HU, V, received = point.U, point.HU, point.V, point.received
     N, K = U.shape
-    R, Rh, Rhh = outer(V, V), outer(V, received), outer(received, received)
-    half, drawn, W = np.zeros((K + 1, K + 1)), np.empty(K + 1), np.empty(K + 1, np.complex128)
+    R, Rh, Rhh = times_adjoint(V, V), times_adjoint(V, received), times_adjoint(received, received)
+    drawn, W = np.zeros(K + 1), np.zeros(K + 1, np.complex128)
+    for j in range(K + 1):
+        for k in range(K + 1):
+            half[j, k] = 0.0
     for i in range(N):
-        drawn[:] = 0.0
+        for k in range(K + 1):
+            drawn[k] = 0.0
         for j in range(N):
             alike = real_inner(point.inverse[i, j], R[i, j])
             for k in range(K + 1):
@@ -186,7 +208,8 @@ def curvature(problem: Subproblem, point: DualPoint) -> FloatArray:
             half[j, k] += real_inner(HU[j, k], Rhh[j, k])
         # Own column: E_k lacks c_k h_k h_k^H, and Phi_k^-1 has a term of rank one more.
         own = ratio[k] * received[k, k]
-        W[:] = 0.0  # u_k^H E_j v_k
+        for j in range(K + 1):
+            W[j] = 0.0  # u_k^H E_j v_k
         for i in range(N):
             seen = np.conj(U[i, k]) * V[i, k]
             for j in range(K + 1):
@@ -200,41 +223,38 @@ def curvature(problem: Subproblem, point: DualPoint) -> FloatArray:
         for i in range(K + 1):
             for j in range(K + 1):
                 half[i, j] += point.boost[k] * real_inner(W[i], W[j])
-    return half + half.T
 
 
 @part
-def entered(problem: Subproblem, multipliers: FloatArray) -> tuple[FloatArray, DualPoint]:
-    """Multipliers (K+1,) inside the domain, if any are found, and the dual function there."""
-    z = multipliers.copy()
-    point, K = evaluate(problem, z), z.size - 1
+def entered(problem: Subproblem, z: FloatArray, point: DualPoint) -> bool:
+    """Change multipliers (K+1,) until they are inside the domain, with the dual function there; whether they are."""
+    K = z.size - 1
     for attempt in range(TRIALS):
-        if point.inside:
-            break
-        # Smaller multipliers of the users, then a larger one of the power.
+        if evaluate(problem, z, point):
+            return True
+        # Smaller multipliers of the users, then a larger one of the power, which makes Phi larger.
         many = attempt > 3
         for k in range(K):
             z[k] *= (0.7 / point.share[k] if point.share[k] >= 1 else 1.0) * (0.5 if many else 1.0)
         z[K] = z[K] * (1.5 if many else 1.0) + 1e-12
-        point = evaluate(problem, z)
-    return z, point
+    return evaluate(problem, z, point)
 
 
 @part
 def lowered(
-    problem: Subproblem, z: FloatArray, point: DualPoint, step: FloatArray
-) -> tuple[bool, FloatArray, DualPoint]:
-    """Whether a step (K+1,), shortened where it must be, is low enough; where it leads, else where it begins."""
-    length, trial = 1.0, np.empty(z.size)
+    problem: Subproblem, z: FloatArray, point: DualPoint, step: FloatArray, trial: FloatArray, there: DualPoint
+) -> bool:
+    """Whether a step (K+1,), shortened where it must be, is low enough: it leads to ``trial``, ``there``."""
+    length = 1.0
     for _ in range(TRIALS):
         predicted = 0.0
         for j in range(z.size):
             trial[j] = max(z[j] + length * step[j], 0.0)
             predicted += point.slope[j] * (trial[j] - z[j])
-        there = evaluate(problem, trial)
-        if there.inside and there.value <= point.value + ARMIJO * predicted + ROUNDING * there.terms:
-            return True, trial, there
-        if there.inside:
+        inside = evaluate(problem, trial, there)
+        if inside and there.numbers[0] <= point.numbers[0] + ARMIJO * predicted + ROUNDING * there.numbers[2]:
+            return True
+        if inside:
             length *= 0.5
             continue
         reach = 1.0  # a step that leaves the domain ends well before its boundary
@@ -243,47 +263,45 @@ def lowered(
             if after >= 1 and after > before:
                 reach = min(reach, (1 - before) / (after - before))
         length *= min(max(0.8 * reach, 0.1), 0.7)
-    return False, z, point
-
-
-@part
-def resting(z: FloatArray, slope: FloatArray) -> BoolArray:
-    """Which multipliers are zero and would become negative, (K+1,)."""
-    rests = np.zeros(z.size, np.bool_)
-    for j in range(z.size):
-        rests[j] = slope[j] > 0 and z[j] <= ZERO * (1 + z.max())
-    return rests
+    return False
 
 
 @part
 def error(z: FloatArray, point: DualPoint, rests: BoolArray) -> float:
-    """The largest violation, or slack of a constraint with a multiplier, or share of the gain in slacks times them."""
-    worst, shares = 0.0, 0.0
+    """The largest violation, or slack of a constraint with a multiplier, or share of the gain in slacks times them.
+
+    Also writes which multipliers rest, (K+1,): they are zero and would become negative.
+    """
+    worst, shares, largest = 0.0, 0.0, 0.0
+    for j in range(z.size):
+        largest = max(largest, z[j])
     for j in range(z.size):
         slope = point.slope[j]
+        rests[j] = slope > 0 and z[j] <= ZERO * (1 + largest)
         if not rests[j]:
             worst = max(worst, -slope if z[j] <= 0 else abs(slope))
         shares += z[j] * abs(slope)
-    return max(worst, shares / point.gained)
+    return max(worst, shares / point.numbers[1])
 
 
 @part
-def newton_step(bend: FloatArray, slope: FloatArray, rests: BoolArray) -> tuple[FloatArray, float]:
-    """Newton step (K+1,) of the multipliers that do not rest, and the fall that it promises to first order.
+def newton_step(bend: FloatArray, slope: FloatArray, rests: BoolArray, step: FloatArray) -> float:
+    """Write the Newton step (K+1,) of the multipliers that do not rest; the fall that it promises to first order.
 
-    NaN where the Hessian ``bend`` is singular; it is overwritten.
+    NaN where the Hessian is singular, half of which ``bend`` is; it is overwritten.
     """
     n = slope.size
-    scale, right = np.empty(n), np.zeros(n)
+    scale = np.empty(n)
     for j in range(n):
-        scale[j] = np.sqrt(max(bend[j, j], 1e-100))
-        if not rests[j]:
-            right[j] = -slope[j] / scale[j]
+        scale[j] = np.sqrt(max(2 * bend[j, j], 1e-100))
+        step[j] = 0.0 if rests[j] else -slope[j] / scale[j]
         for i in range(j):
-            bend[i, j] = bend[j, i] = 0.0 if rests[i] or rests[j] else bend[i, j] / (scale[i] * scale[j])
-        bend[j, j] = 1.0 + 1e-13
-    step, fall = solved(bend, right), 0.0
+            both = bend[i, j] + bend[j, i]
+            bend[i, j] = bend[j, i] = 0.0 if rests[i] or rests[j] else both / (scale[i] * scale[j])
+        bend[j, j] = 1.0 + 1e-13  # in units of the diagonal; so much more keeps it regular to rounding
+    solve_into(bend, step)
+    fall = 0.0
     for j in range(n):
         step[j] /= scale[j]
         fall -= slope[j] * step[j]
-    return step, fall
+    return fall

@@ -16,7 +16,7 @@ from isacsim.metrics.attainable import attained_alone
 from isacsim.solvers.least_power import directions, least_power
 from isacsim.solvers.linear import solved
 from isacsim.solvers.sqnr_max.system import System
-from isacsim.typing import ComplexArray, FloatArray
+from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
 
 @frozen(eq=False)
@@ -42,7 +42,7 @@ def feasibility(system: System) -> Feasibility:
     members = len(system.ratio)
     power, multipliers = np.zeros(members), np.zeros(system.ratio.shape)
     reached, ever = attainable(system)
-    hopeless = (system.threshold >= ever).any(axis=-1)
+    hopeless: BoolArray = np.asarray((system.threshold >= ever).any(axis=-1))
     power[hopeless] = np.inf
     left = ~hopeless
     if left.any() and system.users:

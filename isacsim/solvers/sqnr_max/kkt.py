@@ -7,19 +7,17 @@ columns, S_l negative semidefinite, constraints and complementarity.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from attrs import frozen
 
+from isacsim.algebra import eigh, real_inner, write
 from isacsim.batch import frobenius2, inner, rows, squared
 from isacsim.compiled import compiled
-from isacsim.solvers.parts import eigh, product, put, real_inner
 from isacsim.solvers.sqnr_max.objectives import Surrogate
-from isacsim.solvers.sqnr_max.system import Constraints, System, member, priced, slack_of
+from isacsim.solvers.sqnr_max.system import Constraints, System, add_prices, member, write_slack
 from isacsim.typing import ComplexArray, FloatArray
 
-BISECTIONS = 40
+BISECTIONS = 40  # which leave 1e-12 of the interval
 
 
 @frozen(eq=False)
@@ -37,14 +35,14 @@ class Kkt:
         violation: The largest relative violation of a constraint, (B,).
     """
 
-    value: Any = rows()
-    gradient: Any = rows(2)
-    spectrum: Any = rows(1)
-    U: Any = rows(2)
-    left: Any = rows(2)
-    received: Any = rows(2)
-    slack: Any = rows(1)
-    violation: Any = rows()
+    value: FloatArray = rows()
+    gradient: ComplexArray = rows(2)
+    spectrum: FloatArray = rows(1)
+    U: ComplexArray = rows(2)
+    left: ComplexArray = rows(2)
+    received: ComplexArray = rows(2)
+    slack: FloatArray = rows(1)
+    violation: FloatArray = rows()
 
     def errors(self, multipliers: FloatArray, V: ComplexArray, size: FloatArray) -> tuple[FloatArray, FloatArray]:
         """The largest relative error with the streams that there are, and what a new stream would gain, (B,).
@@ -68,9 +66,9 @@ class Kkt:
 
 def conditions(system: System, V: ComplexArray, multipliers: FloatArray, surrogate: Surrogate) -> Kkt:
     """The conditions at V (B, N, L), whose surrogate is at hand, and multipliers (B, K+1)."""
-    gradient, V = np.ascontiguousarray(system.objective.gradient(surrogate)), np.ascontiguousarray(V)
+    gradient, received, V = system.objective.gradient(surrogate), system.HH @ V, np.ascontiguousarray(V)
     spectrum, U, left = np.empty(surrogate.chain.shape), np.empty_like(gradient), np.empty_like(V)
-    received, slack, violation = system.HH @ V, np.empty_like(multipliers), np.empty(len(V))
+    slack, violation = np.empty_like(multipliers), np.empty(len(V))
     point = (V, multipliers, gradient, received, surrogate.chain)
     compiled(conditions_each)(system.constraints, *point, spectrum, U, left, slack, violation)
     return Kkt(surrogate.value, gradient, spectrum, U, left, received, slack, violation)
@@ -90,25 +88,30 @@ def conditions_each(
     violation: FloatArray,
 ) -> None:
     """What of `conditions` follows from the rest, into the last five arrays, member by member."""
-    for b in range(len(V)):
+    K, N = slack.shape[1] - 1, U.shape[1]
+    S = np.empty((N, N), np.complex128)
+    for b in range(slack.shape[0]):
         here = member(constraints, b)
-        N, K = here.H.shape
-        S = gradient[b] - priced(here, multipliers[b])
+        for i in range(N):
+            for j in range(N):
+                S[i, j] = 0.0
+        add_prices(here, multipliers[b], S)
+        for i in range(N):
+            for j in range(N):
+                S[i, j] = gradient[b, i, j] - S[i, j]
         eigenvalues, eigenvectors = eigh(S)
-        residual, own = product(S, V[b]), slack_of(here, received[b], chain[b])
-        worst = max(0.0, float(-own[K]))
+        write(eigenvalues, spectrum[b])
+        write(eigenvectors, U[b])
+        np.dot(S, V[b], left[b])
+        write_slack(here, received[b], chain[b], slack[b])
+        violation[b] = max(0.0, -slack[b, K])
         for k in range(K):
             mine = here.ratio[k] * received[b, k, k]
             for i in range(N):
-                residual[i, k] += here.H[i, k] * multipliers[b, k] * mine
+                left[b, i, k] += here.H[i, k] * multipliers[b, k] * mine
             # To first order the SQINR falls short by the slack over what the user receives, at least 1.
-            total = real_inner(mine, received[b, k, k]) - own[k]
-            worst = max(worst, float(-own[k] * (1 + here.threshold[k]) / total))
-        put(eigenvalues, spectrum[b])
-        put(eigenvectors, U[b])
-        put(residual, left[b])
-        put(own, slack[b])
-        violation[b] = worst
+            total = real_inner(mine, received[b, k, k]) - slack[b, k]
+            violation[b] = max(violation[b], -slack[b, k] * (1 + here.threshold[k]) / total)
 
 
 def largest_of_all(system: System, kkt: Kkt, multipliers: FloatArray) -> FloatArray:

@@ -12,15 +12,15 @@ and is nowhere above it [Xu25, eq. (18)].
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from attrs import frozen
 
+from isacsim.algebra import inverted, product, real_inner, rows_squared, times_adjoint, write
 from isacsim.batch import inner, rows, squared
-from isacsim.compiled import compiled
+from isacsim.compiled import compiled, part
 from isacsim.solvers.linear import adjoint
-from isacsim.solvers.parts import inverted, outer, product, put, real_inner, rows_squared, scaled
 from isacsim.solvers.sqnr_max.curvature import Curvature
 from isacsim.solvers.sqnr_max.few_targets import reduced
 from isacsim.typing import ComplexArray, FloatArray
@@ -43,12 +43,12 @@ class Surrogate:
             linear objective.
     """
 
-    value: Any = rows()
-    size: Any = rows()
-    C: Any = rows(2)
-    M: Any = rows(2)
-    chain: Any = rows(1)
-    Q_inverse: Any = rows(2)
+    value: FloatArray = rows()
+    size: FloatArray = rows()
+    C: ComplexArray = rows(2)
+    M: ComplexArray = rows(2)
+    chain: FloatArray = rows(1)
+    Q_inverse: ComplexArray = rows(2)
 
     def at(self, V: ComplexArray) -> FloatArray:
         """The surrogate but for c0 at V, (B,)."""
@@ -85,12 +85,12 @@ class Sqnr:
             where nothing is known of it.
     """
 
-    G: Any = rows(2)
-    GH: Any = rows(2)
-    gains: Any = rows(2)
-    transmit: Any = rows(1)
-    receive: Any = rows(1)
-    basis: Any = rows(2)
+    G: ComplexArray = rows(2)
+    GH: ComplexArray = rows(2)
+    gains: FloatArray = rows(2)
+    transmit: FloatArray = rows(1)
+    receive: FloatArray = rows(1)
+    basis: ComplexArray = rows(2)
 
     def surrogate(self, V: ComplexArray) -> Surrogate:
         """Value and surrogate at the anchor V, (B, N, L)."""
@@ -153,32 +153,39 @@ def surrogate_each(
     Q_inverse: ComplexArray,
 ) -> None:
     """The surrogate of the radar SQNR at V (B, N, L), into the last five arrays, member by member."""
-    N, L = V.shape[1:]
-    for b in range(len(V)):
+    (N, L), receivers = V.shape[1:], G.shape[1]
+    GV, Y = np.zeros((receivers, L), np.complex128), np.zeros((receivers, L), np.complex128)
+    for b in range(V.shape[0]):
         powers = rows_squared(V[b])
-        GV = product(G[b], V[b])
+        write(powers, chain[b])
+        np.dot(G[b], V[b], GV)
         received = rows_squared(GV)
-        Q = product(scaled(G[b], transmit[b] * powers), GH[b])
-        for j in range(received.size):
+        Q = product(scaled(G[b], transmit[b], powers), GH[b])
+        for j in range(receivers):
             for i in range(N):
                 received[j] += gains[b, j, i] * powers[i]
             Q[j, j] += 1 + receive[b, j] * (received[j] + 1)
-        inverse = inverted(Q)
-        Y = product(inverse, GV)
-        linear = product(GH[b], Y)
-        quadratic = product(scaled(GH[b], receive[b] * rows_squared(Y)), G[b])
-        spread = rows_squared(linear)
+        write(inverted(Q), Q_inverse[b])
+        np.dot(Q_inverse[b], GV, Y)
+        np.dot(GH[b], Y, C[b])
+        np.dot(scaled(GH[b], receive[b], rows_squared(Y)), G[b], M[b])
+        spread = rows_squared(C[b])
         for i in range(N):
-            quadratic[i, i] += transmit[b, i] * (spread[i] + quadratic[i, i].real)
-        total = 0.0
-        for j in range(len(Y)):
+            M[b, i, i] += transmit[b, i] * (spread[i] + M[b, i, i].real)
+        value[b] = 0.0
+        for j in range(receivers):
             for s in range(L):
-                total += real_inner(GV[j, s], Y[j, s])
-        value[b] = total
-        put(linear, C[b])
-        put(quadratic, M[b])
-        put(powers, chain[b])
-        put(inverse, Q_inverse[b])
+                value[b] += real_inner(GV[j, s], Y[j, s])
+
+
+@part
+def scaled(A: ComplexArray, a: FloatArray, b: FloatArray) -> ComplexArray:
+    """A diag(a b)."""
+    result = np.empty_like(A)
+    for i in range(A.shape[0]):
+        for j in range(A.shape[1]):
+            result[i, j] = A[i, j] * (a[j] * b[j])
+    return result
 
 
 def curvature_each(
@@ -195,13 +202,13 @@ def curvature_each(
     """The curvature of the radar SQNR at V (B, N, L), into the last three arrays, member by member."""
     receivers, N = G.shape[1:]
     n = N + receivers
-    for b in range(len(V)):
-        QG = product(Q_inverse[b], G[b])
-        XH = np.concatenate((product(GH[b], QG), QG))  # x_a^H for all a
-        z = np.concatenate((G[b], XH))
-        of_z = product(z, V[b])
-        xRx = outer(of_z[receivers:], of_z[receivers:])
-        H = np.empty((n, n))
+    for b in range(V.shape[0]):
+        XH, H = features[b, receivers:], form[b]  # x_a^H for all a
+        write(G[b], features[b, :receivers])
+        np.dot(Q_inverse[b], G[b], XH[N:])
+        np.dot(GH[b], XH[N:], XH[:N])
+        np.dot(features[b], V[b], seen[b])
+        xRx = times_adjoint(seen[b, receivers:], seen[b, receivers:])
         for i in range(n):
             for j in range(n):
                 # t_i^H Q^-1 t_j for T = [G, I]
@@ -218,9 +225,6 @@ def curvature_each(
             for i in range(N):
                 for j in range(n):
                     H[i, j] += gains[b, r, i] * H[N + r, j]
-        put(z, features[b])
-        put(of_z, seen[b])
-        put(H, form[b])
 
 
 @frozen(eq=False)
@@ -234,10 +238,10 @@ class Linear:
         largest: The largest size of an eigenvalue, (B,).
     """
 
-    theta: Any = rows(2)
-    rising: Any = rows(2)
-    falling: Any = rows(2)
-    largest: Any = rows()
+    theta: ComplexArray = rows(2)
+    rising: ComplexArray = rows(2)
+    falling: ComplexArray = rows(2)
+    largest: FloatArray = rows()
 
     @classmethod
     def of(cls, theta: ComplexArray) -> Linear:

@@ -12,16 +12,16 @@ sensing streams.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import attrs
 import numpy as np
 from attrs import field, frozen
 
+from isacsim.algebra import real_inner
 from isacsim.batch import hermitian, rows, squared
 from isacsim.compiled import compiled, part
 from isacsim.problems.sqnr_max import SqnrMax
-from isacsim.solvers.parts import put, real_inner
 from isacsim.solvers.sqnr_max.converters import distortion_ratios
 from isacsim.solvers.sqnr_max.objectives import Linear, Sqnr
 from isacsim.typing import ComplexArray, FloatArray, IntArray
@@ -38,11 +38,11 @@ class Constraints(NamedTuple):
         threshold: Gamma_k, (B, K).
     """
 
-    H: Any
-    HH: Any
-    load: Any
-    ratio: Any
-    threshold: Any
+    H: ComplexArray
+    HH: ComplexArray
+    load: FloatArray
+    ratio: FloatArray
+    threshold: FloatArray
 
 
 @frozen(eq=False)
@@ -63,15 +63,15 @@ class System:
         objective: What is maximised.
     """
 
-    H: Any = rows(2)
-    HH: Any = rows(2)
-    load: Any = rows(2)
-    threshold: Any = rows(1)
-    ratio: Any = rows(1)
-    receiver: Any = rows(1)
-    transmit: Any = rows(1)
-    scale: Any = rows(1)
-    power: Any = rows()
+    H: ComplexArray = rows(2)
+    HH: ComplexArray = rows(2)
+    load: FloatArray = rows(2)
+    threshold: FloatArray = rows(1)
+    ratio: FloatArray = rows(1)
+    receiver: FloatArray = rows(1)
+    transmit: FloatArray = rows(1)
+    scale: ComplexArray = rows(1)
+    power: FloatArray = rows()
     objective: Sqnr | Linear = field()
 
     @property
@@ -133,17 +133,18 @@ def member(constraints: Constraints, b: int) -> Constraints:
 
 
 def slack_each(constraints: Constraints, received: ComplexArray, chain: FloatArray, slack: FloatArray) -> None:
-    """`slack_of` into ``slack`` (B, K+1), member by member."""
+    """`write_slack` into ``slack`` (B, K+1), member by member."""
     for b in range(len(slack)):
-        put(slack_of(member(constraints, b), received[b], chain[b]), slack[b])
+        write_slack(member(constraints, b), received[b], chain[b], slack[b])
 
 
 @part
-def slack_of(constraints: Constraints, received: ComplexArray, chain: FloatArray) -> FloatArray:
-    """Slack of each constraint of one member, (K+1,), for ``H^H V`` (K, L) and R_ii (N,)."""
+def write_slack(constraints: Constraints, received: ComplexArray, chain: FloatArray, slack: FloatArray) -> None:
+    """Write the slack of each constraint of one member, (K+1,), for ``H^H V`` (K, L) and R_ii (N,)."""
     load, ratio = constraints.load, constraints.ratio
     K, L = received.shape
-    slack = np.zeros(K + 1)
+    for k in range(K + 1):
+        slack[k] = 0.0
     for i in range(chain.size):
         for k in range(K + 1):
             slack[k] -= load[i, k] * chain[i]
@@ -152,26 +153,24 @@ def slack_of(constraints: Constraints, received: ComplexArray, chain: FloatArray
         for s in range(L):
             slack[k] -= real_inner(received[k, s], received[k, s])
     slack[K] += 1
-    return slack
 
 
 @part
-def priced(constraints: Constraints, multipliers: FloatArray) -> ComplexArray:
-    """``sum_k lambda_k (h_k h_k^H + diag(e |h_k|^2)) + mu I`` of one member, Hermitian, (N, N).
+def add_prices(constraints: Constraints, multipliers: FloatArray, prices: ComplexArray) -> None:
+    """Add ``sum_k lambda_k (h_k h_k^H + diag(e |h_k|^2)) + mu I`` of one member, Hermitian, to ``prices`` (N, N).
 
     What the constraints charge for the covariance of a stream that serves no user; the beam of
     user k gets ``lambda_k c_k h_k h_k^H`` back.
     """
     H, HH, load = constraints.H, constraints.HH, constraints.load
     N, K = H.shape
-    prices = np.zeros((N, N), np.complex128)
     for i in range(N):
         for k in range(K):
+            weight = multipliers[k] * H[i, k]
             for j in range(N):
-                prices[i, j] += multipliers[k] * H[i, k] * HH[k, j]
+                prices[i, j] += weight * HH[k, j]
         for k in range(K + 1):
             prices[i, i] += multipliers[k] * load[i, k]
-    return prices
 
 
 def systems(problem: SqnrMax) -> list[tuple[IntArray, IntArray, System]]:

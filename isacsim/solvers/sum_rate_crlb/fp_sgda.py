@@ -20,10 +20,10 @@ from attrs import field, frozen
 from isacsim.batch import frobenius2, inner, rows
 from isacsim.checks import choice, instance, number, whole
 from isacsim.problems.sum_rate_crlb import SumRateCrlb
-from isacsim.problems.sum_rate_crlb_merit import Merit, Point
 from isacsim.solvers.base import Request, Solver
 from isacsim.solvers.iterate import Stop, iterate
 from isacsim.solvers.solution import Solution
+from isacsim.solvers.sum_rate_crlb.merit import Merit, Point
 from isacsim.solvers.sum_rate_crlb.search import PointState, search
 from isacsim.solvers.sum_rate_crlb.starts import STARTS, first
 from isacsim.solvers.sum_rate_crlb.surrogate import moved, span_factor, spectral_norm, users_alone

@@ -17,9 +17,9 @@ from attrs import field, frozen
 from isacsim.batch import hermitian
 from isacsim.checks import whole
 from isacsim.problems.sum_rate_crlb import SumRateCrlb
-from isacsim.problems.sum_rate_crlb_merit import Merit
 from isacsim.solvers.base import Request, not_total_power
 from isacsim.solvers.solution import Solution
+from isacsim.solvers.sum_rate_crlb.merit import Merit
 from isacsim.solvers.sum_rate_crlb.starts import first
 from isacsim.solvers.sum_rate_crlb.surrogate import SurrogateSolver, SurrogateState, surrogate
 from isacsim.typing import ComplexArray, FloatArray

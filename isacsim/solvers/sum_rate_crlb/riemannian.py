@@ -22,10 +22,10 @@ from attrs import field, frozen
 from isacsim.batch import dot, frobenius2, hermitian, real_vectors, rows, take
 from isacsim.checks import number, whole
 from isacsim.problems.sum_rate_crlb import SumRateCrlb
-from isacsim.problems.sum_rate_crlb_merit import Merit, Point
 from isacsim.solvers.base import Request, Solver
 from isacsim.solvers.iterate import Stop, iterate
 from isacsim.solvers.solution import Solution
+from isacsim.solvers.sum_rate_crlb.merit import Merit, Point
 from isacsim.solvers.sum_rate_crlb.search import PointState, search
 from isacsim.solvers.sum_rate_crlb.starts import start, start_names
 from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray

@@ -9,8 +9,8 @@ from __future__ import annotations
 from attrs import frozen
 
 from isacsim.problems.sum_rate_crlb import SumRateCrlb
-from isacsim.problems.sum_rate_crlb_merit import Merit
 from isacsim.solvers.base import Request
+from isacsim.solvers.sum_rate_crlb.merit import Merit
 from isacsim.solvers.sum_rate_crlb.starts import first
 from isacsim.solvers.sum_rate_crlb.surrogate import SurrogateSolver, SurrogateState
 

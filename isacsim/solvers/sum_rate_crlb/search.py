@@ -8,7 +8,7 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 
 from isacsim.batch import put, take
-from isacsim.problems.sum_rate_crlb_merit import Point
+from isacsim.solvers.sum_rate_crlb.merit import Point
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
 ARMIJO = 1e-4  # share of the promised increase that a step must deliver

@@ -10,9 +10,9 @@ import numpy as np
 from isacsim.batch import squared
 from isacsim.channels.fang25 import as_ours, published_draw
 from isacsim.errors import InvalidInput, one_of
-from isacsim.problems.sum_rate_crlb_merit import Merit
 from isacsim.random import complex_normal
 from isacsim.solvers.base import Request
+from isacsim.solvers.sum_rate_crlb.merit import Merit
 from isacsim.typing import ComplexArray, FloatArray
 
 # Sensing streams start at 1 % of the users' amplitude: a start dominated by them leads to

@@ -1,5 +1,7 @@
 """The structure of optimal precoders for `SumRateCrlb` [Fang25, Sec. IV].
 
+An analysis of solutions, which no solver needs.
+
 At a stationary precoder ``mu W = C_1 + (crlb_weight Q - rate_weight H Sigma_2 H^H) W`` with
 one multiplier mu for all columns [Fang25, Theorem 1]; each column then lies in the range of
 [H, V], so that the rank of W is at most K + 3M, and 3M when only the CRLB counts
@@ -17,8 +19,8 @@ from attrs import field, frozen
 from isacsim.batch import as_array, batch_shape, frobenius2, inner, same_array, squared
 from isacsim.errors import InvalidInput
 from isacsim.problems.sum_rate_crlb import SumRateCrlb
-from isacsim.problems.sum_rate_crlb_merit import Merit
 from isacsim.solvers.solve import solve
+from isacsim.solvers.sum_rate_crlb.merit import Merit
 from isacsim.typing import AnyArray, FloatArray
 
 

@@ -1,6 +1,6 @@
 """The quadratic surrogate of `SumRateCrlb` that `sca` and `ld-sca` maximise in closed form.
 
-With the multipliers of `isacsim.problems.sum_rate_crlb_merit` at W [Fang25, eq. (29)]::
+With the multipliers of `isacsim.solvers.sum_rate_crlb.merit` at W [Fang25, eq. (29)]::
 
     W+ = Pi(C_1 + C_2 W),   C_2 = lambda I + crlb_weight Q - rate_weight H Sigma_2 H^H
 
@@ -21,10 +21,10 @@ from attrs import field, frozen
 from isacsim.batch import frobenius2, hermitian, rows, squared
 from isacsim.checks import choice, instance, number, whole
 from isacsim.problems.sum_rate_crlb import SumRateCrlb
-from isacsim.problems.sum_rate_crlb_merit import Merit, Point
 from isacsim.solvers.base import Request, Solver
 from isacsim.solvers.iterate import Stop, iterate
 from isacsim.solvers.solution import Solution
+from isacsim.solvers.sum_rate_crlb.merit import Merit, Point
 from isacsim.solvers.sum_rate_crlb.search import PointState, search
 from isacsim.solvers.sum_rate_crlb.starts import STARTS
 from isacsim.typing import BoolArray, ComplexArray, FloatArray

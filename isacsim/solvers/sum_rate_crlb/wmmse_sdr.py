@@ -25,11 +25,11 @@ from attrs import field, frozen
 from isacsim.batch import frobenius2, hermitian, rows, take
 from isacsim.checks import choice, instance, number, whole
 from isacsim.problems.sum_rate_crlb import SumRateCrlb
-from isacsim.problems.sum_rate_crlb_merit import Merit, Point
 from isacsim.solvers.base import Request, Solver, not_total_power
 from isacsim.solvers.iterate import Stop, iterate
 from isacsim.solvers.semidefinite import hermitian_basis
 from isacsim.solvers.solution import Solution
+from isacsim.solvers.sum_rate_crlb.merit import Merit, Point
 from isacsim.solvers.sum_rate_crlb.sdr_program import SdrData, program
 from isacsim.solvers.sum_rate_crlb.search import PointState, search
 from isacsim.solvers.sum_rate_crlb.starts import STARTS, first

@@ -12,21 +12,21 @@ where C_1 = rate_weight [H Sigma_1^H, 0], Sigma_1 = diag(eta), Sigma_2 = diag(be
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
 
 import attrs
 import numpy as np
 from attrs import field, frozen
 
+from isacsim.algebra import invert_each
 from isacsim.arrays import AntennaArray
 from isacsim.batch import flatten, frobenius2, hermitian, inner, rows, squared
 from isacsim.compiled import compiled
 from isacsim.errors import InvalidInput
-from isacsim.metrics.fim import FimTensor, inverse_fim, invert
+from isacsim.metrics.fim import FimTensor, inverse_fim
 from isacsim.problems.sum_rate_crlb import SumRateCrlb, weighted_trace
 from isacsim.typing import ComplexArray, FloatArray
 
-TINY = np.finfo(float).tiny
+TINY = np.finfo(float).tiny  # keeps mu positive where nothing has power
 ROUNDING = 1e-14  # relative, of sums of some ten products
 
 
@@ -46,27 +46,27 @@ class Point:
         F_inverse: (B, P, P), empty when the CRLB carries no weight.
     """
 
-    W: Any = rows(2)
-    objective: Any = rows()
-    sum_rate: Any = rows()
-    crlb: Any = rows()
-    Z: Any = rows(2)
-    signal: Any = rows(1)
-    interference: Any = rows(1)
-    Y: Any = rows(2)
-    F_inverse: Any = rows(2)
+    W: ComplexArray = rows(2)
+    objective: FloatArray = rows()
+    sum_rate: FloatArray = rows()
+    crlb: FloatArray = rows()
+    Z: ComplexArray = rows(2)
+    signal: FloatArray = rows(1)
+    interference: FloatArray = rows(1)
+    Y: ComplexArray = rows(2)
+    F_inverse: FloatArray = rows(2)
 
 
 @frozen(eq=False)
 class Merit:
     """A flat `SumRateCrlb` compiled for repeated evaluation; leading axis B, or 1 if shared."""
 
-    N: Any = rows(2)  # [H, V], (B, N_t, K+3M)
-    NH: Any = rows(2)  # its conjugate transpose: one product gives Z and Y
+    N: ComplexArray = rows(2)  # [H, V], (B, N_t, K+3M)
+    NH: ComplexArray = rows(2)  # its conjugate transpose: one product gives Z and Y
     tensor: FimTensor = field()
     transmit_array: AntennaArray | None = field()
-    power: Any = rows()
-    noise_power: Any = rows(1)
+    power: FloatArray = rows()
+    noise_power: FloatArray = rows(1)
     selection: FloatArray = field()
     rate_weight: float = field()
     crlb_weight: float = field()
@@ -132,7 +132,7 @@ class Merit:
         NHW, users = self.NH @ W, self.users
         Z, Y = NHW[:, :users], NHW[:, users:]
         rate, (signal, interference) = np.empty(len(W)), np.empty((2, len(W), users))
-        compiled(receive)(NHW, self.noise_power, signal, interference, rate)
+        compiled(receive_each)(NHW, self.noise_power, signal, interference, rate)
         objective = self.rate_weight * rate
         if not self.crlb_weight:
             nothing = np.zeros((rate.size, 0, 0))
@@ -144,7 +144,7 @@ class Merit:
 
     def rate_multipliers(self, point: Point) -> tuple[ComplexArray, FloatArray]:
         """Eta and beta, (B, K)."""
-        return np.conj(point.Z.diagonal(axis1=-2, axis2=-1)) / point.interference, beta(point)
+        return np.asarray(np.conj(point.Z.diagonal(axis1=-2, axis2=-1)) / point.interference, complex), beta(point)
 
     def sensing_multiplier(self, point: Point) -> ComplexArray:
         """crlb_weight Q in the basis V, ``Q = V Q_V V^H``, (B, 3M, 3M)."""
@@ -200,7 +200,7 @@ class Merit:
         # Rounding could leave it indefinite where mu is next to nothing beside the first term.
         diagonal += np.maximum(2 * mu, ROUNDING * diagonal.real.max(axis=-1))[:, None]
         inverse = np.empty_like(M)
-        compiled(invert)(M, 0.0, inverse, np.empty(len(M), bool))
+        compiled(invert_each)(M, 0.0, inverse, np.empty(len(M), bool))
         return inverse
 
     def span(self) -> ComplexArray:
@@ -229,7 +229,7 @@ def beta(point: Point) -> FloatArray:
     return np.asarray(point.signal / (point.interference * (point.signal + point.interference)))
 
 
-def receive(
+def receive_each(
     NHW: ComplexArray, noise_power: FloatArray, signal: FloatArray, interference: FloatArray, rate: FloatArray
 ) -> None:
     """Write what users receive, S_k and I_k (B, K), and their sum rates (B,), of the gains (B, K+3M, K+S)."""

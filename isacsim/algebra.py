@@ -1,0 +1,165 @@
+"""Linear algebra of one member, for compiled loops: no batch axis, no copy where none is needed.
+
+What breaks down becomes NaN, and stops no other member. Plain loops take Numba a fifth of a second
+to compile where a function of `numpy.linalg` takes one to six, most of them for messages that no
+one reads; below some sixteen unknowns they are the faster ones, too. What is larger goes to BLAS
+and LAPACK, through the few functions here that say so.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from isacsim.compiled import part
+from isacsim.typing import AnyArray, BoolArray, ComplexArray, FloatArray
+
+
+@part
+def real_inner(a: complex, b: complex) -> float:
+    """``Re conj(a) b``."""
+    return a.real * b.real + a.imag * b.imag
+
+
+@part
+def product(A: ComplexArray, B: ComplexArray) -> ComplexArray:
+    """A B, by BLAS; both in C order, since Numba compiles for each order anew."""
+    result = np.empty((A.shape[0], B.shape[1]), np.complex128)
+    np.dot(A, B, result)  # with a place for the result it compiles in a third of the time of A @ B
+    return result
+
+
+@part
+def times_adjoint(A: ComplexArray, B: ComplexArray) -> ComplexArray:
+    """A B^H, by BLAS."""
+    BH = np.empty((B.shape[1], B.shape[0]), np.complex128)
+    for i in range(B.shape[0]):
+        for j in range(B.shape[1]):
+            BH[j, i] = np.conj(B[i, j])
+    return product(A, BH)
+
+
+@part
+def adjoint_times(A: ComplexArray, B: ComplexArray) -> ComplexArray:
+    """A^H B, by BLAS."""
+    AH = np.empty((A.shape[1], A.shape[0]), np.complex128)
+    for i in range(A.shape[0]):
+        for j in range(A.shape[1]):
+            AH[j, i] = np.conj(A[i, j])
+    return product(AH, B)
+
+
+@part
+def rows_squared(A: ComplexArray) -> FloatArray:
+    """Squared norm of each row of A (m, n), (m,)."""
+    result = np.zeros(A.shape[0])
+    for i in range(A.shape[0]):
+        for j in range(A.shape[1]):
+            result[i] += real_inner(A[i, j], A[i, j])
+    return result
+
+
+@part
+def inverted(A: ComplexArray) -> ComplexArray:
+    """Inverse (n, n), by LAPACK, which wins from some 32 rows on; NaN where A is singular or no number."""
+    try:
+        return np.ascontiguousarray(np.linalg.inv(A))
+    except Exception:  # Numba compiles no narrower one
+        return np.full_like(A, np.nan)
+
+
+@part
+def solve_into(A: FloatArray, x: FloatArray) -> None:
+    """Write the solution (n,) of ``A x = b`` over b, by elimination with pivots; A is overwritten.
+
+    NaN or infinite where A is singular or no number. Few unknowns: from some 40 on LAPACK is faster.
+    """
+    n = x.size
+    for k in range(n):
+        pivot = k
+        for i in range(k + 1, n):
+            if abs(A[i, k]) > abs(A[pivot, k]):
+                pivot = i
+        for j in range(k, n):
+            A[pivot, j], A[k, j] = A[k, j], A[pivot, j]
+        x[pivot], x[k] = x[k], x[pivot]
+        for i in range(k + 1, n):
+            factor = A[i, k] / A[k, k]
+            for j in range(k + 1, n):
+                A[i, j] -= factor * A[k, j]
+            x[i] -= factor * x[k]
+    for k in range(n - 1, -1, -1):
+        for j in range(k + 1, n):
+            x[k] -= A[k, j] * x[j]
+        x[k] /= A[k, k]
+    for k in range(n):
+        if not np.isfinite(x[k]):
+            x[:] = np.nan  # the first number of a singular system may look sound
+
+
+@part
+def invert_positive(A: AnyArray, inverse: AnyArray) -> bool:
+    """Write the inverse of a Hermitian A (n, n), by Gauss-Jordan elimination without pivoting; whether A is positive.
+
+    A positive definite matrix needs no pivoting, and of another one some pivot is not positive: then
+    the inverse means nothing.
+    """
+    side, positive = A.shape[0], True
+    row = np.empty(side, A.dtype)
+    for i in range(side):
+        for j in range(side):
+            inverse[i, j] = A[i, j]
+    for k in range(side):
+        pivot = inverse[k, k].real
+        positive = positive and pivot > 0
+        for j in range(side):
+            row[j] = inverse[k, j]
+            inverse[k, j] /= pivot
+        for i in range(side):
+            factor = np.conj(row[i]) / pivot  # A stays Hermitian but for the columns that are done
+            if i != k:
+                for j in range(side):
+                    inverse[i, j] -= factor * row[j]
+            inverse[i, k] = factor
+        inverse[k, k] = -1 / pivot
+    for i in range(side):  # the sweeps leave the inverse with its sign turned
+        for j in range(side):
+            inverse[i, j] = -inverse[i, j]
+    return positive
+
+
+def invert_each(A: AnyArray, least: float, inverse: AnyArray, regular: BoolArray) -> None:
+    """Write the inverses of Hermitian A (B, n, n), and which are regular: elsewhere the inverse is infinite.
+
+    Regular is a positive definite matrix of which, scaled to a unit diagonal, the inverse has a
+    diagonal below 1 / ``least``.
+    """
+    for b in range(A.shape[0]):
+        sound = invert_positive(A[b], inverse[b])
+        for k in range(A.shape[1]):
+            sound = sound and inverse[b, k, k].real * A[b, k, k].real * least < 1
+        regular[b] = sound
+        if not sound:
+            for i in range(A.shape[1]):
+                for j in range(A.shape[1]):
+                    inverse[b, i, j] = np.inf
+
+
+@part
+def write(values: AnyArray, into: AnyArray) -> None:
+    """``into[...] = values``, both in C order and of one shape.
+
+    Numba takes three seconds to compile that, most of them for the text of its error.
+    """
+    to, source = into.ravel(), values.ravel()
+    for i in range(to.size):
+        to[i] = source[i]
+
+
+@part
+def eigh(A: ComplexArray) -> tuple[FloatArray, ComplexArray]:
+    """Eigenvalues (n,), rising, and eigenvectors (n, n) of a Hermitian matrix, by LAPACK; NaN where it is no number."""
+    try:
+        spectrum, U = np.linalg.eigh(A)
+        return spectrum, np.ascontiguousarray(U)
+    except Exception:  # Numba compiles no narrower one
+        return np.full(len(A), np.nan), np.full_like(A, np.nan)
