@@ -19,7 +19,7 @@ from isacsim.batch import batch_shape, flatten
 from isacsim.engine.files import scenario_file
 from isacsim.plugin import Registry, build_registry
 from isacsim.solvers.crb_min.reduction import reductions
-from isacsim.solvers.least_power import least_power
+from isacsim.solvers.sqinr.least_power import least_power
 
 DATA = Path(__file__).parent / "data"
 

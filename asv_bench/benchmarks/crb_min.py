@@ -12,7 +12,7 @@ import numpy as np
 import isacsim
 from isacsim.batch import flatten
 from isacsim.solvers.crb_min.reduction import reductions
-from isacsim.solvers.least_power import least_power
+from isacsim.solvers.sqinr.least_power import least_power
 
 from .scenes import complex_gaussian
 

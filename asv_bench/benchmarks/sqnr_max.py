@@ -11,9 +11,9 @@ import numpy as np
 
 import isacsim
 from isacsim.batch import flatten
-from isacsim.solvers.sqnr_max.certificate import certify
-from isacsim.solvers.sqnr_max.feasibility import feasibility
-from isacsim.solvers.sqnr_max.system import systems
+from isacsim.solvers.sqinr.certificate import certify
+from isacsim.solvers.sqinr.feasibility import feasibility
+from isacsim.solvers.sqinr.system import systems
 
 from .scenes import complex_gaussian
 

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 import isacsim
 from isacsim.batch import flatten, hermitian
-from isacsim.solvers.crb_min.coordinates import congruence, coordinates, dyads, matrices
 from isacsim.solvers.crb_min.dual import evaluate, from_multipliers
 from isacsim.solvers.crb_min.newton_system import linearise
 from isacsim.solvers.crb_min.prox import positive_root, prox_blocks, prox_inverse_trace, prox_spare_power
@@ -16,8 +15,9 @@ from isacsim.solvers.crb_min.recovery import cheapest, rank_one, recovered, repa
 from isacsim.solvers.crb_min.reduction import precoders, reductions
 from isacsim.solvers.crb_min.splitting import Splitting
 from isacsim.solvers.crb_min.white import degenerate_beams, white_beams
-from isacsim.solvers.least_power import least_power, uplink
-from isacsim.solvers.sqnr_max.system import systems
+from isacsim.solvers.hermitian import congruence, coordinates, dyads, matrices
+from isacsim.solvers.sqinr.least_power import least_power, uplink
+from isacsim.solvers.sqinr.system import systems
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -128,7 +128,7 @@ def test_the_search_for_the_least_power_computes_what_is_written(kit, monkeypatc
     ((_, _, system),) = systems(flatten(problem))
     never = attrs.evolve(system, H=system.H[..., [0, 0, 1]], HH=system.HH[:, [0, 0, 1]])  # two users on one channel
     fast = [least_power(links) for links in (system, never)]
-    monkeypatch.setattr("isacsim.solvers.least_power.compiled", lambda function: function)
+    monkeypatch.setattr("isacsim.solvers.sqinr.least_power.compiled", lambda function: function)
     slow = [least_power(links) for links in (system, never)]
     assert fast[0].known.all()
     for mine, other in zip(fast, slow, strict=True):

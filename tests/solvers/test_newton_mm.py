@@ -14,11 +14,11 @@ from isacsim import Aqnm, Ideal, InvalidInput, MidRise, SqnrMax, Transceiver
 from isacsim.batch import flatten, frobenius2, hermitian, take
 from isacsim.solvers.base import Request
 from isacsim.solvers.solution import Status
-from isacsim.solvers.sqnr_max.certificate import certify
-from isacsim.solvers.sqnr_max.feasibility import feasibility
+from isacsim.solvers.sqinr.certificate import certify
+from isacsim.solvers.sqinr.feasibility import feasibility
+from isacsim.solvers.sqinr.system import systems
 from isacsim.solvers.sqnr_max.newton_mm import NewtonMm
 from isacsim.solvers.sqnr_max.starts import start
-from isacsim.solvers.sqnr_max.system import systems
 
 DATA = Path(__file__).parents[1] / "data" / "sqnr-max"
 seeds = st.integers(0, 2**32 - 1)

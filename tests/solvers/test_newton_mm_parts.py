@@ -10,16 +10,16 @@ import isacsim
 from isacsim.batch import flatten, frobenius2, hermitian, inner
 from isacsim.solvers.base import Request
 from isacsim.solvers.parts import eigh, inverted, solved
+from isacsim.solvers.sqinr.feasibility import feasibility
+from isacsim.solvers.sqinr.kkt import conditions, largest_eigenvalue
+from isacsim.solvers.sqinr.repair import repaired
+from isacsim.solvers.sqinr.system import member, systems
 from isacsim.solvers.sqnr_max.curvature import of_member, times
 from isacsim.solvers.sqnr_max.dual import Subproblem, curvature, evaluate, minimise
-from isacsim.solvers.sqnr_max.feasibility import feasibility
 from isacsim.solvers.sqnr_max.few_targets import MOST, coefficients, polarisation, row_space
-from isacsim.solvers.sqnr_max.kkt import conditions, largest_eigenvalue
 from isacsim.solvers.sqnr_max.newton_mm import adapt_each
 from isacsim.solvers.sqnr_max.newton_system import newton_direction
-from isacsim.solvers.sqnr_max.repair import repaired
 from isacsim.solvers.sqnr_max.starts import start
-from isacsim.solvers.sqnr_max.system import member, systems
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -83,8 +83,8 @@ def test_what_is_compiled_computes_what_is_written(kit, monkeypatch, kind, users
         return found[0], np.array(found[1]), [x for pair in found[2] for x in pair], system.slack(V)
 
     fast = everything()
-    for name in ("dual", "kkt", "newton_system", "objectives", "system"):
-        monkeypatch.setattr(f"isacsim.solvers.sqnr_max.{name}.compiled", written)
+    for name in ("sqnr_max.dual", "sqinr.kkt", "sqnr_max.newton_system", "sqnr_max.objectives", "sqinr.system"):
+        monkeypatch.setattr(f"isacsim.solvers.{name}.compiled", written)
     slow = everything()
     # The same operations, in another BLAS: rounding, which the Newton step enlarges by the condition of its equations.
     for mine, other in zip(fast[0], slow[0], strict=True):

@@ -8,11 +8,11 @@ from isacsim import Aqnm, SqnrMax, Transceiver
 from isacsim.batch import flatten, frobenius2
 from isacsim.solvers.base import Request
 from isacsim.solvers.solution import Status
-from isacsim.solvers.sqnr_max.certificate import certify
+from isacsim.solvers.sqinr.certificate import certify
+from isacsim.solvers.sqinr.feasibility import feasibility
+from isacsim.solvers.sqinr.system import systems
 from isacsim.solvers.sqnr_max.dual import minimise
-from isacsim.solvers.sqnr_max.feasibility import feasibility
 from isacsim.solvers.sqnr_max.starts import start
-from isacsim.solvers.sqnr_max.system import systems
 
 
 def random_problem(kit, seed):

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from isacsim import Aqnm, Chain, Hardware, Ideal, InvalidInput, LinearModel, MidRise, SqnrMax, Transceiver
 from isacsim.batch import flatten, frobenius2, hermitian, inner
 from isacsim.solvers.base import Request
-from isacsim.solvers.sqnr_max.certificate import certify
-from isacsim.solvers.sqnr_max.converters import distortion_ratios
-from isacsim.solvers.sqnr_max.feasibility import attainable, certificate, feasibility, least_power_beams
+from isacsim.solvers.sqinr.certificate import certify
+from isacsim.solvers.sqinr.converters import distortion_ratios
+from isacsim.solvers.sqinr.feasibility import attainable, certificate, feasibility, least_power_beams
+from isacsim.solvers.sqinr.system import systems
 from isacsim.solvers.sqnr_max.starts import start
-from isacsim.solvers.sqnr_max.system import systems
 
 DATA = Path(__file__).parents[1] / "data" / "sqnr-max"
 INSTANCES = sorted(path.stem for path in DATA.glob("*.npz"))

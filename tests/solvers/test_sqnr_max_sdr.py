@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 
 from isacsim import Aqnm, InvalidInput, SqnrMax, Status, Transceiver, metrics, solve
 from isacsim.batch import flatten
-from isacsim.solvers.sqnr_max import lifted, sdr
-from isacsim.solvers.sqnr_max.certificate import certify
+from isacsim.solvers.sqinr import lifted
+from isacsim.solvers.sqinr.certificate import certify
+from isacsim.solvers.sqinr.recovery import rank_one
+from isacsim.solvers.sqinr.system import systems
+from isacsim.solvers.sqnr_max import sdr
 from isacsim.solvers.sqnr_max.fractional import cases, point_target, ratios
-from isacsim.solvers.sqnr_max.recovery import rank_one
-from isacsim.solvers.sqnr_max.system import systems
 
 DATA = Path(__file__).parents[1] / "data" / "sqnr-max"
 LEVEL = Transceiver(Aqnm(3), Aqnm([1, 2, 3, 4]), Aqnm([2, np.inf]))  # transmit converters of one resolution

@@ -29,9 +29,9 @@ from isacsim.solvers.crb_min.reduction import Reduced
 from isacsim.solvers.crb_min.splitting import Splitting
 from isacsim.solvers.crb_min.white import degenerate_beams
 from isacsim.solvers.iterate import Stop, iterate
-from isacsim.solvers.least_power import LeastPower
 from isacsim.solvers.linear import herm, trace
 from isacsim.solvers.solution import Solution
+from isacsim.solvers.sqinr.least_power import LeastPower
 from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray
 
 

@@ -16,9 +16,9 @@ from isacsim.solvers.base import Request, Solver, refuse_starts
 from isacsim.solvers.crb_min.recovery import Beams, cheapest
 from isacsim.solvers.crb_min.reduction import Reduced, precoders, reductions
 from isacsim.solvers.crb_min.white import white_beams
-from isacsim.solvers.least_power import LeastPower, least_power
 from isacsim.solvers.linear import inverse, trace
 from isacsim.solvers.solution import Solution, Status, gathered, objects
+from isacsim.solvers.sqinr.least_power import LeastPower, least_power
 from isacsim.threads import one_blas_thread
 from isacsim.typing import BoolArray, IntArray
 

@@ -19,10 +19,10 @@ from isacsim.solvers.crb_min.dual import Dual, from_multipliers
 from isacsim.solvers.crb_min.program import Answer, Data, program
 from isacsim.solvers.crb_min.recovery import Beams, recovered, shortfall
 from isacsim.solvers.crb_min.reduction import Reduced
-from isacsim.solvers.least_power import LeastPower
 from isacsim.solvers.linear import herm, inverse, trace
 from isacsim.solvers.semidefinite import BACKENDS
 from isacsim.solvers.solution import Solution, Status, objects
+from isacsim.solvers.sqinr.least_power import LeastPower
 from isacsim.typing import ComplexArray, FloatArray, IntArray
 
 

@@ -22,9 +22,9 @@ from isacsim.solvers.crb_min.recovery import Beams
 from isacsim.solvers.crb_min.reduction import Reduced
 from isacsim.solvers.crb_min.white import white_beams
 from isacsim.solvers.iterate import Stop, iterate
-from isacsim.solvers.least_power import ROUNDING, LeastPower
 from isacsim.solvers.linear import herm
 from isacsim.solvers.solution import Solution, Status
+from isacsim.solvers.sqinr.least_power import ROUNDING, LeastPower
 from isacsim.typing import BoolArray, FloatArray, IntArray
 
 FIRST_BARRIER = 0.1  # weight of the first barrier, relative to the objective

@@ -15,8 +15,8 @@ from attrs import frozen
 
 from isacsim.batch import hermitian, rows, squared
 from isacsim.solvers.crb_min.reduction import Reduced
-from isacsim.solvers.least_power import LeastPower
 from isacsim.solvers.linear import herm, inverse, root, solved, trace
+from isacsim.solvers.sqinr.least_power import LeastPower
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
 # Without spare dimensions an excess of power of this is rounding.

@@ -1,7 +1,7 @@
 """The semidefinite relaxation of `PointCrbMin`, which is tight [Liu22].
 
 The Fisher matrix is linear in the covariance R, and the summed bounds are convex in it. Rules
-and recovery are those of `SqnrMax` (`isacsim.solvers.sqnr_max.lifted`, ``.recovery``), since
+and recovery are those of `SqnrMax` (`isacsim.solvers.sqinr.lifted`, ``.recovery``), since
 the objective depends on R alone.
 """
 
@@ -21,13 +21,13 @@ from isacsim.problems.point_crb_min import PointCrbMin
 from isacsim.problems.sqnr_max import SqnrMax
 from isacsim.solvers.base import Request, Solver, refuse_starts
 from isacsim.solvers.solution import Solution, Status, gathered, objects
+from isacsim.solvers.sqinr.certificate import certify
+from isacsim.solvers.sqinr.feasibility import Feasibility
+from isacsim.solvers.sqinr.lifted import fisher_program
+from isacsim.solvers.sqinr.recovery import rank_one
+from isacsim.solvers.sqinr.repair import inside, repaired
+from isacsim.solvers.sqinr.system import System
 from isacsim.solvers.sqnr_max.base import SqnrMaxSolver
-from isacsim.solvers.sqnr_max.certificate import certify
-from isacsim.solvers.sqnr_max.feasibility import Feasibility
-from isacsim.solvers.sqnr_max.lifted import fisher_program
-from isacsim.solvers.sqnr_max.recovery import rank_one
-from isacsim.solvers.sqnr_max.repair import inside, repaired
-from isacsim.solvers.sqnr_max.system import System
 from isacsim.typing import ComplexArray, FloatArray, IntArray
 
 PASSES = 3  # programs for a member whose bound is not near enough: each is scaled by the point before

@@ -14,10 +14,10 @@ from isacsim.batch import frobenius2, take
 from isacsim.problems.sqnr_max import SqnrMax
 from isacsim.solvers.base import Request, Solver
 from isacsim.solvers.solution import Solution, Status, gathered, objects
-from isacsim.solvers.sqnr_max.feasibility import Feasibility, certificate, feasibility, least_power_beams
+from isacsim.solvers.sqinr.feasibility import Feasibility, certificate, feasibility, least_power_beams
+from isacsim.solvers.sqinr.repair import repaired
+from isacsim.solvers.sqinr.system import System, systems
 from isacsim.solvers.sqnr_max.objectives import Sqnr
-from isacsim.solvers.sqnr_max.repair import repaired
-from isacsim.solvers.sqnr_max.system import System, systems
 from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray
 
 ROUNDING = 1e-12  # relative excess of the least power over the power that is no proof
@@ -41,7 +41,7 @@ class SqnrMaxSolver(Solver):
         """The solution in normalised units of B members that have an answer.
 
         `isacsim.solvers.sqnr_max.starts.start` gives the points to start from, with the same
-        arguments, and `isacsim.solvers.sqnr_max.certificate.certify` judges a point with
+        arguments, and `isacsim.solvers.sqinr.certificate.certify` judges a point with
         multipliers.
 
         Args:
@@ -64,7 +64,7 @@ class SqnrMaxSolver(Solver):
         """The solution of a flat batch, by number of asked users.
 
         Raises:
-            InvalidInput: For hardware that is none of `isacsim.solvers.sqnr_max.converters`.
+            InvalidInput: For hardware that is none of `isacsim.solvers.sqinr.converters`.
         """
         begin = time.perf_counter()
         parts = [part for group in systems(problem) for part in self._parts(problem, *group, request, begin)]

@@ -22,7 +22,7 @@ import numpy as np
 
 from isacsim.compiled import compiled, part
 from isacsim.solvers.parts import inverted, outer, product, put, real_inner, rows_squared, solved
-from isacsim.solvers.sqnr_max.system import Constraints, System, member, priced, slack_of
+from isacsim.solvers.sqinr.system import Constraints, System, member, priced, slack_of
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
 STEPS = 120

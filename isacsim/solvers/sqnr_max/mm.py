@@ -13,13 +13,13 @@ from isacsim.checks import number, whole
 from isacsim.solvers.base import Request
 from isacsim.solvers.iterate import Stop, iterate
 from isacsim.solvers.solution import Solution, Status, objects
+from isacsim.solvers.sqinr.certificate import Certificate, certify
+from isacsim.solvers.sqinr.feasibility import Feasibility
+from isacsim.solvers.sqinr.repair import repaired
+from isacsim.solvers.sqinr.system import System
 from isacsim.solvers.sqnr_max.base import SqnrMaxSolver
-from isacsim.solvers.sqnr_max.certificate import Certificate, certify
-from isacsim.solvers.sqnr_max.feasibility import Feasibility
-from isacsim.solvers.sqnr_max.repair import repaired
 from isacsim.solvers.sqnr_max.starts import start
 from isacsim.solvers.sqnr_max.surrogate_program import maximise_surrogate
-from isacsim.solvers.sqnr_max.system import System
 from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray
 
 

@@ -22,16 +22,16 @@ from isacsim.compiled import compiled
 from isacsim.solvers.base import Request
 from isacsim.solvers.iterate import Stop, iterate
 from isacsim.solvers.solution import Solution, Status, gathered, objects
+from isacsim.solvers.sqinr.certificate import Proof, proof, proven_bound
+from isacsim.solvers.sqinr.feasibility import Feasibility
+from isacsim.solvers.sqinr.kkt import Kkt, conditions
+from isacsim.solvers.sqinr.system import System
 from isacsim.solvers.sqnr_max.base import SqnrMaxSolver
-from isacsim.solvers.sqnr_max.certificate import Proof, proof, proven_bound
 from isacsim.solvers.sqnr_max.dual import minimise
-from isacsim.solvers.sqnr_max.feasibility import Feasibility
 from isacsim.solvers.sqnr_max.few_targets import MOST, row_space
-from isacsim.solvers.sqnr_max.kkt import Kkt, conditions
 from isacsim.solvers.sqnr_max.newton_system import newton_direction
 from isacsim.solvers.sqnr_max.objectives import Sqnr, Surrogate
 from isacsim.solvers.sqnr_max.starts import start
-from isacsim.solvers.sqnr_max.system import System
 from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray
 
 FIRST_POWER = 0.35  # first multiplier of the power, relative to the size of C
@@ -112,7 +112,7 @@ class NewtonMm(SqnrMaxSolver):
 
     Three plain steps, which are not counted, and some six more lead to a point that is stationary
     in the space of covariances, sensing streams included that were not there at the start. It is
-    proven to be the global optimum where `isacsim.solvers.sqnr_max.certificate` has a proof.
+    proven to be the global optimum where `isacsim.solvers.sqinr.certificate` has a proof.
 
     Args:
         tolerance: Relative residual of the optimality conditions at which a member has

@@ -2,7 +2,7 @@
 
 Both are functions of ``R = V V^H`` in normalised units. The SQNR is
 ``f = tr(Q^-1 G R G^H)`` [Xu25, eq. (9)] with, for the ratios e of the transmit and eps of the
-receive chains (`isacsim.solvers.sqnr_max.converters`)::
+receive chains (`isacsim.solvers.sqinr.converters`)::
 
     Q = G diag(e R_ii) G^H + diag(1 + eps Ry),  Ry = diag(G R G^H) + |G|^2 (e R_ii) + 1
 

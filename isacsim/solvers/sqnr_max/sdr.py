@@ -1,7 +1,7 @@
 """Globally optimal designs where the SQNR rises with a ratio of linear functions [Xu25, Sec. III-A].
 
 The semidefinite relaxation [Xu25, problem (12)] is tight, since its objective depends on the
-covariance alone (`isacsim.solvers.sqnr_max.recovery`). [Xu25] has it for a point target and
+covariance alone (`isacsim.solvers.sqinr.recovery`). [Xu25] has it for a point target and
 transmit converters of one resolution; with Dinkelbach's method it covers mixed ones too,
 where the receive converters have one resolution (`isacsim.solvers.sqnr_max.fractional`).
 """
@@ -20,16 +20,16 @@ from isacsim.checks import choice, number, whole
 from isacsim.solvers.base import Request, refuse_starts
 from isacsim.solvers.iterate import Stop, iterate
 from isacsim.solvers.solution import Solution, Status, gathered, objects
+from isacsim.solvers.sqinr.certificate import certify
+from isacsim.solvers.sqinr.feasibility import Feasibility
+from isacsim.solvers.sqinr.lifted import coordinates, linear_program
+from isacsim.solvers.sqinr.recovery import rank_one
+from isacsim.solvers.sqinr.repair import inside, repaired
+from isacsim.solvers.sqinr.system import System
 from isacsim.solvers.sqnr_max.base import SqnrMaxSolver
-from isacsim.solvers.sqnr_max.certificate import certify
-from isacsim.solvers.sqnr_max.feasibility import Feasibility
 from isacsim.solvers.sqnr_max.fractional import Ratio, cases, ratios
-from isacsim.solvers.sqnr_max.lifted import coordinates, linear_program
 from isacsim.solvers.sqnr_max.newton_mm import NewtonMm
 from isacsim.solvers.sqnr_max.objectives import Sqnr
-from isacsim.solvers.sqnr_max.recovery import rank_one
-from isacsim.solvers.sqnr_max.repair import inside, repaired
-from isacsim.solvers.sqnr_max.system import System
 from isacsim.typing import ComplexArray, FloatArray, IntArray
 
 ROUTES = ("dual", "program")

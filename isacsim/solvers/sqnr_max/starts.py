@@ -12,8 +12,8 @@ from isacsim.batch import frobenius2, hermitian, take
 from isacsim.errors import InvalidInput, one_of
 from isacsim.random import complex_normal
 from isacsim.solvers.base import Request
-from isacsim.solvers.sqnr_max.feasibility import Feasibility, least_power_beams
-from isacsim.solvers.sqnr_max.system import System
+from isacsim.solvers.sqinr.feasibility import Feasibility, least_power_beams
+from isacsim.solvers.sqinr.system import System
 from isacsim.typing import ComplexArray, FloatArray, IntArray
 
 STARTS = ("least-power", "random")

@@ -23,8 +23,8 @@ from attrs import field, frozen
 
 from isacsim.batch import hermitian, squared
 from isacsim.solvers.semidefinite import cvxpy, solved
+from isacsim.solvers.sqinr.system import System
 from isacsim.solvers.sqnr_max.objectives import Surrogate
-from isacsim.solvers.sqnr_max.system import System
 from isacsim.typing import ComplexArray, FloatArray
 
 FLAT = 1e-13  # largest eigenvalue of M over ||C|| that is rounding: the surrogate of ideal hardware is linear

@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 
 from isacsim.batch import frobenius2, squared
-from isacsim.solvers.sqnr_max.feasibility import Feasibility, least_power_beams
-from isacsim.solvers.sqnr_max.system import System
+from isacsim.solvers.sqinr.feasibility import Feasibility, least_power_beams
+from isacsim.solvers.sqinr.system import System
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
 KEPT = -1e-12  # slack, in units of the noise, that counts as none: rounding

@@ -19,7 +19,7 @@ import numpy as np
 from attrs import field, frozen
 
 from isacsim.solvers.semidefinite import cvxpy, embedded, hermitian_basis, inverse_trace, solved
-from isacsim.solvers.sqnr_max.system import System
+from isacsim.solvers.sqinr.system import System
 from isacsim.typing import ComplexArray, FloatArray
 
 

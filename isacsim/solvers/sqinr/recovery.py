@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from isacsim.solvers.sqnr_max.system import System
+from isacsim.solvers.sqinr.system import System
 from isacsim.typing import ComplexArray
 
 

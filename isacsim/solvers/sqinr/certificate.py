@@ -17,10 +17,10 @@ import numpy as np
 from attrs import frozen
 
 from isacsim.batch import frobenius2, rows
+from isacsim.solvers.sqinr.kkt import Kkt, conditions, largest_of_all
+from isacsim.solvers.sqinr.system import System
 from isacsim.solvers.sqnr_max.fractional import point_target
-from isacsim.solvers.sqnr_max.kkt import Kkt, conditions, largest_of_all
 from isacsim.solvers.sqnr_max.objectives import Linear
-from isacsim.solvers.sqnr_max.system import System
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
 

@@ -13,9 +13,9 @@ from attrs import frozen
 
 from isacsim.batch import rows, squared, take
 from isacsim.metrics.attainable import attained_alone
-from isacsim.solvers.least_power import directions, least_power
 from isacsim.solvers.linear import solved
-from isacsim.solvers.sqnr_max.system import System
+from isacsim.solvers.sqinr.least_power import directions, least_power
+from isacsim.solvers.sqinr.system import System
 from isacsim.typing import ComplexArray, FloatArray
 
 

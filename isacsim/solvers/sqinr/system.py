@@ -22,7 +22,7 @@ from isacsim.batch import hermitian, rows, squared
 from isacsim.compiled import compiled, part
 from isacsim.problems.sqnr_max import SqnrMax
 from isacsim.solvers.parts import put, real_inner
-from isacsim.solvers.sqnr_max.converters import distortion_ratios
+from isacsim.solvers.sqinr.converters import distortion_ratios
 from isacsim.solvers.sqnr_max.objectives import Linear, Sqnr
 from isacsim.typing import ComplexArray, FloatArray, IntArray
 
@@ -181,7 +181,7 @@ def systems(problem: SqnrMax) -> list[tuple[IntArray, IntArray, System]]:
         For each: the places of its members (B,), the users that are asked (B, K), the system.
 
     Raises:
-        InvalidInput: For hardware that is none of `isacsim.solvers.sqnr_max.converters`.
+        InvalidInput: For hardware that is none of `isacsim.solvers.sqinr.converters`.
     """
     members, antennas, users = problem.H.shape
     receivers = problem.G.shape[-2]
