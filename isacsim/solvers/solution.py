@@ -9,7 +9,7 @@ import numpy as np
 from attrs import evolve, field, frozen
 
 from isacsim.batch import same_array
-from isacsim.typing import FloatArray, IntArray
+from isacsim.typing import ComplexArray, FloatArray, IntArray
 
 
 class Status(Enum):
@@ -81,6 +81,31 @@ class Solution:
     notes: Any
     runtime: float
     trace: dict[str, Any]
+
+    @classmethod
+    def resting(
+        cls, precoder: ComplexArray, status: Status, notes: list[str], **values: float | FloatArray
+    ) -> Solution:
+        """The solution of a flat batch that took no iterations.
+
+        Args:
+            precoder: W, (B, N_t, K+S).
+            status: Status of all members.
+            notes: A remark on each, empty for none.
+            **values: Of the other fields and of the trace, one number or (B,); NaN where not given.
+        """
+        every = {"objective": np.nan, "gap": np.nan, "residual": np.nan, "bound": np.nan} | values
+        each = {name: np.full(len(precoder), value, float) for name, value in every.items()}
+        traced = {name: each[name][:, None] for name in each if name not in ("gap", "residual", "bound")}
+        return cls(
+            precoder=precoder,
+            **{name: each[name] for name in ("objective", "gap", "residual", "bound")},
+            iterations=np.zeros(len(precoder), int),
+            status=objects([status] * len(precoder)),
+            notes=objects([(note,) if note else () for note in notes]),
+            runtime=0.0,
+            trace=traced | {"time": np.zeros((len(precoder), 1))},
+        )
 
     @property
     def converged(self) -> Any:

@@ -14,7 +14,7 @@ from isacsim.solvers.sqinr.feasibility import feasibility
 from isacsim.solvers.sqinr.kkt import conditions, largest_eigenvalue
 from isacsim.solvers.sqinr.repair import repaired
 from isacsim.solvers.sqinr.system import member, systems
-from isacsim.solvers.sqnr_max.curvature import of_member, times
+from isacsim.solvers.sqinr.curvature import of_member, times
 from isacsim.solvers.sqnr_max.dual import Subproblem, curvature, evaluate, minimise
 from isacsim.solvers.sqnr_max.few_targets import MOST, coefficients, polarisation, row_space
 from isacsim.solvers.sqnr_max.newton_mm import adapt_each

@@ -15,8 +15,8 @@ from attrs import frozen
 from isacsim.batch import frobenius2, inner, rows, squared
 from isacsim.compiled import compiled
 from isacsim.solvers.parts import eigh, product, put, real_inner
+from isacsim.solvers.sqinr.objective import Surrogate
 from isacsim.solvers.sqinr.system import Constraints, System, member, priced, slack_of
-from isacsim.solvers.sqnr_max.objectives import Surrogate
 from isacsim.typing import ComplexArray, FloatArray
 
 BISECTIONS = 40

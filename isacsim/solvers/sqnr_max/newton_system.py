@@ -23,10 +23,10 @@ import numpy as np
 
 from isacsim.compiled import compiled, part
 from isacsim.solvers.parts import outer, product, put, real_inner, solved, turned
+from isacsim.solvers.sqinr.curvature import Curvature, of_member, times
 from isacsim.solvers.sqinr.kkt import Kkt
+from isacsim.solvers.sqinr.objective import Surrogate
 from isacsim.solvers.sqinr.system import Constraints, System, member
-from isacsim.solvers.sqnr_max.curvature import Curvature, of_member, times
-from isacsim.solvers.sqnr_max.objectives import Surrogate
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
 FLOOR = 1e-6  # least eigenvalue of the common block, relative to the multiplier of the power
