@@ -158,7 +158,7 @@ def _limit(stop: Stop, count: int, labels: IntArray, members: IntArray, state: A
     """What limit all members have met, as a note on them, empty for that of steps; None if none."""
     limit = "" if count == stop.max_steps else None
     if stop.time_limit is not None and elapsed > stop.time_limit:
-        limit = f"stopped by the time limit of {stop.time_limit:g} s"
+        limit = "stopped by the time limit"
     if count and stop.callback is not None and stop.callback(Progress(count, labels[members], state, elapsed)):
         limit = "stopped by the callback"
     return limit

@@ -24,6 +24,7 @@ BACKENDS = {"CLARABEL": ("tol_gap_abs", "tol_gap_rel", "tol_feas"), "SCS": ("eps
 # Where an answer does not serve: the same backend with more regularisation against rounding and less asked, then SCS.
 LOOSER = 1e2
 REGULAR = {"static_regularization_constant": 1e-7, "iterative_refinement_max_iter": 50}
+UNKNOWN = ("InsufficientProgress",)  # what a backend says of a point that it vouches for in no way
 ROUGH, MOST_STEPS = 1e-7, 100_000  # accuracy that a first-order method can be asked for, and its steps
 
 
@@ -65,6 +66,7 @@ class Answer:
         steps: Steps that were taken, those of earlier settings included.
         told: What each backend that was tried said, in its own words.
         exact: Whether the last one met what it was asked for.
+        near: Whether it met that, or came near by its own account.
     """
 
     primal: tuple[Any, ...] | None
@@ -72,6 +74,7 @@ class Answer:
     steps: int
     told: str
     exact: bool
+    near: bool
 
 
 @frozen(eq=False)
@@ -92,7 +95,7 @@ class Program:
     lock: Any = field(factory=threading.Lock)
 
     def solve(self, values: Mapping[str, Any], accuracy: float | None = None, backend: str = "CLARABEL") -> Answer:
-        """The first answer that has what was asked for; else the last that has a point, if any does.
+        """The first answer that has what was asked for, or nearly; else the first that has a point, if any does.
 
         Args:
             values: Values of the parameters by name.
@@ -101,7 +104,7 @@ class Program:
         """
         best = None
         for answer in self.answers(values, accuracy, backend):
-            if answer.exact:
+            if answer.near:
                 return answer
             if best is None or best.primal is None:
                 best = answer
@@ -123,16 +126,16 @@ class Program:
             with self.lock:
                 for key, parameter in self.parameters.items():
                     parameter.value = values[key]
-                status, count = run_program(self.problem, name, options)
-                here, exact = self.problem.status, self.problem.status == cvxpy().OPTIMAL
+                status, own, count = run_program(self.problem, name, options)
                 primal: tuple[Any, ...] = ()
                 dual: tuple[Any, ...] = ()
-                if here in (cvxpy().OPTIMAL, cvxpy().OPTIMAL_INACCURATE):
+                if status in (cvxpy().OPTIMAL, cvxpy().OPTIMAL_INACCURATE):
                     primal = tuple(np.array(variable.value) for variable in self.variables)
                     dual = tuple(rule.dual_value for rule in self.rules)
             steps += count
-            told.append(f"{name} {status} after {count} steps")
-            yield Answer(primal or None, dual, steps, "; ".join(told), exact)
+            told.append(f"{name} said {own} after {count} steps")
+            near = bool(primal) and own not in UNKNOWN
+            yield Answer(primal or None, dual, steps, "; ".join(told), status == cvxpy().OPTIMAL, near)
 
 
 def attempts(backend: str, accuracy: float | None) -> list[tuple[str, dict[str, Any]]]:
@@ -148,13 +151,12 @@ def attempts(backend: str, accuracy: float | None) -> list[tuple[str, dict[str, 
     return [first, asked(backend, looser, **REGULAR), asked("SCS", max(ROUGH, accuracy or 0.0))]
 
 
-def run_program(problem: Any, backend: str, options: dict[str, Any]) -> tuple[str, int]:
-    """Solve a program whose parameters are set; the backend's own status, and its steps.
+def run_program(problem: Any, backend: str, options: dict[str, Any]) -> tuple[str, str, int]:
+    """Solve a program whose parameters are set; cvxpy's status, the backend's own, and its steps.
 
     The answer lies in the program until its next call, for which several threads need a lock.
     """
     cp = cvxpy()
-    problem._status = None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of an inaccurate solution; the caller judges what it is worth
         data, chain, inverse = problem.get_problem_data(backend, solver_opts=options)
@@ -162,11 +164,12 @@ def run_program(problem: Any, backend: str, options: dict[str, Any]) -> tuple[st
         raw = chain.solve_via_data(problem, data, False, False, options)
         try:
             problem.unpack_results(raw, chain, inverse)
+            status = str(problem.status)
         except cp.error.SolverError:
-            problem._status = cp.SOLVER_ERROR
+            status = cp.SOLVER_ERROR
     if backend == "SCS":
-        return str(raw["info"]["status"]), int(raw["info"]["iter"])
-    return str(raw.status), int(raw.iterations)
+        return status, str(raw["info"]["status"]), int(raw["info"]["iter"])
+    return status, str(raw.status), int(raw.iterations)
 
 
 def semidefinite(x: Any, side: int) -> Any:

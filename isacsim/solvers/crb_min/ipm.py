@@ -24,6 +24,7 @@ from isacsim.solvers.linear import herm, inverse, trace
 from isacsim.solvers.semidefinite import BACKENDS
 from isacsim.solvers.solution import Solution, Status, gathered
 from isacsim.solvers.sqinr.group import Group
+from isacsim.solvers.sqinr.pipeline import trusted
 from isacsim.typing import ComplexArray, FloatArray
 
 
@@ -54,18 +55,16 @@ class RIpm(CrbMinSolver):
         for i in range(group.places.size):
             at = np.array([i])
             parts.append((self.one(take(reduced, at), take(start, at), request, begin), at))
-        return certified(reduced, gathered(parts, 0.0), self.tolerance)
+        return trusted(certified(reduced, gathered(parts, 0.0), self.tolerance), "the beams of least power are")
 
     def one(self, reduced: Reduced, start: Beams, request: Request, begin: float) -> Solution:
         """The solution of one member; the beams of least power where there is no answer."""
         late = request.time_limit is not None and time.perf_counter() - begin > request.time_limit
-        answer, told = (None, f"stopped by the time limit of {request.time_limit:g} s") if late else self.ask(reduced)
+        answer, told = (None, "stopped by the time limit") if late else self.ask(reduced)
         beams, bound, violation = start, np.full(1, np.nan), np.full(1, np.nan)
         if answer is not None:
             beams, dual, violation = judged(reduced, answer, start)
             bound = dual.bound
-        elif not late:
-            told = f"no answer, the beams are those of least power: {told}"
         elapsed = np.array([[time.perf_counter() - begin]])
         rest = Solution.resting(
             beams.precoder, Status.MAX_STEPS if late else Status.STALLED, [told],

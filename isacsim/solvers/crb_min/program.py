@@ -62,7 +62,7 @@ def solved(data: Data, blocks: int, backend: str, accuracy: float) -> tuple[Answ
     values, rows, value = _values(data)
     compiled = program(len(data.H), len(data.ratio), blocks, data.spare > 0)
     answer = compiled.solve(values, accuracy, backend)
-    told = "" if answer.exact else answer.told
+    told = "" if answer.near else answer.told
     if answer.primal is None:
         return None, told
     y, *mu = answer.dual

@@ -32,7 +32,7 @@ from isacsim.solvers.solution import Solution, Status, gathered
 from isacsim.solvers.sqinr.certificate import certify
 from isacsim.solvers.sqinr.group import Group
 from isacsim.solvers.sqinr.lifted import Lifted, fisher_program, rules
-from isacsim.solvers.sqinr.pipeline import SystemSolver
+from isacsim.solvers.sqinr.pipeline import SystemSolver, trusted
 from isacsim.solvers.sqinr.recovery import rank_one
 from isacsim.solvers.sqinr.repair import inside, repaired
 from isacsim.solvers.sqinr.system import System, groups
@@ -77,7 +77,7 @@ class FisherSdr(SystemSolver):
         for i in range(group.places.size):
             at = np.array([i])
             late = request.time_limit is not None and time.perf_counter() - begin > request.time_limit
-            solution = self.one(take(group, at), late)
+            solution = trusted(self.one(take(group, at), late), "the best point found is")
             elapsed = np.full((1, 1), time.perf_counter() - begin)
             parts.append((attrs.evolve(solution, trace={**solution.trace, "time": elapsed}), at))
         return gathered(parts, time.perf_counter() - begin)

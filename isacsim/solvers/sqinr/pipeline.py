@@ -24,6 +24,7 @@ from isacsim.solvers.sqinr.repair import repaired
 from isacsim.typing import IntArray
 
 LOST = "the last point met no scaling to the SQINRs; these are the beams of least power"
+FAR = 1e-2  # gap to its bound from which on a point that no method converged to is no answer
 BARELY = 1e-6  # relative excess of the power over the least that is worth a note
 
 
@@ -101,6 +102,25 @@ def _later(solution: Solution, begin: float, waited: float | None = None) -> Sol
     """A solution whose times count from ``begin``, of what took place after ``waited`` s or took none."""
     waited = time.perf_counter() - begin if waited is None else waited
     return attrs.evolve(solution, trace={**solution.trace, "time": solution.trace["time"] + waited})
+
+
+def trusted(solution: Solution, fallback: str) -> Solution:
+    """A solution without the points of stalled members that no bound on the least value shows to be near.
+
+    Args:
+        solution: What was found for a problem that is minimised.
+        fallback: What such a point is, for the note.
+    """
+    stalled = np.array([status is Status.STALLED for status in solution.status], bool)
+    far = stalled & ~(solution.objective / solution.bound - 1 <= FAR)
+    if not far.any():
+        return solution
+    arrays = {name: getattr(solution, name).copy() for name in ("precoder", "objective", "status", "notes")}
+    arrays["precoder"][far], arrays["objective"][far] = np.nan, np.nan
+    for i in np.flatnonzero(far):
+        arrays["status"][i] = Status.FAILED
+        arrays["notes"][i] = (f"no answer, and {fallback} far off: {'; '.join(solution.notes[i])}",)
+    return attrs.evolve(solution, **arrays)
 
 
 class SystemSolver(SqinrSolver):

@@ -157,7 +157,7 @@ class Sdr(SqnrMaxSolver):
             if lifted is not None:
                 V[i] = rank_one(one, lifted.users[None], lifted.total[None])[0]
                 multipliers[i] = unit * lifted.multipliers
-            told[i] = "" if answer.exact else answer.told
+            told[i] = "" if answer.near else answer.told
         return V, certify(system, V, multipliers).bound, told
 
     def by_dual(self, linear: Group, V: ComplexArray) -> tuple[ComplexArray, FloatArray, Any]:

@@ -58,7 +58,7 @@ def maximise_surrogate(
         root = np.sqrt(np.maximum(spectrum, 0.0) / unit)[:, None] * hermitian(U)
         data["root"] = real(root)
     answer = program(*C.shape, system.users, curved, noisy).solve(data, accuracy)
-    told = "" if answer.exact else answer.told
+    told = "" if answer.near else answer.told
     if answer.primal is None:
         return None, np.zeros(system.users + 1), told
     (stacked,) = answer.primal

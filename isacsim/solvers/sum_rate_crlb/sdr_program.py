@@ -58,7 +58,7 @@ def solved(data: SdrData, charged: bool, separate: bool) -> tuple[SdrAnswer | No
     (side, users), counted = data.C_1.shape, tuple(int(i) for i in np.flatnonzero(data.weights))
     compiled = program(side, users, data.weights.size if counted else 0, counted, charged, separate)
     answer = compiled.solve(_values(data))
-    told = "" if answer.exact else answer.told
+    told = "" if answer.near else answer.told
     if answer.primal is None:
         return None, told
     x = dict(zip(("R", *["R_s"] * separate, *["W"] * (users > 0)), answer.primal, strict=True))
