@@ -41,7 +41,8 @@ def _settings(backend: str) -> dict[str, Any]:
 
     One thread, as `isacsim.threads` keeps the BLAS to: on these small programs Clarabel's pool costs
     more than it saves. Its chordal decomposition splits a cone along entries that are zero by
-    their structure; the cones here are small, and the split ones ended far from the optimum.
+    their structure; the cones here are small, and the split ones of `inverse_trace` ended far from
+    the optimum where some parameters do not count.
     Where it makes no progress any more its last point is told: it is for the caller to judge.
     """
     if backend != "CLARABEL":
@@ -86,12 +87,14 @@ class Program:
         parameters: Its parameters by name.
         variables: The variables that an answer tells.
         rules: The constraints whose multipliers it tells.
+        settings: Settings of Clarabel by name that differ from those of other programs.
     """
 
     problem: Any
     parameters: Mapping[str, Any]
     variables: tuple[Any, ...]
     rules: tuple[Any, ...] = ()
+    settings: Mapping[str, Any] = field(factory=dict)
     lock: Any = field(factory=threading.Lock)
 
     def solve(self, values: Mapping[str, Any], accuracy: float | None = None, backend: str = "CLARABEL") -> Answer:
@@ -122,7 +125,7 @@ class Program:
             backend: As for `solve`.
         """
         steps, told = 0, []
-        for name, options in attempts(backend, accuracy):
+        for name, options in attempts(backend, accuracy, self.settings):
             with self.lock:
                 for key, parameter in self.parameters.items():
                     parameter.value = values[key]
@@ -138,11 +141,15 @@ class Program:
             yield Answer(primal or None, dual, steps, "; ".join(told), status == cvxpy().OPTIMAL, near)
 
 
-def attempts(backend: str, accuracy: float | None) -> list[tuple[str, dict[str, Any]]]:
+def attempts(
+    backend: str, accuracy: float | None, settings: Mapping[str, Any] | None = None
+) -> list[tuple[str, dict[str, Any]]]:
     """The settings that are tried for a program, each with the backend's name."""
 
     def asked(name: str, accuracy: float | None, **options: Any) -> tuple[str, dict[str, Any]]:
-        return name, _settings(name) | ({} if accuracy is None else dict.fromkeys(BACKENDS[name], accuracy)) | options
+        own = dict(settings or {}) if name == "CLARABEL" else {}
+        tolerances = {} if accuracy is None else dict.fromkeys(BACKENDS[name], accuracy)
+        return name, _settings(name) | own | tolerances | options
 
     first = asked(backend, accuracy)
     if backend == "SCS":

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from attrs import frozen
 
-from isacsim.batch import hermitian, rows, squared, take
+from isacsim.batch import hermitian, rows, squared
 from isacsim.compiled import compiled
 from isacsim.problems.sqnr_max import SqnrMax
 from isacsim.solvers.parts import inverted, outer, product, put, real_inner, rows_squared, scaled
@@ -195,12 +195,13 @@ def sqnr_groups(problem: SqnrMax) -> list[Group]:
     Raises:
         InvalidInput: For hardware that is none of `isacsim.solvers.sqinr.converters`.
     """
-    receivers = problem.G.shape[-2]
+    members, receivers = len(problem.H), problem.G.shape[-2]
     _, receive = distortion_ratios(problem.transceiver.receive, receivers, "transceiver.receive")
 
     def objective(at: IntArray, lengths: FloatArray, transmit: FloatArray) -> Sqnr:
-        here = take(problem, at)
-        G = np.ascontiguousarray(here.G * (lengths / np.sqrt(here.radar_noise_power)[:, None])[:, None, :])
+        noise = np.broadcast_to(problem.radar_noise_power, (members,))[at]
+        G = np.broadcast_to(problem.G, (members, *problem.G.shape[1:]))[at]
+        G = np.ascontiguousarray(G * (lengths / np.sqrt(noise)[:, None])[:, None, :])
         return Sqnr(
             G=G,
             GH=hermitian(G),

@@ -12,6 +12,8 @@ from isacsim.solvers.hermitian import basis, coordinates, matrices
 from isacsim.solvers.semidefinite import Program, cvxpy, inverse_trace, real, semidefinite
 from isacsim.typing import ComplexArray, FloatArray
 
+CAUTIOUS = 0.95  # of the way to the edge of a cone; Clarabel's 0.99 ends some of these programs early
+
 
 @frozen(eq=False)
 class SdrData:
@@ -127,4 +129,6 @@ def program(side: int, users: int, unknowns: int, counted: tuple[int, ...], char
         rule, bound = inverse_trace(information, given("weights", len(counted)), counted)
         rules.append(rule)
         cost = cost + given("crlb", nonneg=True) * bound
-    return Program(cp.Problem(cp.Minimize(cost), rules), parameters, tuple(variables.values()))
+    # The cone of W is sparse, and splitting it gains digits; but not that of weights of which some are zero.
+    settings = {"chordal_decomposition_enable": len(counted) == unknowns, "max_step_fraction": CAUTIOUS}
+    return Program(cp.Problem(cp.Minimize(cost), rules), parameters, tuple(variables.values()), (), settings)
