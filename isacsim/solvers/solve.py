@@ -198,19 +198,8 @@ def _better(sense: int, one: Solution, other: Solution) -> Solution:
 
 
 def _nothing(problem: Problem, members: int) -> Solution:
-    nan = np.full(members, np.nan)
-    return Solution(
-        precoder=np.full((members, problem.H.shape[-2], problem.streams), np.nan, complex),
-        objective=nan,
-        gap=nan,
-        residual=nan,
-        iterations=np.zeros(members, int),
-        status=objects([Status.UNIDENTIFIABLE] * members),
-        bound=nan,
-        notes=objects([()] * members),
-        runtime=0.0,
-        trace={"objective": nan[:, None], "time": nan[:, None]},
-    )
+    nothing = np.full((members, problem.H.shape[-2], problem.streams), np.nan, complex)
+    return Solution.resting(nothing, Status.UNIDENTIFIABLE, [""] * members)
 
 
 def _scatter(part: Solution, members: BoolArray, whole: Solution) -> Solution:

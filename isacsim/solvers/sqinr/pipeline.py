@@ -68,10 +68,9 @@ class SqinrSolver(Solver):
         if (known := self.closed_form(group)) is not None:
             here, solution = known
             yield self.finished(problem, here, _later(solution, begin)), here.places
-            rest = ~np.isin(group.places, here.places)
-            if not rest.any():
+            if here.places.size == group.places.size:
                 return
-            group = take(group, rest)
+            group = take(group, ~np.isin(group.places, here.places))
         group = attrs.evolve(group, feasible=feasibility(group.system))
         hopeless = group.feasible.exceeds(group.system.limit)
         if hopeless.any():
