@@ -19,7 +19,7 @@ from isacsim.batch import batch_shape, flatten
 from isacsim.engine.files import scenario_file
 from isacsim.plugin import Registry, build_registry
 from isacsim.solvers.crb_min.reduction import reductions
-from isacsim.solvers.least_power import least_power
+from isacsim.solvers.sqinr.least_power import least_power
 
 DATA = Path(__file__).parent / "data"
 
@@ -148,11 +148,22 @@ def least_watts(problem: isacsim.CrbMin) -> Any:
     """The least power that meets the SINRs of problems that some power suffices for, in W."""
     huge = flatten(attrs.evolve(problem, power=1e15))  # no member is given up before its power is found
     found = np.empty(len(huge.H))
-    for places, reduced in reductions(huge):
-        least = least_power(reduced)
+    for group in reductions(huge):
+        least = least_power(group.system)
         assert least.known.all(), "no power suffices"
-        found[places] = least.power * reduced.unit
+        found[group.places] = least.power * group.system.unit
     return found.reshape(batch_shape(problem))
+
+
+FAILED_BACKENDS = (
+    "CLARABEL said NumericalError after 7 steps; CLARABEL said NumericalError after 7 steps; "
+    "SCS said NumericalError after 7 steps"
+)
+
+
+def failing_backend(problem: Any, backend: str, options: dict[str, Any]) -> tuple[str, str, int]:
+    """A stand-in for `isacsim.solvers.semidefinite.run_program` that never has an answer."""
+    return "solver_error", "NumericalError", 7
 
 
 def reference(name: str) -> tuple[Any, isacsim.SumRateCrlb, np.ndarray]:
@@ -207,6 +218,8 @@ class Helpers:
     raw_bytes = staticmethod(raw_bytes)
     reference = staticmethod(reference)
     generators = staticmethod(generators)
+    failing_backend = staticmethod(failing_backend)
+    FAILED_BACKENDS = FAILED_BACKENDS
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ import numpy as np
 import isacsim
 from isacsim.batch import flatten
 from isacsim.solvers.crb_min.reduction import reductions
-from isacsim.solvers.least_power import least_power
+from isacsim.solvers.sqinr.least_power import least_power
 
 from .scenes import complex_gaussian
 
@@ -25,7 +25,8 @@ def crb_min(antennas, users, batch=(), sinr_db=20.0, excess=None):
     problem = isacsim.CrbMin(H, 10 ** (sinr_db / 10), 1.0, 1e-3)
     if excess is None:
         return problem
-    ((_, reduced),) = reductions(flatten(problem))
+    (group,) = reductions(flatten(problem))
+    reduced = group.system
     return attrs.evolve(problem, power=excess * (least_power(reduced).power * reduced.unit)[0])
 
 
@@ -69,7 +70,8 @@ class Quality:
         antennas, users = map(int, family.split()[0].split("x"))
         if "P_min" in family:
             problems = [crb_min(antennas, users, (50,), 5.0 if antennas == users else 15.0)]
-            ((_, reduced),) = reductions(flatten(attrs.evolve(problems[0], power=1e9)))
+            (group,) = reductions(flatten(attrs.evolve(problems[0], power=1e9)))
+            reduced = group.system
             power = least_power(reduced).power * reduced.unit * float(family.split()[1])
             self.problem = attrs.evolve(problems[0], power=power)
         else:

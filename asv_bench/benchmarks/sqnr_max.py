@@ -11,9 +11,9 @@ import numpy as np
 
 import isacsim
 from isacsim.batch import flatten
-from isacsim.solvers.sqnr_max.certificate import certify
-from isacsim.solvers.sqnr_max.feasibility import feasibility
-from isacsim.solvers.sqnr_max.system import systems
+from isacsim.solvers.sqinr.certificate import certify
+from isacsim.solvers.sqinr.feasibility import feasibility
+from isacsim.solvers.sqnr_max.objectives import sqnr_groups
 
 from .scenes import complex_gaussian
 
@@ -135,7 +135,8 @@ class Quality:
             self.problem = sqnr_max(antennas, users, "extended", (50,), bits=1)
             self.problem = attrs.evolve(self.problem, min_sqinr=0.5)
         if "P_min" in kind:
-            ((_, _, system),) = systems(flatten(self.problem))
+            (group,) = sqnr_groups(flatten(self.problem))
+            system = group.system
             power = feasibility(system).power * 0.1 * float(kind.split()[0])
             self.problem = attrs.evolve(self.problem, power=power)
         self.last = {}

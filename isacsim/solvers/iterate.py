@@ -107,7 +107,7 @@ def iterate(
 
     Returns:
         The solution of the flat batch; the gap is NaN, and so is the bound where the state of a
-        member that ends has no ``bound``.
+        member that ends has no ``bound``. What a state has ``told`` of a member becomes a note where it ends by itself.
 
     Raises:
         InvalidInput: For a state whose members cannot be told apart.
@@ -138,11 +138,13 @@ def iterate(
         final = state if ended.all() else take(state, ended)
         decision = decided(final)  # of the members that end only: some states have work to do for it
         book.bound[members[ended]] = getattr(final, "bound", np.nan)
+        told = getattr(final, "told", None)
         for place, i in enumerate(np.flatnonzero(ended)):
             if broken[i]:
                 book.close(members[i], Status.FAILED, count, f"the objective became infinite or NaN at step {count}")
             elif met[i] or state.stalled[i]:
-                book.close(members[i], reached if met[i] else Status.STALLED, count, "", place, decision)
+                note = "" if told is None else told[place]
+                book.close(members[i], reached if met[i] else Status.STALLED, count, note, place, decision)
             else:
                 note = next((note for note, rule in rules.items() if rule[i]), limit)
                 book.close(members[i], Status.MAX_STEPS, count, note, place, decision)
@@ -161,7 +163,7 @@ def _limit(stop: Stop, count: int, labels: IntArray, members: IntArray, state: A
     """What limit all members have met, as a note on them, empty for that of steps; None if none."""
     limit = "" if count == stop.max_steps else None
     if stop.time_limit is not None and elapsed > stop.time_limit:
-        limit = f"stopped by the time limit of {stop.time_limit:g} s"
+        limit = "stopped by the time limit"
     if count and stop.callback is not None and stop.callback(Progress(count, labels[members], state, elapsed)):
         limit = "stopped by the callback"
     return limit

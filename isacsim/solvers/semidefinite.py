@@ -1,21 +1,31 @@
-"""The real conic programs of the solvers: Hermitian matrices in them, and how they are solved.
+"""Conic programs that are compiled once a shape: Hermitian matrices in them, and how they are solved.
 
-A Hermitian matrix A + jB is positive semidefinite when [[A, -B], [B, A]] is.
+A Hermitian matrix is the vector of its coordinates (`isacsim.solvers.hermitian`). A + jB is
+positive semidefinite when [[A, -B], [B, A]] is. All data of a program are parameters that enter
+affinely, so that cvxpy canonicalises a shape once.
 """
 
 from __future__ import annotations
 
+import threading
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
 import numpy as np
+from attrs import evolve, field, frozen
 
-from isacsim.typing import ComplexArray
+from isacsim.solvers.hermitian import basis
+from isacsim.typing import ComplexArray, FloatArray
 
 # What each backend calls its tolerances: gaps and residuals.
 BACKENDS = {"CLARABEL": ("tol_gap_abs", "tol_gap_rel", "tol_feas"), "SCS": ("eps_abs", "eps_rel")}
+# Where an answer does not serve: the same backend with more regularisation against rounding and less asked, then SCS.
+LOOSER = 1e2
+REGULAR = {"static_regularization_constant": 1e-7, "iterative_refinement_max_iter": 50}
+UNKNOWN = ("InsufficientProgress",)  # what a backend says of a point that it vouches for in no way
+ROUGH, MOST_STEPS = 1e-7, 100_000  # accuracy that a first-order method can be asked for, and its steps
 
 
 def cvxpy() -> Any:
@@ -26,77 +36,175 @@ def cvxpy() -> Any:
 
 
 @cache
-def _one_thread(backend: str) -> dict[str, int]:
-    """Options that keep a backend to one thread, as `isacsim.threads` does the BLAS.
+def _settings(backend: str) -> dict[str, Any]:
+    """Options of a backend that every program has.
 
-    On these small programs Clarabel's pool costs more than it saves.
+    One thread, as `isacsim.threads` keeps the BLAS to: on these small programs Clarabel's pool costs
+    more than it saves. Its chordal decomposition splits a cone along entries that are zero by
+    their structure; the cones here are small, and the split ones of `inverse_trace` ended far from
+    the optimum where some parameters do not count.
+    Where it makes no progress any more its last point is told: it is for the caller to judge.
     """
+    if backend != "CLARABEL":
+        return {"max_iters": MOST_STEPS}
     import clarabel
+    from cvxpy.reductions.solvers.conic_solvers import clarabel_conif
 
-    # Versions without the setting have no pool.
-    known = backend == "CLARABEL" and hasattr(clarabel.DefaultSettings(), "max_threads")
-    return {"max_threads": 1} if known else {}
+    options: dict[str, Any] = {"chordal_decomposition_enable": False}
+    if hasattr(clarabel.DefaultSettings(), "max_threads"):  # versions without the setting have no pool
+        options["max_threads"] = 1
+    accept = getattr(clarabel_conif.CLARABEL, "ACCEPT_UNKNOWN", None)
+    return options if accept is None else {**options, accept: True}
 
 
-def solved(
-    problem: Any,
-    parameters: Mapping[str, Any],
-    values: Mapping[str, Any],
-    accuracy: float | None = None,
-    backend: str = "CLARABEL",
-) -> bool:
-    """Solve a compiled program for values of its parameters; whether the backend has an answer.
+@frozen(eq=False)
+class Answer:
+    """What a backend made of a program.
 
-    The answer lies in the program until its next call, for which several threads need a lock.
+    Attributes:
+        primal: Values of the program's variables; None where there is no point.
+        dual: Multipliers of its rules.
+        steps: Steps that were taken, those of earlier settings included.
+        told: What each backend that was tried said, in its own words.
+        exact: Whether the last one met what it was asked for.
+        near: Whether it met that, or came near by its own account.
+    """
 
-    Args:
+    primal: tuple[Any, ...] | None
+    dual: tuple[Any, ...]
+    steps: int
+    told: str
+    exact: bool
+    near: bool
+
+
+@frozen(eq=False)
+class Program:
+    """A compiled program; it is safe to solve from several threads.
+
+    Attributes:
         problem: The program.
         parameters: Its parameters by name.
-        values: Their values by name.
-        accuracy: Gaps and residuals that the backend is asked for; None is its own choice.
-        backend: One of `BACKENDS`.
+        variables: The variables that an answer tells.
+        rules: The constraints whose multipliers it tells.
+        settings: Settings of Clarabel by name that differ from those of other programs.
+    """
+
+    problem: Any
+    parameters: Mapping[str, Any]
+    variables: tuple[Any, ...]
+    rules: tuple[Any, ...] = ()
+    settings: Mapping[str, Any] = field(factory=dict)
+    lock: Any = field(factory=threading.Lock)
+
+    def solve(self, values: Mapping[str, Any], accuracy: float | None = None, backend: str = "CLARABEL") -> Answer:
+        """The first answer that has what was asked for, or nearly; else the first that has a point, if any does.
+
+        Args:
+            values: Values of the parameters by name.
+            accuracy: Gaps and residuals that the backend is asked for; None is its own choice.
+            backend: One of `BACKENDS`; the first that is tried.
+        """
+        best = None
+        for answer in self.answers(values, accuracy, backend):
+            if answer.near:
+                return answer
+            if best is None or best.primal is None:
+                best = answer
+        assert best is not None
+        return evolve(best, told=answer.told, steps=answer.steps)
+
+    def answers(
+        self, values: Mapping[str, Any], accuracy: float | None = None, backend: str = "CLARABEL"
+    ) -> Iterator[Answer]:
+        """Answers by one setting after the other, each solved for when it is asked for.
+
+        Args:
+            values: As for `solve`.
+            accuracy: As for `solve`.
+            backend: As for `solve`.
+        """
+        steps, told = 0, []
+        for name, options in attempts(backend, accuracy, self.settings):
+            with self.lock:
+                for key, parameter in self.parameters.items():
+                    parameter.value = values[key]
+                status, own, count = run_program(self.problem, name, options)
+                primal: tuple[Any, ...] = ()
+                dual: tuple[Any, ...] = ()
+                if status in (cvxpy().OPTIMAL, cvxpy().OPTIMAL_INACCURATE):
+                    primal = tuple(np.array(variable.value) for variable in self.variables)
+                    dual = tuple(rule.dual_value for rule in self.rules)
+            steps += count
+            told.append(f"{name} said {own} after {count} steps")
+            near = bool(primal) and own not in UNKNOWN
+            yield Answer(primal or None, dual, steps, "; ".join(told), status == cvxpy().OPTIMAL, near)
+
+
+def attempts(
+    backend: str, accuracy: float | None, settings: Mapping[str, Any] | None = None
+) -> list[tuple[str, dict[str, Any]]]:
+    """The settings that are tried for a program, each with the backend's name."""
+
+    def asked(name: str, accuracy: float | None, **options: Any) -> tuple[str, dict[str, Any]]:
+        own = dict(settings or {}) if name == "CLARABEL" else {}
+        tolerances = {} if accuracy is None else dict.fromkeys(BACKENDS[name], accuracy)
+        return name, _settings(name) | own | tolerances | options
+
+    first = asked(backend, accuracy)
+    if backend == "SCS":
+        return [first]
+    looser = 1e-6 if accuracy is None else LOOSER * accuracy
+    return [first, asked(backend, looser, **REGULAR), asked("SCS", max(ROUGH, accuracy or 0.0))]
+
+
+def run_program(problem: Any, backend: str, options: dict[str, Any]) -> tuple[str, str, int]:
+    """Solve a program whose parameters are set; cvxpy's status, the backend's own, and its steps.
+
+    The answer lies in the program until its next call, for which several threads need a lock.
     """
     cp = cvxpy()
-    for name, parameter in parameters.items():
-        parameter.value = values[name]
-    options = _one_thread(backend) | ({} if accuracy is None else dict.fromkeys(BACKENDS[backend], accuracy))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of an inaccurate solution; the caller judges what it is worth
+        data, chain, inverse = problem.get_problem_data(backend, solver_opts=options)
+        # Without a warm start the answer does not depend on what was solved before.
+        raw = chain.solve_via_data(problem, data, False, False, options)
         try:
-            # Without a warm start the answer does not depend on what was solved before.
-            problem.solve(solver=backend, warm_start=False, **options)
+            problem.unpack_results(raw, chain, inverse)
+            status = str(problem.status)
         except cp.error.SolverError:
-            return False
-    return problem.status in (cp.OPTIMAL, cp.OPTIMAL_INACCURATE)
+            status = cp.SOLVER_ERROR
+    if backend == "SCS":
+        return status, str(raw["info"]["status"]), int(raw["info"]["iter"])
+    return status, str(raw.status), int(raw.iterations)
 
 
-def hermitian_basis(side: int) -> ComplexArray:
-    """A basis of the Hermitian matrices over the reals, (N^2, N, N)."""
-    E = np.eye(side * side).reshape(side, side, side, side)
-    i, j = np.triu_indices(side, 1)
-    upper, lower = E[i, j], E[j, i]
-    return np.concatenate([E[np.arange(side), np.arange(side)] + 0j, upper + lower, 1j * (upper - lower)])
-
-
-def embedded(x: Any, basis: ComplexArray) -> Any:
+def semidefinite(x: Any, side: int) -> Any:
     """The real embedding of the Hermitian matrix of coordinates x, an expression (2N, 2N)."""
-    real, imag = basis.real, basis.imag
-    stacked = np.block([[real, -imag], [imag, real]])
-    side = stacked.shape[-1]
-    return cvxpy().reshape(stacked.reshape(len(stacked), -1).T @ x, (side, side), order="F").T
+    E = basis(side)
+    stacked = np.block([[E.real, -E.imag], [E.imag, E.real]]).reshape(side**2, -1)
+    return cvxpy().reshape(stacked.T @ x, (2 * side, 2 * side), order="F").T
 
 
-def inverse_trace(entries: Any, weights: Any) -> tuple[Any, Any]:
-    """The rule that T is at least ``diag(weights) F^-1 diag(weights)``, and the trace of T.
+def real(A: ComplexArray) -> FloatArray:
+    """The real embedding (2M, 2N) of a matrix (M, N)."""
+    return np.block([[A.real, -A.imag], [A.imag, A.real]])
+
+
+def inverse_trace(entries: Any, weights: Any, counted: tuple[int, ...]) -> tuple[Any, Any]:
+    """The rule that T is at least ``D^T F^-1 D`` for the columns of D that count, and the trace of T.
+
+    Without rows of zeros: a parameter of weight 0 is in F alone.
 
     Args:
         entries: The upper triangle of the symmetric F, by rows, an expression (P (P + 1) / 2,).
-        weights: A parameter (P,).
+        weights: A parameter, the weights that are not 0, (C,).
+        counted: Their places among the P, (C,).
     """
-    cp, size = cvxpy(), weights.size
+    cp, size = cvxpy(), int(np.sqrt(2 * entries.size))
     i, j = np.triu_indices(size)
     scatter = np.zeros((size**2, i.size))
     scatter[i * size + j, np.arange(i.size)] = scatter[j * size + i, np.arange(i.size)] = 1
     F = cp.reshape(scatter @ entries, (size, size), order="F")
-    T, root = cp.Variable((size, size), symmetric=True), cp.diag(weights)
-    return cp.bmat([[F, root], [root, T]]) >> 0, cp.trace(T)
+    T, D = cp.Variable((len(counted),) * 2, symmetric=True), np.eye(size)[:, list(counted)] @ cp.diag(weights)
+    return cp.bmat([[F, D], [D.T, T]]) >> 0, cp.trace(T)

@@ -11,7 +11,7 @@ from attrs import evolve, frozen
 
 from isacsim.batch import joined, named, put, rows, take, unflattened
 from isacsim.errors import InvalidInput
-from isacsim.typing import BoolArray, FloatArray, IntArray
+from isacsim.typing import AnyArray, BoolArray, FloatArray, IntArray
 
 
 class Status(Enum):
@@ -125,6 +125,32 @@ class Solution:
             rule = "must have a precoder to be asked for one"
             raise InvalidInput("decision", rule, list(self.decision), "Read Solution.decision by name.")
         return self.decision["precoder"]
+
+    @classmethod
+    def resting(
+        cls, decision: AnyArray | dict[str, Any], status: Status, notes: list[str], **values: float | FloatArray
+    ) -> Solution:
+        """The solution of a flat batch that took no iterations.
+
+        Args:
+            decision: Precoders (B, N_t, K+S), or arrays of other names.
+            status: Status of all members.
+            notes: A remark on each, empty for none.
+            **values: Of the other fields and of the trace, one number or (B,); NaN where not given.
+        """
+        members = len(notes)
+        every = dict.fromkeys(("objective", "gap", "residual", "bound", "least_power"), np.nan) | values
+        each = {name: np.full(members, value, float) for name, value in every.items()}
+        fields: dict[str, Any] = {name: each.pop(name) for name in ("gap", "residual", "bound", "least_power")}
+        return cls(
+            decision=decision if isinstance(decision, dict) else {"precoder": decision},
+            objective=each["objective"],
+            iterations=np.zeros(members, int),
+            status=objects([status] * members),
+            notes=objects([(note,) if note else () for note in notes]),
+            trace={name: value[:, None] for name, value in each.items()} | {"time": np.zeros((members, 1))},
+            **fields,
+        )
 
     @property
     def converged(self) -> Any:

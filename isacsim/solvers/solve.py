@@ -282,23 +282,11 @@ def _better(sense: int, one: Solution, other: Solution) -> Solution:
 
 
 def _nothing(problem: Problem, members: int) -> Solution:
-    nan = np.full(members, np.nan)
     decision = {
         name: np.full((members, *variable.shape), np.nan, np.result_type(variable.dtype, float))
         for name, variable in problem.decision.items()
     }
-    return Solution(
-        decision=decision,
-        objective=nan,
-        gap=nan,
-        residual=nan,
-        iterations=np.zeros(members, int),
-        status=objects([Status.UNIDENTIFIABLE] * members),
-        bound=nan.copy(),
-        notes=objects([()] * members),
-        runtime=0.0,
-        trace={"objective": nan[:, None], "time": nan[:, None]},
-    )
+    return Solution.resting(decision, Status.UNIDENTIFIABLE, [""] * members)
 
 
 def _with_precoder(problem: Problem, solution: Solution) -> Solution:

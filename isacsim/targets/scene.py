@@ -226,7 +226,8 @@ class PointTargets(ParametricScene):
     def _of_unknowns(self, X: ComplexArray) -> ComplexArray:
         """Matrices (..., 4, M, 3M, 3M) by kind and target as those of the unknowns, (..., P, 3M, 3M)."""
         kept = X if self.planar else X[..., [0, 2, 3], :, :, :]
-        return kept.reshape(*X.shape[:-4], -1, *X.shape[-2:])
+        unknowns = kept.shape[-4] * kept.shape[-3]  # not -1: a batch may be empty
+        return kept.reshape(*X.shape[:-4], unknowns, *X.shape[-2:])
 
     def _basis(self, array: AntennaArray) -> ComplexArray:
         basis = array.steering_basis(self.azimuth, self.zenith)

@@ -121,7 +121,7 @@ def test_what_looks_slower_is_measured_again_and_named(call, monkeypatch, tmp_pa
 
 
 def test_a_solver_that_fails_exits_with_1(call, monkeypatch):
-    monkeypatch.setattr("isacsim.solvers.crb_min.newton.PrimalDualNewton.minimise", lambda *a: 1 / 0)
+    monkeypatch.setattr("isacsim.solvers.crb_min.newton.PrimalDualNewton.optimise", lambda *a: 1 / 0)
     code, _, err = call(*QUICK, *NEWTON)
     assert code == 1
     assert "failed:     crb-min 16x4 primal-dual-newton (alone): ZeroDivisionError: division by zero" in err

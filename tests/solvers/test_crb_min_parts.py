@@ -8,23 +8,25 @@ from hypothesis import strategies as st
 
 import isacsim
 from isacsim.batch import flatten, hermitian
-from isacsim.solvers.crb_min.coordinates import congruence, coordinates, dyads, matrices
 from isacsim.solvers.crb_min.dual import evaluate, from_multipliers
 from isacsim.solvers.crb_min.newton_system import linearise
 from isacsim.solvers.crb_min.prox import positive_root, prox_blocks, prox_inverse_trace, prox_spare_power
-from isacsim.solvers.crb_min.recovery import cheapest, rank_one, recovered, repaired
+from isacsim.solvers.crb_min.recovery import cheapest, recovered, repaired
 from isacsim.solvers.crb_min.reduction import precoders, reductions
 from isacsim.solvers.crb_min.splitting import Splitting
 from isacsim.solvers.crb_min.white import degenerate_beams, white_beams
-from isacsim.solvers.least_power import least_power, uplink
-from isacsim.solvers.sqnr_max.system import systems
+from isacsim.solvers.hermitian import congruence, coordinates, dyads, matrices
+from isacsim.solvers.sqinr.least_power import least_power, uplink
+from isacsim.solvers.sqinr.recovery import along_channels
+from isacsim.solvers.sqnr_max.objectives import sqnr_groups
 
 seeds = st.integers(0, 2**32 - 1)
 
 
 def reduce(problem):
     """The reduced problem of channels that all have one rank."""
-    ((_, reduced),) = reductions(flatten(problem))
+    (group,) = reductions(flatten(problem))
+    reduced = group.system
     return reduced
 
 
@@ -80,8 +82,8 @@ def test_members_of_different_rank_are_told_apart(kit):
     H = kit.complex_gaussian((4, 6, 3), 0)
     H[1, :, 2] = H[1, :, 0] * (0.3 + 1j)
     H[3, :, 1:] = H[3, :, :1] * [2.0, 1e-3]
-    parts = reductions(flatten(isacsim.CrbMin(H, 0.2, 1.0, 1.0)))
-    assert {reduced.rank: list(places) for places, reduced in parts} == {1: [3], 2: [1], 3: [0, 2]}
+    groups = reductions(flatten(isacsim.CrbMin(H, 0.2, 1.0, 1.0)))
+    assert {group.system.rank: list(group.places) for group in groups} == {1: [3], 2: [1], 3: [0, 2]}
 
 
 @given(seeds, st.integers(1, 4), st.integers(0, 4), st.floats(-5, 20))
@@ -90,7 +92,7 @@ def test_the_least_power_is_met_with_equality_by_its_own_beams(kit, seed, users,
     reduced = reduce(attrs.evolve(problem, power=1.0001 * problem.power))
     least = least_power(reduced)
     assert least.known.all()
-    beams = cheapest(reduced, least)
+    beams = cheapest(reduced, least.multipliers)
     spent = np.linalg.norm(beams.users) ** 2
     if reduced.spare:  # duality: the beams cost what the multipliers say
         assert spent == pytest.approx(least.power[0], rel=1e-9)
@@ -125,10 +127,11 @@ def test_the_uplink_sinr_is_that_of_the_best_combiner(kit, seed, users, antennas
 @pytest.mark.parametrize("transmit", [isacsim.Ideal(), isacsim.Aqnm(3)])
 def test_the_search_for_the_least_power_computes_what_is_written(kit, monkeypatch, transmit):
     problem = kit.make_sqnr_max(users=3, transceiver=isacsim.Transceiver(transmit, user=isacsim.Aqnm(4)))
-    ((_, _, system),) = systems(flatten(problem))
+    (group,) = sqnr_groups(flatten(problem))
+    system = group.system
     never = attrs.evolve(system, H=system.H[..., [0, 0, 1]], HH=system.HH[:, [0, 0, 1]])  # two users on one channel
     fast = [least_power(links) for links in (system, never)]
-    monkeypatch.setattr("isacsim.solvers.least_power.compiled", lambda function: function)
+    monkeypatch.setattr("isacsim.solvers.sqinr.least_power.compiled", lambda function: function)
     slow = [least_power(links) for links in (system, never)]
     assert fast[0].known.all()
     for mine, other in zip(fast, slow, strict=True):
@@ -335,7 +338,7 @@ def test_rank_one_beams_have_the_covariance_and_the_sinrs_they_come_from(kit):
     noise = 30 * received[None] - reduced.received(S)  # so that V meets each SINR with equality
     assert np.all(noise > 0)
     reduced = attrs.evolve(reduced, min_sinr=np.full((1, 3), 1 / 29.0), noise=noise)
-    beams = repaired(reduced, rank_one(reduced, V), S)
+    beams = repaired(reduced, along_channels(reduced.H, V)[0], S)
     # [Zhao26, Theorem 3]
     np.testing.assert_allclose(beams.users @ hermitian(beams.users) + beams.sensing, S, atol=1e-12)
     own = np.abs(np.diagonal(reduced.HH @ beams.users, axis1=-2, axis2=-1)) ** 2
@@ -346,7 +349,7 @@ def test_rank_one_beams_have_the_covariance_and_the_sinrs_they_come_from(kit):
 def test_a_share_of_a_safe_point_mends_beams_that_miss_the_power(kit):
     problem = kit.make_crb_min(3, 3, sinr_db=3.0, excess=2.0)
     reduced = reduce(problem)
-    start = cheapest(reduced, least_power(reduced))
+    start = cheapest(reduced, least_power(reduced).multipliers)
     W = isacsim.solve(problem).precoder / np.sqrt(reduced.unit)
     inside = hermitian(reduced.basis) @ W
     users, sensing = inside[..., :3], inside[..., 3:]

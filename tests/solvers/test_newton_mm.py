@@ -14,11 +14,11 @@ from isacsim import Aqnm, Ideal, InvalidInput, MidRise, SqnrMax, Transceiver
 from isacsim.batch import flatten, frobenius2, hermitian, take
 from isacsim.solvers.base import Request
 from isacsim.solvers.solution import Status
-from isacsim.solvers.sqnr_max.certificate import certify
-from isacsim.solvers.sqnr_max.feasibility import feasibility
+from isacsim.solvers.sqinr.certificate import certify
+from isacsim.solvers.sqinr.feasibility import feasibility
 from isacsim.solvers.sqnr_max.newton_mm import NewtonMm
+from isacsim.solvers.sqnr_max.objectives import sqnr_groups
 from isacsim.solvers.sqnr_max.starts import start
-from isacsim.solvers.sqnr_max.system import systems
 
 DATA = Path(__file__).parents[1] / "data" / "sqnr-max"
 seeds = st.integers(0, 2**32 - 1)
@@ -79,10 +79,13 @@ def test_without_users_the_reference_bound_is_reached(name):
 @pytest.mark.parametrize("name", FEASIBLE)
 def test_linear_objectives_are_maximised_with_a_proof(name):
     d, problem = reference(name)
-    ((places, who, system),) = systems(flatten(problem))
+    (group,) = sqnr_groups(flatten(problem))
+    system = group.system
     scale = system.scale[0]
     theta = np.conj(scale)[:, None] * d["Theta"] * scale
-    solution = NewtonMm().maximise(system.to_maximise(theta[None]), feasibility(system), Request(), who, places)
+    solution = NewtonMm().optimise(
+        attrs.evolve(group, system=system.to_maximise(theta[None]), feasible=feasibility(system)), Request()
+    )
     assert solution.status[0] is Status.GLOBAL
     # The reference's own gap is up to 6e-6.
     assert solution.objective[0] == pytest.approx(float(d["lin_value"]), rel=1e-5)
@@ -134,7 +137,8 @@ def test_every_kind_of_instance_is_solved_from_two_starts_alike(kit, what):
 
 def test_the_least_power_is_told_where_the_power_is_less(kit):
     problem = kit.make_sqnr_max(users=3, sqinr_db=8.0)
-    ((_, _, system),) = systems(flatten(problem))
+    (group,) = sqnr_groups(flatten(problem))
+    system = group.system
     needed = 100.0 * feasibility(system).power[0]
     solution = isacsim.solve(attrs.evolve(problem, power=0.5 * needed))
     assert solution.status is Status.INFEASIBLE
@@ -148,7 +152,8 @@ def test_the_least_power_is_told_where_the_power_is_less(kit):
 @pytest.mark.parametrize("excess", [1e-4, 1e-8])
 def test_a_power_just_above_the_least_is_solved(kit, kind, excess):
     problem = kit.make_sqnr_max(kind, users=3, sqinr_db=8.0)
-    ((_, _, system),) = systems(flatten(problem))
+    (group,) = sqnr_groups(flatten(problem))
+    system = group.system
     power = 100.0 * feasibility(system).power[0] * (1 + excess)
     barely = attrs.evolve(problem, power=power)
     solution = isacsim.solve(barely)
@@ -240,13 +245,15 @@ def test_no_column_block_has_an_eigenvalue_above_the_tolerance(kit):
 
 def test_a_missing_sensing_stream_is_found(kit):
     d, problem = reference("10_K1_ext_needs_radar_streams")
-    ((places, who, system),) = systems(flatten(problem))
+    (group,) = sqnr_groups(flatten(problem))
+    system = group.system
     # One user's beam alone, from where the surrogate by itself creates no stream.
     W = np.zeros((1, 8, 9), complex)
     W[..., 0] = problem.H[:, 0]
-    V = start(system, feasibility(system), Request(initial=W), 1, who, places)
+    V = start(attrs.evolve(group, feasible=feasibility(system)), Request(initial=W), 1)
     V[..., 1] *= 1e-12
-    solution = NewtonMm()._run(system, V / np.sqrt(frobenius2(V)), feasibility(system).multipliers, Request(), places)
+    V, least = V / np.sqrt(frobenius2(V)), feasibility(system).multipliers
+    solution = NewtonMm()._run(system, V, least, Request(), group.places)
     assert solution.status[0] is Status.STATIONARY
     assert solution.objective[0] == pytest.approx(float(d["best_sqnr"]), rel=1e-7)
 

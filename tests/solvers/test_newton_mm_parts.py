@@ -10,16 +10,17 @@ import isacsim
 from isacsim.algebra import eigh, inverted, solve_into
 from isacsim.batch import flatten, frobenius2, hermitian, inner
 from isacsim.solvers.base import Request
-from isacsim.solvers.sqnr_max.curvature import of_member, times
+from isacsim.solvers.sqinr.curvature import of_member, times
+from isacsim.solvers.sqinr.feasibility import feasibility
+from isacsim.solvers.sqinr.kkt import conditions, largest_eigenvalue
+from isacsim.solvers.sqinr.repair import repaired
+from isacsim.solvers.sqinr.system import member
 from isacsim.solvers.sqnr_max.dual import Subproblem, curvature, evaluate, minimise, room
-from isacsim.solvers.sqnr_max.feasibility import feasibility
 from isacsim.solvers.sqnr_max.few_targets import MOST, coefficients, polarisation, row_space
-from isacsim.solvers.sqnr_max.kkt import conditions, largest_eigenvalue
 from isacsim.solvers.sqnr_max.newton_mm import adapt_each
 from isacsim.solvers.sqnr_max.newton_system import newton_direction
-from isacsim.solvers.sqnr_max.repair import repaired
+from isacsim.solvers.sqnr_max.objectives import sqnr_groups
 from isacsim.solvers.sqnr_max.starts import start
-from isacsim.solvers.sqnr_max.system import member, systems
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -85,8 +86,8 @@ def test_what_is_compiled_computes_what_is_written(kit, monkeypatch, kind, users
         return found[0], np.array(found[1]), [x for pair in found[2] for x in pair], system.slack(V)
 
     fast = everything()
-    for name in ("dual", "kkt", "newton_system", "objectives", "system"):
-        monkeypatch.setattr(f"isacsim.solvers.sqnr_max.{name}.compiled", written)
+    for name in ("sqnr_max.dual", "sqinr.kkt", "sqnr_max.newton_system", "sqnr_max.objectives", "sqinr.system"):
+        monkeypatch.setattr(f"isacsim.solvers.{name}.compiled", written)
     slow = everything()
     # The same operations, in another BLAS: rounding, which the Newton step enlarges by the condition of its equations.
     for mine, other in zip(fast[0], slow[0], strict=True):
@@ -134,9 +135,10 @@ def test_what_is_singular_or_no_number_becomes_none_without_an_error(kit):
 @settings(max_examples=10)
 def test_the_minimum_of_the_dual_is_the_best_point_under_the_surrogate(kit, seed):
     problem = kit.make_sqnr_max(seed=seed)
-    ((places, who, system),) = systems(flatten(problem))
+    (group,) = sqnr_groups(flatten(problem))
+    system = group.system
     found = feasibility(system)
-    V = start(system, found, Request(), 2, who, places)
+    V = start(attrs.evolve(group, feasible=found), Request(), 2)
     surrogate = system.objective.surrogate(V)
     M = surrogate.M + 0.03 * surrogate.value * np.eye(8)
     mu = np.sqrt(frobenius2(surrogate.C))[:, None]
@@ -241,9 +243,10 @@ def test_the_secular_equation_gives_the_largest_eigenvalue_from_above(kit, seed,
 
 def test_points_that_miss_sqinrs_a_little_are_repaired(kit):
     problem = kit.make_sqnr_max(batch=(2,), users=3)
-    ((places, who, system),) = systems(flatten(problem))
+    (group,) = sqnr_groups(flatten(problem))
+    system = group.system
     found = feasibility(system)
-    V = start(system, found, Request(), 2, who, places)
+    V = start(attrs.evolve(group, feasible=found), Request(), 2)
     V[0, :, 0] *= 0.1
     V[1, :, 1] = V[1, :, 0]  # two users on one beam
     assert system.slack(V).min(axis=-1).max() < 0

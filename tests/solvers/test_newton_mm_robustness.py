@@ -1,5 +1,6 @@
 """`newton-mm` on random instances of the family that the method was measured on."""
 
+import attrs
 import numpy as np
 import pytest
 
@@ -8,11 +9,11 @@ from isacsim import Aqnm, SqnrMax, Transceiver
 from isacsim.batch import flatten, frobenius2
 from isacsim.solvers.base import Request
 from isacsim.solvers.solution import Status
-from isacsim.solvers.sqnr_max.certificate import certify
+from isacsim.solvers.sqinr.certificate import certify
+from isacsim.solvers.sqinr.feasibility import feasibility
 from isacsim.solvers.sqnr_max.dual import minimise
-from isacsim.solvers.sqnr_max.feasibility import feasibility
+from isacsim.solvers.sqnr_max.objectives import sqnr_groups
 from isacsim.solvers.sqnr_max.starts import start
-from isacsim.solvers.sqnr_max.system import systems
 
 
 def random_problem(kit, seed):
@@ -66,9 +67,10 @@ def check_random(kit, seed):
 
 def plain_iteration(problem, steps):
     """The objective after steps of the published iteration, each subproblem solved in the multipliers."""
-    ((places, who, system),) = systems(flatten(problem))
+    (group,) = sqnr_groups(flatten(problem))
+    system = group.system
     found = feasibility(system)
-    V = start(system, found, Request(), system.antennas, who, places)
+    V = start(attrs.evolve(group, feasible=found), Request(), system.antennas)
     mu = np.sqrt(frobenius2(system.objective.surrogate(V).C))[:, None]
     z = np.concatenate([found.multipliers * mu, mu], axis=-1)
     for _ in range(steps):

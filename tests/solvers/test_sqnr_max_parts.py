@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from isacsim import Aqnm, Chain, Hardware, Ideal, InvalidInput, LinearModel, MidRise, SqnrMax, Transceiver
 from isacsim.batch import flatten, frobenius2, hermitian, inner
 from isacsim.solvers.base import Request
-from isacsim.solvers.sqnr_max.certificate import certify
-from isacsim.solvers.sqnr_max.converters import distortion_ratios
-from isacsim.solvers.sqnr_max.feasibility import attainable, certificate, feasibility, least_power_beams
+from isacsim.solvers.sqinr.certificate import certify
+from isacsim.solvers.sqinr.converters import distortion_ratios
+from isacsim.solvers.sqinr.feasibility import certificate, feasibility, least_power_beams
+from isacsim.solvers.sqnr_max.objectives import sqnr_groups
 from isacsim.solvers.sqnr_max.starts import start
-from isacsim.solvers.sqnr_max.system import systems
 
 DATA = Path(__file__).parents[1] / "data" / "sqnr-max"
 INSTANCES = sorted(path.stem for path in DATA.glob("*.npz"))
@@ -46,13 +46,14 @@ def instance(name):
     d = np.load(DATA / f"{name}.npz")
     kit = Transceiver(Aqnm(d["bits_dac"]), Aqnm(d["bits_adc"]), Aqnm(d["bits_user"]))
     problem = SqnrMax(d["H"], d["G"], d["gamma"], d["P"], d["sigma2_k"], d["sigma2_r"], kit)
-    ((_, who, system),) = systems(flatten(problem))
-    return d, problem, who, system
+    (group,) = sqnr_groups(flatten(problem))
+    return d, problem, group
 
 
 def normalised(problem, W):
     """The system of a problem whose users are all asked, and W (N, L) in its units."""
-    ((_, _, system),) = systems(flatten(problem))
+    (group,) = sqnr_groups(flatten(problem))
+    system = group.system
     return system, W[None] / system.scale[:, :, None]
 
 
@@ -80,11 +81,11 @@ def test_normalised_units_keep_objective_power_and_constraints(kit, seed, transc
 def test_members_are_told_apart_by_the_number_of_users_that_are_asked(kit):
     asked = np.array([[0.4, 0.0], [0.0, 0.3], [0.4, 0.3], [0.0, 0.0]])
     problem = flatten(make_problem(kit, batch=(4,), min_sqinr=asked))
-    parts = systems(problem)
-    assert [(list(at), system.users) for at, _, system in parts] == [([3], 0), ([0, 1], 1), ([2], 2)]
-    _, who, system = parts[1]
-    np.testing.assert_array_equal(who, [[0], [1]])
-    full = systems(attrs.evolve(problem, min_sqinr=0.5))[0][2]
+    groups = sqnr_groups(problem)
+    assert [(list(g.places), g.system.users) for g in groups] == [([3], 0), ([0, 1], 1), ([2], 2)]
+    system = groups[1].system
+    np.testing.assert_array_equal(groups[1].columns, [[0], [1]])
+    full = sqnr_groups(attrs.evolve(problem, min_sqinr=0.5))[0].system
     np.testing.assert_array_equal(system.H[:, :, 0], full.H[[0, 1], :, [0, 1]])
 
 
@@ -120,7 +121,7 @@ def test_hardware_that_is_no_converter_is_refused_by_name(kit, device, side):
     for stage, name in ((device, side), (Chain(Aqnm(3), device), rf"{side}.stages\[1\]")):
         problem = flatten(make_problem(kit, transceiver=Transceiver(**{side: stage})))
         with pytest.raises(InvalidInput, match=rf"transceiver.{name}: must add noise in proportion .*converters"):
-            systems(problem)
+            sqnr_groups(problem)
 
 
 def test_ratios_of_converters_have_their_closed_forms():
@@ -173,7 +174,8 @@ def test_the_surrogate_of_a_linear_objective_touches_it_from_below(kit, seed):
 
 @pytest.mark.parametrize("name", INSTANCES)
 def test_least_power_bounds_and_surrogates_of_the_reference_instances(name):
-    d, _, who, system = instance(name)
+    d, _, group = instance(name)
+    system = group.system
     found = feasibility(system)
     # The tolerances are those of the reference: algebra, and an iteration that ends at 1e-11.
     np.testing.assert_allclose(found.reached[0], d["bound_single_user"], rtol=1e-10)
@@ -186,7 +188,7 @@ def test_least_power_bounds_and_surrogates_of_the_reference_instances(name):
     np.testing.assert_allclose(value, d["Vtest2_surrogate"], rtol=1e-10)
     np.testing.assert_allclose(system.objective.surrogate(U).value, d["Vtest2_sqnr"], rtol=1e-10)
     if np.isinf(d["P_min"]):
-        told = certificate(system, found, 0, who[0])
+        told = certificate(attrs.evolve(group, feasible=found))
         assert told == (np.inf, told[1])
         assert "user 0 is unattainable: through these converters it stays below 1.73" in told[1]
 
@@ -194,7 +196,8 @@ def test_least_power_bounds_and_surrogates_of_the_reference_instances(name):
 @given(seeds, hardware)
 def test_the_beams_of_least_power_meet_every_sqinr_with_equality(kit, seed, transceiver):
     problem = make_problem(kit, seed, transceiver=transceiver)
-    ((_, _, system),) = systems(flatten(problem))
+    (group,) = sqnr_groups(flatten(problem))
+    system = group.system
     found = feasibility(system)
     beams = least_power_beams(system, found.multipliers)
     assert frobenius2(beams)[0] == pytest.approx(found.power[0], rel=1e-9)
@@ -209,8 +212,9 @@ def test_one_user_reaches_its_bound_and_no_more(kit, transmit):
         problem = make_problem(
             kit, H=kit.complex_gaussian((5, 1), 0), min_sqinr=threshold, noise_power=0.1, power=power
         )
-        ((_, _, system),) = systems(flatten(attrs.evolve(problem, transceiver=transceiver)))
-        return feasibility(system), attainable(system)
+        (group,) = sqnr_groups(flatten(attrs.evolve(problem, transceiver=transceiver)))
+        system = group.system
+        return feasibility(system), system.attainable()
 
     reached, ever = (bound[0, 0] for bound in least(0.1, 5.0)[1])
     assert least(reached, 5.0)[0].power[0] == pytest.approx(1.0, rel=1e-9)
@@ -223,19 +227,25 @@ def test_one_user_reaches_its_bound_and_no_more(kit, transmit):
 def test_users_that_no_power_serves_together_are_told_so(kit):
     h = kit.complex_gaussian((5, 1), 0)
     problem = make_problem(kit, H=np.concatenate([h, h], axis=1), min_sqinr=1.01, noise_power=0.1)
-    ((_, who, system),) = systems(flatten(problem))
+    (group,) = sqnr_groups(flatten(problem))
+    system = group.system
     found = feasibility(system)
-    assert certificate(system, found, 0, who[0]) == (np.inf, "infeasible: no power meets the SQINRs together")
+    assert certificate(attrs.evolve(group, feasible=found)) == (
+        np.inf,
+        "infeasible: no power meets the SQINRs together",
+    )
     # Below 1, which two users on one channel can share, some power does.
-    ((_, _, system),) = systems(flatten(attrs.evolve(problem, min_sqinr=0.99)))
+    (group,) = sqnr_groups(flatten(attrs.evolve(problem, min_sqinr=0.99)))
+    system = group.system
     assert np.isfinite(feasibility(system).power).all()
 
 
 def test_a_channel_of_zero_is_named(kit):
     H = kit.complex_gaussian((5, 2), 0)
     H[:, 1] = 0
-    ((_, who, system),) = systems(flatten(make_problem(kit, H=H)))
-    told = certificate(system, feasibility(system), 0, who[0])
+    (group,) = sqnr_groups(flatten(make_problem(kit, H=H)))
+    system = group.system
+    told = certificate(attrs.evolve(group, feasible=feasibility(system)))
     assert told[1] == "infeasible: the SQINR 0.3 of user 1 is unattainable: its channel is zero"
 
 
@@ -245,9 +255,10 @@ def test_a_channel_of_zero_is_named(kit):
 @given(seeds, hardware, st.sampled_from([None, "random"]), st.integers(1, 5))
 def test_named_starts_meet_all_constraints_and_have_sensing_streams(kit, seed, transceiver, name, streams):
     problem = make_problem(kit, seed, transceiver=transceiver)
-    ((places, who, system),) = systems(flatten(problem))
+    (group,) = sqnr_groups(flatten(problem))
+    system = group.system
     request = Request(start=name, rngs=kit.generators([seed]))
-    V = start(system, feasibility(system), request, streams, who, places)
+    V = start(attrs.evolve(group, feasible=feasibility(system)), request, streams)
     assert V.shape == (1, 5, 2 + streams)
     assert system.slack(V).min() >= -1e-9  # rounding of sums of powers
     assert frobenius2(V[..., 2:])[0] > 1e-9
@@ -255,27 +266,29 @@ def test_named_starts_meet_all_constraints_and_have_sensing_streams(kit, seed, t
 
 def test_a_precoder_to_start_from_keeps_its_covariance_and_gains_a_stream(kit):
     problem = make_problem(kit, min_sqinr=[0.0, 0.3])
-    ((places, who, system),) = systems(flatten(problem))
+    (group,) = sqnr_groups(flatten(problem))
+    system = group.system
     found = feasibility(system)
     W = kit.complex_gaussian((1, 5, 7), 1)
-    V = start(system, found, Request(initial=W), 5, who, places)
+    V = start(attrs.evolve(group, feasible=found), Request(initial=W), 5)
     whole = W / system.scale[:, :, None]
     whole /= np.sqrt(frobenius2(whole))
     # The user without a requirement is a sensing stream like others.
     np.testing.assert_allclose(V @ hermitian(V), whole @ hermitian(whole), atol=1e-12)
     np.testing.assert_allclose(V[..., 0], whole[..., 1], atol=1e-13)
     W[..., [0, *range(2, 7)]] = 0
-    V = start(system, found, Request(initial=W), 2, who, places)
+    V = start(attrs.evolve(group, feasible=found), Request(initial=W), 2)
     assert frobenius2(V[..., 1:])[0] == pytest.approx(1e-3, rel=0.01)
 
 
 def test_unknown_starts_and_starts_without_a_generator_are_refused(kit):
-    ((places, who, system),) = systems(flatten(make_problem(kit)))
+    (group,) = sqnr_groups(flatten(make_problem(kit)))
+    system = group.system
     found = feasibility(system)
     with pytest.raises(InvalidInput, match="starts: must be names of starts, got 'rzf'.*least-power, random"):
-        start(system, found, Request(start="rzf"), 2, who, places)
+        start(attrs.evolve(group, feasible=found), Request(start="rzf"), 2)
     with pytest.raises(InvalidInput, match="rng: must be given for a random start"):
-        start(system, found, Request(start="random"), 2, who, places)
+        start(attrs.evolve(group, feasible=found), Request(start="random"), 2)
 
 
 # Certificate
@@ -288,14 +301,15 @@ def test_any_multipliers_prove_a_bound_that_no_feasible_point_passes(kit, seed, 
     if kind == "point":  # receivers of equal gain, as those of a steering vector
         b = np.exp(1j * np.arange(4))[:, None]
         problem = attrs.evolve(problem, G=b * kit.complex_gaussian((1, 5), seed))
-    ((places, who, system),) = systems(flatten(problem))
+    (group,) = sqnr_groups(flatten(problem))
+    system = group.system
     found = feasibility(system)
     if kind == "linear":
         X = kit.complex_gaussian((1, 5, 5), seed + 1)
         system = system.to_maximise(X + hermitian(X))
     multipliers = 10.0**size * np.random.default_rng(seed).uniform(size=(1, 3))
     request = Request(start="random", rngs=kit.generators([seed]))
-    V, U = (start(system, found, request, streams, who, places) for streams in (1, 4))
+    V, U = (start(attrs.evolve(group, feasible=found), request, streams) for streams in (1, 4))
     proven = certify(system, V, multipliers)
     other = system.objective.surrogate(U).value
     assert other <= proven.bound + 1e-9 * np.abs(other)

@@ -3,15 +3,13 @@
 import subprocess
 import sys
 
-import attrs
 import numpy as np
 import pytest
 
 import isacsim
 from isacsim import InvalidInput, Status, UniformPlanarArray
-from isacsim.solvers.semidefinite import hermitian_basis
-from isacsim.solvers.sum_rate_crlb import wmmse_sdr
-from isacsim.solvers.sum_rate_crlb.sdr_program import SdrData, program
+from isacsim.solvers import semidefinite
+from isacsim.solvers.sum_rate_crlb.sdr_program import program
 
 VARIANTS = {
     "plain": {},
@@ -83,12 +81,9 @@ def test_the_published_charge_underrates_the_interference_of_the_sensing_streams
 
 
 def test_a_program_without_a_solution_leaves_the_precoder_and_is_told_as_stalled(kit, monkeypatch):
-    class Unsolved:
-        def solve(self, data):
-            return None
-
-    monkeypatch.setattr(wmmse_sdr, "program", lambda *shape: Unsolved())
+    monkeypatch.setattr(semidefinite, "run_program", kit.failing_backend)
     solution = isacsim.solve(kit.make_problem(), "wmmse-sdr")
+    assert solution.notes == (kit.FAILED_BACKENDS,)
     assert solution.status is Status.STALLED
     assert solution.iterations == 1
     assert solution.objective == solution.trace["objective"][0]
@@ -110,14 +105,8 @@ def test_a_shape_is_compiled_once(kit):
     after = program.cache_info()
     assert after.misses - before.misses <= 1
     assert after.hits - before.hits >= 5
-    compiled = program(6, 2, 8, True, False)
+    compiled = program(6, 2, 8, tuple(range(8)), True, False)
     assert compiled.problem.is_dcp(dpp=True)  # else cvxpy would compile each solve anew
-
-
-def test_the_basis_spans_the_hermitian_matrices():
-    basis = hermitian_basis(3)
-    np.testing.assert_array_equal(basis, np.conj(basis).swapaxes(-1, -2))
-    assert np.linalg.matrix_rank(np.concatenate([basis.real, basis.imag], axis=1).reshape(9, -1)) == 9
 
 
 def test_importing_the_solver_does_not_import_cvxpy():
@@ -160,18 +149,16 @@ def test_a_program_that_promises_what_no_stream_can_hold_ends_as_stalled(kit):
     assert np.all(np.diff(solution.trace["objective"])[:-1] > 0)
 
 
-@pytest.mark.parametrize("failure", ["error", "infeasible"])
-def test_a_program_that_breaks_down_has_no_answer(failure):
-    import cvxpy as cp
-
-    class Failing:
-        status = "infeasible"
-
-        def solve(self, **options):
-            if failure == "error":
-                raise cp.error.SolverError("out of steps")
-
-    compiled = program(2, 1, 0, True, False)
-    data = SdrData(np.ones((2, 1), complex), np.eye(2) + 0j, np.eye(2) + 0j, np.zeros((0, 0, 4)), np.zeros(0))
-    assert compiled.solve(data) is not None
-    assert attrs.evolve(compiled, problem=Failing()).solve(data) is None
+def test_weights_on_some_parameters_alone_reach_the_optimum_that_other_solvers_find(kit):
+    rng = np.random.default_rng(3)
+    H = (rng.standard_normal((8, 3)) + 1j * rng.standard_normal((8, 3))) / 2**0.5
+    arrays = isacsim.UniformLinearArray(8), isacsim.UniformLinearArray(9)
+    targets = isacsim.PointTargets(*arrays, [-0.4, 0.5], np.pi / 2, [0.3, 0.2j])
+    problem = isacsim.SumRateCrlb(
+        H, targets, power=1.0, noise_power=0.1, radar_noise_power=0.1, snapshots=30, rate_weight=1.0,
+        crlb_weight=10.0, parameters=("azimuth",),
+    )  # fmt: skip
+    solution = isacsim.solve(problem, "wmmse-sdr")
+    # riemannian-lbfgs, sca and fp-sgda agree on this value to 1e-6; the residual of 1e-3 leaves 1e-4.
+    assert solution.objective == pytest.approx(9.76930, rel=1e-4)
+    assert solution.status is Status.STATIONARY

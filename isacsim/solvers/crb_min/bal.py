@@ -24,15 +24,15 @@ from isacsim.solvers.base import Request
 from isacsim.solvers.crb_min.base import CrbMinSolver, certified
 from isacsim.solvers.crb_min.dual import from_multipliers
 from isacsim.solvers.crb_min.prox import prox_blocks, prox_inverse_trace, prox_spare_power
-from isacsim.solvers.crb_min.recovery import Beams, recovered
+from isacsim.solvers.crb_min.recovery import Beams, cheapest, recovered
 from isacsim.solvers.crb_min.reduction import Reduced
 from isacsim.solvers.crb_min.splitting import Splitting
 from isacsim.solvers.crb_min.white import degenerate_beams
 from isacsim.solvers.iterate import Stop, iterate
-from isacsim.solvers.least_power import LeastPower
 from isacsim.solvers.linear import herm, trace
 from isacsim.solvers.solution import Solution
-from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray
+from isacsim.solvers.sqinr.group import Group
+from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
 
 @frozen(eq=False)
@@ -108,17 +108,16 @@ class RBal(CrbMinSolver):
 
     reduces: ClassVar[bool] = True
 
-    def closed_form(self, reduced: Reduced) -> tuple[Beams, BoolArray]:
+    def white(self, reduced: Reduced) -> tuple[Beams, BoolArray]:
         """Beams of the degenerate case, in which the SINRs need not hold with equality."""
         return degenerate_beams(reduced)
 
-    def minimise(
-        self, reduced: Reduced, start: Beams, least: LeastPower, request: Request, labels: IntArray
-    ) -> Solution:
+    def optimise(self, group: Group, request: Request) -> Solution:
         """Steps until the residual meets the tolerance."""
+        reduced = group.system
         stop = Stop(self.tolerance, self.max_steps, request.time_limit, request.callback)
-        solution = iterate(self.init(reduced, start), self.step, stop, labels=labels)
-        return certified(reduced, solution, self.tolerance)
+        state = self.init(reduced, cheapest(reduced, group.feasible.multipliers))
+        return certified(reduced, iterate(state, self.step, stop, labels=group.places), self.tolerance)
 
     def init(self, reduced: Reduced, start: Beams) -> BalState:
         """The state at the white covariance, split evenly, without multipliers."""

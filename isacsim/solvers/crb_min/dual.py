@@ -22,8 +22,8 @@ from attrs import frozen
 
 from isacsim.batch import hermitian, rows, squared, take
 from isacsim.solvers.crb_min.reduction import Reduced
-from isacsim.solvers.least_power import uplink
 from isacsim.solvers.linear import herm, inverse, sane, solved
+from isacsim.solvers.sqinr.least_power import uplink
 from isacsim.typing import ComplexArray, FloatArray
 
 LIFT = 1.01  # by how much more than the least eigenvalue asks for mu is raised

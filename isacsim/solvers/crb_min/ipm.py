@@ -6,8 +6,9 @@ The relaxation is tight: beams of rank one with the same objective follow from i
 from __future__ import annotations
 
 import time
-from typing import Any, ClassVar
+from typing import ClassVar
 
+import attrs
 import numpy as np
 from attrs import field, frozen
 
@@ -16,14 +17,15 @@ from isacsim.checks import choice, number
 from isacsim.solvers.base import Request
 from isacsim.solvers.crb_min.base import CrbMinSolver, certified
 from isacsim.solvers.crb_min.dual import Dual, from_multipliers
-from isacsim.solvers.crb_min.program import Answer, Data, program
-from isacsim.solvers.crb_min.recovery import Beams, recovered, shortfall
+from isacsim.solvers.crb_min.program import Answer, Data, solved
+from isacsim.solvers.crb_min.recovery import Beams, cheapest, recovered, shortfall
 from isacsim.solvers.crb_min.reduction import Reduced
-from isacsim.solvers.least_power import LeastPower
 from isacsim.solvers.linear import herm, inverse, trace
 from isacsim.solvers.semidefinite import BACKENDS
-from isacsim.solvers.solution import Solution, Status, objects
-from isacsim.typing import ComplexArray, FloatArray, IntArray
+from isacsim.solvers.solution import Solution, Status, gathered
+from isacsim.solvers.sqinr.group import Group
+from isacsim.solvers.sqinr.pipeline import trusted
+from isacsim.typing import ComplexArray, FloatArray
 
 
 @frozen
@@ -45,50 +47,34 @@ class RIpm(CrbMinSolver):
 
     reduces: ClassVar[bool] = True
 
-    def minimise(
-        self, reduced: Reduced, start: Beams, least: LeastPower, request: Request, labels: IntArray
-    ) -> Solution:
+    def optimise(self, group: Group, request: Request) -> Solution:
         """One program a member."""
-        begin, places = time.perf_counter(), [np.array([i]) for i in range(labels.size)]
-        ends = [self.end(take(reduced, at), take(start, at), request, begin) for at in places]
-        fields = {name: np.concatenate([end[name] for end in ends]) for name in ends[0] if name not in ("note", "late")}
-        status = [Status.MAX_STEPS if end["late"] else Status.STALLED for end in ends]
-        solution = Solution(
-            precoder=fields["precoder"],
-            objective=fields["objective"],
-            gap=fields["residual"],
-            residual=fields["residual"],
-            iterations=fields["steps"],
-            status=objects(status),
-            bound=fields["bound"],
-            notes=objects([(end["note"],) if end["note"] else () for end in ends]),
-            runtime=0.0,
-            trace={name: fields[name][:, None] for name in ("objective", "violation", "time")},
-        )
-        return certified(reduced, solution, self.tolerance)
+        begin, reduced = time.perf_counter(), group.system
+        start = cheapest(reduced, group.feasible.multipliers)
+        parts = []
+        for i in range(group.places.size):
+            at = np.array([i])
+            parts.append((self.one(take(reduced, at), take(start, at), request, begin), at))
+        return trusted(certified(reduced, gathered(parts, 0.0), self.tolerance), "the beams of least power are")
 
-    def end(self, reduced: Reduced, start: Beams, request: Request, begin: float) -> dict[str, Any]:
-        """Fields of the solution of one member; the beams of least power where there is no answer."""
+    def one(self, reduced: Reduced, start: Beams, request: Request, begin: float) -> Solution:
+        """The solution of one member; the beams of least power where there is no answer."""
         late = request.time_limit is not None and time.perf_counter() - begin > request.time_limit
-        answer = None if late else self.ask(reduced)
-        note = f"stopped by the time limit of {request.time_limit:g} s" if late else ""
-        missing = np.full(1, np.nan)
-        if answer is None:
-            note = note or f"{self.backend} returned no answer: the beams are those of least power"
-            found = {"precoder": start.precoder, "objective": start.objective, "bound": missing, "violation": missing}
-        else:
+        answer, told = (None, "stopped by the time limit") if late else self.ask(reduced)
+        beams, bound, violation = start, np.full(1, np.nan), np.full(1, np.nan)
+        if answer is not None:
             beams, dual, violation = judged(reduced, answer, start)
-            found = {
-                "precoder": beams.precoder,
-                "objective": beams.objective,
-                "bound": dual.bound,
-                "violation": violation,
-            }
-        steps, elapsed = np.array([answer.steps if answer else 0]), np.array([time.perf_counter() - begin])
-        return {**found, "residual": missing, "steps": steps, "time": elapsed, "note": note, "late": late}
+            bound = dual.bound
+        elapsed = np.array([[time.perf_counter() - begin]])
+        rest = Solution.resting(
+            beams.precoder, Status.MAX_STEPS if late else Status.STALLED, [told],
+            objective=beams.objective, bound=bound, violation=violation,
+        )  # fmt: skip
+        steps = np.array([answer.steps if answer else 0])
+        return attrs.evolve(rest, iterations=steps, trace={**rest.trace, "time": elapsed})
 
-    def ask(self, reduced: Reduced, root: ComplexArray | None = None) -> Answer | None:
-        """The answer of the program of one member, on the range of the channels.
+    def ask(self, reduced: Reduced, root: ComplexArray | None = None) -> tuple[Answer | None, str]:
+        """The answer of the program of one member, on the range of the channels, and what is to be told of it.
 
         Args:
             reduced: The member.
@@ -99,12 +85,11 @@ class RIpm(CrbMinSolver):
             H, spare = (reduced.basis @ reduced.H)[0], 0
         root = np.eye(len(H), dtype=complex) if root is None else root
         data = Data(H, reduced.ratio[0], reduced.noise[0], root, float(reduced.antennas), spare)
-        compiled = program(len(H), reduced.users, reduced.users + int(not self.reduces), spare > 0)
-        answer = compiled.solve(data, self.backend, self.accuracy)
+        answer, told = solved(data, reduced.users + int(not self.reduces), self.backend, self.accuracy)
         if answer is None or self.reduces:
-            return answer
+            return answer, told
         U = reduced.basis[0]
-        return Answer(np.conj(U).T @ answer.blocks @ U, answer.multipliers, answer.power_multiplier, answer.steps)
+        return attrs.evolve(answer, blocks=np.conj(U).T @ answer.blocks @ U), told
 
 
 @frozen

@@ -18,14 +18,15 @@ from isacsim.solvers.crb_min.base import CrbMinSolver, certified
 from isacsim.solvers.crb_min.dual import evaluate
 from isacsim.solvers.crb_min.ipm import RIpm, judged
 from isacsim.solvers.crb_min.newton_step import NewtonState, beams_at, first_state, newton_step
-from isacsim.solvers.crb_min.recovery import Beams
+from isacsim.solvers.crb_min.recovery import Beams, cheapest
 from isacsim.solvers.crb_min.reduction import Reduced
 from isacsim.solvers.crb_min.white import white_beams
 from isacsim.solvers.iterate import Stop, iterate
-from isacsim.solvers.least_power import ROUNDING, LeastPower
 from isacsim.solvers.linear import herm
 from isacsim.solvers.solution import Solution, Status
-from isacsim.typing import BoolArray, FloatArray, IntArray
+from isacsim.solvers.sqinr.group import Feasibility, Group
+from isacsim.solvers.sqinr.least_power import ROUNDING
+from isacsim.typing import BoolArray, FloatArray
 
 FIRST_BARRIER = 0.1  # weight of the first barrier, relative to the objective
 
@@ -53,20 +54,20 @@ class PrimalDualNewton(CrbMinSolver):
     patience: int = field(default=20, validator=whole(1))
     fallback: int = field(default=12, validator=whole(0))
 
-    def closed_form(self, reduced: Reduced) -> tuple[Beams, BoolArray]:
+    def white(self, reduced: Reduced) -> tuple[Beams, BoolArray]:
         """Beams with the white covariance, and which members they serve."""
         return white_beams(reduced)
 
-    def minimise(
-        self, reduced: Reduced, start: Beams, least: LeastPower, request: Request, labels: IntArray
-    ) -> Solution:
+    def optimise(self, group: Group, request: Request) -> Solution:
         """Newton steps, chunk by chunk."""
+        reduced, least = group.system, group.feasible
+        start = cheapest(reduced, least.multipliers)
         stop = Stop(self.tolerance, self.max_steps, request.time_limit, request.callback)
-        solution = iterate(self.init(reduced, start, least), self.step, stop, Status.OPTIMAL, labels)
+        solution = iterate(self.init(reduced, start, least), self.step, stop, Status.OPTIMAL, group.places)
         if reduced.users <= self.fallback:
             for i in np.flatnonzero([status is Status.STALLED for status in solution.status]):
                 solution = self._rescued(reduced, start, solution, int(i), request)
-        return attrs.evolve(solution, residual=np.full(labels.shape, np.nan))
+        return attrs.evolve(solution, residual=np.full(group.places.size, np.nan))
 
     def _rescued(self, reduced: Reduced, start: Beams, solution: Solution, i: int, request: Request) -> Solution:
         """The solution with member i improved by what ``r-ipm`` finds, and by Newton steps from there."""
@@ -74,11 +75,11 @@ class PrimalDualNewton(CrbMinSolver):
         sensing = W[..., reduced.users :]
         beams = Beams(W[..., : reduced.users], sensing @ hermitian(sensing), solution.objective[[i]])
         spectrum, U = np.linalg.eigh(W[0] @ np.conj(W[0]).T)
-        answer = RIpm().ask(one, U * np.sqrt(np.maximum(spectrum, 1e-12 * spectrum[-1])))
-        note = f"handed to r-ipm after {solution.iterations[i]} steps"
+        answer, told = RIpm().ask(one, U * np.sqrt(np.maximum(spectrum, 1e-12 * spectrum[-1])))
+        handed = f"handed to r-ipm after {solution.iterations[i]} steps" + ("" if answer else ", which had no answer")
         names = ("precoder", "objective", "bound", "status", "notes")
         arrays = {name: getattr(solution, name).copy() for name in names}
-        arrays["notes"][i] = (note if answer is not None else f"{note}, which had no answer",)
+        arrays["notes"][i] = (handed, told) if told else (handed,)
         if answer is not None:
             found, dual, _ = judged(one, answer, take(start, np.array([i])))
             beams = beams.better(found)
@@ -98,7 +99,7 @@ class PrimalDualNewton(CrbMinSolver):
         r = reduced.rank
         return 400 if r <= 6 else 200 if r <= 9 else max(4, int(4e5 / r**4))
 
-    def init(self, reduced: Reduced, start: Beams, least: LeastPower) -> NewtonState:
+    def init(self, reduced: Reduced, start: Beams, least: Feasibility) -> NewtonState:
         """The state at the best point on the ray of the least power: M = t (I + H diag(lambda) H^H)."""
         N, r = reduced.antennas, reduced.rank
         M = herm(np.eye(r) + (reduced.H * least.multipliers[:, None, :]) @ reduced.HH)

@@ -16,11 +16,11 @@ import numpy as np
 from attrs import field, frozen
 
 from isacsim.batch import hermitian, put, rows, take
-from isacsim.solvers.crb_min.coordinates import coordinates, dyads, matrices
 from isacsim.solvers.crb_min.dual import Dual, evaluate
 from isacsim.solvers.crb_min.newton_system import NewtonSystem, dot, linearise, solved_again, times, times_transposed
 from isacsim.solvers.crb_min.recovery import Beams, tight_beams
 from isacsim.solvers.crb_min.reduction import Reduced
+from isacsim.solvers.hermitian import coordinates, dyads, matrices
 from isacsim.solvers.linear import herm, inverse, sane, trace
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
 

@@ -9,7 +9,7 @@ R is a variable of its own, so that Q need not be positive on the way. Changes a
 ``dM = L (X + xi I) L^H`` and ``dmu = xi mu``: xi scales both, which Q follows without any
 cancellation between them, also where the power barely suffices and both grow without bound.
 E is the sensing covariance on the range, the partner of M (E M = eps I), in coordinates in
-which M is the identity. The directions X are vectors of `isacsim.solvers.crb_min.coordinates`.
+which M is the identity. The directions X are vectors of `isacsim.solvers.hermitian`.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ import numpy as np
 from attrs import frozen
 
 from isacsim.batch import hermitian, rows, squared
-from isacsim.solvers.crb_min.coordinates import congruence, coordinates, dyads, upper_entries
 from isacsim.solvers.crb_min.dual import Dual
 from isacsim.solvers.crb_min.reduction import Reduced
+from isacsim.solvers.hermitian import congruence, coordinates, dyads, upper_entries
 from isacsim.solvers.linear import herm, trace
 from isacsim.typing import ComplexArray, FloatArray
 

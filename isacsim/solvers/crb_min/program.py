@@ -1,22 +1,21 @@
 """The semidefinite program of `CrbMin`, built once a shape.
 
-Matrices are vectors of coordinates (`isacsim.solvers.semidefinite`). All data are parameters
-that enter affinely, so that cvxpy canonicalises a shape once. The variables are relative to a
-reference covariance C C^H: ``V = C X C^H``, with the objective and each row in units of what
-they are there, since the optimum can span many decades. ``tr(S^-1)`` is the least ``tr(T)``
-with ``[X C^-1; C^-H T] >= 0``, X the sum of the X_k.
+The variables are relative to a reference covariance C C^H: ``V = C X C^H``, with the objective
+and each row in units of what they are there, since the optimum can span many decades.
+``tr(S^-1)`` is the least ``tr(T)`` with ``[X C^-1; C^-H T] >= 0``, X the sum of the X_k.
 """
 
 from __future__ import annotations
 
-import threading
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from attrs import field, frozen
+from attrs import frozen
 
-from isacsim.solvers.semidefinite import cvxpy, embedded, hermitian_basis, solved
+from isacsim.solvers.hermitian import basis, coordinates, dyads, matrices
+from isacsim.solvers.semidefinite import Program, cvxpy, real, semidefinite
+from isacsim.solvers.sqinr.lifted import Blocks
 from isacsim.typing import ComplexArray, FloatArray
 
 
@@ -51,32 +50,28 @@ class Answer:
     steps: int
 
 
-@frozen(eq=False)
-class Program:
-    """A compiled program; `solve` is safe to call from several threads."""
+def solved(data: Data, blocks: int, backend: str, accuracy: float) -> tuple[Answer | None, str]:
+    """The answer, None where the backend has none, and what it said where it had trouble.
 
-    problem: Any
-    parameters: dict[str, Any]
-    blocks: Any
-    sinr: Any
-    total: Any
-    basis: ComplexArray
-    lock: Any = field(factory=threading.Lock)
-
-    def solve(self, data: Data, backend: str, tolerance: float) -> Answer | None:
-        """The answer; None where the backend has none."""
-        values, rows, value = _values(data, self.basis)
-        with self.lock:
-            if not solved(self.problem, self.parameters, values, tolerance, backend):
-                return None
-            x, y = np.array([block.value for block in self.blocks]), np.asarray(self.sinr.dual_value, float)
-            mu = 0.0 if self.total is None else float(self.total.dual_value)
-            steps = int(self.problem.solver_stats.num_iters or 0)
-        blocks = data.root @ np.tensordot(x, self.basis, 1) @ np.conj(data.root).T
-        return Answer(blocks, value * y / rows, value * mu / data.power, steps)
+    Args:
+        data: Data of the program.
+        blocks: Number M of matrices; those beyond K are for sensing.
+        backend: One of `isacsim.solvers.semidefinite.BACKENDS`.
+        accuracy: Gaps and residuals that it is asked for.
+    """
+    values, rows, value = _values(data)
+    compiled = program(len(data.H), len(data.ratio), blocks, data.spare > 0)
+    answer = compiled.solve(values, accuracy, backend)
+    told = "" if answer.near else answer.told
+    if answer.primal is None:
+        return None, told
+    y, *mu = answer.dual
+    V = data.root @ matrices(np.array(answer.primal)) @ np.conj(data.root).T
+    power = value * float(mu[0]) / data.power if mu else 0.0
+    return Answer(V, value * np.asarray(y, float) / rows, power, answer.steps), told
 
 
-def _values(data: Data, basis: ComplexArray) -> tuple[dict[str, Any], FloatArray, float]:
+def _values(data: Data) -> tuple[dict[str, Any], FloatArray, float]:
     """The parameters, the unit of each SINR, and that of the objective."""
     C = np.asarray(data.root, complex)
     C_inverse = np.linalg.inv(C)
@@ -85,16 +80,15 @@ def _values(data: Data, basis: ComplexArray) -> tuple[dict[str, Any], FloatArray
     value = float(np.linalg.norm(C_inverse) ** 2) + (data.spare**2 / left if data.spare else 0.0)
     h = np.conj(C).T @ data.H
     rows = data.noise + (h.real**2 + h.imag**2).sum(axis=0)
-    received = np.einsum("ik,bij,jk->kb", np.conj(h), basis, h).real / rows[:, None]
+    received = dyads(h[None])[0].T / rows[:, None]
     corner = C_inverse / np.sqrt(value)
-    weights = np.einsum("ij,bji->b", np.conj(C).T @ C, basis).real
     unit = data.spare**2 / value if data.spare else data.power  # so that spare^2 / left is 1 / (left / unit)
     values = {
         "own": data.ratio[:, None] * received,
         "every": received,
         "noise": data.noise / rows,
-        "corner": np.block([[corner.real, -corner.imag], [corner.imag, corner.real]]),
-        "weights": weights / unit,
+        "corner": real(corner),
+        "weights": coordinates(np.conj(C).T @ C) / unit,
         "power": np.asarray(data.power / unit),
     }
     return values, rows, value
@@ -110,27 +104,16 @@ def program(side: int, users: int, blocks: int, spare: bool) -> Program:
         blocks: Number M of matrices; those beyond K are for sensing.
         spare: Whether there are dimensions besides, that no user sees.
     """
-    cp, basis = cvxpy(), hermitian_basis(side)
-    parameters = {
-        "own": cp.Parameter((users, side**2)),
-        "every": cp.Parameter((users, side**2)),
-        "noise": cp.Parameter(users),
-        "corner": cp.Parameter((2 * side, 2 * side)),
-        "weights": cp.Parameter(side**2),
-        "power": cp.Parameter(),
-    }
-    X = [cp.Variable(side**2) for _ in range(blocks)]
-    S, T = cp.sum(cp.vstack(X), axis=0), cp.Variable(side**2)
-    sinr = cp.sum(cp.multiply(parameters["own"], cp.vstack(X[:users])), axis=1) - parameters["every"] @ S
-    sinr = sinr >= parameters["noise"]
-    corner = parameters["corner"]
-    whole = cp.bmat([[embedded(S, basis), corner], [corner.T, embedded(T, basis)]])
-    rules = [embedded(x, basis) >> 0 for x in X] + [whole >> 0, sinr]
-    cost, total = np.trace(basis, axis1=-2, axis2=-1).real @ T, None
-    left = parameters["power"] - parameters["weights"] @ S
+    cp, variables = cvxpy(), Blocks.of(side, users, blocks)
+    corner, weights, power = cp.Parameter((2 * side, 2 * side)), cp.Parameter(side**2), cp.Parameter()
+    parameters = variables.parameters | {"corner": corner, "weights": weights, "power": power}
+    T = cp.Variable(side**2)
+    whole = cp.bmat([[semidefinite(variables.total, side), corner], [corner.T, semidefinite(T, side)]]) >> 0
+    cost, left = np.trace(basis(side), axis1=-2, axis2=-1).real @ T, power - weights @ variables.total
+    multiplied = variables.sqinr
     if spare:
         cost = cost + cp.inv_pos(left)
     else:
-        total = left >= 0
-        rules.append(total)
-    return Program(cp.Problem(cp.Minimize(cost), rules), parameters, X, sinr, total, basis)
+        multiplied = (*multiplied, left >= 0)
+    problem = cp.Problem(cp.Minimize(cost), [*variables.cones, whole, *multiplied])
+    return Program(problem, parameters, variables.X, multiplied)

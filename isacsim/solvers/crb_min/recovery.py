@@ -15,8 +15,8 @@ from attrs import frozen
 
 from isacsim.batch import hermitian, rows, squared
 from isacsim.solvers.crb_min.reduction import Reduced
-from isacsim.solvers.least_power import LeastPower
 from isacsim.solvers.linear import herm, inverse, root, solved, trace
+from isacsim.solvers.sqinr.recovery import along_channels
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
 # Without spare dimensions an excess of power of this is rounding.
@@ -119,23 +119,9 @@ def recovered(reduced: Reduced, V: ComplexArray, start: Beams) -> Beams:
     best = start
     for share in SHARES:
         mixed = (1 - share) * V[:, : reduced.users] + share * begun
-        users = rank_one(reduced, mixed)
+        users, _ = along_channels(reduced.H, mixed)
         best = best.better(repaired(reduced, users, (1 - share) * total + share * begun_total))
     return best
-
-
-def rank_one(reduced: Reduced, V: ComplexArray) -> ComplexArray:
-    """``V_k h_k / sqrt(h_k^H V_k h_k)``, (B, r, K)."""
-    Vh, received = _along_channels(reduced, V)
-    received = np.maximum(received, np.finfo(float).tiny)
-    return np.ascontiguousarray(np.swapaxes(Vh / np.sqrt(received)[..., None], -1, -2))
-
-
-def _along_channels(reduced: Reduced, V: ComplexArray) -> tuple[ComplexArray, FloatArray]:
-    """V_k h_k, (B, K, r), and h_k^H V_k h_k, (B, K), for V (B, K, r, r)."""
-    h = np.ascontiguousarray(np.swapaxes(reduced.H, -1, -2))
-    Vh = (V @ h[..., None])[..., 0]
-    return Vh, (np.conj(h) * Vh).sum(axis=-1).real
 
 
 def repaired(reduced: Reduced, users: ComplexArray, S: ComplexArray) -> Beams:
@@ -152,9 +138,9 @@ def repaired(reduced: Reduced, users: ComplexArray, S: ComplexArray) -> Beams:
     return tight_beams(reduced, users / np.where(own != 0, own, 1.0)[:, None, :], sensing)
 
 
-def cheapest(reduced: Reduced, least: LeastPower) -> Beams:
-    """The beams of least power, which fit the power of every problem that has an answer."""
-    B = np.eye(reduced.rank) + (reduced.H * least.multipliers[:, None, :]) @ reduced.HH
+def cheapest(reduced: Reduced, multipliers: FloatArray) -> Beams:
+    """The beams of least power, of multipliers (B, K), which fit the power of every problem that has an answer."""
+    B = np.eye(reduced.rank) + (reduced.H * multipliers[:, None, :]) @ reduced.HH
     directions = np.linalg.solve(B, reduced.H)
     gain = np.diagonal(reduced.HH @ directions, axis1=-2, axis2=-1).real
     return tight_beams(reduced, directions / gain[:, None, :], np.zeros_like(B))
@@ -167,7 +153,7 @@ def shortfall(reduced: Reduced, V: ComplexArray) -> FloatArray:
         reduced: The problems.
         V: Matrices of the K users and, if M > K, of the sensing streams, (B, M, r, r).
     """
-    S, (_, received) = V.sum(axis=1), _along_channels(reduced, V[:, : reduced.users])
+    S, (_, received) = V.sum(axis=1), along_channels(reduced.H, V[:, : reduced.users])
     missing = 1 - reduced.ratio * received / (reduced.noise + reduced.received(S))
     excess = trace(S) / reduced.antennas - 1
     return np.maximum(np.maximum(missing.max(axis=-1), excess), 0.0)

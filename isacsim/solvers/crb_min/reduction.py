@@ -21,7 +21,8 @@ from attrs import field, frozen
 from isacsim.batch import frobenius2, hermitian, rows, squared
 from isacsim.problems.crb_min import CrbMin
 from isacsim.solvers.linear import forms
-from isacsim.typing import ComplexArray, FloatArray, IntArray
+from isacsim.solvers.sqinr.group import Group
+from isacsim.typing import ComplexArray, FloatArray
 
 # Singular values below this, relative to the largest, do not count for the rank.
 RANK_TOLERANCE = 1e-10
@@ -75,6 +76,15 @@ class Reduced:
         return np.asarray(self.min_sinr)
 
     @property
+    def threshold(self) -> FloatArray:
+        """The same, which every user asks for, (B, K)."""
+        return np.asarray(self.min_sinr)
+
+    def attainable(self) -> tuple[FloatArray, FloatArray]:
+        """The largest SINR of each user alone, with this power and with power without end, (B, K)."""
+        return self.antennas / self.noise, np.where(np.isinf(self.noise), 0.0, np.inf)
+
+    @property
     def limit(self) -> float:
         """The power in these units."""
         return float(self.antennas)
@@ -89,18 +99,21 @@ class Reduced:
         return forms(self.H, self.HH, X)
 
 
-def reductions(problem: CrbMin) -> list[tuple[IntArray, Reduced]]:
-    """The reduced problems of a flat batch, by rank, each with the places of its members."""
-    members = problem.H.shape[0]
+def reductions(problem: CrbMin) -> list[Group]:
+    """The reduced problems of a flat batch, by rank.
+
+    A channel of zeros stays one: as if its noise were infinite.
+    """
+    members, antennas, users = problem.H.shape
     length = np.sqrt(squared(np.swapaxes(problem.H, -1, -2)).sum(axis=-1))  # (B, K)
-    H = problem.H / length[:, None, :]
+    H = problem.H / np.where(length > 0, length, 1.0)[:, None, :]
     # Of unit norm, no user's distance decides what counts for the rank.
     U, spectrum, _ = np.linalg.svd(H, full_matrices=False)
     rank = (spectrum > RANK_TOLERANCE * spectrum[:, :1]).sum(axis=-1)
     power = np.broadcast_to(problem.power, (members,))
-    noise = problem.noise_power * (H.shape[-2] / power)[:, None] / length**2
+    noise = problem.noise_power * (antennas / power)[:, None] / length**2
     min_sinr = np.broadcast_to(problem.min_sinr, noise.shape)
-    parts = []
+    groups = []
     for r in np.unique(rank):
         at = np.flatnonzero(rank == r)
         basis = np.ascontiguousarray(U[at, :, :r])
@@ -111,11 +124,11 @@ def reductions(problem: CrbMin) -> list[tuple[IntArray, Reduced]]:
             HH=hermitian(coordinates),
             min_sinr=min_sinr[at],
             noise=noise[at],
-            unit=power[at] / H.shape[-2],
-            antennas=H.shape[-2],
+            unit=power[at] / antennas,
+            antennas=antennas,
         )
-        parts.append((at, reduced))
-    return parts
+        groups.append(Group(reduced, at, np.tile(np.arange(users), (at.size, 1))))
+    return groups
 
 
 def precoders(reduced: Reduced, W: ComplexArray) -> ComplexArray:

@@ -34,7 +34,7 @@ def white_beams(reduced: Reduced, steps: int = STEPS) -> tuple[Beams, BoolArray]
     weights, V = np.ones_like(needed), np.zeros_like(reduced.H)
     found = np.zeros(len(needed), bool)
     todo = np.arange(len(needed))
-    for _ in range(steps if reduced.users else 0):
+    for _ in range(steps if reduced.rank else 0):
         here = take(reduced, todo)
         polar, norm = _polar(here.H * weights[todo][:, None, :])
         reached = np.ascontiguousarray(np.diagonal(here.HH @ polar, axis1=-2, axis2=-1).real)

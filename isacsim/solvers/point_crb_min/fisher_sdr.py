@@ -1,40 +1,48 @@
 """The semidefinite relaxation of `PointCrbMin`, which is tight [Liu22].
 
-The Fisher matrix is linear in the covariance R, and the summed bounds are convex in it. Rules
-and recovery are those of `SqnrMax` (`isacsim.solvers.sqnr_max.lifted`, ``.recovery``), since
-the objective depends on R alone.
+The Fisher matrix F is linear in the covariance R, and the summed bounds are convex in it: recovery is
+that of all least SINRs (`isacsim.solvers.sqinr.recovery`), since the objective depends on R alone.
+For D with the columns of the identity that are angles, and any Z of its shape, all covariances that
+meet the constraints have::
+
+    tr(D^T F^-1 D) >= (tr D^T Z)^2 / max_R tr(Z^T F(R) Z)
+
+with equality for ``Z = F^-1 D`` at the optimum. The right side is the proven bound. With the Z and
+the multipliers of the program, which fit each other, its error is that of the program; with Z from a
+point near the optimum it is the square root of that.
 """
 
 from __future__ import annotations
 
 import time
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import attrs
 import numpy as np
 from attrs import field, frozen
 
-from isacsim.batch import hermitian, take
+from isacsim.batch import hermitian, rows, take
 from isacsim.checks import number
 from isacsim.metrics.fim import FimTensor, inverse_fim
 from isacsim.problems.point_crb_min import PointCrbMin
-from isacsim.problems.sqnr_max import SqnrMax
-from isacsim.solvers.base import Request, Solver, refuse_starts
-from isacsim.solvers.solution import Solution, Status, gathered, objects
-from isacsim.solvers.sqnr_max.base import SqnrMaxSolver
-from isacsim.solvers.sqnr_max.certificate import certify
-from isacsim.solvers.sqnr_max.feasibility import Feasibility
-from isacsim.solvers.sqnr_max.lifted import fisher_program
-from isacsim.solvers.sqnr_max.recovery import rank_one
-from isacsim.solvers.sqnr_max.repair import inside, repaired
-from isacsim.solvers.sqnr_max.system import System
+from isacsim.solvers.base import Request, refuse_starts
+from isacsim.solvers.hermitian import basis
+from isacsim.solvers.semidefinite import Answer, Program
+from isacsim.solvers.solution import Solution, Status, gathered
+from isacsim.solvers.sqinr.certificate import certify
+from isacsim.solvers.sqinr.group import Group
+from isacsim.solvers.sqinr.lifted import Lifted, fisher_program, rules
+from isacsim.solvers.sqinr.pipeline import SystemSolver, trusted
+from isacsim.solvers.sqinr.recovery import rank_one
+from isacsim.solvers.sqinr.repair import inside, repaired
+from isacsim.solvers.sqinr.system import System, groups
 from isacsim.typing import ComplexArray, FloatArray, IntArray
 
 PASSES = 3  # programs for a member whose bound is not near enough: each is scaled by the point before
 
 
 @frozen
-class FisherSdr(Solver):
+class FisherSdr(SystemSolver):
     """Semidefinite relaxation of the CRLBs of angles: the global optimum, with a proven bound.
 
     One semidefinite program a member (cvxpy, Clarabel), for ideal hardware.
@@ -46,82 +54,50 @@ class FisherSdr(Solver):
 
     problems: ClassVar[tuple[str, ...]] = ("point-crb-min",)
     guarantee: ClassVar[str] = "global, within a proven gap"
+    rule: ClassVar[str] = "SINR"
 
-    tolerance: float = field(default=1e-4, validator=number(above=0))
+    tolerance: float = field(default=1e-5, validator=number(above=0))
     accuracy: float = field(default=1e-9, validator=number(above=0))
 
     def solve(self, problem: PointCrbMin, request: Request) -> Solution:
-        """Solve on the systems of the `SqnrMax` that has the same constraints."""
+        """The solution of a flat batch, by number of asked users."""
         refuse_starts(request)
-        constrained = SqnrMax(
-            H=problem.H,
-            G=problem.targets.response(),
-            min_sqinr=problem.min_sinr,
-            power=problem.power,
-            noise_power=problem.noise_power,
-            radar_noise_power=problem.radar_noise_power,
-        )
-        solution = _OnSystems(self, problem).solve(constrained, request)
-        objective = np.full(solution.objective.shape, np.nan)
-        answered = np.array([status.answered for status in solution.status])
-        if answered.any():
-            objective[answered] = take(problem, answered).objective(solution.precoder[answered])
-        return attrs.evolve(solution, objective=objective)
+        return super().solve(problem, request)
 
+    def groups(self, problem: PointCrbMin) -> list[Group]:
+        """The members by number of asked users."""
 
-@frozen
-class _OnSystems(SqnrMaxSolver):
-    """Minimises the bounds of a problem over what a `System` allows."""
+        def objective(at: IntArray, lengths: FloatArray, transmit: FloatArray) -> Fisher:
+            return Fisher.of(take(problem, at), lengths)
 
-    options: FisherSdr
-    problem: PointCrbMin
+        return groups(problem, problem.min_sinr, objective)
 
-    def maximise(
-        self, system: System, found: Feasibility, request: Request, who: IntArray, places: IntArray
-    ) -> Solution:
+    def optimise(self, group: Group, request: Request) -> Solution:
         """One program a member."""
         begin, parts = time.perf_counter(), []
-        for i in range(len(places)):
+        for i in range(group.places.size):
             at = np.array([i])
             late = request.time_limit is not None and time.perf_counter() - begin > request.time_limit
-            one = take(self.problem, places[at])
-            fisher = Fisher.of(one, system.scale[at])
-            solution = self.one(take(system, at), fisher, take(found, at), late)
+            solution = trusted(self.one(take(group, at), late), "the best point found is")
             elapsed = np.full((1, 1), time.perf_counter() - begin)
             parts.append((attrs.evolve(solution, trace={**solution.trace, "time": elapsed}), at))
         return gathered(parts, time.perf_counter() - begin)
 
-    def one(self, system: System, fisher: Fisher, feasible: Feasibility, late: bool) -> Solution:
-        """The solution of one member; points inside all constraints where there is no answer."""
+    def one(self, group: Group, late: bool) -> Solution:
+        """The solution of one member; a point inside all constraints where there is no answer."""
+        system = group.system
         spread = np.eye(system.antennas, dtype=complex)[None] / np.sqrt(system.antennas)
-        first = np.concatenate([inside(system, feasible), spread], axis=-1)
-        found = fisher.judged(system, repaired(system, feasible, first)[0], np.zeros((1, system.users + 1)))
-        program = fisher_program(system.antennas, system.users, fisher.tensor.parameters)
-        note, steps = "stopped by the time limit" if late else "the interior-point method returned no answer", 0
-        for _ in range(0 if late else PASSES):
-            lifted = program.solve(system, fisher.data(program.basis), self.options.accuracy)
-            if lifted is None:
-                break
-            V, _ = repaired(system, feasible, rank_one(system, lifted.users[None], lifted.total[None]))
-            judged = fisher.judged(system, V, fisher.unit * lifted.multipliers[None])
-            found, note, steps = judged.better(found), "", steps + lifted.steps
-            if found.gap <= self.options.tolerance:
-                break
-            fisher = fisher.rescaled(V)
-        met = found.gap <= self.options.tolerance
-        status = Status.GLOBAL if met else Status.MAX_STEPS if late else Status.STALLED
-        return Solution(
-            precoder=found.V,
-            objective=found.value,
-            gap=np.array([found.gap if np.isfinite(found.gap) else np.nan]),
-            residual=np.full(1, np.nan),
-            iterations=np.array([steps]),
-            status=objects([status]),
-            bound=found.bound,
-            notes=objects([(note,) if note else ()]),
-            runtime=0.0,
-            trace={"objective": found.value[:, None]},
-        )
+        first = np.concatenate([inside(system, group.feasible), spread], axis=-1)
+        V, _ = repaired(system, group.feasible, first)
+        search = Search(group, self.tolerance, Judged(V, system.objective.value(V), np.full(1, np.nan)))
+        if not late:
+            search = search.run(self.accuracy)
+        best = search.best
+        status = Status.GLOBAL if best.gap <= self.tolerance else Status.MAX_STEPS if late else Status.STALLED
+        told = "stopped by the time limit" if late else "" if status.good else search.told
+        gap = best.gap if np.isfinite(best.gap) else np.nan
+        rest = Solution.resting(best.V, status, [told], objective=best.value, gap=gap, bound=best.bound)
+        return attrs.evolve(rest, iterations=np.array([search.steps]))
 
 
 @frozen(eq=False)
@@ -144,56 +120,120 @@ class Judged:
 
 
 @frozen(eq=False)
-class Fisher:
-    """The Fisher matrix of one member as it depends on the normalised covariance.
+class Search:
+    """How far the search for the optimum of one member is.
 
     Attributes:
-        V: Transmit basis behind the scale of the precoder, (1, N, 3M).
-        tensor: What makes it linear.
-        selection: 1 for each parameter that is an angle, (P,).
-        white: Its diagonal for a white covariance, or at a point, which scales it, (P,).
+        group: The member.
+        tolerance: Gap at which it ends.
+        best: The best point and bound.
+        steps: Steps that programs took.
+        told: What the backends said of the last program.
     """
 
-    V: ComplexArray
-    tensor: FimTensor
-    selection: FloatArray
-    white: FloatArray
+    group: Group
+    tolerance: float
+    best: Judged
+    steps: int = 0
+    told: str = ""
+
+    @property
+    def ended(self) -> bool:
+        """Whether the gap is closed."""
+        return self.best.gap <= self.tolerance
+
+    def run(self, accuracy: float) -> Search:
+        """Programs until the gap is closed, each in units of what the Fisher matrix is at the best point."""
+        search, system, fisher = self, self.group.system, self.group.system.objective
+        program = fisher_program(system.antennas, system.users, fisher.tensor.parameters, fisher.counted)
+        for _ in range(PASSES):
+            search = search.asked(program, fisher, accuracy)
+            if search.ended:
+                break
+            fisher = fisher.rescaled(search.best.V)
+        return search
+
+    def asked(self, program: Program, fisher: Fisher, accuracy: float) -> Search:
+        """What one program adds, with one setting of the backend after the other."""
+        system, search = self.group.system, self
+        values, units = rules(system)
+        for answer in program.answers(values | fisher.data(), accuracy):
+            lifted = Lifted.of(answer, units)
+            best = search.best
+            if lifted is not None:
+                V, _ = repaired(system, self.group.feasible, rank_one(system, lifted.users[None], lifted.total[None]))
+                best = fisher.judged(system, V, lifted.multipliers[None], answer).better(best)
+            search = attrs.evolve(self, best=best, steps=self.steps + answer.steps, told=answer.told)
+            if search.ended or answer.exact:
+                break
+        return search
+
+
+@frozen(eq=False)
+class Fisher:
+    """The Fisher matrix of B members as it depends on the normalised covariance.
+
+    Attributes:
+        V: Transmit basis behind the scale of the precoder, (B, N, 3M).
+        tensor: What makes it linear.
+        selection: 1 for each parameter that is an angle, (B, P).
+        white: Its diagonal for a white covariance, or at a point, which scales it, (B, P).
+    """
+
+    V: ComplexArray = rows(2)
+    tensor: FimTensor = field()
+    selection: FloatArray = rows(1)
+    white: FloatArray = rows(1)
 
     @classmethod
     def of(cls, problem: PointCrbMin, scale: FloatArray) -> Fisher:
-        """That of a problem of one member, and the scale (1, N) of its system."""
+        """That of a flat problem, and the scale (B, N) of its systems."""
         V = np.conj(scale[:, :, None]) * problem.targets.transmit_basis()
         tensor = FimTensor.ideal(problem.targets, problem.radar_noise_power, problem.snapshots)
-        white = np.diagonal(tensor.fim(hermitian(V) @ V)[0]) / V.shape[-2]
-        return cls(V, tensor, problem.selection, white)
+        white = np.diagonal(tensor.fim(hermitian(V) @ V), axis1=-2, axis2=-1) / V.shape[-2]
+        return cls(V, tensor, np.tile(problem.selection, (len(V), 1)), np.ascontiguousarray(white))
+
+    @property
+    def counted(self) -> tuple[int, ...]:
+        """Places of the parameters that are angles."""
+        return tuple(int(i) for i in np.flatnonzero(self.selection[0]))
 
     @property
     def unit(self) -> float:
-        """What a unit of the program's objective is, in rad^2."""
+        """What a unit of the program's objective is for one member, in rad^2."""
         return float((self.selection / self.white).sum())
 
-    def data(self, basis: ComplexArray) -> dict[str, Any]:
-        """Parameters of the program, with a unit diagonal of the Fisher matrix of white covariance."""
-        scale = 1 / np.sqrt(self.white)
-        F = np.stack([self.tensor.fim(hermitian(self.V) @ B @ self.V)[0] for B in basis], axis=-1)
+    def data(self) -> dict[str, FloatArray]:
+        """Parameters of the program of one member, with a unit diagonal of the Fisher matrix of white covariance."""
+        scale = 1 / np.sqrt(self.white[0])
+        F = np.moveaxis(self.tensor.fim(hermitian(self.V) @ basis(self.V.shape[-2]) @ self.V), 0, -1)
         F = F * (scale[:, None] * scale)[..., None]
-        return {
-            "information": F[np.triu_indices(len(scale))],
-            "weights": scale * self.selection / np.sqrt(self.unit),
-        }
+        return {"information": F[np.triu_indices(len(scale))], "weights": self._weights(scale)}
+
+    def _weights(self, scale: FloatArray) -> FloatArray:
+        return np.asarray(scale[list(self.counted)] / np.sqrt(self.unit))
 
     def rescaled(self, V: ComplexArray) -> Fisher:
-        """The same with a unit diagonal at V (1, N, L), where the white covariance is far from the optimum."""
-        return attrs.evolve(self, white=np.diagonal(self._fim(V)[0]))
+        """The same with a unit diagonal at V (B, N, L), where the white covariance is far from the optimum."""
+        return attrs.evolve(self, white=np.ascontiguousarray(np.diagonal(self._fim(V), axis1=-2, axis2=-1)))
 
-    def judged(self, system: System, V: ComplexArray, multipliers: FloatArray) -> Judged:
-        """The point V (1, N, L), and what multipliers (1, K+1) prove."""
+    def value(self, V: ComplexArray) -> FloatArray:
+        """Summed bounds at V (B, N, L), (B,)."""
         inverse, _ = inverse_fim(self._fim(V))
-        value = (np.diagonal(inverse, axis1=-2, axis2=-1) * self.selection).sum(axis=-1)
-        falling = self.V @ self.tensor.adjoint((inverse * self.selection) @ inverse) @ hermitian(self.V)
-        # The bounds are convex in R: no point is below the tangent at V by more than the excess.
-        linear = certify(system.to_maximise(falling), V, multipliers)
-        return Judged(V, value, value - (linear.bound - linear.value))
+        return np.asarray((np.diagonal(inverse, axis1=-2, axis2=-1) * self.selection).sum(axis=-1))
+
+    def judged(self, system: System, V: ComplexArray, multipliers: FloatArray, answer: Answer) -> Judged:
+        """The point V (1, N, L), and what the multipliers of a program prove, the users' and the power's (1, K+1)."""
+        scale = 1 / np.sqrt(self.white[0])
+        # In [[F, D], [D^T, T]] the multiplier of T is the identity, and that of D is -Z.
+        Z = -answer.dual[-1][: scale.size, scale.size :]
+        promised = (Z[list(self.counted)].diagonal() * self._weights(scale)).sum()
+        scaled = scale[:, None] * Z
+        theta = self.V @ self.tensor.adjoint((scaled @ scaled.T)[None]) @ hermitian(self.V)
+        most = certify(system.to_maximise(theta), V, multipliers).bound
+        proven = promised > 0 and most[0] > 0
+        bound = self.unit * promised**2 / most if proven else np.full(1, np.nan)
+        return Judged(V, self.value(V), bound)
 
     def _fim(self, V: ComplexArray) -> FloatArray:
         received = hermitian(self.V) @ V

@@ -23,7 +23,7 @@ import scipy.linalg  # noqa: F401 - its BLAS serves compiled code, and must be t
 
 from isacsim.algebra import inverted, real_inner, rows_squared, solve_into, times_adjoint, write
 from isacsim.compiled import compiled, part
-from isacsim.solvers.sqnr_max.system import Constraints, System, add_prices, member, write_slack
+from isacsim.solvers.sqinr.system import Constraints, System, add_prices, member, write_slack
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
 STEPS = 120  # far beyond the some ten that a search takes

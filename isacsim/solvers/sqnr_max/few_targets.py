@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from isacsim.batch import frobenius2, hermitian, squared
-from isacsim.solvers.sqnr_max.curvature import Curvature
+from isacsim.solvers.sqinr.curvature import Curvature
 from isacsim.typing import ComplexArray, FloatArray, IntArray
 
 MOST = 4  # the largest rank that counts as low

@@ -19,14 +19,16 @@ distortion that grows with the echo the noise is diag(1 + eps_j), which bounds f
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from attrs import frozen
 
 from isacsim.batch import frobenius2, inner, rows, squared
-from isacsim.solvers.sqnr_max.objectives import Sqnr
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
+
+if TYPE_CHECKING:
+    from isacsim.solvers.sqnr_max.objectives import Sqnr
 
 SAME = 1e-9  # relative difference that counts as none
 

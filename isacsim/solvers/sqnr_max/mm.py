@@ -13,14 +13,13 @@ from isacsim.checks import number, whole
 from isacsim.solvers.base import Request
 from isacsim.solvers.iterate import Stop, iterate
 from isacsim.solvers.solution import Solution, Status, objects
+from isacsim.solvers.sqinr.certificate import Certificate, certify
+from isacsim.solvers.sqinr.group import Group
+from isacsim.solvers.sqinr.repair import repaired
 from isacsim.solvers.sqnr_max.base import SqnrMaxSolver
-from isacsim.solvers.sqnr_max.certificate import Certificate, certify
-from isacsim.solvers.sqnr_max.feasibility import Feasibility
-from isacsim.solvers.sqnr_max.repair import repaired
 from isacsim.solvers.sqnr_max.starts import start
 from isacsim.solvers.sqnr_max.surrogate_program import maximise_surrogate
-from isacsim.solvers.sqnr_max.system import System
-from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray
+from isacsim.typing import ComplexArray, FloatArray
 
 
 @frozen(eq=False)
@@ -28,20 +27,20 @@ class MmState:
     """Iterates of B members, in normalised units.
 
     Attributes:
-        system: The members.
-        found: What their SQINRs need.
+        group: The members.
         V: The iterates, (B, N, K+N).
         certificate: What the multipliers of the last program prove of them.
         stalled: Which members' last program had no better point, (B,).
+        told: What the backend said to a last program that gave it trouble, (B,).
     """
 
     traced: ClassVar[tuple[str, ...]] = ("bound",)
 
-    system: System
-    found: Feasibility
+    group: Group
     V: Any = rows(2)
     certificate: Certificate = field()
     stalled: Any = rows()
+    told: Any = rows()
 
     @property
     def precoder(self) -> ComplexArray:
@@ -84,43 +83,38 @@ class Mm(SqnrMaxSolver):
     max_steps: int = field(default=300, validator=whole(1))
     accuracy: float = field(default=1e-8, validator=number(above=0))
 
-    def maximise(
-        self, system: System, found: Feasibility, request: Request, who: IntArray, places: IntArray
-    ) -> Solution:
+    def optimise(self, group: Group, request: Request) -> Solution:
         """Iterate from a start with N sensing streams."""
-        V = start(system, found, request, system.antennas, who, places)
+        V = start(group, request, group.system.antennas)
         stop = Stop(self.tolerance, self.max_steps, request.time_limit, request.callback)
-        return proven(iterate(self.init(system, found, V), self.step, stop, labels=places), self.tolerance)
+        return proven(iterate(self.init(group, V), self.step, stop, labels=group.places), self.tolerance)
 
-    def init(self, system: System, found: Feasibility, V: ComplexArray) -> MmState:
+    def init(self, group: Group, V: ComplexArray) -> MmState:
         """The state at points V; their residual is known after the first step."""
-        V, _ = repaired(system, found, V)
-        certificate = certify(system, V, np.zeros((len(V), system.users + 1)))
-        unknown = np.full(len(V), np.inf)
-        return MmState(
-            system, found, V, attrs.evolve(certificate, residual=unknown, bound=unknown), np.zeros(len(V), bool)
-        )
+        V, _ = repaired(group.system, group.feasible, V)
+        certificate = certify(group.system, V, np.zeros((len(V), group.system.users + 1)))
+        unknown, no = np.full(len(V), np.inf), np.zeros(len(V), bool)
+        return MmState(group, V, attrs.evolve(certificate, residual=unknown, bound=unknown), no, objects([""] * len(V)))
 
     def step(self, state: MmState) -> MmState:
         """One program for every member."""
-        system = state.system
+        system = state.group.system
         surrogate = system.objective.surrogate(state.V)
         V, multipliers = np.array(state.V), np.zeros((len(state.V), system.users + 1))
-        answered: BoolArray = np.zeros(len(V), bool)
+        answered, told = np.zeros(len(V), bool), objects([""] * len(V))
         for i in range(len(V)):
             at = np.array([i])
-            answer = maximise_surrogate(take(system, at), take(surrogate, at), self.accuracy)
-            if answer is not None:
-                V[i], multipliers[i] = answer
-                answered[i] = True
-        V, _ = repaired(system, state.found, V)
+            found, multipliers[i], told[i] = maximise_surrogate(take(system, at), take(surrogate, at), self.accuracy)
+            if found is not None:
+                V[i], answered[i] = found, True
+        V, _ = repaired(system, state.group.feasible, V)
         certificate = certify(system, V, multipliers)
         # The program's own accuracy can lower the SQNR near the optimum: such a step is not taken.
         better = answered & (certificate.value > state.objective)
         if better.all():
-            return MmState(system, state.found, V, certificate, ~better)
+            return MmState(state.group, V, certificate, ~better, told)
         V = np.where(better[:, None, None], V, state.V)
-        return MmState(system, state.found, V, certify(system, V, multipliers), ~better)
+        return MmState(state.group, V, certify(system, V, multipliers), ~better, told)
 
 
 def proven(solution: Solution, tolerance: float) -> Solution:

@@ -22,16 +22,17 @@ from isacsim.compiled import compiled
 from isacsim.solvers.base import Request
 from isacsim.solvers.iterate import Stop, iterate
 from isacsim.solvers.solution import Solution, Status, gathered, objects
+from isacsim.solvers.sqinr.certificate import proven_bound
+from isacsim.solvers.sqinr.group import Group
+from isacsim.solvers.sqinr.kkt import Kkt, conditions
+from isacsim.solvers.sqinr.objective import Proof, Surrogate
+from isacsim.solvers.sqinr.system import System
 from isacsim.solvers.sqnr_max.base import SqnrMaxSolver
-from isacsim.solvers.sqnr_max.certificate import Proof, proof, proven_bound
 from isacsim.solvers.sqnr_max.dual import minimise
-from isacsim.solvers.sqnr_max.feasibility import Feasibility
 from isacsim.solvers.sqnr_max.few_targets import MOST, row_space
-from isacsim.solvers.sqnr_max.kkt import Kkt, conditions
 from isacsim.solvers.sqnr_max.newton_system import newton_direction
-from isacsim.solvers.sqnr_max.objectives import Sqnr, Surrogate
+from isacsim.solvers.sqnr_max.objectives import Sqnr
 from isacsim.solvers.sqnr_max.starts import start
-from isacsim.solvers.sqnr_max.system import System
 from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray
 
 FIRST_POWER = 0.35  # first multiplier of the power, relative to the size of C
@@ -112,7 +113,7 @@ class NewtonMm(SqnrMaxSolver):
 
     Three plain steps, which are not counted, and some six more lead to a point that is stationary
     in the space of covariances, sensing streams included that were not there at the start. It is
-    proven to be the global optimum where `isacsim.solvers.sqnr_max.certificate` has a proof.
+    proven to be the global optimum where `isacsim.solvers.sqinr.certificate` has a proof.
     Derived in docs/derivations/newton-mm.
 
     Args:
@@ -130,33 +131,28 @@ class NewtonMm(SqnrMaxSolver):
         """Members whose arrays take some 64 MB together."""
         return max(1, 2**17 // system.antennas**2)
 
-    def maximise(
-        self, system: System, found: Feasibility, request: Request, who: IntArray, places: IntArray
-    ) -> Solution:
+    def optimise(self, group: Group, request: Request) -> Solution:
         """Steps until all members have ended, by the rank of the response where that is low."""
-        objective = system.objective
+        objective = group.system.objective
         if not isinstance(objective, Sqnr):
-            return self._maximise(system, found, request, who, places)
+            return self._of_one_rank(group, request)
         rank, basis = row_space(objective.G)
         parts = []
         for r in np.unique(rank):
             at = rank == r
-            here = take(system, at)
+            here = take(group, at)
             if r <= MOST:
-                known = attrs.evolve(take(objective, at), basis=np.ascontiguousarray(basis[at, :, :r]))
-                here = attrs.evolve(here, objective=known)
-            solution = self._maximise(here, take(found, at), request, who[at], places[at])
-            parts.append((solution, np.flatnonzero(at)))
+                known = attrs.evolve(here.system.objective, basis=np.ascontiguousarray(basis[at, :, :r]))
+                here = attrs.evolve(here, system=attrs.evolve(here.system, objective=known))
+            parts.append((self._of_one_rank(here, request), np.flatnonzero(at)))
         return gathered(parts, 0.0)
 
-    def _maximise(
-        self, system: System, found: Feasibility, request: Request, who: IntArray, places: IntArray
-    ) -> Solution:
+    def _of_one_rank(self, group: Group, request: Request) -> Solution:
+        system = group.system
         # A linear objective without users is best served by one stream, its top eigenvector.
-        alone = not system.users and proof(system).linear.all()
-        streams = 1 if alone else min(2, system.antennas)
-        V = start(system, found, request, streams, who, places)
-        return self._run(system, V, found.multipliers, request, places)
+        alone = not system.users and system.objective.proof().linear.all()
+        V = start(group, request, 1 if alone else min(2, system.antennas))
+        return self._run(system, V, group.feasible.multipliers, request, group.places)
 
     def _run(self, system: System, V: ComplexArray, least: FloatArray, request: Request, labels: IntArray) -> Solution:
         """The solution from the points V, with N sensing streams."""
@@ -193,7 +189,7 @@ class NewtonMm(SqnrMaxSolver):
             multipliers,
             surrogate,
             system=system,
-            proof=proof(system),
+            proof=system.objective.proof(),
             length=none,
             longest=none,
             accuracy=none + COARSE,

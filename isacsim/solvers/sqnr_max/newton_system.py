@@ -25,10 +25,10 @@ import numpy as np
 from isacsim.algebra import adjoint_times, product, real_inner, times_adjoint, write
 from isacsim.compiled import compiled, part
 from isacsim.solvers.linear import solved
-from isacsim.solvers.sqnr_max.curvature import Curvature, of_member, times
-from isacsim.solvers.sqnr_max.kkt import Kkt
-from isacsim.solvers.sqnr_max.objectives import Surrogate
-from isacsim.solvers.sqnr_max.system import Constraints, System, member
+from isacsim.solvers.sqinr.curvature import Curvature, of_member, times
+from isacsim.solvers.sqinr.kkt import Kkt
+from isacsim.solvers.sqinr.objective import Surrogate
+from isacsim.solvers.sqinr.system import Constraints, System, member
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
 FLOOR = 1e-6  # least eigenvalue of the common block, relative to the multiplier of the power

@@ -1,8 +1,8 @@
-"""What a `System` maximises: the radar SQNR, or a linear function of the covariance.
+"""What the solvers of `SqnrMax` maximise, the radar SQNR.
 
-Both are functions of ``R = V V^H`` in normalised units. The SQNR is
+It is a function of ``R = V V^H`` in normalised units,
 ``f = tr(Q^-1 G R G^H)`` [Xu25, eq. (9)] with, for the ratios e of the transmit and eps of the
-receive chains (`isacsim.solvers.sqnr_max.converters`)::
+receive chains (`isacsim.solvers.sqinr.converters`)::
 
     Q = G diag(e R_ii) G^H + diag(1 + eps Ry),  Ry = diag(G R G^H) + |G|^2 (e R_ii) + 1
 
@@ -12,63 +12,21 @@ and is nowhere above it [Xu25, eq. (18)].
 
 from __future__ import annotations
 
-from typing import Protocol
-
 import numpy as np
 from attrs import frozen
 
 from isacsim.algebra import inverted, product, real_inner, rows_squared, times_adjoint, write
-from isacsim.batch import inner, rows, squared
+from isacsim.batch import hermitian, rows, squared
 from isacsim.compiled import compiled, part
-from isacsim.solvers.linear import adjoint
-from isacsim.solvers.sqnr_max.curvature import Curvature
+from isacsim.problems.sqnr_max import SqnrMax
+from isacsim.solvers.sqinr.converters import distortion_ratios
+from isacsim.solvers.sqinr.curvature import Curvature
+from isacsim.solvers.sqinr.group import Group
+from isacsim.solvers.sqinr.objective import TINY, Proof, Surrogate
+from isacsim.solvers.sqinr.system import groups
 from isacsim.solvers.sqnr_max.few_targets import reduced
-from isacsim.typing import ComplexArray, FloatArray
-
-TINY = np.finfo(float).tiny
-SMALL = 1e-3  # a linear objective below this share of what one stream could have is measured by that share
-
-
-@frozen(eq=False)
-class Surrogate:
-    """Value of an objective at an anchor V, and the surrogate that touches it there.
-
-    Attributes:
-        value: f, (B,).
-        size: What errors of f are relative to, (B,), positive.
-        C: Linear term, (B, N, L).
-        M: Quadratic term, positive semidefinite, (B, N, N).
-        chain: R_ii, (B, N).
-        Q_inverse: Inverse noise covariance of the sensing receiver, (B, N_r, N_r); empty for a
-            linear objective.
-    """
-
-    value: FloatArray = rows()
-    size: FloatArray = rows()
-    C: ComplexArray = rows(2)
-    M: ComplexArray = rows(2)
-    chain: FloatArray = rows(1)
-    Q_inverse: ComplexArray = rows(2)
-
-    def at(self, V: ComplexArray) -> FloatArray:
-        """The surrogate but for c0 at V, (B,)."""
-        return np.asarray(2 * inner(self.C, V) - inner(V, self.M @ V))
-
-
-class Objective(Protocol):
-    """A function of the covariance that has a surrogate."""
-
-    def surrogate(self, V: ComplexArray) -> Surrogate:
-        """Value and surrogate at the anchor V, (B, N, L)."""
-
-    def size(self, value: FloatArray) -> FloatArray:
-        """What errors of values of f are relative to, (B,), positive."""
-
-    def gradient(self, surrogate: Surrogate) -> ComplexArray:
-        """df/dR at the anchor, Hermitian, (B, N, N)."""
-
-    def curvature(self, surrogate: Surrogate, V: ComplexArray) -> Curvature:
-        """The second derivative by R at the anchor V."""
+from isacsim.solvers.sqnr_max.fractional import point_target
+from isacsim.typing import ComplexArray, FloatArray, IntArray
 
 
 @frozen(eq=False)
@@ -118,6 +76,12 @@ class Sqnr:
         """The second derivative by R at the anchor V."""
         full = self._curvature(surrogate, V)
         return reduced(full, self.basis, V) if self.basis.shape[-1] else full
+
+    def proof(self) -> Proof:
+        """Where first order proves a global optimum: for ideal converters, and where f is a ratio."""
+        linear = (self.transmit == 0).all(axis=-1) & (self.receive == 0).all(axis=-1)
+        target = point_target(self)
+        return Proof(linear, target.affine, target.a, target.gains.sum(axis=-1))
 
     def _curvature(self, surrogate: Surrogate, V: ComplexArray) -> Curvature:
         """The second derivative for a response of any rank.
@@ -227,49 +191,26 @@ def curvature_each(
                     H[i, j] += gains[b, r, i] * H[N + r, j]
 
 
-@frozen(eq=False)
-class Linear:
-    """``tr(Theta R)`` of B members.
+def sqnr_groups(problem: SqnrMax) -> list[Group]:
+    """The members of a flat batch, by number of asked users.
 
-    Attributes:
-        theta: Theta, Hermitian, (B, N, N).
-        rising: Its positive part, (B, N, N).
-        falling: Its negative part with the sign turned, (B, N, N).
-        largest: The largest size of an eigenvalue, (B,).
+    Raises:
+        InvalidInput: For hardware that is none of `isacsim.solvers.sqinr.converters`.
     """
+    members, receivers = len(problem.H), problem.G.shape[-2]
+    _, receive = distortion_ratios(problem.transceiver.receive, receivers, "transceiver.receive")
 
-    theta: ComplexArray = rows(2)
-    rising: ComplexArray = rows(2)
-    falling: ComplexArray = rows(2)
-    largest: FloatArray = rows()
+    def objective(at: IntArray, lengths: FloatArray, transmit: FloatArray) -> Sqnr:
+        noise = np.broadcast_to(problem.radar_noise_power, (members,))[at]
+        G = np.broadcast_to(problem.G, (members, *problem.G.shape[1:]))[at]
+        G = np.ascontiguousarray(G * (lengths / np.sqrt(noise)[:, None])[:, None, :])
+        return Sqnr(
+            G=G,
+            GH=hermitian(G),
+            gains=squared(G) * transmit,
+            transmit=np.tile(transmit, (at.size, 1)),
+            receive=np.tile(receive, (at.size, 1)),
+            basis=np.zeros((at.size, G.shape[-1], 0), complex),
+        )
 
-    @classmethod
-    def of(cls, theta: ComplexArray) -> Linear:
-        """The objective of Hermitian matrices (B, N, N)."""
-        spectrum, U = np.linalg.eigh(theta)
-        rising = (U * np.maximum(spectrum, 0.0)[:, None, :]) @ adjoint(U)
-        falling = (U * np.maximum(-spectrum, 0.0)[:, None, :]) @ adjoint(U)
-        largest = np.maximum(np.abs(spectrum).max(axis=-1), TINY)
-        return cls(np.asarray(theta, complex), rising, falling, largest)
-
-    def surrogate(self, V: ComplexArray) -> Surrogate:
-        """Value and surrogate at the anchor V, (B, N, L): linear in V where Theta rises."""
-        C = self.rising @ V
-        value = inner(V, C) - inner(V, self.falling @ V)
-        none = np.zeros((len(V), 0, 0), complex)
-        return Surrogate(value, self.size(value), C, self.falling, squared(V).sum(axis=-1), none)
-
-    def size(self, value: FloatArray) -> FloatArray:
-        """What errors of values of f are relative to, (B,)."""
-        return np.asarray(np.maximum(np.abs(value), SMALL * self.largest))
-
-    def gradient(self, surrogate: Surrogate) -> ComplexArray:
-        """df/dR, which is Theta, (B, N, N)."""
-        return np.asarray(self.theta)
-
-    def curvature(self, surrogate: Surrogate, V: ComplexArray) -> Curvature:
-        """The second derivative by R, which is none."""
-        members, antennas, streams = V.shape
-        features, seen = np.zeros((members, 0, antennas), complex), np.zeros((members, 0, streams), complex)
-        form, rates, gains = np.zeros((members, 0, 0)), np.zeros((members, 0)), np.zeros((members, 0, antennas))
-        return Curvature(features, seen, form, rates, gains)
+    return groups(problem, problem.min_sqinr, objective)

@@ -1,7 +1,7 @@
 """Globally optimal designs where the SQNR rises with a ratio of linear functions [Xu25, Sec. III-A].
 
 The semidefinite relaxation [Xu25, problem (12)] is tight, since its objective depends on the
-covariance alone (`isacsim.solvers.sqnr_max.recovery`). [Xu25] has it for a point target and
+covariance alone (`isacsim.solvers.sqinr.recovery`). [Xu25] has it for a point target and
 transmit converters of one resolution; with Dinkelbach's method it covers mixed ones too,
 where the receive converters have one resolution (`isacsim.solvers.sqnr_max.fractional`).
 """
@@ -18,19 +18,18 @@ from attrs import field, frozen
 from isacsim.batch import rows, take
 from isacsim.checks import choice, number, whole
 from isacsim.solvers.base import Request, refuse_starts
+from isacsim.solvers.hermitian import coordinates
 from isacsim.solvers.iterate import Stop, iterate
 from isacsim.solvers.solution import Solution, Status, gathered, objects
+from isacsim.solvers.sqinr.certificate import certify
+from isacsim.solvers.sqinr.group import Group
+from isacsim.solvers.sqinr.lifted import Lifted, linear_program, rules
+from isacsim.solvers.sqinr.recovery import rank_one
+from isacsim.solvers.sqinr.repair import inside, repaired
 from isacsim.solvers.sqnr_max.base import SqnrMaxSolver
-from isacsim.solvers.sqnr_max.certificate import certify
-from isacsim.solvers.sqnr_max.feasibility import Feasibility
 from isacsim.solvers.sqnr_max.fractional import Ratio, cases, ratios
-from isacsim.solvers.sqnr_max.lifted import coordinates, linear_program
 from isacsim.solvers.sqnr_max.newton_mm import NewtonMm
-from isacsim.solvers.sqnr_max.objectives import Sqnr
-from isacsim.solvers.sqnr_max.recovery import rank_one
-from isacsim.solvers.sqnr_max.repair import inside, repaired
-from isacsim.solvers.sqnr_max.system import System
-from isacsim.typing import ComplexArray, FloatArray, IntArray
+from isacsim.typing import ComplexArray, FloatArray
 
 ROUTES = ("dual", "program")
 RELAXED = (
@@ -45,26 +44,24 @@ class SdrState:
     """Iterates of B members of one case, in normalised units.
 
     Attributes:
-        system: The members.
-        found: What their SQINRs need.
+        group: The members.
         ratio: What their SQNR rises with.
-        who: The asked users, (B, K).
         V: The iterates, (B, N, K+N).
         objective: Their SQNR, (B,).
         bound: Proven bound on the SQNR, (B,).
         stalled: Which members' last problem had no better point, (B,).
+        told: What the backend said to a last problem that gave it trouble, (B,).
     """
 
     traced: ClassVar[tuple[str, ...]] = ("bound",)
 
-    system: System
-    found: Feasibility
+    group: Group
     ratio: Ratio
-    who: Any = rows(1)
     V: Any = rows(2)
     objective: Any = rows()
     bound: Any = rows()
     stalled: Any = rows()
+    told: Any = rows()
 
     @property
     def precoder(self) -> ComplexArray:
@@ -101,43 +98,38 @@ class Sdr(SqnrMaxSolver):
     max_steps: int = field(default=20, validator=whole(1))
     accuracy: float = field(default=1e-9, validator=number(above=0))
 
-    def maximise(
-        self, system: System, found: Feasibility, request: Request, who: IntArray, places: IntArray
-    ) -> Solution:
+    def optimise(self, group: Group, request: Request) -> Solution:
         """Solve the members of one case together."""
         refuse_starts(request)
-        objective = system.objective
-        assert isinstance(objective, Sqnr)
-        case = np.array(cases(objective))
+        case = np.array(cases(group.system.objective))
         parts, begin = [], time.perf_counter()
         stop = Stop(self.tolerance, self.max_steps, request.time_limit, request.callback)
         for name in np.unique(case):
             at = np.flatnonzero(case == name)
-            ratio = ratios(take(objective, at), str(name))
-            state = self.init(take(system, at), take(found, at), ratio, who[at])
-            solution = iterate(state, self.step, stop, Status.GLOBAL, places[at])
+            here = take(group, at)
+            state = self.init(here, ratios(here.system.objective, str(name)))
+            solution = iterate(state, self.step, stop, Status.GLOBAL, here.places)
             parts.append((_told(solution, str(name)), at))
         return gathered(parts, time.perf_counter() - begin)
 
-    def init(self, system: System, found: Feasibility, ratio: Ratio, who: IntArray) -> SdrState:
+    def init(self, group: Group, ratio: Ratio) -> SdrState:
         """The state at points that keep every SQINR."""
-        safe, members = inside(system, found), len(system.power)
+        system = group.system
+        safe, members = inside(system, group.feasible), group.places.size
         streams = np.zeros((members, system.antennas, system.antennas), complex)
         if not system.users:
             streams += np.eye(system.antennas) / np.sqrt(system.antennas)
         V = np.concatenate([safe, streams], axis=-1)
-        objective = system.objective.surrogate(V).value
         unknown, no = np.full(members, np.inf), np.zeros(members, bool)
-        return SdrState(system, found, ratio, who, V, objective, unknown, no)
+        return SdrState(group, ratio, V, system.objective.surrogate(V).value, unknown, no, objects([""] * members))
 
     def step(self, state: SdrState) -> SdrState:
         """One linear problem for every member: that of Dinkelbach's method."""
-        q = np.divide(*state.ratio.parts(state.V))
-        theta = state.ratio.theta(q)
-        by = self.by_program if self.route == "program" else self.by_dual
-        V, most = by(state.system.to_maximise(theta), theta, state)
-        V, _ = repaired(state.system, state.found, V)
-        objective = state.system.objective.surrogate(V).value
+        q, group = np.divide(*state.ratio.parts(state.V)), state.group
+        linear = attrs.evolve(group, system=group.system.to_maximise(state.ratio.theta(q)))
+        V, most, told = (self.by_program if self.route == "program" else self.by_dual)(linear, state.V)
+        V, _ = repaired(group.system, group.feasible, V)
+        objective = group.system.objective.surrogate(V).value
         better = objective > state.objective
         # With N - q D at most U, and D at least the offset, no ratio exceeds this.
         bound = q + np.maximum(most - q * state.ratio.offset, 0.0) / state.ratio.offset
@@ -147,27 +139,34 @@ class Sdr(SqnrMaxSolver):
             objective=np.where(better, objective, state.objective),
             bound=np.fmin(state.ratio.sqnr(bound), state.bound),
             stalled=~better | state.ratio.linear,
+            told=told,
         )
 
-    def by_program(self, linear: System, theta: ComplexArray, state: SdrState) -> tuple[ComplexArray, FloatArray]:
-        """Points (B, N, K+N) of large linear objectives and proven bounds on these (B,), a program a member."""
-        side, users = linear.antennas, linear.users
-        V, multipliers = np.array(state.V), np.zeros((len(state.V), users + 1))  # where there is no answer
+    def by_program(self, linear: Group, V: ComplexArray) -> tuple[ComplexArray, FloatArray, Any]:
+        """Points (B, N, K+N) of large linear objectives and proven bounds on these (B,), a program a member.
+
+        Also what the backend said where it had trouble. V is kept where it has no answer.
+        """
+        system = linear.system
+        V, multipliers, told = np.array(V), np.zeros((len(V), system.users + 1)), objects([""] * len(V))
         for i in range(len(V)):
-            one, unit = take(linear, np.array([i])), np.linalg.norm(theta[i])
-            compiled = linear_program(side, users)
-            form = coordinates(theta[i] / unit, compiled.basis)
-            lifted = compiled.solve(one, {"theta": form}, self.accuracy)
+            one = take(system, np.array([i]))
+            unit = np.linalg.norm(one.objective.theta)
+            values, units = rules(one)
+            form = {"theta": coordinates(one.objective.theta[0]) / unit}
+            answer = linear_program(system.antennas, system.users).solve(values | form, self.accuracy)
+            lifted = Lifted.of(answer, units)
             if lifted is not None:
                 V[i] = rank_one(one, lifted.users[None], lifted.total[None])[0]
                 multipliers[i] = unit * lifted.multipliers
-        return V, certify(linear, V, multipliers).bound
+            told[i] = "" if answer.near else answer.told
+        return V, certify(system, V, multipliers).bound, told
 
-    def by_dual(self, linear: System, theta: ComplexArray, state: SdrState) -> tuple[ComplexArray, FloatArray]:
+    def by_dual(self, linear: Group, V: ComplexArray) -> tuple[ComplexArray, FloatArray, Any]:
         """The same by the default solver, all members together."""
-        newton = NewtonMm(tolerance=SHARPER * self.tolerance)
-        solution = newton.maximise(linear, state.found, Request(), state.who, np.arange(len(theta)))
-        return solution.precoder, solution.bound
+        here = attrs.evolve(linear, places=np.arange(len(V)))
+        solution = NewtonMm(tolerance=SHARPER * self.tolerance).optimise(here, Request())
+        return solution.precoder, solution.bound, objects([""] * len(V))
 
 
 def _told(solution: Solution, case: str) -> Solution:

@@ -12,17 +12,16 @@ from isacsim.batch import frobenius2, hermitian, take
 from isacsim.errors import InvalidInput, one_of
 from isacsim.random import complex_normal
 from isacsim.solvers.base import Request
-from isacsim.solvers.sqnr_max.feasibility import Feasibility, least_power_beams
-from isacsim.solvers.sqnr_max.system import System
+from isacsim.solvers.sqinr.group import Group
+from isacsim.solvers.sqinr.repair import inside
+from isacsim.solvers.sqinr.system import System
 from isacsim.typing import ComplexArray, FloatArray, IntArray
 
 STARTS = ("least-power", "random")
 LEAST_SHARE = 1e-3  # of the power, for the sensing streams of a start
 
 
-def start(
-    system: System, found: Feasibility, request: Request, streams: int, who: IntArray, places: IntArray
-) -> ComplexArray:
+def start(group: Group, request: Request, streams: int) -> ComplexArray:
     """The point of full power to start from, (B, N, K + streams).
 
     It is the request's own precoder, whose sensing streams are turned into at most ``streams``
@@ -31,22 +30,20 @@ def start(
     the directions of these. A named start meets all constraints.
 
     Args:
-        system: The members.
-        found: What they need, with a least power of less than 1.
+        group: The members, with a least power of less than 1.
         request: What the caller asks.
         streams: Number of sensing streams.
-        who: The asked users, (B, K).
-        places: The members' places in the whole batch.
 
     Raises:
         InvalidInput: For an unknown name, or a random start without generators.
     """
+    system, places = group.system, group.places
     if request.initial is not None:
-        return _given(system, request.initial[places], streams, who)
+        return _given(system, request.initial[places], streams, group.columns)
     name = request.start or STARTS[0]
     if name not in STARTS:
         raise InvalidInput("starts", "must be names of starts", name, one_of(STARTS, str(name)))
-    beams = _beams(system, found)
+    beams = inside(system, group.feasible)
     if name == "random":
         if request.rngs is None:
             raise InvalidInput(
@@ -58,14 +55,6 @@ def start(
     else:
         sensing = strongest(system, beams, streams)
     return shared(system, beams, sensing)
-
-
-def _beams(system: System, found: Feasibility) -> ComplexArray:
-    """The users' beams of least power, scaled to full power; without users, none."""
-    if not system.users:
-        return np.zeros((len(system.power), system.antennas, 0), complex)
-    beams = least_power_beams(system, found.multipliers)
-    return np.asarray(beams / np.sqrt(frobenius2(beams))[:, None, None])
 
 
 def strongest(system: System, V: ComplexArray, streams: int) -> ComplexArray:
@@ -96,12 +85,12 @@ def _mixed(beams: ComplexArray, sensing: ComplexArray, share: FloatArray) -> Com
     return np.concatenate([beams * np.sqrt(1 - share)[:, None, None], sensing * np.sqrt(share)[:, None, None]], axis=-1)
 
 
-def _given(system: System, W: ComplexArray, streams: int, who: IntArray) -> ComplexArray:
+def _given(system: System, W: ComplexArray, streams: int, columns: IntArray) -> ComplexArray:
     """A precoder (B, N, K_all + S) in normalised units, of full power."""
     V = W / system.scale[:, :, None]
-    beams = np.ascontiguousarray(np.take_along_axis(V, who[:, None, :], axis=-1))
+    beams = np.ascontiguousarray(np.take_along_axis(V, columns[:, None, :], axis=-1))
     rest = V.copy()
-    np.put_along_axis(rest, who[:, None, :], 0.0, axis=-1)
+    np.put_along_axis(rest, columns[:, None, :], 0.0, axis=-1)
     spectrum, U = np.linalg.eigh(rest @ hermitian(rest))
     spectrum, U = np.maximum(spectrum, 0.0)[:, ::-1][:, :streams], U[:, :, ::-1][:, :, :streams]
     sensing = np.ascontiguousarray(U * np.sqrt(spectrum)[:, None, :])

@@ -8,52 +8,32 @@ In the units of a `System`, over V = [v_1 .. v_K, sensing] and the lengths t_i o
 
 The lengths are shared by the users and the power, whose cones are small then. The objective is
 in units of ||C|| and each user's cone in units of ||h_k||: without that converters of many bits
-beside others of few, whose sqrt(e_i) is small, make interior-point methods fail. All data are
-parameters that enter affinely, so that cvxpy canonicalises a shape once.
+beside others of few, whose sqrt(e_i) is small, make interior-point methods fail.
 """
 
 from __future__ import annotations
 
-import threading
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from attrs import field, frozen
 
 from isacsim.batch import hermitian, squared
-from isacsim.solvers.semidefinite import cvxpy, solved
-from isacsim.solvers.sqnr_max.objectives import Surrogate
-from isacsim.solvers.sqnr_max.system import System
+from isacsim.solvers.semidefinite import Program, cvxpy, real
+from isacsim.solvers.sqinr.objective import Surrogate
+from isacsim.solvers.sqinr.system import System
 from isacsim.typing import ComplexArray, FloatArray
 
 FLAT = 1e-13  # largest eigenvalue of M over ||C|| that is rounding: the surrogate of ideal hardware is linear
 
 
-@frozen(eq=False)
-class Program:
-    """A compiled program; `solve` is safe to call from several threads."""
+def maximise_surrogate(
+    system: System, surrogate: Surrogate, accuracy: float
+) -> tuple[ComplexArray | None, FloatArray, str]:
+    """The best point V (N, L) of one member's surrogate, and multipliers (K+1,); no point without an answer.
 
-    problem: Any
-    parameters: dict[str, Any]
-    V: Any
-    users: list[Any]
-    total: Any
-    lock: Any = field(factory=threading.Lock)
-
-    def solve(self, data: dict[str, FloatArray], accuracy: float) -> tuple[FloatArray, FloatArray] | None:
-        """V as a stack of its parts (2N, L), and the cones' multipliers (K+1,); None without an answer."""
-        with self.lock:
-            if not solved(self.problem, self.parameters, data, accuracy):
-                return None
-            duals = [np.ravel(rule.dual_value[0])[0] for rule in (*self.users, self.total)]
-            return np.asarray(self.V.value), np.array(duals)
-
-
-def maximise_surrogate(system: System, surrogate: Surrogate, accuracy: float) -> tuple[ComplexArray, FloatArray] | None:
-    """The best point V (N, L) of one member's surrogate, and multipliers (K+1,); None without an answer.
-
-    The multipliers are those of the constraints as `System` writes them, in squares.
+    The multipliers are those of the constraints as `System` writes them, in squares. Also what the
+    backend said where it had trouble.
 
     Args:
         system: One member.
@@ -65,26 +45,28 @@ def maximise_surrogate(system: System, surrogate: Surrogate, accuracy: float) ->
     spectrum, U = np.linalg.eigh(M)
     curved, noisy = spectrum[-1] > FLAT * unit, bool(np.any(system.transmit[0]))
     directions = (H / lengths).T
-    real = np.concatenate([directions.real, directions.imag], axis=1)
+    upright = np.concatenate([directions.real, directions.imag], axis=1)
     data = {
         "C": 2 * np.concatenate([C.real, C.imag]) / unit,
-        "own": np.sqrt(system.ratio[0])[:, None] * real,
-        "real": real,
+        "own": np.sqrt(system.ratio[0])[:, None] * upright,
+        "real": upright,
         "imag": np.concatenate([-directions.imag, directions.real], axis=1),
         "noise": 1 / lengths,
         "spread": np.sqrt(system.spread[0]).T / lengths[:, None],
     }
     if curved:
         root = np.sqrt(np.maximum(spectrum, 0.0) / unit)[:, None] * hermitian(U)
-        data["root"] = np.block([[root.real, -root.imag], [root.imag, root.real]])
+        data["root"] = real(root)
     answer = program(*C.shape, system.users, curved, noisy).solve(data, accuracy)
-    if answer is None:
-        return None
-    stacked, duals = answer
+    told = "" if answer.near else answer.told
+    if answer.primal is None:
+        return None, np.zeros(system.users + 1), told
+    (stacked,) = answer.primal
+    duals = np.array([np.ravel(dual[0])[0] for dual in answer.dual])
     V = stacked[: len(C)] + 1j * stacked[len(C) :]
     own = np.diagonal(np.conj(H).T @ V).real * np.sqrt(system.ratio[0]) * lengths
     sizes = np.append(np.maximum(own, np.finfo(float).tiny), 1.0)  # d(x^2) is 2 x dx
-    return V, unit * np.maximum(duals, 0.0) / (2 * sizes)
+    return V, unit * np.maximum(duals, 0.0) / (2 * sizes), told
 
 
 @lru_cache(maxsize=8)
@@ -122,4 +104,4 @@ def program(side: int, streams: int, users: int, curved: bool, noisy: bool) -> P
             cones.append(cp.SOC(own[k] @ V[:, k], cp.hstack(parts)))
     rows = cp.SOC(t, cp.hstack([V[:side], V[side:]]), axis=1)
     problem = cp.Problem(cp.Maximize(merit), [*cones, rows, total])
-    return Program(problem, parameters, V, cones, total)
+    return Program(problem, parameters, (V,), (*cones, total))

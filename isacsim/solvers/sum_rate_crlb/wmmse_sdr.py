@@ -26,11 +26,11 @@ from isacsim.batch import frobenius2, hermitian, rows, take
 from isacsim.checks import choice, instance, number, whole
 from isacsim.problems.sum_rate_crlb import SumRateCrlb
 from isacsim.solvers.base import Request, Solver, not_total_power
+from isacsim.solvers.hermitian import basis
 from isacsim.solvers.iterate import Stop, iterate
-from isacsim.solvers.semidefinite import hermitian_basis
-from isacsim.solvers.solution import Solution
+from isacsim.solvers.solution import Solution, objects
 from isacsim.solvers.sum_rate_crlb.merit import Merit, Point
-from isacsim.solvers.sum_rate_crlb.sdr_program import SdrData, program
+from isacsim.solvers.sum_rate_crlb.sdr_program import SdrData, solved
 from isacsim.solvers.sum_rate_crlb.search import PointState, search
 from isacsim.solvers.sum_rate_crlb.starts import STARTS, first
 from isacsim.solvers.sum_rate_crlb.surrogate import moved, rate_terms
@@ -47,6 +47,7 @@ class SdrState(PointState):
     residual: Any = rows()
     stalled: Any = rows()
     move: Any = rows()
+    told: Any = rows()  # what the backend said to a last program that gave it trouble
 
 
 @frozen
@@ -90,44 +91,46 @@ class WmmseSdr(Solver):
     def solve(self, problem: SumRateCrlb, request: Request) -> Solution:
         """Iterate in coordinates of the range, and return to precoders."""
         merit = Merit.of(problem)
-        basis = merit.span()
-        W = hermitian(basis) @ first(merit, problem.streams, request, self.start)
+        span = merit.span()
+        W = hermitian(span) @ first(merit, problem.streams, request, self.start)
         stop = Stop(self.tolerance, self.max_steps, request.time_limit, request.callback, self.step_tolerance)
-        solution = iterate(self.init(merit.within(basis), W), self.step, stop)
-        return attrs.evolve(solution, precoder=basis @ solution.precoder)
+        solution = iterate(self.init(merit.within(span), W), self.step, stop)
+        return attrs.evolve(solution, precoder=span @ solution.precoder)
 
     def init(self, merit: Merit, W: ComplexArray) -> SdrState:
         """The state at the coordinates W of the first precoder."""
         members = W.shape[0]
-        return _state(merit, merit.evaluate(W), W, np.zeros(members, bool), np.full(members, np.inf))
+        return _state(
+            merit, merit.evaluate(W), W, np.zeros(members, bool), np.full(members, np.inf), objects([""] * members)
+        )
 
     def step(self, state: SdrState) -> SdrState:
         """One program for every member, and the step toward its solution."""
         merit, before = state.merit, state.point
-        members = range(before.objective.size)
-        target = np.concatenate([self.target(*take_one(merit, before, i)) for i in members])
+        found = [self.target(*take_one(merit, before, i)) for i in range(before.objective.size)]
+        target, told = np.concatenate([W for W, _ in found]), objects([note for _, note in found])
         if self.published_charge or self.published_recovery:
-            point, stalled = merit.evaluate(merit.project(target)), np.zeros(len(members), bool)
+            point, stalled = merit.evaluate(merit.project(target)), np.zeros(len(found), bool)
         else:
             point, stalled = search(attrs.evolve(state, target=target), propose, before)
-        return _state(merit, point, target, stalled, moved(point, before, self.step_tolerance))
+        return _state(merit, point, target, stalled, moved(point, before, self.step_tolerance), told)
 
-    def target(self, merit: Merit, point: Point) -> ComplexArray:
-        """The precoder of the program of one member, (1, N, K+S); W itself if it has no solution."""
-        side, users = merit.H.shape[-2:]
-        unknowns = merit.selection.size if merit.crlb_weight else 0
+    def target(self, merit: Merit, point: Point) -> tuple[ComplexArray, str]:
+        """The precoder of the program of one member, (1, N, K+S), and what its backend had to tell.
+
+        W itself where it has no solution.
+        """
         separate = self.published_charge or self.published_recovery
-        compiled = program(side, users, unknowns, not self.published_recovery, separate)
-        answer = compiled.solve(self.data(merit, point))
+        answer, told = solved(self.data(merit, point), not self.published_recovery, separate)
         if answer is None:
-            return point.W
-        W_c, R, R_s = answer
-        excess = R_s if self.published_recovery else R + R_s - W_c @ np.conj(W_c).T
+            return point.W, told
+        W_c, total = answer.W, answer.R + answer.R_s
+        excess = answer.R_s if self.published_recovery else total - W_c @ np.conj(W_c).T
         if not merit.rate_weight:  # then no user minds what its stream carries
-            W_c, excess = W_c[:, :0], R + R_s
+            W_c, excess = W_c[:, :0], total
         old = point.W[0, :, W_c.shape[1] :] / np.sqrt(merit.power[0])
         W = np.concatenate([W_c, aligned(factor(excess, old.shape[1]), old)], axis=1)
-        return np.sqrt(merit.power[0]) * W[None]
+        return np.sqrt(merit.power[0]) * W[None], told
 
     def data(self, merit: Merit, point: Point) -> SdrData:
         """The data of the program of one member."""
@@ -155,7 +158,7 @@ def _sensing(merit: Merit, point: Point) -> tuple[FloatArray, FloatArray]:
     """F of each basis matrix (P, P, N^2), scaled to a unit diagonal at the point, and root weights (P,)."""
     if not merit.crlb_weight:
         return np.zeros((0, 0, merit.H.shape[-2] ** 2)), np.zeros(0)
-    K = merit.VH @ hermitian_basis(merit.H.shape[-2]) @ merit.V
+    K = merit.VH @ basis(merit.H.shape[-2]) @ merit.V
     diagonal = np.diagonal(merit.tensor.fim(point.Y @ hermitian(point.Y))[0])
     scale = 1 / np.sqrt(diagonal)
     F = np.moveaxis(merit.tensor.fim(K), 0, -1)
@@ -177,7 +180,9 @@ def aligned(X: ComplexArray, old: ComplexArray) -> ComplexArray:
     return X @ (U @ Vh)
 
 
-def _state(merit: Merit, point: Point, target: ComplexArray, stalled: BoolArray, move: FloatArray) -> SdrState:
+def _state(
+    merit: Merit, point: Point, target: ComplexArray, stalled: BoolArray, move: FloatArray, told: Any
+) -> SdrState:
     return SdrState(
         merit=merit,
         point=point,
@@ -185,6 +190,7 @@ def _state(merit: Merit, point: Point, target: ComplexArray, stalled: BoolArray,
         residual=merit.residual(point, frobenius2(merit.slope(point))),
         stalled=stalled,
         move=move,
+        told=told,
     )
 
 

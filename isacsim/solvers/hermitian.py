@@ -40,6 +40,14 @@ def matrices(x: FloatArray) -> ComplexArray:
     return X
 
 
+@lru_cache(maxsize=64)
+def basis(r: int) -> ComplexArray:
+    """The basis, (r^2, r, r)."""
+    E = matrices(np.eye(r * r))
+    E.flags.writeable = False
+    return E
+
+
 def dyads(h: ComplexArray) -> FloatArray:
     """Coordinates (B, r^2, K) of ``h_k h_k^H`` for the columns of h (B, r, K)."""
     i, j = upper_entries(h.shape[-2])

@@ -1,4 +1,4 @@
-"""Transceivers whose distortion a solver of `SqnrMax` can design for: additive quantisation noise.
+"""Transceivers whose distortion a `System` can have: additive quantisation noise.
 
 Each chain has a gain a_i, and distortion of power ``d_i R_ii`` that is uncorrelated between
 chains; neither depends on the signal. For the AQNM ``a = alpha``, ``d = alpha (1 - alpha)``

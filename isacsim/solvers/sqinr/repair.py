@@ -10,27 +10,28 @@ from __future__ import annotations
 import numpy as np
 
 from isacsim.batch import frobenius2, squared
-from isacsim.solvers.sqnr_max.feasibility import Feasibility, least_power_beams
-from isacsim.solvers.sqnr_max.system import System
+from isacsim.solvers.sqinr.feasibility import least_power_beams
+from isacsim.solvers.sqinr.group import Feasibility
+from isacsim.solvers.sqinr.system import System
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
 KEPT = -1e-12  # slack, in units of the noise, that counts as none: rounding
 FIRST, HALVINGS = 1e-11, 8  # first share of a point inside that is tried; and how often the range of it is halved
 
 
-def inside(system: System, found: Feasibility) -> ComplexArray:
+def inside(system: System, feasible: Feasibility) -> ComplexArray:
     """The beams of least power (B, N, K), scaled to full power: they keep every SQINR with a margin."""
     if not system.users:
-        return np.zeros((len(system.power), system.antennas, 0), complex)
-    return full(least_power_beams(system, found.multipliers))
+        return np.zeros((len(system.unit), system.antennas, 0), complex)
+    return full(least_power_beams(system, feasible.multipliers))
 
 
-def repaired(system: System, found: Feasibility, V: ComplexArray) -> tuple[ComplexArray, BoolArray]:
+def repaired(system: System, feasible: Feasibility, V: ComplexArray) -> tuple[ComplexArray, BoolArray]:
     """Points of full power near V that keep every SQINR, (B, N, K+S), and which had to be given up.
 
     Args:
         system: The members.
-        found: What their SQINRs need, with a least power of at most 1.
+        feasible: What their SQINRs need, with a least power of at most 1.
         V: Points that miss constraints by little; the phases of their beams are kept. Where no share
             of V can be kept, the beams of least power take its place.
     """
@@ -40,7 +41,7 @@ def repaired(system: System, found: Feasibility, V: ComplexArray) -> tuple[Compl
     if not missed.any():
         return V, lost
     streams = np.zeros_like(V[..., system.users :])
-    safe = inside(system, found)
+    safe = inside(system, feasible)
     safe = np.concatenate([safe * np.conj(_phases(system, safe)), streams], axis=-1)
     turn = np.concatenate([_phases(system, V), streams[:, :1] + 1], axis=-1)
     turned = V * np.conj(turn)

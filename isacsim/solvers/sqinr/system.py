@@ -1,4 +1,4 @@
-"""`SqnrMax` in normalised units: unit power, unit noise, no gains.
+"""Least SQINRs at a total power in normalised units: unit power, unit noise, no gains.
 
 With ``W = diag(scale) V`` the power that leaves the chains is the squared norm of V and at
 most 1, and each asked user k, with ``c_k = (1 + 1 / Gamma_k) / (1 + e_k)``, has the
@@ -12,7 +12,8 @@ sensing streams.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import attrs
 import numpy as np
@@ -21,9 +22,10 @@ from attrs import field, frozen
 from isacsim.algebra import real_inner
 from isacsim.batch import hermitian, rows, squared
 from isacsim.compiled import compiled, part
-from isacsim.problems.sqnr_max import SqnrMax
-from isacsim.solvers.sqnr_max.converters import distortion_ratios
-from isacsim.solvers.sqnr_max.objectives import Linear, Sqnr
+from isacsim.metrics.attainable import attained_alone
+from isacsim.solvers.sqinr.converters import distortion_ratios
+from isacsim.solvers.sqinr.group import Group
+from isacsim.solvers.sqinr.objective import Linear
 from isacsim.typing import ComplexArray, FloatArray, IntArray
 
 
@@ -59,8 +61,9 @@ class System:
         receiver: Ratio of distortion to signal of each asked user's receiver, (B, K).
         transmit: The same of each transmit chain, (B, N).
         scale: Precoder W = diag(scale) V, (B, N), in sqrt(W).
-        power: The power that is there, (B,), in W.
-        objective: What is maximised.
+        unit: Unit of power, which is the power that is there, (B,), in W.
+        objective: What is maximised, an `isacsim.solvers.sqinr.objective.Objective` for the methods that
+            need no more; of another kind where a solver knows what to do with it.
     """
 
     H: ComplexArray = rows(2)
@@ -71,8 +74,8 @@ class System:
     receiver: FloatArray = rows(1)
     transmit: FloatArray = rows(1)
     scale: ComplexArray = rows(1)
-    power: FloatArray = rows()
-    objective: Sqnr | Linear = field()
+    unit: FloatArray = rows()
+    objective: Any = field()
 
     @property
     def antennas(self) -> int:
@@ -108,6 +111,15 @@ class System:
     def limit(self) -> float:
         """The power in these units."""
         return 1.0
+
+    def attainable(self) -> tuple[FloatArray, FloatArray]:
+        """The largest SQINR of each user alone, with this power and with power without end, (B, K).
+
+        Behind an ideal transmitter the latter stays below 1 / e of the receiver.
+        """
+        gains = squared(self.H)
+        reached, ever = (attained_alone(gains, noise, self.transmit, self.receiver) for noise in (1.0, 0.0))
+        return reached, ever
 
     def slack(self, V: ComplexArray) -> FloatArray:
         """Slack of each constraint at V (B, N, L): of each user in units of its noise, then of the power, (B, K+1)."""
@@ -173,55 +185,46 @@ def add_prices(constraints: Constraints, multipliers: FloatArray, prices: Comple
             prices[i, i] += multipliers[k] * load[i, k]
 
 
-def systems(problem: SqnrMax) -> list[tuple[IntArray, IntArray, System]]:
-    """The systems of a flat batch, by number of asked users.
+def groups(
+    problem: Any, least: FloatArray, objective: Callable[[IntArray, FloatArray, FloatArray], Any]
+) -> list[Group]:
+    """The members of a flat batch, by number of asked users.
 
-    Returns:
-        For each: the places of its members (B,), the users that are asked (B, K), the system.
+    Args:
+        problem: Channels, powers and hardware.
+        least: Least SQINR of each user, broadcast to (B, K_all); 0 asks nothing.
+        objective: What is maximised, of the members at some places, for the lengths (B, N) of
+            the rows of their precoders and the ratios e of the transmit chains, (N,).
 
     Raises:
-        InvalidInput: For hardware that is none of `isacsim.solvers.sqnr_max.converters`.
+        InvalidInput: For hardware that is none of `isacsim.solvers.sqinr.converters`.
     """
     members, antennas, users = problem.H.shape
-    receivers = problem.G.shape[-2]
-    hardware = problem.transceiver
-    gain, transmit = distortion_ratios(hardware.transmit, antennas, "transceiver.transmit")
-    _, receive = distortion_ratios(hardware.receive, receivers, "transceiver.receive")
-    _, receiver = distortion_ratios(hardware.user, users, "transceiver.user")
+    gain, transmit = distortion_ratios(problem.transceiver.transmit, antennas, "transceiver.transmit")
+    _, receiver = distortion_ratios(problem.transceiver.user, users, "transceiver.user")
     power = np.broadcast_to(problem.power, (members,))
     lengths = np.sqrt(power[:, None] / (1 + transmit))  # (B, N)
     noise = np.broadcast_to(problem.noise_power, (members, users))
     H = problem.H * lengths[:, :, None] / np.sqrt(noise)[:, None, :]
-    G = problem.G * (lengths / np.sqrt(problem.radar_noise_power)[:, None])[:, None, :]
-    threshold = np.broadcast_to(problem.min_sqinr, (members, users))
-    asked = threshold > 0
-    parts = []
+    least = np.broadcast_to(least, (members, users))
+    asked = least > 0
+    found = []
     for count in np.unique(asked.sum(axis=-1)):
         at = np.flatnonzero(asked.sum(axis=-1) == count)
-        who = np.argsort(~asked[at], axis=-1, kind="stable")[:, :count]  # the asked users, in order
-        here = np.ascontiguousarray(np.take_along_axis(H[at], who[:, None, :], axis=-1))
-        least = np.take_along_axis(threshold[at], who, axis=-1)
-        own = receiver[who]
-        load = np.concatenate([transmit[:, None] * squared(here), np.ones((at.size, antennas, 1))], axis=-1)
-        response = np.ascontiguousarray(G[at])
+        columns = np.argsort(~asked[at], axis=-1, kind="stable")[:, :count]  # the asked users, in order
+        here = np.ascontiguousarray(np.take_along_axis(H[at], columns[:, None, :], axis=-1))
+        threshold = np.take_along_axis(least[at], columns, axis=-1)
         system = System(
             H=here,
             HH=hermitian(here),
-            load=load,
-            threshold=least,
-            ratio=(1 + 1 / least) / (1 + own),
-            receiver=own,
+            load=np.concatenate([transmit[:, None] * squared(here), np.ones((at.size, antennas, 1))], axis=-1),
+            threshold=threshold,
+            ratio=(1 + 1 / threshold) / (1 + receiver[columns]),
+            receiver=receiver[columns],
             transmit=np.tile(transmit, (at.size, 1)),
             scale=lengths[at] / gain,
-            power=power[at],
-            objective=Sqnr(
-                G=response,
-                GH=hermitian(response),
-                gains=squared(response) * transmit,
-                transmit=np.tile(transmit, (at.size, 1)),
-                receive=np.tile(receive, (at.size, 1)),
-                basis=np.zeros((at.size, antennas, 0), complex),
-            ),
+            unit=power[at],
+            objective=objective(at, lengths[at], transmit),
         )
-        parts.append((at, who, system))
-    return parts
+        found.append(Group(system, at, columns))
+    return found

@@ -17,11 +17,10 @@ import numpy as np
 from attrs import frozen
 
 from isacsim.batch import frobenius2, rows
-from isacsim.solvers.sqnr_max.fractional import point_target
-from isacsim.solvers.sqnr_max.kkt import Kkt, conditions, largest_of_all
-from isacsim.solvers.sqnr_max.objectives import Linear
-from isacsim.solvers.sqnr_max.system import System
-from isacsim.typing import BoolArray, ComplexArray, FloatArray
+from isacsim.solvers.sqinr.kkt import Kkt, conditions, largest_of_all
+from isacsim.solvers.sqinr.objective import Proof
+from isacsim.solvers.sqinr.system import System
+from isacsim.typing import ComplexArray, FloatArray
 
 
 @frozen(eq=False)
@@ -61,50 +60,11 @@ def certify(system: System, V: ComplexArray, multipliers: FloatArray) -> Certifi
         complementarity=np.abs(multipliers * kkt.slack).sum(axis=-1) / size,
         violation=kkt.violation,
         excess=kkt.excess(multipliers, V, largest) / size,
-        bound=proven_bound(system, proof(system), kkt, V, multipliers),
+        bound=proven_bound(system, system.objective.proof(), kkt, V, multipliers),
     )
-
-
-@frozen(eq=False)
-class Proof:
-    """How much f can rise per unit of what the gradient promises, for B members.
-
-    Attributes:
-        linear: Whether f is linear in R, (B,).
-        point: Whether f is a ratio ``zeta / D`` of linear functions, (B,).
-        a: Direction of the point target, ``zeta = |a^H V|^2``, of norm 1, (B, N).
-        quality: 1 / D without a signal, (B,).
-    """
-
-    linear: Any = rows()
-    point: Any = rows()
-    a: Any = rows(1)
-    quality: Any = rows()
-
-    @property
-    def known(self) -> BoolArray:
-        """Which members have a proof, (B,)."""
-        return np.asarray(self.linear | self.point)
-
-    def steepness(self, V: ComplexArray, value: FloatArray) -> FloatArray:
-        """That factor at points V (B, N, L) with the given f, (B,); NaN where there is no proof."""
-        zeta = frobenius2(np.conj(self.a)[:, None, :] @ V)
-        ratio = zeta * self.quality / np.where(value > 0, value, np.nan)  # D over the least D
-        return np.where(self.linear, 1.0, np.where(self.point, ratio, np.nan))
 
 
 def proven_bound(system: System, proven: Proof, kkt: Kkt, V: ComplexArray, multipliers: FloatArray) -> FloatArray:
     """Upper bound on f over all points that meet the constraints, (B,); NaN where there is no proof."""
     excess = kkt.excess(multipliers, V, largest_of_all(system, kkt, multipliers))
     return np.asarray(kkt.value + proven.steepness(V, kkt.value) * excess)
-
-
-def proof(system: System) -> Proof:
-    """Where first order proves a global optimum."""
-    objective, members = system.objective, len(system.power)
-    if isinstance(objective, Linear):
-        yes, none = np.ones(members, bool), np.zeros((members, system.antennas), complex)
-        return Proof(yes, ~yes, none, np.zeros(members))
-    linear = (objective.transmit == 0).all(axis=-1) & (objective.receive == 0).all(axis=-1)
-    target = point_target(objective)
-    return Proof(linear, target.affine, target.a, target.gains.sum(axis=-1))

@@ -13,8 +13,8 @@ from attrs import frozen
 from isacsim.algebra import eigh, real_inner, write
 from isacsim.batch import frobenius2, inner, rows, squared
 from isacsim.compiled import compiled
-from isacsim.solvers.sqnr_max.objectives import Surrogate
-from isacsim.solvers.sqnr_max.system import Constraints, System, add_prices, member, write_slack
+from isacsim.solvers.sqinr.objective import Surrogate
+from isacsim.solvers.sqinr.system import Constraints, System, add_prices, member, write_slack
 from isacsim.typing import ComplexArray, FloatArray
 
 BISECTIONS = 40  # which leave 1e-12 of the interval

@@ -10,8 +10,23 @@ from __future__ import annotations
 
 import numpy as np
 
-from isacsim.solvers.sqnr_max.system import System
-from isacsim.typing import ComplexArray
+from isacsim.solvers.linear import herm
+from isacsim.solvers.sqinr.system import System
+from isacsim.typing import ComplexArray, FloatArray
+
+
+def along_channels(H: ComplexArray, V: ComplexArray) -> tuple[ComplexArray, FloatArray]:
+    """Beams ``V_k h_k / sqrt(h_k^H V_k h_k)``, (B, N, K), and what they are divided by, squared, (B, K).
+
+    Args:
+        H: Channels, (B, N, K).
+        V: Covariances V_k, (B, K, N, N).
+    """
+    h = np.ascontiguousarray(H.swapaxes(-1, -2))
+    Vh = (V @ h[..., None])[..., 0]
+    received = (np.conj(h) * Vh).sum(axis=-1).real
+    beams = Vh / np.sqrt(np.maximum(received, np.finfo(float).tiny))[..., None]
+    return np.ascontiguousarray(beams.swapaxes(-1, -2)), received
 
 
 def rank_one(system: System, users: ComplexArray, total: ComplexArray) -> ComplexArray:
@@ -22,12 +37,7 @@ def rank_one(system: System, users: ComplexArray, total: ComplexArray) -> Comple
         users: R_k, (B, K, N, N).
         total: R, (B, N, N).
     """
-    h = np.ascontiguousarray(system.H.swapaxes(-1, -2))[..., None]  # (B, K, N, 1)
-    beams = (users @ h)[..., 0]
-    received = (np.conj(h[..., 0]) * beams).sum(axis=-1).real
-    beams = beams / np.sqrt(np.maximum(received, np.finfo(float).tiny))[..., None]
-    beams = np.ascontiguousarray(beams.swapaxes(-1, -2))
-    rest = total - beams @ np.conj(beams).swapaxes(-1, -2)
-    spectrum, U = np.linalg.eigh((rest + np.conj(rest).swapaxes(-1, -2)) / 2)
+    beams, _ = along_channels(system.H, users)
+    spectrum, U = np.linalg.eigh(herm(total - beams @ np.conj(beams).swapaxes(-1, -2)))
     sensing = U * np.sqrt(np.maximum(spectrum, 0.0))[:, None, :]
     return np.concatenate([beams, sensing[:, :, ::-1]], axis=-1)

@@ -1,0 +1,153 @@
+"""The way of every problem with least SQINRs: from a flat batch to groups that have an answer, and back.
+
+Members are grouped by shape and normalised; those whose optimum is known in closed form are done,
+those whose power does not suffice get a certificate, the others are solved chunk by chunk. A
+problem adds how it is normalised, what is optimised, and the way back to precoders in W.
+"""
+
+from __future__ import annotations
+
+import time
+from abc import abstractmethod
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+import attrs
+import numpy as np
+
+from isacsim.batch import take
+from isacsim.solvers.base import Request, Solver
+from isacsim.solvers.solution import Solution, Status, gathered
+from isacsim.solvers.sqinr.feasibility import certificate, feasibility
+from isacsim.solvers.sqinr.group import Group
+from isacsim.solvers.sqinr.repair import repaired
+from isacsim.typing import IntArray
+
+LOST = "the last point met no scaling to the SQINRs; these are the beams of least power"
+FAR = 1e-2  # gap to its bound from which on a point that no method converged to is no answer
+BARELY = 1e-6  # relative excess of the power over the least that is worth a note
+
+
+class SqinrSolver(Solver):
+    """A solver of groups; this class groups, screens and puts together.
+
+    Attributes:
+        rule: What its problem calls an SQINR.
+    """
+
+    rule: ClassVar[str] = "SQINR"
+
+    @abstractmethod
+    def groups(self, problem: Any) -> list[Group]:
+        """The members of a flat batch by shape, in normalised units."""
+
+    @abstractmethod
+    def optimise(self, group: Group, request: Request) -> Solution:
+        """The solution in normalised units of members that have an answer."""
+
+    @abstractmethod
+    def finished(self, problem: Any, group: Group, solution: Solution) -> Solution:
+        """A solution in normalised units with precoders (B, N_t, K+S) in sqrt(W), and values in the problem's units."""
+
+    def closed_form(self, group: Group) -> tuple[Group, Solution] | None:
+        """The members that need no search, with their solution in normalised units; none by default."""
+        return None
+
+    def chunk(self, system: Any) -> int:
+        """Members that are solved together."""
+        return int(system.H.shape[0])
+
+    def solve(self, problem: Any, request: Request) -> Solution:
+        """The solution of a flat batch, by the shape of its members' constraints."""
+        begin = time.perf_counter()
+        parts = [part for group in self.groups(problem) for part in self._parts(problem, group, request, begin)]
+        return gathered(parts, time.perf_counter() - begin)
+
+    def _parts(self, problem: Any, group: Group, request: Request, begin: float) -> Iterator[tuple[Solution, IntArray]]:
+        """Solutions of the members of one group, in W, with their places; traces tell the time since ``begin``."""
+        if (known := self.closed_form(group)) is not None:
+            here, solution = known
+            yield self.finished(problem, here, _later(solution, begin)), here.places
+            if here.places.size == group.places.size:
+                return
+            group = take(group, ~np.isin(group.places, here.places))
+        group = attrs.evolve(group, feasible=feasibility(group.system))
+        hopeless = group.feasible.exceeds(group.system.limit)
+        if hopeless.any():
+            here = take(group, hopeless)
+            yield self._infeasible(problem, here), here.places
+        left, size = np.flatnonzero(~hopeless), self.chunk(group.system)
+        for part in (left[i : i + size] for i in range(0, left.size, size)):
+            here, waited = take(group, part), time.perf_counter() - begin
+            solution = self.optimise(here, _remaining(request, waited))
+            yield self.finished(problem, here, _later(solution, begin, waited)), here.places
+
+    def _infeasible(self, problem: Any, group: Group) -> Solution:
+        """The solution of members whose SQINRs are out of reach; the bound is the least power, in W."""
+        told = [certificate(take(group, np.array([i])), self.rule) for i in range(group.places.size)]
+        nothing = np.full((len(told), problem.H.shape[-2], problem.streams), np.nan, complex)
+        notes, bound = [note for _, note in told], np.array([watts for watts, _ in told])
+        return Solution.resting(nothing, Status.INFEASIBLE, notes, bound=bound, least_power=bound)
+
+
+def _remaining(request: Request, waited: float) -> Request:
+    """The request with the time that is left of it."""
+    if request.time_limit is None:
+        return request
+    return attrs.evolve(request, time_limit=max(request.time_limit - waited, np.finfo(float).tiny))
+
+
+def _later(solution: Solution, begin: float, waited: float | None = None) -> Solution:
+    """A solution whose times count from ``begin``, of what took place after ``waited`` s or took none."""
+    waited = time.perf_counter() - begin if waited is None else waited
+    return attrs.evolve(solution, trace={**solution.trace, "time": solution.trace["time"] + waited})
+
+
+def trusted(solution: Solution, fallback: str) -> Solution:
+    """A solution without the points of stalled members that no bound on the least value shows to be near.
+
+    Args:
+        solution: What was found for a problem that is minimised.
+        fallback: What such a point is, for the note.
+    """
+    stalled = np.array([status is Status.STALLED for status in solution.status], bool)
+    far = stalled & ~(solution.objective / solution.bound - 1 <= FAR)
+    if not far.any():
+        return solution
+    arrays = {name: getattr(solution, name).copy() for name in ("precoder", "objective", "status", "notes")}
+    arrays["precoder"][far], arrays["objective"][far] = np.nan, np.nan
+    for i in np.flatnonzero(far):
+        arrays["status"][i] = Status.FAILED
+        arrays["notes"][i] = (f"no answer, and {fallback} far off: {'; '.join(solution.notes[i])}",)
+    return attrs.evolve(solution, **arrays)
+
+
+class SystemSolver(SqinrSolver):
+    """A solver of groups whose system is a `isacsim.solvers.sqinr.system.System`.
+
+    A user without a requirement has a column of zeros in the precoder: what it could get
+    goes to the sensing streams. All power is used.
+    """
+
+    def finished(self, problem: Any, group: Group, solution: Solution) -> Solution:
+        """A solution with precoders of full power (B, N_t, K+N_t) that meet all SQINRs, and the problem's objective."""
+        K, notes, members = group.system.users, solution.notes.copy(), group.places.size
+        W = np.zeros((members, group.system.antennas, problem.streams), complex)
+        objective = np.full(members, np.nan)
+        answered = np.array([status.answered for status in solution.status], bool)
+        W[~answered] = np.nan
+        there = np.flatnonzero(answered)
+        if there.size:
+            here = take(group, there)
+            V, lost = repaired(here.system, here.feasible, solution.precoder[there])
+            V = V * here.system.scale[:, :, None]
+            for k in range(K):
+                W[there, :, here.columns[:, k]] = V[..., k]
+            W[there, :, problem.users : problem.users + V.shape[-1] - K] = V[..., K:]
+            objective[there] = take(problem, here.places).objective(W[there])
+            for i in there[lost]:
+                notes[i] = (*notes[i], LOST)
+        for i in there[group.feasible.power[there] > 1 - BARELY]:
+            excess = 1 / group.feasible.power[i] - 1
+            notes[i] = (*notes[i], f"the power exceeds the least that suffices by {excess:.1e} of it")
+        return attrs.evolve(solution, precoder=W, objective=objective, notes=notes)
