@@ -59,7 +59,10 @@ def brief(value: Any, limit: int = 80) -> str:
     shape = getattr(value, "shape", ())
     text = f"an array of shape {shape}" if shape and value.size > 8 else repr(value)
     text = " ".join(text.split())
-    return text if len(text) <= limit else text[: limit - 3] + "..."
+    if len(text) <= limit:
+        return text
+    head = (limit - 3) // 2  # of a long path its end tells most, of an expression its beginning
+    return f"{text[:head]}...{text[head + 3 - limit :]}"
 
 
 def printable(text: str) -> str:

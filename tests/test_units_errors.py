@@ -72,7 +72,8 @@ def test_values_in_errors_are_short_and_on_one_line():
     assert brief(np.zeros((3, 4))) == "an array of shape (3, 4)"
     assert brief(np.zeros(2)) == "array([0., 0.])"
     assert len(brief("x" * 500)) == 80
-    assert brief("x" * 500).endswith("...")
+    assert brief("/folder" * 50 + "/scenario.toml").endswith("/scenario.toml'")
+    assert "..." in brief("x" * 500)
     assert "\n" not in brief("a\nb")
 
 

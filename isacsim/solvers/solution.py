@@ -139,6 +139,7 @@ class Solution:
             **values: Of the other fields and of the trace, one number or (B,); NaN where not given.
         """
         members = len(notes)
+        time = np.full((members, 1), 0.0 if status.answered else np.nan)  # without an answer a trace is empty
         every = dict.fromkeys(("objective", "gap", "residual", "bound", "least_power"), np.nan) | values
         each = {name: np.full(members, value, float) for name, value in every.items()}
         fields: dict[str, Any] = {name: each.pop(name) for name in ("gap", "residual", "bound", "least_power")}
@@ -148,7 +149,7 @@ class Solution:
             iterations=np.zeros(members, int),
             status=objects([status] * members),
             notes=objects([(note,) if note else () for note in notes]),
-            trace={name: value[:, None] for name, value in each.items()} | {"time": np.zeros((members, 1))},
+            trace={name: value[:, None] for name, value in each.items()} | {"time": time},
             **fields,
         )
 

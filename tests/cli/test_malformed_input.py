@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from isacsim.cli.main import main
+from isacsim.errors import brief
 
 POWER = "power_dbm       = 10"
 NOISE = "noise_dbm = 0\n\n"
@@ -657,7 +658,8 @@ def refused(tmp_path, capsys, monkeypatch):
 
 
 def assert_told(lines, message, tmp_path):
-    expected = message.replace("{file}", str(tmp_path / "study.toml")).replace("{out}", "out")
+    file = str(tmp_path / "study.toml")  # a long one is told by its ends
+    expected = message.replace("got '{file}'", f"got {brief(file)}").replace("{file}", file).replace("{out}", "out")
     assert any(line.startswith(expected) for line in lines), lines
 
 

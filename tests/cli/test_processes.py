@@ -45,10 +45,12 @@ def test_the_package_is_the_command():
 
 
 def test_check_and_show_import_no_solver_library_and_no_plotting():
+    # A check evaluates the metrics on a stand-in, and the inverse of a FIM is compiled.
+    heavy = [name for name in HEAVY if name != "numba"]
     program = (
         "import sys, json; from isacsim.cli.main import main; main(['check', 'quickstart']); "
         "main(['show', 'solvers', 'sca']); "
-        f"print(json.dumps([m for m in {HEAVY!r} if m in sys.modules]), file=sys.stderr)"
+        f"print(json.dumps([m for m in {heavy!r} if m in sys.modules]), file=sys.stderr)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert json.loads(done.stderr.splitlines()[-1]) == []

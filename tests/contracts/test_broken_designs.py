@@ -250,7 +250,7 @@ class Solves(Solver):
         ("boundless", "have a finite objective where there is a precoder"),
         ("remembers", "have an objective of NaN where there is no precoder"),
         ("weak", "keep its status when channels and noise are scaled"),
-        ("deaf", "solve a problem with scaled channels, got ZeroDivisionError: no channel"),
+        ("deaf", "keep its status when channels and noise are scaled, got .*FAILED"),
         ("timeless", "trace the time"),
         ("flat", "trace objective with the shape of the time"),
         ("backward", "trace a time that does not run backward"),

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from attrs import evolve, field, frozen
+from attrs import evolve, frozen
 
 from isacsim import (
     Aqnm,
@@ -18,6 +18,7 @@ from isacsim import (
     Transceiver,
     metrics,
 )
+from isacsim.batch import batched
 from isacsim.testing import ContractError, check_hardware
 from isacsim.waveform.detection import Detection
 from isacsim.waveform.detectors import LikelihoodRatio
@@ -26,18 +27,26 @@ from isacsim.waveform.echoes import EchoModel, EchoPath
 
 @frozen
 class Leaky(Hardware):
-    """``y = C x``; ``claimed`` is the matrix of its model."""
+    """``y = C x``."""
 
-    C: Any = field(eq=False)
-    claimed: Any = field(default=None, eq=False)
+    C: Any = batched(2, dtype=complex)
 
     def apply(self, x, rng=None, *, power=None):
         return self.C @ x
 
     def linear_model(self, R):
-        C = self.C if self.claimed is None else self.claimed
         shape = np.shape(R)
-        return LinearModel(np.broadcast_to(C, shape), np.zeros(shape[:-1]), coupled=True)
+        return LinearModel(np.broadcast_to(self.C, shape), np.zeros(shape[:-1]), coupled=True)
+
+
+@frozen
+class Misdescribed(Leaky):
+    """The same, described by a matrix ``claimed``."""
+
+    claimed: Any = batched(2, dtype=complex)
+
+    def linear_model(self, R):
+        return Leaky(self.claimed).linear_model(R)
 
 
 @frozen
@@ -75,7 +84,7 @@ def test_a_matrix_that_is_not_the_devices_breaks_the_contract(kit):
     wrong = C.copy()
     wrong[0, 3] = 0.0
     with pytest.raises(ContractError, match="have the gain of its linear model on samples"):
-        check_hardware(Leaky(C, claimed=wrong), chains=4)
+        check_hardware(Misdescribed(C, wrong), chains=4)
 
 
 def test_a_covariance_that_is_not_the_devices_breaks_the_contract():

@@ -20,7 +20,7 @@ from isacsim import (
     metrics,
 )
 from isacsim.problems.sum_rate_crlb import SumRateCrlbRequirements
-from isacsim.solvers.sum_rate_crlb.merit import Merit, receive
+from isacsim.solvers.sum_rate_crlb.merit import Merit, receive_each
 
 DATA = Path(__file__).parents[1] / "data" / "sum-rate-crlb"
 seeds = st.integers(0, 2**32 - 1)
@@ -43,7 +43,7 @@ def test_what_users_receive_is_what_the_metrics_say(kit, noise_power):
     np.testing.assert_allclose(point.signal / point.interference, sinr, rtol=1e-13)
     np.testing.assert_allclose(point.sum_rate, np.log1p(sinr).sum(axis=-1), rtol=1e-13)
     signal, interference, rate = np.empty((3, 2)), np.empty((3, 2)), np.empty(3)
-    receive(merit.NH @ W, merit.noise_power, signal, interference, rate)
+    receive_each(merit.NH @ W, merit.noise_power, signal, interference, rate)
     np.testing.assert_array_equal([signal, interference], [point.signal, point.interference])
     np.testing.assert_allclose(rate, point.sum_rate, rtol=4e-15)  # NumPy's logarithm is another one
 

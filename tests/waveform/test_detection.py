@@ -281,7 +281,7 @@ def test_it_declares_what_it_measures():
         ({"curve": [0.1, 1.01]}, "curve: must be ascending probabilities"),
         ({"curve": [0.0, 0.01]}, "curve: must be greater than 0"),
         ({"curve": []}, "curve: must be ascending probabilities"),
-        ({"modulation": "bpsk"}, "modulation: must be a modulation or name one"),
+        ({"modulation": "bpsk"}, "modulation.kind: must name one of the modulations"),
         ({"relative_precision": 0.0}, "relative_precision: must be a finite number greater than 0"),
         ({"threads": 0}, "threads: must be a whole number of at least 1"),
     ],

@@ -361,7 +361,7 @@ def test_a_wrong_number_of_symbols_is_refused(symbols):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"modulation": "qam8"}, "modulation: must be a modulation or name one, got 'qam8'"),
+        ({"modulation": "qam8"}, "modulation.kind: must name one of the modulations, got 'qam8'"),
         ({"errors": 0}, "errors: must be a whole number of at least 1"),
         ({"training": 1}, "training: must be a whole number of at least 2"),
         ({"gain": "known"}, "gain: must be one of its choices"),
