@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar, cast
 
+import attrs
 import numpy as np
 from attrs import frozen
 
-from isacsim.batch import batch_shape, squared
+from isacsim.batch import batch_shape
 from isacsim.drop import Drop
 from isacsim.errors import InvalidInput
 from isacsim.hardware.base import Transceiver
@@ -82,9 +83,16 @@ class Problem(ABC):
         own = {name: decision[name] for name in self.decision}
         return own if len(own) > 1 else next(iter(own.values()))
 
-    @abstractmethod
     def objective(self, W: Any) -> FloatArray:
-        """Merit of the precoder W (..., N_t, K+S), shape (...); of another decision, of its `argument`."""
+        """Merit of the precoder W (..., N_t, K+S), shape (...); of another decision, of its `argument`.
+
+        A problem of precoders says its `merit`; one that decides on something else overrides this.
+        """
+        return self.merit(Transmission.of(W, self.transceiver.transmit))
+
+    def merit(self, sent: Transmission) -> FloatArray:
+        """The objective of what leaves the transmit chains designed for, shape (...)."""
+        raise NotImplementedError(f"{type(self).__name__} must say its merit, or its objective")
 
     @abstractmethod
     def constraints(self, W: Any) -> dict[str, FloatArray]:
@@ -102,12 +110,28 @@ class Problem(ABC):
         return [""] * self.members
 
 
+P = TypeVar("P", bound=Problem)
+
+
 class Requirements(ABC):
     """What a scenario's problem table says; `pose` adds the drop and the hardware."""
 
     @abstractmethod
     def pose(self, drop: Drop, transceiver: Transceiver) -> Problem:
         """The problem for a batch of realisations and the hardware believed in."""
+
+
+def posed(problem: type[P], requirements: Requirements, drop: Drop, transceiver: Transceiver) -> P:
+    """A problem whose fields are those of its table, and of the drop, by name; G is the response of its targets."""
+    values: dict[str, Any] = {"transceiver": transceiver}
+    table: Any = type(requirements)
+    own, needed = attrs.fields_dict(table), attrs.fields_dict(cast(Any, problem))
+    for name in needed.keys() - {"transceiver"}:
+        if name == "G":
+            values[name] = drop.targets.response()
+        else:
+            values[name] = getattr(requirements if name in own else drop, name)
+    return problem(**values)
 
 
 def spread_over_users(problem: Any, *names: str) -> None:
@@ -132,19 +156,6 @@ def sinr_and_power_slacks(problem: Any, least: FloatArray, sent: Transmission) -
     reached = Reception.of(problem.H, sent, problem.noise_power, problem.transceiver.user).sqinr
     asked = least > 0
     return np.where(asked, reached / np.where(asked, least, 1.0) - 1, np.inf), 1 - sent.power / problem.power
-
-
-def silent_users(problem: Any, least: FloatArray, name: str) -> list[str]:
-    """Of each member of a flat batch, that a user of whom ``least`` (..., K) is asked has a channel of zeros."""
-    power = np.ascontiguousarray(squared(problem.H).swapaxes(-1, -2)).sum(axis=-1)  # zero too where it underflows
-    asked = np.broadcast_to(least, power.shape)
-    lost = np.broadcast_to((power == 0) & (asked > 0), (problem.members, power.shape[-1]))
-    notes = [""] * problem.members
-    for i in np.flatnonzero(lost.any(axis=-1)):
-        user = int(lost[i].argmax())
-        value = np.broadcast_to(asked, lost.shape)[i, user]
-        notes[i] = f"infeasible: the {name} {value:.6g} of user {user} is unattainable: its channel is zero"
-    return notes
 
 
 def one_or_each_user(name: str, value: Any, users: int | None = None) -> None:

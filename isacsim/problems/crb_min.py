@@ -8,64 +8,24 @@ Full power is optimal: a larger R keeps every SINR and lowers the objective.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from attrs import field, frozen
 
 from isacsim import units
-from isacsim.batch import batch_shape, batched
+from isacsim.batch import batched
 from isacsim.checks import instance
 from isacsim.drop import Drop
 from isacsim.errors import InvalidInput
 from isacsim.hardware.base import Transceiver
 from isacsim.link import Transmission
-from isacsim.problems.base import (
-    Problem,
-    Requirements,
-    one_or_each_user,
-    silent_users,
-    sinr_and_power_slacks,
-    spread_over_users,
-)
-from isacsim.typing import FloatArray
-
-
-@frozen(kw_only=True)
-class CrbMinRequirements(Requirements):
-    """The table of a ``crb-min`` problem in a scenario.
-
-    Args:
-        min_sinr: Least SINR of each user, linear: one number, or one for each user (K,).
-    """
-
-    min_sinr: Any = batched(0, above=0.0, metadata=units.db())
-
-    def __attrs_post_init__(self) -> None:
-        one_or_each_user("min_sinr", self.min_sinr)
-
-    def pose(self, drop: Drop, transceiver: Transceiver) -> CrbMin:
-        """The problem for the realisations of a drop."""
-        antennas, users = drop.H.shape[-2:]
-        one_or_each_user("min_sinr", self.min_sinr, users)
-        if drop.snapshots < antennas:
-            raise InvalidInput(
-                "base_station.snapshots",
-                f"must be at least the {antennas} transmit antennas for crb-min, whose bound needs R of full rank",
-                drop.snapshots,
-                "Take more snapshots.",
-            )
-        return CrbMin(
-            H=drop.H,
-            min_sinr=self.min_sinr,
-            power=drop.power,
-            noise_power=drop.noise_power,
-            transceiver=transceiver,
-        )
+from isacsim.problems.sinr_constrained import SinrConstrained, SinrRequirements
+from isacsim.typing import ComplexArray, FloatArray
 
 
 @frozen
-class CrbMin(Problem):
+class CrbMin(SinrConstrained):
     """Minimise ``tr(R^-1)`` with SINRs of at least ``min_sinr`` and a total power.
 
     R is the covariance that leaves the transmit chains; ``W W^H`` on ideal hardware.
@@ -86,47 +46,17 @@ class CrbMin(Problem):
     kind: ClassVar[str] = "crb-min"
     sense: ClassVar[int] = -1
 
-    H: Any = batched(2, dtype=complex)
-    min_sinr: Any = batched(1, above=0.0, scalar=True)
-    power: Any = batched(0, above=0.0)
-    noise_power: Any = batched(1, above=0.0, scalar=True)
+    H: ComplexArray = batched(2, dtype=complex)
+    min_sinr: FloatArray = batched(1, above=0.0, scalar=True)
+    power: FloatArray = batched(0, above=0.0)
+    noise_power: FloatArray = batched(1, above=0.0, scalar=True)
     transceiver: Transceiver = field(default=Transceiver(), validator=instance(Transceiver))
 
-    def __attrs_post_init__(self) -> None:
-        antennas = self.H.shape[-2]
-        if antennas < 1:
-            raise InvalidInput("H", "must have at least one antenna", self.H.shape, "H is (..., N_t, K).")
-        spread_over_users(self, "min_sinr", "noise_power")
-        batch_shape(self)
-
-    @property
-    def users(self) -> int:
-        """Number of users K."""
-        return int(self.H.shape[-1])
-
-    @property
-    def streams(self) -> int:
-        """Number of precoder columns, K+S: sensing takes S = N_t streams, so that R can have any rank."""
-        return int(self.users + self.H.shape[-2])
-
-    def objective(self, W: Any) -> FloatArray:
-        """``tr(R^-1)`` of the precoder W (..., N_t, K+S), shape (...), in 1/W; inf where R is singular."""
-        return self.merit(Transmission.of(W, self.transceiver.transmit))
-
     def merit(self, sent: Transmission) -> FloatArray:
-        """The objective of what leaves the transmit chains, shape (...), in 1/W."""
+        """``tr(R^-1)`` of what leaves the transmit chains, shape (...), in 1/W; inf where R is singular."""
         spectrum, rounding = self._spectrum(sent)
         regular = spectrum.min(axis=-1) > rounding * spectrum.max(axis=-1)
         return np.where(regular, (1 / np.where(regular[..., None], spectrum, 1.0)).sum(axis=-1), np.inf)
-
-    def constraints(self, W: Any) -> dict[str, FloatArray]:
-        """Relative slacks of the SINRs, ``sinr`` (..., K), and of the power, ``total`` (...)."""
-        slacks = sinr_and_power_slacks(self, self.min_sinr, Transmission.of(W, self.transceiver.transmit))
-        return dict(zip(("sinr", "total"), slacks, strict=True))
-
-    def hopeless(self) -> list[str]:
-        """That a user has a channel of zeros, whose SINR no power reaches."""
-        return silent_users(self, self.min_sinr, "SINR")
 
     def _spectrum(self, sent: Transmission) -> tuple[FloatArray, float]:
         """Eigenvalues of R (..., N_t), and what is rounding of the largest."""
@@ -137,3 +67,28 @@ class CrbMin(Problem):
             missing = self.H.shape[-2] - values.shape[-1]
             return np.pad(values**2, [(0, 0)] * (values.ndim - 1) + [(0, max(missing, 0))]), float(eps**2)
         return np.asarray(np.linalg.eigvalsh(sent.radiated)), float(eps)
+
+
+@frozen(kw_only=True)
+class CrbMinRequirements(SinrRequirements):
+    """The table of a ``crb-min`` problem in a scenario.
+
+    Args:
+        min_sinr: Least SINR of each user, linear: one number, or one for each user (K,).
+    """
+
+    problem: ClassVar[type[SinrConstrained]] = CrbMin
+
+    min_sinr: FloatArray = batched(0, above=0.0, metadata=units.db())
+
+    def pose(self, drop: Drop, transceiver: Transceiver) -> SinrConstrained:
+        """The problem for the realisations of a drop."""
+        antennas = drop.H.shape[-2]
+        if drop.snapshots < antennas:
+            raise InvalidInput(
+                "base_station.snapshots",
+                f"must be at least the {antennas} transmit antennas for crb-min, whose bound needs R of full rank",
+                drop.snapshots,
+                "Take more snapshots.",
+            )
+        return super().pose(drop, transceiver)

@@ -15,7 +15,7 @@ benchmark of [Xu25, Sec. IV] for a point target; that for an extended one is
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from attrs import field, frozen
@@ -23,49 +23,19 @@ from attrs import field, frozen
 from isacsim import units
 from isacsim.batch import batch_shape, batched
 from isacsim.checks import instance, snapshots
-from isacsim.drop import Drop
 from isacsim.errors import InvalidInput
 from isacsim.hardware.base import Transceiver
 from isacsim.link import Echo, Transmission
 from isacsim.metrics.fim import information, information_of
-from isacsim.problems.base import Problem, Requirements, one_or_each_user, sinr_and_power_slacks, spread_over_users
 from isacsim.problems.identifiability import identifiability
+from isacsim.problems.sinr_constrained import SinrConstrained, SinrRequirements
 from isacsim.problems.sum_rate_crlb import weighted_trace
 from isacsim.targets.scene import ParametricScene, parametric
-from isacsim.typing import BoolArray, FloatArray
-
-
-@frozen(kw_only=True)
-class PointCrbMinRequirements(Requirements):
-    """The table of a ``point-crb-min`` problem in a scenario.
-
-    Args:
-        min_sinr: Least SINR of each user, linear: one number, or one for each user (K,).
-            Left out it is 0, no requirement.
-    """
-
-    min_sinr: Any = batched(0, least=0.0, default=0.0, metadata=units.db())
-
-    def __attrs_post_init__(self) -> None:
-        one_or_each_user("min_sinr", self.min_sinr)
-
-    def pose(self, drop: Drop, transceiver: Transceiver) -> PointCrbMin:
-        """The problem for the realisations of a drop."""
-        one_or_each_user("min_sinr", self.min_sinr, drop.H.shape[-1])
-        return PointCrbMin(
-            H=drop.H,
-            targets=drop.targets,  # type: ignore[arg-type]  # the problem refuses another scene
-            min_sinr=self.min_sinr,
-            power=drop.power,
-            noise_power=drop.noise_power,
-            radar_noise_power=drop.radar_noise_power,
-            snapshots=drop.snapshots,
-            transceiver=transceiver,
-        )
+from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
 
 @frozen
-class PointCrbMin(Problem):
+class PointCrbMin(SinrConstrained):
     """Minimise the summed CRLBs of the angles of point targets, in rad^2, with least SINRs.
 
     Args:
@@ -88,12 +58,12 @@ class PointCrbMin(Problem):
     kind: ClassVar[str] = "point-crb-min"
     sense: ClassVar[int] = -1
 
-    H: Any = batched(2, dtype=complex)
+    H: ComplexArray = batched(2, dtype=complex)
     targets: ParametricScene = field()
-    min_sinr: Any = batched(1, least=0.0, scalar=True)
-    power: Any = batched(0, above=0.0)
-    noise_power: Any = batched(1, above=0.0, scalar=True)
-    radar_noise_power: Any = batched(0, above=0.0)
+    min_sinr: FloatArray = batched(1, least=0.0, scalar=True)
+    power: FloatArray = batched(0, above=0.0)
+    noise_power: FloatArray = batched(1, above=0.0, scalar=True)
+    radar_noise_power: FloatArray = batched(0, above=0.0)
     snapshots: float = field(validator=snapshots)
     transceiver: Transceiver = field(default=Transceiver(), validator=instance(Transceiver))
 
@@ -106,37 +76,17 @@ class PointCrbMin(Problem):
             )
         if not self.selection.any():
             raise InvalidInput("targets", "must have an unknown angle", self.targets.unknowns, "Use another problem.")
-        spread_over_users(self, "min_sinr", "noise_power")
-        batch_shape(self)
-
-    @property
-    def users(self) -> int:
-        """Number of users K."""
-        return int(self.H.shape[-1])
-
-    @property
-    def streams(self) -> int:
-        """Number of precoder columns, K+S: sensing takes up to S = N_t streams."""
-        return int(self.users + self.H.shape[-2])
+        super().__attrs_post_init__()
 
     @property
     def selection(self) -> FloatArray:
         """1 for each unknown parameter that is an angle, 0 for a reflection, (P,)."""
         return np.array([float(unit == "rad") for unit in self.targets.units])
 
-    def objective(self, W: Any) -> FloatArray:
-        """Summed CRLBs of the angles at the precoder W (..., N_t, K+S), shape (...), in rad^2; may be inf."""
-        return self.merit(Transmission.of(W, self.transceiver.transmit))
-
     def merit(self, sent: Transmission) -> FloatArray:
-        """The objective of what leaves the transmit chains, shape (...), in rad^2."""
+        """Summed CRLBs of the angles for what leaves the transmit chains, shape (...), in rad^2; may be inf."""
         echo = Echo.of(self.targets.response(), sent, self.radar_noise_power, self.transceiver.receive)
         return weighted_trace(information_of(self.targets, echo, self.snapshots).bounds, self.selection)
-
-    def constraints(self, W: Any) -> dict[str, FloatArray]:
-        """Relative slacks: ``sinr`` (..., K), infinite where none is asked, and ``total`` power (...)."""
-        slacks = sinr_and_power_slacks(self, self.min_sinr, Transmission.of(W, self.transceiver.transmit))
-        return dict(zip(("sinr", "total"), slacks, strict=True))
 
     def screen(self) -> tuple[BoolArray, list[tuple[str, ...]]]:
         """Which members of a flat batch are identifiable, and notes on each."""
@@ -145,3 +95,17 @@ class PointCrbMin(Problem):
         white = information(self.targets, isotropic, self.radar_noise_power, self.snapshots, self.transceiver)
         regular, notes = identifiability(white, self.targets)  # once where the members share their scene
         return np.broadcast_to(regular, members), notes * (members // len(notes))
+
+
+@frozen(kw_only=True)
+class PointCrbMinRequirements(SinrRequirements):
+    """The table of a ``point-crb-min`` problem in a scenario.
+
+    Args:
+        min_sinr: Least SINR of each user, linear: one number, or one for each user (K,).
+            Left out it is 0, no requirement.
+    """
+
+    problem: ClassVar[type[SinrConstrained]] = PointCrbMin
+
+    min_sinr: FloatArray = batched(0, least=0.0, default=0.0, metadata=units.db())

@@ -20,7 +20,7 @@ from isacsim.errors import InvalidInput, one_of
 from isacsim.hardware.base import Transceiver
 from isacsim.link import Echo, Reception, Transmission
 from isacsim.metrics.fim import FimTensor, Information, information, information_of, white_information, yardstick
-from isacsim.problems.base import Problem, Requirements, spread_over_users
+from isacsim.problems.base import Problem, Requirements, posed, spread_over_users
 from isacsim.problems.identifiability import identifiability
 from isacsim.targets.scene import ParametricScene, parametric
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
@@ -77,21 +77,8 @@ class SumRateCrlbRequirements(Requirements):
 
     def pose(self, drop: Drop, transceiver: Transceiver) -> SumRateCrlb:
         """The problem for the realisations of a drop."""
-        return SumRateCrlb(
-            H=drop.H,
-            targets=parametric("targets.kind", drop.targets, "sum-rate-crlb"),
-            power=drop.power,
-            noise_power=drop.noise_power,
-            radar_noise_power=drop.radar_noise_power,
-            snapshots=drop.snapshots,
-            rate_weight=self.rate_weight,
-            crlb_weight=self.crlb_weight,
-            sensing_streams=self.sensing_streams,
-            parameters=self.parameters,
-            parameter_weights=self.parameter_weights,
-            per_antenna=self.per_antenna,
-            transceiver=transceiver,
-        )
+        parametric("targets.kind", drop.targets, "sum-rate-crlb")
+        return posed(SumRateCrlb, self, drop, transceiver)
 
 
 @frozen
@@ -123,11 +110,11 @@ class SumRateCrlb(Problem):
     kind: ClassVar[str] = "sum-rate-crlb"
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {"per antenna": {"per_antenna": True}}
 
-    H: Any = batched(2, dtype=complex)
+    H: ComplexArray = batched(2, dtype=complex)
     targets: ParametricScene = field()
-    power: Any = batched(0, above=0.0)
-    noise_power: Any = batched(1, above=0.0, scalar=True)
-    radar_noise_power: Any = batched(0, above=0.0)
+    power: FloatArray = batched(0, above=0.0)
+    noise_power: FloatArray = batched(1, above=0.0, scalar=True)
+    radar_noise_power: FloatArray = batched(0, above=0.0)
     snapshots: float = field(validator=snapshots)
     rate_weight: float = field(validator=WEIGHT)
     crlb_weight: float = field(validator=WEIGHT)
@@ -206,16 +193,8 @@ class SumRateCrlb(Problem):
         tensor = FimTensor.ideal(self.targets, self.radar_noise_power, self.snapshots)
         return self.targets.transmit_basis(), tensor
 
-    def objective(self, W: Any) -> FloatArray:
-        """Weighted sum rate minus weighted CRLB, shape (...); -inf where F is singular.
-
-        Args:
-            W: Precoder, shape (..., N_t, K+S), in sqrt(W).
-        """
-        return self.merit(Transmission.of(W, self.transceiver.transmit))
-
     def merit(self, sent: Transmission) -> FloatArray:
-        """The objective of what leaves the transmit chains, shape (...)."""
+        """Weighted sum rate minus weighted CRLB of a transmission, shape (...); -inf where F is singular."""
         value: Any = 0.0
         if self.rate_weight:
             users = Reception.of(self.H, sent, self.noise_power, self.transceiver.user)

@@ -1,0 +1,99 @@
+"""What problems with a least SINR of each user and a total power have in common.
+
+`SinrConstrained` is the problem, `SinrRequirements` its table in a scenario. What users are asked for is one
+field, which the class variable ``asks`` names: ``min_sinr``, or ``min_sqinr`` where hardware is the subject.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+
+from isacsim.batch import batch_shape, squared
+from isacsim.drop import Drop
+from isacsim.errors import InvalidInput
+from isacsim.hardware.base import Transceiver
+from isacsim.link import Transmission
+from isacsim.problems.base import (
+    Problem,
+    Requirements,
+    one_or_each_user,
+    posed,
+    sinr_and_power_slacks,
+    spread_over_users,
+)
+from isacsim.typing import FloatArray
+
+
+class SinrConstrained(Problem):
+    """A problem in H (..., N_t, K) with least SINRs of the users and a total power.
+
+    Attributes:
+        asks: Name of the field with the least SINRs.
+    """
+
+    asks: ClassVar[str] = "min_sinr"
+    H: Any
+    noise_power: Any
+    power: Any
+
+    def __attrs_post_init__(self) -> None:
+        if self.H.shape[-2] < 1:
+            raise InvalidInput("H", "must have at least one antenna", self.H.shape, "H is (..., N_t, K).")
+        spread_over_users(self, self.asks, "noise_power")
+        batch_shape(self)
+
+    @property
+    def asked(self) -> FloatArray:
+        """Least SINR of each user, (..., K), linear; 0 is none."""
+        return np.asarray(getattr(self, self.asks))
+
+    @property
+    def users(self) -> int:
+        """Number of users K."""
+        return int(self.H.shape[-1])
+
+    @property
+    def streams(self) -> int:
+        """Number of precoder columns, K+S: sensing takes up to S = N_t streams, so that R can have any rank."""
+        return int(self.users + self.H.shape[-2])
+
+    def constraints(self, W: Any) -> dict[str, FloatArray]:
+        """Relative slacks of the SINRs (..., K), infinite where none is asked, and of the power, ``total`` (...).
+
+        The first is called by what is asked for: ``sinr`` or ``sqinr``.
+        """
+        slacks = sinr_and_power_slacks(self, self.asked, Transmission.of(W, self.transceiver.transmit))
+        return dict(zip((self.asks.removeprefix("min_"), "total"), slacks, strict=True))
+
+    def hopeless(self) -> list[str]:
+        """That a user of whom something is asked has a channel of zeros, also one that underflows."""
+        power = np.ascontiguousarray(squared(self.H).swapaxes(-1, -2)).sum(axis=-1)
+        asked = np.broadcast_to(self.asked, (self.members, self.users))
+        lost = (power == 0) & (asked > 0)
+        notes = [""] * self.members
+        for i in np.flatnonzero(lost.any(axis=-1)):
+            user, what = int(lost[i].argmax()), self.asks.removeprefix("min_").upper()
+            notes[i] = (
+                f"infeasible: the {what} {asked[i, user]:.6g} of user {user} is unattainable: its channel is zero"
+            )
+        return notes
+
+
+class SinrRequirements(Requirements):
+    """The table of such a problem in a scenario; the field of the same name holds one number, or one for each user.
+
+    Attributes:
+        problem: The problem that it poses.
+    """
+
+    problem: ClassVar[type[SinrConstrained]]
+
+    def __attrs_post_init__(self) -> None:
+        one_or_each_user(self.problem.asks, getattr(self, self.problem.asks))
+
+    def pose(self, drop: Drop, transceiver: Transceiver) -> SinrConstrained:
+        """The problem for the realisations of a drop."""
+        one_or_each_user(self.problem.asks, getattr(self, self.problem.asks), drop.H.shape[-1])
+        return posed(self.problem, self, drop, transceiver)
