@@ -349,6 +349,10 @@ class Link:
         drop = flatten(self.drop, (len(self.W),))
         for i in range(len(self.W)):
             at = np.array([i])
-            link = Link(self.W[at], take(drop, at), self.transceiver)
-            link.__dict__["sent"] = self.sent.take(at)  # where cached_property keeps it
-            yield link
+            yield Link(self.W[at], take(drop, at), self.transceiver).sending(self.sent.take(at))
+
+    def sending(self, sent: Transmission) -> Link:
+        """The same link, whose transmission is known."""
+        link = Link(self.W, self.drop, self.transceiver)
+        link.__dict__["sent"] = sent  # where cached_property keeps it
+        return link

@@ -14,6 +14,7 @@ from isacsim.engine.work import work
 from isacsim.hardware.base import Chain, Ideal
 from isacsim.link import Link, Transmission
 from isacsim.metrics.components import Metric, Quantity
+from isacsim.metrics.power import radiating
 from isacsim.plugin import build_registry
 from isacsim.testing.examples import LOW_RESOLUTION, example_drop, example_precoder
 from isacsim.waveform.base import Experiment
@@ -56,6 +57,14 @@ def test_all_measures_of_an_evaluation_share_one_linear_model_of_the_transmit_ch
     outcome = work(task, {})
     assert not outcome.failures
     assert transmit.asked == [(3, 16, 16)]
+
+
+def test_scaling_to_a_radiated_power_leaves_its_last_linear_model_to_the_link():
+    transmit, drop = Counting(), example_drop()
+    link = radiating(Link(example_precoder(drop), drop, Transceiver(transmit)), drop.power)
+    np.testing.assert_allclose(link.sent.power, drop.power, rtol=1e-12)
+    assert len(transmit.asked) == 2  # one finds the factor of a converter, one confirms it
+    np.testing.assert_array_equal(link.sent.radiated, Transmission.of(link.W, transmit).radiated)
 
 
 @pytest.mark.parametrize("hardware", [Transceiver(), LOW_RESOLUTION, Transceiver(Chain(Aqnm(4), Ideal()), Aqnm(2))])

@@ -15,7 +15,7 @@ from isacsim.errors import InvalidInput, IsacsimError, origin
 from isacsim.hardware.base import Transceiver
 from isacsim.link import Link
 from isacsim.metrics.components import Metric
-from isacsim.metrics.power import rescale_to_radiated
+from isacsim.metrics.power import radiating
 from isacsim.plugin import Registry
 from isacsim.problems.base import Problem
 from isacsim.random import Stream, generator
@@ -97,10 +97,10 @@ def rehearse_evaluations(scenario: Scenario, drop: Drop, problems: dict[str, Pro
 def _rehearse_evaluation(scenario: Scenario, label: str, W: ComplexArray, drop: Drop, hardware: Transceiver) -> None:
     evaluation: Evaluation = scenario.evaluate[label]
     path, rngs = f"evaluate.{label}", [generator(scenario.seed, Stream.WAVEFORM, scenario.trials - 1)]
+    link = Link(W, drop, hardware)
     if evaluation.power == "radiated":
         with _told(f"{path}.power"), faults_of(path, evaluation):
-            W = rescale_to_radiated(W, hardware.transmit, drop.power)
-    link = Link(W, drop, hardware)
+            link = radiating(link, drop.power)
     for table in ("metrics", "experiments"):
         for i, measure in enumerate(getattr(evaluation, table)):
             at = f"{path}.{table}.{i}"

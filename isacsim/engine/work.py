@@ -15,7 +15,7 @@ from isacsim.engine.plan import Point, Task
 from isacsim.engine.scenario import Evaluation, Scenario
 from isacsim.errors import origin
 from isacsim.link import Link
-from isacsim.metrics.power import rescale_to_radiated
+from isacsim.metrics.power import radiating
 from isacsim.random import Generators, Stream, complex_normal, generator
 from isacsim.solvers.solution import Status
 from isacsim.solvers.solve import solve
@@ -339,10 +339,10 @@ def _evaluate(
     W = np.stack([r.precoder for r, ok in zip(records, chosen, strict=True) if ok])
     W = W if answered.any() else np.full_like(W, 1.0)
     here = _some(drop, chosen)
-    if evaluation.power == "radiated":
-        W = rescale_to_radiated(W, hardware.transmit, here.power)
-    numbers = tuple(t for t, ok in zip(trials, chosen, strict=True) if ok)
     link, found = Link(W, here, hardware), []
+    if evaluation.power == "radiated":
+        link = radiating(link, here.power)
+    numbers = tuple(t for t, ok in zip(trials, chosen, strict=True) if ok)
     for measure in measures:
         rngs = Generators(scenario.seed, Stream.WAVEFORM, numbers)
         values, labels = measure.measure(link, rngs), measure.labels(here)

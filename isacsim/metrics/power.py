@@ -10,7 +10,7 @@ from isacsim.arrays import AntennaArray
 from isacsim.checks import finite_numbers, numbers, positive
 from isacsim.errors import InvalidInput
 from isacsim.hardware.base import Hardware, Ideal
-from isacsim.link import Transmission
+from isacsim.link import Link, Transmission
 from isacsim.metrics.scaling import drive_for
 from isacsim.typing import ComplexArray, FloatArray
 
@@ -74,13 +74,34 @@ def rescale_to_radiated(W: Any, transmit: Hardware, power: Any) -> ComplexArray:
     Raises:
         InvalidInput: If ``power`` is not positive, or the chains saturate below it.
     """
+    return _rescaled(W, transmit, power)[0]
+
+
+def radiating(link: Link, power: Any) -> Link:
+    """The link of precoders scaled by `rescale_to_radiated`, whose last evaluation of the hardware it keeps."""
+    W, sent = _rescaled(link.W, link.transceiver.transmit, power)
+    return Link(W, link.drop, link.transceiver).sending(sent)
+
+
+def _rescaled(W: Any, transmit: Hardware, power: Any) -> tuple[ComplexArray, Transmission]:
     positive("power", power)
     W = np.asarray(numbers("W", W, axes=2), complex, order="C")
     target = np.broadcast_to(np.asarray(power, float), W.shape[:-2])
     alive = np.isfinite(W).all(axis=(-2, -1)) & (radiated_power(W) > 0)
-    found = drive_for(lambda drive: radiated_power(np.sqrt(drive)[..., None, None] * W, transmit), target, alive)
+    last: list[tuple[FloatArray, ComplexArray, Transmission]] = []
+
+    def output(drive: FloatArray) -> FloatArray:
+        scaled = np.sqrt(drive)[..., None, None] * W
+        last[:] = [(drive, scaled, Transmission.of(scaled, transmit))]
+        return last[0][2].power
+
+    found = drive_for(output, target, alive)
     if found.reached.all():
-        return np.asarray(np.sqrt(found.factor)[..., None, None] * W)
+        tried, scaled, sent = last[0]
+        if np.array_equal(tried, found.factor):
+            return scaled, sent
+        scaled = np.sqrt(found.factor)[..., None, None] * W
+        return scaled, Transmission.of(scaled, transmit)
     worst, most = (float(np.max(power[~found.reached])) for power in (target, found.most))
     raise InvalidInput(
         "power", f"must be reachable: the transmit chains saturate near {most:.4g} W", f"{worst:.4g} W",
