@@ -37,6 +37,7 @@ _UsageError: Any = typer.BadParameter.__mro__[2]
 # What typer returns when Ctrl-C ends a command; older versions raise instead.
 _INTERRUPTED = 130
 
+Force = Annotated[bool, typer.Option("--force", help="Continue also with other versions of the code, and record it.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a place of the scenario.")]
 
@@ -86,9 +87,7 @@ def run(
     observer_option: ObserverOption = None,
     set_: Set = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
-    force: Annotated[
-        bool, typer.Option("--force", help="Continue also with other versions of the code, and record them.")
-    ] = False,
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Run a scenario: design, judge, store, and draw its figures."""
@@ -117,10 +116,7 @@ def run(
     )
     counts = finished.counts()
     figures = draw_figures(finished) if counts.done or counts.partly else []
-    if as_json:
-        _print_json(_summary(finished, figures))
-    else:
-        _tell(finished, figures)
+    _print_json(_summary(finished, figures)) if as_json else _tell(finished, figures)
     if not counts.complete:
         raise typer.Exit(1)
 
