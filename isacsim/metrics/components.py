@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from functools import wraps
 from inspect import isfunction, signature
 from typing import Any, ClassVar
-from warnings import warn
 
 import numpy as np
 from attrs import field, frozen
@@ -15,6 +14,7 @@ from attrs import field, frozen
 from isacsim import units
 from isacsim.batch import batched
 from isacsim.checks import choice
+from isacsim.deprecation import warn_deprecated
 from isacsim.drop import Drop
 from isacsim.hardware.power import ConverterPower, PowerModel
 from isacsim.link import Link, Mode
@@ -85,11 +85,8 @@ def _taking_a_link(method: Any, told: str) -> Any:
     """The method, behind an adapter where it takes (W, drop, transceiver, ...), as in version 1 of the plugin API."""
     if list(signature(method).parameters)[1:4] != ["W", "drop", "transceiver"]:
         return method
-    warn(
-        f"{told}: must take a link in place of W, drop and transceiver. Read link.W, link.drop and link.transceiver.",
-        DeprecationWarning,
-        stacklevel=4,
-    )
+    new = "one that takes a link, and reads link.W, link.drop and link.transceiver"
+    warn_deprecated(f"{told}(W, drop, transceiver)", new, gone="0.2", stacklevel=3)
 
     @wraps(method)
     def adapted(self: Any, link: Link, *rest: Any) -> Any:
