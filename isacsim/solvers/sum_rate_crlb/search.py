@@ -6,20 +6,25 @@ from collections.abc import Callable
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
+from attrs import frozen
 
-from isacsim.batch import put, take
-from isacsim.solvers.sum_rate_crlb.merit import Point
+from isacsim.batch import put, rows, take
+from isacsim.solvers.sum_rate_crlb.merit import Merit, Point
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
 ARMIJO = 1e-4  # share of the promised increase that a step must deliver
 MAX_ATTEMPTS = 60
 
 
+@frozen(eq=False)
 class PointState:
-    """What `isacsim.solvers.iterate` sees of a state with a ``point``, (B,) and (B, N_t, K+S)."""
+    """Iterates of B members at a ``point``, as `isacsim.solvers.iterate` sees them."""
 
     traced: ClassVar[tuple[str, ...]] = ("sum_rate", "crlb")
+
     point: Point
+    residual: FloatArray = rows()
+    stalled: BoolArray = rows()
 
     @property
     def precoder(self) -> ComplexArray:
@@ -40,6 +45,43 @@ class PointState:
     def crlb(self) -> FloatArray:
         """Their weighted CRLBs."""
         return np.asarray(self.point.crlb)
+
+
+@frozen(eq=False)
+class MovingState(PointState):
+    """Iterates with the points before them, for the rules of the published code by which a member ends."""
+
+    merit: Merit
+    before: Point
+
+    @property
+    def move(self) -> FloatArray:
+        """Spectral norm of the last change of W, (B,), in sqrt(W)."""
+        return np.asarray(np.linalg.norm(self.point.W - self.before.W, 2, axis=(-2, -1)))
+
+    @property
+    def change(self) -> FloatArray:
+        """Largest relative change of objective, sum rate and CRLB, (B,)."""
+        old, new = (np.stack([p.objective, p.sum_rate, p.crlb]) for p in (self.before, self.point))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.asarray(np.fmax.reduce(np.abs(new - old) / np.abs(old)))  # NaN: a term without weight or users
+
+
+@frozen(eq=False)
+class Line:
+    """Where B members search, along what, and how."""
+
+    merit: Merit
+    W: ComplexArray = rows(2)
+    direction: ComplexArray = rows(2)
+    length: FloatArray = rows()  # of the first step, in directions
+    slope: FloatArray = rows()  # of the objective along the direction, as far as it is promised
+    shrink: float = 0.4  # length of a step, of that before it
+
+    def propose(self, attempt: int) -> tuple[ComplexArray, FloatArray]:
+        """The step of full power of an attempt, and what it promises."""
+        t = self.length * self.shrink**attempt
+        return self.merit.project(self.W + t[:, None, None] * self.direction), t * self.slope
 
 
 S = TypeVar("S", bound=Any)
