@@ -17,9 +17,9 @@ from attrs import field, frozen
 
 from isacsim.batch import frobenius2, inner, rows
 from isacsim.checks import instance, number
-from isacsim.solvers.sum_rate_crlb.merit import Merit, Point, beta
+from isacsim.solvers.sum_rate_crlb.base import SingleStart, users_alone
+from isacsim.solvers.sum_rate_crlb.merit import Evaluated, Merit, beta
 from isacsim.solvers.sum_rate_crlb.search import MovingState, search
-from isacsim.solvers.sum_rate_crlb.single import SingleStart, users_alone
 from isacsim.solvers.sum_rate_crlb.surrogate import span_factor, spectral_norm
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
@@ -75,10 +75,7 @@ class FpSgda(SingleStart):
     def step(self, state: FpSgdaState) -> FpSgdaState:
         """One iteration of every member, monotone when it searches."""
         merit, before = state.merit, state.point
-        if self.step_size is None:
-            point, stuck = search(state, propose, before)
-        else:
-            point, stuck = merit.evaluate(propose(state, 0)[0]), np.zeros(state.stalled.shape, bool)
+        point, stuck = search(state, propose, before, monotone=self.step_size is None)
         average = state.average + self.averaging * (point.W - state.average)
         stalled = stuck & np.all(state.average == before.W, axis=(-2, -1))
         average = np.where(stuck[:, None, None], point.W, average)
@@ -88,8 +85,8 @@ class FpSgda(SingleStart):
         self,
         merit: Merit,
         factor: ComplexArray,
-        point: Point,
-        before: Point,
+        point: Evaluated,
+        before: Evaluated,
         average: ComplexArray,
         stalled: BoolArray,
     ) -> FpSgdaState:

@@ -25,7 +25,7 @@ from isacsim.problems.sum_rate_crlb import SumRateCrlb
 from isacsim.solvers.base import Request, Solver
 from isacsim.solvers.iterate import Stop, iterate
 from isacsim.solvers.solution import Solution
-from isacsim.solvers.sum_rate_crlb.merit import Merit, Point
+from isacsim.solvers.sum_rate_crlb.merit import Evaluated, Merit
 from isacsim.solvers.sum_rate_crlb.search import Line, PointState, search
 from isacsim.solvers.sum_rate_crlb.starts import start, start_names
 from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray
@@ -142,7 +142,7 @@ class RiemannianSolver(Solver):
 def ready(
     merit: Merit,
     origin: IntArray,
-    point: Point,
+    point: Evaluated,
     gradient: FloatArray,
     stalled: BoolArray,
     memory: Memory,
@@ -178,7 +178,7 @@ def times(preconditioner: ComplexArray, vectors: FloatArray) -> FloatArray:
     return real_vectors(preconditioner @ vectors.view(complex).reshape(members, side, -1))
 
 
-def hopeless(point: Point, slope: FloatArray, origin: IntArray) -> BoolArray:
+def hopeless(point: Evaluated, slope: FloatArray, origin: IntArray) -> BoolArray:
     """Members so far behind a better start of the same problem that they can end.
 
     A quasi-Newton step promises half the ``slope`` (B,) along it; forty times as much would not reach the other.
@@ -191,7 +191,7 @@ def hopeless(point: Point, slope: FloatArray, origin: IntArray) -> BoolArray:
     return np.asarray(f + REACH * slope < best)
 
 
-def followers(point: Point, origin: IntArray) -> BoolArray:
+def followers(point: Evaluated, origin: IntArray) -> BoolArray:
     """Members that follow a better start of the same problem to the same optimum, and can end.
 
     The rates of users are alike then, who get next to no power where the CRLB counts most, and so

@@ -9,11 +9,15 @@ import numpy as np
 from attrs import frozen
 
 from isacsim.batch import put, rows, take
-from isacsim.solvers.sum_rate_crlb.merit import Merit, Point
+from isacsim.solvers.sum_rate_crlb.merit import Evaluated, Merit
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
 ARMIJO = 1e-4  # share of the promised increase that a step must deliver
 MAX_ATTEMPTS = 60
+
+
+def _of_point(name: str, doc: str) -> Any:
+    return property(lambda state: getattr(state.point, name), doc=doc)
 
 
 @frozen(eq=False)
@@ -22,29 +26,14 @@ class PointState:
 
     traced: ClassVar[tuple[str, ...]] = ("sum_rate", "crlb")
 
-    point: Point
+    point: Evaluated
     residual: FloatArray = rows()
     stalled: BoolArray = rows()
 
-    @property
-    def precoder(self) -> ComplexArray:
-        """Current precoders, in sqrt(W)."""
-        return np.asarray(self.point.W)
-
-    @property
-    def objective(self) -> FloatArray:
-        """Their objectives."""
-        return np.asarray(self.point.objective)
-
-    @property
-    def sum_rate(self) -> FloatArray:
-        """Their sum rates, in nat/s/Hz."""
-        return np.asarray(self.point.sum_rate)
-
-    @property
-    def crlb(self) -> FloatArray:
-        """Their weighted CRLBs."""
-        return np.asarray(self.point.crlb)
+    precoder = _of_point("W", "Current precoders, (B, N_t, K+S), in sqrt(W).")
+    objective = _of_point("objective", "Their objectives, (B,).")
+    sum_rate = _of_point("sum_rate", "Their sum rates, (B,), in nat/s/Hz.")
+    crlb = _of_point("crlb", "Their weighted CRLBs, (B,).")
 
 
 @frozen(eq=False)
@@ -52,7 +41,7 @@ class MovingState(PointState):
     """Iterates with the points before them, for the rules of the published code by which a member ends."""
 
     merit: Merit
-    before: Point
+    before: Evaluated
 
     @property
     def move(self) -> FloatArray:
@@ -88,7 +77,7 @@ S = TypeVar("S", bound=Any)
 Propose = Callable[[S, int], tuple[ComplexArray, FloatArray]]
 
 
-def search(line: S, propose: Propose[S], before: Point) -> tuple[Point, BoolArray]:
+def search(line: S, propose: Propose[S], before: Evaluated, *, monotone: bool = True) -> tuple[Evaluated, BoolArray]:
     """The next points, and which members found none that improves the objective.
 
     Args:
@@ -97,9 +86,10 @@ def search(line: S, propose: Propose[S], before: Point) -> tuple[Point, BoolArra
             attempt, and the increase of the objective they promise; later attempts are
             shorter steps.
         before: The points that are to be improved.
+        monotone: Whether they are; else the first proposals are taken as they are.
     """
     chosen, good = _attempt(line, propose, before.objective, 0)
-    stalled = ~good
+    stalled = ~good if monotone else np.zeros(good.shape, bool)
     if not np.count_nonzero(stalled):
         return chosen, stalled
     todo = np.flatnonzero(stalled)
@@ -114,7 +104,7 @@ def search(line: S, propose: Propose[S], before: Point) -> tuple[Point, BoolArra
     return put(chosen, todo, take(before, todo)), stalled
 
 
-def _attempt(line: S, propose: Propose[S], objective: FloatArray, attempt: int) -> tuple[Point, BoolArray]:
+def _attempt(line: S, propose: Propose[S], objective: FloatArray, attempt: int) -> tuple[Evaluated, BoolArray]:
     """The points proposed, and which of them improve the objective as promised."""
     W, promise = propose(line, attempt)
     trial = line.merit.evaluate(W)

@@ -16,9 +16,9 @@ from attrs import field, frozen
 
 from isacsim.batch import frobenius2, hermitian, rows
 from isacsim.checks import choice, instance
-from isacsim.solvers.sum_rate_crlb.merit import Merit, Point, beta
+from isacsim.solvers.sum_rate_crlb.base import NO_RULE, SingleStart, users_alone
+from isacsim.solvers.sum_rate_crlb.merit import Evaluated, Merit, beta
 from isacsim.solvers.sum_rate_crlb.search import MovingState, search
-from isacsim.solvers.sum_rate_crlb.single import NO_RULE, SingleStart, users_alone
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
 
@@ -50,17 +50,14 @@ class SurrogateSolver(SingleStart):
         """What stands for H in the curvature of ``figures``, (B, N, K)."""
         return merit.H
 
-    def seen(self, merit: Merit, point: Point) -> Point:
+    def seen(self, merit: Merit, point: Evaluated) -> Evaluated:
         """A point as the surrogate sees it."""
         return users_alone(merit, point) if self.published_received_power else point
 
     def step(self, state: SurrogateState) -> SurrogateState:
         """One iteration of every member, monotone when it backtracks."""
         merit, before = state.merit, state.point
-        if self.curvature == "backtracking":
-            point, stalled = search(state, self.propose, before)
-        else:
-            point, stalled = merit.evaluate(self.propose(state, 0)[0]), np.zeros(state.stalled.shape, bool)
+        point, stalled = search(state, self.propose, before, monotone=self.curvature == "backtracking")
         return self.at(merit, state.factor, point, before, stalled)
 
     def propose(self, state: SurrogateState, attempt: int) -> tuple[ComplexArray, FloatArray]:
@@ -74,7 +71,9 @@ class SurrogateSolver(SingleStart):
         """What a solver does with the closed-form W before it becomes the next precoder: nothing."""
         return W
 
-    def at(self, merit: Merit, factor: ComplexArray, point: Point, before: Point, stalled: BoolArray) -> SurrogateState:
+    def at(
+        self, merit: Merit, factor: ComplexArray, point: Evaluated, before: Evaluated, stalled: BoolArray
+    ) -> SurrogateState:
         """The state at a point, with the surrogate expanded there."""
         Q_V, seen = merit.sensing_multiplier(point), self.seen(merit, point)
         gradient = merit.gradient(point, Q_V)
@@ -91,7 +90,7 @@ class SurrogateSolver(SingleStart):
         )
 
 
-def rate_terms(merit: Merit, seen: Point, streams: int) -> tuple[ComplexArray, ComplexArray]:
+def rate_terms(merit: Merit, seen: Evaluated, streams: int) -> tuple[ComplexArray, ComplexArray]:
     """C_1 (B, N, streams) and rate_weight H Sigma_2 H^H (B, N, N), of the surrogate of the rate.
 
     ``2 Re tr(C_1^H W) - tr(W^H H Sigma_2 H^H W)`` is a lower bound on the weighted sum rate, but

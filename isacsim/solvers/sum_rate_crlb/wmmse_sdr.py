@@ -25,10 +25,10 @@ from isacsim.batch import frobenius2, hermitian, rows, take
 from isacsim.checks import choice, instance, number, whole
 from isacsim.solvers.hermitian import basis
 from isacsim.solvers.solution import objects
-from isacsim.solvers.sum_rate_crlb.merit import Merit, Point
+from isacsim.solvers.sum_rate_crlb.base import SingleStart
+from isacsim.solvers.sum_rate_crlb.merit import Evaluated, Merit
 from isacsim.solvers.sum_rate_crlb.sdr_program import optimum
 from isacsim.solvers.sum_rate_crlb.search import Line, MovingState, search
-from isacsim.solvers.sum_rate_crlb.single import SingleStart
 from isacsim.solvers.sum_rate_crlb.starts import STARTS
 from isacsim.solvers.sum_rate_crlb.surrogate import rate_terms
 from isacsim.typing import AnyArray, BoolArray, ComplexArray, FloatArray
@@ -90,7 +90,7 @@ class WmmseSdr(SingleStart):
             point, stalled = search(line, Line.propose, before)
         return _state(merit, point, before, stalled, [note for _, note in found])
 
-    def target(self, merit: Merit, point: Point) -> tuple[ComplexArray, str]:
+    def target(self, merit: Merit, point: Evaluated) -> tuple[ComplexArray, str]:
         """The precoder of the program of one member, (1, N, K+S), and what its backend had to tell.
 
         W itself where it has no solution.
@@ -119,7 +119,7 @@ class WmmseSdr(SingleStart):
         return np.sqrt(power) * W[None], told
 
 
-def _sensing(merit: Merit, point: Point) -> tuple[FloatArray, FloatArray]:
+def _sensing(merit: Merit, point: Evaluated) -> tuple[FloatArray, FloatArray]:
     """F of each basis matrix (P, P, N^2), scaled to a unit diagonal at the point, and root weights (P,)."""
     if not merit.crlb_weight:
         return np.zeros((0, 0, merit.H.shape[-2] ** 2)), np.zeros(0)
@@ -145,7 +145,7 @@ def aligned(X: ComplexArray, old: ComplexArray) -> ComplexArray:
     return X @ (U @ Vh)
 
 
-def _state(merit: Merit, point: Point, before: Point, stalled: BoolArray, told: list[str]) -> WmmseState:
+def _state(merit: Merit, point: Evaluated, before: Evaluated, stalled: BoolArray, told: list[str]) -> WmmseState:
     return WmmseState(
         merit=merit,
         point=point,

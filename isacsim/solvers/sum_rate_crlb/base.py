@@ -15,7 +15,7 @@ from isacsim.problems.sum_rate_crlb import SumRateCrlb
 from isacsim.solvers.base import Request, Solver, not_total_power
 from isacsim.solvers.iterate import Stop, iterate
 from isacsim.solvers.solution import Solution
-from isacsim.solvers.sum_rate_crlb.merit import Merit, Point
+from isacsim.solvers.sum_rate_crlb.merit import Evaluated, Merit
 from isacsim.solvers.sum_rate_crlb.search import MovingState
 from isacsim.solvers.sum_rate_crlb.starts import STARTS, first
 from isacsim.typing import ComplexArray
@@ -61,7 +61,7 @@ class SingleStart(Solver):
         """One iteration of every member."""
 
 
-def users_alone(merit: Merit, point: Point) -> Point:
+def users_alone(merit: Merit, point: Evaluated) -> Evaluated:
     """The point as the published update sees it: no sensing stream reaches a user."""
     if point.Z.shape[-1] == merit.users:
         return point
