@@ -12,7 +12,7 @@ from attrs import field, frozen
 from isacsim.batch import hermitian, squared
 from isacsim.checks import choice, number, whole
 from isacsim.problems.sum_rate_crlb import SumRateCrlb
-from isacsim.solvers.base import Request, Solver, not_total_power
+from isacsim.solvers.base import Request, Solver
 from isacsim.solvers.iterate import Stop, iterate
 from isacsim.solvers.solution import Solution
 from isacsim.solvers.sum_rate_crlb.merit import Evaluated, Merit
@@ -38,7 +38,10 @@ class SingleStart(Solver):
 
     def takes(self, problem: Any) -> str | None:
         """Nothing, or a sentence why not: the range of [H, V] holds the optima of a total power only."""
-        return super().takes(problem) or (not_total_power(problem) if self.reduced else None)
+        told = super().takes(problem)
+        if told is None and self.reduced and problem.per_antenna:
+            told = "takes a total power only, not `per_antenna`"
+        return told
 
     def solve(self, problem: SumRateCrlb, request: Request) -> Solution:
         """Iterate from the request's initial precoder, or from the start."""
