@@ -28,79 +28,79 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 @hookspec
 def isacsim_arrays() -> Iterable[Spec]:
-    """Offer antenna arrays: classes derived from `isacsim.arrays.AntennaArray`."""
+    """Offer antenna arrays: classes derived from `isacsim.api.AntennaArray`."""
     raise NotImplementedError
 
 
 @hookspec
 def isacsim_channels() -> Iterable[Spec]:
-    """Offer user channel models: classes derived from `isacsim.channels.models.ChannelModel`."""
+    """Offer user channel models: classes derived from `isacsim.api.ChannelModel`."""
     raise NotImplementedError
 
 
 @hookspec
 def isacsim_targets() -> Iterable[Spec]:
-    """Offer target models: classes derived from `isacsim.targets.models.TargetModel`."""
+    """Offer target models: classes derived from `isacsim.api.TargetModel`."""
     raise NotImplementedError
 
 
 @hookspec
 def isacsim_hardware() -> Iterable[Spec]:
-    """Offer hardware stages: classes derived from `isacsim.hardware.base.Hardware`."""
+    """Offer hardware stages: classes derived from `isacsim.api.Hardware`."""
     raise NotImplementedError
 
 
 @hookspec
 def isacsim_power_models() -> Iterable[Spec]:
-    """Offer consumption models: classes derived from `isacsim.hardware.power.PowerModel`."""
+    """Offer consumption models: classes derived from `isacsim.api.PowerModel`."""
     raise NotImplementedError
 
 
 @hookspec
 def isacsim_problems() -> Iterable[Spec]:
-    """Offer design problems: classes derived from `isacsim.problems.base.Requirements`."""
+    """Offer design problems: classes derived from `isacsim.api.Requirements`."""
     raise NotImplementedError
 
 
 @hookspec
 def isacsim_solvers() -> Iterable[SolverSpec]:
-    """Offer solvers: classes derived from `isacsim.solvers.base.Solver`."""
+    """Offer solvers: classes derived from `isacsim.api.Solver`."""
     raise NotImplementedError
 
 
 @hookspec
 def isacsim_metrics() -> Iterable[Spec]:
-    """Offer closed-form metrics: classes derived from `isacsim.metrics.components.Metric`."""
+    """Offer closed-form metrics: classes derived from `isacsim.api.Metric`."""
     raise NotImplementedError
 
 
 @hookspec
 def isacsim_modulations() -> Iterable[Spec]:
-    """Offer modulations: classes derived from `isacsim.waveform.modulation.Modulation`, or records of one."""
+    """Offer modulations: classes derived from `isacsim.api.Modulation`, or records of one."""
     raise NotImplementedError
 
 
 @hookspec
 def isacsim_experiments() -> Iterable[Spec]:
-    """Offer waveform experiments: classes derived from `isacsim.waveform.base.Experiment`."""
+    """Offer waveform experiments: classes derived from `isacsim.api.Experiment`."""
     raise NotImplementedError
 
 
 @hookspec
 def isacsim_detectors() -> Iterable[Spec]:
-    """Offer detectors: classes derived from `isacsim.waveform.base.Detector`."""
+    """Offer detectors: classes derived from `isacsim.api.Detector`."""
     raise NotImplementedError
 
 
 @hookspec
 def isacsim_executors() -> Iterable[Spec]:
-    """Offer executors: classes derived from `isacsim.engine.executors.ExecutorFactory`."""
+    """Offer executors: classes derived from `isacsim.api.ExecutorFactory`."""
     raise NotImplementedError
 
 
 @hookspec
 def isacsim_sinks() -> Iterable[Spec]:
-    """Offer sinks for finished runs: classes derived from `isacsim.engine.sinks.Sink`."""
+    """Offer sinks for finished runs: classes derived from `isacsim.api.Sink`."""
     raise NotImplementedError
 
 
@@ -112,7 +112,7 @@ def isacsim_scenarios() -> Iterable[ScenarioSpec]:
 
 @hookspec
 def isacsim_observers() -> Iterable[Spec]:
-    """Offer observers of a run's events: classes derived from `isacsim.engine.events.Observer`.
+    """Offer observers of a run's events: classes derived from `isacsim.api.Observer`.
 
     Every observer that is offered and needs no options is told every event of a run, and any
     that a run names; none can change results.

@@ -51,7 +51,8 @@ def check_kind(kind: str, name: str, target: str, component: Any) -> None:
     if kind not in BASES:
         return
     who = f"{kind} {name!r} ({target})"
-    base, home = base_of(kind), BASES[kind].replace(":", ".")
+    base = base_of(kind)
+    home = f"isacsim.api.{base.__name__}"  # the name that is promised
     if kind in READY and isinstance(component, base):
         return
     if not isinstance(component, type) or not issubclass(component, base):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @frozen
-class Comparison:
+class Finding:
     """One number that was expected, and what the run found.
 
     Attributes:
@@ -42,12 +42,12 @@ class Comparison:
 
 
 @frozen
-class Verdict:
+class Judgement:
     """How a run stands to one entry of its scenario's ``expect`` tables."""
 
     name: str
     expectation: Expectation
-    comparisons: tuple[Comparison, ...]
+    comparisons: tuple[Finding, ...]
 
     @property
     def met(self) -> bool:
@@ -60,13 +60,13 @@ class Verdict:
         return self.met == self.expectation.holds
 
 
-def verdicts(run: Run) -> list[Verdict]:
+def verdicts(run: Run) -> list[Judgement]:
     """How the run stands to everything its scenario expects."""
     dataset = run.dataset()
-    return [Verdict(name, e, tuple(_compare(dataset, e))) for name, e in run.expectations.items()]
+    return [Judgement(name, e, tuple(_compare(dataset, e))) for name, e in run.expectations.items()]
 
 
-def _compare(dataset: xarray.Dataset, e: Expectation) -> Iterator[Comparison]:
+def _compare(dataset: xarray.Dataset, e: Expectation) -> Iterator[Finding]:
     samples = dataset[e.quantity].sel(e.at)
     for dim, name in (("design", e.design), ("evaluate", e.evaluate)):
         if dim in samples.dims:
@@ -81,10 +81,10 @@ def _compare(dataset: xarray.Dataset, e: Expectation) -> Iterator[Comparison]:
             spread = e.standard_errors * np.hypot(np.nan_to_num(error), own)
             allowed = e.absolute + e.relative * abs(expected) + spread
             coords = {**e.at, **({e.over: value} if e.over else {})}
-            yield Comparison(coords, expected, found, error, float(allowed))
+            yield Finding(coords, expected, found, error, float(allowed))
 
 
-def heading(judged: Verdict) -> str:
+def heading(judged: Judgement) -> str:
     """What is compared with what."""
     e = judged.expectation
     what = " ".join(filter(None, (e.statistic, e.quantity, e.design and f"of {e.design}", e.evaluate)))
@@ -92,7 +92,7 @@ def heading(judged: Verdict) -> str:
     return f"\n{judged.name}: {what}, {e.kind} ({e.source}){note}"
 
 
-def table(judged: Verdict) -> Table:
+def table(judged: Judgement) -> Table:
     """The numbers of a verdict as a table, a row for each."""
     e = judged.expectation
     view = Table()
@@ -107,7 +107,7 @@ def table(judged: Verdict) -> Table:
     return view
 
 
-def verdict(judged: Verdict, comparison: Comparison) -> str:
+def verdict(judged: Judgement, comparison: Finding) -> str:
     """What is said of one number."""
     if np.isnan(comparison.found):
         return "no data"
@@ -116,7 +116,7 @@ def verdict(judged: Verdict, comparison: Comparison) -> str:
     return "MISSED" if judged.expectation.holds else "differs, as known"
 
 
-def summary(judged: list[Verdict]) -> str:
+def summary(judged: list[Judgement]) -> str:
     """One line on all of them."""
     numbers = [c for v in judged for c in v.comparisons]
     met = sum(c.met for c in numbers)
@@ -126,7 +126,7 @@ def summary(judged: list[Verdict]) -> str:
     return told + (f"; against expectation: {', '.join(surprises)}" if surprises else "")
 
 
-def rows(judged: list[Verdict]) -> list[dict[str, Any]]:
+def rows(judged: list[Judgement]) -> list[dict[str, Any]]:
     """The verdicts for scripts, a row for each number."""
     return [
         {

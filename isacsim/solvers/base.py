@@ -98,11 +98,6 @@ def not_ideal(problem: Any) -> str | None:
     return None
 
 
-def not_total_power(problem: Any) -> str | None:
-    """Nothing, or that a problem has a power constraint for each antenna."""
-    return "takes a total power only, not `per_antenna`" if problem.per_antenna else None
-
-
 SIDES = ("transmit", "receive", "user")  # of a transceiver
 
 

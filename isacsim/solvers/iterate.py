@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
-from isacsim.batch import is_batched, take
+from isacsim.batch import is_batched, joined, take
 from isacsim.checks import number, whole
 from isacsim.errors import InvalidInput
 from isacsim.solvers.solution import Solution, Status, objects
@@ -118,40 +118,28 @@ def iterate(
             "state", "must be a record whose arrays are fields made by isacsim.batch.rows", type(state).__name__,
             "Write precoder = rows(2), objective = rows() and so on: members that have ended leave it.",
         )  # fmt: skip
-    book = _Book(state)
     members = np.arange(state.objective.size)
     labels = members if labels is None else labels
+    trace, ends = _Trace(members.size, ("objective", "residual", *state.traced)), []
     for count in range(stop.max_steps + 1):
         if count:
             state = step(state)
         elapsed = time.perf_counter() - begin
-        book.note(members, state, elapsed)
-        limit = _limit(stop, count, labels, members, state, elapsed)
+        trace.note(members, state, elapsed)
+        rules = _rules(stop, Progress(count, labels[members], state, elapsed))
         broken, met = ~np.isfinite(state.objective), state.residual <= stop.tolerance
-        ended, rules = broken | met | state.stalled, _rules(stop, count, state)
-        if limit is not None:
-            ended[:] = True
-        for rule in rules.values():
-            ended |= rule
+        ended = np.logical_or.reduce([broken, met, state.stalled, *rules.values()])
         if not np.count_nonzero(ended):
             continue
-        final = state if ended.all() else take(state, ended)
-        decision = decided(final)  # of the members that end only: some states have work to do for it
-        book.bound[members[ended]] = getattr(final, "bound", np.nan)
-        told = getattr(final, "told", None)
-        for place, i in enumerate(np.flatnonzero(ended)):
-            if broken[i]:
-                book.close(members[i], Status.FAILED, count, f"the objective became infinite or NaN at step {count}")
-            elif met[i] or state.stalled[i]:
-                note = "" if told is None else told[place]
-                book.close(members[i], reached if met[i] else Status.STALLED, count, note, place, decision)
-            else:
-                note = next((note for note, rule in rules.items() if rule[i]), limit)
-                book.close(members[i], Status.MAX_STEPS, count, note, place, decision)
+        own = {note: rule[ended] for note, rule in rules.items()}
+        # Of the members that end only: some states have work to do for their decision.
+        ends.append((_ended(take(state, ended), count, broken[ended], met[ended], own, reached), members[ended]))
         if ended.all():
             break
         state, members = take(state, ~ended), members[~ended]
-    return book.solution(time.perf_counter() - begin)
+    order = np.argsort(np.concatenate([places for _, places in ends]))
+    solution = take(joined([end for end, _ in ends]), order)
+    return evolve(solution, trace=trace.tables(), runtime=time.perf_counter() - begin)
 
 
 def decided(state: Any) -> Mapping[str, AnyArray]:
@@ -159,85 +147,72 @@ def decided(state: Any) -> Mapping[str, AnyArray]:
     return state.decision if hasattr(state, "decision") else {"precoder": state.precoder}
 
 
-def _limit(stop: Stop, count: int, labels: IntArray, members: IntArray, state: Any, elapsed: float) -> str | None:
-    """What limit all members have met, as a note on them, empty for that of steps; None if none."""
-    limit = "" if count == stop.max_steps else None
-    if stop.time_limit is not None and elapsed > stop.time_limit:
-        limit = "stopped by the time limit"
-    if count and stop.callback is not None and stop.callback(Progress(count, labels[members], state, elapsed)):
-        limit = "stopped by the callback"
-    return limit
-
-
-def _rules(stop: Stop, count: int, state: Any) -> dict[str, BoolArray]:
-    """Which members meet a rule that is no convergence, by the note on them."""
-    rules = {}
-    if stop.step_tolerance is not None and count:
-        rules[f"stopped by a step shorter than {stop.step_tolerance:g}"] = np.asarray(state.move < stop.step_tolerance)
-    if stop.change_tolerance is not None and count:
-        rules[f"stopped by changes below {stop.change_tolerance:g}"] = np.asarray(state.change < stop.change_tolerance)
+def _rules(stop: Stop, now: Progress) -> dict[str, BoolArray]:
+    """Which members end without having converged, by the note on them, of which the first counts; none of steps."""
+    rules, every = {}, np.ones(now.members.size, bool)
+    if stop.step_tolerance is not None and now.step:
+        rules[f"stopped by a step shorter than {stop.step_tolerance:g}"] = now.state.move < stop.step_tolerance
+    if stop.change_tolerance is not None and now.step:
+        rules[f"stopped by changes below {stop.change_tolerance:g}"] = now.state.change < stop.change_tolerance
+    if now.step and stop.callback is not None and stop.callback(now):
+        rules["stopped by the callback"] = every
+    elif stop.time_limit is not None and now.time > stop.time_limit:
+        rules["stopped by the time limit"] = every
+    elif now.step == stop.max_steps:
+        rules[""] = every
     return rules
 
 
-class _Book:
-    """Keeps the record of each member of the whole batch."""
+def _ended(
+    state: Any, count: int, broken: BoolArray, met: BoolArray, rules: dict[str, BoolArray], reached: Status
+) -> Solution:
+    """What became of the members of a state, which all end; without their trace."""
+    status, notes, told = [], [], getattr(state, "told", [""] * broken.size)
+    for i, lost in enumerate(broken):
+        if lost:
+            end = Status.FAILED, f"the objective became infinite or NaN at step {count}"
+        elif met[i] or state.stalled[i]:
+            end = reached if met[i] else Status.STALLED, told[i]
+        else:
+            end = Status.MAX_STEPS, next(note for note, rule in rules.items() if rule[i])
+        status.append(end[0])
+        notes.append((end[1],) if end[1] else ())
 
-    def __init__(self, state: State) -> None:
-        size = state.objective.size
-        self.decision = {
-            name: np.full((size, *x.shape[1:]), np.nan, np.result_type(x, float)) for name, x in decided(state).items()
-        }
-        self.status = objects([Status.FAILED] * size)
-        self.notes = objects([()] * size)
-        self.iterations = np.zeros(size, int)
-        self.bound = np.full(size, np.nan)
+    def kept(values: AnyArray) -> AnyArray:
+        return np.where(broken.reshape(-1, *[1] * (values.ndim - 1)), np.nan, values)
+
+    nothing = np.full(broken.size, np.nan)
+    return Solution(
+        decision={name: kept(values) for name, values in decided(state).items()},
+        objective=kept(state.objective),
+        gap=nothing,
+        residual=kept(state.residual),
+        iterations=np.full(broken.size, count),
+        status=objects(status),
+        bound=getattr(state, "bound", nothing),
+        notes=objects(notes),
+    )
+
+
+class _Trace:
+    """What is noted of each member of the whole batch at each step."""
+
+    def __init__(self, size: int, names: tuple[str, ...]) -> None:
+        self.size = size
         self.members: list[IntArray] = []  # of each row
-        self.rows: dict[str, list[Any]] = {n: [] for n in ("objective", "residual", *state.traced, "time")}
+        self.rows: dict[str, list[Any]] = {name: [] for name in (*names, "time")}
 
     def note(self, members: IntArray, state: Any, elapsed: float) -> None:
         self.members.append(members)
         for name, rows in self.rows.items():
             rows.append(elapsed if name == "time" else getattr(state, name))
 
-    def close(
-        self,
-        member: int,
-        status: Status,
-        count: int,
-        note: str | None,
-        place: int = 0,
-        decision: Mapping[str, AnyArray] | None = None,
-    ) -> None:
-        """Note how a member ended, with its decision at a place of those of several; NaN without one."""
-        self.status[member], self.iterations[member] = status, count
-        for name in decision or {}:
-            self.decision[name][member] = (decision or {})[name][place]
-        self.notes[member] = (note,) if note else ()
-
-    def _tables(self) -> dict[str, FloatArray]:
+    def tables(self) -> dict[str, FloatArray]:
         """What was noted, each (members, steps + 1): NaN after a member's end."""
         counts = [members.size for members in self.members]
         places = np.concatenate(self.members), np.repeat(np.arange(len(counts)), counts)
         tables = {}
         for name, rows in self.rows.items():
-            tables[name] = np.full((self.status.size, len(counts)), np.nan)
+            tables[name] = np.full((self.size, len(counts)), np.nan)
             tables[name][places] = np.repeat(rows, counts) if name == "time" else np.concatenate(rows)
         return tables
-
-    def solution(self, runtime: float) -> Solution:
-        trace = self._tables()
-        last = (np.arange(self.status.size), self.iterations)
-        answered = np.array([s.answered for s in self.status], bool)
-        nothing = np.full(self.status.size, np.nan)
-        return Solution(
-            decision=self.decision,
-            objective=np.where(answered, trace["objective"][last], np.nan),
-            gap=nothing,
-            residual=np.where(answered, trace["residual"][last], np.nan),
-            iterations=self.iterations,
-            status=self.status,
-            bound=self.bound,
-            notes=self.notes,
-            runtime=runtime,
-            trace=trace,
-        )

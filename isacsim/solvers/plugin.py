@@ -18,7 +18,7 @@ def isacsim_solvers() -> Iterable[SolverSpec]:
         "fisher-sdr",
         "isacsim.solvers.point_crb_min.fisher_sdr:FisherSdr",
         "Semidefinite relaxation of the CRLBs of angles, certified",
-        default_for=("point-crb-min",),
+        default_for="point-crb-min",
     )
 
 
@@ -26,17 +26,12 @@ def _of_sum_rate_crlb() -> Iterable[SolverSpec]:
     home = "isacsim.solvers.sum_rate_crlb"
     yield SolverSpec("sca", f"{home}.sca:Sca", "Successive convex approximation, monotone")
     yield SolverSpec("ld-sca", f"{home}.ld_sca:LdSca", "Successive convex approximation in at most K+3M dimensions")
-    yield SolverSpec(
-        "fp-sgda",
-        f"{home}.fp_sgda:FpSgda",
-        "Smoothed gradient ascent, a baseline",
-        example={"max_steps": 50},
-    )
+    yield SolverSpec("fp-sgda", f"{home}.fp_sgda:FpSgda", "Smoothed gradient ascent, a baseline", {"max_steps": 50})
     yield SolverSpec(
         "riemannian-lbfgs",
         f"{home}.lbfgs:RiemannianLbfgs",
         "Preconditioned Riemannian L-BFGS from several starts, fast",
-        default_for=("sum-rate-crlb",),
+        default_for="sum-rate-crlb",
     )
     yield SolverSpec(
         "riemannian-cg",
@@ -47,7 +42,7 @@ def _of_sum_rate_crlb() -> Iterable[SolverSpec]:
         "wmmse-sdr",
         f"{home}.wmmse_sdr:WmmseSdr",
         "WMMSE with semidefinite relaxation, a slow baseline",
-        example={"max_steps": 2},
+        {"max_steps": 2},
     )
 
 
@@ -56,22 +51,19 @@ def _of_crb_min() -> Iterable[SolverSpec]:
     yield SolverSpec("ipm", f"{home}.ipm:Ipm", "Semidefinite program over the whole array, a slow baseline")
     yield SolverSpec("r-ipm", f"{home}.ipm:RIpm", "Semidefinite program on the range of the channels")
     yield SolverSpec(
-        "bal",
-        f"{home}.bal:Bal",
-        "Balanced augmented Lagrangian method, a slow baseline",
-        example={"max_steps": 200},
+        "bal", f"{home}.bal:Bal", "Balanced augmented Lagrangian method, a slow baseline", {"max_steps": 200}
     )
     yield SolverSpec(
         "r-bal",
         f"{home}.bal:RBal",
         "Balanced augmented Lagrangian method on the range of the channels",
-        example={"max_steps": 200},
+        {"max_steps": 200},
     )
     yield SolverSpec(
         "primal-dual-newton",
         f"{home}.newton:PrimalDualNewton",
         "Saddle primal-dual Newton method, certified",
-        default_for=("crb-min",),
+        default_for="crb-min",
     )
 
 
@@ -84,11 +76,8 @@ def _of_sqnr_max() -> Iterable[SolverSpec]:
         "newton-mm",
         f"{home}.newton_mm:NewtonMm",
         "Monotone minorisation-maximisation with Newton anchors, certified",
-        default_for=("sqnr-max",),
+        default_for="sqnr-max",
     )
     yield SolverSpec(
-        "mm",
-        f"{home}.mm:Mm",
-        "Majorisation-minimisation by cone programs, a slow baseline",
-        example={"max_steps": 20},
+        "mm", f"{home}.mm:Mm", "Majorisation-minimisation by cone programs, a slow baseline", {"max_steps": 20}
     )

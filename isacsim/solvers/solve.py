@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial, reduce
+from itertools import compress
 from typing import Any
 
 import attrs
@@ -62,24 +64,18 @@ def solve(
         raise InvalidInput("callback", "must be a function", callback, "It is given a Progress after each step.")
     chosen = make_solver(problem, solver, options, registry)
     shape = batch_shape(problem)
-    flat = _individual(flatten(problem, shape), int(np.prod(shape)))
-    request = Request(
-        initial=_initial(initial, problem, shape),
-        rngs=_generators(rng, int(np.prod(shape))),
-        callback=callback,
-        time_limit=time_limit,
-    )
+    flat = _individual(flatten(problem, shape), math.prod(shape))
+    request = Request(_initial(initial, problem, shape), None, _generators(rng, flat.members), callback, time_limit)
     if initial is not None and starts is not None:
         raise InvalidInput("starts", "must not be given beside `initial`", starts, "Give one of them.")
-    solutions = []
-    for name in _starts(starts):
-        # The bytes a run stores, whatever the threads of this process; what breaks down is told by the status.
-        with one_blas_thread(), np.errstate(all="ignore"):
-            solutions.append(_solve_screened(flat, chosen, attrs.evolve(request, start=name)))
-        if time_limit is not None:
-            left = max(time_limit - (time.perf_counter() - begin), np.finfo(float).tiny)
-            request = attrs.evolve(request, time_limit=left)
+    # The bytes a run stores, whatever the threads of this process; what breaks down is told by the status.
     with one_blas_thread(), np.errstate(all="ignore"):
+        solutions = []
+        for name in _starts(starts):
+            solutions.append(_solve_screened(flat, chosen, attrs.evolve(request, start=name)))
+            if time_limit is not None:
+                left = max(time_limit - (time.perf_counter() - begin), np.finfo(float).tiny)
+                request = attrs.evolve(request, time_limit=left)
         solution = _with_precoder(flat, reduce(partial(_better, problem.sense), solutions))
     return attrs.evolve(solution.reshape(shape), runtime=time.perf_counter() - begin)
 
@@ -182,18 +178,17 @@ def _initial(initial: Any, problem: Problem, shape: tuple[int, ...]) -> Any:
 
 
 def _start(field: str, value: Any, variable: Variable, shape: tuple[int, ...]) -> AnyArray:
-    wanted = (*shape, *variable.shape)
-    remedy = "It is (..., N_t, K+S)." if variable.unit == "sqrt(W)" else f"One member has {variable.shape}."
+    wanted, axes = (*shape, *variable.shape), len(variable.shape)
+    is_precoder = variable.unit == "sqrt(W)"
+    remedy = "It is (..., N_t, K+S)." if is_precoder else f"One member has {variable.shape}."
+    array = as_array(field, value, variable.dtype, axes)
     try:
-        array = np.broadcast_to(as_array(field, value, variable.dtype, len(variable.shape)), wanted)
-    except ValueError as error:
-        if isinstance(error, InvalidInput):
-            raise
+        flat = np.broadcast_to(array, wanted).reshape((-1, *variable.shape))
+    except ValueError:
         raise InvalidInput(field, f"must broadcast to {wanted}", np.shape(value), remedy) from None
-    flat = np.ascontiguousarray(array.reshape((-1, *variable.shape)))
-    if variable.unit == "sqrt(W)" and not np.all(np.any(flat, axis=tuple(range(1, flat.ndim)))):
+    if is_precoder and not flat.any(axis=tuple(range(1, flat.ndim))).all():
         raise InvalidInput("initial", "must not be zero", array, "A zero precoder has no direction.")
-    return flat
+    return np.ascontiguousarray(flat)
 
 
 def _starts(starts: Any) -> list[Any]:
@@ -218,41 +213,32 @@ def _generators(rng: Any, members: int) -> Sequence[np.random.Generator] | None:
 
 def _solve_screened(problem: Problem, solver: Solver, request: Request) -> Solution:
     """Solve the members that can have an answer; the others get their status."""
-    members = problem.members
-    if not members:
-        return _nothing(problem, members)
+    if not problem.members:
+        return _nothing(problem)
     sound, notes = problem.screen()
-    notes = list(notes)
     hopeless = problem.hopeless()
     open_ = sound & np.array([not why for why in hopeless])
     if open_.all():
         solution = _solved(problem, solver, request)
     else:
-        solution = _nothing(problem, members)
+        solution = _nothing(problem)
         for i in np.flatnonzero(sound & ~open_):
-            solution.status[i], notes[i] = Status.INFEASIBLE, (*notes[i], hopeless[i])
+            solution.status[i], solution.notes[i] = Status.INFEASIBLE, (hopeless[i],)
             solution.bound[i] = solution.least_power[i] = np.inf
         if open_.any():
-            kept = _of(request, open_)
-            solution = placed(_solved(take(problem, open_), solver, kept), open_, solution)
+            solution = placed(_solved(take(problem, open_), solver, _of(request, open_)), open_, solution)
     told = [(*extra, *own) for extra, own in zip(notes, solution.notes, strict=True)]
     return attrs.evolve(solution, notes=objects(told))
 
 
-def _members(initial: Any, members: BoolArray) -> Any:
-    """Some members of what a request starts from."""
-    if isinstance(initial, Mapping):
-        return {name: array[members] for name, array in initial.items()}
-    return None if initial is None else initial[members]
-
-
 def _of(request: Request, members: BoolArray) -> Request:
     """The request to some members."""
-    return attrs.evolve(
-        request,
-        initial=_members(request.initial, members),
-        rngs=None if request.rngs is None else [r for r, ok in zip(request.rngs, members, strict=True) if ok],
-    )
+    initial, rngs = request.initial, request.rngs
+    if isinstance(initial, Mapping):
+        initial = {name: array[members] for name, array in initial.items()}
+    elif initial is not None:
+        initial = initial[members]
+    return attrs.evolve(request, initial=initial, rngs=None if rngs is None else list(compress(rngs, members)))
 
 
 def _solved(problem: Problem, solver: Solver, request: Request) -> Solution:
@@ -263,14 +249,11 @@ def _solved(problem: Problem, solver: Solver, request: Request) -> Solution:
     try:
         return solver.solve(problem, request)
     except (np.linalg.LinAlgError, OverflowError, ZeroDivisionError) as error:
-        members = problem.members
-        if members == 1:
-            solution = _nothing(problem, 1)
+        if problem.members == 1:
             file, line = origin(error)
-            solution.status[0], solution.notes[0] = Status.FAILED, (f"{type(error).__name__}: {error} ({file}:{line})",)
-            return solution
-    halves = np.array_split(np.arange(members), 2)
-    chosen = [np.isin(np.arange(members), half) for half in halves]
+            return _nothing(problem, Status.FAILED, f"{type(error).__name__}: {error} ({file}:{line})")
+    halves = np.array_split(np.arange(problem.members), 2)
+    chosen = [np.isin(np.arange(problem.members), half) for half in halves]
     parts = [_solved(take(problem, of), solver, _of(request, of)) for of in chosen]
     return gathered(list(zip(parts, halves, strict=True)), sum(part.runtime for part in parts))
 
@@ -281,12 +264,13 @@ def _better(sense: int, one: Solution, other: Solution) -> Solution:
     return placed(other.take(better), better, one) if better.any() else one
 
 
-def _nothing(problem: Problem, members: int) -> Solution:
+def _nothing(problem: Problem, status: Status = Status.UNIDENTIFIABLE, note: str = "") -> Solution:
+    members = problem.members
     decision = {
         name: np.full((members, *variable.shape), np.nan, np.result_type(variable.dtype, float))
         for name, variable in problem.decision.items()
     }
-    return Solution.resting(decision, Status.UNIDENTIFIABLE, [""] * members)
+    return Solution.resting(decision, status, [note] * members)
 
 
 def _with_precoder(problem: Problem, solution: Solution) -> Solution:

@@ -17,18 +17,14 @@ from isacsim.errors import InvalidInput
 from isacsim.random import complex_normal
 from isacsim.targets.scene import PointTargets, ResponseMatrix, Scene
 
+Rngs = Sequence[np.random.Generator]
+
 
 class TargetModel(ABC):
     """Draws scenes; a plugin derives from it."""
 
     @abstractmethod
-    def draw(
-        self,
-        tx_array: AntennaArray,
-        rx_array: AntennaArray,
-        trials: Sequence[int],
-        rngs: Sequence[np.random.Generator],
-    ) -> Scene:
+    def draw(self, tx_array: AntennaArray, rx_array: AntennaArray, trials: Sequence[int], rngs: Rngs) -> Scene:
         """The scenes of ``trials``, with one leading axis, or without one if all share a scene.
 
         Args:
@@ -39,8 +35,20 @@ class TargetModel(ABC):
         """
 
 
+class _Fixed(TargetModel):
+    """The same points in every trial."""
+
+    azimuth: Any
+    zenith: Any
+    reflection: Any
+
+    def draw(self, tx_array: AntennaArray, rx_array: AntennaArray, trials: Sequence[int], rngs: Rngs) -> Scene:
+        """The same scene for all trials."""
+        return PointTargets(tx_array, rx_array, *map(np.atleast_1d, (self.azimuth, self.zenith, self.reflection)))
+
+
 @frozen
-class PointTarget(TargetModel):
+class PointTarget(_Fixed):
     """One fixed point target.
 
     Args:
@@ -53,19 +61,9 @@ class PointTarget(TargetModel):
     zenith: float = field(default=np.pi / 2, metadata=units.degrees())
     reflection: complex = 1.0
 
-    def draw(
-        self,
-        tx_array: AntennaArray,
-        rx_array: AntennaArray,
-        trials: Sequence[int],
-        rngs: Sequence[np.random.Generator],
-    ) -> Scene:
-        """The same scene for all trials."""
-        return PointTargets(tx_array, rx_array, [self.azimuth], [self.zenith], [self.reflection])
-
 
 @frozen
-class FixedPoints(TargetModel):
+class FixedPoints(_Fixed):
     """Several fixed point targets.
 
     The CRLB has infinite mean over randomly drawn scenes, so that a study averages over
@@ -88,16 +86,6 @@ class FixedPoints(TargetModel):
                 "azimuth, zenith, reflection", "must be lists of equal length", shapes, "Give one entry a target."
             )
 
-    def draw(
-        self,
-        tx_array: AntennaArray,
-        rx_array: AntennaArray,
-        trials: Sequence[int],
-        rngs: Sequence[np.random.Generator],
-    ) -> Scene:
-        """The same scene for all trials."""
-        return PointTargets(tx_array, rx_array, self.azimuth, self.zenith, self.reflection)
-
 
 @frozen
 class ExtendedTarget(TargetModel):
@@ -109,13 +97,7 @@ class ExtendedTarget(TargetModel):
 
     variance: float = field(default=1.0, validator=number(above=0), metadata=units.db())
 
-    def draw(
-        self,
-        tx_array: AntennaArray,
-        rx_array: AntennaArray,
-        trials: Sequence[int],
-        rngs: Sequence[np.random.Generator],
-    ) -> Scene:
+    def draw(self, tx_array: AntennaArray, rx_array: AntennaArray, trials: Sequence[int], rngs: Rngs) -> Scene:
         """An independent response for each trial."""
         shape = (rx_array.size, tx_array.size)
         return ResponseMatrix(np.stack([np.sqrt(self.variance) * complex_normal(rng, shape) for rng in rngs]))

@@ -13,9 +13,9 @@ pytestmark = pytest.mark.skipif(not DOCS.is_dir(), reason="the documentation is 
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_hook_is_documented(kind):
-    pages = "\n".join(page.read_text(encoding="utf-8") for page in sorted(DOCS.glob("*.md")))
-    assert f"isacsim_{kind}" in pages
+def test_every_hook_has_a_section(kind):
+    lines = (DOCS / "plugins.md").read_text(encoding="utf-8").splitlines()
+    assert f"### isacsim_{kind}" in lines
 
 
 @pytest.mark.parametrize(("kind", "name"), [(k, n) for k in KINDS for n in BUNDLED.names(k)])

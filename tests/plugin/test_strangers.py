@@ -6,11 +6,12 @@ import signal
 
 import pytest
 
-import isacsim
+import isacsim.api
 from isacsim import InvalidInput, PluginError
 from isacsim.benchmark.cases import entries
 from isacsim.benchmark.instances import families
 from isacsim.plugin import ScenarioSpec, SolverSpec, Spec, build_registry, hookimpl
+from isacsim.plugin.kinds import BASES, base_of
 
 MODULE = """
 import sys
@@ -189,10 +190,10 @@ def test_all_of_a_kind_are_loaded_but_for_those_that_cannot(untidy):
         (
             "hardware",
             "builtins:dict",
-            "must be a class derived from isacsim.hardware.base.Hardware, got <class 'dict'>",
+            "must be a class derived from isacsim.api.Hardware, got <class 'dict'>",
         ),
-        ("metrics", "isacsim.hardware.base:Ideal", "must be a class derived from isacsim.metrics.components.Metric"),
-        ("arrays", "math:pi", "must be a class derived from isacsim.arrays.AntennaArray, got 3.14"),
+        ("metrics", "isacsim.hardware.base:Ideal", "must be a class derived from isacsim.api.Metric"),
+        ("arrays", "math:pi", "must be a class derived from isacsim.api.AntennaArray, got 3.14"),
         ("modulations", "math:pi", "Modulation or a record of one, got 3.14"),
         ("sinks", "isacsim.engine.sinks:Sink", "must have every method that .*Sink asks for, and lacks write"),
     ],
@@ -201,6 +202,12 @@ def test_what_a_spec_loads_is_of_its_kind(kind, target, told):
     registry = build_registry([Offers(**{kind: [Spec("odd", target)]})], installed=False)
     with pytest.raises(PluginError, match=rf"^{kind} 'odd' \({target}\) .*{told}"):
         registry.load(kind, "odd")
+
+
+@pytest.mark.parametrize("kind", sorted(BASES))
+def test_the_base_of_a_kind_is_told_by_its_public_name(kind):
+    base = base_of(kind)
+    assert getattr(isacsim.api, base.__name__) is base
 
 
 def test_a_scenario_must_be_a_function():

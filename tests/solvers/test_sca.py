@@ -255,12 +255,13 @@ def hard_problem(kit):
     return kit.make_problem(scene=scene, H=kit.complex_gaussian((5, 6, 2), 1), sensing_streams=6)
 
 
-def test_where_the_published_step_would_descend_it_is_shortened_member_by_member(kit, monkeypatch):
+def test_where_the_published_step_descends_it_is_shortened_member_by_member(kit):
     problem, initial = hard_problem(kit), kit.complex_gaussian((5, 6, 8), 1)
-    evaluated, evaluate = [], Merit.evaluate
-    monkeypatch.setattr(Merit, "evaluate", lambda self, W: evaluated.append(len(W)) or evaluate(self, W))
+    published = solve(problem, initial=initial, max_steps=40, curvature="paper")
+    falls = (np.diff(published.trace["objective"]) < 0).sum(axis=1)
+    assert falls.min() > 0
+    assert falls.min() < falls.max()  # so that at some steps some members, not all, try again
     together = solve(problem, initial=initial, max_steps=40)
-    assert {1, 2, 3, 4} & set(evaluated)  # some members, not all, tried again
     assert np.all(np.diff(together.trace["objective"]) > 0)
     for i in range(5):
         alone = solve(member(problem, i), initial=initial[i], max_steps=40)

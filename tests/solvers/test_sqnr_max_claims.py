@@ -94,11 +94,10 @@ def test_the_robust_sqnr_falls_with_the_threshold_and_every_sqinr_is_met(target,
     assert np.all(np.diff(values, axis=0) < 0)
 
 
-@pytest.mark.parametrize("target", ["point", "extended"])
-def test_the_non_robust_design_misses_the_threshold_behind_users_of_few_bits(target):
-    for sqinr_db, short in ((5, (1.6, 1.8)), (12, (4.4, 4.8))):
-        missing = sqinr_db - db(designed(target, "uniform", sqinr_db)[3].mean())
-        assert short[0] - 0.3 <= missing <= short[1] + 0.3  # 0.3 dB: the spread of means of 8 channels
+@pytest.mark.parametrize("case", NUMBERS)
+def test_the_non_robust_design_misses_the_threshold_of_every_user(case):
+    sqinrs = designed(*case)[3]
+    assert np.all(sqinrs < 10 ** (case[2] / 10))
 
 
 def test_for_a_point_target_and_one_resolution_both_designs_trade_alike():
@@ -109,20 +108,11 @@ def test_for_a_point_target_and_one_resolution_both_designs_trade_alike():
     assert db(robust.mean()) == pytest.approx(db(naive.mean()), abs=0.1)
 
 
-@pytest.mark.parametrize(
-    ("case", "gain"),
-    [
-        (("point", "mixed", 5), 0.66),
-        (("point", "mixed", 8), 0.54),
-        (("extended", "uniform", 5), 0.94),
-        (("extended", "uniform", 8), 0.89),
-        (("extended", "uniform", 12), 0.48),
-        (("extended", "mixed", 5), 1.31),
-    ],
-)
-def test_with_mixed_converters_or_an_extended_target_the_robust_design_gains(case, gain):
+# At 12 dB the robust design pays for SQINRs of a point target that the non-robust one does not reach.
+@pytest.mark.parametrize("case", [c for c in NUMBERS if c[0] == "extended" or (c[1] == "mixed" and c[2] < 12)])
+def test_with_mixed_converters_or_an_extended_target_the_robust_design_gains_on_every_channel(case):
     robust, naive, *_ = designed(*case)
-    assert db(robust.mean()) - db(naive.mean()) == pytest.approx(gain, abs=0.01)  # printed to 0.01 dB
+    assert np.all(robust > naive)
 
 
 def test_the_design_of_least_crb_has_the_least_sqnr_for_an_extended_target():

@@ -7,8 +7,6 @@ last step s where y is the curvature times s (Hestenes-Stiefel, restarted along 
 
 from __future__ import annotations
 
-from typing import Any
-
 import attrs
 import numpy as np
 from attrs import frozen
@@ -24,9 +22,9 @@ GROWTH = 1.5  # of what the next step promises, over what the last one did
 class LastStep(Memory):
     """The last step of B members, where its curvature was positive."""
 
-    step: Any = rows(1)  # s, (B, 2 N (K+S))
-    change: Any = rows(1)  # y, likewise
-    reciprocal: Any = rows()  # 1 / <s, y>, (B,); 0 of an empty memory
+    step: FloatArray = rows(1)  # s, (B, 2 N (K+S))
+    change: FloatArray = rows(1)  # y, likewise
+    reciprocal: FloatArray = rows()  # 1 / <s, y>, (B,); 0 of an empty memory
 
     @property
     def empty(self) -> BoolArray:

@@ -12,41 +12,30 @@ It adds the term of W^, which turns the smoothing into momentum, and its step is
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
-
 import numpy as np
 from attrs import field, frozen
 
 from isacsim.batch import frobenius2, inner, rows
-from isacsim.checks import choice, instance, number, whole
-from isacsim.problems.sum_rate_crlb import SumRateCrlb
-from isacsim.solvers.base import Request, Solver
-from isacsim.solvers.iterate import Stop, iterate
-from isacsim.solvers.solution import Solution
-from isacsim.solvers.sum_rate_crlb.merit import Merit, Point
-from isacsim.solvers.sum_rate_crlb.search import PointState, search
-from isacsim.solvers.sum_rate_crlb.starts import STARTS, first
-from isacsim.solvers.sum_rate_crlb.surrogate import moved, span_factor, spectral_norm, users_alone
+from isacsim.checks import instance, number
+from isacsim.solvers.sum_rate_crlb.base import SingleStart, users_alone
+from isacsim.solvers.sum_rate_crlb.merit import Evaluated, Merit, beta
+from isacsim.solvers.sum_rate_crlb.search import MovingState, search
+from isacsim.solvers.sum_rate_crlb.surrogate import span_factor, spectral_norm
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
 
 @frozen(eq=False)
-class FpSgdaState(PointState):
+class FpSgdaState(MovingState):
     """Iterates of B members, with the direction of the next step."""
 
-    merit: Merit
-    factor: Any = rows(2)
-    point: Point = field()
-    average: Any = rows(2)  # W^
-    direction: Any = rows(2)  # 2 g - smoothing (W - W^)
-    step_size: Any = rows()  # in W
-    residual: Any = rows()
-    stalled: Any = rows()
-    move: Any = rows()
+    factor: ComplexArray = rows(2)
+    average: ComplexArray = rows(2)  # W^
+    direction: ComplexArray = rows(2)  # 2 g - smoothing (W - W^)
+    step_size: FloatArray = rows()  # in W
 
 
 @frozen
-class FpSgda(Solver):
+class FpSgda(SingleStart):
     """Smoothed gradient ascent: finds a stationary point, not a global optimum.
 
     Monotone unless a ``step_size`` is given, and slow: a reference to compare with. A member
@@ -70,12 +59,6 @@ class FpSgda(Solver):
             1e-5 as published; such a member is not converged. None is no such rule.
     """
 
-    problems: ClassVar[tuple[str, ...]] = ("sum-rate-crlb",)
-    guarantee: ClassVar[str] = "stationary"
-
-    tolerance: float = field(default=1e-4, validator=number(above=0))
-    max_steps: int = field(default=4000, validator=whole(1))
-    start: str = field(default="mrt", validator=choice(*STARTS))
     step_size: float | None = field(
         default=None, validator=number(above=0, remedy="Leave it out for a search.", optional=True)
     )
@@ -83,44 +66,31 @@ class FpSgda(Solver):
     averaging: float = field(default=0.02, validator=number(above=0))
     published_momentum: bool = field(default=False, validator=instance(bool))
     published_received_power: bool = field(default=False, validator=instance(bool))
-    step_tolerance: float | None = field(
-        default=None, validator=number(above=0, remedy="Leave it out for no such rule.", optional=True)
-    )
 
-    def solve(self, problem: SumRateCrlb, request: Request) -> Solution:
-        """Iterate from the request's initial precoder, or from the start."""
-        stop = Stop(self.tolerance, self.max_steps, request.time_limit, request.callback, self.step_tolerance)
-        return iterate(self.init(problem, request), self.step, stop)
-
-    def init(self, problem: SumRateCrlb, request: Request) -> FpSgdaState:
+    def init(self, merit: Merit, W: ComplexArray) -> FpSgdaState:
         """The state at the first precoder, which is its own average."""
-        merit = Merit.of(problem)
-        W = first(merit, problem.streams, request, self.start)
-        members = W.shape[0]
-        fresh, still = np.zeros(members, bool), np.full(members, np.inf)
-        return self._state(merit, span_factor(merit), merit.evaluate(W), W, fresh, still)
+        point = merit.evaluate(W)
+        return self.at(merit, span_factor(merit), point, point, W, np.zeros(len(W), bool))
 
     def step(self, state: FpSgdaState) -> FpSgdaState:
         """One iteration of every member, monotone when it searches."""
         merit, before = state.merit, state.point
-        if self.step_size is None:
-            point, stuck = search(state, propose, before)
-        else:
-            point, stuck = merit.evaluate(propose(state, 0)[0]), np.zeros(state.stalled.shape, bool)
+        point, stuck = search(state, propose, before, monotone=self.step_size is None)
         average = state.average + self.averaging * (point.W - state.average)
         stalled = stuck & np.all(state.average == before.W, axis=(-2, -1))
         average = np.where(stuck[:, None, None], point.W, average)
-        return self._state(merit, state.factor, point, average, stalled, moved(point, before, self.step_tolerance))
+        return self.at(merit, state.factor, point, before, average, stalled)
 
-    def _state(
+    def at(
         self,
         merit: Merit,
         factor: ComplexArray,
-        point: Point,
+        point: Evaluated,
+        before: Evaluated,
         average: ComplexArray,
         stalled: BoolArray,
-        move: FloatArray,
     ) -> FpSgdaState:
+        """The state at a point, with the direction from there."""
         Q_V = merit.sensing_multiplier(point)
         g = merit.gradient(point, Q_V)
         slope = 2 * merit.tangent(point.W, g)
@@ -129,7 +99,7 @@ class FpSgda(Solver):
         weight = self.smoothing if self.published_momentum else -self.smoothing
         direction = 2 * g + weight * (point.W - average)
         if self.step_size is None:
-            step_size = 0.5 / spectral_norm(merit, factor, merit.rate_multipliers(point)[1], Q_V)
+            step_size = 0.5 / spectral_norm(merit, factor, beta(point), Q_V)
             poor = (inner(slope, direction) < 0.5 * frobenius2(slope))[:, None, None]
             average, direction = np.where(poor, point.W, average), np.where(poor, 2 * g, direction)
         else:
@@ -138,12 +108,12 @@ class FpSgda(Solver):
             merit=merit,
             factor=factor,
             point=point,
+            before=before,
             average=average,
             direction=direction,
             step_size=step_size,
             residual=merit.residual(point, frobenius2(slope)),
             stalled=stalled,
-            move=move,
         )
 
 

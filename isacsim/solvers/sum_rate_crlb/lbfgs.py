@@ -6,8 +6,6 @@ inverse Hessian starts from ``H_0 = gamma M^-1`` with the preconditioner M^-1.
 
 from __future__ import annotations
 
-from typing import Any
-
 import attrs
 import numpy as np
 from attrs import field, frozen
@@ -27,10 +25,10 @@ class Pairs(Memory):
     They are the bulk of a state and are not copied: a memory is whole until the next pair is pushed.
     """
 
-    steps: Any = rows(2)  # s, (B, size, 2 N (K+S))
-    changes: Any = rows(2)  # y, likewise
-    reciprocals: Any = rows(1)  # 1 / <s, y>, (B, size); 0 of an empty place
-    scale: Any = rows()  # gamma, (B,): <s, y> / <y, M^-1 y> of the newest pair
+    steps: FloatArray = rows(2)  # s, (B, size, 2 N (K+S))
+    changes: FloatArray = rows(2)  # y, likewise
+    reciprocals: FloatArray = rows(1)  # 1 / <s, y>, (B, size); 0 of an empty place
+    scale: FloatArray = rows()  # gamma, (B,): <s, y> / <y, M^-1 y> of the newest pair
     place: int = field()  # of the next pair, and so of the oldest one
 
     @classmethod
@@ -43,7 +41,7 @@ class Pairs(Memory):
     @property
     def empty(self) -> BoolArray:
         """Of which members there is no pair, (B,)."""
-        return ~self.reciprocals.any(axis=-1)
+        return np.asarray(~self.reciprocals.any(axis=-1))
 
     def direction(self, gradient: FloatArray, preconditioner: ComplexArray) -> FloatArray:
         """The inverse Hessian times the gradient."""

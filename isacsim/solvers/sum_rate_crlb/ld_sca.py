@@ -9,19 +9,14 @@ whereas lambda I, as [Fang25, eq. (40)] reads, would be another one, badly condi
 
 from __future__ import annotations
 
-from typing import Any
+from typing import ClassVar
 
-import attrs
+import numpy as np
 from attrs import field, frozen
 
-from isacsim.batch import hermitian
 from isacsim.checks import whole
-from isacsim.problems.sum_rate_crlb import SumRateCrlb
-from isacsim.solvers.base import Request, not_total_power
-from isacsim.solvers.solution import Solution
 from isacsim.solvers.sum_rate_crlb.merit import Merit
-from isacsim.solvers.sum_rate_crlb.starts import first
-from isacsim.solvers.sum_rate_crlb.surrogate import SurrogateSolver, SurrogateState, surrogate
+from isacsim.solvers.sum_rate_crlb.surrogate import SurrogateSolver, SurrogateState, rate_terms
 from isacsim.typing import ComplexArray, FloatArray
 
 
@@ -54,29 +49,21 @@ class LdSca(SurrogateSolver):
             many starts never settle.
     """
 
+    reduced: ClassVar[bool] = True
+
     inner_updates: int = field(default=1, validator=whole(1))
 
-    def takes(self, problem: Any) -> str | None:
-        """Nothing, or a sentence why not: the range of [H, V] holds the optima of a total power only."""
-        return super().takes(problem) or not_total_power(problem)
-
-    def solve(self, problem: SumRateCrlb, request: Request) -> Solution:
-        """Iterate in coordinates of the range, and return to precoders."""
-        solution = super().solve(problem, request)
-        return attrs.evolve(solution, precoder=Merit.of(problem).span() @ solution.precoder)
-
-    def init(self, problem: SumRateCrlb, request: Request) -> SurrogateState:
-        """The state at the coordinates of the first precoder."""
-        merit = Merit.of(problem)
-        basis = merit.span()
-        W = hermitian(basis) @ first(merit, problem.streams, request, self.start)
-        merit = merit.within(basis)
-        return self.fresh(merit, W, merit.NH @ merit.H)
+    def channels(self, merit: Merit) -> ComplexArray:
+        """N^H H, as the published code has it."""
+        return np.asarray(merit.NH @ merit.H)
 
     def refine(self, state: SurrogateState, curvature: FloatArray, W: ComplexArray) -> ComplexArray:
         """The further inner updates, with the surrogate of the state."""
         if self.inner_updates > 1:
-            C_1, C_2 = surrogate(state, curvature)
+            merit, point = state.merit, state.point
+            C_1, rate = rate_terms(merit, self.seen(merit, point), W.shape[-1])
+            sensing = merit.V @ (merit.sensing_multiplier(point) @ merit.VH)
+            C_2 = sensing - rate + curvature[:, None, None] * np.eye(W.shape[-2])
             for _ in range(self.inner_updates - 1):
-                W = state.merit.project(C_1 + C_2 @ W)
+                W = merit.project(C_1 + C_2 @ W)
         return W

@@ -31,7 +31,7 @@ ROUNDING = 1e-14  # relative, of sums of some ten products
 
 
 @frozen(eq=False)
-class Point:
+class Evaluated:
     """The objective at a precoder, with what the gradient needs again.
 
     Attributes:
@@ -127,7 +127,7 @@ class Merit:
         """Their conjugate transpose, (B, 3M, N_t)."""
         return np.asarray(self.NH[..., self.users :, :])
 
-    def evaluate(self, W: ComplexArray) -> Point:
+    def evaluate(self, W: ComplexArray) -> Evaluated:
         """The objective at W (B, N_t, K+S)."""
         NHW, users = self.NH @ W, self.users
         Z, Y = NHW[:, :users], NHW[:, users:]
@@ -136,23 +136,23 @@ class Merit:
         objective = self.rate_weight * rate
         if not self.crlb_weight:
             nothing = np.zeros((rate.size, 0, 0))
-            return Point(W, objective, rate, np.full(rate.shape, np.nan), Z, signal, interference, Y, nothing)
+            return Evaluated(W, objective, rate, np.full(rate.shape, np.nan), Z, signal, interference, Y, nothing)
         F_inverse, _ = inverse_fim(self.tensor.fim(Y @ hermitian(Y)))
         bound = weighted_trace(F_inverse.diagonal(axis1=-2, axis2=-1), self.selection)
         objective = objective - self.crlb_weight * bound
-        return Point(W, objective, rate, bound, Z, signal, interference, Y, F_inverse)
+        return Evaluated(W, objective, rate, bound, Z, signal, interference, Y, F_inverse)
 
-    def rate_multipliers(self, point: Point) -> tuple[ComplexArray, FloatArray]:
+    def rate_multipliers(self, point: Evaluated) -> tuple[ComplexArray, FloatArray]:
         """Eta and beta, (B, K)."""
         return np.asarray(np.conj(point.Z.diagonal(axis1=-2, axis2=-1)) / point.interference, complex), beta(point)
 
-    def sensing_multiplier(self, point: Point) -> ComplexArray:
+    def sensing_multiplier(self, point: Evaluated) -> ComplexArray:
         """crlb_weight Q in the basis V, ``Q = V Q_V V^H``, (B, 3M, 3M)."""
         if not self.crlb_weight:
             return np.zeros((1, *self.V.shape[-1:] * 2), complex)
         return self.tensor.adjoint((point.F_inverse * (self.crlb_weight * self.selection)) @ point.F_inverse)
 
-    def gradient(self, point: Point, Q_V: ComplexArray) -> ComplexArray:
+    def gradient(self, point: Evaluated, Q_V: ComplexArray) -> ComplexArray:
         """Half gradient g at a point, (B, N_t, K+S)."""
         # Of the rate by Z: conj(eta_k) - beta_k Z_kk = Z_kk / T_k, and -beta_k Z_kj = -(S_k / I_k) Z_kj / T_k.
         own, others = streams(*point.Z.shape[-2:])
@@ -179,11 +179,11 @@ class Merit:
             return g - (W.real * g.real + W.imag * g.imag).sum(axis=-1, keepdims=True) / share * W
         return g - (inner(W, g) / self.power)[:, None, None] * W
 
-    def slope(self, point: Point) -> ComplexArray:
+    def slope(self, point: Evaluated) -> ComplexArray:
         """Gradient of the objective along the surface of full power, (B, N_t, K+S)."""
         return 2 * self.tangent(point.W, self.gradient(point, self.sensing_multiplier(point)))
 
-    def preconditioner(self, point: Point) -> ComplexArray:
+    def preconditioner(self, point: Evaluated) -> ComplexArray:
         """Inverse of ``2 (rate_weight H Sigma_2 H^H + mu I)``, [Fang25, Theorem 1] without Q.
 
         Stationarity asks for mu = Re<W, g> / power, where ``Re<W, g> = rate_weight sum_k beta_k
@@ -212,7 +212,7 @@ class Merit:
         N = hermitian(basis) @ self.N
         return attrs.evolve(self, N=N, NH=hermitian(N))
 
-    def residual(self, point: Point, slope2: FloatArray) -> FloatArray:
+    def residual(self, point: Evaluated, slope2: FloatArray) -> FloatArray:
         """KKT residual (B,): the gradient along the surface, of squared norm ``slope2``, for relative changes of W.
 
         It is measured against the sum of the magnitudes of the two terms, so that neither the
@@ -224,7 +224,7 @@ class Merit:
         return np.asarray(np.sqrt(slope2 * self.power) / scale)
 
 
-def beta(point: Point) -> FloatArray:
+def beta(point: Evaluated) -> FloatArray:
     """Weights ``S_k / (I_k (S_k + I_k))`` of the quadratic surrogate of the rates, (B, K)."""
     return np.asarray(point.signal / (point.interference * (point.signal + point.interference)))
 

@@ -13,7 +13,7 @@ it, and curvature pairs are plain differences. It is preconditioned by the matri
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import attrs
 import numpy as np
@@ -25,8 +25,8 @@ from isacsim.problems.sum_rate_crlb import SumRateCrlb
 from isacsim.solvers.base import Request, Solver
 from isacsim.solvers.iterate import Stop, iterate
 from isacsim.solvers.solution import Solution
-from isacsim.solvers.sum_rate_crlb.merit import Merit, Point
-from isacsim.solvers.sum_rate_crlb.search import PointState, search
+from isacsim.solvers.sum_rate_crlb.merit import Evaluated, Merit
+from isacsim.solvers.sum_rate_crlb.search import Line, PointState, search
 from isacsim.solvers.sum_rate_crlb.starts import start, start_names
 from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray
 
@@ -60,29 +60,15 @@ class Memory(ABC):
 
 
 @frozen(eq=False)
-class Line:
-    """Where B members search, and along what."""
-
-    merit: Merit
-    W: Any = rows(2)
-    direction: Any = rows(2)
-    length: Any = rows()  # of the first step, in directions
-    slope: Any = rows()  # of the objective along the direction
-
-
-@frozen(eq=False)
 class RiemannianState(PointState):
     """Iterates of B members, with the direction of the next search."""
 
     line: Line
-    origin: Any = rows()  # index of the problem that a member is a start of
-    point: Point = field()
-    gradient: Any = rows(1)  # of the objective, along the surface of full power, as a real vector
-    residual: Any = rows()
-    stalled: Any = rows()
-    memory: Memory = field()
-    preconditioner: Any = rows(2)  # M^-1
-    count: int = field()
+    origin: IntArray = rows()  # index of the problem that a member is a start of
+    gradient: FloatArray = rows(1)  # of the objective, along the surface of full power, as a real vector
+    memory: Memory
+    preconditioner: ComplexArray = rows(2)  # M^-1
+    count: int
 
 
 @frozen
@@ -140,7 +126,7 @@ class RiemannianSolver(Solver):
     def step(self, state: RiemannianState) -> RiemannianState:
         """One monotone iteration of every member."""
         merit, before, count = state.line.merit, state.point, state.count + 1
-        point, stuck = search(state.line, propose, before)
+        point, stuck = search(state.line, Line.propose, before)
         gradient = real_vectors(merit.slope(point))
         renew = count % RENEW_EVERY == 0
         preconditioner = merit.preconditioner(point) if renew else state.preconditioner
@@ -156,7 +142,7 @@ class RiemannianSolver(Solver):
 def ready(
     merit: Merit,
     origin: IntArray,
-    point: Point,
+    point: Evaluated,
     gradient: FloatArray,
     stalled: BoolArray,
     memory: Memory,
@@ -192,13 +178,7 @@ def times(preconditioner: ComplexArray, vectors: FloatArray) -> FloatArray:
     return real_vectors(preconditioner @ vectors.view(complex).reshape(members, side, -1))
 
 
-def propose(line: Line, attempt: int) -> tuple[ComplexArray, FloatArray]:
-    """A step along the direction, 0.4 times the one before."""
-    t = line.length * 0.4**attempt
-    return line.merit.project(line.W + t[:, None, None] * line.direction), t * line.slope
-
-
-def hopeless(point: Point, slope: FloatArray, origin: IntArray) -> BoolArray:
+def hopeless(point: Evaluated, slope: FloatArray, origin: IntArray) -> BoolArray:
     """Members so far behind a better start of the same problem that they can end.
 
     A quasi-Newton step promises half the ``slope`` (B,) along it; forty times as much would not reach the other.
@@ -211,7 +191,7 @@ def hopeless(point: Point, slope: FloatArray, origin: IntArray) -> BoolArray:
     return np.asarray(f + REACH * slope < best)
 
 
-def followers(point: Point, origin: IntArray) -> BoolArray:
+def followers(point: Evaluated, origin: IntArray) -> BoolArray:
     """Members that follow a better start of the same problem to the same optimum, and can end.
 
     The rates of users are alike then, who get next to no power where the CRLB counts most, and so

@@ -8,11 +8,7 @@ from __future__ import annotations
 
 from attrs import frozen
 
-from isacsim.problems.sum_rate_crlb import SumRateCrlb
-from isacsim.solvers.base import Request
-from isacsim.solvers.sum_rate_crlb.merit import Merit
-from isacsim.solvers.sum_rate_crlb.starts import first
-from isacsim.solvers.sum_rate_crlb.surrogate import SurrogateSolver, SurrogateState
+from isacsim.solvers.sum_rate_crlb.surrogate import SurrogateSolver
 
 
 @frozen
@@ -40,8 +36,3 @@ class Sca(SurrogateSolver):
         change_tolerance: End also when objective, sum rate and CRLB each change by less than this
             share of their last values. None is no such rule.
     """
-
-    def init(self, problem: SumRateCrlb, request: Request) -> SurrogateState:
-        """The state at the first precoder."""
-        merit = Merit.of(problem)
-        return self.fresh(merit, first(merit, problem.streams, request, self.start), merit.H)

@@ -6,7 +6,6 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from attrs import frozen
 
 from isacsim.solvers.hermitian import basis, coordinates, matrices
 from isacsim.solvers.semidefinite import Program, cvxpy, inverse_trace, real, semidefinite
@@ -15,71 +14,52 @@ from isacsim.typing import ComplexArray, FloatArray
 CAUTIOUS = 0.95  # of the way to the edge of a cone; Clarabel's 0.99 ends some of these programs early
 
 
-@frozen(eq=False)
-class SdrData:
-    """What one program is solved for, in coordinates of N dimensions and for unit power.
+Beams = tuple[ComplexArray, ComplexArray, ComplexArray]
 
-    Attributes:
-        C_1: Linear term of the users' precoders, (N, K).
+
+def optimum(
+    C_1: ComplexArray,
+    charge: ComplexArray,
+    sensing_charge: ComplexArray,
+    information: FloatArray,
+    weights: FloatArray,
+    *,
+    charged: bool,
+    separate: bool,
+) -> tuple[Beams | None, str]:
+    """Users' precoders (N, K), and the covariances R of streams and R_s of sensing ones, for unit power.
+
+    None of them where the backend has no answer; and what it said where it had trouble.
+
+    Args:
+        C_1: Linear term of the users' precoders, in coordinates of N dimensions, (N, K).
         charge: What a unit of covariance costs in rate, (N, N); Hermitian.
         sensing_charge: What a unit of the sensing streams' covariance costs, (N, N).
         information: F of each Hermitian basis matrix, (P, P, N^2), scaled to a unit diagonal.
         weights: Root weight of each bound of the scaled parameters, (P,).
-    """
-
-    C_1: ComplexArray
-    charge: ComplexArray
-    sensing_charge: ComplexArray
-    information: FloatArray
-    weights: FloatArray
-
-
-@frozen(eq=False)
-class SdrAnswer:
-    """What one program returned, for unit power.
-
-    Attributes:
-        W: Users' precoders, (N, K).
-        R: Their covariance, (N, N).
-        R_s: That of the sensing streams, zero where R holds them too, (N, N).
-    """
-
-    W: ComplexArray
-    R: ComplexArray
-    R_s: ComplexArray
-
-
-def solved(data: SdrData, charged: bool, separate: bool) -> tuple[SdrAnswer | None, str]:
-    """The answer, None where the backend has none, and what it said where it had trouble.
-
-    Args:
-        data: What the program is solved for.
         charged: As for `program`.
-        separate: As for `program`.
+        separate: As for `program`; without it R holds the sensing streams too, and R_s is zero.
     """
-    (side, users), counted = data.C_1.shape, tuple(int(i) for i in np.flatnonzero(data.weights))
-    compiled = program(side, users, data.weights.size if counted else 0, counted, charged, separate)
-    answer = compiled.solve(_values(data))
+    (side, users), counted = C_1.shape, tuple(int(i) for i in np.flatnonzero(weights))
+    shape = side, users, weights.size if counted else 0, counted
+    positive = weights[list(counted)]
+    values = {
+        "C_1": 2 * np.concatenate([C_1.real, C_1.imag]),
+        "charge": coordinates(charge),
+        "root": real(_root(charge)),
+        "sensing_charge": coordinates(sensing_charge),
+        "information": information[np.triu_indices(weights.size)],
+        "weights": positive / max(np.linalg.norm(positive), np.finfo(float).tiny),
+        "crlb": np.sum(positive**2),
+    }
+    answer = program(*shape, charged, separate).solve(values)
     told = "" if answer.near else answer.told
     if answer.primal is None:
         return None, told
-    x = dict(zip(("R", *["R_s"] * separate, *["W"] * (users > 0)), answer.primal, strict=True))
-    W = x["W"][:side] + 1j * x["W"][side:] if users else np.zeros((side, 0), complex)
-    return SdrAnswer(W, matrices(x["R"]), matrices(x["R_s"]) if separate else np.zeros((side, side), complex)), told
-
-
-def _values(data: SdrData) -> dict[str, FloatArray]:
-    """The program's parameters."""
-    weights = data.weights[data.weights != 0]
-    return {
-        "C_1": 2 * np.concatenate([data.C_1.real, data.C_1.imag]),
-        "charge": coordinates(data.charge),
-        "root": real(_root(data.charge)),
-        "sensing_charge": coordinates(data.sensing_charge),
-        "information": data.information[np.triu_indices(data.weights.size)],
-        "weights": np.asarray(weights / max(np.linalg.norm(weights), np.finfo(float).tiny)),
-        "crlb": np.asarray(np.sum(weights**2)),
-    }
+    R, *others = answer.primal
+    R_s = matrices(others.pop(0)) if separate else np.zeros((side, side), complex)
+    W = others[0][:side] + 1j * others[0][side:] if users else np.zeros((side, 0), complex)
+    return (W, matrices(R), R_s), told
 
 
 def _root(matrix: ComplexArray) -> ComplexArray:

@@ -6,47 +6,78 @@ from collections.abc import Callable
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
+from attrs import frozen
 
-from isacsim.batch import put, take
-from isacsim.solvers.sum_rate_crlb.merit import Point
+from isacsim.batch import put, rows, take
+from isacsim.solvers.sum_rate_crlb.merit import Evaluated, Merit
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
 ARMIJO = 1e-4  # share of the promised increase that a step must deliver
 MAX_ATTEMPTS = 60
 
 
+def _of_point(name: str, doc: str) -> Any:
+    return property(lambda state: getattr(state.point, name), doc=doc)
+
+
+@frozen(eq=False)
 class PointState:
-    """What `isacsim.solvers.iterate` sees of a state with a ``point``, (B,) and (B, N_t, K+S)."""
+    """Iterates of B members at a ``point``, as `isacsim.solvers.iterate` sees them."""
 
     traced: ClassVar[tuple[str, ...]] = ("sum_rate", "crlb")
-    point: Point
+
+    point: Evaluated
+    residual: FloatArray = rows()
+    stalled: BoolArray = rows()
+
+    precoder = _of_point("W", "Current precoders, (B, N_t, K+S), in sqrt(W).")
+    objective = _of_point("objective", "Their objectives, (B,).")
+    sum_rate = _of_point("sum_rate", "Their sum rates, (B,), in nat/s/Hz.")
+    crlb = _of_point("crlb", "Their weighted CRLBs, (B,).")
+
+
+@frozen(eq=False)
+class MovingState(PointState):
+    """Iterates with the points before them, for the rules of the published code by which a member ends."""
+
+    merit: Merit
+    before: Evaluated
 
     @property
-    def precoder(self) -> ComplexArray:
-        """Current precoders, in sqrt(W)."""
-        return np.asarray(self.point.W)
+    def move(self) -> FloatArray:
+        """Spectral norm of the last change of W, (B,), in sqrt(W)."""
+        return np.asarray(np.linalg.norm(self.point.W - self.before.W, 2, axis=(-2, -1)))
 
     @property
-    def objective(self) -> FloatArray:
-        """Their objectives."""
-        return np.asarray(self.point.objective)
+    def change(self) -> FloatArray:
+        """Largest relative change of objective, sum rate and CRLB, (B,)."""
+        old, new = (np.stack([p.objective, p.sum_rate, p.crlb]) for p in (self.before, self.point))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.asarray(np.fmax.reduce(np.abs(new - old) / np.abs(old)))  # NaN: a term without weight or users
 
-    @property
-    def sum_rate(self) -> FloatArray:
-        """Their sum rates, in nat/s/Hz."""
-        return np.asarray(self.point.sum_rate)
 
-    @property
-    def crlb(self) -> FloatArray:
-        """Their weighted CRLBs."""
-        return np.asarray(self.point.crlb)
+@frozen(eq=False)
+class Line:
+    """Where B members search, along what, and how."""
+
+    merit: Merit
+    W: ComplexArray = rows(2)
+    direction: ComplexArray = rows(2)
+    length: FloatArray = rows()  # of the first step, in directions
+    slope: FloatArray = rows()  # of the objective along the direction, as far as it is promised
+    shrink: float = 0.4  # length of a step, of that before it
+
+    def propose(self, attempt: int) -> tuple[ComplexArray, FloatArray]:
+        """The step of full power of an attempt, and what it promises."""
+        t = self.length * self.shrink**attempt
+        return self.merit.project(self.W + t[:, None, None] * self.direction), t * self.slope
 
 
 S = TypeVar("S", bound=Any)
 Propose = Callable[[S, int], tuple[ComplexArray, FloatArray]]
 
 
-def search(line: S, propose: Propose[S], before: Point) -> tuple[Point, BoolArray]:
+def search(line: S, propose: Propose[S], before: Evaluated, *, monotone: bool = True) -> tuple[Evaluated, BoolArray]:
     """The next points, and which members found none that improves the objective.
 
     Args:
@@ -55,9 +86,10 @@ def search(line: S, propose: Propose[S], before: Point) -> tuple[Point, BoolArra
             attempt, and the increase of the objective they promise; later attempts are
             shorter steps.
         before: The points that are to be improved.
+        monotone: Whether they are; else the first proposals are taken as they are.
     """
     chosen, good = _attempt(line, propose, before.objective, 0)
-    stalled = ~good
+    stalled = ~good if monotone else np.zeros(good.shape, bool)
     if not np.count_nonzero(stalled):
         return chosen, stalled
     todo = np.flatnonzero(stalled)
@@ -72,7 +104,7 @@ def search(line: S, propose: Propose[S], before: Point) -> tuple[Point, BoolArra
     return put(chosen, todo, take(before, todo)), stalled
 
 
-def _attempt(line: S, propose: Propose[S], objective: FloatArray, attempt: int) -> tuple[Point, BoolArray]:
+def _attempt(line: S, propose: Propose[S], objective: FloatArray, attempt: int) -> tuple[Evaluated, BoolArray]:
     """The points proposed, and which of them improve the objective as promised."""
     W, promise = propose(line, attempt)
     trial = line.merit.evaluate(W)

@@ -13,7 +13,7 @@ from isacsim.errors import InvalidInput, one_of
 from isacsim.random import complex_normal
 from isacsim.solvers.base import Request
 from isacsim.solvers.sum_rate_crlb.merit import Merit
-from isacsim.typing import ComplexArray, FloatArray
+from isacsim.typing import ComplexArray
 
 # Sensing streams start at 1 % of the users' amplitude: a start dominated by them leads to
 # stationary points with users switched off.
@@ -94,36 +94,40 @@ def start(merit: Merit, name: str, streams: int, rngs: Sequence[np.random.Genera
         InvalidInput: For an unknown name, or a random start without generators.
     """
     antennas, users = merit.H.shape[-2:]
-    shape = (merit.members, antennas, streams)
+    if name in NAMED:
+        return merit.project(_served(merit, NAMED[name](merit), streams))
     if name in ("random", "published"):
         if rngs is None:
             raise InvalidInput(
                 "rng", "must be given for a random start", None, "Pass rng=numpy.random.default_rng(seed)."
             )
-        W = np.stack([complex_normal(rng, shape[1:]) for rng in rngs])
-        if name == "published":
-            W *= np.sqrt(2)
-            W[..., :users] = merit.rate_weight * maximum_ratio(merit)
-        return merit.project(W)
-    if name == "fang25":
+        W = np.stack([complex_normal(rng, (antennas, streams)) for rng in rngs])
+        if name == "random":
+            return merit.project(W)
+        W *= np.sqrt(2)
+    elif name == "fang25":
         if merit.transmit_array is None:
             raise InvalidInput("starts", "must not be 'fang25' without a tx_array of the targets", name, "Use 'mrt'.")
-        targets = merit.V.shape[-1] // 3
-        _, sensing = published_draw(antennas, users, targets, streams - users)
-        W = np.empty(shape, complex)
-        W[..., :users] = merit.rate_weight * maximum_ratio(merit)
+        _, sensing = published_draw(antennas, users, merit.V.shape[-1] // 3, streams - users)
+        W = np.empty((merit.members, antennas, streams), complex)
         W[..., users:] = as_ours(merit.transmit_array, sensing)
-        return merit.project(W)
-    if name not in NAMED:
+    else:
         raise InvalidInput("starts", "must be names of starts", name, one_of(STARTS, str(name)))
-    beams, W = NAMED[name](merit), np.empty(shape, complex)
+    W[..., :users] = merit.rate_weight * maximum_ratio(merit)
+    return merit.project(W)
+
+
+def _served(merit: Merit, beams: ComplexArray, streams: int) -> ComplexArray:
+    """Users' beams (B, N_t, K) with the sensing streams behind them, (B, N_t, streams)."""
+    users = merit.users
+    W = np.empty((merit.members, beams.shape[-2], streams), complex)
     if streams > users:
         W[..., :users] = unit(beams)
         W[..., users:] = (SENSING_AMPLITUDE if users else 1.0) * _strongest(merit, streams - users)
-        return merit.project(W)
+        return W
     W[...] = beams
     sound = W.any(axis=(-2, -1), keepdims=True)  # else no user has a channel: their streams are left to the targets
-    return merit.project(W if sound.all() else np.where(sound, W, _strongest(merit, streams)))
+    return W if sound.all() else np.where(sound, W, _strongest(merit, streams))
 
 
 def _strongest(merit: Merit, streams: int) -> ComplexArray:
@@ -136,6 +140,5 @@ def _strongest(merit: Merit, streams: int) -> ComplexArray:
 
 def unit(X: ComplexArray) -> ComplexArray:
     """X scaled to unit Frobenius norm; without columns it stays as it is."""
-    norm: Any = np.sqrt(squared(X).sum(axis=(-2, -1), keepdims=True))
-    safe: FloatArray = np.where(norm > 0, norm, 1.0)
-    return np.asarray(X / safe)
+    norm = np.sqrt(squared(X).sum(axis=(-2, -1), keepdims=True))
+    return np.asarray(X / np.where(norm > 0, norm, 1.0))

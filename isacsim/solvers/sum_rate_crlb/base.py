@@ -1,0 +1,73 @@
+"""What the solvers of `SumRateCrlb` from one start share: their options, and how they are run."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any, ClassVar
+
+import attrs
+import numpy as np
+from attrs import field, frozen
+
+from isacsim.batch import hermitian, squared
+from isacsim.checks import choice, number, whole
+from isacsim.problems.sum_rate_crlb import SumRateCrlb
+from isacsim.solvers.base import Request, Solver
+from isacsim.solvers.iterate import Stop, iterate
+from isacsim.solvers.solution import Solution
+from isacsim.solvers.sum_rate_crlb.merit import Evaluated, Merit
+from isacsim.solvers.sum_rate_crlb.search import MovingState
+from isacsim.solvers.sum_rate_crlb.starts import STARTS, first
+from isacsim.typing import ComplexArray
+
+NO_RULE = number(above=0, remedy="Leave it out for no such rule.", optional=True)
+
+
+@frozen
+class SingleStart(Solver):
+    """A solver that iterates from one start: over precoders, or over the range of [H, V] if ``reduced``."""
+
+    problems: ClassVar[tuple[str, ...]] = ("sum-rate-crlb",)
+    guarantee: ClassVar[str] = "stationary"
+    reduced: ClassVar[bool] = False
+
+    tolerance: float = field(default=1e-4, validator=number(above=0))
+    max_steps: int = field(default=4000, validator=whole(1))
+    start: str = field(default="mrt", validator=choice(*STARTS))
+    step_tolerance: float | None = field(default=None, validator=NO_RULE, kw_only=True)
+
+    def takes(self, problem: Any) -> str | None:
+        """Nothing, or a sentence why not: the range of [H, V] holds the optima of a total power only."""
+        told = super().takes(problem)
+        if told is None and self.reduced and problem.per_antenna:
+            told = "takes a total power only, not `per_antenna`"
+        return told
+
+    def solve(self, problem: SumRateCrlb, request: Request) -> Solution:
+        """Iterate from the request's initial precoder, or from the start."""
+        merit = Merit.of(problem)
+        W = first(merit, problem.streams, request, self.start)
+        rules = self.step_tolerance, getattr(self, "change_tolerance", None)
+        stop = Stop(self.tolerance, self.max_steps, request.time_limit, request.callback, *rules)
+        if not self.reduced:
+            return iterate(self.init(merit, W), self.step, stop)
+        basis = merit.span()
+        solution = iterate(self.init(merit.within(basis), hermitian(basis) @ W), self.step, stop)
+        return attrs.evolve(solution, precoder=basis @ solution.precoder)
+
+    @abstractmethod
+    def init(self, merit: Merit, W: ComplexArray) -> Any:
+        """The state at the first precoders, or at their coordinates."""
+
+    @abstractmethod
+    def step(self, state: Any) -> MovingState:
+        """One iteration of every member."""
+
+
+def users_alone(merit: Merit, point: Evaluated) -> Evaluated:
+    """The point as the published update sees it: no sensing stream reaches a user."""
+    if point.Z.shape[-1] == merit.users:
+        return point
+    gains = squared(point.Z[..., : merit.users])
+    interference = np.where(np.eye(merit.users, dtype=bool), 0.0, gains).sum(axis=-1) + merit.noise_power
+    return attrs.evolve(point, interference=interference)

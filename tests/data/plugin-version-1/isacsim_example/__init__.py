@@ -1,0 +1,1 @@
+"""An example plugin of isacsim: a soft-limiting amplifier."""
