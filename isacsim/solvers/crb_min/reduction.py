@@ -13,8 +13,7 @@ has the value N_t, and each user's channel has unit norm, which scales its noise
 
 from __future__ import annotations
 
-from typing import Any
-
+import attrs
 import numpy as np
 from attrs import field, frozen
 
@@ -30,30 +29,20 @@ RANK_TOLERANCE = 1e-10
 
 @frozen(eq=False)
 class Reduced:
-    """B problems of one rank r in coordinates of the range, for a power of N_t.
+    """B problems of one rank r in coordinates of the range, for a power of N_t."""
 
-    Attributes:
-        basis: U, (B, N_t, r).
-        H: Channels of unit norm, (B, r, K).
-        HH: Their conjugate transpose, (B, K, r).
-        min_sinr: gamma_k, (B, K).
-        noise: sigma_k^2 N_t / (P ||h_k||^2), (B, K).
-        unit: P / N_t, (B,), in W.
-        antennas: N_t.
-    """
-
-    basis: Any = rows(2)
-    H: Any = rows(2)
-    HH: Any = rows(2)
-    min_sinr: Any = rows(1)
-    noise: Any = rows(1)
-    unit: Any = rows()
-    antennas: int = field()
+    basis: ComplexArray = rows(2)  #: U, (B, N_t, r)
+    H: ComplexArray = rows(2)  #: Channels of unit norm, (B, r, K)
+    HH: ComplexArray = rows(2)  #: Their conjugate transpose, (B, K, r)
+    threshold: FloatArray = rows(1)  #: gamma_k, (B, K)
+    noise: FloatArray = rows(1)  #: sigma_k^2 N_t / (P ||h_k||^2), (B, K)
+    unit: FloatArray = rows()  #: P / N_t, (B,), in W
+    antennas: int = field()  #: N_t
 
     @property
     def ratio(self) -> FloatArray:
         """a_k = 1 + 1/gamma_k, (B, K)."""
-        return np.asarray(1 + 1 / self.min_sinr)
+        return np.asarray(1 + 1 / self.threshold)
 
     @property
     def rank(self) -> int:
@@ -73,12 +62,13 @@ class Reduced:
     @property
     def asked(self) -> FloatArray:
         """SINR that the dual uplink needs, (B, K)."""
-        return np.asarray(self.min_sinr)
+        return self.threshold
 
     @property
-    def threshold(self) -> FloatArray:
-        """The same, which every user asks for, (B, K)."""
-        return np.asarray(self.min_sinr)
+    def whole(self) -> Reduced:
+        """The same problems in coordinates of the whole array, in which no dimension is spare."""
+        H, identity = self.basis @ self.H, np.eye(self.antennas, dtype=complex)
+        return attrs.evolve(self, basis=np.tile(identity, (len(H), 1, 1)), H=H, HH=hermitian(H))
 
     def attainable(self) -> tuple[FloatArray, FloatArray]:
         """The largest SINR of each user alone, with this power and with power without end, (B, K)."""
@@ -90,9 +80,9 @@ class Reduced:
         return float(self.antennas)
 
     @property
-    def spread(self) -> None:
-        """There is no distortion that users receive."""
-        return None
+    def spread(self) -> FloatArray:
+        """What a user receives of the distortion of a dimension: nothing, (B, r, K)."""
+        return np.zeros(self.H.shape)
 
     def received(self, X: ComplexArray) -> FloatArray:
         """h_k^H X h_k for each user and Hermitian X (B, r, r), (B, K)."""
@@ -122,7 +112,7 @@ def reductions(problem: CrbMin) -> list[Group]:
             basis=basis,
             H=coordinates,
             HH=hermitian(coordinates),
-            min_sinr=min_sinr[at],
+            threshold=min_sinr[at],
             noise=noise[at],
             unit=power[at] / antennas,
             antennas=antennas,

@@ -11,12 +11,10 @@ the lower right block is eliminated a K x K matrix is left, which is inverted on
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from attrs import field, frozen
 
-from isacsim.batch import hermitian, rows, squared
+from isacsim.batch import rows, squared
 from isacsim.solvers.crb_min.reduction import Reduced
 from isacsim.solvers.linear import forms
 from isacsim.typing import ComplexArray, FloatArray
@@ -24,39 +22,24 @@ from isacsim.typing import ComplexArray, FloatArray
 
 @frozen(eq=False)
 class Splitting:
-    """The equations of B members, in matrices of n x n.
+    """The equations of B members, in matrices of n x n."""
 
-    Attributes:
-        H: Channels of unit norm, (B, n, K).
-        HH: Their conjugate transpose, (B, K, n).
-        dyads: g_k, (B, K, n, n).
-        ratio: a_k, (B, K).
-        noise: Right-hand sides sigma_k^2, (B, K).
-        coupling: c_k = a_k - M, (B, K).
-        schur_inverse: Inverse of the Schur complement, (B, K, K).
-        blocks: M.
-        copies: Copies of the sum: 2 with Y, 1 without.
-        delta: Regularisation.
-    """
-
-    H: Any = rows(2)
-    HH: Any = rows(2)
-    dyads: Any = rows(3)
-    ratio: Any = rows(1)
-    noise: Any = rows(1)
-    coupling: Any = rows(1)
-    schur_inverse: Any = rows(2)
-    blocks: int = field()
-    copies: int = field()
-    delta: float = field()
+    H: ComplexArray = rows(2)  #: Channels of unit norm, (B, n, K)
+    HH: ComplexArray = rows(2)  #: Their conjugate transpose, (B, K, n)
+    dyads: ComplexArray = rows(3)  #: g_k, (B, K, n, n)
+    ratio: FloatArray = rows(1)  #: a_k, (B, K)
+    noise: FloatArray = rows(1)  #: Right-hand sides sigma_k^2, (B, K)
+    coupling: FloatArray = rows(1)  #: c_k = a_k - M, (B, K)
+    schur_inverse: FloatArray = rows(2)  #: Inverse of the Schur complement, (B, K, K)
+    blocks: int = field()  #: M
+    copies: int = field()  #: Copies of the sum: 2 with Y, 1 without
+    delta: float = field()  #: Regularisation
 
     @classmethod
-    def of(cls, reduced: Reduced, delta: float, *, whole: bool) -> Splitting:
-        """The equations on the range of the channels, or on the ``whole`` array with a block for sensing."""
-        H = reduced.basis @ reduced.H if whole else reduced.H
-        HH = hermitian(H)
-        a, M = reduced.ratio, reduced.users + int(whole)
-        copies = 1 if whole or not reduced.spare else 2
+    def of(cls, reduced: Reduced, blocks: int, delta: float) -> Splitting:
+        """The equations of so many ``blocks``, those of the users and at most one for sensing."""
+        H, HH, a, M = reduced.H, reduced.HH, reduced.ratio, blocks
+        copies = 2 if reduced.spare else 1
         c = a - M
         T = np.eye(reduced.users) * (a**2)[:, None, :] - a[:, :, None] - a[:, None, :] + M
         schur = T - copies * c[:, :, None] * c[:, None, :] / (copies * M + 1 + delta)
@@ -69,7 +52,7 @@ class Splitting:
             ratio=a,
             noise=reduced.noise,
             coupling=c,
-            schur_inverse=np.linalg.inv(schur),
+            schur_inverse=np.asarray(np.linalg.inv(schur), float),
             blocks=M,
             copies=copies,
             delta=delta,

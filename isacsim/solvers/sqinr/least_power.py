@@ -51,7 +51,7 @@ class Links(Protocol):
     Attributes:
         H: Channels, (B, N, K).
         HH: Their conjugate transpose, (B, K, N).
-        spread: ``e_i |h_ki|^2``, (B, N, K), or None where the transmitter is ideal.
+        spread: ``e_i |h_ki|^2``, (B, N, K).
         asked: SINR that the uplink needs, (B, K).
         noise: sigma_k^2, (B, K).
         limit: The power that is there; a lower bound on P_min need not go beyond it.
@@ -73,22 +73,13 @@ class Links(Protocol):
 
 @frozen(eq=False)
 class LeastPower:
-    """The least power of B members.
+    """The least power of B members."""
 
-    Attributes:
-        power: P_min, or a lower bound on it where that exceeds the limit, (B,); infinite where
-            none that is worth a name suffices.
-        multipliers: lambda, (B, K).
-        known: Whether the power is P_min; elsewhere it is a lower bound, (B,).
-    """
-
+    #: P_min, or a lower bound on it where that exceeds the limit, (B,); infinite where none that is worth a name
+    #: suffices
     power: FloatArray = rows()
-    multipliers: FloatArray = rows(1)
-    known: BoolArray = rows()
-
-    def exceeds(self, limit: float) -> BoolArray:
-        """Which members have no answer with a power of ``limit``, proven, (B,)."""
-        return np.asarray(self.power > limit * (1 + ROUNDING))
+    multipliers: FloatArray = rows(1)  #: lambda, (B, K)
+    known: BoolArray = rows()  #: Whether the power is P_min; elsewhere it is a lower bound, (B,)
 
 
 def least_power(links: Links) -> LeastPower:
@@ -131,14 +122,7 @@ def directions(links: Links, multipliers: FloatArray) -> ComplexArray:
 
 def _chain_noise(links: Links, multipliers: FloatArray) -> FloatArray:
     """The diagonal of C, (B, N)."""
-    if links.spread is None:
-        return np.ones(links.H.shape[:-1])
     return np.asarray(1 + (links.spread @ multipliers[..., None])[..., 0])
-
-
-def _spread(links: Links) -> FloatArray:
-    """``e_i |h_ki|^2``, (B, N, K): zero where the transmitter is ideal."""
-    return np.zeros(links.H.shape) if links.spread is None else links.spread
 
 
 def _sinrs(links: Links, multipliers: FloatArray) -> FloatArray:
@@ -149,7 +133,7 @@ def _sinrs(links: Links, multipliers: FloatArray) -> FloatArray:
 def _newton(links: Links) -> tuple[FloatArray, BoolArray]:
     """The logarithms of lambda, (B, K), and where they are found."""
     logarithm, found = np.log(_alone(links)), np.zeros(len(links.H), bool)
-    compiled(newton_each)(links.H, links.HH, _spread(links), links.asked, logarithm, found)
+    compiled(newton_each)(links.H, links.HH, links.spread, links.asked, logarithm, found)
     return logarithm, found
 
 

@@ -23,21 +23,13 @@ from isacsim.typing import ComplexArray, FloatArray
 
 @frozen(eq=False)
 class Blocks:
-    """Covariances R_k in a program, one for each user and at most one besides, and their SQINRs.
+    """Covariances R_k in a program, one for each user and at most one besides, and their SQINRs."""
 
-    Attributes:
-        parameters: ``own``, ``every`` and ``noise`` of the rules ``own_k R_k - every_k R >= noise_k``.
-        X: Coordinates of the covariances.
-        total: Those of their sum R.
-        cones: That each is positive semidefinite.
-        sqinr: The rules of the users, none without users.
-    """
-
-    parameters: dict[str, Any]
-    X: tuple[Any, ...]
-    total: Any
-    cones: list[Any]
-    sqinr: tuple[Any, ...]
+    parameters: dict[str, Any]  #: ``own``, ``every`` and ``noise`` of the rules ``own_k R_k - every_k R >= noise_k``
+    X: tuple[Any, ...]  #: Coordinates of the covariances
+    total: Any  #: Those of their sum R
+    cones: list[Any]  #: That each is positive semidefinite
+    sqinr: tuple[Any, ...]  #: The rules of the users, none without users
 
     @classmethod
     def of(cls, side: int, users: int, count: int) -> Blocks:
@@ -56,17 +48,11 @@ class Blocks:
 
 @frozen(eq=False)
 class Lifted:
-    """Covariances that a program returned for one member.
+    """Covariances that a program returned for one member."""
 
-    Attributes:
-        users: R_k, (K, N, N).
-        total: R, (N, N).
-        multipliers: Of the SQINRs and of the power, (K+1,), in the unit of the program's objective.
-    """
-
-    users: ComplexArray
-    total: ComplexArray
-    multipliers: FloatArray
+    users: ComplexArray  #: R_k, (K, N, N)
+    total: ComplexArray  #: R, (N, N)
+    multipliers: FloatArray  #: Of the SQINRs and of the power, (K+1,), in the unit of the program's objective
 
     @classmethod
     def of(cls, answer: Answer, units: FloatArray) -> Lifted | None:

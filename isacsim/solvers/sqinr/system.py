@@ -30,51 +30,32 @@ from isacsim.typing import ComplexArray, FloatArray, IntArray
 
 
 class Constraints(NamedTuple):
-    """What compiled functions see of a `System`: of all members, or without the first axis of one.
+    """What compiled functions see of a `System`: of all members, or without the first axis of one."""
 
-    Attributes:
-        H: Channels of the asked users, (B, N, K).
-        HH: Their conjugate transpose, (B, K, N).
-        load: What each constraint draws from R_ii, (B, N, K+1).
-        ratio: c_k, (B, K).
-        threshold: Gamma_k, (B, K).
-    """
-
-    H: ComplexArray
-    HH: ComplexArray
-    load: FloatArray
-    ratio: FloatArray
-    threshold: FloatArray
+    H: ComplexArray  #: Channels of the asked users, (B, N, K)
+    HH: ComplexArray  #: Their conjugate transpose, (B, K, N)
+    load: FloatArray  #: What each constraint draws from R_ii, (B, N, K+1)
+    ratio: FloatArray  #: c_k, (B, K)
+    threshold: FloatArray  #: Gamma_k, (B, K)
 
 
 @frozen(eq=False)
 class System:
-    """B members with the same number K of asked users, in normalised units.
+    """B members with the same number K of asked users, in normalised units."""
 
-    Attributes:
-        H: Channels of the asked users, (B, N, K).
-        HH: Their conjugate transpose, (B, K, N).
-        load: What each constraint draws from R_ii: ``e_i |h_ki|^2`` for a user, what it receives
-            of the chain's distortion, and 1 for the power, which comes last, (B, N, K+1).
-        threshold: Gamma_k, (B, K), positive.
-        ratio: c_k, (B, K).
-        receiver: Ratio of distortion to signal of each asked user's receiver, (B, K).
-        transmit: The same of each transmit chain, (B, N).
-        scale: Precoder W = diag(scale) V, (B, N), in sqrt(W).
-        unit: Unit of power, which is the power that is there, (B,), in W.
-        objective: What is maximised, an `isacsim.solvers.sqinr.objective.Objective` for the methods that
-            need no more; of another kind where a solver knows what to do with it.
-    """
-
-    H: ComplexArray = rows(2)
-    HH: ComplexArray = rows(2)
+    H: ComplexArray = rows(2)  #: Channels of the asked users, (B, N, K)
+    HH: ComplexArray = rows(2)  #: Their conjugate transpose, (B, K, N)
+    #: What each constraint draws from R_ii: ``e_i |h_ki|^2`` for a user, what it receives of the chain's distortion,
+    #: and 1 for the power, which comes last, (B, N, K+1)
     load: FloatArray = rows(2)
-    threshold: FloatArray = rows(1)
-    ratio: FloatArray = rows(1)
-    receiver: FloatArray = rows(1)
-    transmit: FloatArray = rows(1)
-    scale: ComplexArray = rows(1)
-    unit: FloatArray = rows()
+    threshold: FloatArray = rows(1)  #: Gamma_k, (B, K), positive
+    ratio: FloatArray = rows(1)  #: c_k, (B, K)
+    receiver: FloatArray = rows(1)  #: Ratio of distortion to signal of each asked user's receiver, (B, K)
+    transmit: FloatArray = rows(1)  #: The same of each transmit chain, (B, N)
+    scale: ComplexArray = rows(1)  #: Precoder W = diag(scale) V, (B, N), in sqrt(W)
+    unit: FloatArray = rows()  #: Unit of power, which is the power that is there, (B,), in W
+    #: What is maximised, with the methods of `isacsim.solvers.sqinr.objective.Linear` for the solvers that need no
+    #: more; of another kind where a solver knows what to do with it
     objective: Any = field()
 
     @property
