@@ -101,13 +101,7 @@ class Program:
     def answers(
         self, values: Mapping[str, Any], accuracy: float | None = None, backend: str = "CLARABEL"
     ) -> Iterator[Answer]:
-        """Answers by one setting after the other, each solved for when it is asked for.
-
-        Args:
-            values: As for `solve`.
-            accuracy: As for `solve`.
-            backend: As for `solve`.
-        """
+        """Answers by one setting after the other, each solved for when it is asked for; it is asked as `solve` is."""
         steps, told = 0, []
         for name, options in attempts(backend, accuracy, self.settings):
             with self.lock:
@@ -165,13 +159,12 @@ def run_program(problem: Any, backend: str, options: dict[str, Any]) -> tuple[st
 
 def semidefinite(x: Any, side: int) -> Any:
     """The real embedding of the Hermitian matrix of coordinates x, an expression (2N, 2N)."""
-    E = basis(side)
-    stacked = np.block([[E.real, -E.imag], [E.imag, E.real]]).reshape(side**2, -1)
+    stacked = real(basis(side)).reshape(side**2, -1)
     return cvxpy().reshape(stacked.T @ x, (2 * side, 2 * side), order="F").T
 
 
 def real(A: ComplexArray) -> FloatArray:
-    """The real embedding (2M, 2N) of a matrix (M, N)."""
+    """The real embeddings (..., 2M, 2N) of matrices (..., M, N)."""
     return np.block([[A.real, -A.imag], [A.imag, A.real]])
 
 

@@ -17,7 +17,7 @@ from isacsim.solvers.crb_min.splitting import Splitting
 from isacsim.solvers.crb_min.white import degenerate_beams, white_beams
 from isacsim.solvers.hermitian import congruence, coordinates, dyads, matrices
 from isacsim.solvers.sqinr.least_power import ROUNDING, least_power, uplink
-from isacsim.solvers.sqinr.recovery import along_channels
+from isacsim.solvers.sqinr.repair import along_channels
 from isacsim.solvers.sqnr_max.objectives import sqnr_groups
 
 seeds = st.integers(0, 2**32 - 1)
@@ -301,14 +301,14 @@ def test_the_structured_dual_solve_is_that_of_the_dense_matrix(kit, users, anten
     reduced = reduce(kit.make_crb_min(users, antennas, sinr_db=-3.0, excess=3.0))
     delta = 1e-3
     parts = Splitting.of(reduced.whole if whole else reduced, users + int(whole), delta)
-    n, M, m = parts.H.shape[1], parts.blocks, parts.copies
+    n, M, m = parts.dyads.shape[-1], parts.blocks, parts.copies
     g = np.concatenate([parts.dyads[0], np.zeros((M - users, n, n))])
     basis = matrices(np.eye(n * n))
 
     def rows(V, copies):
         """A x for one x, in real coordinates."""
         S = V.sum(axis=0)
-        sinr = [parts.ratio[0, k] * np.vdot(g[k], V[k]).real - np.vdot(g[k], S).real for k in range(users)]
+        sinr = [reduced.ratio[0, k] * np.vdot(g[k], V[k]).real - np.vdot(g[k], S).real for k in range(users)]
         return np.concatenate([sinr, *(coordinates(S - Z) for Z in copies)])
 
     columns = []

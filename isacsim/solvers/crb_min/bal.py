@@ -122,7 +122,7 @@ class RBal(CrbMinSolver):
         """The state at the white covariance, split evenly, without multipliers."""
         space = reduced if self.reduces else reduced.whole
         splitting = Splitting.of(space, reduced.users + int(not self.reduces), self.delta)
-        members, n, users = splitting.H.shape
+        members, n, users = space.H.shape
         identity = np.broadcast_to(np.eye(n, dtype=complex), (members, n, n)).copy()
         V = np.asarray(np.repeat(identity[:, None] / splitting.blocks, splitting.blocks, axis=1), complex)
         none = np.zeros(members)
@@ -149,11 +149,10 @@ class RBal(CrbMinSolver):
         """One primal and one dual update."""
         parts, tau, power = state.splitting, self.tau, float(state.reduced.antennas)
         paired = parts.copies == 2
-        users = parts.dyads.shape[1]
         pull = state.L_Z - parts.spread(state.y)
         pull = tau * (pull + state.L_Y if paired else pull)
         C = state.V + pull[:, None]
-        C[:, :users] += (tau * parts.ratio * state.y)[..., None, None] * parts.dyads
+        C[:, : state.reduced.users] += (tau * state.reduced.ratio * state.y)[..., None, None] * parts.dyads
         V, threshold = prox_blocks(C, power)
         Z, spectrum = prox_inverse_trace(state.Z - tau * state.L_Z, tau)
         objective = (1 / spectrum).sum(axis=-1)
@@ -163,11 +162,9 @@ class RBal(CrbMinSolver):
             objective = objective + state.reduced.spare**2 / left
         S, own = V.sum(axis=1), parts.own(V)
         far_S, far_own = 2 * S - state.S, 2 * own - state.own
-        q = parts.ratio * far_own - parts.through(far_S) - parts.noise
         sums = [far_S - (2 * Z - state.Z)] + ([far_S - (2 * Y - state.Y)] if paired else [])
-        change_y, changes = parts.solve(q, sums)
-        off = parts.ratio * own - parts.through(S) - parts.noise
-        primal = (off**2).sum(axis=-1) + frobenius2(S - Z)
+        change_y, changes = parts.solve(parts.misses(far_S, far_own), sums)
+        primal = (parts.misses(S, own) ** 2).sum(axis=-1) + frobenius2(S - Z)
         moved = _norms2(V - state.V) + frobenius2(Z - state.Z)
         if paired:
             primal, moved = primal + frobenius2(S - Y), moved + frobenius2(Y - state.Y)

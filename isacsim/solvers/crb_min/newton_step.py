@@ -118,7 +118,26 @@ def newton_step(state: NewtonState, tolerance: float) -> NewtonState:
     dE = target - system.E - herm(system.E @ scaled) - second
     E, finite = sane(_moved(system, move, length, dE))
     E = np.where((good & finite)[:, None, None], E, target)
-    return _judged(state, dual, R, E, eps, caution, length, good)
+    beams = state.beams.better(beams_at(state.reduced, dual, E))
+    bound = np.maximum(state.bound, dual.bound)
+    gap = (beams.objective - bound) / np.abs(bound)
+    count = state.count + 1
+    improved = (gap <= 0.7 * state.reference) | (count <= 12)
+    return attrs.evolve(
+        state,
+        dual=dual,
+        R=R,
+        E=E,
+        eps=eps,
+        caution=caution,
+        length=length,
+        beams=beams,
+        bound=bound,
+        count=count,
+        failures=np.where(good, 0, state.failures + 1),
+        idle=np.where(improved, 0, state.idle + 1),
+        reference=np.minimum(state.reference, gap),
+    )
 
 
 @frozen(eq=False)
@@ -255,36 +274,3 @@ def _moved(system: NewtonSystem, move: Move, length: FloatArray, dE: ComplexArra
     E = system.E + _share(_least(system.E_root, dE), BOUNDARY)[:, None, None] * dE
     sizes = np.sqrt(1 + length[:, None] * move.spectrum)
     return herm(sizes[:, :, None] * (hermitian(move.W) @ E @ move.W) * sizes[:, None, :])
-
-
-def _judged(
-    state: NewtonState,
-    dual: Dual,
-    R: ComplexArray,
-    E: ComplexArray,
-    eps: FloatArray,
-    caution: FloatArray,
-    length: FloatArray,
-    good: BoolArray,
-) -> NewtonState:
-    """The next state, with the best beams and bound so far."""
-    beams = state.beams.better(beams_at(state.reduced, dual, E))
-    bound = np.maximum(state.bound, dual.bound)
-    gap = (beams.objective - bound) / np.abs(bound)
-    count = state.count + 1
-    improved = (gap <= 0.7 * state.reference) | (count <= 12)
-    return attrs.evolve(
-        state,
-        dual=dual,
-        R=R,
-        E=E,
-        eps=eps,
-        caution=caution,
-        length=length,
-        beams=beams,
-        bound=bound,
-        count=count,
-        failures=np.where(good, 0, state.failures + 1),
-        idle=np.where(improved, 0, state.idle + 1),
-        reference=np.minimum(state.reference, gap),
-    )

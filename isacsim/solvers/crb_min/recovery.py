@@ -15,7 +15,7 @@ from isacsim.batch import hermitian, rows, squared
 from isacsim.solvers.crb_min.reduction import Reduced
 from isacsim.solvers.linear import herm, inverse, root, solved, trace
 from isacsim.solvers.sqinr.least_power import directions
-from isacsim.solvers.sqinr.recovery import along_channels
+from isacsim.solvers.sqinr.repair import along_channels
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
 # Without spare dimensions an excess of power of this is rounding.
@@ -53,14 +53,9 @@ class Beams:
 
 
 def tight_beams(reduced: Reduced, along: ComplexArray, sensing: ComplexArray) -> Beams:
-    """Beams along ``along`` v_k (B, r, K) with h_k^H v_k = 1 that meet each SINR with equality.
+    """Beams ``along`` v_k (B, r, K) with h_k^H v_k = 1 that meet each SINR with equality, beside ``sensing`` E >= 0.
 
     Without spare dimensions the sensing streams are scaled so that the power is spent.
-
-    Args:
-        reduced: The problems.
-        along: The directions.
-        sensing: E, (B, r, r), positive semidefinite.
     """
     cross = squared(reduced.HH @ along)  # (B, K, K): user by beam
     k = np.arange(reduced.users)
@@ -139,12 +134,7 @@ def cheapest(reduced: Reduced, multipliers: FloatArray) -> Beams:
 
 
 def shortfall(reduced: Reduced, V: ComplexArray) -> FloatArray:
-    """By how much SINRs and power are missed, relative, (B,); 0 where all are kept.
-
-    Args:
-        reduced: The problems.
-        V: Matrices of the K users and, if M > K, of the sensing streams, (B, M, r, r).
-    """
+    """By how much V (B, M, r, r), as for `recovered`, misses SINRs and power, relative, (B,); 0 where it keeps all."""
     S, (_, received) = V.sum(axis=1), along_channels(reduced.H, V[:, : reduced.users])
     missing = 1 - reduced.ratio * received / (reduced.noise + reduced.received(S))
     excess = trace(S) / reduced.antennas - 1

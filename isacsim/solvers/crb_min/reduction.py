@@ -21,6 +21,7 @@ from isacsim.batch import frobenius2, hermitian, rows, squared
 from isacsim.problems.crb_min import CrbMin
 from isacsim.solvers.linear import forms
 from isacsim.solvers.sqinr.group import Group
+from isacsim.solvers.sqinr.least_power import Links
 from isacsim.typing import ComplexArray, FloatArray
 
 # Singular values below this, relative to the largest, do not count for the rank.
@@ -28,15 +29,11 @@ RANK_TOLERANCE = 1e-10
 
 
 @frozen(eq=False)
-class Reduced:
-    """B problems of one rank r in coordinates of the range, for a power of N_t."""
+class Reduced(Links):
+    """B problems of one rank r in coordinates of the range, for a power of N_t and channels of unit norm."""
 
     basis: ComplexArray = rows(2)  #: U, (B, N_t, r)
-    H: ComplexArray = rows(2)  #: Channels of unit norm, (B, r, K)
-    HH: ComplexArray = rows(2)  #: Their conjugate transpose, (B, K, r)
-    threshold: FloatArray = rows(1)  #: gamma_k, (B, K)
     noise: FloatArray = rows(1)  #: sigma_k^2 N_t / (P ||h_k||^2), (B, K)
-    unit: FloatArray = rows()  #: P / N_t, (B,), in W
     antennas: int = field()  #: N_t
 
     @property
@@ -55,16 +52,6 @@ class Reduced:
         return self.antennas - self.rank
 
     @property
-    def users(self) -> int:
-        """Number K of users."""
-        return int(self.H.shape[-1])
-
-    @property
-    def asked(self) -> FloatArray:
-        """SINR that the dual uplink needs, (B, K)."""
-        return self.threshold
-
-    @property
     def whole(self) -> Reduced:
         """The same problems in coordinates of the whole array, in which no dimension is spare."""
         H, identity = self.basis @ self.H, np.eye(self.antennas, dtype=complex)
@@ -78,11 +65,6 @@ class Reduced:
     def limit(self) -> float:
         """The power in these units."""
         return float(self.antennas)
-
-    @property
-    def spread(self) -> FloatArray:
-        """What a user receives of the distortion of a dimension: nothing, (B, r, K)."""
-        return np.zeros(self.H.shape)
 
     def received(self, X: ComplexArray) -> FloatArray:
         """h_k^H X h_k for each user and Hermitian X (B, r, r), (B, K)."""

@@ -16,7 +16,6 @@ from attrs import field, frozen
 
 from isacsim.batch import rows, squared
 from isacsim.solvers.crb_min.reduction import Reduced
-from isacsim.solvers.linear import forms
 from isacsim.typing import ComplexArray, FloatArray
 
 
@@ -24,43 +23,33 @@ from isacsim.typing import ComplexArray, FloatArray
 class Splitting:
     """The equations of B members, in matrices of n x n."""
 
-    H: ComplexArray = rows(2)  #: Channels of unit norm, (B, n, K)
-    HH: ComplexArray = rows(2)  #: Their conjugate transpose, (B, K, n)
+    reduced: Reduced  #: The problems, with the channels h_k and a_k
     dyads: ComplexArray = rows(3)  #: g_k, (B, K, n, n)
-    ratio: FloatArray = rows(1)  #: a_k, (B, K)
-    noise: FloatArray = rows(1)  #: Right-hand sides sigma_k^2, (B, K)
     coupling: FloatArray = rows(1)  #: c_k = a_k - M, (B, K)
     schur_inverse: FloatArray = rows(2)  #: Inverse of the Schur complement, (B, K, K)
     blocks: int = field()  #: M
-    copies: int = field()  #: Copies of the sum: 2 with Y, 1 without
     delta: float = field()  #: Regularisation
 
     @classmethod
     def of(cls, reduced: Reduced, blocks: int, delta: float) -> Splitting:
         """The equations of so many ``blocks``, those of the users and at most one for sensing."""
-        H, HH, a, M = reduced.H, reduced.HH, reduced.ratio, blocks
-        copies = 2 if reduced.spare else 1
+        a, M, copies = reduced.ratio, blocks, 2 if reduced.spare else 1
         c = a - M
         T = np.eye(reduced.users) * (a**2)[:, None, :] - a[:, :, None] - a[:, None, :] + M
         schur = T - copies * c[:, :, None] * c[:, None, :] / (copies * M + 1 + delta)
-        schur = schur * squared(HH @ H) + delta * np.eye(reduced.users)
-        columns = np.ascontiguousarray(np.swapaxes(H, -1, -2))
-        return cls(
-            H=H,
-            HH=HH,
-            dyads=columns[..., :, None] * np.conj(columns)[..., None, :],
-            ratio=a,
-            noise=reduced.noise,
-            coupling=c,
-            schur_inverse=np.asarray(np.linalg.inv(schur), float),
-            blocks=M,
-            copies=copies,
-            delta=delta,
-        )
+        schur = schur * squared(reduced.HH @ reduced.H) + delta * np.eye(reduced.users)
+        columns = np.ascontiguousarray(np.swapaxes(reduced.H, -1, -2))
+        dyads = columns[..., :, None] * np.conj(columns)[..., None, :]
+        return cls(reduced, dyads, c, np.asarray(np.linalg.inv(schur), float), M, delta)
 
-    def through(self, X: ComplexArray) -> FloatArray:
-        """<g_k, X> for X (B, n, n), (B, K)."""
-        return forms(self.H, self.HH, X)
+    @property
+    def copies(self) -> int:
+        """Copies of the sum: 2 with Y, 1 without."""
+        return 2 if self.reduced.spare else 1
+
+    def misses(self, S: ComplexArray, own: FloatArray) -> FloatArray:
+        """By how much the SINRs are off equality at the sum S (B, n, n), for ``own`` of the blocks, (B, K)."""
+        return self.reduced.ratio * own - self.reduced.received(S) - self.reduced.noise
 
     def own(self, V: ComplexArray) -> FloatArray:
         """<g_k, V_k> for blocks V (B, M, n, n), (B, K)."""
@@ -70,13 +59,13 @@ class Splitting:
 
     def spread(self, y: FloatArray) -> ComplexArray:
         """``sum_k y_k g_k``, (B, n, n)."""
-        return (self.H * y[:, None, :]) @ self.HH
+        return (self.reduced.H * y[:, None, :]) @ self.reduced.HH
 
     def solve(self, q: FloatArray, sums: list[ComplexArray]) -> tuple[FloatArray, list[ComplexArray]]:
         """``(A A^* + delta I)^-1`` times the residuals q (B, K) of the SINRs and of each copy (B, n, n)."""
         M, m, d = self.blocks, self.copies, 1 + self.delta
-        together = sums[0] if m == 1 else sums[0] + sums[1]
-        s = (self.schur_inverse @ (q - self.coupling * self.through(together) / (m * M + d))[..., None])[..., 0]
+        through = self.reduced.received(sums[0] if m == 1 else sums[0] + sums[1])
+        s = (self.schur_inverse @ (q - self.coupling * through / (m * M + d))[..., None])[..., 0]
         pulled = self.spread(self.coupling * s)
         rests = [Q - pulled for Q in sums]
         total = rests[0] if m == 1 else rests[0] + rests[1]

@@ -1,7 +1,7 @@
 """The semidefinite relaxation of `PointCrbMin`, which is tight [Liu22].
 
 The Fisher matrix F is linear in the covariance R, and the summed bounds are convex in it: recovery is
-that of all least SINRs (`isacsim.solvers.sqinr.recovery`), since the objective depends on R alone.
+that of all least SINRs (`isacsim.solvers.sqinr.repair`), since the objective depends on R alone.
 For D with the columns of the identity that are angles, and any Z of its shape, all covariances that
 meet the constraints have::
 
@@ -32,8 +32,7 @@ from isacsim.solvers.sqinr.certificate import certify
 from isacsim.solvers.sqinr.group import Group
 from isacsim.solvers.sqinr.lifted import Lifted, fisher_program, rules
 from isacsim.solvers.sqinr.pipeline import SystemSolver, one_by_one, trusted
-from isacsim.solvers.sqinr.recovery import rank_one
-from isacsim.solvers.sqinr.repair import inside, repaired
+from isacsim.solvers.sqinr.repair import inside, rank_one, repaired
 from isacsim.solvers.sqinr.system import System, groups
 from isacsim.typing import ComplexArray, FloatArray, IntArray
 

@@ -83,12 +83,7 @@ def rules(system: System) -> tuple[dict[str, Any], FloatArray]:
 
 @lru_cache(maxsize=8)
 def linear_program(side: int, users: int) -> Program:
-    """The program that maximises the form of coordinates ``theta`` in R, of a shape.
-
-    Args:
-        side: Number N of transmit antennas.
-        users: Number K of users with a least SQINR.
-    """
+    """The program that maximises the form of coordinates ``theta`` in R, of N = ``side``, for ``users`` SQINRs."""
     cp, theta = cvxpy(), cvxpy().Parameter(side**2)
     blocks = Blocks.of(side, users, users + 1)
     return _program(cp.Maximize(theta @ blocks.total), blocks, {"theta": theta})
@@ -96,16 +91,11 @@ def linear_program(side: int, users: int) -> Program:
 
 @lru_cache(maxsize=8)
 def fisher_program(side: int, users: int, unknowns: int, counted: tuple[int, ...]) -> Program:
-    """The program that minimises ``tr(D^T F(R)^-1 D)``, of a shape.
+    """The program that minimises ``tr(D^T F(R)^-1 D)``.
 
-    Its parameters are ``information``, F of each basis matrix by rows of its upper triangle,
+    It is that of N = ``side`` and of ``users`` SQINRs, for P ``unknowns``, of which the objective counts those
+    at the places ``counted``. Its parameters are ``information``, F of each basis matrix by rows of its upper triangle,
     (P (P + 1) / 2, N^2), and ``weights``, what is not zero in D, (C,).
-
-    Args:
-        side: Number N of transmit antennas.
-        users: Number K of users with a least SINR.
-        unknowns: Number P of target parameters.
-        counted: Those of them that the objective counts.
     """
     cp, blocks = cvxpy(), Blocks.of(side, users, users + 1)
     information, weights = cp.Parameter((unknowns * (unknowns + 1) // 2, side**2)), cp.Parameter(len(counted))

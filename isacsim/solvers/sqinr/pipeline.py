@@ -18,8 +18,7 @@ import numpy as np
 from isacsim.batch import take
 from isacsim.solvers.base import Request, Solver, refuse_starts
 from isacsim.solvers.solution import Solution, Status, gathered
-from isacsim.solvers.sqinr.feasibility import certificate, feasibility
-from isacsim.solvers.sqinr.group import Group
+from isacsim.solvers.sqinr.group import Group, certificate, feasibility
 from isacsim.solvers.sqinr.repair import repaired
 from isacsim.typing import IntArray
 
