@@ -12,7 +12,7 @@ import numpy as np
 import isacsim
 from isacsim.batch import flatten
 from isacsim.solvers.sqinr.certificate import certify
-from isacsim.solvers.sqinr.feasibility import feasibility
+from isacsim.solvers.sqinr.group import feasibility
 from isacsim.solvers.sqnr_max.objectives import sqnr_groups
 
 from .scenes import complex_gaussian

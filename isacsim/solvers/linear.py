@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -31,25 +33,23 @@ def forms(H: ComplexArray, HH: ComplexArray, X: ComplexArray) -> FloatArray:
 
 def inverse(matrices: AnyArray) -> AnyArray:
     """Inverses (B, n, n); NaN for a matrix that is exactly singular."""
-    try:
-        return np.linalg.inv(matrices)
-    except np.linalg.LinAlgError:
-        result = np.full_like(matrices, np.nan)
-        for i, matrix in enumerate(matrices):
-            with contextlib.suppress(np.linalg.LinAlgError):
-                result[i] = np.linalg.inv(matrix)
-        return result
+    return _each(np.linalg.inv, matrices)
 
 
 def solved(matrices: FloatArray, right: FloatArray) -> FloatArray:
     """Solutions (B, n) of stacked systems; NaN for a matrix that is exactly singular."""
+    return _each(lambda A, b: np.linalg.solve(A, b[..., None])[..., 0], matrices, right)
+
+
+def _each(function: Callable[..., Any], *stacks: AnyArray) -> AnyArray:
+    """A function of stacks whose values are like the last one; NaN where a matrix of a member is singular."""
     try:
-        return np.asarray(np.linalg.solve(matrices, right[..., None])[..., 0], float)
+        return np.asarray(function(*stacks))
     except np.linalg.LinAlgError:
-        result = np.full_like(right, np.nan)
-        for i, (matrix, b) in enumerate(zip(matrices, right, strict=True)):
+        result = np.full_like(stacks[-1], np.nan)
+        for i, member in enumerate(zip(*stacks, strict=True)):
             with contextlib.suppress(np.linalg.LinAlgError):
-                result[i] = np.linalg.solve(matrix, b)
+                result[i] = function(*member)
         return result
 
 

@@ -59,41 +59,25 @@ def _settings(backend: str) -> dict[str, Any]:
 
 @frozen(eq=False)
 class Answer:
-    """What a backend made of a program.
+    """What a backend made of a program."""
 
-    Attributes:
-        primal: Values of the program's variables; None where there is no point.
-        dual: Multipliers of its rules.
-        steps: Steps that were taken, those of earlier settings included.
-        told: What each backend that was tried said, in its own words.
-        exact: Whether the last one met what it was asked for.
-        near: Whether it met that, or came near by its own account.
-    """
-
-    primal: tuple[Any, ...] | None
-    dual: tuple[Any, ...]
-    steps: int
-    told: str
-    exact: bool
-    near: bool
+    primal: tuple[Any, ...] | None  #: Values of the program's variables; None where there is no point
+    dual: tuple[Any, ...]  #: Multipliers of its rules
+    steps: int  #: Steps that were taken, those of earlier settings included
+    told: str  #: What each backend that was tried said, in its own words
+    exact: bool  #: Whether the last one met what it was asked for
+    near: bool  #: Whether it met that, or came near by its own account
 
 
 @frozen(eq=False)
 class Program:
-    """A compiled program; it is safe to solve from several threads.
+    """A compiled program; it is safe to solve from several threads."""
 
-    Attributes:
-        problem: The program.
-        parameters: Its parameters by name.
-        variables: The variables that an answer tells.
-        rules: The constraints whose multipliers it tells.
-        settings: Settings of Clarabel by name that differ from those of other programs.
-    """
-
-    problem: Any
-    parameters: Mapping[str, Any]
-    variables: tuple[Any, ...]
-    rules: tuple[Any, ...] = ()
+    problem: Any  #: The program
+    parameters: Mapping[str, Any]  #: Its parameters by name
+    variables: tuple[Any, ...]  #: The variables that an answer tells
+    rules: tuple[Any, ...] = ()  #: The constraints whose multipliers it tells
+    #: Settings of Clarabel by name that differ from those of other programs
     settings: Mapping[str, Any] = field(factory=dict)
     lock: Any = field(factory=threading.Lock)
 
@@ -117,13 +101,7 @@ class Program:
     def answers(
         self, values: Mapping[str, Any], accuracy: float | None = None, backend: str = "CLARABEL"
     ) -> Iterator[Answer]:
-        """Answers by one setting after the other, each solved for when it is asked for.
-
-        Args:
-            values: As for `solve`.
-            accuracy: As for `solve`.
-            backend: As for `solve`.
-        """
+        """Answers by one setting after the other, each solved for when it is asked for; it is asked as `solve` is."""
         steps, told = 0, []
         for name, options in attempts(backend, accuracy, self.settings):
             with self.lock:
@@ -181,13 +159,12 @@ def run_program(problem: Any, backend: str, options: dict[str, Any]) -> tuple[st
 
 def semidefinite(x: Any, side: int) -> Any:
     """The real embedding of the Hermitian matrix of coordinates x, an expression (2N, 2N)."""
-    E = basis(side)
-    stacked = np.block([[E.real, -E.imag], [E.imag, E.real]]).reshape(side**2, -1)
+    stacked = real(basis(side)).reshape(side**2, -1)
     return cvxpy().reshape(stacked.T @ x, (2 * side, 2 * side), order="F").T
 
 
 def real(A: ComplexArray) -> FloatArray:
-    """The real embedding (2M, 2N) of a matrix (M, N)."""
+    """The real embeddings (..., 2M, 2N) of matrices (..., M, N)."""
     return np.block([[A.real, -A.imag], [A.imag, A.real]])
 
 

@@ -15,7 +15,7 @@ from isacsim.solvers.crb_min.newton_system import linearise
 from isacsim.solvers.crb_min.recovery import cheapest
 from isacsim.solvers.crb_min.reduction import reductions
 from isacsim.solvers.hermitian import coordinates
-from isacsim.solvers.sqinr.feasibility import feasibility
+from isacsim.solvers.sqinr.group import feasibility
 from isacsim.solvers.sqnr_max.fractional import point_target
 from isacsim.solvers.sqnr_max.newton_mm import NewtonMm
 from isacsim.solvers.sqnr_max.objectives import sqnr_groups

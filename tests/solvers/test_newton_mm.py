@@ -15,7 +15,7 @@ from isacsim.batch import flatten, frobenius2, hermitian, take
 from isacsim.solvers.base import Request
 from isacsim.solvers.solution import Status
 from isacsim.solvers.sqinr.certificate import certify
-from isacsim.solvers.sqinr.feasibility import feasibility
+from isacsim.solvers.sqinr.group import feasibility
 from isacsim.solvers.sqnr_max.newton_mm import NewtonMm
 from isacsim.solvers.sqnr_max.objectives import sqnr_groups
 from isacsim.solvers.sqnr_max.starts import start

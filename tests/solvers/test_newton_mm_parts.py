@@ -11,7 +11,7 @@ from isacsim.algebra import eigh, inverted, solve_into
 from isacsim.batch import flatten, frobenius2, hermitian, inner
 from isacsim.solvers.base import Request
 from isacsim.solvers.sqinr.curvature import of_member, times
-from isacsim.solvers.sqinr.feasibility import feasibility
+from isacsim.solvers.sqinr.group import feasibility
 from isacsim.solvers.sqinr.kkt import conditions, largest_eigenvalue
 from isacsim.solvers.sqinr.repair import repaired
 from isacsim.solvers.sqinr.system import member

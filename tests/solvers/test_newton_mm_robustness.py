@@ -10,7 +10,7 @@ from isacsim.batch import flatten, frobenius2
 from isacsim.solvers.base import Request
 from isacsim.solvers.solution import Status
 from isacsim.solvers.sqinr.certificate import certify
-from isacsim.solvers.sqinr.feasibility import feasibility
+from isacsim.solvers.sqinr.group import feasibility
 from isacsim.solvers.sqnr_max.dual import minimise
 from isacsim.solvers.sqnr_max.objectives import sqnr_groups
 from isacsim.solvers.sqnr_max.starts import start

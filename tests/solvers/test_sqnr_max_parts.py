@@ -14,7 +14,8 @@ from isacsim.batch import flatten, frobenius2, hermitian, inner
 from isacsim.solvers.base import Request
 from isacsim.solvers.sqinr.certificate import certify
 from isacsim.solvers.sqinr.converters import distortion_ratios
-from isacsim.solvers.sqinr.feasibility import certificate, feasibility, least_power_beams
+from isacsim.solvers.sqinr.group import certificate, feasibility
+from isacsim.solvers.sqinr.repair import least_power_beams
 from isacsim.solvers.sqnr_max.objectives import sqnr_groups
 from isacsim.solvers.sqnr_max.starts import start
 

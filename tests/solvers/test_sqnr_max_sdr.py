@@ -14,7 +14,7 @@ from isacsim.solvers import semidefinite
 from isacsim.solvers.hermitian import coordinates
 from isacsim.solvers.sqinr import lifted
 from isacsim.solvers.sqinr.certificate import certify
-from isacsim.solvers.sqinr.recovery import rank_one
+from isacsim.solvers.sqinr.repair import rank_one
 from isacsim.solvers.sqnr_max import sdr
 from isacsim.solvers.sqnr_max.fractional import cases, point_target, ratios
 from isacsim.solvers.sqnr_max.objectives import sqnr_groups

@@ -12,7 +12,8 @@ A step costs the eigendecompositions of M + 1 matrices: r x r in ``r-bal``, N_t 
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from collections.abc import Callable
+from typing import ClassVar
 
 import attrs
 import numpy as np
@@ -44,18 +45,18 @@ class BalState:
     reduced: Reduced
     splitting: Splitting
     start: Beams
-    V: Any = rows(3)  # blocks, (B, M, n, n)
-    Z: Any = rows(2)
-    Y: Any = rows(2)  # without spare dimensions it stays as it is
-    y: Any = rows(1)  # multipliers of the SINRs
-    L_Z: Any = rows(2)  # multiplier of sum V = Z, which becomes Z^-2
-    L_Y: Any = rows(2)
-    S: Any = rows(2)  # sum of the blocks
-    own: Any = rows(1)  # h_k^H V_k h_k
-    threshold: Any = rows()  # multiplier of the power, times tau
-    objective: Any = rows()
-    residual: Any = rows()
-    violation: Any = rows()  # ||A x - b||, as published
+    V: ComplexArray = rows(3)  #: blocks, (B, M, n, n)
+    Z: ComplexArray = rows(2)
+    Y: ComplexArray = rows(2)  #: without spare dimensions it stays as it is
+    y: FloatArray = rows(1)  #: multipliers of the SINRs
+    L_Z: ComplexArray = rows(2)  #: multiplier of sum V = Z, which becomes Z^-2
+    L_Y: ComplexArray = rows(2)
+    S: ComplexArray = rows(2)  #: sum of the blocks
+    own: FloatArray = rows(1)  #: h_k^H V_k h_k
+    threshold: FloatArray = rows()  #: multiplier of the power, times tau
+    objective: FloatArray = rows()
+    residual: FloatArray = rows()
+    violation: FloatArray = rows()  #: ||A x - b||, as published
     tau: float = field()
 
     @property
@@ -107,10 +108,8 @@ class RBal(CrbMinSolver):
     dual_weight: float = field(default=1e-3, validator=number(least=0, remedy="Use 0 for the published rule."))
 
     reduces: ClassVar[bool] = True
-
-    def white(self, reduced: Reduced) -> tuple[Beams, BoolArray]:
-        """Beams of the degenerate case, in which the SINRs need not hold with equality."""
-        return degenerate_beams(reduced)
+    #: The degenerate case, in which the SINRs need not hold with equality
+    white: ClassVar[Callable[[Reduced], tuple[Beams, BoolArray]]] = degenerate_beams
 
     def optimise(self, group: Group, request: Request) -> Solution:
         """Steps until the residual meets the tolerance."""
@@ -121,8 +120,9 @@ class RBal(CrbMinSolver):
 
     def init(self, reduced: Reduced, start: Beams) -> BalState:
         """The state at the white covariance, split evenly, without multipliers."""
-        splitting = Splitting.of(reduced, self.delta, whole=not self.reduces)
-        members, n, users = splitting.H.shape
+        space = reduced if self.reduces else reduced.whole
+        splitting = Splitting.of(space, reduced.users + int(not self.reduces), self.delta)
+        members, n, users = space.H.shape
         identity = np.broadcast_to(np.eye(n, dtype=complex), (members, n, n)).copy()
         V = np.asarray(np.repeat(identity[:, None] / splitting.blocks, splitting.blocks, axis=1), complex)
         none = np.zeros(members)
@@ -149,11 +149,10 @@ class RBal(CrbMinSolver):
         """One primal and one dual update."""
         parts, tau, power = state.splitting, self.tau, float(state.reduced.antennas)
         paired = parts.copies == 2
-        users = parts.dyads.shape[1]
         pull = state.L_Z - parts.spread(state.y)
         pull = tau * (pull + state.L_Y if paired else pull)
         C = state.V + pull[:, None]
-        C[:, :users] += (tau * parts.ratio * state.y)[..., None, None] * parts.dyads
+        C[:, : state.reduced.users] += (tau * state.reduced.ratio * state.y)[..., None, None] * parts.dyads
         V, threshold = prox_blocks(C, power)
         Z, spectrum = prox_inverse_trace(state.Z - tau * state.L_Z, tau)
         objective = (1 / spectrum).sum(axis=-1)
@@ -163,11 +162,9 @@ class RBal(CrbMinSolver):
             objective = objective + state.reduced.spare**2 / left
         S, own = V.sum(axis=1), parts.own(V)
         far_S, far_own = 2 * S - state.S, 2 * own - state.own
-        q = parts.ratio * far_own - parts.through(far_S) - parts.noise
         sums = [far_S - (2 * Z - state.Z)] + ([far_S - (2 * Y - state.Y)] if paired else [])
-        change_y, changes = parts.solve(q, sums)
-        off = parts.ratio * own - parts.through(S) - parts.noise
-        primal = (off**2).sum(axis=-1) + frobenius2(S - Z)
+        change_y, changes = parts.solve(parts.misses(far_S, far_own), sums)
+        primal = (parts.misses(S, own) ** 2).sum(axis=-1) + frobenius2(S - Z)
         moved = _norms2(V - state.V) + frobenius2(Z - state.Z)
         if paired:
             primal, moved = primal + frobenius2(S - Y), moved + frobenius2(Y - state.Y)
@@ -194,14 +191,7 @@ class RBal(CrbMinSolver):
 class Bal(RBal):
     """Balanced augmented Lagrangian method on the whole array, a baseline [Zhao26].
 
-    As ``r-bal`` without the reduction: matrices of N_t x N_t, and a block for sensing.
-
-    Args:
-        tolerance: As for ``r-bal``.
-        max_steps: As for ``r-bal``.
-        tau: As for ``r-bal``.
-        delta: As for ``r-bal``.
-        dual_weight: As for ``r-bal``.
+    As ``r-bal``, with its options, without the reduction: matrices of N_t x N_t, and a block for sensing.
     """
 
     reduces: ClassVar[bool] = False

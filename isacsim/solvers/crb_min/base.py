@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import ClassVar
 
 import attrs
@@ -9,7 +11,6 @@ import numpy as np
 
 from isacsim.batch import take
 from isacsim.problems.crb_min import CrbMin
-from isacsim.solvers.base import Request, refuse_starts
 from isacsim.solvers.crb_min.recovery import Beams
 from isacsim.solvers.crb_min.reduction import Reduced, precoders, reductions
 from isacsim.solvers.crb_min.white import white_beams
@@ -29,28 +30,23 @@ class CrbMinSolver(SqinrSolver):
     problems: ClassVar[tuple[str, ...]] = ("crb-min",)
     guarantee: ClassVar[str] = "global, within a proven gap"
     rule: ClassVar[str] = "SINR"
-
-    def solve(self, problem: CrbMin, request: Request) -> Solution:
-        """The solution of a flat batch, by rank of the channels."""
-        refuse_starts(request)
-        return super().solve(problem, request)
+    starts: ClassVar[bool] = False
+    #: Beams of members whose optimum is white, and which members those are; this default looks for none
+    white: ClassVar[Callable[[Reduced], tuple[Beams, BoolArray]]] = partial(white_beams, steps=0)
 
     def groups(self, problem: CrbMin) -> list[Group]:
         """The reduced problems by rank of the channels."""
         return reductions(problem)
 
-    def white(self, reduced: Reduced) -> tuple[Beams, BoolArray]:
-        """Beams of members whose optimum is white, and which members those are; without users all."""
-        return white_beams(reduced, steps=0)
-
     def closed_form(self, group: Group) -> tuple[Group, Solution] | None:
         """The members whose white covariance meets every SINR."""
-        beams, plain = self.white(group.system) if group.system.users else white_beams(group.system)
+        beams, plain = (type(self).white if group.system.users else white_beams)(group.system)
         if not plain.any():
             return None
         beams, notes = take(beams, plain), ["the white covariance (P/N_t) I meets every SINR"] * int(plain.sum())
-        best = {"objective": beams.objective, "bound": beams.objective, "gap": 0.0, "violation": 0.0}
-        return take(group, plain), Solution.resting(beams.precoder, Status.OPTIMAL, notes, **best)
+        best, optimal = beams.objective, Status.OPTIMAL
+        rest = Solution.resting(beams.precoder, optimal, notes, objective=best, bound=best, gap=0.0, violation=0.0)
+        return take(group, plain), rest
 
     def finished(self, problem: CrbMin, group: Group, solution: Solution) -> Solution:
         """A solution of reduced problems in W, with gaps to its own bound."""

@@ -14,8 +14,6 @@ A point whose Q is not positive semidefinite becomes feasible by raising mu.
 
 from __future__ import annotations
 
-from typing import Any
-
 import attrs
 import numpy as np
 from attrs import frozen
@@ -34,29 +32,17 @@ LOCAL = 1e-8  # logarithm of lambda up to which one Newton step leaves no more t
 
 @frozen(eq=False)
 class Dual:
-    """The dual of B reduced problems at M = L L^H and mu.
+    """The dual of B reduced problems at M = L L^H and mu."""
 
-    Attributes:
-        L: A factor of M, (B, r, r), not triangular in general.
-        mu: Multiplier of the power, (B,).
-        inverse: L^-1, (B, r, r).
-        Y: L^-1 H, (B, r, K).
-        s: s_k, (B, K).
-        multipliers: lambda_k, (B, K).
-        Q: (B, r, r).
-        surplus: N_t - sum_k lambda_k sigma_k^2 / mu, (B,).
-        bound: The proven bound on the objective, (B,); -inf if there is none.
-    """
-
-    L: Any = rows(2)
-    mu: Any = rows()
-    inverse: Any = rows(2)
-    Y: Any = rows(2)
-    s: Any = rows(1)
-    multipliers: Any = rows(1)
-    Q: Any = rows(2)
-    surplus: Any = rows()
-    bound: Any = rows()
+    L: ComplexArray = rows(2)  #: A factor of M, (B, r, r), not triangular in general
+    mu: FloatArray = rows()  #: Multiplier of the power, (B,)
+    inverse: ComplexArray = rows(2)  #: L^-1, (B, r, r)
+    Y: ComplexArray = rows(2)  #: L^-1 H, (B, r, K)
+    s: FloatArray = rows(1)  #: s_k, (B, K)
+    multipliers: FloatArray = rows(1)  #: lambda_k, (B, K)
+    Q: ComplexArray = rows(2)  #: (B, r, r)
+    surplus: FloatArray = rows()  #: N_t - sum_k lambda_k sigma_k^2 / mu, (B,)
+    bound: FloatArray = rows()  #: The proven bound on the objective, (B,); -inf if there is none
 
     @property
     def directions(self) -> ComplexArray:
@@ -107,7 +93,7 @@ def _paid(reduced: Reduced, Q: ComplexArray, mu: FloatArray, multipliers: FloatA
     """
     noise = mu[:, None, None] * np.eye(reduced.rank) - Q
     sinr, jacobian, off = uplink(reduced.HH @ np.linalg.solve(noise, reduced.H), multipliers)
-    step = solved(jacobian, -np.log(sinr / reduced.min_sinr) - EPS * (1 + off))
+    step = solved(jacobian, -np.log(sinr / reduced.threshold) - EPS * (1 + off))
     local = np.abs(step).max(axis=-1) <= LOCAL  # False for NaN
     step = np.where(local[:, None], step, np.nan)
     return np.asarray((multipliers * np.exp(step) * reduced.noise).sum(axis=-1))

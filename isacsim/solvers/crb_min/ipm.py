@@ -5,26 +5,25 @@ The relaxation is tight: beams of rank one with the same objective follow from i
 
 from __future__ import annotations
 
-import time
 from typing import ClassVar
 
 import attrs
 import numpy as np
 from attrs import field, frozen
 
-from isacsim.batch import hermitian, take
+from isacsim.batch import hermitian
 from isacsim.checks import choice, number
 from isacsim.solvers.base import Request
 from isacsim.solvers.crb_min.base import CrbMinSolver, certified
 from isacsim.solvers.crb_min.dual import Dual, from_multipliers
-from isacsim.solvers.crb_min.program import Answer, Data, solved
+from isacsim.solvers.crb_min.program import Answer, solved
 from isacsim.solvers.crb_min.recovery import Beams, cheapest, recovered, shortfall
 from isacsim.solvers.crb_min.reduction import Reduced
 from isacsim.solvers.linear import herm, inverse, trace
 from isacsim.solvers.semidefinite import BACKENDS
-from isacsim.solvers.solution import Solution, Status, gathered
+from isacsim.solvers.solution import Solution, Status
 from isacsim.solvers.sqinr.group import Group
-from isacsim.solvers.sqinr.pipeline import trusted
+from isacsim.solvers.sqinr.pipeline import one_by_one, trusted
 from isacsim.typing import ComplexArray, FloatArray
 
 
@@ -49,29 +48,22 @@ class RIpm(CrbMinSolver):
 
     def optimise(self, group: Group, request: Request) -> Solution:
         """One program a member."""
-        begin, reduced = time.perf_counter(), group.system
-        start = cheapest(reduced, group.feasible.multipliers)
-        parts = []
-        for i in range(group.places.size):
-            at = np.array([i])
-            parts.append((self.one(take(reduced, at), take(start, at), request, begin), at))
-        return trusted(certified(reduced, gathered(parts, 0.0), self.tolerance), "the beams of least power are")
+        found = certified(group.system, one_by_one(group, request, self.one), self.tolerance)
+        return trusted(found, "the beams of least power are")
 
-    def one(self, reduced: Reduced, start: Beams, request: Request, begin: float) -> Solution:
+    def one(self, group: Group, late: bool) -> Solution:
         """The solution of one member; the beams of least power where there is no answer."""
-        late = request.time_limit is not None and time.perf_counter() - begin > request.time_limit
+        reduced, start = group.system, cheapest(group.system, group.feasible.multipliers)
         answer, told = (None, "stopped by the time limit") if late else self.ask(reduced)
         beams, bound, violation = start, np.full(1, np.nan), np.full(1, np.nan)
         if answer is not None:
             beams, dual, violation = judged(reduced, answer, start)
             bound = dual.bound
-        elapsed = np.array([[time.perf_counter() - begin]])
         rest = Solution.resting(
             beams.precoder, Status.MAX_STEPS if late else Status.STALLED, [told],
             objective=beams.objective, bound=bound, violation=violation,
         )  # fmt: skip
-        steps = np.array([answer.steps if answer else 0])
-        return attrs.evolve(rest, iterations=steps, trace={**rest.trace, "time": elapsed})
+        return attrs.evolve(rest, iterations=np.array([answer.steps if answer else 0]))
 
     def ask(self, reduced: Reduced, root: ComplexArray | None = None) -> tuple[Answer | None, str]:
         """The answer of the program of one member, on the range of the channels, and what is to be told of it.
@@ -80,12 +72,9 @@ class RIpm(CrbMinSolver):
             reduced: The member.
             root: C of the covariance C C^H that the program is relative to; None is the white one.
         """
-        H, spare = reduced.H[0], reduced.spare
-        if not self.reduces:
-            H, spare = (reduced.basis @ reduced.H)[0], 0
-        root = np.eye(len(H), dtype=complex) if root is None else root
-        data = Data(H, reduced.ratio[0], reduced.noise[0], root, float(reduced.antennas), spare)
-        answer, told = solved(data, reduced.users + int(not self.reduces), self.backend, self.accuracy)
+        space = reduced if self.reduces else reduced.whole
+        root = np.eye(space.rank, dtype=complex) if root is None else root
+        answer, told = solved(space, root, space.users + int(not self.reduces), self.backend, self.accuracy)
         if answer is None or self.reduces:
             return answer, told
         U = reduced.basis[0]
@@ -96,10 +85,7 @@ class RIpm(CrbMinSolver):
 class Ipm(RIpm):
     """Interior-point method on the whole array, a baseline: K + 1 matrices of N_t x N_t [Zhao26].
 
-    Args:
-        tolerance: As for ``r-ipm``.
-        accuracy: As for ``r-ipm``.
-        backend: As for ``r-ipm``.
+    It has the options of ``r-ipm``.
     """
 
     reduces: ClassVar[bool] = False

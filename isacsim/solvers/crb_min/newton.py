@@ -7,6 +7,9 @@ a proven lower bound; the best of both bracket the optimum.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import ClassVar
+
 import attrs
 import numpy as np
 from attrs import field, frozen
@@ -17,7 +20,7 @@ from isacsim.solvers.base import Request
 from isacsim.solvers.crb_min.base import CrbMinSolver, certified
 from isacsim.solvers.crb_min.dual import evaluate
 from isacsim.solvers.crb_min.ipm import RIpm, judged
-from isacsim.solvers.crb_min.newton_step import NewtonState, beams_at, first_state, newton_step
+from isacsim.solvers.crb_min.newton_step import NewtonState, beams_at, newton_step
 from isacsim.solvers.crb_min.recovery import Beams, cheapest
 from isacsim.solvers.crb_min.reduction import Reduced
 from isacsim.solvers.crb_min.white import white_beams
@@ -54,9 +57,7 @@ class PrimalDualNewton(CrbMinSolver):
     patience: int = field(default=20, validator=whole(1))
     fallback: int = field(default=12, validator=whole(0))
 
-    def white(self, reduced: Reduced) -> tuple[Beams, BoolArray]:
-        """Beams with the white covariance, and which members they serve."""
-        return white_beams(reduced)
+    white: ClassVar[Callable[[Reduced], tuple[Beams, BoolArray]]] = white_beams
 
     def optimise(self, group: Group, request: Request) -> Solution:
         """Newton steps, chunk by chunk."""
@@ -87,7 +88,7 @@ class PrimalDualNewton(CrbMinSolver):
             gap = np.maximum(beams.objective / bound - 1, self.tolerance)
             S = beams.users @ hermitian(beams.users) + beams.sensing
             eps = gap * beams.objective / one.rank
-            state = first_state(one, dual, S, eps, beams, bound, self.patience)
+            state = NewtonState.first(one, dual, S, eps, (beams, bound), self.patience)
             stop = Stop(self.tolerance, self.max_steps, request.time_limit)
             other = certified(one, iterate(state, self.step, stop, Status.OPTIMAL), self.tolerance)
             for name in names[:-1]:
@@ -108,13 +109,13 @@ class PrimalDualNewton(CrbMinSolver):
         eps = FIRST_BARRIER * value / r
         mu, t = _on_the_ray(least.power, N, r, eps)
         dual = evaluate(reduced, L * np.sqrt(t)[:, None, None], mu)
-        E = eps[:, None, None] * np.eye(r, dtype=complex)
+        E = np.asarray(eps[:, None, None] * np.eye(r), complex)
         first = beams_at(reduced, dual, E)
         R = first.users @ hermitian(first.users) + first.sensing
         fits = np.isfinite(first.objective)[:, None, None]
         R = np.where(fits, herm(R), np.eye(r) / np.sqrt(np.maximum(mu - t, 1e-12))[:, None, None])
         bound = np.maximum(dual.bound, value)
-        return first_state(reduced, dual, R, eps, first.better(start), bound, self.patience)
+        return NewtonState.first(reduced, dual, R, eps, (first.better(start), bound), self.patience)
 
     def step(self, state: NewtonState) -> NewtonState:
         """One step of all members."""

@@ -9,7 +9,7 @@ of the barrier may rise again, which frees an iterate that has come too near the
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import attrs
 import numpy as np
@@ -39,19 +39,34 @@ class NewtonState:
 
     reduced: Reduced
     dual: Dual
-    R: Any = rows(2)
-    E: Any = rows(2)  # in coordinates in which M is the identity
-    eps: Any = rows()
-    largest_eps: Any = rows()
-    caution: Any = rows()
-    length: Any = rows()  # of the last step
-    beams: Beams = field()  # the best so far
-    bound: Any = rows()  # the best so far
-    count: Any = rows()
-    failures: Any = rows()  # steps that the search refused, in a row
-    idle: Any = rows()  # steps since the gap last fell by a good part
-    reference: Any = rows()  # that gap
-    patience: int = field()
+    R: ComplexArray = rows(2)
+    E: ComplexArray = rows(2)  #: in coordinates in which M is the identity
+    eps: FloatArray = rows()
+    largest_eps: FloatArray = rows()
+    caution: FloatArray = rows()
+    length: FloatArray = rows()  #: of the last step
+    beams: Beams = field()  #: the best so far
+    bound: FloatArray = rows()  #: the best so far
+    count: FloatArray = rows()
+    failures: FloatArray = rows()  #: steps that the search refused, in a row
+    idle: FloatArray = rows()  #: steps since the gap last fell by a good part
+    reference: FloatArray = rows()  #: that gap
+    patience: int = field()  #: steps without a fall of the gap by 30 % after which a member has stalled
+
+    @classmethod
+    def first(
+        cls,
+        reduced: Reduced,
+        dual: Dual,
+        R: ComplexArray,
+        eps: FloatArray,
+        best: tuple[Beams, FloatArray],
+        patience: int,
+    ) -> NewtonState:
+        """The state at a dual point and R, for a barrier of weight eps, with the best beams and bound known."""
+        E, none = np.asarray(eps[:, None, None] * np.eye(reduced.rank), complex), np.zeros(eps.size)
+        caution, length, reference = none + CAUTION[0], none + 1, none + np.inf
+        return cls(reduced, dual, R, E, eps, eps, caution, length, *best, none, none, none, reference, patience)
 
     @property
     def precoder(self) -> ComplexArray:
@@ -79,40 +94,6 @@ class NewtonState:
         return np.asarray((self.failures >= 3) | (self.idle >= self.patience))
 
 
-def first_state(
-    reduced: Reduced, dual: Dual, R: ComplexArray, eps: FloatArray, beams: Beams, bound: FloatArray, patience: int
-) -> NewtonState:
-    """A state to start from, at a dual point and R (B, r, r).
-
-    Args:
-        reduced: The problems.
-        dual: The dual point.
-        R: The covariance on the range.
-        eps: Weight of the barrier, (B,).
-        beams: The best beams known.
-        bound: The best bound known, (B,).
-        patience: Steps without a fall of the gap by 30 % after which a member has stalled.
-    """
-    none = np.zeros(eps.size)
-    return NewtonState(
-        reduced=reduced,
-        dual=dual,
-        R=R,
-        E=eps[:, None, None] * np.eye(reduced.rank, dtype=complex),
-        eps=eps,
-        largest_eps=eps,
-        caution=none + CAUTION[0],
-        length=none + 1,
-        beams=beams,
-        bound=bound,
-        count=none,
-        failures=none,
-        idle=none,
-        reference=none + np.inf,
-        patience=patience,
-    )
-
-
 def beams_at(reduced: Reduced, dual: Dual, E: ComplexArray) -> Beams:
     """Beams of a dual point and of E in the coordinates of its factor."""
     L = dual.inverse
@@ -137,17 +118,36 @@ def newton_step(state: NewtonState, tolerance: float) -> NewtonState:
     dE = target - system.E - herm(system.E @ scaled) - second
     E, finite = sane(_moved(system, move, length, dE))
     E = np.where((good & finite)[:, None, None], E, target)
-    return _judged(state, dual, R, E, eps, caution, length, good)
+    beams = state.beams.better(beams_at(state.reduced, dual, E))
+    bound = np.maximum(state.bound, dual.bound)
+    gap = (beams.objective - bound) / np.abs(bound)
+    count = state.count + 1
+    improved = (gap <= 0.7 * state.reference) | (count <= 12)
+    return attrs.evolve(
+        state,
+        dual=dual,
+        R=R,
+        E=E,
+        eps=eps,
+        caution=caution,
+        length=length,
+        beams=beams,
+        bound=bound,
+        count=count,
+        failures=np.where(good, 0, state.failures + 1),
+        idle=np.where(improved, 0, state.idle + 1),
+        reference=np.minimum(state.reference, gap),
+    )
 
 
 @frozen(eq=False)
 class Move:
     """A direction: spectrum (B, r) and eigenvectors W of X + xi I, xi, and the change of R in its eigenbasis."""
 
-    spectrum: Any = rows(1)
-    W: Any = rows(2)
-    xi: Any = rows()
-    change: Any = rows(2)
+    spectrum: FloatArray = rows(1)
+    W: ComplexArray = rows(2)
+    xi: FloatArray = rows()
+    change: ComplexArray = rows(2)
 
 
 def _least(C: ComplexArray, X: ComplexArray) -> FloatArray:
@@ -274,36 +274,3 @@ def _moved(system: NewtonSystem, move: Move, length: FloatArray, dE: ComplexArra
     E = system.E + _share(_least(system.E_root, dE), BOUNDARY)[:, None, None] * dE
     sizes = np.sqrt(1 + length[:, None] * move.spectrum)
     return herm(sizes[:, :, None] * (hermitian(move.W) @ E @ move.W) * sizes[:, None, :])
-
-
-def _judged(
-    state: NewtonState,
-    dual: Dual,
-    R: ComplexArray,
-    E: ComplexArray,
-    eps: FloatArray,
-    caution: FloatArray,
-    length: FloatArray,
-    good: BoolArray,
-) -> NewtonState:
-    """The next state, with the best beams and bound so far."""
-    beams = state.beams.better(beams_at(state.reduced, dual, E))
-    bound = np.maximum(state.bound, dual.bound)
-    gap = (beams.objective - bound) / np.abs(bound)
-    count = state.count + 1
-    improved = (gap <= 0.7 * state.reference) | (count <= 12)
-    return attrs.evolve(
-        state,
-        dual=dual,
-        R=R,
-        E=E,
-        eps=eps,
-        caution=caution,
-        length=length,
-        beams=beams,
-        bound=bound,
-        count=count,
-        failures=np.where(good, 0, state.failures + 1),
-        idle=np.where(improved, 0, state.idle + 1),
-        reference=np.minimum(state.reference, gap),
-    )

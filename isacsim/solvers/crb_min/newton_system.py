@@ -14,8 +14,6 @@ which M is the identity. The directions X are vectors of `isacsim.solvers.hermit
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from attrs import frozen
 
@@ -24,7 +22,7 @@ from isacsim.solvers.crb_min.dual import Dual
 from isacsim.solvers.crb_min.reduction import Reduced
 from isacsim.solvers.hermitian import congruence, coordinates, dyads, upper_entries
 from isacsim.solvers.linear import herm, trace
-from isacsim.typing import ComplexArray, FloatArray
+from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
 TINY = np.finfo(float).tiny
 SPREAD = 100.0  # by how much the eigenvalues of E may differ from eps
@@ -32,49 +30,27 @@ SPREAD = 100.0  # by how much the eigenvalues of E may differ from eps
 
 @frozen(eq=False)
 class NewtonSystem:
-    """The Newton system of B members; r^2 + 1 real unknowns each.
+    """The Newton system of B members; r^2 + 1 real unknowns each."""
 
-    Attributes:
-        L: Factor of M, turned so that the curvature of the s_k is diagonal, (B, r, r).
-        E: Sensing covariance in the coordinates of L, (B, r, r).
-        E_root: C with ``C^H E C = I``, (B, r, r).
-        rho: Eigenvalues of R, (B, r).
-        U: Its eigenvectors, (B, r, r).
-        weights: Change of R for one of Q with the sign turned, in coordinates, (B, r^2).
-        Q: Q in the eigenbasis of R, (B, r^2).
-        excess: Q - R^-2 in the eigenbasis of R, (B, r^2).
-        received: Dyads of the channels in the eigenbasis of R, (B, r^2, K).
-        beams: Dyads of L^H v_k, (B, r^2, K).
-        J: Change of Q for X, (B, r^2, r^2).
-        scaling: Cross term of X and xi, (B, r^2).
-        factor: Cholesky factor of the block of X, (B, r^2, r^2).
-        side: Solution for the cross term, (B, r^2).
-        pivot: Schur complement for xi, (B,).
-        slope: Gradient by X, without the barrier, (B, r^2).
-        slope_xi: Gradient by xi, without the barrier, (B,).
-        predicted: Solution for the slope, (B, r^2).
-        sound: Which members have a positive definite system, (B,).
-    """
-
-    L: Any = rows(2)
-    E: Any = rows(2)
-    E_root: Any = rows(2)
-    rho: Any = rows(1)
-    U: Any = rows(2)
-    weights: Any = rows(1)
-    Q: Any = rows(1)
-    excess: Any = rows(1)
-    received: Any = rows(2)
-    beams: Any = rows(2)
-    J: Any = rows(2)
-    scaling: Any = rows(1)
-    factor: Any = rows(2)
-    side: Any = rows(1)
-    pivot: Any = rows()
-    slope: Any = rows(1)
-    slope_xi: Any = rows()
-    predicted: Any = rows(1)
-    sound: Any = rows()
+    L: ComplexArray = rows(2)  #: Factor of M, turned so that the curvature of the s_k is diagonal, (B, r, r)
+    E: ComplexArray = rows(2)  #: Sensing covariance in the coordinates of L, (B, r, r)
+    E_root: ComplexArray = rows(2)  #: C with ``C^H E C = I``, (B, r, r)
+    rho: FloatArray = rows(1)  #: Eigenvalues of R, (B, r)
+    U: ComplexArray = rows(2)  #: Its eigenvectors, (B, r, r)
+    weights: FloatArray = rows(1)  #: Change of R for one of Q with the sign turned, in coordinates, (B, r^2)
+    Q: FloatArray = rows(1)  #: Q in the eigenbasis of R, (B, r^2)
+    excess: FloatArray = rows(1)  #: Q - R^-2 in the eigenbasis of R, (B, r^2)
+    received: FloatArray = rows(2)  #: Dyads of the channels in the eigenbasis of R, (B, r^2, K)
+    beams: FloatArray = rows(2)  #: Dyads of L^H v_k, (B, r^2, K)
+    J: FloatArray = rows(2)  #: Change of Q for X, (B, r^2, r^2)
+    scaling: FloatArray = rows(1)  #: Cross term of X and xi, (B, r^2)
+    factor: FloatArray = rows(2)  #: Cholesky factor of the block of X, (B, r^2, r^2)
+    side: FloatArray = rows(1)  #: Solution for the cross term, (B, r^2)
+    pivot: FloatArray = rows()  #: Schur complement for xi, (B,)
+    slope: FloatArray = rows(1)  #: Gradient by X, without the barrier, (B, r^2)
+    slope_xi: FloatArray = rows()  #: Gradient by xi, without the barrier, (B,)
+    predicted: FloatArray = rows(1)  #: Solution for the slope, (B, r^2)
+    sound: BoolArray = rows()  #: Which members have a positive definite system, (B,)
 
     def direction(self, solution: FloatArray, right_xi: FloatArray) -> tuple[FloatArray, FloatArray]:
         """X (B, r^2) and xi (B,) where ``solution`` is that of the block of X alone."""
@@ -113,15 +89,8 @@ def linearise(reduced: Reduced, dual: Dual, R: ComplexArray, E: ComplexArray, ep
     sizes, turn = np.linalg.eigh((v * powers[:, None, :]) @ hermitian(v) + E / 2)
     L, v = dual.L @ turn, hermitian(turn) @ v
     E, E_root = _clipped(hermitian(turn) @ E @ turn, eps)
-    received, beams = dyads(h), dyads(v)
-    weights = _coordinate_weights(rho)
-    shares = beams / reduced.ratio[:, None, :]
-    J = received @ np.swapaxes(shares, -1, -2) - congruence(UH @ L)
-    scaled = np.sqrt(weights)[:, :, None] * J
-    A = np.swapaxes(scaled, -1, -2) @ scaled
-    A -= (beams * (2 * powers / dual.s)[:, None, :]) @ np.swapaxes(beams, -1, -2)
-    diagonal = np.arange(r * r)
-    A[:, diagonal, diagonal] += _pair_sums(sizes)
+    received, beams, weights = dyads(h), dyads(v), _coordinate_weights(rho)
+    J = received @ np.swapaxes(beams / reduced.ratio[:, None, :], -1, -2) - congruence(UH @ L)
     Q = coordinates(UH @ dual.Q @ U)
     excess = Q.copy()
     excess[:, :r] -= 1 / rho**2
@@ -130,7 +99,8 @@ def linearise(reduced: Reduced, dual: Dual, R: ComplexArray, E: ComplexArray, ep
     spare_share = reduced.spare * np.sqrt(dual.mu)
     slope = times_transposed(J, effective) + times(beams, reduced.noise / reduced.ratio)
     scaling = times_transposed(J, weights * Q) + coordinates(E)
-    factor, solutions, sound = factorised(A, np.stack([slope, scaling], axis=1))
+    curved = _curvature(J, weights, beams, 2 * powers / dual.s, sizes)
+    factor, solutions, sound = factorised(curved, np.stack([slope, scaling], axis=1))
     curvature = dot(Q, weights * Q) + spare_share / 2 + trace(E)
     return NewtonSystem(
         L=L,
@@ -169,14 +139,21 @@ def _coordinate_weights(rho: FloatArray) -> FloatArray:
     return np.concatenate([rho**3 / 2, above, above], axis=-1)
 
 
-def _pair_sums(sizes: FloatArray) -> FloatArray:
-    """``F X + X F`` for the diagonal F of ``sizes`` (B, r) is diagonal in coordinates, (B, r^2)."""
+def _curvature(
+    J: FloatArray, weights: FloatArray, beams: FloatArray, powers: FloatArray, sizes: FloatArray
+) -> FloatArray:
+    """The block of X, (B, r^2, r^2): that of Q, less that of the s_k, and of their change with X^2 and the barrier."""
+    scaled = np.sqrt(weights)[:, :, None] * J
+    A = np.swapaxes(scaled, -1, -2) @ scaled
+    A -= (beams * powers[:, None, :]) @ np.swapaxes(beams, -1, -2)
     i, j = upper_entries(sizes.shape[-1])
-    above = sizes[:, i] + sizes[:, j]
-    return np.concatenate([2 * sizes, above, above], axis=-1)
+    above = sizes[:, i] + sizes[:, j]  # F X + X F for the diagonal F of these sizes is diagonal in coordinates
+    diagonal = np.arange(A.shape[-1])
+    A[:, diagonal, diagonal] += np.concatenate([2 * sizes, above, above], axis=-1)
+    return A
 
 
-def factorised(A: FloatArray, right: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+def factorised(A: FloatArray, right: FloatArray) -> tuple[FloatArray, FloatArray, BoolArray]:
     """Cholesky factors of A (B, n, n), solutions for ``right`` (B, m, n), and where it worked.
 
     NumPy has no stacked triangular solve, hence the loop over members. A matrix that rounding

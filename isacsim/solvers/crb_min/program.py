@@ -13,31 +13,11 @@ from typing import Any
 import numpy as np
 from attrs import frozen
 
+from isacsim.solvers.crb_min.reduction import Reduced
 from isacsim.solvers.hermitian import basis, coordinates, dyads, matrices
 from isacsim.solvers.semidefinite import Program, cvxpy, real, semidefinite
 from isacsim.solvers.sqinr.lifted import Blocks
 from isacsim.typing import ComplexArray, FloatArray
-
-
-@frozen(eq=False)
-class Data:
-    """Data of one program, on matrices of n x n.
-
-    Attributes:
-        H: Channels of unit norm, (n, K).
-        ratio: a_k, (K,).
-        noise: sigma_k^2, (K,).
-        root: C, (n, n).
-        power: Power N_t.
-        spare: Number of dimensions besides, that no user sees.
-    """
-
-    H: ComplexArray
-    ratio: FloatArray
-    noise: FloatArray
-    root: ComplexArray
-    power: float
-    spare: int
 
 
 @frozen(eq=False)
@@ -50,46 +30,48 @@ class Answer:
     steps: int
 
 
-def solved(data: Data, blocks: int, backend: str, accuracy: float) -> tuple[Answer | None, str]:
+def solved(
+    reduced: Reduced, root: ComplexArray, blocks: int, backend: str, accuracy: float
+) -> tuple[Answer | None, str]:
     """The answer, None where the backend has none, and what it said where it had trouble.
 
     Args:
-        data: Data of the program.
+        reduced: One member.
+        root: C, (r, r).
         blocks: Number M of matrices; those beyond K are for sensing.
         backend: One of `isacsim.solvers.semidefinite.BACKENDS`.
         accuracy: Gaps and residuals that it is asked for.
     """
-    values, rows, value = _values(data)
-    compiled = program(len(data.H), len(data.ratio), blocks, data.spare > 0)
+    values, rows, value = _values(reduced, root)
+    compiled = program(reduced.rank, reduced.users, blocks, reduced.spare > 0)
     answer = compiled.solve(values, accuracy, backend)
     told = "" if answer.near else answer.told
     if answer.primal is None:
         return None, told
     y, *mu = answer.dual
-    V = data.root @ matrices(np.array(answer.primal)) @ np.conj(data.root).T
-    power = value * float(mu[0]) / data.power if mu else 0.0
+    V = root @ matrices(np.array(answer.primal)) @ np.conj(root).T
+    power = value * float(mu[0]) / reduced.limit if mu else 0.0
     return Answer(V, value * np.asarray(y, float) / rows, power, answer.steps), told
 
 
-def _values(data: Data) -> tuple[dict[str, Any], FloatArray, float]:
+def _values(reduced: Reduced, root: ComplexArray) -> tuple[dict[str, Any], FloatArray, float]:
     """The parameters, the unit of each SINR, and that of the objective."""
-    C = np.asarray(data.root, complex)
+    C, power, spare, ratio, noise = root, reduced.limit, reduced.spare, reduced.ratio[0], reduced.noise[0]
     C_inverse = np.linalg.inv(C)
-    used = float(np.linalg.norm(C) ** 2)
-    left = max(data.power - used, np.finfo(float).tiny)
-    value = float(np.linalg.norm(C_inverse) ** 2) + (data.spare**2 / left if data.spare else 0.0)
-    h = np.conj(C).T @ data.H
-    rows = data.noise + (h.real**2 + h.imag**2).sum(axis=0)
+    left = max(power - float(np.linalg.norm(C) ** 2), np.finfo(float).tiny)
+    value = float(np.linalg.norm(C_inverse) ** 2) + (spare**2 / left if spare else 0.0)
+    h = np.conj(C).T @ reduced.H[0]
+    rows = noise + (h.real**2 + h.imag**2).sum(axis=0)
     received = dyads(h[None])[0].T / rows[:, None]
     corner = C_inverse / np.sqrt(value)
-    unit = data.spare**2 / value if data.spare else data.power  # so that spare^2 / left is 1 / (left / unit)
+    unit = spare**2 / value if spare else power  # so that spare^2 / left is 1 / (left / unit)
     values = {
-        "own": data.ratio[:, None] * received,
+        "own": ratio[:, None] * received,
         "every": received,
-        "noise": data.noise / rows,
+        "noise": noise / rows,
         "corner": real(corner),
         "weights": coordinates(np.conj(C).T @ C) / unit,
-        "power": np.asarray(data.power / unit),
+        "power": np.asarray(power / unit),
     }
     return values, rows, value
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from isacsim.batch import hermitian
+from isacsim.solvers.linear import trace
 from isacsim.typing import ComplexArray, FloatArray
 
 NEWTON_STEPS = 6
@@ -67,6 +68,5 @@ def prox_spare_power(C: ComplexArray, tau: float, spare: int, power: float) -> t
     A shift of C: its eigenvectors are not needed.
     """
     n = C.shape[-1]
-    trace = np.ascontiguousarray(np.diagonal(C, axis1=-2, axis2=-1).real).sum(axis=-1)
-    left = positive_root(power - trace, n * tau * spare**2)
+    left = positive_root(power - trace(C), n * tau * spare**2)
     return C - (tau * spare**2 / left**2)[:, None, None] * np.eye(n), left

@@ -8,15 +8,14 @@ them with equality follow from K linear equations.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from attrs import frozen
 
 from isacsim.batch import hermitian, rows, squared
 from isacsim.solvers.crb_min.reduction import Reduced
 from isacsim.solvers.linear import herm, inverse, root, solved, trace
-from isacsim.solvers.sqinr.recovery import along_channels
+from isacsim.solvers.sqinr.least_power import directions
+from isacsim.solvers.sqinr.repair import along_channels
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
 # Without spare dimensions an excess of power of this is rounding.
@@ -29,17 +28,11 @@ SHARES = (0.0, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
 
 @frozen(eq=False)
 class Beams:
-    """Beams of B reduced problems and their exact objective.
+    """Beams of B reduced problems and their exact objective."""
 
-    Attributes:
-        users: Users' precoders, (B, r, K).
-        sensing: Covariance E of the sensing streams on the range, (B, r, r).
-        objective: tr(R^-1) in reduced units, (B,); inf where the beams do not fit the power.
-    """
-
-    users: Any = rows(2)
-    sensing: Any = rows(2)
-    objective: Any = rows()
+    users: ComplexArray = rows(2)  #: Users' precoders, (B, r, K)
+    sensing: ComplexArray = rows(2)  #: Covariance E of the sensing streams on the range, (B, r, r)
+    objective: FloatArray = rows()  #: tr(R^-1) in reduced units, (B,); inf where the beams do not fit the power
 
     @property
     def precoder(self) -> ComplexArray:
@@ -59,30 +52,25 @@ class Beams:
         )
 
 
-def tight_beams(reduced: Reduced, directions: ComplexArray, sensing: ComplexArray) -> Beams:
-    """Beams along ``directions`` v_k (B, r, K) with h_k^H v_k = 1 that meet each SINR with equality.
+def tight_beams(reduced: Reduced, along: ComplexArray, sensing: ComplexArray) -> Beams:
+    """Beams ``along`` v_k (B, r, K) with h_k^H v_k = 1 that meet each SINR with equality, beside ``sensing`` E >= 0.
 
     Without spare dimensions the sensing streams are scaled so that the power is spent.
-
-    Args:
-        reduced: The problems.
-        directions: The directions.
-        sensing: E, (B, r, r), positive semidefinite.
     """
-    cross = squared(reduced.HH @ directions)  # (B, K, K): user by beam
+    cross = squared(reduced.HH @ along)  # (B, K, K): user by beam
     k = np.arange(reduced.users)
     system = -cross
-    system[:, k, k] = cross[:, k, k] / reduced.min_sinr
+    system[:, k, k] = cross[:, k, k] / reduced.threshold
     if reduced.spare:
         powers = solved(system, reduced.noise + reduced.received(sensing))
     else:
         powers, added = solved(system, reduced.noise), solved(system, reduced.received(sensing))
-        lengths = squared(np.swapaxes(directions, -1, -2)).sum(axis=-1)
+        lengths = squared(np.swapaxes(along, -1, -2)).sum(axis=-1)
         left, cost = reduced.antennas - (powers * lengths).sum(axis=-1), (added * lengths).sum(axis=-1) + trace(sensing)
         share = np.where((left > 0) & (cost > 0), left / np.where(cost > 0, cost, 1.0), 0.0)
         powers, sensing = powers + share[:, None] * added, share[:, None, None] * sensing
     found = np.asarray((powers > 0).all(axis=-1) & np.isfinite(powers).all(axis=-1))
-    users = directions * np.sqrt(np.where(found[:, None], powers, 1.0))[:, None, :]
+    users = along * np.sqrt(np.where(found[:, None], powers, 1.0))[:, None, :]
     return _fitted(reduced, users, sensing, found)
 
 
@@ -140,19 +128,13 @@ def repaired(reduced: Reduced, users: ComplexArray, S: ComplexArray) -> Beams:
 
 def cheapest(reduced: Reduced, multipliers: FloatArray) -> Beams:
     """The beams of least power, of multipliers (B, K), which fit the power of every problem that has an answer."""
-    B = np.eye(reduced.rank) + (reduced.H * multipliers[:, None, :]) @ reduced.HH
-    directions = np.linalg.solve(B, reduced.H)
-    gain = np.diagonal(reduced.HH @ directions, axis1=-2, axis2=-1).real
-    return tight_beams(reduced, directions / gain[:, None, :], np.zeros_like(B))
+    along, (members, r, _) = directions(reduced, multipliers), reduced.H.shape
+    gain = np.diagonal(reduced.HH @ along, axis1=-2, axis2=-1).real
+    return tight_beams(reduced, along / gain[:, None, :], np.zeros((members, r, r), complex))
 
 
 def shortfall(reduced: Reduced, V: ComplexArray) -> FloatArray:
-    """By how much SINRs and power are missed, relative, (B,); 0 where all are kept.
-
-    Args:
-        reduced: The problems.
-        V: Matrices of the K users and, if M > K, of the sensing streams, (B, M, r, r).
-    """
+    """By how much V (B, M, r, r), as for `recovered`, misses SINRs and power, relative, (B,); 0 where it keeps all."""
     S, (_, received) = V.sum(axis=1), along_channels(reduced.H, V[:, : reduced.users])
     missing = 1 - reduced.ratio * received / (reduced.noise + reduced.received(S))
     excess = trace(S) / reduced.antennas - 1

@@ -13,8 +13,7 @@ has the value N_t, and each user's channel has unit norm, which scales its noise
 
 from __future__ import annotations
 
-from typing import Any
-
+import attrs
 import numpy as np
 from attrs import field, frozen
 
@@ -22,6 +21,7 @@ from isacsim.batch import frobenius2, hermitian, rows, squared
 from isacsim.problems.crb_min import CrbMin
 from isacsim.solvers.linear import forms
 from isacsim.solvers.sqinr.group import Group
+from isacsim.solvers.sqinr.least_power import Links
 from isacsim.typing import ComplexArray, FloatArray
 
 # Singular values below this, relative to the largest, do not count for the rank.
@@ -29,31 +29,17 @@ RANK_TOLERANCE = 1e-10
 
 
 @frozen(eq=False)
-class Reduced:
-    """B problems of one rank r in coordinates of the range, for a power of N_t.
+class Reduced(Links):
+    """B problems of one rank r in coordinates of the range, for a power of N_t and channels of unit norm."""
 
-    Attributes:
-        basis: U, (B, N_t, r).
-        H: Channels of unit norm, (B, r, K).
-        HH: Their conjugate transpose, (B, K, r).
-        min_sinr: gamma_k, (B, K).
-        noise: sigma_k^2 N_t / (P ||h_k||^2), (B, K).
-        unit: P / N_t, (B,), in W.
-        antennas: N_t.
-    """
-
-    basis: Any = rows(2)
-    H: Any = rows(2)
-    HH: Any = rows(2)
-    min_sinr: Any = rows(1)
-    noise: Any = rows(1)
-    unit: Any = rows()
-    antennas: int = field()
+    basis: ComplexArray = rows(2)  #: U, (B, N_t, r)
+    noise: FloatArray = rows(1)  #: sigma_k^2 N_t / (P ||h_k||^2), (B, K)
+    antennas: int = field()  #: N_t
 
     @property
     def ratio(self) -> FloatArray:
         """a_k = 1 + 1/gamma_k, (B, K)."""
-        return np.asarray(1 + 1 / self.min_sinr)
+        return np.asarray(1 + 1 / self.threshold)
 
     @property
     def rank(self) -> int:
@@ -66,19 +52,10 @@ class Reduced:
         return self.antennas - self.rank
 
     @property
-    def users(self) -> int:
-        """Number K of users."""
-        return int(self.H.shape[-1])
-
-    @property
-    def asked(self) -> FloatArray:
-        """SINR that the dual uplink needs, (B, K)."""
-        return np.asarray(self.min_sinr)
-
-    @property
-    def threshold(self) -> FloatArray:
-        """The same, which every user asks for, (B, K)."""
-        return np.asarray(self.min_sinr)
+    def whole(self) -> Reduced:
+        """The same problems in coordinates of the whole array, in which no dimension is spare."""
+        H, identity = self.basis @ self.H, np.eye(self.antennas, dtype=complex)
+        return attrs.evolve(self, basis=np.tile(identity, (len(H), 1, 1)), H=H, HH=hermitian(H))
 
     def attainable(self) -> tuple[FloatArray, FloatArray]:
         """The largest SINR of each user alone, with this power and with power without end, (B, K)."""
@@ -88,11 +65,6 @@ class Reduced:
     def limit(self) -> float:
         """The power in these units."""
         return float(self.antennas)
-
-    @property
-    def spread(self) -> None:
-        """There is no distortion that users receive."""
-        return None
 
     def received(self, X: ComplexArray) -> FloatArray:
         """h_k^H X h_k for each user and Hermitian X (B, r, r), (B, K)."""
@@ -122,7 +94,7 @@ def reductions(problem: CrbMin) -> list[Group]:
             basis=basis,
             H=coordinates,
             HH=hermitian(coordinates),
-            min_sinr=min_sinr[at],
+            threshold=min_sinr[at],
             noise=noise[at],
             unit=power[at] / antennas,
             antennas=antennas,

@@ -11,73 +11,45 @@ the lower right block is eliminated a K x K matrix is left, which is inverted on
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from attrs import field, frozen
 
-from isacsim.batch import hermitian, rows, squared
+from isacsim.batch import rows, squared
 from isacsim.solvers.crb_min.reduction import Reduced
-from isacsim.solvers.linear import forms
 from isacsim.typing import ComplexArray, FloatArray
 
 
 @frozen(eq=False)
 class Splitting:
-    """The equations of B members, in matrices of n x n.
+    """The equations of B members, in matrices of n x n."""
 
-    Attributes:
-        H: Channels of unit norm, (B, n, K).
-        HH: Their conjugate transpose, (B, K, n).
-        dyads: g_k, (B, K, n, n).
-        ratio: a_k, (B, K).
-        noise: Right-hand sides sigma_k^2, (B, K).
-        coupling: c_k = a_k - M, (B, K).
-        schur_inverse: Inverse of the Schur complement, (B, K, K).
-        blocks: M.
-        copies: Copies of the sum: 2 with Y, 1 without.
-        delta: Regularisation.
-    """
-
-    H: Any = rows(2)
-    HH: Any = rows(2)
-    dyads: Any = rows(3)
-    ratio: Any = rows(1)
-    noise: Any = rows(1)
-    coupling: Any = rows(1)
-    schur_inverse: Any = rows(2)
-    blocks: int = field()
-    copies: int = field()
-    delta: float = field()
+    reduced: Reduced  #: The problems, with the channels h_k and a_k
+    dyads: ComplexArray = rows(3)  #: g_k, (B, K, n, n)
+    coupling: FloatArray = rows(1)  #: c_k = a_k - M, (B, K)
+    schur_inverse: FloatArray = rows(2)  #: Inverse of the Schur complement, (B, K, K)
+    blocks: int = field()  #: M
+    delta: float = field()  #: Regularisation
 
     @classmethod
-    def of(cls, reduced: Reduced, delta: float, *, whole: bool) -> Splitting:
-        """The equations on the range of the channels, or on the ``whole`` array with a block for sensing."""
-        H = reduced.basis @ reduced.H if whole else reduced.H
-        HH = hermitian(H)
-        a, M = reduced.ratio, reduced.users + int(whole)
-        copies = 1 if whole or not reduced.spare else 2
+    def of(cls, reduced: Reduced, blocks: int, delta: float) -> Splitting:
+        """The equations of so many ``blocks``, those of the users and at most one for sensing."""
+        a, M, copies = reduced.ratio, blocks, 2 if reduced.spare else 1
         c = a - M
         T = np.eye(reduced.users) * (a**2)[:, None, :] - a[:, :, None] - a[:, None, :] + M
         schur = T - copies * c[:, :, None] * c[:, None, :] / (copies * M + 1 + delta)
-        schur = schur * squared(HH @ H) + delta * np.eye(reduced.users)
-        columns = np.ascontiguousarray(np.swapaxes(H, -1, -2))
-        return cls(
-            H=H,
-            HH=HH,
-            dyads=columns[..., :, None] * np.conj(columns)[..., None, :],
-            ratio=a,
-            noise=reduced.noise,
-            coupling=c,
-            schur_inverse=np.linalg.inv(schur),
-            blocks=M,
-            copies=copies,
-            delta=delta,
-        )
+        schur = schur * squared(reduced.HH @ reduced.H) + delta * np.eye(reduced.users)
+        columns = np.ascontiguousarray(np.swapaxes(reduced.H, -1, -2))
+        dyads = columns[..., :, None] * np.conj(columns)[..., None, :]
+        return cls(reduced, dyads, c, np.asarray(np.linalg.inv(schur), float), M, delta)
 
-    def through(self, X: ComplexArray) -> FloatArray:
-        """<g_k, X> for X (B, n, n), (B, K)."""
-        return forms(self.H, self.HH, X)
+    @property
+    def copies(self) -> int:
+        """Copies of the sum: 2 with Y, 1 without."""
+        return 2 if self.reduced.spare else 1
+
+    def misses(self, S: ComplexArray, own: FloatArray) -> FloatArray:
+        """By how much the SINRs are off equality at the sum S (B, n, n), for ``own`` of the blocks, (B, K)."""
+        return self.reduced.ratio * own - self.reduced.received(S) - self.reduced.noise
 
     def own(self, V: ComplexArray) -> FloatArray:
         """<g_k, V_k> for blocks V (B, M, n, n), (B, K)."""
@@ -87,13 +59,13 @@ class Splitting:
 
     def spread(self, y: FloatArray) -> ComplexArray:
         """``sum_k y_k g_k``, (B, n, n)."""
-        return (self.H * y[:, None, :]) @ self.HH
+        return (self.reduced.H * y[:, None, :]) @ self.reduced.HH
 
     def solve(self, q: FloatArray, sums: list[ComplexArray]) -> tuple[FloatArray, list[ComplexArray]]:
         """``(A A^* + delta I)^-1`` times the residuals q (B, K) of the SINRs and of each copy (B, n, n)."""
         M, m, d = self.blocks, self.copies, 1 + self.delta
-        together = sums[0] if m == 1 else sums[0] + sums[1]
-        s = (self.schur_inverse @ (q - self.coupling * self.through(together) / (m * M + d))[..., None])[..., 0]
+        through = self.reduced.received(sums[0] if m == 1 else sums[0] + sums[1])
+        s = (self.schur_inverse @ (q - self.coupling * through / (m * M + d))[..., None])[..., 0]
         pulled = self.spread(self.coupling * s)
         rests = [Q - pulled for Q in sums]
         total = rests[0] if m == 1 else rests[0] + rests[1]

@@ -1,7 +1,7 @@
 """The semidefinite relaxation of `PointCrbMin`, which is tight [Liu22].
 
 The Fisher matrix F is linear in the covariance R, and the summed bounds are convex in it: recovery is
-that of all least SINRs (`isacsim.solvers.sqinr.recovery`), since the objective depends on R alone.
+that of all least SINRs (`isacsim.solvers.sqinr.repair`), since the objective depends on R alone.
 For D with the columns of the identity that are angles, and any Z of its shape, all covariances that
 meet the constraints have::
 
@@ -14,7 +14,6 @@ point near the optimum it is the square root of that.
 
 from __future__ import annotations
 
-import time
 from typing import ClassVar
 
 import attrs
@@ -25,16 +24,15 @@ from isacsim.batch import hermitian, rows, take
 from isacsim.checks import number
 from isacsim.metrics.fim import FimTensor, inverse_fim
 from isacsim.problems.point_crb_min import PointCrbMin
-from isacsim.solvers.base import Request, refuse_starts
+from isacsim.solvers.base import Request
 from isacsim.solvers.hermitian import basis
-from isacsim.solvers.semidefinite import Answer, Program
-from isacsim.solvers.solution import Solution, Status, gathered
+from isacsim.solvers.semidefinite import Answer
+from isacsim.solvers.solution import Solution, Status
 from isacsim.solvers.sqinr.certificate import certify
 from isacsim.solvers.sqinr.group import Group
 from isacsim.solvers.sqinr.lifted import Lifted, fisher_program, rules
-from isacsim.solvers.sqinr.pipeline import SystemSolver, trusted
-from isacsim.solvers.sqinr.recovery import rank_one
-from isacsim.solvers.sqinr.repair import inside, repaired
+from isacsim.solvers.sqinr.pipeline import SystemSolver, one_by_one, trusted
+from isacsim.solvers.sqinr.repair import inside, rank_one, repaired
 from isacsim.solvers.sqinr.system import System, groups
 from isacsim.typing import ComplexArray, FloatArray, IntArray
 
@@ -55,14 +53,10 @@ class FisherSdr(SystemSolver):
     problems: ClassVar[tuple[str, ...]] = ("point-crb-min",)
     guarantee: ClassVar[str] = "global, within a proven gap"
     rule: ClassVar[str] = "SINR"
+    starts: ClassVar[bool] = False
 
     tolerance: float = field(default=1e-5, validator=number(above=0))
     accuracy: float = field(default=1e-9, validator=number(above=0))
-
-    def solve(self, problem: PointCrbMin, request: Request) -> Solution:
-        """The solution of a flat batch, by number of asked users."""
-        refuse_starts(request)
-        return super().solve(problem, request)
 
     def groups(self, problem: PointCrbMin) -> list[Group]:
         """The members by number of asked users."""
@@ -74,14 +68,7 @@ class FisherSdr(SystemSolver):
 
     def optimise(self, group: Group, request: Request) -> Solution:
         """One program a member."""
-        begin, parts = time.perf_counter(), []
-        for i in range(group.places.size):
-            at = np.array([i])
-            late = request.time_limit is not None and time.perf_counter() - begin > request.time_limit
-            solution = trusted(self.one(take(group, at), late), "the best point found is")
-            elapsed = np.full((1, 1), time.perf_counter() - begin)
-            parts.append((attrs.evolve(solution, trace={**solution.trace, "time": elapsed}), at))
-        return gathered(parts, time.perf_counter() - begin)
+        return trusted(one_by_one(group, request, self.one), "the best point found is")
 
     def one(self, group: Group, late: bool) -> Solution:
         """The solution of one member; a point inside all constraints where there is no answer."""
@@ -89,15 +76,38 @@ class FisherSdr(SystemSolver):
         spread = np.eye(system.antennas, dtype=complex)[None] / np.sqrt(system.antennas)
         first = np.concatenate([inside(system, group.feasible), spread], axis=-1)
         V, _ = repaired(system, group.feasible, first)
-        search = Search(group, self.tolerance, Judged(V, system.objective.value(V), np.full(1, np.nan)))
+        best, steps, told = Judged(V, system.objective.value(V), np.full(1, np.nan)), 0, "stopped by the time limit"
         if not late:
-            search = search.run(self.accuracy)
-        best = search.best
+            best, steps, told = self.search(group, best)
         status = Status.GLOBAL if best.gap <= self.tolerance else Status.MAX_STEPS if late else Status.STALLED
-        told = "stopped by the time limit" if late else "" if status.good else search.told
+        told = "" if status.good and not late else told
         gap = best.gap if np.isfinite(best.gap) else np.nan
         rest = Solution.resting(best.V, status, [told], objective=best.value, gap=gap, bound=best.bound)
-        return attrs.evolve(rest, iterations=np.array([search.steps]))
+        return attrs.evolve(rest, iterations=np.array([steps]))
+
+    def search(self, group: Group, best: Judged) -> tuple[Judged, int, str]:
+        """The better point and bound of programs for one member, the steps, and what was said of the last program.
+
+        Each program is in units of what the Fisher matrix is at the best point before.
+        """
+        system, fisher, steps, told = group.system, group.system.objective, 0, ""
+        program = fisher_program(system.antennas, system.users, fisher.tensor.parameters, fisher.counted)
+        values, units = rules(system)
+        for _ in range(PASSES):
+            before = steps
+            for answer in program.answers(values | fisher.data(), self.accuracy):
+                steps, told = before + answer.steps, answer.told
+                lifted = Lifted.of(answer, units)
+                if lifted is not None:
+                    V = rank_one(system, lifted.users[None], lifted.total[None])
+                    V, _ = repaired(system, group.feasible, V)
+                    best = fisher.judged(system, V, lifted.multipliers[None], answer).better(best)
+                if best.gap <= self.tolerance:
+                    return best, steps, told
+                if answer.exact:
+                    break
+            fisher = fisher.rescaled(best.V)
+        return best, steps, told
 
 
 @frozen(eq=False)
@@ -120,70 +130,13 @@ class Judged:
 
 
 @frozen(eq=False)
-class Search:
-    """How far the search for the optimum of one member is.
-
-    Attributes:
-        group: The member.
-        tolerance: Gap at which it ends.
-        best: The best point and bound.
-        steps: Steps that programs took.
-        told: What the backends said of the last program.
-    """
-
-    group: Group
-    tolerance: float
-    best: Judged
-    steps: int = 0
-    told: str = ""
-
-    @property
-    def ended(self) -> bool:
-        """Whether the gap is closed."""
-        return self.best.gap <= self.tolerance
-
-    def run(self, accuracy: float) -> Search:
-        """Programs until the gap is closed, each in units of what the Fisher matrix is at the best point."""
-        search, system, fisher = self, self.group.system, self.group.system.objective
-        program = fisher_program(system.antennas, system.users, fisher.tensor.parameters, fisher.counted)
-        for _ in range(PASSES):
-            search = search.asked(program, fisher, accuracy)
-            if search.ended:
-                break
-            fisher = fisher.rescaled(search.best.V)
-        return search
-
-    def asked(self, program: Program, fisher: Fisher, accuracy: float) -> Search:
-        """What one program adds, with one setting of the backend after the other."""
-        system, search = self.group.system, self
-        values, units = rules(system)
-        for answer in program.answers(values | fisher.data(), accuracy):
-            lifted = Lifted.of(answer, units)
-            best = search.best
-            if lifted is not None:
-                V, _ = repaired(system, self.group.feasible, rank_one(system, lifted.users[None], lifted.total[None]))
-                best = fisher.judged(system, V, lifted.multipliers[None], answer).better(best)
-            search = attrs.evolve(self, best=best, steps=self.steps + answer.steps, told=answer.told)
-            if search.ended or answer.exact:
-                break
-        return search
-
-
-@frozen(eq=False)
 class Fisher:
-    """The Fisher matrix of B members as it depends on the normalised covariance.
+    """The Fisher matrix of B members as it depends on the normalised covariance."""
 
-    Attributes:
-        V: Transmit basis behind the scale of the precoder, (B, N, 3M).
-        tensor: What makes it linear.
-        selection: 1 for each parameter that is an angle, (B, P).
-        white: Its diagonal for a white covariance, or at a point, which scales it, (B, P).
-    """
-
-    V: ComplexArray = rows(2)
-    tensor: FimTensor = field()
-    selection: FloatArray = rows(1)
-    white: FloatArray = rows(1)
+    V: ComplexArray = rows(2)  #: Transmit basis behind the scale of the precoder, (B, N, 3M)
+    tensor: FimTensor = field()  #: What makes it linear
+    selection: FloatArray = rows(1)  #: 1 for each parameter that is an angle, (B, P)
+    white: FloatArray = rows(1)  #: Its diagonal for a white covariance, or at a point, which scales it, (B, P)
 
     @classmethod
     def of(cls, problem: PointCrbMin, scale: FloatArray) -> Fisher:

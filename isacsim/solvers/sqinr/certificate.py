@@ -11,8 +11,6 @@ linear functions, ``zeta / D``.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from attrs import frozen
 
@@ -25,27 +23,18 @@ from isacsim.typing import ComplexArray, FloatArray
 
 @frozen(eq=False)
 class Certificate:
-    """What multipliers prove about B points, relative to their objectives.
+    """What multipliers prove about B points, relative to their objectives."""
 
-    Attributes:
-        value: f, (B,).
-        residual: ``||S_l v_l||`` over all columns l, relative, (B,); S_l is df/dR of the Lagrangian
-            for a column.
-        eigenvalue: The largest eigenvalue of S_l over all columns, relative, (B,): what a
-            stream that is not there would gain. At an optimum it is 0.
-        complementarity: Sum of multipliers times slacks, relative, (B,).
-        violation: The largest relative violation of a constraint, (B,).
-        excess: Proven bound on ``<df/dR, R' - R>``, relative, (B,).
-        bound: Proven upper bound on f, (B,); NaN where first order does not prove one.
-    """
-
-    value: Any = rows()
-    residual: Any = rows()
-    eigenvalue: Any = rows()
-    complementarity: Any = rows()
-    violation: Any = rows()
-    excess: Any = rows()
-    bound: Any = rows()
+    value: FloatArray = rows()  #: f, (B,)
+    #: ``||S_l v_l||`` over all columns l, relative, (B,); S_l is df/dR of the Lagrangian for a column
+    residual: FloatArray = rows()
+    #: The largest eigenvalue of S_l over all columns, relative, (B,): what a stream that is not there would gain. At an
+    #: optimum it is 0
+    eigenvalue: FloatArray = rows()
+    complementarity: FloatArray = rows()  #: Sum of multipliers times slacks, relative, (B,)
+    violation: FloatArray = rows()  #: The largest relative violation of a constraint, (B,)
+    excess: FloatArray = rows()  #: Proven bound on ``<df/dR, R' - R>``, relative, (B,)
+    bound: FloatArray = rows()  #: Proven upper bound on f, (B,); NaN where first order does not prove one
 
 
 def certify(system: System, V: ComplexArray, multipliers: FloatArray) -> Certificate:

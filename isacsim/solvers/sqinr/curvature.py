@@ -16,20 +16,13 @@ class Curvature(NamedTuple):
     The first N of the z_m are the unit vectors, theta the changes of R_ii. Hx is ``form``,
     or the first block of it, beside a second one that is zero, and a block between them that is
     ``-diag(rates) [[I, 0], [gains, I]]``, or none. No form at all is a linear objective.
-
-    Attributes:
-        features: The z_m^H after the first N, (B, m - N, N).
-        seen: The same times V, (B, m - N, L).
-        form: Hx or its first block, (B, n, n) with n of m, 0 or m / 2.
-        rates: (B, n), or (B, 0) where there is one block.
-        gains: (B, n - N, N), or (B, 0, N) where there is one block.
     """
 
-    features: ComplexArray
-    seen: ComplexArray
-    form: FloatArray
-    rates: FloatArray
-    gains: FloatArray
+    features: ComplexArray  #: The z_m^H after the first N, (B, m - N, N)
+    seen: ComplexArray  #: The same times V, (B, m - N, L)
+    form: FloatArray  #: Hx or its first block, (B, n, n) with n of m, 0 or m / 2
+    rates: FloatArray  #: (B, n), or (B, 0) where there is one block
+    gains: FloatArray  #: (B, n - N, N), or (B, 0, N) where there is one block
 
 
 @part

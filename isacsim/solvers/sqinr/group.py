@@ -1,4 +1,7 @@
-"""Members that are solved together, with what is known of them."""
+"""Members that are solved together, and whether their SQINRs can be met at all.
+
+What each user can reach alone, and the least power for all of them.
+"""
 
 from __future__ import annotations
 
@@ -7,27 +10,20 @@ from typing import Any
 import numpy as np
 from attrs import field, frozen
 
-from isacsim.batch import rows
-from isacsim.solvers.sqinr.least_power import ROUNDING
-from isacsim.typing import BoolArray
+from isacsim.batch import rows, take
+from isacsim.solvers.sqinr.least_power import ROUNDING, Links, least_power
+from isacsim.typing import BoolArray, FloatArray, IntArray
 
 
 @frozen(eq=False)
 class Feasibility:
-    """What the SQINRs of B members need.
+    """What the SQINRs of B members need."""
 
-    Attributes:
-        power: P_min, or a lower bound on it above the power that is there, (B,); infinite where
-            no power suffices.
-        multipliers: Multipliers lambda of the users, (B, K).
-        reached: The largest SQINR each user can have alone with this power, (B, K).
-        ever: The same with power without end, (B, K).
-    """
-
-    power: Any = rows()
-    multipliers: Any = rows(1)
-    reached: Any = rows(1)
-    ever: Any = rows(1)
+    #: P_min, or a lower bound on it above the power that is there, (B,); infinite where no power suffices
+    power: FloatArray = rows()
+    multipliers: FloatArray = rows(1)  #: Multipliers lambda of the users, (B, K)
+    reached: FloatArray = rows(1)  #: The largest SQINR each user can have alone with this power, (B, K)
+    ever: FloatArray = rows(1)  #: The same with power without end, (B, K)
 
     def exceeds(self, limit: float) -> BoolArray:
         """Which members have no answer with a power of ``limit``, proven, (B,)."""
@@ -36,16 +32,40 @@ class Feasibility:
 
 @frozen(eq=False)
 class Group:
-    """B members of a flat batch in normalised units.
+    """B members of a flat batch in normalised units."""
 
-    Attributes:
-        system: Their constraints and objective, a `isacsim.solvers.sqinr.system.System` for example.
-        places: Their places in the whole batch, (B,); callbacks are told these.
-        columns: Columns of the users with a least SQINR, K of them, in the precoder, (B, K).
-        feasible: What their SQINRs need; None before that is asked.
-    """
+    system: Any = field()  #: Their constraints and objective, a `isacsim.solvers.sqinr.system.System` for example
+    places: IntArray = rows()  #: Their places in the whole batch, (B,); callbacks are told these
+    columns: IntArray = rows(1)  #: Columns of the users with a least SQINR, K of them, in the precoder, (B, K)
+    #: What their SQINRs need; None before that is asked, which no solver sees
+    feasible: Feasibility = field(default=None)
 
-    system: Any = field()
-    places: Any = rows()
-    columns: Any = rows(1)
-    feasible: Feasibility = field(default=None)  # no solver sees None
+
+def feasibility(system: Links) -> Feasibility:
+    """Least power and what each user can reach alone."""
+    reached, ever = system.attainable()
+    power, multipliers = np.zeros(len(reached)), np.zeros(reached.shape)
+    left = np.asarray((system.threshold < ever).all(axis=-1))
+    power[~left] = np.inf
+    if left.any() and system.users:
+        least = least_power(take(system, left))
+        power[left], multipliers[left] = least.power, least.multipliers
+    return Feasibility(power, multipliers, reached, ever)
+
+
+def certificate(group: Group, rule: str = "SQINR") -> tuple[float, str]:
+    """The least power in W, and in words why the SQINRs of a group of one member are out of reach."""
+    system, feasible, users = group.system, group.feasible, group.columns[0]
+    least, unit = float(feasible.power[0]), float(system.unit[0])
+    for user, asked, ever in zip(users, system.threshold[0], feasible.ever[0], strict=True):
+        if asked >= ever:
+            why = f"through these converters it stays below {ever:.6g} at any power" if ever else "its channel is zero"
+            return least, f"infeasible: the {rule} {asked:.6g} of user {user} is unattainable: {why}"
+    if np.isinf(least):
+        return least, f"infeasible: no power meets the {rule}s together"
+    watts, there = least * unit, system.limit * unit
+    note = f"infeasible: the {rule}s need at least {watts:.9g} W, and the power is {there:.9g} W"
+    for user, asked, reached in zip(users, system.threshold[0], feasible.reached[0], strict=True):
+        if asked > reached:
+            note += f"; user {user} alone reaches {reached:.6g} of the {asked:.6g} asked"
+    return watts, note

@@ -22,27 +22,16 @@ BISECTIONS = 40  # which leave 1e-12 of the interval
 
 @frozen(eq=False)
 class Kkt:
-    """The conditions at points of B members.
+    """The conditions at points of B members."""
 
-    Attributes:
-        value: f, (B,).
-        gradient: df/dR, (B, N, N).
-        spectrum: Eigenvalues of S, rising, (B, N).
-        U: Its eigenvectors, (B, N, N).
-        left: ``S_l v_l``, (B, N, L).
-        received: ``H^H V``, (B, K, L).
-        slack: Slack of each constraint, (B, K+1).
-        violation: The largest relative violation of a constraint, (B,).
-    """
-
-    value: FloatArray = rows()
-    gradient: ComplexArray = rows(2)
-    spectrum: FloatArray = rows(1)
-    U: ComplexArray = rows(2)
-    left: ComplexArray = rows(2)
-    received: ComplexArray = rows(2)
-    slack: FloatArray = rows(1)
-    violation: FloatArray = rows()
+    value: FloatArray = rows()  #: f, (B,)
+    gradient: ComplexArray = rows(2)  #: df/dR, (B, N, N)
+    spectrum: FloatArray = rows(1)  #: Eigenvalues of S, rising, (B, N)
+    U: ComplexArray = rows(2)  #: Its eigenvectors, (B, N, N)
+    left: ComplexArray = rows(2)  #: ``S_l v_l``, (B, N, L)
+    received: ComplexArray = rows(2)  #: ``H^H V``, (B, K, L)
+    slack: FloatArray = rows(1)  #: Slack of each constraint, (B, K+1)
+    violation: FloatArray = rows()  #: The largest relative violation of a constraint, (B,)
 
     def errors(self, multipliers: FloatArray, V: ComplexArray, size: FloatArray) -> tuple[FloatArray, FloatArray]:
         """The largest relative error with the streams that there are, and what a new stream would gain, (B,).

@@ -24,7 +24,8 @@ its Jacobian is a nonsingular M-matrix.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Protocol
+from abc import ABC, abstractmethod
+from typing import NamedTuple
 
 import numpy as np
 from attrs import frozen
@@ -45,50 +46,54 @@ FAR = 20.0  # logarithm of a received power beyond which only users that need en
 RISE = 1e-4  # by how much one round of the fixed point must raise such multipliers, far above their rounding
 
 
-class Links(Protocol):
-    """What the least power depends on.
+@frozen(eq=False)
+class Links(ABC):
+    """What B members ask of their K users, over N dimensions; without distortion where a record says nothing else."""
 
-    Attributes:
-        H: Channels, (B, N, K).
-        HH: Their conjugate transpose, (B, K, N).
-        spread: ``e_i |h_ki|^2``, (B, N, K), or None where the transmitter is ideal.
-        asked: SINR that the uplink needs, (B, K).
-        noise: sigma_k^2, (B, K).
-        limit: The power that is there; a lower bound on P_min need not go beyond it.
-    """
+    H: ComplexArray = rows(2)  #: Channels h_k, (B, N, K)
+    HH: ComplexArray = rows(2)  #: Their conjugate transpose, (B, K, N)
+    threshold: FloatArray = rows(1)  #: Least SQINR of each user, (B, K), positive
+    unit: FloatArray = rows()  #: Unit of power, (B,), in W
 
     @property
-    def H(self) -> Any: ...  # noqa: D102
+    def users(self) -> int:
+        """Number K of users."""
+        return int(self.H.shape[-1])
+
     @property
-    def HH(self) -> Any: ...  # noqa: D102
+    def asked(self) -> FloatArray:
+        """SINR that the dual uplink needs, (B, K); positive where it is not out of reach."""
+        return self.threshold
+
     @property
-    def spread(self) -> Any: ...  # noqa: D102
+    def noise(self) -> FloatArray:
+        """sigma_k^2, (B, K)."""
+        return np.ones(self.threshold.shape)
+
     @property
-    def asked(self) -> Any: ...  # noqa: D102
+    def spread(self) -> FloatArray:
+        """``e_i |h_ki|^2``, what a user receives of a chain's distortion, (B, N, K)."""
+        return np.zeros(self.H.shape)
+
     @property
-    def noise(self) -> Any: ...  # noqa: D102
-    @property
-    def limit(self) -> float: ...  # noqa: D102
+    def limit(self) -> float:
+        """The power that is there; a lower bound on P_min need not go beyond it."""
+        return 1.0
+
+    @abstractmethod
+    def attainable(self) -> tuple[FloatArray, FloatArray]:
+        """The largest SQINR of each user alone, with this power and with power without end, (B, K)."""
 
 
 @frozen(eq=False)
 class LeastPower:
-    """The least power of B members.
+    """The least power of B members."""
 
-    Attributes:
-        power: P_min, or a lower bound on it where that exceeds the limit, (B,); infinite where
-            none that is worth a name suffices.
-        multipliers: lambda, (B, K).
-        known: Whether the power is P_min; elsewhere it is a lower bound, (B,).
-    """
-
+    #: P_min, or a lower bound on it where that exceeds the limit, (B,); infinite where none that is worth a name
+    #: suffices
     power: FloatArray = rows()
-    multipliers: FloatArray = rows(1)
-    known: BoolArray = rows()
-
-    def exceeds(self, limit: float) -> BoolArray:
-        """Which members have no answer with a power of ``limit``, proven, (B,)."""
-        return np.asarray(self.power > limit * (1 + ROUNDING))
+    multipliers: FloatArray = rows(1)  #: lambda, (B, K)
+    known: BoolArray = rows()  #: Whether the power is P_min; elsewhere it is a lower bound, (B,)
 
 
 def least_power(links: Links) -> LeastPower:
@@ -126,19 +131,12 @@ def directions(links: Links, multipliers: FloatArray) -> ComplexArray:
     B = (links.H * multipliers[:, None, :]) @ links.HH
     i = np.arange(B.shape[-1])
     B[:, i, i] += _chain_noise(links, multipliers)
-    return np.linalg.solve(B, links.H)
+    return np.asarray(np.linalg.solve(B, links.H), complex)
 
 
 def _chain_noise(links: Links, multipliers: FloatArray) -> FloatArray:
     """The diagonal of C, (B, N)."""
-    if links.spread is None:
-        return np.ones(links.H.shape[:-1])
     return np.asarray(1 + (links.spread @ multipliers[..., None])[..., 0])
-
-
-def _spread(links: Links) -> FloatArray:
-    """``e_i |h_ki|^2``, (B, N, K): zero where the transmitter is ideal."""
-    return np.zeros(links.H.shape) if links.spread is None else links.spread
 
 
 def _sinrs(links: Links, multipliers: FloatArray) -> FloatArray:
@@ -149,7 +147,7 @@ def _sinrs(links: Links, multipliers: FloatArray) -> FloatArray:
 def _newton(links: Links) -> tuple[FloatArray, BoolArray]:
     """The logarithms of lambda, (B, K), and where they are found."""
     logarithm, found = np.log(_alone(links)), np.zeros(len(links.H), bool)
-    compiled(newton_each)(links.H, links.HH, _spread(links), links.asked, logarithm, found)
+    compiled(newton_each)(links.H, links.HH, links.spread, links.asked, logarithm, found)
     return logarithm, found
 
 

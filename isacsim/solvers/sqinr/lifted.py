@@ -23,21 +23,13 @@ from isacsim.typing import ComplexArray, FloatArray
 
 @frozen(eq=False)
 class Blocks:
-    """Covariances R_k in a program, one for each user and at most one besides, and their SQINRs.
+    """Covariances R_k in a program, one for each user and at most one besides, and their SQINRs."""
 
-    Attributes:
-        parameters: ``own``, ``every`` and ``noise`` of the rules ``own_k R_k - every_k R >= noise_k``.
-        X: Coordinates of the covariances.
-        total: Those of their sum R.
-        cones: That each is positive semidefinite.
-        sqinr: The rules of the users, none without users.
-    """
-
-    parameters: dict[str, Any]
-    X: tuple[Any, ...]
-    total: Any
-    cones: list[Any]
-    sqinr: tuple[Any, ...]
+    parameters: dict[str, Any]  #: ``own``, ``every`` and ``noise`` of the rules ``own_k R_k - every_k R >= noise_k``
+    X: tuple[Any, ...]  #: Coordinates of the covariances
+    total: Any  #: Those of their sum R
+    cones: list[Any]  #: That each is positive semidefinite
+    sqinr: tuple[Any, ...]  #: The rules of the users, none without users
 
     @classmethod
     def of(cls, side: int, users: int, count: int) -> Blocks:
@@ -56,17 +48,11 @@ class Blocks:
 
 @frozen(eq=False)
 class Lifted:
-    """Covariances that a program returned for one member.
+    """Covariances that a program returned for one member."""
 
-    Attributes:
-        users: R_k, (K, N, N).
-        total: R, (N, N).
-        multipliers: Of the SQINRs and of the power, (K+1,), in the unit of the program's objective.
-    """
-
-    users: ComplexArray
-    total: ComplexArray
-    multipliers: FloatArray
+    users: ComplexArray  #: R_k, (K, N, N)
+    total: ComplexArray  #: R, (N, N)
+    multipliers: FloatArray  #: Of the SQINRs and of the power, (K+1,), in the unit of the program's objective
 
     @classmethod
     def of(cls, answer: Answer, units: FloatArray) -> Lifted | None:
@@ -97,12 +83,7 @@ def rules(system: System) -> tuple[dict[str, Any], FloatArray]:
 
 @lru_cache(maxsize=8)
 def linear_program(side: int, users: int) -> Program:
-    """The program that maximises the form of coordinates ``theta`` in R, of a shape.
-
-    Args:
-        side: Number N of transmit antennas.
-        users: Number K of users with a least SQINR.
-    """
+    """The program that maximises the form of coordinates ``theta`` in R, of N = ``side``, for ``users`` SQINRs."""
     cp, theta = cvxpy(), cvxpy().Parameter(side**2)
     blocks = Blocks.of(side, users, users + 1)
     return _program(cp.Maximize(theta @ blocks.total), blocks, {"theta": theta})
@@ -110,16 +91,11 @@ def linear_program(side: int, users: int) -> Program:
 
 @lru_cache(maxsize=8)
 def fisher_program(side: int, users: int, unknowns: int, counted: tuple[int, ...]) -> Program:
-    """The program that minimises ``tr(D^T F(R)^-1 D)``, of a shape.
+    """The program that minimises ``tr(D^T F(R)^-1 D)``.
 
-    Its parameters are ``information``, F of each basis matrix by rows of its upper triangle,
+    It is that of N = ``side`` and of ``users`` SQINRs, for P ``unknowns``, of which the objective counts those
+    at the places ``counted``. Its parameters are ``information``, F of each basis matrix by rows of its upper triangle,
     (P (P + 1) / 2, N^2), and ``weights``, what is not zero in D, (C,).
-
-    Args:
-        side: Number N of transmit antennas.
-        users: Number K of users with a least SINR.
-        unknowns: Number P of target parameters.
-        counted: Those of them that the objective counts.
     """
     cp, blocks = cvxpy(), Blocks.of(side, users, users + 1)
     information, weights = cp.Parameter((unknowns * (unknowns + 1) // 2, side**2)), cp.Parameter(len(counted))

@@ -6,8 +6,6 @@ An objective is a function f of ``R = V V^H`` in normalised units. At an anchor 
 
 from __future__ import annotations
 
-from typing import Any, Protocol
-
 import numpy as np
 from attrs import frozen
 
@@ -22,23 +20,14 @@ SMALL = 1e-3  # a linear objective below this share of what one stream could hav
 
 @frozen(eq=False)
 class Surrogate:
-    """Value of an objective at an anchor V, and the surrogate that touches it there.
+    """Value of an objective at an anchor V, and the surrogate that touches it there."""
 
-    Attributes:
-        value: f, (B,).
-        size: What errors of f are relative to, (B,), positive.
-        C: Linear term, (B, N, L).
-        M: Quadratic term, positive semidefinite, (B, N, N).
-        chain: R_ii, (B, N).
-        Q_inverse: Inverse noise covariance of the sensing receiver, (B, N_r, N_r); empty for a
-            linear objective.
-    """
-
-    value: FloatArray = rows()
-    size: FloatArray = rows()
-    C: ComplexArray = rows(2)
-    M: ComplexArray = rows(2)
-    chain: FloatArray = rows(1)
+    value: FloatArray = rows()  #: f, (B,)
+    size: FloatArray = rows()  #: What errors of f are relative to, (B,), positive
+    C: ComplexArray = rows(2)  #: Linear term, (B, N, L)
+    M: ComplexArray = rows(2)  #: Quadratic term, positive semidefinite, (B, N, N)
+    chain: FloatArray = rows(1)  #: R_ii, (B, N)
+    #: Inverse noise covariance of the sensing receiver, (B, N_r, N_r); empty for a linear objective
     Q_inverse: ComplexArray = rows(2)
 
     def at(self, V: ComplexArray) -> FloatArray:
@@ -46,40 +35,14 @@ class Surrogate:
         return np.asarray(2 * inner(self.C, V) - inner(V, self.M @ V))
 
 
-class Objective(Protocol):
-    """A function of the covariance that has a surrogate."""
-
-    def surrogate(self, V: ComplexArray) -> Surrogate:
-        """Value and surrogate at the anchor V, (B, N, L)."""
-
-    def size(self, value: FloatArray) -> FloatArray:
-        """What errors of values of f are relative to, (B,), positive."""
-
-    def gradient(self, surrogate: Surrogate) -> ComplexArray:
-        """df/dR at the anchor, Hermitian, (B, N, N)."""
-
-    def curvature(self, surrogate: Surrogate, V: ComplexArray) -> Curvature:
-        """The second derivative by R at the anchor V."""
-
-    def proof(self) -> Proof:
-        """Where first order proves a global optimum."""
-
-
 @frozen(eq=False)
 class Proof:
-    """How much f can rise per unit of what the gradient promises, for B members.
+    """How much f can rise per unit of what the gradient promises, for B members."""
 
-    Attributes:
-        linear: Whether f is linear in R, (B,).
-        point: Whether f is a ratio ``zeta / D`` of linear functions, (B,).
-        a: Direction of the point target, ``zeta = |a^H V|^2``, of norm 1, (B, N).
-        quality: 1 / D without a signal, (B,).
-    """
-
-    linear: Any = rows()
-    point: Any = rows()
-    a: Any = rows(1)
-    quality: Any = rows()
+    linear: BoolArray = rows()  #: Whether f is linear in R, (B,)
+    point: BoolArray = rows()  #: Whether f is a ratio ``zeta / D`` of linear functions, (B,)
+    a: ComplexArray = rows(1)  #: Direction of the point target, ``zeta = |a^H V|^2``, of norm 1, (B, N)
+    quality: FloatArray = rows()  #: 1 / D without a signal, (B,)
 
     @property
     def known(self) -> BoolArray:
@@ -95,19 +58,12 @@ class Proof:
 
 @frozen(eq=False)
 class Linear:
-    """``tr(Theta R)`` of B members.
+    """``tr(Theta R)`` of B members; the methods are those that every objective has."""
 
-    Attributes:
-        theta: Theta, Hermitian, (B, N, N).
-        rising: Its positive part, (B, N, N).
-        falling: Its negative part with the sign turned, (B, N, N).
-        largest: The largest size of an eigenvalue, (B,).
-    """
-
-    theta: Any = rows(2)
-    rising: Any = rows(2)
-    falling: Any = rows(2)
-    largest: Any = rows()
+    theta: ComplexArray = rows(2)  #: Theta, Hermitian, (B, N, N)
+    rising: ComplexArray = rows(2)  #: Its positive part, (B, N, N)
+    falling: ComplexArray = rows(2)  #: Its negative part with the sign turned, (B, N, N)
+    largest: FloatArray = rows()  #: The largest size of an eigenvalue, (B,)
 
     @classmethod
     def of(cls, theta: ComplexArray) -> Linear:

@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import time
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
 import attrs
 import numpy as np
 
 from isacsim.batch import take
-from isacsim.solvers.base import Request, Solver
+from isacsim.solvers.base import Request, Solver, refuse_starts
 from isacsim.solvers.solution import Solution, Status, gathered
-from isacsim.solvers.sqinr.feasibility import certificate, feasibility
-from isacsim.solvers.sqinr.group import Group
+from isacsim.solvers.sqinr.group import Group, certificate, feasibility
 from isacsim.solvers.sqinr.repair import repaired
 from isacsim.typing import IntArray
 
@@ -29,13 +28,10 @@ BARELY = 1e-6  # relative excess of the power over the least that is worth a not
 
 
 class SqinrSolver(Solver):
-    """A solver of groups; this class groups, screens and puts together.
+    """A solver of groups; this class groups, screens and puts together."""
 
-    Attributes:
-        rule: What its problem calls an SQINR.
-    """
-
-    rule: ClassVar[str] = "SQINR"
+    rule: ClassVar[str] = "SQINR"  #: What its problem calls an SQINR
+    starts: ClassVar[bool] = True  #: Whether it can be told where to start; one that cannot finds the global optimum
 
     @abstractmethod
     def groups(self, problem: Any) -> list[Group]:
@@ -59,6 +55,8 @@ class SqinrSolver(Solver):
 
     def solve(self, problem: Any, request: Request) -> Solution:
         """The solution of a flat batch, by the shape of its members' constraints."""
+        if not self.starts:
+            refuse_starts(request)
         begin = time.perf_counter()
         parts = [part for group in self.groups(problem) for part in self._parts(problem, group, request, begin)]
         return gathered(parts, time.perf_counter() - begin)
@@ -88,6 +86,16 @@ class SqinrSolver(Solver):
         nothing = np.full((len(told), problem.H.shape[-2], problem.streams), np.nan, complex)
         notes, bound = [note for _, note in told], np.array([watts for watts, _ in told])
         return Solution.resting(nothing, Status.INFEASIBLE, notes, bound=bound, least_power=bound)
+
+
+def one_by_one(group: Group, request: Request, one: Callable[[Group, bool], Solution]) -> Solution:
+    """The solution of members that are solved alone, by ``one``, which is told whether the time is over."""
+    begin, parts = time.perf_counter(), []
+    for i in range(group.places.size):
+        at = np.array([i])
+        late = request.time_limit is not None and time.perf_counter() - begin > request.time_limit
+        parts.append((_later(one(take(group, at), late), begin), at))
+    return gathered(parts, time.perf_counter() - begin)
 
 
 def _remaining(request: Request, waited: float) -> Request:

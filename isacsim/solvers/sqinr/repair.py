@@ -1,8 +1,13 @@
-"""Points that miss constraints by a little, made to meet them.
+"""Points that keep all constraints, from what a method returned.
 
-With the phases of the beams such that h_k^H v_k > 0, the points that keep the SQINRs are a
-convex set: a small share of a point inside makes up for what a point misses. It moves nothing
-else, also where some SQINRs are not met with equality.
+From covariances R_k of any rank, of a program, follow beams of rank one with the same R and the
+same SQINRs, ``v_k = R_k h_k / sqrt(h_k^H R_k h_k)``, since R_k - v_k v_k^H >= 0 goes to the
+sensing streams [Liu20, Theorem 1]. In W it is the channel behind the gains, g_k = A_t h_k, that
+stands in the place of h_k: with transmit chains that differ the two are not parallel.
+
+A point can miss constraints by a little. With the phases of the beams such that h_k^H v_k > 0,
+the points that keep the SQINRs are a convex set: a small share of a point inside makes up for
+what a point misses. It moves nothing else, also where some SQINRs are not met with equality.
 """
 
 from __future__ import annotations
@@ -10,13 +15,54 @@ from __future__ import annotations
 import numpy as np
 
 from isacsim.batch import frobenius2, squared
-from isacsim.solvers.sqinr.feasibility import least_power_beams
+from isacsim.solvers.linear import herm, solved
 from isacsim.solvers.sqinr.group import Feasibility
+from isacsim.solvers.sqinr.least_power import directions
 from isacsim.solvers.sqinr.system import System
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
 KEPT = -1e-12  # slack, in units of the noise, that counts as none: rounding
 FIRST, HALVINGS = 1e-11, 8  # first share of a point inside that is tried; and how often the range of it is halved
+
+
+def along_channels(H: ComplexArray, V: ComplexArray) -> tuple[ComplexArray, FloatArray]:
+    """Beams ``V_k h_k / sqrt(h_k^H V_k h_k)``, (B, N, K), and what they are divided by, squared, (B, K).
+
+    Args:
+        H: Channels, (B, N, K).
+        V: Covariances V_k, (B, K, N, N).
+    """
+    h = np.ascontiguousarray(H.swapaxes(-1, -2))
+    Vh = (V @ h[..., None])[..., 0]
+    received = (np.conj(h) * Vh).sum(axis=-1).real
+    beams = Vh / np.sqrt(np.maximum(received, np.finfo(float).tiny))[..., None]
+    return np.ascontiguousarray(beams.swapaxes(-1, -2)), received
+
+
+def rank_one(system: System, users: ComplexArray, total: ComplexArray) -> ComplexArray:
+    """Beams and N sensing streams (B, N, K+N) of covariances.
+
+    Args:
+        system: The members.
+        users: R_k, (B, K, N, N).
+        total: R, (B, N, N).
+    """
+    beams, _ = along_channels(system.H, users)
+    spectrum, U = np.linalg.eigh(herm(total - beams @ np.conj(beams).swapaxes(-1, -2)))
+    sensing = U * np.sqrt(np.maximum(spectrum, 0.0))[:, None, :]
+    return np.concatenate([beams, sensing[:, :, ::-1]], axis=-1)
+
+
+def least_power_beams(system: System, multipliers: FloatArray) -> ComplexArray:
+    """The beams that meet every SQINR with the least power, (B, N, K)."""
+    U = directions(system, multipliers)
+    U = U / np.sqrt(np.ascontiguousarray(squared(U).swapaxes(-1, -2)).sum(axis=-1))[:, None, :]
+    k = np.arange(system.users)
+    received = squared(system.HH @ U)
+    matrix = -received - np.swapaxes(system.spread, -1, -2) @ squared(U)
+    matrix[:, k, k] += system.ratio * received[:, k, k]
+    powers = solved(matrix, np.ones(system.ratio.shape))
+    return np.asarray(U * np.sqrt(np.maximum(powers, 0.0))[:, None, :], complex)
 
 
 def inside(system: System, feasible: Feasibility) -> ComplexArray:

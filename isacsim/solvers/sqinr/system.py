@@ -25,56 +25,34 @@ from isacsim.compiled import compiled, part
 from isacsim.metrics.attainable import attained_alone
 from isacsim.solvers.sqinr.converters import distortion_ratios
 from isacsim.solvers.sqinr.group import Group
+from isacsim.solvers.sqinr.least_power import Links
 from isacsim.solvers.sqinr.objective import Linear
 from isacsim.typing import ComplexArray, FloatArray, IntArray
 
 
 class Constraints(NamedTuple):
-    """What compiled functions see of a `System`: of all members, or without the first axis of one.
+    """What compiled functions see of a `System`: of all members, or without the first axis of one."""
 
-    Attributes:
-        H: Channels of the asked users, (B, N, K).
-        HH: Their conjugate transpose, (B, K, N).
-        load: What each constraint draws from R_ii, (B, N, K+1).
-        ratio: c_k, (B, K).
-        threshold: Gamma_k, (B, K).
-    """
-
-    H: ComplexArray
-    HH: ComplexArray
-    load: FloatArray
-    ratio: FloatArray
-    threshold: FloatArray
+    H: ComplexArray  #: Channels of the asked users, (B, N, K)
+    HH: ComplexArray  #: Their conjugate transpose, (B, K, N)
+    load: FloatArray  #: What each constraint draws from R_ii, (B, N, K+1)
+    ratio: FloatArray  #: c_k, (B, K)
+    threshold: FloatArray  #: Gamma_k, (B, K)
 
 
 @frozen(eq=False)
-class System:
-    """B members with the same number K of asked users, in normalised units.
+class System(Links):
+    """B members with the same number K of asked users, in normalised units; that of power is all the power."""
 
-    Attributes:
-        H: Channels of the asked users, (B, N, K).
-        HH: Their conjugate transpose, (B, K, N).
-        load: What each constraint draws from R_ii: ``e_i |h_ki|^2`` for a user, what it receives
-            of the chain's distortion, and 1 for the power, which comes last, (B, N, K+1).
-        threshold: Gamma_k, (B, K), positive.
-        ratio: c_k, (B, K).
-        receiver: Ratio of distortion to signal of each asked user's receiver, (B, K).
-        transmit: The same of each transmit chain, (B, N).
-        scale: Precoder W = diag(scale) V, (B, N), in sqrt(W).
-        unit: Unit of power, which is the power that is there, (B,), in W.
-        objective: What is maximised, an `isacsim.solvers.sqinr.objective.Objective` for the methods that
-            need no more; of another kind where a solver knows what to do with it.
-    """
-
-    H: ComplexArray = rows(2)
-    HH: ComplexArray = rows(2)
+    #: What each constraint draws from R_ii: ``e_i |h_ki|^2`` for a user, what it receives of the chain's distortion,
+    #: and 1 for the power, which comes last, (B, N, K+1)
     load: FloatArray = rows(2)
-    threshold: FloatArray = rows(1)
-    ratio: FloatArray = rows(1)
-    receiver: FloatArray = rows(1)
-    transmit: FloatArray = rows(1)
-    scale: ComplexArray = rows(1)
-    unit: FloatArray = rows()
+    ratio: FloatArray = rows(1)  #: c_k, (B, K)
+    receiver: FloatArray = rows(1)  #: Ratio of distortion to signal of each asked user's receiver, (B, K)
+    transmit: FloatArray = rows(1)  #: The same of each transmit chain, (B, N)
+    scale: ComplexArray = rows(1)  #: Precoder W = diag(scale) V, (B, N), in sqrt(W)
+    #: What is maximised, with the methods of `isacsim.solvers.sqinr.objective.Linear` for the solvers that need no
+    #: more; of another kind where a solver knows what to do with it
     objective: Any = field()
 
     @property
@@ -83,40 +61,22 @@ class System:
         return int(self.H.shape[-2])
 
     @property
-    def users(self) -> int:
-        """Number K of asked users."""
-        return int(self.H.shape[-1])
-
-    @property
     def constraints(self) -> Constraints:
         """Its constraints, for compiled functions."""
         return Constraints(self.H, self.HH, self.load, self.ratio, self.threshold)
 
     @property
-    def noise(self) -> FloatArray:
-        """Noise of each user, (B, K): all one."""
-        return np.ones(self.ratio.shape)
-
-    @property
     def asked(self) -> FloatArray:
-        """SINR that the dual uplink needs, ``1 / (c_k - 1)``, (B, K); positive where it is not out of reach."""
+        """SINR that the dual uplink needs, ``1 / (c_k - 1)``, (B, K)."""
         return np.asarray(self.threshold * (1 + self.receiver) / (1 - self.threshold * self.receiver))
 
     @property
     def spread(self) -> FloatArray:
-        """``e_i |h_ki|^2``, what a user receives of a chain's distortion, (B, N, K)."""
+        """``e_i |h_ki|^2``, (B, N, K)."""
         return np.ascontiguousarray(self.load[..., :-1])
 
-    @property
-    def limit(self) -> float:
-        """The power in these units."""
-        return 1.0
-
     def attainable(self) -> tuple[FloatArray, FloatArray]:
-        """The largest SQINR of each user alone, with this power and with power without end, (B, K).
-
-        Behind an ideal transmitter the latter stays below 1 / e of the receiver.
-        """
+        """The largest SQINRs; behind an ideal transmitter those without end stay below 1 / e of the receiver."""
         gains = squared(self.H)
         reached, ever = (attained_alone(gains, noise, self.transmit, self.receiver) for noise in (1.0, 0.0))
         return reached, ever

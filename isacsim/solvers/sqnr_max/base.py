@@ -13,9 +13,9 @@ from isacsim.problems.sqnr_max import SqnrMax
 from isacsim.solvers.base import Request, other_kind
 from isacsim.solvers.solution import Solution, Status
 from isacsim.solvers.sqinr.converters import not_converters
-from isacsim.solvers.sqinr.feasibility import feasibility, least_power_beams
-from isacsim.solvers.sqinr.group import Group
+from isacsim.solvers.sqinr.group import Group, feasibility
 from isacsim.solvers.sqinr.pipeline import SystemSolver
+from isacsim.solvers.sqinr.repair import least_power_beams
 from isacsim.solvers.sqnr_max.objectives import sqnr_groups
 
 

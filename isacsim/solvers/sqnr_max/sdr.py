@@ -1,7 +1,7 @@
 """Globally optimal designs where the SQNR rises with a ratio of linear functions [Xu25, Sec. III-A].
 
 The semidefinite relaxation [Xu25, problem (12)] is tight, since its objective depends on the
-covariance alone (`isacsim.solvers.sqinr.recovery`). [Xu25] has it for a point target and
+covariance alone (`isacsim.solvers.sqinr.repair`). [Xu25] has it for a point target and
 transmit converters of one resolution; with Dinkelbach's method it covers mixed ones too,
 where the receive converters have one resolution (`isacsim.solvers.sqnr_max.fractional`).
 """
@@ -24,8 +24,7 @@ from isacsim.solvers.solution import Solution, Status, gathered, objects
 from isacsim.solvers.sqinr.certificate import certify
 from isacsim.solvers.sqinr.group import Group
 from isacsim.solvers.sqinr.lifted import Lifted, linear_program, rules
-from isacsim.solvers.sqinr.recovery import rank_one
-from isacsim.solvers.sqinr.repair import inside, repaired
+from isacsim.solvers.sqinr.repair import inside, rank_one, repaired
 from isacsim.solvers.sqnr_max.base import SqnrMaxSolver
 from isacsim.solvers.sqnr_max.fractional import Ratio, cases, ratios
 from isacsim.solvers.sqnr_max.newton_mm import NewtonMm
