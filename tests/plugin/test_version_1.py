@@ -58,7 +58,10 @@ def test_its_stage_its_metric_and_its_solver_go_through_a_run(found):
     [
         ("plugin isacsim_example.plugin (given): ", "say `isacsim_api = 2` in its module"),
         ("plugin isacsim_old_parts (given): ", "say `isacsim_api = 2` in its module"),
-        ("OldRate.value: ", "Read link.W, link.drop and link.transceiver."),
+        (
+            "OldRate.value(W, drop, transceiver) ",
+            "use one that takes a link, and reads link.W, link.drop and link.transceiver",
+        ),
         ("Beams.hardware_aware: ", "override `takes`"),
     ],
 )
