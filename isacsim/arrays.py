@@ -17,6 +17,7 @@ import numpy as np
 from attrs import field, frozen
 
 from isacsim.checks import instance, whole
+from isacsim.memory import must_fit
 from isacsim.typing import ComplexArray, FloatArray
 
 
@@ -69,6 +70,7 @@ class AntennaArray(ABC):
 @lru_cache(maxsize=64)
 def _grid(horizontal: int, vertical: int) -> tuple[FloatArray, FloatArray]:
     """Column and row index of every element, in the order of kron(a_h, a_v); not to be written to."""
+    must_fit("elements", "an array", f"{horizontal} x {vertical}", (horizontal, vertical))
     columns = np.repeat(np.arange(float(horizontal)), vertical)
     rows = np.tile(np.arange(float(vertical)), horizontal)
     for indices in (columns, rows):
@@ -91,6 +93,11 @@ class UniformPlanarArray(AntennaArray):
     vertical: int = field(validator=whole(1, "Give the number of elements."))
     normalized: bool = field(default=True, validator=instance(bool))
     conjugate: bool = field(default=False, validator=instance(bool))
+
+    @property
+    def size(self) -> int:
+        """Number of elements N."""
+        return self.horizontal * self.vertical
 
     @property
     def grid(self) -> tuple[FloatArray, FloatArray]:
@@ -116,6 +123,11 @@ class UniformLinearArray(AntennaArray):
     elements: int = field(validator=whole(1, "Give the number of elements."))
     normalized: bool = field(default=True, validator=instance(bool))
     conjugate: bool = field(default=False, validator=instance(bool))
+
+    @property
+    def size(self) -> int:
+        """Number of elements N."""
+        return self.elements
 
     @property
     def grid(self) -> tuple[FloatArray, FloatArray]:

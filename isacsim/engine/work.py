@@ -345,7 +345,8 @@ def _evaluate(
     numbers = tuple(t for t, ok in zip(trials, chosen, strict=True) if ok)
     for measure in measures:
         rngs = Generators(scenario.seed, Stream.WAVEFORM, numbers)
-        values, labels = measure.measure(link, rngs), measure.labels(here)
+        with np.errstate(all="ignore"):  # what is beyond the range of numbers is told by the values
+            values, labels = measure.measure(link, rngs), measure.labels(here)
         for q in measure.quantities:
             whole = np.full((len(trials), *values[q.name].shape[1:]), np.nan)
             whole[answered] = values[q.name] if answered.any() else np.nan

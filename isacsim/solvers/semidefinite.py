@@ -124,6 +124,9 @@ class Program:
             accuracy: As for `solve`.
             backend: As for `solve`.
         """
+        if not all(np.isfinite(value).all() for value in values.values()):
+            yield Answer(None, (), 0, "the program has entries that are no finite numbers", False, False)
+            return
         steps, told = 0, []
         for name, options in attempts(backend, accuracy, self.settings):
             with self.lock:
@@ -168,7 +171,10 @@ def run_program(problem: Any, backend: str, options: dict[str, Any]) -> tuple[st
         warnings.simplefilter("ignore")  # of an inaccurate solution; the caller judges what it is worth
         data, chain, inverse = problem.get_problem_data(backend, solver_opts=options)
         # Without a warm start the answer does not depend on what was solved before.
-        raw = chain.solve_via_data(problem, data, False, False, options)
+        try:
+            raw = chain.solve_via_data(problem, data, False, False, options)
+        except (ValueError, ArithmeticError) as error:  # of numbers that the backend cannot count with
+            return cp.SOLVER_ERROR, f"{error}", 0
         try:
             problem.unpack_results(raw, chain, inverse)
             status = str(problem.status)
