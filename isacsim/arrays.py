@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from attrs import field, frozen
 
-from isacsim.checks import instance, whole
+from isacsim.checks import fitting, instance, numbers, whole
 from isacsim.memory import must_fit
 from isacsim.typing import ComplexArray, FloatArray
 
@@ -53,8 +53,13 @@ class AntennaArray(ABC):
 
     def steering_basis(self, azimuth: Any, zenith: Any = np.pi / 2) -> tuple[ComplexArray, ComplexArray, ComplexArray]:
         """`steering` and its derivatives in azimuth and in zenith, each (..., N)."""
-        azimuth, zenith = (np.asarray(angle, float)[..., None] for angle in (azimuth, zenith))
+        azimuth, zenith = (
+            np.asarray(numbers(name, angle, real=True), float)[..., None]
+            for name, angle in (("azimuth", azimuth), ("zenith", zenith))
+        )
         horizontal, vertical = self.grid
+        with fitting("azimuth, zenith"):
+            np.broadcast_shapes(azimuth.shape, zenith.shape)
         sin, cos = np.sin(zenith), np.cos(zenith)
         across = horizontal * np.sin(azimuth)
         j_pi, scale = self._sign * np.pi, self.size**-0.5 if self.normalized else 1.0

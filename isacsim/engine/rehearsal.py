@@ -115,7 +115,7 @@ def _rehearse_evaluation(scenario: Scenario, label: str, W: ComplexArray, drop: 
     for table in ("metrics", "experiments"):
         for i, measure in enumerate(getattr(evaluation, table)):
             at = f"{path}.{table}.{i}"
-            with _told(at), faults_of(at, measure), np.errstate(all="ignore"):
+            with _told(at), faults_of(at, measure):
                 measure.labels(drop)
                 measure.check(link)
                 if isinstance(measure, Metric):
@@ -140,7 +140,8 @@ def stand_in(drop: Drop, streams: int) -> ComplexArray:
 def _told(path: str) -> Iterator[None]:
     """Turns an exception that is no complaint about the input into one that names the component's place."""
     try:
-        yield
+        with np.errstate(all="ignore"):
+            yield
     except IsacsimError:
         raise
     except MemoryError as error:  # of sizes, which are those of every trial

@@ -321,6 +321,7 @@ def _judge(
         outcome.rows[point.id, trial] = row
 
 
+@np.errstate(all="ignore")  # what is beyond the range of numbers is told by the values
 def _evaluate(
     scenario: Scenario,
     label: str,
@@ -345,8 +346,7 @@ def _evaluate(
     numbers = tuple(t for t, ok in zip(trials, chosen, strict=True) if ok)
     for measure in measures:
         rngs = Generators(scenario.seed, Stream.WAVEFORM, numbers)
-        with np.errstate(all="ignore"):  # what is beyond the range of numbers is told by the values
-            values, labels = measure.measure(link, rngs), measure.labels(here)
+        values, labels = measure.measure(link, rngs), measure.labels(here)
         for q in measure.quantities:
             whole = np.full((len(trials), *values[q.name].shape[1:]), np.nan)
             whole[answered] = values[q.name] if answered.any() else np.nan

@@ -17,6 +17,7 @@ import numpy as np
 from attrs import field, frozen
 
 from isacsim.batch import hermitian, same_array, squared
+from isacsim.checks import numbers
 from isacsim.errors import InvalidInput
 from isacsim.typing import AnyArray, ComplexArray, FloatArray
 
@@ -150,7 +151,7 @@ class Ideal(Hardware):
         self, x: ComplexArray, rng: np.random.Generator | None = None, *, power: FloatArray | None = None
     ) -> ComplexArray:
         """The samples themselves."""
-        return np.asarray(x, complex)
+        return np.asarray(numbers("x", x, axes=2), complex)
 
     def linear_model(self, R: ComplexArray) -> LinearModel:
         """Unit gain, no distortion."""
@@ -276,7 +277,7 @@ class Transceiver:
 
 def chain_power(R: ComplexArray) -> FloatArray:
     """Power of each chain, the real diagonal of R (..., N, N)."""
-    return np.ascontiguousarray(np.diagonal(R, axis1=-2, axis2=-1).real)
+    return np.ascontiguousarray(np.diagonal(numbers("R", R, axes=2), axis1=-2, axis2=-1).real)
 
 
 def diagonal_matrix(d: AnyArray) -> AnyArray:

@@ -14,7 +14,7 @@ import numpy as np
 from attrs import field, frozen
 
 from isacsim.batch import same_array
-from isacsim.checks import choice, number
+from isacsim.checks import choice, fitting, number, numbers
 from isacsim.errors import InvalidInput
 from isacsim.hardware.base import Hardware, LinearModel, chain_power
 from isacsim.hardware.codebooks import MAX_BITS, Codebook, aqnm_distortion, lloyd_max, mid_rise
@@ -59,14 +59,15 @@ def quantise(
     x: ComplexArray, bits: FloatArray, codebook: Callable[[int], Codebook], power: FloatArray | None
 ) -> ComplexArray:
     """Each chain of x (..., N, L) through the codebook of its bits, scaled to its power."""
-    x = np.asarray(x, complex, order="C")
+    x = np.asarray(numbers("x", x, axes=2), complex, order="C")
     if not x.size:
         return x
     real = x.view(float)  # real and imaginary parts in turn: one scale and one codebook for both
     if power is None:
         power = (real[..., None, :] @ real[..., None])[..., 0, 0] / x.shape[-1]
     rows = real.reshape(-1, real.shape[-1])
-    scale = np.sqrt(np.broadcast_to(power, x.shape[:-1]).reshape(-1) / 2)
+    with fitting("x, power"):
+        scale = np.sqrt(np.broadcast_to(numbers("power", power, real=True), x.shape[:-1]).reshape(-1) / 2)
     y = np.empty_like(rows)
     if bits.ndim == 0:
         _quantise_alike(rows, scale, float(bits), codebook, y)

@@ -32,6 +32,8 @@ from isacsim.api import (
 from isacsim_rf.chains import per_chain, samples
 from isacsim_rf.gaussian import memoryless
 
+FARTHEST = 1e150  # powers relative to saturation from which on no output is left
+
 
 @frozen
 class Amplifier(Hardware):
@@ -111,5 +113,6 @@ class Saleh(Amplifier):
 
     def response(self, t: FloatArray) -> ComplexArray:
         """``exp(j turn) / (1 + t/4)``."""
+        t = np.minimum(t, FARTHEST)
         s = t / (4 * self.beta_a)
         return np.asarray(np.exp(1j * self.alpha_phi * s / (1 + self.beta_phi * s)) / (1 + t / 4))

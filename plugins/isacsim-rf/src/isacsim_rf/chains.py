@@ -13,8 +13,11 @@ def samples(x: Any) -> ComplexArray:
     """Complex samples (..., N, L).
 
     Raises:
-        InvalidInput: If a chain has samples that are not finite.
+        InvalidInput: If these are no numbers, or a chain has samples that are not finite.
     """
+    x = np.asarray(x)
+    if x.dtype.kind not in "biufc" or x.ndim < 2:
+        raise InvalidInput("x", "must be complex numbers (..., N, L)", x, "Give the samples of each chain.")
     x = np.asarray(x, complex)
     finite = np.isfinite(x)
     if not finite.all():
