@@ -155,7 +155,7 @@ class Ideal(Hardware):
 
     def linear_model(self, R: ComplexArray) -> LinearModel:
         """Unit gain, no distortion."""
-        shape = np.shape(R)[:-1]
+        shape = chain_power(R).shape
         return LinearModel(np.ones(shape), np.zeros(shape))
 
     @property
@@ -191,6 +191,7 @@ class Chain(Hardware):
         Behind a stage that couples chains power depends on their correlation, which is then
         taken from the samples.
         """
+        power = None if power is None else np.asarray(numbers("power", power, axes=1, real=True), float)
         for i, stage in enumerate(self.stages):
             y = stage.apply(x, rng, power=power)
             if power is not None and i + 1 < len(self.stages):

@@ -127,7 +127,7 @@ class Aqnm(Hardware):
 
     def linear_model(self, R: ComplexArray) -> LinearModel:
         """Gain alpha = 1 - beta and distortion alpha (1 - alpha) diag(R)."""
-        alpha = _per_chain(self.bits, np.shape(R)[:-1], lambda b: 1 - self.distortion_factor(b))
+        alpha = _per_chain(self.bits, chain_power(R).shape, lambda b: 1 - self.distortion_factor(b))
         return _model(R, alpha, alpha * (1 - alpha))
 
     @property
@@ -167,7 +167,7 @@ class MidRise(Hardware):
 
     def linear_model(self, R: ComplexArray) -> LinearModel:
         """Bussgang gain and noise of the codebook, exact for Gaussian input."""
-        shape = np.shape(R)[:-1]
+        shape = chain_power(R).shape
         gain = _per_chain(self.bits, shape, lambda b: 1.0 if np.isinf(b) else self.codebook(int(b)).gain)
         noise = _per_chain(self.bits, shape, lambda b: 0.0 if np.isinf(b) else self.codebook(int(b)).noise)
         return _model(R, gain, noise)
