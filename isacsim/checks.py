@@ -106,7 +106,7 @@ def invertible(field: str, what: str) -> Iterator[None]:
         yield
     except np.linalg.LinAlgError as error:
         remedy = "Check for signals far beyond, or far below, what the hardware is made for."
-        raise InvalidInput(field, f"must leave {what} that can be inverted", str(error), remedy) from None
+        raise InvalidInput(field, f"must leave {what} that is regular", str(error), remedy) from None
 
 
 @contextlib.contextmanager

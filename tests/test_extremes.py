@@ -114,14 +114,14 @@ class Draw:
     def link(self):
         return {
             "H": self.array(self.antennas, self.users), "power": self.power(),
-            "noise_power": self.power(*self.one((), (self.users,))), "transceiver": self.transceiver(),
+            "noise_power": self.power(self.one(1, self.users)), "transceiver": self.transceiver(),
         }  # fmt: skip
 
     def weight(self):
-        return self.one(*NONE, -1.0, np.nan) if self.rarely() else self.one(0.0, 1.0, self.size())
+        return self.one(*NONE, -1.0, np.nan) if self.rarely() else self.one(0.0, 1.0, 1.0, self.size())
 
     def problem(self, kind):
-        least = self.power(*self.one((), (self.users,)))
+        least = self.power(self.one(1, self.users))
         if kind is CrbMin:
             return CrbMin(min_sinr=least, **self.link())
         radar = {"radar_noise_power": self.power(), **self.link()}
@@ -139,7 +139,7 @@ class Draw:
 
 def judge_metric(name, draw):
     H, W = draw.array(draw.antennas, draw.users), draw.array(draw.antennas, draw.users + draw.one(0, 2))
-    G, noise, hardware = draw.array(draw.receivers, draw.antennas), draw.power(*draw.one((), (draw.users,))), None
+    G, noise, hardware = draw.array(draw.receivers, draw.antennas), draw.power(draw.one(1, draw.users)), None
     hardware, radar = draw.transceiver(), draw.power()
     calls = {
         "antenna_power": lambda f: f(W, hardware.transmit),

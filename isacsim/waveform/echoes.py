@@ -87,7 +87,8 @@ class EchoModel:
         """
         if self.rank == self.mean.shape[-2]:
             return None, self.combiner
-        B, F = thin(self.combiner, self.rank)
+        with invertible("receive", "a combiner"):
+            B, F = thin(self.combiner, self.rank)
         return hermitian(B), F
 
     @cached_property
