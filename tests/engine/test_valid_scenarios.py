@@ -18,17 +18,13 @@ SATURATING = ("rapp", "saleh", "clipping-dac")
 METRICS = ("sum-rate-nats", "rate-nats", "sqinr", "mean-sqinr", "min-sqinr", "radar-sqnr")
 METRICS += ("radar-sqnr-combiner", "radiated-power", "response-crb", "energy-efficiency", "beampattern")
 CRLBS = ("crlb", "crlb-parameters")
-# Each solver with few steps, so that a slow one is one too. A default is drawn as often as all others.
-FEW_STEPS = ("riemannian-cg", "sca", "ld-sca", "fp-sgda", "wmmse-sdr", "mm", "bal", "r-bal")
+# Each solver with few steps, so that a slow one is one too.
+FEW_STEPS = ("riemannian-lbfgs", "riemannian-cg", "sca", "ld-sca", "fp-sgda", "wmmse-sdr", "mm", "bal", "r-bal")
 SOLVERS = {
-    "sum-rate-crlb": ("riemannian-cg", "sca", "ld-sca", "fp-sgda", "wmmse-sdr"),
-    "crb-min": ("bal", "r-bal", "ipm", "r-ipm"),
-    "sqnr-max": ("mm", "sdr"),
+    "sum-rate-crlb": ("riemannian-lbfgs", "riemannian-lbfgs", "riemannian-cg", "sca", "ld-sca", "fp-sgda", "wmmse-sdr"),
+    "crb-min": ("primal-dual-newton", "primal-dual-newton", "bal", "r-bal", "ipm", "r-ipm"),
+    "sqnr-max": ("newton-mm", "newton-mm", "mm", "sdr"),
     "point-crb-min": ("fisher-sdr",),
-}
-SOLVERS = {
-    kind: [None] * len(names) + [{"kind": n, **({"max_steps": 3} if n in FEW_STEPS else {})} for n in names]
-    for kind, names in SOLVERS.items()
 }
 
 
@@ -126,9 +122,12 @@ class Draw:
 
     def design(self, points):
         problem = self.problem(points)
-        design = {"problem": problem, "solver": self.one(None, *SOLVERS[problem["kind"]])}
-        if problem.get("per_antenna") or design["solver"] is None:
-            del design["solver"]  # the default takes everything
+        # The default, which comes first, takes everything.
+        name = SOLVERS[problem["kind"]][0] if problem.get("per_antenna") else self.one(*SOLVERS[problem["kind"]])
+        design = {
+            "problem": problem,
+            "solver": {"kind": name, **({"max_steps": 3 if name == "wmmse-sdr" else 20} if name in FEW_STEPS else {})},
+        }
         hardware = {"hardware": "believed"} if problem["kind"] == "sqnr-max" and self.one(True, False) else {}
         error = {"channel_error_db": self.level(-60, 20)} if self.rng.uniform() < 0.3 else {}
         return {**design, **hardware, **error, "trace": self.one(True, False)}
