@@ -300,7 +300,7 @@ def gaussian_points(count: int) -> ComplexArray:
 
 def estimate_linear_model(device: Hardware, R: ComplexArray, count: int = 2**14) -> LinearModel:
     """Bussgang gain and distortion power of a memoryless ``device``, chain by chain, for R (..., N, N), in W."""
-    power = chain_power(np.asarray(R))
+    power = chain_power(R)
     gain, distortion = np.empty(power.shape, complex), np.empty(power.shape)
     for member in np.ndindex(power.shape[:-1]):  # one member at a time: the samples are many
         gain[member], distortion[member] = estimate_chains(device, power[member], count)
