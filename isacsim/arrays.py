@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 from attrs import field, frozen
 
-from isacsim.checks import instance, whole
+from isacsim.checks import fitting, instance, numbers, whole
+from isacsim.memory import must_fit
 from isacsim.typing import ComplexArray, FloatArray
 
 
@@ -52,8 +53,13 @@ class AntennaArray(ABC):
 
     def steering_basis(self, azimuth: Any, zenith: Any = np.pi / 2) -> tuple[ComplexArray, ComplexArray, ComplexArray]:
         """`steering` and its derivatives in azimuth and in zenith, each (..., N)."""
-        azimuth, zenith = (np.asarray(angle, float)[..., None] for angle in (azimuth, zenith))
+        azimuth, zenith = (
+            np.asarray(numbers(name, angle, real=True), float)[..., None]
+            for name, angle in (("azimuth", azimuth), ("zenith", zenith))
+        )
         horizontal, vertical = self.grid
+        with fitting("azimuth, zenith"):
+            np.broadcast_shapes(azimuth.shape, zenith.shape)
         sin, cos = np.sin(zenith), np.cos(zenith)
         across = horizontal * np.sin(azimuth)
         j_pi, scale = self._sign * np.pi, self.size**-0.5 if self.normalized else 1.0
@@ -69,6 +75,7 @@ class AntennaArray(ABC):
 @lru_cache(maxsize=64)
 def _grid(horizontal: int, vertical: int) -> tuple[FloatArray, FloatArray]:
     """Column and row index of every element, in the order of kron(a_h, a_v); not to be written to."""
+    must_fit("elements", "an array", f"{horizontal} x {vertical}", (horizontal, vertical))
     columns = np.repeat(np.arange(float(horizontal)), vertical)
     rows = np.tile(np.arange(float(vertical)), horizontal)
     for indices in (columns, rows):
@@ -91,6 +98,11 @@ class UniformPlanarArray(AntennaArray):
     vertical: int = field(validator=whole(1, "Give the number of elements."))
     normalized: bool = field(default=True, validator=instance(bool))
     conjugate: bool = field(default=False, validator=instance(bool))
+
+    @property
+    def size(self) -> int:
+        """Number of elements N."""
+        return self.horizontal * self.vertical
 
     @property
     def grid(self) -> tuple[FloatArray, FloatArray]:
@@ -116,6 +128,11 @@ class UniformLinearArray(AntennaArray):
     elements: int = field(validator=whole(1, "Give the number of elements."))
     normalized: bool = field(default=True, validator=instance(bool))
     conjugate: bool = field(default=False, validator=instance(bool))
+
+    @property
+    def size(self) -> int:
+        """Number of elements N."""
+        return self.elements
 
     @property
     def grid(self) -> tuple[FloatArray, FloatArray]:

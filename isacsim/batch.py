@@ -255,6 +255,14 @@ def hermitian(a: AnyArray) -> AnyArray:
     return np.ascontiguousarray(np.conj(a).swapaxes(-1, -2))
 
 
+def spectrum_of(matrix: AnyArray) -> FloatArray:
+    """Ascending eigenvalues of Hermitian matrices (..., n, n); NaN of one whose entries are not all finite."""
+    finite = np.all(np.isfinite(matrix), axis=(-2, -1))[..., None]
+    if finite.all():
+        return np.asarray(np.linalg.eigvalsh(matrix))
+    return np.where(finite, np.linalg.eigvalsh(np.where(finite[..., None], matrix, 0.0)), np.nan)
+
+
 def squared(a: AnyArray) -> AnyArray:
     """Squared magnitude, without the square root that `numpy.abs` would take."""
     a = np.asarray(a)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import math
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,14 @@ Validator = Callable[[Any, Any, Any], None]
 def is_number(value: Any) -> bool:
     """Whether ``value`` is a real scalar; booleans are not."""
     return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+
+
+def is_finite(value: Any) -> bool:
+    """Whether a real scalar is one that a float can hold."""
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number beyond 1e308
+        return False
 
 
 def whole(least: int, remedy: str = "Check the value.", *, optional: bool = False) -> Validator:
@@ -39,7 +49,7 @@ def number(
     bound = f" of at least {least:g}" if least is not None else f" greater than {above:g}" if above is not None else ""
 
     def check(_instance: Any, attribute: Any, value: Any) -> None:
-        fits = is_number(value) and np.isfinite(value)
+        fits = is_number(value) and is_finite(value)
         fits = fits and (least is None or value >= least) and (above is None or value > above)
         if not (fits or (optional and value is None)):
             raise InvalidInput(attribute.name, f"must be a finite number{bound}", value, remedy)
@@ -79,10 +89,39 @@ def sample_count(name: str, value: Any) -> None:
         InvalidInput: It names ``name``.
     """
     remedy = "Give the number of samples L."
-    if not (is_number(value) and np.isfinite(value) and value > 0):
+    if not (is_number(value) and is_finite(value) and value > 0):
         raise InvalidInput(name, "must be a finite number greater than 0", value, remedy)
     if value != np.floor(value):
         raise InvalidInput(name, "must be a whole number", value, remedy)
+
+
+@contextlib.contextmanager
+def invertible(field: str, what: str) -> Iterator[None]:
+    """Within it a matrix that is singular to the accuracy of numbers is told as one.
+
+    Raises:
+        InvalidInput: It names ``field`` and ``what`` the matrix is.
+    """
+    try:
+        yield
+    except np.linalg.LinAlgError as error:
+        remedy = "Check for signals far beyond, or far below, what the hardware is made for."
+        raise InvalidInput(field, f"must leave {what} that is regular", str(error), remedy) from None
+
+
+@contextlib.contextmanager
+def fitting(fields: str) -> Iterator[None]:
+    """Within it arrays that do not go together are refused.
+
+    Raises:
+        InvalidInput: It names ``fields``, with what NumPy says of their shapes.
+    """
+    try:
+        yield
+    except InvalidInput:
+        raise
+    except ValueError as error:
+        raise InvalidInput(fields, "must have shapes that fit together", str(error), "See the docstring.") from None
 
 
 def numbers(name: str, value: Any, axes: int = 0, *, real: bool = False) -> np.ndarray[Any, Any]:

@@ -20,7 +20,7 @@ import numpy as np
 from attrs import frozen
 
 from isacsim.batch import flatten, hermitian, squared, take
-from isacsim.checks import numbers
+from isacsim.checks import fitting, invertible, numbers
 from isacsim.drop import Drop
 from isacsim.errors import InvalidInput
 from isacsim.hardware.base import Hardware, LinearModel, Transceiver, chain_power, diagonal_matrix
@@ -179,7 +179,7 @@ class Reception:
     def sqinr(self) -> FloatArray:
         """Signal-to-quantisation-interference-and-noise ratio of each user, shape (..., K), linear."""
         kept = squared(self.receiver.gain)
-        return np.asarray(kept * self.signal / (kept * self.other + self.receiver.distortion_power))
+        return _over(kept * self.signal, kept * self.other + self.receiver.distortion_power)
 
     @property
     def gain(self) -> ComplexArray:
@@ -190,6 +190,11 @@ class Reception:
     def output_power(self) -> FloatArray:
         """Power out of each user's receiver, shape (..., K), in W."""
         return self.receiver.output_power(diagonal_matrix(self.power))
+
+
+def _over(signal: Any, noise: FloatArray) -> Any:
+    """Signal over noise; 0 where a receiver puts out neither, as a converter far from its level does."""
+    return np.asarray(signal / np.where(noise == 0, 1.0, noise))
 
 
 def _fitting_users(H: ComplexArray, W: ComplexArray, noise_power: Any) -> int:
@@ -253,7 +258,8 @@ class Echo:
         G = np.asarray(G, complex, order="C")
         _require_antennas("the sensing array", G.shape[-1], sent.precoder)
         thermal = np.asarray(radar_noise_power, float)[..., None] + np.zeros(G.shape[-2])
-        arriving = G @ sent.radiated @ hermitian(G) + diagonal_matrix(thermal)
+        with fitting("G, W, radar_noise_power"):
+            arriving = G @ sent.radiated @ hermitian(G) + diagonal_matrix(thermal)
         return cls(G, sent, thermal, chain_power(arriving), receive.linear_model(arriving), mode)
 
     def knowing(self, mode: Mode) -> Echo:
@@ -293,8 +299,9 @@ class Echo:
         """``noise^-1 A_r C`` with the receive gain A_r, for C (..., N_r, m)."""
         received = self.receive.amplify(C)
         if self.diagonal:
-            return np.asarray(received / self.noise[..., None])
-        return np.asarray(np.linalg.solve(self.noise, received), complex)
+            return np.asarray(_over(received, self.noise[..., None]))
+        with invertible("receive", "a noise covariance"):
+            return np.asarray(np.linalg.solve(self.noise, received), complex)
 
     def information(self, C: ComplexArray) -> ComplexArray:
         """``(A_r C)^H noise^-1 (A_r C)``, shape (..., m, m), in 1/W."""
@@ -308,10 +315,13 @@ class Echo:
     def equivalent_noise(self) -> FloatArray:
         """Noise before the receive gain, ``tr(A_r^-1 noise A_r^-H)``, shape (...), in W."""
         if self.receive.coupled:
-            half = np.linalg.solve(self.gain, self.noise)
+            with invertible("receive", "a gain"):
+                half = np.linalg.solve(self.gain, self.noise)
             return np.asarray(np.trace(np.linalg.solve(self.gain, hermitian(half)), axis1=-2, axis2=-1).real)
         noise = self.noise if self.diagonal else np.diagonal(self.noise, axis1=-2, axis2=-1).real
-        return np.ascontiguousarray(noise / squared(self.gain)).sum(axis=-1)
+        kept = squared(self.gain)
+        before = np.where(kept == 0, np.inf, noise / np.where(kept == 0, 1.0, kept))  # nothing comes through
+        return np.ascontiguousarray(before).sum(axis=-1)
 
 
 @frozen(eq=False, slots=False)

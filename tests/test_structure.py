@@ -29,6 +29,7 @@ FLOORS = [
         "compiled",
         "deprecation",
         "lazy",
+        "memory",
         "algebra",
     ],
     ["plugin", "bundled"],

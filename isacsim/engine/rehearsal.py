@@ -14,6 +14,7 @@ from isacsim.engine.scenario import Evaluation, Scenario, faults_of
 from isacsim.errors import InvalidInput, IsacsimError, origin
 from isacsim.hardware.base import Transceiver
 from isacsim.link import Link
+from isacsim.memory import must_fit
 from isacsim.metrics.components import Metric
 from isacsim.metrics.power import radiating
 from isacsim.plugin import Registry
@@ -37,6 +38,7 @@ def rehearse_designs(scenario: Scenario, registry: Registry) -> tuple[Drop, dict
     Raises:
         InvalidInput: For what no trial would survive; `Raised` for what this one does not.
     """
+    _require_memory(scenario)
     with _told("trials"):
         drop = scenario.drop((scenario.trials - 1,))
     problems = {}
@@ -56,6 +58,15 @@ def rehearse_designs(scenario: Scenario, registry: Registry) -> tuple[Drop, dict
         problems[name] = problem
     _rehearse_hardware(scenario, drop)
     return drop, problems
+
+
+def _require_memory(scenario: Scenario) -> None:
+    """Refuse arrays and users whose channels, response and covariances of one trial cannot be held."""
+    station, users = scenario.base_station, scenario.users
+    transmit, receive = station.transmit_array.size, station.receive_array.size
+    must_fit("base_station.transmit_array", "a covariance of one trial", transmit, (transmit, transmit))
+    must_fit("base_station.receive_array", "a covariance of one trial", receive, (receive, receive))
+    must_fit("users.count", "one trial", users.count, (transmit, users.count), (transmit, users.count + transmit))
 
 
 def _rehearse_hardware(scenario: Scenario, drop: Drop) -> None:
@@ -104,7 +115,7 @@ def _rehearse_evaluation(scenario: Scenario, label: str, W: ComplexArray, drop: 
     for table in ("metrics", "experiments"):
         for i, measure in enumerate(getattr(evaluation, table)):
             at = f"{path}.{table}.{i}"
-            with _told(at), faults_of(at, measure), np.errstate(all="ignore"):
+            with _told(at), faults_of(at, measure):
                 measure.labels(drop)
                 measure.check(link)
                 if isinstance(measure, Metric):
@@ -129,9 +140,12 @@ def stand_in(drop: Drop, streams: int) -> ComplexArray:
 def _told(path: str) -> Iterator[None]:
     """Turns an exception that is no complaint about the input into one that names the component's place."""
     try:
-        yield
+        with np.errstate(all="ignore"):
+            yield
     except IsacsimError:
         raise
+    except MemoryError as error:  # of sizes, which are those of every trial
+        raise InvalidInput(path, "must fit in memory", str(error), "Take fewer or smaller arrays.") from error
     except Exception as error:  # a component can fail in any way
         told = "{}: {} ({}:{})".format(type(error).__name__, error, *origin(error))
         raise Raised(path, "must not raise on the last trial", told, "Mend it, or choose another.") from error

@@ -321,6 +321,7 @@ def _judge(
         outcome.rows[point.id, trial] = row
 
 
+@np.errstate(all="ignore")  # what is beyond the range of numbers is told by the values
 def _evaluate(
     scenario: Scenario,
     label: str,

@@ -17,6 +17,7 @@ import numpy as np
 from attrs import field, frozen
 
 from isacsim.batch import hermitian, same_array, squared
+from isacsim.checks import numbers
 from isacsim.errors import InvalidInput
 from isacsim.typing import AnyArray, ComplexArray, FloatArray
 
@@ -150,11 +151,11 @@ class Ideal(Hardware):
         self, x: ComplexArray, rng: np.random.Generator | None = None, *, power: FloatArray | None = None
     ) -> ComplexArray:
         """The samples themselves."""
-        return np.asarray(x, complex)
+        return np.asarray(numbers("x", x, axes=2), complex)
 
     def linear_model(self, R: ComplexArray) -> LinearModel:
         """Unit gain, no distortion."""
-        shape = np.shape(R)[:-1]
+        shape = chain_power(R).shape
         return LinearModel(np.ones(shape), np.zeros(shape))
 
     @property
@@ -190,6 +191,7 @@ class Chain(Hardware):
         Behind a stage that couples chains power depends on their correlation, which is then
         taken from the samples.
         """
+        power = None if power is None else np.asarray(numbers("power", power, axes=1, real=True), float)
         for i, stage in enumerate(self.stages):
             y = stage.apply(x, rng, power=power)
             if power is not None and i + 1 < len(self.stages):
@@ -276,7 +278,7 @@ class Transceiver:
 
 def chain_power(R: ComplexArray) -> FloatArray:
     """Power of each chain, the real diagonal of R (..., N, N)."""
-    return np.ascontiguousarray(np.diagonal(R, axis1=-2, axis2=-1).real)
+    return np.ascontiguousarray(np.diagonal(numbers("R", R, axes=2), axis1=-2, axis2=-1).real)
 
 
 def diagonal_matrix(d: AnyArray) -> AnyArray:
@@ -298,7 +300,7 @@ def gaussian_points(count: int) -> ComplexArray:
 
 def estimate_linear_model(device: Hardware, R: ComplexArray, count: int = 2**14) -> LinearModel:
     """Bussgang gain and distortion power of a memoryless ``device``, chain by chain, for R (..., N, N), in W."""
-    power = chain_power(np.asarray(R))
+    power = chain_power(R)
     gain, distortion = np.empty(power.shape, complex), np.empty(power.shape)
     for member in np.ndindex(power.shape[:-1]):  # one member at a time: the samples are many
         gain[member], distortion[member] = estimate_chains(device, power[member], count)

@@ -14,7 +14,7 @@ import numpy as np
 from attrs import field, frozen
 
 from isacsim.batch import same_array
-from isacsim.checks import choice, number
+from isacsim.checks import choice, fitting, number, numbers
 from isacsim.errors import InvalidInput
 from isacsim.hardware.base import Hardware, LinearModel, chain_power
 from isacsim.hardware.codebooks import MAX_BITS, Codebook, aqnm_distortion, lloyd_max, mid_rise
@@ -59,14 +59,15 @@ def quantise(
     x: ComplexArray, bits: FloatArray, codebook: Callable[[int], Codebook], power: FloatArray | None
 ) -> ComplexArray:
     """Each chain of x (..., N, L) through the codebook of its bits, scaled to its power."""
-    x = np.asarray(x, complex, order="C")
+    x = np.asarray(numbers("x", x, axes=2), complex, order="C")
     if not x.size:
         return x
     real = x.view(float)  # real and imaginary parts in turn: one scale and one codebook for both
     if power is None:
         power = (real[..., None, :] @ real[..., None])[..., 0, 0] / x.shape[-1]
     rows = real.reshape(-1, real.shape[-1])
-    scale = np.sqrt(np.broadcast_to(power, x.shape[:-1]).reshape(-1) / 2)
+    with fitting("x, power"):
+        scale = np.sqrt(np.broadcast_to(numbers("power", power, real=True), x.shape[:-1]).reshape(-1) / 2)
     y = np.empty_like(rows)
     if bits.ndim == 0:
         _quantise_alike(rows, scale, float(bits), codebook, y)
@@ -126,7 +127,7 @@ class Aqnm(Hardware):
 
     def linear_model(self, R: ComplexArray) -> LinearModel:
         """Gain alpha = 1 - beta and distortion alpha (1 - alpha) diag(R)."""
-        alpha = _per_chain(self.bits, np.shape(R)[:-1], lambda b: 1 - self.distortion_factor(b))
+        alpha = _per_chain(self.bits, chain_power(R).shape, lambda b: 1 - self.distortion_factor(b))
         return _model(R, alpha, alpha * (1 - alpha))
 
     @property
@@ -166,7 +167,7 @@ class MidRise(Hardware):
 
     def linear_model(self, R: ComplexArray) -> LinearModel:
         """Bussgang gain and noise of the codebook, exact for Gaussian input."""
-        shape = np.shape(R)[:-1]
+        shape = chain_power(R).shape
         gain = _per_chain(self.bits, shape, lambda b: 1.0 if np.isinf(b) else self.codebook(int(b)).gain)
         noise = _per_chain(self.bits, shape, lambda b: 0.0 if np.isinf(b) else self.codebook(int(b)).noise)
         return _model(R, gain, noise)

@@ -54,7 +54,7 @@ def tabulated_linear_model(device: Hardware, R: ComplexArray) -> LinearModel:
 
     A device that is no record of plain values, arrays and such records is estimated each time.
     """
-    power = chain_power(np.asarray(R))
+    power = chain_power(R)
     try:
         key = _Valued(device, _value(device))
     except TypeError:

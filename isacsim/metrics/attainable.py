@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from isacsim.batch import squared
-from isacsim.checks import finite_numbers, is_number, positive
+from isacsim.checks import finite_numbers, fitting, is_number, positive
 from isacsim.errors import InvalidInput
 from isacsim.hardware.base import Hardware, Transceiver
 from isacsim.link import require_transceiver
@@ -111,7 +111,10 @@ def _link(H: Any, power: Any, noise_power: Any, transmit: Hardware) -> tuple[Flo
     positive("noise_power", noise_power)
     H = np.asarray(H, complex, order="C")
     gain, ratios = _ratios(transmit, H.shape[-2])
-    noise = np.atleast_1d(np.asarray(noise_power, float))[..., None, :] / np.asarray(power, float)[..., None, None]
+    with fitting("H, power, noise_power"):
+        noise = np.atleast_1d(np.asarray(noise_power, float))[..., None, :] / np.asarray(power, float)[..., None, None]
+        lead = np.broadcast_shapes(noise.shape[:-2], H.shape[:-2])
+        noise = np.broadcast_to(noise, (*lead, noise.shape[-2], H.shape[-1]))
     return squared(H) / (1 + ratios[:, None]), noise, ratios, gain
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from isacsim.arrays import AntennaArray
-from isacsim.checks import finite_numbers, numbers, positive
+from isacsim.checks import finite_numbers, fitting, numbers, positive
 from isacsim.errors import InvalidInput
 from isacsim.hardware.base import Hardware, Ideal
 from isacsim.link import Link, Transmission
@@ -50,7 +50,9 @@ def beampattern(
     """
     finite_numbers("azimuth", azimuth)
     finite_numbers("zenith", zenith)
-    return power_toward(Transmission.of(W, transmit), array, azimuth, zenith)
+    sent = Transmission.of(W, transmit)
+    with fitting("W, array, azimuth, zenith"):
+        return power_toward(sent, array, azimuth, zenith)
 
 
 def power_toward(sent: Transmission, array: AntennaArray, azimuth: Any, zenith: Any = np.pi / 2) -> FloatArray:
@@ -86,7 +88,8 @@ def radiating(link: Link, power: Any) -> Link:
 def _rescaled(W: Any, transmit: Hardware, power: Any) -> tuple[ComplexArray, Transmission]:
     positive("power", power)
     W = np.asarray(numbers("W", W, axes=2), complex, order="C")
-    target = np.broadcast_to(np.asarray(power, float), W.shape[:-2])
+    with fitting("power"):
+        target = np.broadcast_to(np.asarray(power, float), W.shape[:-2])
     alive = np.isfinite(W).all(axis=(-2, -1)) & (radiated_power(W) > 0)
     last: list[tuple[FloatArray, ComplexArray, Transmission]] = []
 
@@ -124,4 +127,5 @@ def energy_efficiency(sum_rate_bits: Any, radar_sqnr: Any, consumption: Any) -> 
     for name, value in (("sum_rate_bits", sum_rate_bits), ("radar_sqnr", radar_sqnr)):
         if np.any(numbers(name, value, real=True) < 0):  # NaN where there is no precoder
             raise InvalidInput(name, "must be at least 0", value, "It is no decibel: give bit/s/Hz, and a ratio.")
-    return np.asarray((np.asarray(sum_rate_bits) + np.log2(1 + np.asarray(radar_sqnr))) / consumption)
+    with fitting("sum_rate_bits, radar_sqnr, consumption"):
+        return np.asarray((np.asarray(sum_rate_bits) + np.log2(1 + np.asarray(radar_sqnr))) / consumption)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from isacsim.batch import hermitian
+from isacsim.batch import hermitian, spectrum_of
 from isacsim.checks import finite_numbers, positive, sample_count
 from isacsim.hardware.base import Transceiver
 from isacsim.link import IDEAL, Echo, Mode, transmission
@@ -45,7 +45,8 @@ def radar_sqnr(G: Any, W: Any, radar_noise_power: Any, transceiver: Transceiver 
 
 def sqnr(echo: Echo) -> FloatArray:
     """`radar_sqnr` of an echo, shape (...), linear."""
-    return np.asarray(np.trace(echo.response_information @ echo.probing, axis1=-2, axis2=-1).real)
+    value = np.trace(echo.response_information @ echo.probing, axis1=-2, axis2=-1).real
+    return np.asarray(np.maximum(value, 0.0))  # where nothing is left above rounding, the sum may be below 0
 
 
 def radar_sqnr_combiner(G: Any, W: Any, radar_noise_power: Any, transceiver: Transceiver = IDEAL) -> FloatArray:
@@ -60,9 +61,8 @@ def combiner_sqnr(echo: Echo) -> FloatArray:
     """`radar_sqnr_combiner` of an echo, shape (...), linear."""
     sent = echo.sent.precoder
     matrix = hermitian(sent) @ echo.response_information @ sent  # same non-zero spectrum as Q^-1 N
-    finite = np.all(np.isfinite(matrix), axis=(-2, -1))
-    matrix = np.where(finite[..., None, None], matrix, 0.0)
-    return np.where(finite, np.linalg.eigvalsh(matrix)[..., -1], np.nan)
+    spectrum = spectrum_of(matrix)
+    return np.asarray(spectrum[..., -1]) if spectrum.shape[-1] else np.zeros(spectrum.shape[:-1])
 
 
 def response_crb(
@@ -94,7 +94,7 @@ def response_crb(
 
 def response_bound(echo: Echo, snapshots: float) -> FloatArray:
     """`response_crb` of an echo, shape (...)."""
-    spectrum = np.linalg.eigvalsh(echo.probing)
-    regular = spectrum[..., 0] > spectrum.shape[-1] * np.finfo(float).eps * spectrum[..., -1]
+    spectrum = spectrum_of(echo.probing)
+    regular = ~(spectrum[..., 0] <= spectrum.shape[-1] * np.finfo(float).eps * spectrum[..., -1])  # NaN stays NaN
     probing = (1 / np.where(regular[..., None], spectrum, 1.0)).sum(axis=-1)
     return np.where(regular, probing * echo.equivalent_noise() / snapshots, np.inf)

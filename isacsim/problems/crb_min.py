@@ -14,7 +14,7 @@ import numpy as np
 from attrs import field, frozen
 
 from isacsim import units
-from isacsim.batch import batched
+from isacsim.batch import batched, spectrum_of
 from isacsim.checks import instance
 from isacsim.drop import Drop
 from isacsim.errors import InvalidInput
@@ -66,7 +66,7 @@ class CrbMin(SinrConstrained):
             values = np.linalg.svd(sent.precoder, compute_uv=False)
             missing = self.H.shape[-2] - values.shape[-1]
             return np.pad(values**2, [(0, 0)] * (values.ndim - 1) + [(0, max(missing, 0))]), float(eps**2)
-        return np.asarray(np.linalg.eigvalsh(sent.radiated)), float(eps)
+        return spectrum_of(sent.radiated), float(eps)
 
 
 @frozen(kw_only=True)

@@ -41,7 +41,7 @@ def mean(samples: Any) -> Estimate:
     samples = np.asarray(samples, float)
     there = ~np.isnan(samples)
     n = there.sum(axis=-1)
-    with np.errstate(invalid="ignore", divide="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         value = np.where(there, samples, 0.0).sum(axis=-1) / n
         spread = np.where(there, samples - value[..., None], 0.0)
         error = np.sqrt((spread**2).sum(axis=-1) / (n - 1) / n)

@@ -25,7 +25,7 @@ BACKENDS = {"CLARABEL": ("tol_gap_abs", "tol_gap_rel", "tol_feas"), "SCS": ("eps
 LOOSER = 1e2
 REGULAR = {"static_regularization_constant": 1e-7, "iterative_refinement_max_iter": 50}
 UNKNOWN = ("InsufficientProgress",)  # what a backend says of a point that it vouches for in no way
-ROUGH, MOST_STEPS = 1e-7, 100_000  # accuracy that a first-order method can be asked for, and its steps
+ROUGH, MOST_STEPS = 1e-7, 20_000  # accuracy that a first-order method can be asked for, and its steps
 
 
 def cvxpy() -> Any:
@@ -102,6 +102,9 @@ class Program:
         self, values: Mapping[str, Any], accuracy: float | None = None, backend: str = "CLARABEL"
     ) -> Iterator[Answer]:
         """Answers by one setting after the other, each solved for when it is asked for; it is asked as `solve` is."""
+        if not all(np.isfinite(value).all() for value in values.values()):
+            yield Answer(None, (), 0, "the program has entries that are no finite numbers", False, False)
+            return
         steps, told = 0, []
         for name, options in attempts(backend, accuracy, self.settings):
             with self.lock:
@@ -146,7 +149,13 @@ def run_program(problem: Any, backend: str, options: dict[str, Any]) -> tuple[st
         warnings.simplefilter("ignore")  # of an inaccurate solution; the caller judges what it is worth
         data, chain, inverse = problem.get_problem_data(backend, solver_opts=options)
         # Without a warm start the answer does not depend on what was solved before.
-        raw = chain.solve_via_data(problem, data, False, False, options)
+        try:
+            raw = chain.solve_via_data(problem, data, False, False, options)
+        except BaseException as error:  # of numbers that the backend cannot count with
+            # Clarabel panics where an eigenvalue is not found, which is no Exception and would end the process.
+            if not isinstance(error, (ValueError, ArithmeticError)) and type(error).__name__ != "PanicException":
+                raise
+            return cp.SOLVER_ERROR, f"{error}", 0
         try:
             problem.unpack_results(raw, chain, inverse)
             status = str(problem.status)

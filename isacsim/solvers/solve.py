@@ -15,9 +15,11 @@ import numpy as np
 
 from isacsim.batch import as_array, batch_shape, flatten, take
 from isacsim.errors import InvalidInput, PluginError, one_of, origin
+from isacsim.memory import must_fit
 from isacsim.plugin import Registry, default_registry
 from isacsim.problems.base import Problem, Variable
 from isacsim.solvers.base import Request, Solver
+from isacsim.solvers.scaling import in_noise_units, uncountable
 from isacsim.solvers.solution import Solution, Status, gathered, objects, placed
 from isacsim.threads import one_blas_thread
 from isacsim.typing import AnyArray, BoolArray
@@ -64,6 +66,8 @@ def solve(
         raise InvalidInput("callback", "must be a function", callback, "It is given a Progress after each step.")
     chosen = make_solver(problem, solver, options, registry)
     shape = batch_shape(problem)
+    for name, variable in problem.decision.items():
+        must_fit("problem", f"{name} {variable.shape} of {problem.members} members", shape, (*shape, *variable.shape))
     flat = _individual(flatten(problem, shape), math.prod(shape))
     request = Request(_initial(initial, problem, shape), None, _generators(rng, flat.members), callback, time_limit)
     if initial is not None and starts is not None:
@@ -72,7 +76,7 @@ def solve(
     with one_blas_thread(), np.errstate(all="ignore"):
         solutions = []
         for name in _starts(starts):
-            solutions.append(_solve_screened(flat, chosen, attrs.evolve(request, start=name)))
+            solutions.append(_solve_screened(in_noise_units(flat), chosen, attrs.evolve(request, start=name)))
             if time_limit is not None:
                 left = max(time_limit - (time.perf_counter() - begin), np.finfo(float).tiny)
                 request = attrs.evolve(request, time_limit=left)
@@ -94,9 +98,9 @@ def make_solver(problem: Problem, solver: str | Solver | None, options: dict[str
             if option not in known:
                 raise InvalidInput(option, f"must be an option of {solver}", options[option], one_of(known, option))
         chosen = cls(**options)
-    else:
+    elif isinstance(solver, Solver):
         chosen = attrs.evolve(solver, **options) if options else solver
-    if not isinstance(chosen, Solver):
+    else:
         raise InvalidInput("solver", "must be a name or a solver", solver, one_of(registry.names("solvers")))
     check_takes(problem, chosen, registry)
     return chosen
@@ -215,6 +219,8 @@ def _solve_screened(problem: Problem, solver: Solver, request: Request) -> Solut
     """Solve the members that can have an answer; the others get their status."""
     if not problem.members:
         return _nothing(problem)
+    if any(lost := uncountable(problem)):
+        return _apart(problem, solver, request, lost)
     sound, notes = problem.screen()
     hopeless = problem.hopeless()
     open_ = sound & np.array([not why for why in hopeless])
@@ -229,6 +235,17 @@ def _solve_screened(problem: Problem, solver: Solver, request: Request) -> Solut
             solution = placed(_solved(take(problem, open_), solver, _of(request, open_)), open_, solution)
     told = [(*extra, *own) for extra, own in zip(notes, solution.notes, strict=True)]
     return attrs.evolve(solution, notes=objects(told))
+
+
+def _apart(problem: Problem, solver: Solver, request: Request, lost: list[str]) -> Solution:
+    """The solution where some members have a reason not to be counted with: they have failed, the others are solved."""
+    solution, kept = _nothing(problem), np.array([not why for why in lost])
+    for i in np.flatnonzero(~kept):
+        solution.status[i], solution.notes[i] = Status.FAILED, (lost[i],)
+    if kept.any():
+        part = _solve_screened(take(problem, kept), solver, _of(request, kept))
+        solution = placed(part, kept, solution)
+    return solution
 
 
 def _of(request: Request, members: BoolArray) -> Request:

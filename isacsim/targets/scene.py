@@ -13,7 +13,7 @@ import numpy as np
 from attrs import field, frozen
 
 from isacsim.arrays import AntennaArray
-from isacsim.batch import batched, hermitian
+from isacsim.batch import batch_shape, batched, hermitian
 from isacsim.checks import instance
 from isacsim.errors import InvalidInput
 from isacsim.typing import ComplexArray
@@ -147,6 +147,7 @@ class PointTargets(ParametricScene):
                 counts,
                 "Give lists of equal length.",
             )
+        batch_shape(self)
         if not self.planar and not np.allclose(self.zenith, np.pi / 2, rtol=0, atol=1e-12):
             raise InvalidInput(
                 "zenith", "must be pi/2 (90 degrees) for linear arrays", self.zenith, "Use a UPA to resolve it."

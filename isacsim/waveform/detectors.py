@@ -14,7 +14,7 @@ import numpy as np
 from attrs import field, frozen
 
 from isacsim.batch import hermitian, squared
-from isacsim.checks import choice
+from isacsim.checks import choice, invertible
 from isacsim.typing import AnyArray, ComplexArray, FloatArray
 from isacsim.waveform.base import Detector
 from isacsim.waveform.echoes import EchoModel
@@ -102,6 +102,7 @@ def _energy_in_row_space(z: ComplexArray, x: ComplexArray, snapshots: int) -> Fl
     """Energy of each decision of z (..., N, decisions L) in the row space of that of x, (..., decisions)."""
     z, x = (np.ascontiguousarray(np.moveaxis(_decisions(of, snapshots), -2, -3)) for of in (z, x))
     # Right singular vectors of x; where fewer streams than antennas are sent, some stand for nothing.
-    _, values, rows = np.linalg.svd(x, full_matrices=False)
+    with invertible("receive", "a set of samples"):
+        _, values, rows = np.linalg.svd(x, full_matrices=False)
     there = values > 1e-10 * values[..., :1]
     return np.asarray((squared(z @ hermitian(rows)).sum(axis=-2) * there).sum(axis=-1))

@@ -18,6 +18,7 @@ import numpy as np
 from attrs import frozen
 
 from isacsim.batch import hermitian
+from isacsim.checks import invertible
 from isacsim.hardware.base import Transceiver, diagonal_matrix
 from isacsim.link import Echo, Link
 from isacsim.metrics.sensing import echo_of
@@ -75,7 +76,8 @@ class EchoModel:
         """Combiner of largest SQNR for each stream, Q^-1 M, shape (..., N_r, K+S): u = (Q^-1 M) s."""
         if self.noise.ndim < self.mean.ndim:
             return np.asarray(self.mean / self.noise[..., None])
-        return np.asarray(np.linalg.solve(self.noise, self.mean), complex)
+        with invertible("receive", "a noise covariance"):
+            return np.asarray(np.linalg.solve(self.noise, self.mean), complex)
 
     @cached_property
     def combiner_factors(self) -> tuple[ComplexArray | None, ComplexArray]:
@@ -85,14 +87,16 @@ class EchoModel:
         """
         if self.rank == self.mean.shape[-2]:
             return None, self.combiner
-        B, F = thin(self.combiner, self.rank)
+        with invertible("receive", "a combiner"):
+            B, F = thin(self.combiner, self.rank)
         return hermitian(B), F
 
     @cached_property
     def whitener(self) -> ComplexArray:
         """A matrix (..., N_r, N_r) that makes noise and distortion white and of unit power, in 1/sqrt(W)."""
         noise = self.noise if self.noise.ndim == self.mean.ndim else diagonal_matrix(self.noise)
-        return np.asarray(np.linalg.inv(np.linalg.cholesky(noise)), complex)
+        with invertible("receive", "a noise covariance"):
+            return np.asarray(np.linalg.inv(np.linalg.cholesky(noise)), complex)
 
     @cached_property
     def whitened_factors(self) -> tuple[ComplexArray, ComplexArray]:

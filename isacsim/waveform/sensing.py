@@ -6,7 +6,7 @@ import numpy as np
 from attrs import field, frozen
 
 from isacsim.batch import hermitian
-from isacsim.checks import whole
+from isacsim.checks import invertible, whole
 from isacsim.errors import InvalidInput
 from isacsim.link import Link
 from isacsim.metrics.components import Quantity
@@ -51,7 +51,8 @@ def sampled_radar_sqnr(path: EchoPath, rng: np.random.Generator, symbols: int = 
     M = hermitian(np.linalg.solve(sent, hermitian(cross)))
     freedom = symbols - streams
     C = (moments[..., streams:, streams:] - M @ hermitian(cross)) / freedom
-    raw = np.trace(hermitian(M) @ np.linalg.solve(C, M), axis1=-2, axis2=-1).real
+    with invertible("receive", "a covariance of noise and distortion"):
+        raw = np.trace(hermitian(M) @ np.linalg.solve(C, M), axis1=-2, axis2=-1).real
     bias = antennas * np.trace(np.linalg.inv(sent), axis1=-2, axis2=-1).real
     return np.asarray((1 - antennas / freedom) * raw - bias)
 

@@ -29,8 +29,10 @@ from isacsim.api import (
     number,
     squared,
 )
-from isacsim_rf.chains import per_chain, samples
+from isacsim_rf.chains import covariance, per_chain, samples
 from isacsim_rf.gaussian import memoryless
+
+FARTHEST = 1e150  # powers relative to saturation from which on no output is left
 
 
 @frozen
@@ -60,7 +62,7 @@ class Amplifier(Hardware):
         By quadrature, to 1e-6 of the distortion up to 20 dB beyond saturation, and to rounding
         below it; see `isacsim_rf.gaussian`.
         """
-        saturation = self._saturation(np.shape(R)[-1])
+        saturation = self._saturation(covariance(R).shape[-1])
         return memoryless(lambda power: self.response(power / saturation[:, None]), R, saturation)
 
     def _saturation(self, chains: int) -> FloatArray:
@@ -111,5 +113,6 @@ class Saleh(Amplifier):
 
     def response(self, t: FloatArray) -> ComplexArray:
         """``exp(j turn) / (1 + t/4)``."""
+        t = np.minimum(t, FARTHEST)
         s = t / (4 * self.beta_a)
         return np.asarray(np.exp(1j * self.alpha_phi * s / (1 + self.beta_phi * s)) / (1 + t / 4))

@@ -13,15 +13,34 @@ def samples(x: Any) -> ComplexArray:
     """Complex samples (..., N, L).
 
     Raises:
-        InvalidInput: If a chain has samples that are not finite.
+        InvalidInput: If these are no numbers, or a chain has samples that are not finite.
     """
-    x = np.asarray(x, complex)
+    x = np.asarray(_numbers("x", x, "(..., N, L)"), complex)
     finite = np.isfinite(x)
     if not finite.all():
         at = tuple(np.argwhere(~finite)[0])
         remedy = "Check precoder, channels and the stages before."
         raise InvalidInput(f"x, chain {at[-2]}", "must be finite samples", x[at], remedy)
     return x
+
+
+def covariance(R: Any) -> AnyArray:
+    """A covariance (..., N, N).
+
+    Raises:
+        InvalidInput: If these are no numbers, or have too few axes.
+    """
+    return _numbers("R", R, "(..., N, N)")
+
+
+def _numbers(name: str, value: Any, axes: str) -> AnyArray:
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        array = np.asarray(None)  # a list of lists of different lengths
+    if array.dtype.kind not in "biufc" or array.ndim < 2:
+        raise InvalidInput(name, f"must be complex numbers {axes}", value, "See the docstring for the axes.")
+    return array
 
 
 def per_chain(name: str, value: AnyArray, chains: int) -> AnyArray:

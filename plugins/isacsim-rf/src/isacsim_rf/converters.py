@@ -79,7 +79,7 @@ class ClippingDac(Hardware):
         """Bussgang gain and distortion of each chain, for R (..., N, N), in W."""
         from scipy.special import ndtr
 
-        rho = chain_power(np.asarray(R))
+        rho = chain_power(R)
         step = self._step(rho.shape[-1])
         sigma = np.sqrt(rho / 2)
         relative = np.divide(step, sigma, out=np.full(sigma.shape, np.inf), where=sigma > 0)[..., None]
@@ -134,7 +134,7 @@ class SigmaDelta(Hardware):
         """Gain and distortion of each chain, for R (..., N, N), in W."""
         from scipy.special import erf, erfc
 
-        rho = chain_power(np.asarray(R))
+        rho = chain_power(R)
         largest = self._largest(rho.shape[-1])
         sigma = np.sqrt(rho / 2)
         a = np.minimum(np.divide(largest, sigma, out=np.full(sigma.shape, np.inf), where=sigma > 0), 1e3)

@@ -13,7 +13,7 @@ import numpy as np
 from attrs import field, frozen
 
 from isacsim.api import ComplexArray, FloatArray, Hardware, InvalidInput, LinearModel, batched, whole
-from isacsim_rf.chains import samples
+from isacsim_rf.chains import covariance, samples
 
 CONDITION = 1e10  # beyond it a receiver could not undo the coupling in double precision
 
@@ -34,7 +34,7 @@ class _Coupling(Hardware):
 
     def linear_model(self, R: ComplexArray) -> LinearModel:
         """Gain C, a matrix, and no distortion."""
-        shape = np.shape(R)
+        shape = covariance(R).shape
         return LinearModel(np.broadcast_to(self.coupling(shape[-1]), shape), np.zeros(shape[:-1]), coupled=True)
 
 

@@ -19,7 +19,7 @@ from attrs import frozen
 
 from isacsim import units
 from isacsim.api import ComplexArray, FloatArray, Hardware, LinearModel, batched, chain_power, squared
-from isacsim_rf.chains import per_chain, samples
+from isacsim_rf.chains import covariance, per_chain, samples
 
 
 @frozen
@@ -57,7 +57,7 @@ class IqImbalance(Hardware):
 
     def linear_model(self, R: ComplexArray) -> LinearModel:
         """Gain mu, and the image as distortion, for circular input of covariance R (..., N, N), in W."""
-        R = np.asarray(R)
+        R = covariance(R)
         mu, nu = self.image(R.shape[-1])
         gain = np.broadcast_to(mu, R.shape[:-1])
         if R.shape[-1] == 1:

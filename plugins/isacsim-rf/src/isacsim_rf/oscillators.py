@@ -26,7 +26,7 @@ from isacsim.api import (
     number,
     whole,
 )
-from isacsim_rf.chains import samples
+from isacsim_rf.chains import covariance, samples
 
 
 class _Oscillator(Hardware):
@@ -60,7 +60,7 @@ class _Oscillator(Hardware):
 
     def linear_model(self, R: ComplexArray) -> LinearModel:
         """Mean turn as gain and the rest as distortion, for input of covariance R (..., N, N), in W."""
-        R = np.asarray(R)
+        R = covariance(R)
         mean, spread = self.moments()
         gain, lost = np.full(R.shape[:-1], mean), max(1 - mean**2, 0.0)
         own = lost * chain_power(R)

@@ -27,7 +27,7 @@ from isacsim.api import (
     number,
     squared,
 )
-from isacsim_rf.chains import samples
+from isacsim_rf.chains import covariance, samples
 from isacsim_rf.gaussian import expanded
 
 
@@ -67,7 +67,7 @@ class MemoryPolynomial(Hardware):
 
     def linear_model(self, R: ComplexArray) -> LinearModel:
         """Gain, and covariance of the distortion with that of the memory, for R (..., N, N), in W."""
-        R = np.asarray(R)
+        R = covariance(R)
         rho = chain_power(R)
         powers = (rho[..., None] / self.reference) ** np.arange(self.coefficients.shape[1])
         b = [np.sum(powers[..., None, :] * (c * self._moments()), axis=-1) for c in self.coefficients]

@@ -1,0 +1,44 @@
+"""What fits in the memory of this machine: sizes that cannot are refused before the work, with the estimate."""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+from functools import cache
+from typing import Any
+
+from isacsim.errors import InvalidInput
+
+COMPLEX = 16  # bytes of a number
+
+
+@cache
+def machine_memory() -> int:
+    """Memory of this machine, in bytes; beyond any size where the system does not tell it."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):  # Windows has no sysconf
+        return sys.maxsize
+
+
+def must_fit(field: str, what: str, value: Any, *shapes: tuple[int, ...]) -> None:
+    """Refuse a size whose arrays of complex numbers take more memory than there is.
+
+    Args:
+        field: The field that is too large.
+        what: What has these arrays, for the message.
+        value: Its value.
+        shapes: Shapes of arrays that are there at the same time.
+
+    Raises:
+        InvalidInput: It tells the estimate, which is a lower bound, and the memory.
+    """
+    needed, there = COMPLEX * sum(math.prod(map(int, shape)) for shape in shapes), machine_memory()
+    if needed > there:
+        rule = f"must fit in memory: {what} takes at least {_size(needed)}, and there are {_size(there)}"
+        raise InvalidInput(field, rule, value, "Take less of it.")
+
+
+def _size(count: int) -> str:
+    return f"{count // 10**9} GB" if count < 10**15 else f"10^{len(str(count)) - 10} GB"
