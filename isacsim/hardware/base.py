@@ -131,6 +131,11 @@ class Hardware(ABC):
         return False
 
     @property
+    def scale_free(self) -> bool:
+        """Whether the output is in proportion to the scale of the input, as behind a gain control."""
+        return self.is_ideal
+
+    @property
     def chains(self) -> int | None:
         """Number of chains of a device that is built for one; None takes any."""
         return None
@@ -224,6 +229,11 @@ class Chain(Hardware):
     def is_ideal(self) -> bool:
         """Whether every stage is."""
         return all(stage.is_ideal for stage in self.stages)
+
+    @property
+    def scale_free(self) -> bool:
+        """Whether every stage is."""
+        return all(stage.scale_free for stage in self.stages)
 
     def resolution(self, chains: int) -> FloatArray:
         """That of the coarsest converter of each chain, shape (chains,)."""

@@ -131,6 +131,11 @@ class Aqnm(Hardware):
         return _model(R, alpha, alpha * (1 - alpha))
 
     @property
+    def scale_free(self) -> bool:
+        """Always true: full scale follows the power of each chain."""
+        return True
+
+    @property
     def is_ideal(self) -> bool:
         """Whether every chain has infinite resolution."""
         return bool(np.all(np.isinf(self.bits)))
@@ -171,6 +176,11 @@ class MidRise(Hardware):
         gain = _per_chain(self.bits, shape, lambda b: 1.0 if np.isinf(b) else self.codebook(int(b)).gain)
         noise = _per_chain(self.bits, shape, lambda b: 0.0 if np.isinf(b) else self.codebook(int(b)).noise)
         return _model(R, gain, noise)
+
+    @property
+    def scale_free(self) -> bool:
+        """Always true: full scale follows the power of each chain."""
+        return True
 
     @property
     def is_ideal(self) -> bool:

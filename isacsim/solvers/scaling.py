@@ -12,9 +12,6 @@ from typing import Any
 import attrs
 import numpy as np
 
-from isacsim.hardware.base import Hardware, Ideal
-from isacsim.hardware.quantisers import Aqnm
-from isacsim.solvers.base import stages
 from isacsim.typing import AnyArray, FloatArray, IntArray
 
 FAR = 200  # binary orders of magnitude of a noise from 1 W on which it becomes the unit: 1e60
@@ -27,7 +24,7 @@ def in_noise_units(problem: Any) -> Any:
     changes: dict[str, Any] = {}
     transceiver = problem.transceiver
     for channel, noise, side in (("H", "noise_power", "user"), ("G", "radar_noise_power", "receive")):
-        if not (hasattr(problem, channel) and hasattr(problem, noise) and _scale_free(getattr(transceiver, side))):
+        if not (hasattr(problem, channel) and hasattr(problem, noise) and getattr(transceiver, side).scale_free):
             continue
         level = np.asarray(getattr(problem, noise))
         half = _half(level)
@@ -46,11 +43,6 @@ def _half(level: FloatArray) -> IntArray:
 def _shifted(channel: AnyArray, by: IntArray) -> AnyArray:
     """A channel times 2^by."""
     return np.asarray(np.ldexp(channel.real, by) + 1j * np.ldexp(channel.imag, by))
-
-
-def _scale_free(hardware: Hardware) -> bool:
-    """Whether what a chain puts out is in proportion to what it is given."""
-    return all(isinstance(stage, (Ideal, Aqnm)) for _, stage in stages(hardware, ""))
 
 
 def uncountable(problem: Any) -> list[str]:
