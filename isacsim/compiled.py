@@ -21,7 +21,11 @@ from types import FunctionType
 from typing import Any, TypeVar
 
 F = TypeVar("F", bound=Callable[..., Any])
-OPTIONS = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}  # nothing calls a kernel from C
+OPTIONS: dict[str, Any] = {
+    "nogil": True,
+    "error_model": "numpy",
+    "no_cfunc_wrapper": True,
+}  # nothing calls a kernel from C
 LOG = logging.getLogger(__name__)
 ANNOUNCEMENT = "isacsim: compiling for the first use on this machine, which takes seconds (ahead: `isacsim warm-up`)"
 
@@ -104,7 +108,8 @@ def _linked(function: FunctionType) -> Any:
     """A part, compiled for others that call it, and without the entries that Python and C would call."""
     import numba
 
-    return numba.njit(no_cpython_wrapper=True, **OPTIONS)(_with_parts(function))
+    options = {**OPTIONS, "no_cpython_wrapper": True}
+    return numba.njit(**options)(_with_parts(function))
 
 
 def _with_parts(function: Any) -> FunctionType:
