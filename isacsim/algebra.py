@@ -109,18 +109,18 @@ def invert_positive(A: AnyArray, inverse: AnyArray) -> bool:
         for j in range(side):
             inverse[i, j] = A[i, j]
     for k in range(side):
-        pivot = inverse[k, k].real
-        positive = positive and pivot > 0
+        positive = positive and inverse[k, k].real > 0
+        share = 1 / inverse[k, k].real  # a complex number over a real one is compiled as one over a complex one
         for j in range(side):
             row[j] = inverse[k, j]
-            inverse[k, j] /= pivot
+            inverse[k, j] *= share
         for i in range(side):
-            factor = np.conj(row[i]) / pivot  # A stays Hermitian but for the columns that are done
+            factor = np.conj(row[i]) * share  # A stays Hermitian but for the columns that are done
             if i != k:
                 for j in range(side):
                     inverse[i, j] -= factor * row[j]
             inverse[i, k] = factor
-        inverse[k, k] = -1 / pivot
+        inverse[k, k] = -share
     for i in range(side):  # the sweeps leave the inverse with its sign turned
         for j in range(side):
             inverse[i, j] = -inverse[i, j]
@@ -153,13 +153,3 @@ def write(values: AnyArray, into: AnyArray) -> None:
     to, source = into.ravel(), values.ravel()
     for i in range(to.size):
         to[i] = source[i]
-
-
-@part
-def eigh(A: ComplexArray) -> tuple[FloatArray, ComplexArray]:
-    """Eigenvalues (n,), rising, and eigenvectors (n, n) of a Hermitian matrix, by LAPACK; NaN where it is no number."""
-    try:
-        spectrum, U = np.linalg.eigh(A)
-        return spectrum, np.ascontiguousarray(U)
-    except Exception:  # Numba compiles no narrower one
-        return np.full(len(A), np.nan), np.full_like(A, np.nan)

@@ -8,6 +8,7 @@ plain Python that works alone, too. docs/architecture.md has the rule, and all t
 from __future__ import annotations
 
 import contextlib
+import dis
 import hashlib
 import logging
 import multiprocessing
@@ -20,6 +21,11 @@ from types import FunctionType
 from typing import Any, TypeVar
 
 F = TypeVar("F", bound=Callable[..., Any])
+OPTIONS: dict[str, Any] = {
+    "nogil": True,
+    "error_model": "numpy",
+    "no_cfunc_wrapper": True,
+}  # nothing calls a kernel from C
 LOG = logging.getLogger(__name__)
 ANNOUNCEMENT = "isacsim: compiling for the first use on this machine, which takes seconds (ahead: `isacsim warm-up`)"
 
@@ -40,16 +46,13 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """
     import numba
 
-    parts = parts_of(function)
-    for each in parts:
-        _registered(each)
     _listen()
-    options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
-    named = _named_by_parts(function, parts)
+    named = _named_by_parts(function)
     try:
-        return numba.njit(cache=True, **options)(named)
+        kernel = numba.njit(cache=True, **OPTIONS)(named)
     except RuntimeError:  # neither the package nor the user has a folder that can be written
-        return numba.njit(**options)(named)
+        return numba.njit(**OPTIONS)(named)
+    return _guarded(kernel)
 
 
 def parts_of(function: Any) -> list[FunctionType]:
@@ -57,12 +60,17 @@ def parts_of(function: Any) -> list[FunctionType]:
     found: dict[FunctionType, None] = {}
     todo = [function]
     while todo:
-        here = todo.pop()
-        used = (here.__globals__.get(name) for name in here.__code__.co_names)
-        new = [each for each in used if getattr(each, "is_part", False) and each not in found]
+        new = [each for each in _called(todo.pop()).values() if each not in found]
         found.update(dict.fromkeys(new))
         todo += new
     return list(found)
+
+
+def _called(function: Any) -> dict[str, FunctionType]:
+    """The parts that a function itself calls, by the names that it has for them."""
+    names = {each.argval for each in dis.get_instructions(function) if each.opname == "LOAD_GLOBAL"}
+    used = {name: function.__globals__.get(name) for name in names}
+    return {name: each for name, each in used.items() if getattr(each, "is_part", False)}
 
 
 @contextlib.contextmanager
@@ -76,24 +84,51 @@ def compilations() -> Iterator[dict[str, float]]:
         _WATCHERS[:] = [each for each in _WATCHERS if each is not seconds]
 
 
+def _guarded(kernel: Any) -> Any:
+    """The kernel, for which what is on disk and cannot be read is not there.
+
+    Numba names the types of arguments by their modules, and raises where one has moved or is gone.
+    """
+    load = kernel._cache.load_overload
+
+    def load_overload(signature: Any, context: Any) -> Any:
+        try:
+            return load(signature, context)
+        except Exception as error:  # whatever reading a pickle may raise
+            LOG.info("compiling %s anew: what is on disk cannot be read (%r)", kernel.py_func.__name__, error)
+            kernel._cache.flush()
+            return None
+
+    kernel._cache.load_overload = load_overload
+    return kernel
+
+
 @cache
-def _registered(function: FunctionType) -> Any:
-    from numba.extending import register_jitable
+def _linked(function: FunctionType) -> Any:
+    """A part, compiled for others that call it, and without the entries that Python and C would call."""
+    import numba
 
-    return register_jitable(function)
+    options = {**OPTIONS, "no_cpython_wrapper": True}
+    return numba.njit(**options)(_with_parts(function))
 
 
-def _named_by_parts(function: Any, parts: list[FunctionType]) -> FunctionType:
+def _with_parts(function: Any) -> FunctionType:
+    """A copy that calls the compiled parts."""
+    names = {**function.__globals__, **{name: _linked(each) for name, each in _called(function).items()}}
+    copy = FunctionType(function.__code__, names, function.__name__, function.__defaults__, function.__closure__)
+    copy.__module__, copy.__qualname__, copy.__doc__ = function.__module__, function.__qualname__, function.__doc__
+    return copy
+
+
+def _named_by_parts(function: Any) -> FunctionType:
     """A copy whose qualified name tells the contents of the files that the parts are in.
 
     Numba renews what is on disk when the file of the function changes, not when those of its parts
     do; but it keeps functions of different names apart.
     """
-    files = sorted({each.__code__.co_filename for each in parts})
+    files = sorted({each.__code__.co_filename for each in parts_of(function)})
     digest = hashlib.sha256(b"".join(Path(file).read_bytes() for file in files)).hexdigest()
-    cells = function.__globals__, function.__name__, function.__defaults__, function.__closure__
-    copy = FunctionType(function.__code__, *cells)
-    copy.__module__, copy.__doc__ = function.__module__, function.__doc__
+    copy = _with_parts(function)
     copy.__qualname__ = f"{function.__qualname__}_{digest[:16]}"
     copy.is_kernel = True  # type: ignore[attr-defined]
     return copy

@@ -44,6 +44,27 @@ def test_what_is_kept_on_disk_is_renewed_when_a_part_in_another_file_changes(tmp
     assert run(5.0) == ["15.0", "0"]
 
 
+def test_what_is_kept_on_disk_and_names_a_record_that_has_moved_is_compiled_anew(tmp_path):
+    package = tmp_path / "isacsim_kernels"
+    package.mkdir()
+    record = "from typing import NamedTuple\n\nclass Pair(NamedTuple):\n    x: float\n"
+    use = USE.replace("3.0", "Pair(3.0)").replace("import each", "import Pair, each")
+    (package / "__init__.py").write_text("")
+    (package / "loop.py").write_text("from .records import Pair\n\ndef each(pair):\n    return 2 * pair.x\n")
+
+    def run():
+        return subprocess.check_output([sys.executable, "-c", use], cwd=tmp_path, text=True).split()
+
+    (package / "before.py").write_text(record)
+    (package / "records.py").write_text("from .before import Pair\n")
+    assert run() == ["6.0", "0"]
+    assert run() == ["6.0", "1"]
+    (package / "before.py").unlink()
+    (package / "records.py").write_text(record)
+    assert run() == ["6.0", "0"]
+    assert run() == ["6.0", "1"]
+
+
 def test_without_a_place_for_a_cache_it_is_compiled_anyway(monkeypatch):
     import numba
 

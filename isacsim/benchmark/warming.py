@@ -11,6 +11,7 @@ import contextlib
 import time
 from collections.abc import Iterator, Mapping
 
+import numpy as np
 from attrs import frozen
 
 from isacsim.benchmark.cases import Case, hardware_cases, ready
@@ -18,6 +19,7 @@ from isacsim.benchmark.instances import families
 from isacsim.compiled import compilations
 from isacsim.errors import IsacsimError, PluginError
 from isacsim.plugin import Registry, default_registry
+from isacsim.solvers.sqinr.least_power import uplink
 
 
 @frozen
@@ -25,8 +27,8 @@ class Warmed:
     """What the first call of a component compiled.
 
     Attributes:
-        subject: A problem, or ``hardware``.
-        name: The solver, or the stage.
+        subject: A problem, ``hardware``, or ``least-power``, whose fixed point no small instance needs.
+        name: The solver, the stage, or the function.
         seconds: How long the call took, in s.
         compiled: Functions that were compiled, with the seconds of each; none that was there.
     """
@@ -53,6 +55,10 @@ def warm_up(registry: Registry | None = None) -> Iterator[Warmed]:
         with compilations() as compiled, contextlib.suppress(IsacsimError):
             ready(case, registry).warm_up()
         yield Warmed(case.subject, case.name, time.perf_counter() - begin, compiled)
+    begin = time.perf_counter()
+    with compilations() as compiled:  # a small instance is feasible, and does not come to the fixed point
+        uplink(np.ones((1, 1, 1), complex), np.ones((1, 1)))
+    yield Warmed("least-power", "uplink", time.perf_counter() - begin, compiled)
 
 
 def _cases(registry: Registry) -> Iterator[Case]:

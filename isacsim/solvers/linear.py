@@ -61,6 +61,18 @@ def sane(matrices: AnyArray) -> tuple[AnyArray, BoolArray]:
     return np.where(finite[:, None, None], matrices, np.eye(matrices.shape[-1])), finite
 
 
+def eigh(X: ComplexArray) -> tuple[FloatArray, ComplexArray]:
+    """Eigenvalues (B, n), rising, and eigenvectors (B, n, n) of Hermitian matrices; NaN where one is no number."""
+    with contextlib.suppress(np.linalg.LinAlgError):
+        spectrum, U = np.linalg.eigh(X)
+        if np.isfinite(spectrum).all():
+            return spectrum, U
+    sound, finite = sane(X)
+    spectrum, U = np.linalg.eigh(sound)
+    spectrum[~finite], U[~finite] = np.nan, np.nan
+    return spectrum, U
+
+
 def root(X: ComplexArray) -> ComplexArray:
     """Hermitian root of matrices (B, n, n) that are positive semidefinite but for rounding."""
     spectrum, U = np.linalg.eigh(X)

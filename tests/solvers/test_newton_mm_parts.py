@@ -7,9 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import isacsim
-from isacsim.algebra import eigh, inverted, solve_into
+from isacsim.algebra import inverted, solve_into
 from isacsim.batch import flatten, frobenius2, hermitian, inner
 from isacsim.solvers.base import Request
+from isacsim.solvers.linear import eigh
 from isacsim.solvers.sqinr.curvature import of_member, times
 from isacsim.solvers.sqinr.group import feasibility
 from isacsim.solvers.sqinr.kkt import conditions, largest_eigenvalue
@@ -126,9 +127,20 @@ def test_what_is_singular_or_no_number_becomes_none_without_an_error(kit):
         with np.errstate(all="ignore"):
             solve_into(matrix.real.copy(), x)
         assert np.isnan(x).all()
-    spectrum, U = eigh(none)
-    assert np.isnan(spectrum).all()
-    assert np.isnan(U).all()
+
+
+@pytest.mark.parametrize("fault", [np.nan, np.inf])
+@pytest.mark.parametrize("everywhere", [True, False])  # LAPACK gives up on the one, and gives some numbers of the other
+def test_a_matrix_that_is_no_number_has_no_eigenvectors_and_disturbs_no_other(kit, fault, everywhere):
+    X = kit.complex_gaussian((2, 16, 16), 0)
+    X = X + hermitian(X)
+    alone = eigh(X[:1])
+    X[1, 0, 0] = fault
+    if everywhere:
+        X[1] = fault
+    for found, sound in zip(eigh(X), alone, strict=True):
+        assert np.array_equal(found[:1], sound)
+        assert np.isnan(found[1]).all()
 
 
 @given(seeds)

@@ -10,9 +10,10 @@ from __future__ import annotations
 import numpy as np
 from attrs import frozen
 
-from isacsim.algebra import eigh, real_inner, write
+from isacsim.algebra import real_inner
 from isacsim.batch import frobenius2, inner, rows, squared
 from isacsim.compiled import compiled
+from isacsim.solvers.linear import eigh
 from isacsim.solvers.sqinr.objective import Surrogate
 from isacsim.solvers.sqinr.system import Constraints, System, add_prices, member, write_slack
 from isacsim.typing import ComplexArray, FloatArray
@@ -56,10 +57,10 @@ class Kkt:
 def conditions(system: System, V: ComplexArray, multipliers: FloatArray, surrogate: Surrogate) -> Kkt:
     """The conditions at V (B, N, L), whose surrogate is at hand, and multipliers (B, K+1)."""
     gradient, received, V = system.objective.gradient(surrogate), system.HH @ V, np.ascontiguousarray(V)
-    spectrum, U, left = np.empty(surrogate.chain.shape), np.empty_like(gradient), np.empty_like(V)
-    slack, violation = np.empty_like(multipliers), np.empty(len(V))
+    S, left, slack, violation = np.empty_like(gradient), np.empty_like(V), np.empty_like(multipliers), np.empty(len(V))
     point = (V, multipliers, gradient, received, surrogate.chain)
-    compiled(conditions_each)(system.constraints, *point, spectrum, U, left, slack, violation)
+    compiled(conditions_each)(system.constraints, *point, S, left, slack, violation)
+    spectrum, U = eigh(S)
     return Kkt(surrogate.value, gradient, spectrum, U, left, received, slack, violation)
 
 
@@ -70,28 +71,26 @@ def conditions_each(
     gradient: ComplexArray,
     received: ComplexArray,
     chain: FloatArray,
-    spectrum: FloatArray,
-    U: ComplexArray,
+    S: ComplexArray,
     left: ComplexArray,
     slack: FloatArray,
     violation: FloatArray,
 ) -> None:
-    """What of `conditions` follows from the rest, into the last five arrays, member by member."""
-    K, N = slack.shape[1] - 1, U.shape[1]
-    S = np.empty((N, N), np.complex128)
+    """What of `conditions` follows from the rest, into the last four arrays, member by member.
+
+    Eigenvectors are left to LAPACK, for the whole batch: for them alone Numba would compile a second and a half.
+    """
+    K, N = slack.shape[1] - 1, S.shape[1]
     for b in range(slack.shape[0]):
         here = member(constraints, b)
         for i in range(N):
             for j in range(N):
-                S[i, j] = 0.0
-        add_prices(here, multipliers[b], S)
+                S[b, i, j] = 0.0
+        add_prices(here, multipliers[b], S[b])
         for i in range(N):
             for j in range(N):
-                S[i, j] = gradient[b, i, j] - S[i, j]
-        eigenvalues, eigenvectors = eigh(S)
-        write(eigenvalues, spectrum[b])
-        write(eigenvectors, U[b])
-        np.dot(S, V[b], left[b])
+                S[b, i, j] = gradient[b, i, j] - S[b, i, j]
+        np.dot(S[b], V[b], left[b])
         write_slack(here, received[b], chain[b], slack[b])
         violation[b] = max(0.0, -slack[b, K])
         for k in range(K):

@@ -165,23 +165,21 @@ class Uplink(NamedTuple):
 def uplink_of(gram: ComplexArray, powers: FloatArray) -> Uplink:
     """`uplink` of one member."""
     K = powers.size
-    root, received, matrix = np.sqrt(powers), np.empty_like(gram), np.empty_like(gram)
+    received, matrix, E = np.empty_like(gram), np.empty_like(gram), np.empty_like(gram)
     for k in range(K):
         for j in range(K):
-            received[k, j] = root[k] * gram[k, j] * root[j]
+            received[k, j] = gram[k, j] * (np.sqrt(powers[k]) * np.sqrt(powers[j]))
             matrix[k, j] = received[k, j] + (1.0 if j == k else 0.0)
-    E = np.empty_like(gram)
-    if not invert_positive(matrix, E):
-        E[:] = np.nan
-    sinr, off, rest, jacobian = np.empty(K), np.zeros(K), np.zeros(K), np.empty((K, K))
+    positive = invert_positive(matrix, E)
+    sinr, off, rest, jacobian = np.zeros(K), np.zeros(K), np.zeros(K), np.zeros((K, K))
     for k in range(K):
         for j in range(K):
-            rest[k] += (received[k, j] * E[j, k]).real
+            rest[k] += real_inner(received[j, k], E[j, k])
             for m in range(K):  # E is Hermitian
                 off[k] += abs(E[k, m]) * abs(matrix[m, j]) * abs(E[k, j])
         error = E[k, k].real
         both = error * rest[k]
-        if not (error > 0 and both > 0):
+        if not (positive and error > 0 and both > 0):
             error = both = np.nan
         off[k] /= error
         sinr[k] = rest[k] ** 2 / both
@@ -205,25 +203,26 @@ def uplink_each(
 def reached(H: ComplexArray, HH: ComplexArray, spread: FloatArray, multipliers: FloatArray) -> Uplink:
     """The uplink of one member where the noise follows the powers too, and so does its Jacobian."""
     N, K = H.shape
-    noise, white, gram = np.ones(N), np.empty_like(H), np.zeros((K, K), np.complex128)
+    white, gram = np.empty_like(H), np.zeros((K, K), np.complex128)
     for i in range(N):
+        noise = 1.0
         for k in range(K):
-            noise[i] += spread[i, k] * multipliers[k]
+            noise += spread[i, k] * multipliers[k]
         for k in range(K):
-            white[i, k] = H[i, k] / noise[i]
+            white[i, k] = H[i, k] * (1 / noise)
         for k in range(K):
             for j in range(K):
                 gram[k, j] += HH[k, i] * white[i, j]
     found = uplink_of(gram, multipliers)
     # B^-1 H = C^-1 H lambda^1/2 E lambda^-1/2, and h_k^H B^-1 h_k = (1 - E_kk) / lambda_k.
-    root = np.sqrt(multipliers)
     for k in range(K):
         own = found.rest[k] / multipliers[k]
+        for j in range(K):
+            found.E[j, k] *= np.sqrt(multipliers[j] / multipliers[k])
         for i in range(N):
             along = 0j
             for j in range(K):
-                along += white[i, j] * root[j] * found.E[j, k]
-            along /= root[k]
+                along += white[i, j] * found.E[j, k]
             for j in range(K):  # h_k^H B^-1 h_k falls with lambda_j
                 fall = real_inner(along, along) * spread[i, j]
                 found.jacobian[k, j] -= fall * multipliers[j] * (1 + found.sinr[k]) / own
@@ -240,11 +239,13 @@ def newton_each(
 ) -> None:
     """Newton's method in the logarithms of lambda (B, K), which are overwritten, and where it converged (B,)."""
     K = asked.shape[1]
-    f = np.empty(K)
+    f, multipliers = np.zeros(K), np.zeros(K)
     for b in range(len(H)):
         x, last = logarithm[b], np.inf
         for _ in range(NEWTON_STEPS):
-            there = reached(H[b], HH[b], spread[b], np.exp(x))
+            for k in range(K):
+                multipliers[k] = np.exp(x[k])  # of an array it would be compiled for itself
+            there = reached(H[b], HH[b], spread[b], multipliers)
             size = 0.0
             for k in range(K):
                 f[k] = -np.log(there.sinr[k] / asked[b, k])

@@ -229,15 +229,16 @@ def curvature(problem: Subproblem, point: DualPoint, half: FloatArray) -> None:
 def entered(problem: Subproblem, z: FloatArray, point: DualPoint) -> bool:
     """Change multipliers (K+1,) until they are inside the domain, with the dual function there; whether they are."""
     K = z.size - 1
-    for attempt in range(TRIALS):
-        if evaluate(problem, z, point):
+    for attempt in range(TRIALS + 1):
+        if attempt:
+            # Smaller multipliers of the users, then a larger one of the power, which makes Phi larger.
+            many = attempt > 4
+            for k in range(K):
+                z[k] *= (0.7 / point.share[k] if point.share[k] >= 1 else 1.0) * (0.5 if many else 1.0)
+            z[K] = z[K] * (1.5 if many else 1.0) + 1e-12
+        if evaluate(problem, z, point):  # in one place: it would be compiled for each
             return True
-        # Smaller multipliers of the users, then a larger one of the power, which makes Phi larger.
-        many = attempt > 3
-        for k in range(K):
-            z[k] *= (0.7 / point.share[k] if point.share[k] >= 1 else 1.0) * (0.5 if many else 1.0)
-        z[K] = z[K] * (1.5 if many else 1.0) + 1e-12
-    return evaluate(problem, z, point)
+    return False
 
 
 @part
