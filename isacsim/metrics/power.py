@@ -82,10 +82,11 @@ def rescale_to_radiated(W: Any, transmit: Hardware, power: Any) -> ComplexArray:
 def radiating(link: Link, power: Any) -> Link:
     """The link of precoders scaled by `rescale_to_radiated`, whose last evaluation of the hardware it keeps."""
     W, sent = _rescaled(link.W, link.transceiver.transmit, power)
-    return Link(W, link.drop, link.transceiver).sending(sent)
+    scaled = Link(W, link.drop, link.transceiver)
+    return scaled if sent is None else scaled.sending(sent)
 
 
-def _rescaled(W: Any, transmit: Hardware, power: Any) -> tuple[ComplexArray, Transmission]:
+def _rescaled(W: Any, transmit: Hardware, power: Any) -> tuple[ComplexArray, Transmission | None]:
     positive("power", power)
     W = np.asarray(numbers("W", W, axes=2), complex, order="C")
     with fitting("power"):
@@ -103,8 +104,7 @@ def _rescaled(W: Any, transmit: Hardware, power: Any) -> tuple[ComplexArray, Tra
         tried, scaled, sent = last[0]
         if np.array_equal(tried, found.factor):
             return scaled, sent
-        scaled = np.sqrt(found.factor)[..., None, None] * W
-        return scaled, Transmission.of(scaled, transmit)
+        return np.sqrt(found.factor)[..., None, None] * W, None  # which needed no evaluation to confirm it
     worst, most = (float(np.max(power[~found.reached])) for power in (target, found.most))
     raise InvalidInput(
         "power", f"must be reachable: the transmit chains saturate near {most:.4g} W", f"{worst:.4g} W",
