@@ -44,7 +44,8 @@ class _Fixed(TargetModel):
 
     def draw(self, tx_array: AntennaArray, rx_array: AntennaArray, trials: Sequence[int], rngs: Rngs) -> Scene:
         """The same scene for all trials."""
-        return PointTargets(tx_array, rx_array, *map(np.atleast_1d, (self.azimuth, self.zenith, self.reflection)))
+        # One zenith or reflection stands for every target.
+        return PointTargets(tx_array, rx_array, np.atleast_1d(self.azimuth), self.zenith, self.reflection)
 
 
 @frozen

@@ -96,6 +96,11 @@ def test_fixed_points_are_one_scene_for_all_trials(kit):
     np.testing.assert_allclose(single.response(), PointTargets(TX, RX, [0.1], [1.0], [0.5j]).response(), rtol=1e-14)
 
 
+def test_fixed_points_without_zeniths_lie_at_broadside():
+    scene = FixedPoints(azimuth=[-0.7, 0.3], reflection=[0.1, 0.2]).draw(*[UniformLinearArray(3)] * 2, (0,), [])
+    np.testing.assert_array_equal(scene.zenith, [np.pi / 2] * 2)
+
+
 def test_fixed_points_must_be_lists_of_equal_length():
     for lists in (([0.1], [1.0, 1.1], [1.0]), ([[0.1]], [[1.0]], [[1.0]])):
         with pytest.raises(InvalidInput, match="azimuth, zenith, reflection: must be lists of equal length"):
