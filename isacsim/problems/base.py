@@ -71,7 +71,7 @@ class Problem(ABC):
         """The precoder W (..., N_t, K+S) that a decision makes, in sqrt(W): what metrics and experiments judge.
 
         Args:
-            decision: Arrays (..., *shape) by name.
+            decision: Arrays ``(..., *shape)`` by name.
 
         Returns:
             The decision's own precoder by default; None where it has none.

@@ -61,7 +61,7 @@ class Solution:
         precoder: W, where the decision has one; the same as ``decision={"precoder": W}``.
 
     Attributes:
-        decision: What was decided, by name: arrays (..., *shape) of the problem's
+        decision: What was decided, by name: arrays ``(..., *shape)`` of the problem's
             `isacsim.problems.base.Problem.decision`, and the precoder that `solve` made of it; NaN
             where there is none.
         objective: The problem's merit at the decision, (...).
