@@ -161,10 +161,11 @@ class Reception:
         """
         H = np.asarray(H, complex, order="C")
         users = _fitting_users(H, sent.precoder, noise_power)
-        received = hermitian(H) @ sent.precoder  # (..., K, K+S), user by stream
-        own, gains = np.eye(users, received.shape[-1], dtype=bool), squared(received)
-        signal = np.where(own, gains, 0.0).sum(axis=-1)
-        other = np.where(own, 0.0, gains).sum(axis=-1) + sent.distortion_along(H) + np.asarray(noise_power)
+        with fitting("H, W, noise_power"):
+            received = hermitian(H) @ sent.precoder  # (..., K, K+S), user by stream
+            own, gains = np.eye(users, received.shape[-1], dtype=bool), squared(received)
+            signal = np.where(own, gains, 0.0).sum(axis=-1)
+            other = np.where(own, 0.0, gains).sum(axis=-1) + sent.distortion_along(H) + np.asarray(noise_power)
         receiver = user.linear_model(diagonal_matrix(signal + other))
         if receiver.coupled:
             raise InvalidInput("user", "must not couple chains", user, "Each user has a receiver of its own.")

@@ -6,7 +6,7 @@ import attrs
 import numpy as np
 import pytest
 
-from isacsim import Aqnm, Hardware, MidRise, Transceiver, metrics
+from isacsim import Aqnm, Hardware, InvalidInput, MidRise, Transceiver, metrics
 from isacsim.engine.files import scenario_file
 from isacsim.engine.load import load_scenario
 from isacsim.engine.plan import Plan, tasks
@@ -140,3 +140,10 @@ def test_measures_of_the_old_signature_still_work_and_say_once_what_to_change():
         warnings.simplefilter("error")
         for measure in (Old(), Older()):
             np.testing.assert_array_equal(measure.measure(link, rngs)["old"], link.sent.power / drop.power)
+
+
+@pytest.mark.parametrize(("lead", "noise"), [((2,), (3, 1)), ((0, 2), (0, 1)), ((2,), (3, 2))])
+def test_leading_axes_that_do_not_go_together_are_refused(kit, lead, noise):
+    H, W = kit.complex_gaussian((*lead, 4, 2), 0), kit.complex_gaussian((*lead, 4, 2), 1)
+    with pytest.raises(InvalidInput, match="H, W, noise_power: must have shapes that fit together"):
+        metrics.rate_nats(H, W, np.ones(noise))
