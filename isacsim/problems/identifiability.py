@@ -35,18 +35,26 @@ def _remarks(F: FloatArray, silent: BoolArray, regular: bool, vague: BoolArray, 
     if silent.any():
         for p in np.flatnonzero(silent):
             yield f"{labels[p]} is not identifiable: the echo does not depend on it"
+    elif not np.isfinite(scaled := _to_unit_diagonal(F)).all():
+        yield "the Fisher information is beyond the range of numbers: choose other units"
     elif not regular:
-        names = ", ".join(labels[p] for p in _confused(F))
+        names = ", ".join(labels[p] for p in _confused(scaled))
         yield f"{names} are not identifiable: the echo depends on them only in combination"
     else:
         for p in np.flatnonzero(vague):
             yield f"the bound on {labels[p]} exceeds pi rad for isotropic transmission"
 
 
+def _to_unit_diagonal(F: FloatArray) -> FloatArray:
+    """One FIM in units in which each parameter alone has an information of 1; not finite where it overflows."""
+    with np.errstate(all="ignore"):  # what overflows is told by the caller
+        scale = 1 / np.sqrt(np.diagonal(F))
+        return np.asarray(F * scale[:, None] * scale)
+
+
 def _confused(F: FloatArray) -> IntArray:
-    """The parameters that make up the directions in which one FIM is singular."""
-    scale = 1 / np.sqrt(np.diagonal(F))
-    spectrum, directions = np.linalg.eigh(F * np.outer(scale, scale))
+    """The parameters that make up the directions in which one FIM of unit diagonal is singular."""
+    spectrum, directions = np.linalg.eigh(F)
     lost = directions[:, spectrum <= max(spectrum[0], CONFUSED * spectrum[-1])]
     share = squared(lost).sum(axis=1)  # of each parameter, whatever the basis of the lost directions
     return np.flatnonzero(share > 0.25 * share.max())

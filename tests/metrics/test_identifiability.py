@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 
 import isacsim
 from isacsim import PointCrbMin, PointTargets, SumRateCrlb, UniformLinearArray, UniformPlanarArray, metrics
+from isacsim.metrics.fim import information
 from isacsim.metrics.sensing import echo_of
+from isacsim.problems.identifiability import identifiability
 from isacsim.waveform.estimators import Fit, Fitter, Observation
 
 RIGHT = np.pi / 2
@@ -128,3 +130,14 @@ def test_a_scoring_step_leaves_an_angle_alone_that_the_echo_does_not_depend_on(k
     assert refined.likelihood[0] > fit.likelihood[0]
     assert abs(refined.azimuth[0, 0] - 0.3) < 5 * np.sqrt(metrics.crlb(
         linear(0.3), sent[0] / 8, 0.01, 64)[0])  # fmt: skip
+
+
+def test_an_information_beyond_the_range_of_numbers_is_said_and_stops_no_other_member(kit):
+    scene = kit.make_scene(batch=(2,))
+    white = information(scene, np.eye(6)[None], 1e-6, 30)
+    F = white.F.copy()
+    F[1] = np.inf
+    regular, notes = identifiability(attrs.evolve(white, F=F), scene)
+    assert regular.tolist() == [True, False]
+    assert not notes[0]
+    assert notes[1] == ("the Fisher information is beyond the range of numbers: choose other units",)
