@@ -23,6 +23,7 @@ from isacsim.checks import finite_numbers, fitting, is_number, positive
 from isacsim.errors import InvalidInput
 from isacsim.hardware.base import Hardware, Transceiver
 from isacsim.link import require_transceiver
+from isacsim.memory import must_fit
 from isacsim.typing import ComplexArray, FloatArray
 
 
@@ -120,6 +121,7 @@ def _link(H: Any, power: Any, noise_power: Any, transmit: Hardware) -> tuple[Flo
 
 def _ratios(hardware: Hardware, chains: int) -> tuple[ComplexArray, FloatArray]:
     """Gains (chains,) and ratios (chains,) of distortion to signal, at unit power in each chain."""
+    must_fit("users", f"a covariance of {chains} chains", chains, (chains, chains))
     model = hardware.linear_model(np.eye(chains, dtype=complex))
     if model.coupled or not model.diagonal:
         raise InvalidInput("transceiver", "must treat each chain by itself", hardware, "Use data converters.")

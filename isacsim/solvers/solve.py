@@ -67,7 +67,8 @@ def solve(
     chosen = make_solver(problem, solver, options, registry)
     shape = batch_shape(problem)
     for name, variable in problem.decision.items():
-        must_fit("problem", f"{name} {variable.shape} of {problem.members} members", shape, (*shape, *variable.shape))
+        members = max(problem.members, 1)  # an empty batch of what cannot be is refused too
+        must_fit("problem", f"{name} {variable.shape} of {members} members", shape, (members, *variable.shape))
     flat = _individual(flatten(problem, shape), math.prod(shape))
     request = Request(_initial(initial, problem, shape), None, _generators(rng, flat.members), callback, time_limit)
     if initial is not None and starts is not None:
