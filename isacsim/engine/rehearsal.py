@@ -18,6 +18,7 @@ from isacsim.memory import must_fit
 from isacsim.metrics.components import Metric
 from isacsim.metrics.power import radiating
 from isacsim.plugin import Registry
+from isacsim.plugin.isolation import cause, contained
 from isacsim.problems.base import Problem
 from isacsim.random import Stream, generator
 from isacsim.solvers.base import SIDES, stages
@@ -140,12 +141,13 @@ def stand_in(drop: Drop, streams: int) -> ComplexArray:
 def _told(path: str) -> Iterator[None]:
     """Turns an exception that is no complaint about the input into one that names the component's place."""
     try:
-        with np.errstate(all="ignore"):
+        with np.errstate(all="ignore"), contained():
             yield
     except IsacsimError:
         raise
     except MemoryError as error:  # of sizes, which are those of every trial
         raise InvalidInput(path, "must fit in memory", str(error), "Take fewer or smaller arrays.") from error
     except Exception as error:  # a component can fail in any way
-        told = "{}: {} ({}:{})".format(type(error).__name__, error, *origin(error))
-        raise Raised(path, "must not raise on the last trial", told, "Mend it, or choose another.") from error
+        what = cause(error)
+        told = "{}: {} ({}:{})".format(type(what).__name__, what, *origin(what))
+        raise Raised(path, "must not raise on the last trial", told, "Mend it, or choose another.") from what

@@ -16,6 +16,7 @@ from isacsim.engine.scenario import Evaluation, Scenario
 from isacsim.errors import origin
 from isacsim.link import Link
 from isacsim.metrics.power import radiating
+from isacsim.plugin.isolation import cause, contained
 from isacsim.random import Generators, Stream, complex_normal, generator
 from isacsim.solvers.solution import Status
 from isacsim.solvers.solve import solve
@@ -124,6 +125,7 @@ class Failure:
     @classmethod
     def of(cls, error: BaseException, **part: str) -> Failure:
         """What an exception says of a part of a trial."""
+        error = cause(error)
         file, line = origin(error)
         return cls(f"{type(error).__name__}: {error}", type(error).__name__, file, line, **part)
 
@@ -182,7 +184,7 @@ def _piecemeal(point: Point, trials: tuple[int, ...], known: Known) -> Outcome:
     """What there is of one trial at one point, design by design and measure by measure, and why the rest is not."""
     scenario, outcome, key = point.scenario, Outcome(), (point.id, trials[0])
     try:
-        drop = flatten(scenario.drop(trials), (1,))
+        drop = _drawn(scenario, trials)
     except Exception as error:
         return Outcome(failures={key: (Failure.of(error),)})
     failures, records, found = [], {}, []
@@ -245,7 +247,7 @@ def _compute(task: Task, known: Known, outcome: Outcome) -> None:
     for point in task.points:
         s = point.scenario
         if point.drop_id not in drops:
-            drops[point.drop_id] = flatten(s.drop(task.trials), (len(task.trials),))
+            drops[point.drop_id] = _drawn(s, task.trials)
         drop = drops[point.drop_id]
         for name, address in point.design_ids.items():
             if address not in designs:
@@ -259,6 +261,12 @@ def _compute(task: Task, known: Known, outcome: Outcome) -> None:
         raise broken
 
 
+@contained()
+def _drawn(scenario: Scenario, trials: tuple[int, ...]) -> Drop:
+    return flatten(scenario.drop(trials), (len(trials),))
+
+
+@contained()
 def _design(
     scenario: Scenario, name: str, address: str, drop: Drop, trials: tuple[int, ...], known: Known, outcome: Outcome
 ) -> list[DesignRecord]:
@@ -321,6 +329,7 @@ def _judge(
         outcome.rows[point.id, trial] = row
 
 
+@contained()
 @np.errstate(all="ignore")  # what is beyond the range of numbers is told by the values
 def _evaluate(
     scenario: Scenario,

@@ -26,16 +26,41 @@ def guarded(call: Callable[..., Any], *arguments: Any) -> Any:
         PluginError: In place of what ``call`` raises.
         KeyboardInterrupt: If the user interrupted it.
     """
+    try:
+        with contained():
+            return call(*arguments)
+    except Exception as error:
+        raise PluginError(told(cause(error))) from cause(error)
+
+
+class Ending(Exception):
+    """In place of what foreign code raised to end the program, which is its cause."""
+
+
+@contextlib.contextmanager
+def contained() -> Iterator[None]:
+    """Lets nothing out that ends the program, but a Ctrl-C of a user; also a decorator.
+
+    Raises:
+        Ending: In place of `SystemExit`, a `KeyboardInterrupt` and the like of foreign code.
+        KeyboardInterrupt: If the user interrupted it, also where the foreign code swallows that.
+    """
     with _noted_interrupts() as pressed:
         try:
-            result = call(*arguments)
+            yield
         except BaseException as error:
             if pressed:
                 raise KeyboardInterrupt from error
-            raise PluginError(told(error)) from error
+            if isinstance(error, Exception):
+                raise
+            raise Ending(told(error)) from error
     if pressed:
         raise KeyboardInterrupt
-    return result
+
+
+def cause(error: BaseException) -> BaseException:
+    """What foreign code raised."""
+    return error.__cause__ or error if isinstance(error, Ending) else error
 
 
 def told(error: BaseException) -> str:

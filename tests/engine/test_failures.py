@@ -55,6 +55,31 @@ def test_a_failing_trial_is_the_only_one_that_fails(study, registry, tmp_path, f
         assert dataset[name].values.tobytes() == whole[name].values.tobytes()
 
 
+@pytest.mark.parametrize(("how", "told"), [("quit", "SystemExit: not today"), ("interrupt", "KeyboardInterrupt: ")])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_a_measure_that_would_end_the_program_costs_its_row(study, registry, tmp_path, how, told, workers):
+    # Even at the last trial, which is rehearsed.
+    executor = Processes() if workers > 1 else None
+    scenario = study(touchy(trial=5, how=how), registry=registry)
+    run = isacsim.run(scenario, tmp_path / "run", workers=workers, executor=executor, registry=registry)
+    assert str(run.counts()) == "36 requested = 30 done + 6 partly done + 0 failed + 0 skipped"
+    assert {(f.trial, f.error, f.what.type, f.what.file, f.what.measure) for f in run.failures()} == {
+        (5, told, told.partition(":")[0], "parts/isacsim_test_parts.py", "touchy")
+    }
+
+
+@pytest.mark.parametrize("error", ["SystemExit", "KeyboardInterrupt", "GeneratorExit"])
+@pytest.mark.parametrize("part", ["design", "targets"])
+def test_a_design_or_a_scene_that_would_end_the_program_costs_its_trial(study, registry, tmp_path, part, error):
+    chosen = {
+        "design": f'design.sca.solver={{kind="counting", raising=[3], error="{error}"}}',
+        "targets": f'targets={{kind="sometimes-blind", trial=9, lost=3, error="{error}"}}',
+    }
+    run = isacsim.run(study(chosen[part], registry=registry), tmp_path / "run", registry=registry)
+    assert (run.counts().done, run.counts().failed) == (30, 6)
+    assert {(f.trial, f.what.type) for f in run.failures()} == {(3, error)}
+
+
 def test_resuming_tries_failed_trials_again(studies, study, registry, tmp_path, fuse):
     scenario = study(touchy(trial=3, armed=str(fuse)), registry=registry)
     first = isacsim.run(scenario, tmp_path / "run", registry=registry)
@@ -166,7 +191,7 @@ def test_a_trial_that_cannot_be_drawn_fails_alone(study, registry, tmp_path):
 
 @pytest.mark.parametrize("chunk", [1, 2])
 def test_an_interrupt_keeps_what_is_committed(study, registry, tmp_path, fuse, chunk):
-    scenario = study(touchy(trial=4, how="interrupt", armed=str(fuse)), "sinks=['netcdf']", registry=registry)
+    scenario = study(touchy(trial=4, how="pressed", armed=str(fuse)), "sinks=['netcdf']", registry=registry)
     run = isacsim.run(scenario, tmp_path / "run", chunk=chunk, registry=registry)
     assert (run.counts().done, run.counts().failed, run.counts().skipped) == (24, 0, 12)
     assert (tmp_path / "run" / "results.nc").exists()

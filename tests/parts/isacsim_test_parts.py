@@ -1,6 +1,9 @@
 """A plugin whose components misbehave where a test tells them to."""
 
+import builtins
 import os
+import signal
+import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -34,7 +37,7 @@ def trial_of(rng: np.random.Generator) -> int:
 
 @frozen
 class Touchy(Metric):
-    """``level``; at one trial it raises, interrupts, kills its process or waits instead."""
+    """``level``; at one trial it raises, quits, is interrupted, kills its process or waits instead."""
 
     quantity = Quantity("touchy", "1", (), "a constant")
     trial: int = 0
@@ -48,6 +51,10 @@ class Touchy(Metric):
                 os._exit(3)
             if self.how == "wait":
                 time.sleep(1200)
+            if self.how == "pressed":  # as by Ctrl-C
+                signal.raise_signal(signal.SIGINT)
+            if self.how == "quit":
+                sys.exit("not today")
             raise KeyboardInterrupt if self.how == "interrupt" else ArithmeticError("this trial is touchy")
         return {"touchy": np.full(len(rngs), self.level)}
 
@@ -72,12 +79,13 @@ class Counting(Solver):
     problems: ClassVar[tuple[str, ...]] = ("sum-rate-crlb",)
     without: Any = field(default=(), converter=tuple)
     raising: Any = field(default=(), converter=tuple)
+    error: str = "FloatingPointError"
 
     def solve(self, problem: Any, request: Any) -> Any:
         trials = [trial_of(rng) for rng in request.rngs]
         SOLVED.extend(trials)
         if set(trials) & set(self.raising):
-            raise FloatingPointError("no step is finite")
+            raise getattr(builtins, self.error)("no step is finite")
         solution = Sca(max_steps=2).solve(problem, request)
         lost = np.isin(trials, self.without)
         status, precoder, objective = solution.status.copy(), solution.precoder.copy(), solution.objective.copy()
@@ -104,10 +112,11 @@ class SometimesBlind(TargetModel):
 
     trial: int = 0
     lost: int = -1  # a trial that cannot be drawn
+    error: str = "RuntimeError"
 
     def draw(self, tx_array: Any, rx_array: Any, trials: Any, rngs: Any) -> Any:
         if self.lost in trials:
-            raise RuntimeError("the targets are gone")
+            raise getattr(builtins, self.error)("the targets are gone")
         azimuth = np.array([[0.3, 0.3 if t == self.trial else -0.4] for t in trials])
         zenith = np.array([[1.2, 1.2 if t == self.trial else 0.9] for t in trials])
         return PointTargets(tx_array, rx_array, azimuth, zenith, np.full((len(trials), 2), 0.1))
