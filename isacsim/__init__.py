@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from isacsim.engine.sweep import Axis
     from isacsim.engine.views import Expectation, Figure
     from isacsim.errors import InvalidInput, IsacsimError, PluginError, StoreError
-    from isacsim.hardware.base import Chain, Hardware, Ideal, LinearModel, Transceiver
+    from isacsim.hardware.base import Hardware, Ideal, LinearModel, Transceiver
+    from isacsim.hardware.chain import Chain
     from isacsim.hardware.quantisers import Aqnm, MidRise
     from isacsim.problems.crb_min import CrbMin
     from isacsim.problems.point_crb_min import PointCrbMin
@@ -40,7 +41,8 @@ _HOMES = {
     "isacsim.engine.sweep": ("Axis",),
     "isacsim.engine.views": ("Expectation", "Figure"),
     "isacsim.errors": ("InvalidInput", "IsacsimError", "PluginError", "StoreError"),
-    "isacsim.hardware.base": ("Chain", "Hardware", "Ideal", "LinearModel", "Transceiver"),
+    "isacsim.hardware.base": ("Hardware", "Ideal", "LinearModel", "Transceiver"),
+    "isacsim.hardware.chain": ("Chain",),
     "isacsim.hardware.quantisers": ("Aqnm", "MidRise"),
     "isacsim.problems.crb_min": ("CrbMin",),
     "isacsim.problems.point_crb_min": ("PointCrbMin",),

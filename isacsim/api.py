@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from isacsim.engine.sinks import Sink as Sink
     from isacsim.errors import InvalidInput as InvalidInput
     from isacsim.errors import PluginError as PluginError
-    from isacsim.hardware.base import Chain as Chain
     from isacsim.hardware.base import Hardware as Hardware
     from isacsim.hardware.base import Ideal as Ideal
     from isacsim.hardware.base import LinearModel as LinearModel
@@ -44,6 +43,7 @@ if TYPE_CHECKING:
     from isacsim.hardware.base import chain_power as chain_power
     from isacsim.hardware.base import diagonal_matrix as diagonal_matrix
     from isacsim.hardware.base import estimate_linear_model as estimate_linear_model
+    from isacsim.hardware.chain import Chain as Chain
     from isacsim.hardware.power import PowerModel as PowerModel
     from isacsim.link import Link as Link
     from isacsim.link import Transmission as Transmission
@@ -109,7 +109,6 @@ _HOMES = {
     "isacsim.engine.sinks": ("Sink",),
     "isacsim.errors": ("InvalidInput", "PluginError"),
     "isacsim.hardware.base": (
-        "Chain",
         "Hardware",
         "Ideal",
         "LinearModel",
@@ -118,6 +117,7 @@ _HOMES = {
         "diagonal_matrix",
         "estimate_linear_model",
     ),
+    "isacsim.hardware.chain": ("Chain",),
     "isacsim.hardware.power": ("PowerModel",),
     "isacsim.link": ("Link", "Transmission", "transmission"),
     "isacsim.metrics.components": ("Metric", "Quantity"),

@@ -11,7 +11,8 @@ from isacsim.engine.files import scenario_file
 from isacsim.engine.load import load_scenario
 from isacsim.engine.plan import Plan, tasks
 from isacsim.engine.work import work
-from isacsim.hardware.base import Chain, Ideal
+from isacsim.hardware.base import Ideal
+from isacsim.hardware.chain import Chain
 from isacsim.link import Link, Transmission
 from isacsim.metrics.components import Metric, Quantity
 from isacsim.metrics.power import radiating

@@ -13,7 +13,7 @@ from isacsim.engine import toml
 from isacsim.engine.reader import Invalid, Reader, as_written, joined, keys_of, scenario_key
 from isacsim.engine.scenario import Scenario
 from isacsim.errors import InvalidInput, one_of
-from isacsim.hardware.base import Chain
+from isacsim.hardware.chain import Chain
 from isacsim.plugin import Registry, default_registry
 
 MOST_FILES = 64  # that a scenario file may extend; the bundled ones extend 2

@@ -22,7 +22,8 @@ from cattrs.gen import make_dict_structure_fn, override
 
 from isacsim.batch import DTYPE
 from isacsim.errors import InvalidInput, one_of
-from isacsim.hardware.base import Chain, Hardware
+from isacsim.hardware.base import Hardware
+from isacsim.hardware.chain import Chain
 from isacsim.plugin import Registry
 from isacsim.plugin.kinds import BASES, base_of
 from isacsim.units import key_of, unit_of

@@ -10,7 +10,7 @@ them together.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from functools import cache, reduce
+from functools import cache
 from typing import ClassVar
 
 import numpy as np
@@ -125,6 +125,42 @@ class Hardware(ABC):
             raise InvalidInput("hardware", "must give a linear model where it has memory", self, remedy)
         return tabulated_linear_model(self, R)
 
+    def linear_model_vjp(self, R: ComplexArray, gain: AnyArray, distortion: AnyArray) -> ComplexArray:
+        """Cotangent of R for cotangents of the gain and of the distortion that `linear_model` gives.
+
+        For the differentials of R, of the gain a and of the distortion D::
+
+            df = Re sum conj(gain) da + Re tr(distortion^H dD) = Re tr(R_bar^H dR)
+
+        Whoever designs for a device asks for no more of it: with R = W W^H the gradient of f in W
+        is ``2 R_bar W``, beside what f takes from W itself.
+
+        Args:
+            R: Covariance of the input, shape (..., N, N), in W.
+            gain: Cotangent g of the gain, of its shape: (..., N), or (..., N, N) of a coupled device.
+            distortion: Cotangent of the distortion: Hermitian, shape (..., N, N); of a diagonal
+                distortion its diagonal (..., N) is enough.
+
+        Returns:
+            R_bar, Hermitian, shape (..., N, N).
+
+        Raises:
+            InvalidInput: If the device is not `differentiable`.
+        """
+        from isacsim.hardware.tabulated import tabulated_vjp  # stands on this file
+
+        if not self.differentiable:
+            remedy = "Give linear_model_vjp beside linear_model, or leave both to be found from apply."
+            raise InvalidInput("hardware", "must have a derivative to be designed for", self, remedy)
+        return tabulated_vjp(self, R, gain, distortion)
+
+    @property
+    def differentiable(self) -> bool:
+        """Whether `linear_model_vjp` is there: given by the device, or found from `apply` as the linear model is."""
+        of = type(self)
+        given = of.linear_model_vjp is not Hardware.linear_model_vjp
+        return given or (self.memoryless and of.linear_model is Hardware.linear_model)
+
     @property
     def is_ideal(self) -> bool:
         """Whether the device passes its input unchanged."""
@@ -163,100 +199,14 @@ class Ideal(Hardware):
         shape = chain_power(R).shape
         return LinearModel(np.ones(shape), np.zeros(shape))
 
+    def linear_model_vjp(self, R: ComplexArray, gain: AnyArray, distortion: AnyArray) -> ComplexArray:
+        """Zero: neither gain nor distortion depends on the input."""
+        return np.zeros(numbers("R", R, axes=2).shape, complex)
+
     @property
     def is_ideal(self) -> bool:
         """Always true."""
         return True
-
-
-@frozen(init=False)
-class Chain(Hardware):
-    """Stages in series; the first one meets the input."""
-
-    known_as: ClassVar[str] = "chain"
-
-    stages: tuple[Hardware, ...]
-
-    def __init__(self, *stages: Hardware) -> None:
-        for i, stage in enumerate(stages):
-            if not isinstance(stage, Hardware):
-                raise InvalidInput(
-                    f"stages[{i}]",
-                    "must be hardware",
-                    stage,
-                    "Pass one stage an argument, Chain(Aqnm(bits=3), Ideal()).",
-                )
-        self.__attrs_init__(stages)
-
-    def apply(
-        self, x: ComplexArray, rng: np.random.Generator | None = None, *, power: FloatArray | None = None
-    ) -> ComplexArray:
-        """Samples through every stage; a given power is carried on by the stages' linear models.
-
-        Behind a stage that couples chains power depends on their correlation, which is then
-        taken from the samples.
-        """
-        power = None if power is None else np.asarray(numbers("power", power, axes=1, real=True), float)
-        for i, stage in enumerate(self.stages):
-            y = stage.apply(x, rng, power=power)
-            if power is not None and i + 1 < len(self.stages):
-                R = diagonal_matrix(power)
-                model = stage.linear_model(R)
-                power = model.output_power(_correlated(x, power) if model.coupled else R)
-            x = y
-        return x
-
-    def linear_model(self, R: ComplexArray) -> LinearModel:
-        """Composition of the stages: gains multiply, each distortion passes what follows.
-
-        Every stage's input is taken for Gaussian, as its own model does. Behind a stage that
-        distorts strongly it is not: the gain of two 3-bit converters in series comes out
-        2 % low, that of a 2-bit one before a 1-bit one 6 %.
-        """
-        total = Ideal().linear_model(R)
-        for stage in self.stages:
-            model = stage.linear_model(R)
-            R = model.output_covariance(R)
-            total = _compose(model, total)
-        return total
-
-    @property
-    def memoryless(self) -> bool:  # type: ignore[override]  # of a chain it follows from the stages
-        """Whether every stage is."""
-        return all(stage.memoryless for stage in self.stages)
-
-    @property
-    def is_ideal(self) -> bool:
-        """Whether every stage is."""
-        return all(stage.is_ideal for stage in self.stages)
-
-    @property
-    def scale_free(self) -> bool:
-        """Whether every stage is."""
-        return all(stage.scale_free for stage in self.stages)
-
-    def resolution(self, chains: int) -> FloatArray:
-        """That of the coarsest converter of each chain, shape (chains,)."""
-        return reduce(np.minimum, (stage.resolution(chains) for stage in self.stages), np.full(chains, np.inf))
-
-
-def _correlated(x: ComplexArray, power: FloatArray) -> ComplexArray:
-    """Covariance of chains with the correlations of the samples x (..., N, L), but with ``power`` (..., N)."""
-    covariance = x @ hermitian(x)
-    measured = chain_power(covariance)
-    scale = np.sqrt(np.divide(power, measured, out=np.zeros(measured.shape), where=measured > 0))
-    R = scale[..., :, None] * covariance * scale[..., None, :]
-    return R + diagonal_matrix(power - chain_power(R))  # the diagonal to the last digit, silent chains too
-
-
-def _compose(after: LinearModel, before: LinearModel) -> LinearModel:
-    if after.diagonal and before.diagonal and not after.coupled:
-        distortion = squared(after.gain) * before.distortion + after.distortion
-    else:
-        distortion = after.output_covariance(before.distortion_matrix())
-    if after.coupled or before.coupled:
-        return LinearModel(after.amplify(before.gain_matrix()), distortion, coupled=True)
-    return LinearModel(after.gain * before.gain, distortion)
 
 
 @frozen
@@ -295,6 +245,12 @@ def diagonal_matrix(d: AnyArray) -> AnyArray:
     """Matrices (..., N, N) with the diagonals d (..., N)."""
     d = np.asarray(d)
     return d[..., None] * np.eye(d.shape[-1])
+
+
+def cotangent_diagonal(distortion: AnyArray, R: ComplexArray) -> FloatArray:
+    """Cotangent (..., N) of the powers of a distortion; of one given as a matrix like R (..., N, N), its diagonal."""
+    matrix = np.ndim(distortion) == np.ndim(R)
+    return np.ascontiguousarray((np.diagonal(distortion, axis1=-2, axis2=-1) if matrix else distortion).real)
 
 
 @cache

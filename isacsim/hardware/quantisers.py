@@ -16,7 +16,7 @@ from attrs import field, frozen
 from isacsim.batch import same_array
 from isacsim.checks import choice, fitting, number, numbers
 from isacsim.errors import InvalidInput
-from isacsim.hardware.base import Hardware, LinearModel, chain_power
+from isacsim.hardware.base import Hardware, LinearModel, chain_power, cotangent_diagonal, diagonal_matrix
 from isacsim.hardware.codebooks import MAX_BITS, Codebook, aqnm_distortion, lloyd_max, mid_rise
 from isacsim.hardware.kernels import quantise_rows
 from isacsim.typing import AnyArray, ComplexArray, FloatArray
@@ -53,6 +53,10 @@ def _per_chain(bits: FloatArray, shape: tuple[int, ...], of: Callable[[float], f
 
 def _model(R: AnyArray, gain: FloatArray, noise: FloatArray) -> LinearModel:
     return LinearModel(gain, noise * chain_power(R))
+
+
+def _model_vjp(R: AnyArray, noise: FloatArray, distortion: AnyArray) -> ComplexArray:
+    return diagonal_matrix(noise * cotangent_diagonal(distortion, R)).astype(complex)
 
 
 def quantise(
@@ -130,6 +134,11 @@ class Aqnm(Hardware):
         alpha = _per_chain(self.bits, chain_power(R).shape, lambda b: 1 - self.distortion_factor(b))
         return _model(R, alpha, alpha * (1 - alpha))
 
+    def linear_model_vjp(self, R: ComplexArray, gain: AnyArray, distortion: AnyArray) -> ComplexArray:
+        """Of the distortion's diagonal alone: the gain is fixed."""
+        alpha = _per_chain(self.bits, chain_power(R).shape, lambda b: 1 - self.distortion_factor(b))
+        return _model_vjp(R, alpha * (1 - alpha), distortion)
+
     @property
     def scale_free(self) -> bool:
         """Always true: full scale follows the power of each chain."""
@@ -174,8 +183,14 @@ class MidRise(Hardware):
         """Bussgang gain and noise of the codebook, exact for Gaussian input."""
         shape = chain_power(R).shape
         gain = _per_chain(self.bits, shape, lambda b: 1.0 if np.isinf(b) else self.codebook(int(b)).gain)
-        noise = _per_chain(self.bits, shape, lambda b: 0.0 if np.isinf(b) else self.codebook(int(b)).noise)
-        return _model(R, gain, noise)
+        return _model(R, gain, self._noise(shape))
+
+    def linear_model_vjp(self, R: ComplexArray, gain: AnyArray, distortion: AnyArray) -> ComplexArray:
+        """Of the distortion's diagonal alone: the gain is fixed."""
+        return _model_vjp(R, self._noise(chain_power(R).shape), distortion)
+
+    def _noise(self, shape: tuple[int, ...]) -> FloatArray:
+        return _per_chain(self.bits, shape, lambda b: 0.0 if np.isinf(b) else self.codebook(int(b)).noise)
 
     @property
     def scale_free(self) -> bool:

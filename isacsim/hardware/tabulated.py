@@ -24,12 +24,21 @@ import attrs
 import numpy as np
 from attrs import frozen
 
-from isacsim.hardware.base import Hardware, LinearModel, chain_power, estimate_chains, estimate_linear_model
-from isacsim.typing import ComplexArray, FloatArray
+from isacsim.hardware.base import (
+    Hardware,
+    LinearModel,
+    chain_power,
+    cotangent_diagonal,
+    diagonal_matrix,
+    estimate_chains,
+    estimate_linear_model,
+)
+from isacsim.typing import AnyArray, ComplexArray, FloatArray
 
 STEP = 0.25  # of the lattice, in nepers of power: 1.09 dB
 REACH = 2800  # nodes on either side of 1 W: as far as powers and their squares are numbers
 FLOOR = 1e-10  # ratio of distortion to input power below which it is not told from none
+SHIFT = 1e-3  # nepers of power, for differences: truncation 1e-13 and rounding 1e-13 weigh the same
 AROUND = np.arange(-2, 4)  # nodes that a value is interpolated from, relative to the one below it
 KEPT = 4096  # nodes, of all devices together
 PLAIN = (int, float, complex, str, bytes, bool, type(None), np.generic, Enum, FunctionType, type)
@@ -62,6 +71,22 @@ def tabulated_linear_model(device: Hardware, R: ComplexArray) -> LinearModel:
     if not power.size:
         return estimate_linear_model(device, R)
     return _interpolated(key, power)
+
+
+def tabulated_vjp(device: Hardware, R: ComplexArray, gain: AnyArray, distortion: AnyArray) -> ComplexArray:
+    """Cotangent of R (..., N, N) of `tabulated_linear_model`, which knows the power of each chain alone.
+
+    By central differences of fourth order in the logarithm of the power, of all chains at once.
+    """
+    power = chain_power(R)
+    slope = np.zeros(power.shape)
+    for k, weight in ((1, 8.0), (2, -1.0)):
+        for side in (k, -k):
+            model = tabulated_linear_model(device, diagonal_matrix(power * np.exp(side * SHIFT)))
+            f = (np.conj(gain) * model.gain).real + cotangent_diagonal(distortion, R) * model.distortion
+            slope += np.sign(side) * weight / (12 * SHIFT) * f
+    heard = np.isfinite(power) & (power > 0)
+    return diagonal_matrix(np.divide(slope, power, out=np.zeros(power.shape), where=heard)).astype(complex)
 
 
 def _interpolated(key: _Valued, power: FloatArray) -> LinearModel:

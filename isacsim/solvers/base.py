@@ -11,7 +11,8 @@ import numpy as np
 from attrs import field, frozen
 
 from isacsim.errors import InvalidInput
-from isacsim.hardware.base import Chain, Hardware
+from isacsim.hardware.base import Hardware
+from isacsim.hardware.chain import Chain
 from isacsim.solvers.iterate import TIME_LIMIT, Callback
 from isacsim.solvers.solution import Solution
 

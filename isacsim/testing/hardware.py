@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +16,7 @@ from isacsim.testing.rules import alone, difference, generators, outcome, record
 from isacsim.typing import AnyArray, ComplexArray, FloatArray
 
 BLOCKS = 64  # independent runs of the device, whose spread is the Monte Carlo error
+DERIVATIVE_RTOL = 1e-7  # of a derivative; differences of a model exact to rounding reach 1e-11
 ERRORS = 5.0  # standard errors that an estimate may be off
 
 
@@ -57,6 +59,8 @@ def check_hardware(
         _check_samples(device, count, power)
         _check_model(device, count, power)
         _check_resolution(device, count)
+        if device.differentiable:
+            _check_derivative(device, count, power)
         _check_agreement(device, _covariance(count, power), samples, (gain_rtol, distortion_rtol, covariance_rtol))
 
 
@@ -115,6 +119,55 @@ def _check_model(device: Hardware, chains: int, power: float) -> None:
     if device.is_ideal:
         exact = np.all(whole.gain_matrix() == np.eye(chains)) and not np.any(whole.distortion)
         require(device, exact, "have unit gain and no distortion, as `is_ideal` says", _pair(device, R[0]))
+
+
+def _check_derivative(device: Hardware, chains: int, power: float) -> None:
+    """`linear_model_vjp` along a random direction, against differences of the linear model, for a batch."""
+    R = _covariance(chains, power, (2,))
+    gain, distortion = _cotangents(device, R)
+    rule = f"have a derivative of its linear model for a covariance of shape {R.shape}"
+    found = outcome(
+        device, rule, lambda _: device.linear_model_vjp(R, gain, distortion), R=R, gain=gain, distortion=distortion
+    )
+    require(device, np.shape(found) == R.shape, f"have a derivative of shape {R.shape}", np.shape(found))
+    require(device, np.isfinite(found), "have a finite derivative", found)
+    size = np.sqrt(squared(found).sum(axis=(-2, -1)))
+    skew = np.abs(found - hermitian(found)).max(axis=(-2, -1))
+    require(device, skew <= 1e-12 * size, "have a Hermitian derivative", skew)
+
+    def one(i: int) -> ComplexArray:
+        return device.linear_model_vjp(R[i], gain[i], distortion[i])
+
+    alone(device, "derivative", len(R), lambda i: found[i], one)
+    toward = complex_normal(np.random.default_rng(chains + 1), R.shape)
+    toward = (toward + hermitian(toward)) * power / 2
+    slope = (np.conj(found) * toward).real.sum(axis=(-2, -1))
+
+    def value(step: float) -> FloatArray:
+        model = device.linear_model(R + step * toward)
+        parts = (np.conj(gain) * model.gain).real, (np.conj(distortion) * model.distortion_matrix()).real
+        return np.asarray(sum(part.reshape(len(R), -1).sum(axis=-1) for part in parts))
+
+    # A formula of fourth order at three steps: what truncation spoils at one, and rounding at another, the third meets.
+    off = np.min([abs(_slope(value, h) - slope) for h in (3e-3, 1e-3, 3e-4)], axis=0)
+    allowed = DERIVATIVE_RTOL * (size * np.sqrt(squared(toward).sum(axis=(-2, -1))) + _size(value(0.0)))
+    require(device, off <= allowed, "have the derivative of its linear model", f"{off.max():.3g} off")
+
+
+def _cotangents(device: Hardware, R: ComplexArray) -> tuple[ComplexArray, ComplexArray]:
+    """Random cotangents of the gain, of its shape, and of the distortion, Hermitian (..., N, N)."""
+    rng = np.random.default_rng(R.shape[-1])
+    gain = complex_normal(rng, np.shape(device.linear_model(R).gain))
+    distortion = complex_normal(rng, R.shape)
+    return gain, distortion + hermitian(distortion)
+
+
+def _size(values: FloatArray) -> FloatArray:
+    return np.maximum(np.abs(values), np.finfo(float).tiny)
+
+
+def _slope(value: Callable[[float], FloatArray], h: float) -> FloatArray:
+    return (8 * (value(h) - value(-h)) - (value(2 * h) - value(-2 * h))) / (12 * h)
 
 
 def _check_resolution(device: Hardware, chains: int) -> None:

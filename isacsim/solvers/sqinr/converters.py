@@ -14,7 +14,8 @@ import numpy as np
 
 from isacsim.batch import squared
 from isacsim.errors import InvalidInput
-from isacsim.hardware.base import Chain, Hardware, Transceiver, chain_power
+from isacsim.hardware.base import Hardware, Transceiver, chain_power
+from isacsim.hardware.chain import Chain
 from isacsim.typing import ComplexArray, FloatArray
 
 AS_CONVERTERS = "add noise in proportion to each chain's power and pass a fixed share of the signal, as converters do"

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from attrs import field, frozen
 
-from isacsim.api import ComplexArray, FloatArray, Hardware, InvalidInput, LinearModel, batched, whole
+from isacsim.api import AnyArray, ComplexArray, FloatArray, Hardware, InvalidInput, LinearModel, batched, whole
 from isacsim_rf.chains import covariance, samples
 
 CONDITION = 1e10  # beyond it a receiver could not undo the coupling in double precision
@@ -36,6 +36,10 @@ class _Coupling(Hardware):
         """Gain C, a matrix, and no distortion."""
         shape = covariance(R).shape
         return LinearModel(np.broadcast_to(self.coupling(shape[-1]), shape), np.zeros(shape[:-1]), coupled=True)
+
+    def linear_model_vjp(self, R: ComplexArray, gain: AnyArray, distortion: AnyArray) -> ComplexArray:
+        """Zero: neither gain nor distortion depends on the input."""
+        return np.zeros(covariance(R).shape, complex)
 
 
 def _regular(name: str, C: ComplexArray) -> ComplexArray:

@@ -18,7 +18,17 @@ import numpy as np
 from attrs import frozen
 
 from isacsim import units
-from isacsim.api import ComplexArray, FloatArray, Hardware, LinearModel, batched, chain_power, squared
+from isacsim.api import (
+    AnyArray,
+    ComplexArray,
+    FloatArray,
+    Hardware,
+    LinearModel,
+    batched,
+    chain_power,
+    diagonal_matrix,
+    squared,
+)
 from isacsim_rf.chains import covariance, per_chain, samples
 
 
@@ -63,6 +73,14 @@ class IqImbalance(Hardware):
         if R.shape[-1] == 1:
             return LinearModel(gain, squared(nu) * chain_power(R))
         return LinearModel(gain, nu[:, None] * np.conj(R) * np.conj(nu))
+
+    def linear_model_vjp(self, R: ComplexArray, gain: AnyArray, distortion: AnyArray) -> ComplexArray:
+        """``nu_i nu_j* g_ij*`` for the cotangent g of the distortion (..., N, N), as R* is in it; the gain is fixed."""
+        nu = self.image(covariance(R).shape[-1])[1]
+        g = distortion if np.ndim(distortion) == np.ndim(R) else diagonal_matrix(distortion)
+        if g.shape[-1] == 1:
+            return np.asarray(squared(nu) * g.real, complex)
+        return np.asarray(nu[:, None] * np.conj(g) * np.conj(nu))
 
     @property
     def is_ideal(self) -> bool:

@@ -15,6 +15,7 @@ from attrs import field, frozen
 
 from isacsim import units
 from isacsim.api import (
+    AnyArray,
     ComplexArray,
     FloatArray,
     Hardware,
@@ -69,6 +70,15 @@ class _Oscillator(Hardware):
         if self.common:
             return LinearModel(gain, lost * R)
         return LinearModel(gain, spread * R + diagonal_matrix((lost - spread) * chain_power(R)))
+
+    def linear_model_vjp(self, R: ComplexArray, gain: AnyArray, distortion: AnyArray) -> ComplexArray:
+        """The distortion is linear in R, and so is its adjoint; the gain is fixed."""
+        g = distortion if np.ndim(distortion) == np.ndim(R) else diagonal_matrix(distortion)
+        mean, spread = self.moments()
+        lost = max(1 - mean**2, 0.0)
+        if self.common:
+            return np.asarray(lost * g, complex)
+        return np.asarray(spread * g + diagonal_matrix((lost - spread) * chain_power(g)), complex)
 
 
 @frozen

@@ -1,0 +1,143 @@
+"""Stages in series: their samples, their linear model and its derivative.
+
+With the gain T and the distortion D of what is before a stage, and the stage's own model (A, D_k) for
+the covariance of what reaches it ::
+
+    R_k = T R T^H + D,    T <- A T,    D <- A D A^H + D_k
+
+"""
+
+from __future__ import annotations
+
+from functools import reduce
+from typing import ClassVar
+
+import numpy as np
+from attrs import frozen
+
+from isacsim.batch import hermitian, squared
+from isacsim.checks import numbers
+from isacsim.errors import InvalidInput
+from isacsim.hardware.base import Hardware, Ideal, LinearModel, chain_power, diagonal_matrix
+from isacsim.typing import AnyArray, ComplexArray, FloatArray
+
+
+@frozen(init=False)
+class Chain(Hardware):
+    """Stages in series; the first one meets the input."""
+
+    known_as: ClassVar[str] = "chain"
+
+    stages: tuple[Hardware, ...]
+
+    def __init__(self, *stages: Hardware) -> None:
+        for i, stage in enumerate(stages):
+            if not isinstance(stage, Hardware):
+                raise InvalidInput(
+                    f"stages[{i}]",
+                    "must be hardware",
+                    stage,
+                    "Pass one stage an argument, Chain(Aqnm(bits=3), Ideal()).",
+                )
+        self.__attrs_init__(stages)
+
+    def apply(
+        self, x: ComplexArray, rng: np.random.Generator | None = None, *, power: FloatArray | None = None
+    ) -> ComplexArray:
+        """Samples through every stage; a given power is carried on by the stages' linear models.
+
+        Behind a stage that couples chains power depends on their correlation, which is then
+        taken from the samples.
+        """
+        power = None if power is None else np.asarray(numbers("power", power, axes=1, real=True), float)
+        for i, stage in enumerate(self.stages):
+            y = stage.apply(x, rng, power=power)
+            if power is not None and i + 1 < len(self.stages):
+                R = diagonal_matrix(power)
+                model = stage.linear_model(R)
+                power = model.output_power(_correlated(x, power) if model.coupled else R)
+            x = y
+        return x
+
+    def linear_model(self, R: ComplexArray) -> LinearModel:
+        """Composition of the stages: gains multiply, each distortion passes what follows.
+
+        Every stage's input is taken for Gaussian, as its own model does. Behind a stage that
+        distorts strongly it is not: the gain of two 3-bit converters in series comes out
+        2 % low, that of a 2-bit one before a 1-bit one 6 %.
+        """
+        total = Ideal().linear_model(R)
+        for stage in self.stages:
+            total = _compose(stage.linear_model(total.output_covariance(R)), total)
+        return total
+
+    def linear_model_vjp(self, R: ComplexArray, gain: AnyArray, distortion: AnyArray) -> ComplexArray:
+        """Cotangent of R, backwards through the stages; see `Hardware.linear_model_vjp`.
+
+        What reaches each stage is worked out once, on the way forwards.
+        """
+        R = np.asarray(numbers("R", R, axes=2), complex)
+        before, behind = [Ideal().linear_model(R)], []
+        for stage in self.stages:
+            behind.append(stage.linear_model(before[-1].output_covariance(R)))
+            before.append(_compose(behind[-1], before[-1]))
+        # Cotangents of T and D as matrices: where nothing couples, the diagonal of the first is what counts.
+        to_gain = gain if before[-1].coupled else diagonal_matrix(gain)
+        to_distortion = distortion if np.ndim(distortion) == R.ndim else diagonal_matrix(distortion)
+        total = np.zeros(R.shape, complex)
+        for stage, model, sent in reversed(list(zip(self.stages, behind, before, strict=False))):
+            A, T, D = model.gain_matrix(), sent.gain_matrix(), sent.distortion_matrix()
+            own = to_gain @ hermitian(T) + 2 * to_distortion @ A @ D
+            own = own if model.coupled else np.diagonal(own, axis1=-2, axis2=-1)
+            inner = _hermitian_part(stage.linear_model_vjp(sent.output_covariance(R), own, to_distortion))
+            total += hermitian(T) @ inner @ T
+            to_gain = hermitian(A) @ to_gain + 2 * inner @ T @ R
+            to_distortion = hermitian(A) @ to_distortion @ A + inner
+        return _hermitian_part(total)
+
+    @property
+    def differentiable(self) -> bool:
+        """Whether every stage is."""
+        return all(stage.differentiable for stage in self.stages)
+
+    @property
+    def memoryless(self) -> bool:  # type: ignore[override]  # of a chain it follows from the stages
+        """Whether every stage is."""
+        return all(stage.memoryless for stage in self.stages)
+
+    @property
+    def is_ideal(self) -> bool:
+        """Whether every stage is."""
+        return all(stage.is_ideal for stage in self.stages)
+
+    @property
+    def scale_free(self) -> bool:
+        """Whether every stage is."""
+        return all(stage.scale_free for stage in self.stages)
+
+    def resolution(self, chains: int) -> FloatArray:
+        """That of the coarsest converter of each chain, shape (chains,)."""
+        return reduce(np.minimum, (stage.resolution(chains) for stage in self.stages), np.full(chains, np.inf))
+
+
+def _correlated(x: ComplexArray, power: FloatArray) -> ComplexArray:
+    """Covariance of chains with the correlations of the samples x (..., N, L), but with ``power`` (..., N)."""
+    covariance = x @ hermitian(x)
+    measured = chain_power(covariance)
+    scale = np.sqrt(np.divide(power, measured, out=np.zeros(measured.shape), where=measured > 0))
+    R = scale[..., :, None] * covariance * scale[..., None, :]
+    return R + diagonal_matrix(power - chain_power(R))  # the diagonal to the last digit, silent chains too
+
+
+def _compose(after: LinearModel, before: LinearModel) -> LinearModel:
+    if after.diagonal and before.diagonal and not after.coupled:
+        distortion = squared(after.gain) * before.distortion + after.distortion
+    else:
+        distortion = after.output_covariance(before.distortion_matrix())
+    if after.coupled or before.coupled:
+        return LinearModel(after.amplify(before.gain_matrix()), distortion, coupled=True)
+    return LinearModel(after.gain * before.gain, distortion)
+
+
+def _hermitian_part(a: ComplexArray) -> ComplexArray:
+    return (a + hermitian(a)) / 2
