@@ -122,13 +122,18 @@ class Requirements(ABC):
 
 
 def posed(problem: type[P], requirements: Requirements, drop: Drop, transceiver: Transceiver) -> P:
-    """A problem whose fields are those of its table, and of the drop, by name; G is the response of its targets."""
+    """A problem whose fields are those of its table, and of the drop, by name.
+
+    G is the response of the drop's targets, and ``receivers`` the number of its sensing receive chains.
+    """
     values: dict[str, Any] = {"transceiver": transceiver}
     table: Any = type(requirements)
     own, needed = attrs.fields_dict(table), attrs.fields_dict(cast(Any, problem))
     for name in needed.keys() - {"transceiver"}:
         if name == "G":
             values[name] = drop.targets.response()
+        elif name == "receivers":
+            values[name] = drop.rx_array.size
         else:
             values[name] = getattr(requirements if name in own else drop, name)
     return problem(**values)

@@ -1,9 +1,22 @@
 """Minimising the CRB of the target response under SINR constraints [Zhao26, problem (1)].
 
-With L samples of covariance R at a receiver of N_r antennas that knows what is radiated, the
+With L samples of covariance R at a receiver of N_r antennas that knows what is sent, the
 response matrix G is estimated with the bound ``CRB(G) = (sigma_s^2 N_r / L) tr(R^-1)``. The
 factor in front does not touch the design, so that the objective is ``tr(R^-1)``, in 1/W.
 Full power is optimal: a larger R keeps every SINR and lowers the objective.
+
+Through hardware the receiver knows the digital signal, of which ``R = A_t R_x A_t^H`` is left, and
+its noise, referred to the input of its chains, is more than thermal: distortion of the transmit
+chains comes back with the echo, and the receive chains distort what arrives. How strong the echo
+is depends on G, which is unknown. Of a prior of independent entries of variance tau its mean is
+known, and the noise is ``nu`` times thermal::
+
+    nu = (1 / N_r) sum_j [ 1 + tau tr(D) / sigma_s^2 + d_j / (|a_j|^2 sigma_s^2) ]
+
+with the covariance D of the transmit distortion, and gains a_j and distortion powers d_j of receive
+chains which the power ``sigma_s^2 + tau tr(A_t R_x A_t^H + D)`` reaches. The objective then is
+``nu tr(R^-1)``: times ``sigma_s^2 N_r / L`` it is the mean over the prior of the CRB, and on
+ideal hardware nu is 1.
 """
 
 from __future__ import annotations
@@ -14,11 +27,11 @@ import numpy as np
 from attrs import field, frozen
 
 from isacsim import units
-from isacsim.batch import batched, spectrum_of
-from isacsim.checks import instance
+from isacsim.batch import batched, squared
+from isacsim.checks import instance, whole
 from isacsim.drop import Drop
 from isacsim.errors import InvalidInput
-from isacsim.hardware.base import Transceiver
+from isacsim.hardware.base import Transceiver, diagonal_matrix
 from isacsim.link import Transmission
 from isacsim.problems.sinr_constrained import SinrConstrained, SinrRequirements
 from isacsim.typing import ComplexArray, FloatArray
@@ -26,9 +39,10 @@ from isacsim.typing import ComplexArray, FloatArray
 
 @frozen
 class CrbMin(SinrConstrained):
-    """Minimise ``tr(R^-1)`` with SINRs of at least ``min_sinr`` and a total power.
+    """Minimise ``nu tr(R^-1)`` with SINRs of at least ``min_sinr`` and a total power.
 
-    R is the covariance that leaves the transmit chains; ``W W^H`` on ideal hardware.
+    R is the covariance of what is left of the signal behind the transmit chains and nu the noise
+    of the sensing receiver, in units of the thermal one: ``W W^H`` and 1 on ideal hardware.
 
     Args:
         H: Channels, shape (..., N_t, K), amplitude; column k is h_k, user k receives
@@ -38,6 +52,12 @@ class CrbMin(SinrConstrained):
         power: Transmit power, shape (...), in W.
         noise_power: Noise of each user, broadcast to (..., K), in W.
         transceiver: The hardware designed for.
+        response_variance: Mean power tau of an entry of the target response, shape (...), linear, by
+            which distortion reaches the sensing receiver. It counts on hardware that is not ideal;
+            0 is an echo far below the noise.
+        radar_noise_power: Noise of each sensing receive chain, shape (...), in W; it counts beside
+            ``response_variance``.
+        receivers: Number N_r of sensing receive chains.
 
     Raises:
         InvalidInput: If an argument breaks a rule, or shapes do not fit together.
@@ -52,21 +72,34 @@ class CrbMin(SinrConstrained):
     noise_power: FloatArray = batched(1, above=0.0, scalar=True)
     transceiver: Transceiver = field(default=Transceiver(), validator=instance(Transceiver))
 
-    def merit(self, sent: Transmission) -> FloatArray:
-        """``tr(R^-1)`` of what leaves the transmit chains, shape (...), in 1/W; inf where R is singular."""
-        spectrum, rounding = self._spectrum(sent)
-        regular = spectrum.min(axis=-1) > rounding * spectrum.max(axis=-1)
-        return np.where(regular, (1 / np.where(regular[..., None], spectrum, 1.0)).sum(axis=-1), np.inf)
+    response_variance: FloatArray = batched(0, least=0.0, default=0.0)
+    radar_noise_power: FloatArray = batched(0, above=0.0, default=1.0)
+    receivers: int = field(default=1, validator=whole(1))
 
-    def _spectrum(self, sent: Transmission) -> tuple[FloatArray, float]:
-        """Eigenvalues of R (..., N_t), and what is rounding of the largest."""
-        eps = np.finfo(float).eps
-        if sent.ideal:
-            # Of W itself: those of W W^H would lose half the digits of the smallest.
-            values = np.linalg.svd(sent.precoder, compute_uv=False)
-            missing = self.H.shape[-2] - values.shape[-1]
-            return np.pad(values**2, [(0, 0)] * (values.ndim - 1) + [(0, max(missing, 0))]), float(eps**2)
-        return spectrum_of(sent.radiated), float(eps)
+    def merit(self, sent: Transmission) -> FloatArray:
+        """``nu tr(R^-1)`` of what leaves the transmit chains, shape (...), in 1/W; inf where R is singular."""
+        # Of W itself: eigenvalues of W W^H would lose half the digits of the smallest.
+        values = np.linalg.svd(sent.precoder, compute_uv=False) ** 2
+        missing = self.H.shape[-2] - values.shape[-1]
+        spectrum = np.pad(values, [(0, 0)] * (values.ndim - 1) + [(0, max(missing, 0))])
+        regular = spectrum.min(axis=-1) > np.finfo(float).eps ** 2 * spectrum.max(axis=-1)
+        bound = np.where(regular, (1 / np.where(regular[..., None], spectrum, 1.0)).sum(axis=-1), np.inf)
+        return bound if self.transceiver.is_ideal else bound * self.noise_factor(sent)
+
+    def noise_factor(self, sent: Transmission) -> FloatArray:
+        """nu, the noise of the sensing receiver before its gain over thermal noise, a mean over its chains, (...)."""
+        thermal, tau = np.asarray(self.radar_noise_power), np.asarray(self.response_variance)
+        kept = np.asarray(squared(sent.precoder).sum(axis=(-2, -1)))
+        arriving = (thermal + tau * sent.power)[..., None] + np.zeros(self.receivers)
+        receive = self.transceiver.receive.linear_model(diagonal_matrix(arriving))
+        if receive.coupled:
+            receivers = self.transceiver.receive
+            raise InvalidInput("receive", "must not couple chains", receivers, "Leave the coupling out.")
+        kept_share = squared(receive.gain)
+        silent = kept_share == 0  # a chain that passes nothing tells nothing
+        before = np.where(silent, np.inf, receive.distortion_power / np.where(silent, 1.0, kept_share))
+        distortion = (tau * (sent.power - kept))[..., None]
+        return np.asarray(1 + ((distortion + before) / thermal[..., None]).mean(axis=-1))
 
 
 @frozen(kw_only=True)
@@ -75,11 +108,14 @@ class CrbMinRequirements(SinrRequirements):
 
     Args:
         min_sinr: Least SINR of each user, linear: one number, or one for each user (K,).
+        response_variance: Mean power of an entry of the target response that is believed in, linear;
+            see `CrbMin`. Left out it is 0.
     """
 
     problem: ClassVar[type[SinrConstrained]] = CrbMin
 
     min_sinr: FloatArray = batched(0, above=0.0, metadata=units.db())
+    response_variance: FloatArray = batched(0, least=0.0, default=0.0)
 
     def pose(self, drop: Drop, transceiver: Transceiver) -> SinrConstrained:
         """The problem for the realisations of a drop."""

@@ -16,7 +16,7 @@ def isacsim_problems() -> Iterable[Spec]:
     yield Spec("sum-rate-crlb", f"{home}:SumRateCrlbRequirements", "Balance sum rate and CRLB of points", weights)
     home = "isacsim.problems.crb_min"
     yield Spec(
-        "crb-min", f"{home}:CrbMinRequirements", "Minimise the CRB of the response under SINRs", {"min_sinr_db": 12}
+        "crb-min", f"{home}:CrbMinRequirements", "Minimise the CRB of the response under SINRs", {"min_sinr_db": 8}
     )
     home = "isacsim.problems.sqnr_max"
     yield Spec("sqnr-max", f"{home}:SqnrMaxRequirements", "Maximise the radar SQNR under SQINRs", {"min_sqinr_db": 5})

@@ -65,6 +65,9 @@ def _of_crb_min() -> Iterable[SolverSpec]:
         "Saddle primal-dual Newton method, certified",
         default_for="crb-min",
     )
+    yield SolverSpec(
+        "dual-newton", f"{home}.dual_newton:DualNewton", "Newton's method on the dual behind converters, certified"
+    )
 
 
 def _of_sqnr_max() -> Iterable[SolverSpec]:

@@ -377,10 +377,8 @@ def test_starts_are_refused(kit):
 
 def test_hardware_that_is_not_ideal_is_refused(kit):
     problem = kit.make_crb_min(2, 5, transceiver=Transceiver(transmit=Aqnm(3)), power=10.0)
-    with pytest.raises(
-        InvalidInput, match=r"primal-dual-newton designs for ideal hardware only, and transmit \(Aqnm\) is not"
-    ):
-        isacsim.solve(problem)
+    with pytest.raises(InvalidInput, match=r"r-ipm designs for ideal hardware only, and transmit \(Aqnm\) is not"):
+        isacsim.solve(problem, "r-ipm")
 
 
 def test_the_default_solver_imports_no_modelling_language():

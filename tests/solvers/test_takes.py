@@ -87,7 +87,9 @@ class Clumsy:
 
 def test_a_solver_that_cannot_be_imported_spoils_no_answer():
     registry = build_registry([Clumsy], installed=False)
-    with pytest.raises(InvalidInput, match="sca takes sum-rate-crlb, not crb-min, got 'sca'. Valid: bal, ipm"):
+    with pytest.raises(
+        InvalidInput, match="sca takes sum-rate-crlb, not crb-min, got 'sca'. Valid: bal, dual-newton, ipm"
+    ):
         isacsim.solve(example_problem("crb-min", registry), "sca", registry=registry)
     assert capabilities(registry) == capabilities(BUNDLED)
 

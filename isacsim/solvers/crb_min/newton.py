@@ -16,9 +16,11 @@ from attrs import field, frozen
 
 from isacsim.batch import hermitian, take
 from isacsim.checks import number, whole
+from isacsim.problems.crb_min import CrbMin
 from isacsim.solvers.base import Request
 from isacsim.solvers.crb_min.base import CrbMinSolver, certified
 from isacsim.solvers.crb_min.dual import evaluate
+from isacsim.solvers.crb_min.dual_newton import DualNewton
 from isacsim.solvers.crb_min.ipm import RIpm, judged
 from isacsim.solvers.crb_min.newton_step import NewtonState, beams_at, newton_step
 from isacsim.solvers.crb_min.recovery import Beams, cheapest
@@ -42,7 +44,8 @@ class PrimalDualNewton(CrbMinSolver):
     not close is handed to ``r-ipm``, and if that does not close it either, it is told as
     stalled, with its bracket. Where the white covariance meets every SINR it is the answer.
     Within some 1e-6 of the least power the rounding of the SINRs, of 1e-14, shows in the objective,
-    and the gap may stay open at that. Derived in docs/derivations/primal-dual-newton.
+    and the gap may stay open at that. Behind converters ``dual-newton`` does the work, with the same
+    tolerance, steps and patience. Derived in docs/derivations/primal-dual-newton.
 
     Args:
         tolerance: Relative duality gap at which a member is optimal.
@@ -58,6 +61,21 @@ class PrimalDualNewton(CrbMinSolver):
     fallback: int = field(default=12, validator=whole(0))
 
     white: ClassVar[Callable[[Reduced], tuple[Beams, BoolArray]]] = white_beams
+
+    @property
+    def behind_converters(self) -> DualNewton:
+        """What solves a problem whose hardware is not ideal."""
+        return DualNewton(self.tolerance, self.max_steps, self.patience)
+
+    def takes(self, problem: CrbMin) -> str | None:
+        """Nothing, or a sentence why not: hardware that is none of `isacsim.solvers.sqinr.converters`."""
+        return self.behind_converters.takes(problem)
+
+    def solve(self, problem: CrbMin, request: Request) -> Solution:
+        """The solution of a flat batch, for the hardware designed for."""
+        if problem.transceiver.is_ideal:
+            return super().solve(problem, request)
+        return self.behind_converters.solve(problem, request)
 
     def optimise(self, group: Group, request: Request) -> Solution:
         """Newton steps, chunk by chunk."""

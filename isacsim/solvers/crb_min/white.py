@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from isacsim.batch import hermitian, squared, take
+from isacsim.batch import hermitian, squared
 from isacsim.solvers.crb_min.recovery import Beams
 from isacsim.solvers.crb_min.reduction import Reduced
 from isacsim.solvers.linear import herm
@@ -25,19 +25,29 @@ POWER = 2.0  # exponent of the update of the weights
 
 
 def white_beams(reduced: Reduced, steps: int = STEPS) -> tuple[Beams, BoolArray]:
-    """Beams with the white covariance, and for which members they meet every SINR.
+    """Beams with the white covariance, and for which members they meet every SINR; see `contraction`."""
+    V, found = contraction(reduced.H, np.sqrt((1 + reduced.noise) / reduced.ratio), steps)
+    return _with_white_covariance(reduced, V), found
+
+
+def contraction(H: ComplexArray, needed: FloatArray, steps: int = STEPS) -> tuple[ComplexArray, BoolArray]:
+    """Contractions V (B, r, K) with ``Re h_k^H v_k >= c_k``, and for which members they are found.
 
     The weights of users that get too little are raised until all get enough, or until the
     weights prove that there is no such contraction, or for so many steps.
+
+    Args:
+        H: Channels of unit norm, (B, r, K).
+        needed: c_k, (B, K), positive.
+        steps: Largest number of steps.
     """
-    needed = np.sqrt((1 + reduced.noise) / reduced.ratio)
-    weights, V = np.ones_like(needed), np.zeros_like(reduced.H)
+    weights, V = np.ones_like(needed), np.zeros_like(H)
     found = np.zeros(len(needed), bool)
     todo = np.arange(len(needed))
-    for _ in range(steps if reduced.rank else 0):
-        here = take(reduced, todo)
-        polar, norm = _polar(here.H * weights[todo][:, None, :])
-        reached = np.ascontiguousarray(np.diagonal(here.HH @ polar, axis1=-2, axis2=-1).real)
+    for _ in range(steps if H.shape[-2] else 0):
+        h = H[todo]
+        polar, norm = _polar(h * weights[todo][:, None, :])
+        reached = np.ascontiguousarray(np.diagonal(hermitian(h) @ polar, axis1=-2, axis2=-1).real)
         enough = (reached >= needed[todo]).all(axis=-1)
         V[todo[enough]], found[todo[enough]] = polar[enough], True
         hopeless = norm < (weights[todo] * needed[todo]).sum(axis=-1) * (1 - 1e-12)
@@ -46,7 +56,7 @@ def white_beams(reduced: Reduced, steps: int = STEPS) -> tuple[Beams, BoolArray]
         todo = todo[going]
         if not todo.size:
             break
-    return _with_white_covariance(reduced, V), found | (reduced.users == 0)
+    return V, found | (needed.shape[-1] == 0)
 
 
 def _with_white_covariance(reduced: Reduced, V: ComplexArray) -> Beams:

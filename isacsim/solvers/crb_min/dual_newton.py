@@ -1,0 +1,339 @@
+"""Newton's method on the dual of `CrbMin` behind converters.
+
+M of `isacsim.solvers.crb_min.homogeneous` is ascended along ``dM = L Y L^H`` with a barrier, ``X(M) + eps
+log det M``. Its partner E, the sensing covariance on the range (E M = eps I), is an iterate of its own: in
+coordinates in which M is the identity the Newton matrix takes E in the place of eps I, which is what lets eps
+fall by orders of magnitude a step. A predictor without the barrier tells by how much. The
+step is accepted where barrier and dual rise together, so that no iterate leaves the domain.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import attrs
+import numpy as np
+from attrs import field, frozen
+
+from isacsim.batch import hermitian, put, rows, take
+from isacsim.checks import number, whole
+from isacsim.problems.crb_min import CrbMin
+from isacsim.solvers.base import Request, other_kind
+from isacsim.solvers.crb_min.homogeneous import (
+    ConverterBeams,
+    Homogeneous,
+    HomogeneousDual,
+    ResponseBound,
+    beams_at,
+    evaluate,
+    unconstrained_beams,
+)
+from isacsim.solvers.hermitian import basis, coordinates, dyads, matrices, upper_entries
+from isacsim.solvers.iterate import Stop, iterate
+from isacsim.solvers.linear import herm, solved, trace
+from isacsim.solvers.solution import Solution, Status, objects
+from isacsim.solvers.sqinr.converters import distortion_ratios, not_converters
+from isacsim.solvers.sqinr.group import Group, feasibility
+from isacsim.solvers.sqinr.pipeline import SystemSolver, trusted
+from isacsim.solvers.sqinr.system import groups
+from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray
+
+FIRST_BARRIER = 0.1  # weight of the first barrier, relative to X / r
+LENGTHS = 10.0 ** np.arange(-4, 0.1, 0.5)  # of the start, relative to the longest, of which the best counts
+BOUNDARY = 0.98  # share of the way to the boundary of M and of E
+NEAR = 0.1  # share of its smallest eigenvalue that Q keeps in a step: a root has no slope to turn back by at 0
+TRIALS = 12  # halvings of a step
+ARMIJO = 1e-4  # share of the promised increase that a step must deliver
+SPREAD = 100.0  # by how much the eigenvalues of E may differ from eps
+CAUTION = 0.3  # least weight of the barrier, relative to how much X could still rise by centring
+LAST_BARRIER = 0.05  # smallest weight of the barrier, relative to what the tolerance allows
+
+
+@frozen(eq=False)
+class DualState:
+    """Iterates of B members."""
+
+    traced: ClassVar[tuple[str, ...]] = ("bound",)
+
+    problem: Homogeneous
+    dual: HomogeneousDual
+    E: ComplexArray = rows(2)  #: In coordinates in which M is the identity, (B, r, r)
+    eps: FloatArray = rows()
+    beams: ConverterBeams = field()  #: The best so far
+    bound: FloatArray = rows()  #: The best so far
+    failures: FloatArray = rows()  #: Steps in a row that found no ascent
+    idle: FloatArray = rows()  #: Steps since the gap last fell by a good part
+    reference: FloatArray = rows()  #: That gap
+    patience: int = field()
+
+    @property
+    def precoder(self) -> ComplexArray:
+        """Precoders (B, N, K+N) in the coordinates of the system."""
+        return self.beams.precoder(self.problem)
+
+    @property
+    def objective(self) -> FloatArray:
+        """Objectives of the best beams; of members that have none yet a number that is no less."""
+        return np.where(np.isfinite(self.beams.objective), self.beams.objective, np.finfo(float).max)
+
+    @property
+    def residual(self) -> FloatArray:
+        """The relative duality gap."""
+        return np.asarray(self.objective / self.bound - 1)
+
+    @property
+    def stalled(self) -> BoolArray:
+        """Which members get no further."""
+        return np.asarray((self.failures >= 3) | (self.idle >= self.patience))
+
+
+@frozen(eq=False)
+class Equations:
+    """The Newton system at a dual point; the directions Y are vectors of `isacsim.solvers.hermitian`."""
+
+    L: ComplexArray = rows(2)  #: Factor of M, turned so that what multiplies Y^2 is diagonal
+    E: ComplexArray = rows(2)  #: In its coordinates
+    matrix: FloatArray = rows(2)  #: (B, r^2, r^2)
+    slope: FloatArray = rows(1)  #: Gradient of X, (B, r^2)
+
+    def direction(self, right: FloatArray) -> ComplexArray:
+        """Y (B, r, r) for a right side (B, r^2); NaN where the matrix is singular."""
+        return matrices(solved(self.matrix, right))
+
+
+def equations(problem: Homogeneous, state: DualState) -> Equations:
+    """The second-order model of ``X + eps log det M`` at a state, with E in the place of eps I.
+
+    X is a trace of Q^1/2, whose second derivative has the weights ``1 / (a b (a + b))`` for eigenvalues
+    a^2 and b^2 of Q, and Q changes by ``sum_k (v_k^H dM v_k) B_k / c_k - U dM U^H``. The s_k bend with
+    ``2 [ (v_k^H dM v_k)^2 / s_k - v_k^H dM M^-1 dM v_k ]``.
+    """
+    dual, r = state.dual, problem.rank
+    roots, VH = np.sqrt(dual.spectrum), hermitian(dual.V)
+    prices = problem.drawn(dual.R) / problem.ratio  # p_k
+    bent = (dual.beams * prices[:, None, :]) @ hermitian(dual.beams)
+    sizes, turn = np.linalg.eigh(herm(bent + state.E))
+    outer, beams = VH @ (problem.basis @ (dual.L @ turn)), hermitian(turn) @ dual.beams
+    gradient = hermitian(turn) @ bent @ turn - (hermitian(outer) / roots[:, None, :]) @ outer
+    seen, outer_H = dyads(beams), hermitian(outer)  # (B, r^2, K)
+    B = _prices(problem, VH, dual.V)
+    weights = 1 / (roots[:, :, None] * roots[:, None, :] * (roots[:, :, None] + roots[:, None, :]))
+    weighed = weights[:, None] * B
+    pulled = coordinates(outer_H[:, None] @ weighed @ outer[:, None]).swapaxes(-1, -2)  # (B, r^2, K)
+    flat = (*B.shape[:2], -1)
+    both = weighed.view(float).reshape(flat) @ B.view(float).reshape(flat).swapaxes(-1, -2) / 2
+    both -= np.eye(B.shape[1]) * (prices / dual.s)[:, None, :]
+    across = (seen @ both - pulled) @ np.swapaxes(seen, -1, -2)
+    A = (across + np.swapaxes(across, -1, -2) + _weighted_congruence(outer, weights)) / 2
+    i, j = upper_entries(r)
+    above, at = (sizes[:, i] + sizes[:, j]) / 2, np.arange(r * r)
+    A[:, at, at] += np.concatenate([sizes, above, above], axis=-1)
+    return Equations(dual.L @ turn, herm(hermitian(turn) @ state.E @ turn), A, coordinates(herm(gradient)) / 2)
+
+
+def _prices(problem: Homogeneous, VH: ComplexArray, V: ComplexArray) -> ComplexArray:
+    """``B_k / c_k`` in the eigenbasis V of Q, (B, K, N, N)."""
+    h = np.ascontiguousarray((VH @ problem.H / np.sqrt(problem.ratio)[:, None, :]).swapaxes(-1, -2))
+    loads = np.ascontiguousarray((problem.load / problem.ratio[:, None, :]).swapaxes(-1, -2))
+    B = (VH[:, None] * loads[:, :, None, :]) @ V[:, None]
+    B += h[..., :, None] * np.conj(h)[..., None, :]
+    return B
+
+
+def _weighted_congruence(C: ComplexArray, weights: FloatArray) -> FloatArray:
+    """The matrix (B, r^2, r^2) of ``Y -> C^H (weights o C Y C^H) C`` in coordinates, for C (B, N, r).
+
+    Its entries in the usual basis factor over the rows of C, which makes it cheaper by N / r^2 than the
+    product of what `isacsim.solvers.hermitian.congruence` gives.
+    """
+    (members, rows_of_C, r), E = C.shape, basis(C.shape[-1]).reshape(-1, C.shape[-1] ** 2)
+    pairs = (np.conj(C)[:, :, :, None] * C[:, :, None, :]).reshape(members, rows_of_C, r * r)
+    tensor = pairs.swapaxes(-1, -2) @ (weights @ np.conj(pairs))  # of (a, c) by (b, d)
+    tensor = tensor.reshape(members, r, r, r, r).swapaxes(-3, -2).reshape(members, r * r, r * r)
+    return np.asarray((np.conj(E) @ tensor @ E.T).real)
+
+
+def dual_step(state: DualState, tolerance: float) -> DualState:
+    """One predictor, one corrector and one search of all members; ``tolerance`` is the gap that is aimed at."""
+    problem, r = state.problem, state.problem.rank
+    system, one = equations(problem, state), np.eye(problem.rank)
+    predicted = system.direction(system.slope)
+    rate = -system.E - herm(system.E @ predicted)
+    reach = np.minimum(_share(predicted, np.broadcast_to(one, predicted.shape)), _share(rate, system.E))
+    floor = LAST_BARRIER * tolerance * state.dual.X / r
+    eps = np.clip((1 - reach) ** 2, 0.01, 1.0) * trace(system.E) / r
+    off = system.slope + coordinates(system.E)  # 0 on the central path
+    astray = (off * coordinates(system.direction(off))).sum(axis=-1)
+    eps = np.maximum(np.minimum(np.maximum(eps, CAUTION * astray / r), 4 * state.eps), floor)
+    target = eps[:, None, None] * one
+    bend = (reach**2)[:, None, None] * herm(rate @ predicted)
+    slope = system.slope + coordinates(target)
+    Y = system.direction(slope - coordinates(bend))
+    uphill = (slope * coordinates(Y)).sum(axis=-1) > 0
+    plain = system.direction(slope)
+    Y, bend = np.where(uphill[:, None, None], Y, plain), np.where(uphill[:, None, None], bend, 0.0)
+    rise = (slope * coordinates(Y)).sum(axis=-1)
+    dual, length, good = _search(state, system, Y, eps, rise)
+    change = target - system.E - herm(system.E @ Y) - bend
+    E = _moved(system, Y, length, change, eps)
+    E = np.where(good[:, None, None], E, target)
+    beams = state.beams.better(beams_at(problem, dual, E))
+    bound = np.maximum(state.bound, dual.bound)
+    gap = beams.objective / bound - 1
+    improved = gap <= 0.7 * state.reference
+    return attrs.evolve(
+        state, dual=dual, E=E, eps=eps, beams=beams, bound=bound,
+        failures=np.where(good, 0, state.failures + 1), idle=np.where(improved, 0, state.idle + 1),
+        reference=np.where(improved, gap, state.reference),
+    )  # fmt: skip
+
+
+def _share(change: ComplexArray, base: ComplexArray) -> FloatArray:
+    """Step length, of at most 1, that goes `BOUNDARY` of the way to where ``base + length change`` is singular."""
+    sound = np.asarray(np.isfinite(change).all(axis=(-2, -1)))
+    change = np.where(sound[:, None, None], change, 0.0)
+    spectrum, U = np.linalg.eigh(base)
+    half = U / np.sqrt(np.maximum(spectrum, np.finfo(float).tiny))[:, None, :]
+    least = np.linalg.eigvalsh(herm(hermitian(half) @ change @ half)).min(axis=-1, initial=np.inf)
+    share = np.where(least < 0, np.minimum(1.0, BOUNDARY / np.where(least < 0, -least, 1.0)), 1.0)
+    return np.asarray(np.where(sound, share, 0.0))
+
+
+def _search(
+    state: DualState, system: Equations, Y: ComplexArray, eps: FloatArray, rise: FloatArray
+) -> tuple[HomogeneousDual, FloatArray, BoolArray]:
+    """The dual and the length after the step, halved until it pays, and which members went anywhere."""
+    one = np.broadcast_to(np.eye(Y.shape[-1], dtype=complex), Y.shape)
+    length = np.where(rise > 0, _share(Y, one), 0.0)
+    spectrum, W = np.linalg.eigh(np.where((length > 0)[:, None, None], Y, 0.0))
+    turned, good = system.L @ W, np.zeros(length.size, bool)
+    dual = attrs.evolve(state.dual, L=system.L)
+    todo = np.flatnonzero(length > 0)
+    for _ in range(TRIALS):
+        if not todo.size:
+            break
+        sizes = 1 + length[todo, None] * spectrum[todo]
+        trial = evaluate(take(state.problem, todo), turned[todo] * np.sqrt(sizes)[:, None, :])
+        gained = trial.X - state.dual.X[todo] + eps[todo] * np.log(sizes).sum(axis=-1)
+        # Below the rounding of X an increase cannot be seen.
+        pays = gained >= ARMIJO * length[todo] * rise[todo] - 1e-15 * state.dual.X[todo]
+        pays &= trial.spectrum[:, 0] >= NEAR * state.dual.spectrum[todo, 0]
+        if pays.any():
+            dual, good[todo[pays]] = put(dual, todo[pays], take(trial, pays)), True
+        todo = todo[~pays]
+        length[todo] /= 2
+    length = np.where(good, length, 0.0)
+    left = ~good
+    return (put(dual, np.flatnonzero(left), take(state.dual, left)) if left.any() else dual), length, good
+
+
+def _moved(
+    system: Equations, Y: ComplexArray, length: FloatArray, change: ComplexArray, eps: FloatArray
+) -> ComplexArray:
+    """E after its own step, near eps I, in the coordinates of the M that a step of ``length`` leads to."""
+    sound = np.isfinite(change).all(axis=(-2, -1)) & (length > 0)
+    Y, change = (np.where(sound[:, None, None], X, 0.0) for X in (Y, change))
+    E = system.E + _share(change, system.E)[:, None, None] * change
+    spectrum, W = np.linalg.eigh(Y)
+    sizes = np.sqrt(1 + length[:, None] * spectrum)
+    E = herm(sizes[:, :, None] * (hermitian(W) @ E @ W) * sizes[:, None, :])
+    spectrum, U = np.linalg.eigh(E)
+    spectrum = np.clip(spectrum, eps[:, None] / SPREAD, eps[:, None] * SPREAD)
+    return herm((U * spectrum[:, None, :]) @ hermitian(U))
+
+
+@frozen
+class DualNewton(SystemSolver):
+    """Newton's method on the dual of the problem behind converters, in min(K, N_t)^2 unknowns, certified.
+
+    It takes what `primal-dual-newton` hands it: converters of any resolution on all sides. Ideal ones are the
+    limit of many bits, which it takes as well.
+
+    Args:
+        tolerance: Relative duality gap at which a member is optimal.
+        max_steps: Largest number of steps.
+        patience: Steps without a fall of the gap by 30 % after which a member has stalled.
+    """
+
+    problems: ClassVar[tuple[str, ...]] = ("crb-min",)
+    guarantee: ClassVar[str] = "global, within a proven gap"
+    starts: ClassVar[bool] = False
+
+    tolerance: float = field(default=1e-8, validator=number(above=0))
+    max_steps: int = field(default=80, validator=whole(1))
+    patience: int = field(default=20, validator=whole(1))
+
+    def takes(self, problem: Any) -> str | None:
+        """Nothing, or a sentence why not: hardware that is none of `isacsim.solvers.sqinr.converters`."""
+        if told := other_kind(self, problem):
+            return told
+        chains = {"transmit": problem.H.shape[-2], "receive": problem.receivers, "user": problem.users}
+        return not_converters(problem.transceiver, chains)
+
+    def groups(self, problem: CrbMin) -> list[Group]:
+        """The members, which all have K users."""
+        members, receivers = len(problem.H), problem.receivers
+        _, receive = distortion_ratios(problem.transceiver.receive, receivers, "transceiver.receive")
+        power, thermal = np.broadcast_to(problem.power, (members,)), problem.radar_noise_power
+        echo = np.broadcast_to(problem.power * problem.response_variance / thermal, (members,))
+
+        def objective(at: IntArray, lengths: FloatArray, transmit: FloatArray) -> ResponseBound:
+            # A chain's power 1 + e times that of its signal: the share e of it is distortion.
+            noise = 1 + receive.mean() + echo[at, None] * (receive.mean() + transmit / (1 + transmit))
+            return ResponseBound((1 + transmit) / power[at, None], noise)
+
+        return groups(problem, problem.min_sinr, objective)
+
+    def chunk(self, system: Any) -> int:
+        """Members that go through the caches together: their largest array has N^2 K entries."""
+        antennas, users = system.H.shape[-2:]
+        return max(1, int(2e5 / (antennas**2 * max(users, 1))))
+
+    def closed_form(self, group: Group) -> tuple[Group, Solution] | None:
+        """The members whose ``R = diag(psi)^-1/2``, the optimum without SQINRs, meets every one of them."""
+        free, found = unconstrained_beams(Homogeneous.of(group))
+        if not found.any():
+            return None
+        group, free = take(group, found), take(free, found)
+        group = attrs.evolve(group, feasible=feasibility(group.system))
+        notes = ["what is optimal without SINRs meets every one of them"] * group.places.size
+        V, best = free.precoder(Homogeneous.of(group)), free.objective
+        return group, Solution.resting(V, Status.OPTIMAL, notes, objective=best, bound=best, gap=0.0)
+
+    def optimise(self, group: Group, request: Request) -> Solution:
+        """Newton steps from the best point on the ray of the least power."""
+        stop = Stop(self.tolerance, self.max_steps, request.time_limit, request.callback)
+        state = self.init(Homogeneous.of(group), group)
+        solution = iterate(state, self.step, stop, Status.OPTIMAL, group.places)
+        return attrs.evolve(solution, residual=np.full(group.places.size, np.nan))
+
+    def init(self, problem: Homogeneous, group: Group) -> DualState:
+        """The state at the best of some points on that ray."""
+        M, longest = problem.start(group.feasible.multipliers, group.feasible.power)
+        factor, r = np.linalg.cholesky(M), problem.rank
+        tried = [evaluate(problem, factor * np.sqrt(t * longest)[:, None, None]) for t in LENGTHS * (1 - 1e-3)]
+        scores = np.array([d.X + FIRST_BARRIER * d.X * np.log(t) for d, t in zip(tried, LENGTHS, strict=True)])
+        best = np.where(np.isfinite(scores), scores, -np.inf).argmax(axis=0)
+        dual = tried[0]
+        for i in range(1, len(tried)):
+            at = best == i
+            dual = put(dual, np.flatnonzero(at), take(tried[i], at)) if at.any() else dual
+        eps = FIRST_BARRIER * dual.X / max(r, 1)
+        E = np.asarray(eps[:, None, None] * np.eye(r), complex)
+        beams, none = beams_at(problem, dual, E), np.zeros(eps.size)
+        return DualState(problem, dual, E, eps, beams, dual.bound, none, none, none + np.inf, self.patience)
+
+    def step(self, state: DualState) -> DualState:
+        """One step of all members."""
+        return dual_step(state, self.tolerance)
+
+    def finished(self, problem: CrbMin, group: Group, solution: Solution) -> Solution:
+        """A solution with precoders that meet all SQINRs, optimal where its bound proves that."""
+        solution = super().finished(problem, group, solution)
+        gap = solution.objective / solution.bound - 1
+        trace = {**solution.trace, "gap": solution.trace["objective"] / solution.bound[:, None] - 1}
+        trace.pop("residual", None)
+        proven = gap <= self.tolerance * (1 + 1e-6)
+        status = [Status.OPTIMAL if p and s.answered else s for p, s in zip(proven, solution.status, strict=True)]
+        solution = attrs.evolve(solution, gap=gap, trace=trace, status=objects(status))
+        return trusted(solution, "a point that meets all SQINRs is")

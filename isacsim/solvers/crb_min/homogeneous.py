@@ -1,0 +1,213 @@
+"""`CrbMin` behind converters: the problem without a scale, its dual, and beams from a dual point.
+
+Converters distort in proportion to power, so that with all power spent every constant is a share of
+it: ``1 = tr(R) / P``. What is left of the problem has no scale. In coordinates in which the bound is
+``tr(R^-1)``::
+
+    min  tr(R^-1) tr(diag(psi) R)
+    s.t. c_k h_k^H R_k h_k >= tr(B_k R),  B_k = h_k h_k^H + diag(b_k),  R = sum_k R_k + R_r
+
+with psi, the noise of the sensing receiver that each chain's power brings, and b_k, what user k
+receives of its distortion and of its own noise. It is convex with ``tr(diag(psi) R) <= 1``, and R_k
+may have any rank, since the objective depends on R alone. Each M > 0 on the range of the channels,
+with a basis U, proves a bound::
+
+    sqrt(objective) >= X(M) = tr( Q^1/2 ),  Q = diag(psi) + sum_k (s_k / c_k) B_k - U M U^H,
+    s_k = 1 / (h_k^H U M^-1 U^H h_k)
+
+X is concave, and its largest value is the optimum: there R = Q^-1/2. The diagonal of the distortion
+mixes the range of the channels with what no user sees, so that Q has the size of the array, where
+`isacsim.solvers.crb_min.dual` needs that of the range alone.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from attrs import frozen
+
+from isacsim.batch import hermitian, rows, squared
+from isacsim.solvers.crb_min.white import contraction
+from isacsim.solvers.linear import eigh, herm, inverse, root, solved, trace
+from isacsim.solvers.sqinr.group import Group
+from isacsim.typing import BoolArray, ComplexArray, FloatArray
+
+EPS = np.finfo(float).eps
+ROUNDED = 4.0  # units in the last place by which an entry of Q can be off, of the terms it is a sum of
+
+
+@frozen(eq=False)
+class ResponseBound:
+    """The objective over a `isacsim.solvers.sqinr.system.System` of unit power: ``tr(C R^-1) tr(diag(psi) R)``.
+
+    Attributes:
+        cost: The diagonal of C, (B, N), in 1/W.
+        noise: psi, (B, N).
+    """
+
+    cost: FloatArray = rows(1)
+    noise: FloatArray = rows(1)
+
+
+@frozen(eq=False)
+class Homogeneous:
+    """B problems; all arrays are of the coordinates in which the bound is ``tr(R^-1)``."""
+
+    H: ComplexArray = rows(2)  #: h_k, (B, N, K)
+    HH: ComplexArray = rows(2)  #: Their conjugate transpose, (B, K, N)
+    load: FloatArray = rows(2)  #: b_k, (B, N, K)
+    ratio: FloatArray = rows(1)  #: c_k, (B, K)
+    psi: FloatArray = rows(1)  #: (B, N)
+    basis: ComplexArray = rows(2)  #: U, (B, N, r)
+    inside: ComplexArray = rows(2)  #: U^H h_k, (B, r, K)
+    back: FloatArray = rows(1)  #: Amplitudes that lead back to the coordinates of the system, (B, N)
+
+    @classmethod
+    def of(cls, group: Group) -> Homogeneous:
+        """The problems of a group whose objective is a `ResponseBound`."""
+        system, back = group.system, np.sqrt(group.system.objective.cost)
+        H = back[:, :, None] * system.H
+        # Of unit norm, no user's distance decides where the basis is accurate.
+        U, _, _ = np.linalg.svd(H / np.sqrt(squared(H).sum(axis=-2, keepdims=True)), full_matrices=False)
+        load = (back**2)[:, :, None] * (system.spread + 1)
+        psi = back**2 * system.objective.noise
+        return cls(H, hermitian(H), load, system.ratio, psi, U, hermitian(U) @ H, back)
+
+    @property
+    def rank(self) -> int:
+        """Number r of dimensions of M: the smaller of antennas and users."""
+        return int(self.basis.shape[-1])
+
+    def value(self, R: ComplexArray) -> FloatArray:
+        """The objective at R (B, N, N), (B,)."""
+        chains = np.ascontiguousarray(np.diagonal(R, axis1=-2, axis2=-1).real)
+        return np.asarray(trace(inverse(R)) * (self.psi * chains).sum(axis=-1))
+
+    def drawn(self, X: ComplexArray) -> FloatArray:
+        """``tr(B_k X)`` for each user and Hermitian X (B, N, N), (B, K)."""
+        received = np.ascontiguousarray(((self.HH @ X) * np.swapaxes(self.H, -1, -2)).real).sum(axis=-1)
+        chains = np.ascontiguousarray(np.diagonal(X, axis1=-2, axis2=-1).real)
+        return np.asarray(received + (chains[:, None, :] @ self.load)[:, 0, :])
+
+    def start(self, multipliers: FloatArray, least: FloatArray) -> tuple[ComplexArray, FloatArray]:
+        """M on the ray of the least power but for its length, (B, r, r), and the largest length, (B,).
+
+        With the multipliers lambda (B, K) of the least power (B,) and ``B = C + sum_k lambda_k B_k - least C``, C
+        the diagonal of the cost, ``M = (U^H B^-1 U)^-1`` makes ``s_k = lambda_k c_k``: of Q is
+        left ``diag(psi) - (1 - least) C`` and what is positive semidefinite. So there is a point inside
+        also next to the least power, where M grows without bound.
+        """
+        cost = self.back**2
+        noise = cost * (1 - least)[:, None] + (self.load @ multipliers[..., None])[..., 0]
+        white = self.basis / noise[..., None]
+        gram = (self.HH * multipliers[..., None]) @ (self.H / noise[..., None])
+        mixed = self.HH @ white
+        gram = np.eye(gram.shape[-1]) + gram
+        through = hermitian(self.basis) @ white - hermitian(mixed) @ np.linalg.solve(
+            gram, multipliers[..., None] * mixed
+        )
+        left = np.maximum((1 - least)[:, None] * cost, EPS * cost)
+        return herm(inverse(herm(through))), np.asarray((self.psi / left).min(axis=-1))
+
+
+@frozen(eq=False)
+class HomogeneousDual:
+    """The dual at M = L L^H."""
+
+    L: ComplexArray = rows(2)  #: (B, r, r), not triangular in general
+    beams: ComplexArray = rows(2)  #: ``L^H v_k`` with ``v_k = s_k M^-1 U^H h_k``, of squared length s_k, (B, r, K)
+    s: FloatArray = rows(1)  #: s_k, (B, K)
+    spectrum: FloatArray = rows(1)  #: Eigenvalues of Q, rising, (B, N)
+    V: ComplexArray = rows(2)  #: Their eigenvectors, (B, N, N)
+    X: FloatArray = rows()  #: tr(Q^1/2), (B,); -inf where Q is not positive definite
+    bound: FloatArray = rows()  #: The proven bound on the objective, (B,)
+
+    @property
+    def R(self) -> ComplexArray:
+        """Q^-1/2, (B, N, N)."""
+        return (self.V / np.sqrt(self.spectrum)[:, None, :]) @ hermitian(self.V)
+
+
+def evaluate(problem: Homogeneous, L: ComplexArray) -> HomogeneousDual:
+    """The dual at ``M = L L^H``."""
+    Y = inverse(L) @ problem.inside
+    s = 1 / np.ascontiguousarray(squared(Y).swapaxes(-1, -2)).sum(axis=-1)
+    charged = s / problem.ratio
+    outer = problem.basis @ L
+    diagonal = problem.psi + (problem.load @ charged[..., None])[..., 0]
+    Q = (problem.H * charged[:, None, :]) @ problem.HH - outer @ hermitian(outer)
+    i = np.arange(Q.shape[-1])
+    Q[:, i, i] += diagonal
+    spectrum, V = eigh(herm(Q))
+    positive = spectrum[:, 0] > EPS * spectrum[:, -1]  # False for NaN
+    X = np.where(positive, np.sqrt(np.where(positive[:, None], spectrum, 1.0)).sum(axis=-1), -np.inf)
+    # Rounding of Q is at most a share of diag(psi), which the multiplier of its constraint pays.
+    size = (
+        diagonal.max(axis=-1)
+        + trace(outer @ hermitian(outer))
+        + squared(problem.H * np.sqrt(charged)[:, None]).sum(axis=(-2, -1))
+    )
+    bound = np.where(positive, X**2 / (1 + ROUNDED * EPS * size / problem.psi.min(axis=-1)), -np.inf)
+    return HomogeneousDual(L, Y * s[:, None, :], s, spectrum, V, X, bound)
+
+
+@frozen(eq=False)
+class ConverterBeams:
+    """Beams that meet every SQINR with equality, and their exact objective."""
+
+    users: ComplexArray = rows(2)  #: (B, N, K)
+    sensing: ComplexArray = rows(2)  #: Covariance of the sensing streams, (B, N, N)
+    objective: FloatArray = rows()  #: (B,); inf where there are none
+
+    def better(self, other: ConverterBeams) -> ConverterBeams:
+        """Member by member these beams or, where it is lower in objective, the other's."""
+        first = self.objective <= other.objective
+        if first.all():
+            return self
+        at = first[:, None, None]
+        lower = np.where(first, self.objective, other.objective)
+        return ConverterBeams(np.where(at, self.users, other.users), np.where(at, self.sensing, other.sensing), lower)
+
+    def precoder(self, problem: Homogeneous) -> ComplexArray:
+        """Precoders (B, N, K+N) in the coordinates of the system; their power is still to be scaled."""
+        return problem.back[:, :, None] * np.concatenate([self.users, root(self.sensing)], axis=-1)
+
+
+def beams_at(problem: Homogeneous, dual: HomogeneousDual, E: ComplexArray) -> ConverterBeams:
+    """Beams of a dual point, with the sensing covariance E on the range in coordinates in which M is the identity.
+
+    At the optimum ``U^H R U = sum_k p_k v_k v_k^H + 2 E``. The beams lie along ``R U (U^H R U)^-1 v_k``,
+    which users see as they see v_k; what is left of R for sensing is positive semidefinite by
+    construction, and powers that meet each SQINR with equality follow from K linear equations.
+    """
+    R = dual.R
+    cross = R @ problem.basis
+    mapped = cross @ inverse(herm(hermitian(problem.basis) @ cross))  # U^H of it is the identity
+    half = mapped @ hermitian(inverse(dual.L))
+    along = half @ dual.beams
+    sensing = herm(R - mapped @ hermitian(cross) + half @ (2 * E) @ hermitian(half))
+    received = squared(problem.HH @ along)
+    k = np.arange(along.shape[-1])
+    system = -received - np.swapaxes(problem.load, -1, -2) @ squared(along)
+    system[:, k, k] += problem.ratio * received[:, k, k]
+    powers = solved(system, problem.drawn(sensing))
+    found: BoolArray = np.asarray((powers > 0).all(axis=-1))
+    users = along * np.sqrt(np.where(found[:, None], powers, 1.0))[:, None, :]
+    total = np.where(found[:, None, None], users @ hermitian(users) + sensing, np.eye(R.shape[-1]))
+    value = problem.value(total)
+    return ConverterBeams(users, sensing, np.where(found & (value > 0), value, np.inf))
+
+
+def unconstrained_beams(problem: Homogeneous) -> tuple[ConverterBeams, BoolArray]:
+    """Beams with the optimal covariance ``diag(psi)^-1/2`` of no SQINRs, and for which members they meet all.
+
+    Where ``R^1/2 V`` are the beams for a contraction V, the rest of R is left for sensing.
+    """
+    chains = problem.psi**-0.5  # of R
+    half = np.sqrt(chains)[:, :, None]
+    seen = half * problem.H
+    length = np.sqrt(np.ascontiguousarray(squared(seen).swapaxes(-1, -2)).sum(axis=-1))
+    drawn = length**2 + (chains[:, None, :] @ problem.load)[:, 0, :]
+    V, found = contraction(seen / length[:, None, :], np.sqrt(drawn / problem.ratio) / length)
+    rest = herm(np.eye(half.shape[-2]) - V @ hermitian(V))
+    best = np.sqrt(problem.psi).sum(axis=-1) ** 2
+    return ConverterBeams(half * V, half * rest * half.swapaxes(-1, -2), best), found
