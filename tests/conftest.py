@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import isacsim
+from isacsim import Hardware
 from isacsim.batch import batch_shape, flatten
 from isacsim.engine.files import scenario_file
 from isacsim.plugin import Registry, build_registry
@@ -226,6 +227,27 @@ class Helpers:
 def kit() -> type[Helpers]:
     """Builders and small numerical tools."""
     return Helpers
+
+
+@attrs.frozen(eq=False)
+class Counted(Hardware):
+    """A device that keeps the shapes of what it is asked a linear model for."""
+
+    device: Hardware
+    asked: list[tuple[int, ...]] = attrs.field(factory=list)
+
+    def apply(self, x: Any, rng: Any = None, *, power: Any = None) -> Any:
+        return self.device.apply(x, rng, power=power)
+
+    def linear_model(self, R: Any) -> Any:
+        self.asked.append(np.shape(R))
+        return self.device.linear_model(R)
+
+
+@pytest.fixture(scope="session")
+def counted() -> type[Counted]:
+    """Hardware that counts its evaluations."""
+    return Counted
 
 
 class Studies:

@@ -6,7 +6,7 @@ import attrs
 import numpy as np
 import pytest
 
-from isacsim import Aqnm, Hardware, InvalidInput, MidRise, Transceiver, metrics
+from isacsim import Aqnm, InvalidInput, MidRise, Transceiver, metrics
 from isacsim.engine.files import scenario_file
 from isacsim.engine.load import load_scenario
 from isacsim.engine.plan import Plan, tasks
@@ -26,22 +26,8 @@ from isacsim.waveform.sensing import SampledEcho
 METRICS = ("sum-rate-nats", "sqinr", "crlb", "crlb-parameters", "radar-sqnr", "radiated-power", "beampattern")
 
 
-@attrs.frozen(eq=False)
-class Counting(Hardware):
-    """A 3-bit converter that keeps count of how often it is asked for its linear model."""
-
-    asked: list = attrs.field(factory=list)
-
-    def apply(self, x, rng=None, *, power=None):
-        return MidRise(3).apply(x, rng, power=power)
-
-    def linear_model(self, R):
-        self.asked.append(np.shape(R))
-        return MidRise(3).linear_model(R)
-
-
-def test_all_measures_of_an_evaluation_share_one_linear_model_of_the_transmit_chains():
-    registry, transmit = build_registry(installed=False), Counting()
+def test_all_measures_of_an_evaluation_share_one_linear_model_of_the_transmit_chains(counted):
+    registry, transmit = build_registry(installed=False), counted(MidRise(3))
     scenario = load_scenario(scenario_file("quickstart.toml"), registry=registry)
     evaluation = attrs.evolve(
         scenario.evaluate["converters"],
@@ -60,8 +46,8 @@ def test_all_measures_of_an_evaluation_share_one_linear_model_of_the_transmit_ch
     assert transmit.asked == [(3, 16, 16)]
 
 
-def test_scaling_to_a_radiated_power_leaves_its_last_linear_model_to_the_link():
-    transmit, drop = Counting(), example_drop()
+def test_scaling_to_a_radiated_power_leaves_its_last_linear_model_to_the_link(counted):
+    transmit, drop = counted(MidRise(3)), example_drop()
     link = radiating(Link(example_precoder(drop), drop, Transceiver(transmit)), drop.power)
     np.testing.assert_allclose(link.sent.power, drop.power, rtol=1e-12)
     assert len(transmit.asked) == 2  # one finds the factor of a converter, one confirms it

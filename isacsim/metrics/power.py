@@ -65,8 +65,9 @@ def rescale_to_radiated(W: Any, transmit: Hardware, power: Any) -> ComplexArray:
     """The precoder scaled so that ``power`` leaves the transmit chains, shape (..., N_t, K+S).
 
     The linear model is evaluated twice where the output is proportional to the drive, as it is of
-    data converters with gain control, and four to six times for amplifiers, unless they are driven to
-    within a tenth of the power at which they saturate (`isacsim.metrics.scaling`).
+    data converters with gain control, and three to six times for devices that saturate, up to a tenth below
+    the most they put out. Nearer to it, or within a quarter of a peak beyond which the output falls
+    again, it may take a few more (`isacsim.metrics.scaling`).
 
     Args:
         W: Precoder, shape (..., N_t, K+S), in sqrt(W).
@@ -91,15 +92,16 @@ def _rescaled(W: Any, transmit: Hardware, power: Any) -> tuple[ComplexArray, Tra
     W = np.asarray(numbers("W", W, axes=2), complex, order="C")
     with fitting("power"):
         target = np.broadcast_to(np.asarray(power, float), W.shape[:-2])
-    alive = np.isfinite(W).all(axis=(-2, -1)) & (radiated_power(W) > 0)
+    given = antenna_power(W)
+    alive = np.isfinite(W).all(axis=(-2, -1)) & (given.sum(axis=-1) > 0)
     last: list[tuple[FloatArray, ComplexArray, Transmission]] = []
 
     def output(drive: FloatArray) -> FloatArray:
         scaled = np.sqrt(drive)[..., None, None] * W
         last[:] = [(drive, scaled, Transmission.of(scaled, transmit))]
-        return last[0][2].power
+        return last[0][2].antenna_power
 
-    found = drive_for(output, target, alive)
+    found = drive_for(output, given, target, alive)
     if found.reached.all():
         tried, scaled, sent = last[0]
         if np.array_equal(tried, found.factor):

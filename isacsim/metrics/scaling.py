@@ -1,9 +1,10 @@
 """At what drive a device puts out a wanted power, in few evaluations of it.
 
-Of a device that saturates the reciprocal of the output is nearly linear in the reciprocal of the
-drive (``out = p / (1 + p)`` makes it exact), from the weakest drive to the strongest, and of a
-linear one it is proportional. So the drive is interpolated in reciprocals, by the polynomial through
-all evaluations so far, and kept between the drives that were too weak and too strong.
+What a chain puts out is followed in reciprocal amplitudes: x of the drive, y of the output. Of a linear
+device y is proportional to x, and of one that saturates it tends to a constant as x tends to 0. So
+each chain's y is a polynomial in x through all evaluations so far, from whose sum of 1 / y^2 over chains
+follows the next drive, kept between those that were too weak and too strong. The second drive is guessed
+from the first alone: chains of one kind that are driven unequally show how output grows with drive.
 """
 
 from __future__ import annotations
@@ -16,11 +17,17 @@ from attrs import frozen
 from isacsim.typing import BoolArray, FloatArray
 
 ACCURACY = 1e-12  # of the output
-# A step this short whose end three interpolations agree upon, without the oldest and without the two oldest
-# points, needs no evaluation to confirm it: what is left is far below the first difference.
-SHORT, AGREED = 1e-5, (3e-14, 1e-12)
+# After a step this short, the next needs no evaluation to confirm it where the polynomials without the oldest
+# and without the two oldest points give the same output: what is left is far below the first difference.
+SHORT, AGREED = 1e-5, (5e-14, 2e-12)
+# So many evaluations are enough where the next step is at most this long, and the polynomial without the oldest
+# point gives the same output to the second number.
+FEW, LITTLE, NEARLY = 6, 1e-2, 1e-8
 EVALUATIONS = 60
-FARTHEST = np.exp(-60.0)  # the reciprocal drive at which output that still is too little will not grow any more
+FARTHEST = np.exp(-30.0)  # the reciprocal amplitude at which output that still is too little will not grow any more
+ROOT_STEPS = 100  # Newton's steps halve at worst, and need some eight
+
+Points = Sequence[tuple[FloatArray, FloatArray]]  # (x, y), the newest first
 
 
 @frozen(eq=False)
@@ -38,61 +45,118 @@ class Drive:
     most: FloatArray
 
 
-def drive_for(output: Callable[[FloatArray], FloatArray], target: FloatArray, alive: BoolArray) -> Drive:
-    """The factor of the input power at which ``output`` is ``target``, to 1e-12, or 1e-11 where not confirmed.
+def drive_for(
+    output: Callable[[FloatArray], FloatArray], given: FloatArray, target: FloatArray, alive: BoolArray
+) -> Drive:
+    """The factor of the input power at which ``output`` is ``target``.
+
+    To 1e-12, or 1e-11 where not confirmed; where that would take more than six evaluations, to the 1e-6 to
+    which models are known, and mostly to 1e-9.
 
     Args:
-        output: Output power (...), in W, for factors (...) of the input power.
+        output: Output power of the chains (..., N), in W, for factors (...) of the input power.
+        given: Input power of the chains at the factor 1, (..., N), in W.
         target: Wanted output, shape (...), in W.
         alive: Members that have an input at all; the others keep the factor 1.
     """
+    # First as of a device that passes on what it is given.
+    whole = given.sum(axis=-1)
+    first = np.divide(target, whole, out=np.ones(target.shape), where=alive)
     x, weak, strong = np.ones(target.shape), np.full(target.shape, np.inf), np.zeros(target.shape)
     least, most, reached = np.full(target.shape, np.inf), np.zeros(target.shape), ~alive
-    reach = np.full(target.shape, 2.0)  # of the next step into what was not tried yet, in nepers
+    reach = np.ones(target.shape)  # of a step into what was not tried yet, in nepers beyond that of a linear device
     tried: list[tuple[FloatArray, FloatArray]] = []
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+    with np.errstate(all="ignore"):
         for _ in range(EVALUATIONS):
-            out = output(1 / x)
-            most, y = np.fmax(most, np.where(alive, out, 0.0)), target / out
-            reached = reached | (np.abs(np.log(y)) <= ACCURACY)
+            chains = output(first / x**2)
+            out = chains.sum(axis=-1)
+            most, lack = np.fmax(most, np.where(alive, out, 0.0)), np.sqrt(target / out)
+            reached = reached | (np.abs(out / target - 1) <= ACCURACY)
             if reached.all() or np.any(~reached & (x < FARTHEST)):
                 break
             # Beyond a peak more drive gives less: that is too strong, though the output is too little.
-            weaker = (y > 1) & ~((x < weak) & (y > least))
-            weak, least = np.where(weaker, x, weak), np.where(weaker, y, least)
+            weaker = (lack > 1) & ~((x < weak) & (lack > least))
+            weak, least = np.where(weaker, x, weak), np.where(weaker, lack, least)
             strong = np.where(weaker, strong, np.maximum(strong, x))
-            tried.append((y, x))
-            ahead, agreed, outward = _ahead(tried, weak, strong, reach)
+            tried.insert(0, (x, np.sqrt(target[..., None] / chains)))
+            lower = np.where(strong > 0, strong, x / lack * np.exp(-reach))
+            upper = np.where(np.isinf(weak), x / lack * np.exp(reach), weak)
+            taylor = _differences(tried) if len(tried) > 1 else _guess(tried[0], given / whole[..., None])
+            ahead, agreed, outward = _ahead(tried, taylor, lower, upper)
             reach = np.where(outward, 2 * reach, reach)
             # A member that has arrived stays, so that its bytes do not depend on the others.
             x, reached = np.where(reached, x, ahead), reached | agreed
             if reached.all():
                 break
-    return Drive(1 / x, reached, most)
+    return Drive(first / x**2, reached, most)
 
 
 def _ahead(
-    tried: list[tuple[FloatArray, FloatArray]], weak: FloatArray, strong: FloatArray, reach: FloatArray
+    tried: Points, terms: Sequence[FloatArray], lower: FloatArray, upper: FloatArray
 ) -> tuple[FloatArray, BoolArray, BoolArray]:
-    """The next reciprocal drive between two, where it needs no confirmation, and where it goes beyond all so far."""
-    y, x = tried[-1]
-    best = _interpolated(tried) if len(tried) > 1 else x / y  # first as of a linear device
-    line = _interpolated(tried[-2:])
-    inside, straight = ((strong < at) & (at < weak) for at in (best, line))
-    outward = ~inside & ~straight & ((strong == 0) | np.isinf(weak))
-    beyond = np.where(strong == 0, weak * np.exp(-reach), strong * np.exp(reach))
-    otherwise = np.where(outward, beyond, np.sqrt(strong * weak))
-    agreed = inside & (np.abs(best / x - 1) <= SHORT) & (len(tried) > len(AGREED))
-    for oldest, difference in enumerate(AGREED, 1):
-        agreed = agreed & (np.abs(_interpolated(tried[oldest:]) / best - 1) <= difference)
-    return np.where(inside, best, np.where(straight, line, otherwise)), agreed, outward
+    """The next x between two, where it needs no confirmation, and where it goes beyond all so far."""
+    x, _ = tried[0]
+    least, most = (end([at for at, _ in tried], axis=0) for end in (np.min, np.max))
+    enough, little = _outputs(tried, terms, lower)[0][-1] > 1, _outputs(tried, terms, upper)[0][-1] <= 1
+    inside, down, up = enough & little, ~enough & (lower < least), ~little & (upper > most)
+    beyond = np.where(down, lower, np.where(up, upper, np.sqrt(lower * upper)))
+    ahead = np.where(inside, _root(tried, terms, lower, upper), beyond)
+    sums = _outputs(tried, terms, ahead)[0]
+    agreed = inside & (np.abs(ahead / x - 1) <= SHORT) & (len(tried) > len(AGREED))
+    for fewer, difference in zip(sums[-2::-1], AGREED, strict=False):
+        agreed = agreed & (np.abs(fewer - 1) <= difference)
+    if len(tried) >= FEW:
+        agreed = agreed | (inside & (np.abs(ahead / x - 1) <= LITTLE) & (np.abs(sums[-2] - 1) <= NEARLY))
+    return ahead, agreed, down | up
 
 
-def _interpolated(points: Sequence[tuple[FloatArray, FloatArray]]) -> FloatArray:
-    """The polynomial through points (y, x) at y = 1, by Neville's scheme."""
-    values = [x for _, x in points] or [np.asarray(np.nan)]
-    for k in range(1, len(points)):
-        for i in range(len(points) - k):
-            (first, _), (last, _) = points[i], points[i + k]
-            values[i] = ((1 - last) * values[i] - (1 - first) * values[i + 1]) / (first - last)
-    return values[0]
+def _differences(tried: Points) -> list[FloatArray]:
+    """Newton's divided differences of y over x, each (..., N)."""
+    x, terms = [at[..., None] for at, _ in tried], [y for _, y in tried]
+    for k in range(1, len(tried)):
+        for i in range(len(tried) - 1, k - 1, -1):
+            terms[i] = (terms[i] - terms[i - 1]) / (x[i] - x[i - k])
+    return terms
+
+
+def _guess(point: tuple[FloatArray, FloatArray], given: FloatArray) -> list[FloatArray]:
+    """Value and slope of y at a first point, from how outputs of chains (..., N) grow with what they are given."""
+    x, y = point
+    share = y**-2 / (y**-2).sum(axis=-1, keepdims=True)
+    drive, out = (v - (share * v).sum(axis=-1, keepdims=True) for v in (np.log(given), -2 * np.log(y)))
+    spread = (share * drive**2).sum(axis=-1)
+    growth = (share * drive * out).sum(axis=-1) / spread
+    # Chains that differ by less than a part in 100 tell more of what they are than of how they grow.
+    growth = np.where((spread > 1e-4) & (growth > 0) & (growth < 1), growth, 1.0)
+    return [y, y * (growth / x)[..., None]]
+
+
+def _outputs(tried: Points, terms: Sequence[FloatArray], x: FloatArray) -> tuple[list[FloatArray], FloatArray]:
+    """Output at x over the wanted one, of the polynomials of 1, 2, ... terms, and the last one's slope in log x."""
+    x = x[..., None]
+    y, slope, basis, steeper, sums = np.zeros_like(x), np.zeros_like(x), np.ones_like(x), np.zeros_like(x), []
+    for k, term in enumerate(terms):
+        y, slope = y + term * basis, slope + term * steeper
+        power = np.where(y > 0, y**-2, np.where(np.isnan(y), 0.0, np.inf))  # NaN of chains that put out nothing
+        sums.append(power.sum(axis=-1))
+        if k < len(tried):
+            steeper, basis = steeper * (x - tried[k][0][..., None]) + basis, basis * (x - tried[k][0][..., None])
+    growth = np.where(power > 0, -2 * power * slope * x / y, 0.0).sum(axis=-1) / sums[-1]
+    return sums, growth
+
+
+def _root(tried: Points, terms: Sequence[FloatArray], lower: FloatArray, upper: FloatArray) -> FloatArray:
+    """Where the polynomials give the wanted output, by Newton's method in logarithms, between two bounds."""
+    x = np.clip(tried[0][0], lower, upper)
+    open_ = np.isfinite(lower) & np.isfinite(upper)
+    for _ in range(ROOT_STEPS):
+        sums, growth = _outputs(tried, terms, x)
+        excess = np.log(sums[-1])
+        open_ = open_ & (np.abs(excess) > 1e-15) & (upper / lower - 1 > 1e-15)
+        if not open_.any():
+            break
+        lower, upper = np.where(excess > 0, x, lower), np.where(excess > 0, upper, x)
+        step = x * np.exp(-excess / growth)
+        step = np.where((lower < step) & (step < upper), step, np.sqrt(lower * upper))
+        x = np.where(open_, step, x)
+    return x

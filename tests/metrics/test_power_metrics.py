@@ -59,6 +59,27 @@ def test_rescaling_finds_the_drive_of_a_saturating_device(kit, power):
     assert np.all(np.linalg.norm(scaled, axis=(-2, -1)) ** 2 > power)
 
 
+@pytest.mark.parametrize("level", [0.01, 0.2, 0.5, 0.7, 0.8, 0.85, 0.9])
+@pytest.mark.parametrize("amplitude", [1.0, [0.5, 1.0, 1.0, 2.0]])
+def test_scaling_takes_at_most_six_evaluations_of_a_saturating_device(kit, counted, level, amplitude):
+    saturation = np.broadcast_to(np.square(amplitude), 4)
+    device = counted(Saturating(np.broadcast_to(amplitude, 4)[:, None]))
+    for seed in range(3):
+        W = kit.complex_gaussian((4, 3), seed)
+        scaled = metrics.rescale_to_radiated(W, device, level * saturation.sum())
+        assert len(device.asked) <= 6
+        device.asked.clear()
+        # The accuracy that is promised where six evaluations do not reach more.
+        assert metrics.radiated_power(scaled, device) == pytest.approx(level * saturation.sum(), rel=1e-6)
+        device.asked.clear()
+
+
+def test_scaling_does_not_depend_on_how_a_precoder_was_scaled(kit):
+    W = kit.complex_gaussian((4, 3), 0)
+    scaled = [metrics.rescale_to_radiated(factor * W, Saturating(1.0), 3.0) for factor in (1.0, 2.0**-40, 2.0**40)]
+    assert len({kit.raw_bytes(X) for X in scaled}) == 1  # powers of two round nothing
+
+
 def test_a_member_of_a_rescaled_batch_has_the_bytes_it_has_alone(kit):
     W = kit.complex_gaussian((3, 4, 3), 0) * np.array([0.1, 1.0, 10.0])[:, None, None]
     power = np.array([3.5, 0.01, 2.0])

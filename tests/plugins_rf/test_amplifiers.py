@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import erfcx, exp1, gamma, gammaincc, hyp2f1
 
-from isacsim import Chain, InvalidInput, Transceiver
-from isacsim.metrics import radiated_power, sum_rate
+from isacsim import Aqnm, Chain, Ideal, InvalidInput, Transceiver
+from isacsim.metrics import radiated_power, rescale_to_radiated, sum_rate
 from isacsim.plugin import build_registry
 from isacsim.testing import check_hardware
 from isacsim.units import key_of
@@ -237,3 +237,50 @@ def test_the_installed_plugin_is_found_by_its_entry_point():
 
 def test_its_scenario_keys_tell_the_units():
     assert [key_of(a) for a in Rapp.__attrs_attrs__] == ["saturation_dbm", "smoothness"]
+
+
+UNEQUAL = np.array([1.0, 2.0, 0.5, 1.0])
+SATURATING = {
+    "Rapp, p = 1": Rapp(UNEQUAL, smoothness=1.0),
+    "Rapp, p = 2": Rapp(UNEQUAL),
+    "Rapp, p = 6": Rapp(1.0, smoothness=6.0),
+    "limiter": Rapp(1.0, smoothness=np.inf),
+    "converter of 3 bits": ClippingDac(bits=3, full_scale=1.0),
+    "converter of 8 bits": ClippingDac(bits=8, full_scale=UNEQUAL),
+    "converter before amplifier": Chain(ClippingDac(bits=6, full_scale=1.0), Rapp(2.0)),
+    "converter with gain control before amplifier": Chain(Aqnm(3), Rapp(1.0)),
+}
+
+
+def most_of(device, W):
+    """The most that a device puts out for a multiple of W, seen up to 50 dB beyond its saturation."""
+    drives = np.exp(np.linspace(0, 12, 49))[:, None, None]
+    return radiated_power(np.sqrt(drives) * W, device).max()
+
+
+@pytest.mark.parametrize("name", SATURATING)
+def test_scaling_takes_at_most_six_evaluations_up_to_nine_tenths_of_saturation(counted, name):
+    rng, device = np.random.default_rng(0), counted(SATURATING[name])
+    for _ in range(3):
+        W = rng.standard_normal((4, 3)) * np.exp(rng.uniform(-1, 1, (4, 1)))
+        most = most_of(SATURATING[name], W)
+        for level in (0.01, 0.3, 0.6, 0.75, 0.85, 0.9):
+            device.asked.clear()
+            scaled = rescale_to_radiated(W, device, level * most)
+            assert len(device.asked) <= 6
+            # The accuracy that is promised where six evaluations do not reach more.
+            assert radiated_power(scaled, device) == pytest.approx(level * most, rel=1e-6)
+
+
+@pytest.mark.parametrize("level", [0.01, 0.5, 0.75, 0.9, 0.97])
+@pytest.mark.parametrize("turn", [IqImbalance(gain=1.1, phase=0.1), Ideal()])
+def test_scaling_stays_below_a_peak_beyond_which_the_output_falls(counted, level, turn):
+    rng = np.random.default_rng(1)
+    W = rng.standard_normal((4, 3)) * np.exp(rng.uniform(-1, 1, (4, 1)))
+    tube = counted(Chain(turn, Saleh(UNEQUAL)))
+    power = level * most_of(tube, W / 100)
+    tube.asked.clear()
+    scaled = rescale_to_radiated(W, tube, power)
+    assert len(tube.asked) <= (6 if level <= 0.75 else 12)
+    assert radiated_power(scaled, tube) == pytest.approx(power, rel=1e-6)
+    assert radiated_power(0.99 * scaled, tube) < power  # on the side where more drive gives more
