@@ -15,6 +15,8 @@ import typer
 
 from isacsim import __version__
 from isacsim.cli.bench import bench
+from isacsim.cli.opening import opened
+from isacsim.cli.plotting import plot
 from isacsim.cli.warming import warm_up
 from isacsim.errors import InvalidInput, IsacsimError, one_of, printable
 from isacsim.plugin import KINDS, Registry, build_registry
@@ -209,25 +211,7 @@ def check(
         print(f"{scenario}: valid; {told['points']} points x {told['trials']} trials, {told['solves']} solves")
 
 
-@app.command()
-def plot(
-    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")],
-    figure: Annotated[list[str] | None, typer.Option(help="Figures to draw; all by default.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder for the files; the run's own by default.")] = None,
-    kind: Annotated[str, typer.Option("--format", help="File type: png, pdf or svg.")] = "png",
-    as_json: Json = False,
-) -> None:
-    """Draw the figures of a run again, from its stored numbers."""
-    from isacsim.engine.run import open_run
-    from isacsim.report.figures import draw_figures
-
-    if kind not in ("png", "pdf", "svg"):
-        raise InvalidInput("--format", "must be a file type", kind, one_of(("png", "pdf", "svg"), kind))
-    files = draw_figures(_told_format(open_run(run_folder)), tuple(figure or ()), out, kind)
-    if as_json:
-        _print_json([str(file) for file in files])
-    else:
-        print("\n".join(map(str, files)) or f"{run_folder}: its scenario has no figures")
+app.command()(plot)
 
 
 @app.command()
@@ -238,10 +222,9 @@ def verify(
     """Compare a run with the numbers that its scenario expects."""
     from rich.console import Console
 
-    from isacsim.engine.run import open_run
     from isacsim.report import expectations
 
-    judged = expectations.verdicts(_told_format(open_run(run_folder)))
+    judged = expectations.verdicts(opened(run_folder))
     if as_json:
         _print_json(expectations.rows(judged))
     elif judged:
@@ -302,15 +285,6 @@ def init(
     for copy in list(copies.values())[:-1]:
         print(f"{copy}: written")
     print(f"{path}: written; run it with `isacsim run {path}`")
-
-
-def _told_format(run: Any) -> Any:
-    """A run, after its format is told if that is an earlier one."""
-    from isacsim.engine.store import FORMAT
-
-    if run.format < FORMAT:
-        print(f"{run.path}: a run of format {run.format}, which can be read but not continued", file=sys.stderr)
-    return run
 
 
 def _conflicts(registry: Registry) -> list[str]:

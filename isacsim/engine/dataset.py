@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from isacsim.engine.store import Store
-from isacsim.engine.views import ROWS_FROM, SOLVES, SOLVES_FROM, STEP, TRACE
+from isacsim.engine.views import AXES, ROWS_FROM, SOLVES, SOLVES_FROM, STEP, TRACE
 from isacsim.engine.work import SCALARS, DesignRecord, Entry
 from isacsim.solvers.solution import Status
 from isacsim.typing import FloatArray
@@ -47,11 +47,24 @@ def build_dataset(store: Store) -> xarray.Dataset:
     environments = store.environments()
     if len(environments) > 1:
         variables.update(_origins(store, axes, lead, points, designs, trials))
-    coords = {**axes, "evaluate": evaluations, "design": designs, "trial": np.arange(trials), **labels}
+    coords: dict[str, Any] = {**axes, "evaluate": evaluations, "design": designs, "trial": np.arange(trials), **labels}
     index = " ".join([*axes, "evaluate", "design", "trial"])
     provenance = {key: _text(value) for key, value in store.need("provenance").items()}
     made = {"ledger_format": store.format, "environments": _text(list(environments.values()))}
+    told = store.need("axis_labels")
+    coords = {name: (name, values, _axis_attributes(name, told)) for name, values in coords.items()}
     return xarray.Dataset(variables, coords, {"index_dims": index, **made, **provenance})
+
+
+def _axis_attributes(name: str, told: dict[str, str]) -> dict[str, str]:
+    """Unit and name of an axis, where they are known."""
+    if name in told:
+        words, _, unit = told[name].rstrip(")").rpartition(" (")
+        return {"units": unit if words else "1", "long_name": words or told[name]}
+    if name not in AXES:
+        return {}
+    unit, words = AXES[name]
+    return {"units": unit, "long_name": words}
 
 
 def _tables(store: Store, point: str, trials: int) -> Iterator[tuple[tuple[Entry, ...], FloatArray, slice]]:
@@ -142,7 +155,8 @@ def _unit(name: str) -> str:
 
 
 def _label(name: str) -> str:
-    return f"{name.replace('_', ' ')} of the iterate"
+    words = (word.upper() if word in ("crlb", "crb", "sqnr", "kkt") else word for word in name.split("_"))
+    return f"{' '.join(words)} of the iterate"
 
 
 def _text(value: Any) -> Any:

@@ -331,7 +331,7 @@ def _open(folder: Path, plan: Plan, registry: Registry, resume: bool, force: boo
         "title": scenario.title,
         "trials": scenario.trials,
         "axes": {name: list(axis.values) for name, axis in scenario.sweep.items()},
-        "axis_labels": {name: axis.label or name for name, axis in scenario.sweep.items()},
+        "axis_labels": {name: axis.label_of(name) for name, axis in scenario.sweep.items()},
         "points": [{"coords": p.coords, "id": p.id, "design_ids": p.design_ids} for p in plan.points],
         "designs": list(scenario.design),
         "evaluations": list(scenario.evaluate),

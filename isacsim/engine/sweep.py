@@ -10,6 +10,23 @@ from attrs import field, frozen
 
 from isacsim.errors import InvalidInput
 
+# How the keys of scenario files that are swept most are called in text; of others the words of the key are used.
+WORDS = {
+    "base_station.power": "transmit power",
+    "base_station.radar_noise": "sensing noise power",
+    "base_station.snapshots": "snapshots",
+    "base_station.transmit_array.elements": "transmit antennas",
+    "base_station.receive_array.elements": "receive antennas",
+    "users.noise": "noise power of the users",
+    "users.count": "number of users",
+    "bits": "converter resolution",
+    "min_sinr": "required SINR",
+    "min_sqinr": "required SQINR",
+    "channel_error": "channel error",
+}
+# How the suffix of a key is written behind its words.
+SUFFIXES = {"_dbm": "dBm", "_db": "dB", "_deg": "°", "_w": "W", "_hz": "Hz"}
+
 # What a place takes at each value of its axis; None is the axis's own values.
 Places = dict[str, tuple[Any, ...] | None]
 
@@ -41,7 +58,7 @@ class Axis:
         values: The values.
         sets: Paths of the places, ``hardware.NAME.transmit.0.bits`` for example; or a table of
             paths, each with the list of what it takes at each of the values.
-        label: Axis label of figures.
+        label: Axis label of figures; empty is made of the keys that are set.
     """
 
     known_as: ClassVar[str] = "axis"
@@ -70,6 +87,19 @@ class Axis:
                 raise InvalidInput(
                     f"sets.{path}", f"must have {len(self.values)} entries, one for each value", own, "Match `values`."
                 )
+
+    def label_of(self, name: str) -> str:
+        """The label of figures: its own, else the words and the unit of the one key that is set, else ``name``."""
+        keys = {path.split(".")[-1] for path, own in self.sets.items() if own is None}
+        if self.label or len(keys) != 1 or keys == {"kind"} or any(isinstance(v, str) for v in self.values):
+            return self.label or name.replace("-", " ")
+        path = next(path for path, own in self.sets.items() if own is None)
+        suffix = next((s for s in SUFFIXES if path.endswith(s)), "")
+        stem = path.removesuffix(suffix)
+        last = stem.split(".")[-1]
+        words = WORDS.get(stem) or WORDS.get(last) or last.replace("_", " ")
+        unit = SUFFIXES[suffix] if suffix else "bits" if last == "bits" else ""
+        return f"{words} ({unit})" if unit else words
 
     def changes(self, value: Any) -> list[tuple[str, Any]]:
         """What is set where at one of the axis's values."""

@@ -25,8 +25,26 @@ TRACE, STEP = "trace-", "step"
 # What says which code a row and a solve come from, where there is more than one.
 ROWS_FROM, SOLVES_FROM = "row_environment", "solve_environment"
 
+# Axes that quantities have of their own: unit, and what it is.
+AXES: dict[str, tuple[str, str]] = {
+    "azimuth": ("rad", "azimuth"),
+    "zenith": ("rad", "zenith angle"),
+    "user": ("1", "user"),
+    "parameter": ("1", "target parameter"),
+    "symbol": ("1", "symbol"),
+    "false-alarm-probability": ("1", "false-alarm probability"),
+    STEP: ("1", "step of the solver"),
+}
+
 STATISTIC = choice("mean", "median")
-SCALE = choice("linear", "log", "db")
+SCALE = choice("auto", "linear", "log", "db")
+# Sizes of figures in inches: of a screen, and of one and two columns of an IEEE journal.
+SIZES = {"screen": (6.4, 4.4), "column": (3.5, 2.6), "page": (7.16, 3.6)}
+FORMATS = ("png", "pdf", "svg", "pgf", "tikz")
+LEGENDS = (
+    "best", "upper right", "upper left", "lower left", "lower right", "center left", "center right", "lower center",
+    "upper center", "center", "outside", "none",
+)  # fmt: skip
 
 
 @frozen
@@ -77,6 +95,27 @@ class Contents:
                 raise InvalidInput("at", "must fix axes at swept values", {axis: value}, one_of(self.sweep, axis))
 
 
+def _size(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _is_size(_: Any, attribute: Any, value: Any) -> None:
+    lengths = isinstance(value, tuple) and len(value) == 2 and all(is_number(v) and 1 <= v <= 40 for v in value)
+    if not lengths and not (isinstance(value, str) and value in SIZES):
+        rule = f"must be {', '.join(SIZES)} or [width, height] in inches"
+        raise InvalidInput(attribute.name, rule, value, "Write size = 'column', or [3.5, 2.6].")
+
+
+def _formats(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else tuple(value) if isinstance(value, (list, tuple)) else value
+
+
+def _are_formats(_: Any, attribute: Any, value: Any) -> None:
+    for kind in value if isinstance(value, tuple) else (value,):
+        if kind not in FORMATS:
+            raise InvalidInput(attribute.name, "must be file types of figures", kind, one_of(FORMATS, str(kind)))
+
+
 @frozen
 class Figure:
     """A figure drawn from the dataset: the mean or median of a quantity over an axis.
@@ -95,10 +134,20 @@ class Figure:
         band: Two quantities, the lower and the upper end of a band of y, that are shown by the
             same statistic instead of that confidence band.
         scale: Scale of the y axis: ``linear``, ``log``, or ``db`` for a power ratio in dB, which
-            is converted after the statistic.
+            is converted after the statistic; ``auto`` is dB for a pattern over directions, and a
+            logarithm where positive numbers span two decades.
         x_scale: Scale of the x axis; ``db`` where that is a quantity.
-        title: Title; empty is the scenario's.
+        title: Title; empty is the scenario's on a screen, and none on paper, where the caption has it.
         at: Value of each sweep axis that is neither followed nor series.
+        dots: Draw each number of each trial as a dot, as of a constellation.
+        categories: Space the values of a swept axis evenly, instead of to scale.
+        size: ``screen``, ``column`` or ``page`` (one and two columns of an IEEE journal), or width
+            and height in inches.
+        font: Font, ``Times New Roman`` for example; empty is matplotlib's, and on paper STIX, which goes with Times.
+        font_size: Size of the font in points; 0 is 10 on a screen and 8 on paper.
+        style: Style sheet of matplotlib, by its name or file, that is laid over this look.
+        legend: Place of the legend, ``outside`` for below the axes, or ``none``.
+        format: File types: ``png``, ``pdf``, ``svg``, ``pgf`` (which needs LaTeX) or ``tikz`` (for pgfplots).
     """
 
     known_as: ClassVar[str] = "figure"
@@ -110,10 +159,29 @@ class Figure:
     series: str = "design"
     statistic: Literal["mean", "median"] = field(default="mean", validator=STATISTIC)
     band: tuple[str, ...] = ()
-    scale: Literal["linear", "log", "db"] = field(default="linear", validator=SCALE)
-    x_scale: Literal["linear", "log", "db"] = field(default="linear", validator=SCALE)
+    scale: Literal["auto", "linear", "log", "db"] = field(default="auto", validator=SCALE)
+    x_scale: Literal["auto", "linear", "log", "db"] = field(default="auto", validator=SCALE)
     title: str = ""
     at: dict[str, Any] = field(factory=dict)
+    dots: bool = field(default=False, validator=instance(bool))
+    categories: bool = field(default=False, validator=instance(bool))
+    size: Any = field(default="screen", converter=_size, validator=_is_size)
+    font: str = ""
+    font_size: float = field(default=0.0, validator=number(least=0))
+    style: str = ""
+    legend: str = field(default="best", validator=choice(*LEGENDS))
+    format: Any = field(default=("png",), converter=_formats, validator=_are_formats)
+
+    @property
+    def inches(self) -> tuple[float, float]:
+        """Width and height."""
+        width, height = SIZES[self.size] if isinstance(self.size, str) else self.size
+        return float(width), float(height)
+
+    @property
+    def printed(self) -> bool:
+        """Whether it is made for paper: its title is the caption, its font that of the text around it."""
+        return bool(self.size != "screen")
 
     @property
     def followed(self) -> str:
@@ -137,8 +205,11 @@ class Figure:
         key = "along" if self.along else "x"
         if self.followed not in axes:
             raise InvalidInput(key, "must name an axis of the sweep", self.followed, one_of(axes, self.followed))
-        if self.along and not {*contents.dims("x", self.x)} <= {self.along}:
-            raise InvalidInput("x", "must be a quantity without axes of its own", self.x, "Choose another one.")
+        if self.along and not {*contents.dims("x", self.x)} <= {self.along, *own}:
+            rule = f"must be a quantity without axes that {self.y!r} has not"
+            raise InvalidInput("x", rule, self.x, "Choose another one.")
+        if self.dots and self.band:
+            raise InvalidInput("dots", "must be left out beside a band", self.dots, "Remove one of them.")
         if self.x_scale == "db" and not self.along:
             remedy = "Sweep values in dB, and name them so in the axis's label."
             raise InvalidInput("x_scale", "must not be db for an axis of the sweep", self.x_scale, remedy)

@@ -2,230 +2,270 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import product
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import numpy as np
-from attrs import evolve, frozen
 
 from isacsim.engine.run import Run
-from isacsim.engine.views import Figure
+from isacsim.engine.views import FORMATS, Figure
 from isacsim.errors import InvalidInput, one_of
-from isacsim.report.statistics import STATISTICS, Estimate
-from isacsim.typing import AnyArray, FloatArray
-
-MARKERS, STYLES = "osD^vP*X", ("-", "--", "-.", ":")
-MANY = 40  # points of a line from which on they have neither markers nor error bars
+from isacsim.report import curves
+from isacsim.report.curves import Curve, Plot, plot_of
+from isacsim.report.tikz import tikz
 
 if TYPE_CHECKING:
-    import xarray
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Canvas
+
+# Colours that people with any colour vision tell apart, darkest contrasts first: those of Okabe and Ito
+# without the yellow, which is too light for a line on white.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9", "#7F7F7F")
+MARKERS = "osD^v<>pX*hP"
+STYLES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)), (0, (8, 3)), (0, (3, 1, 1, 1)), (0, (1, 3)))
+MARKED = 8  # markers of such a line
+FILES = {"tikz": "tex"}  # endings of files that are not the format's name
 
 
-def draw_figures(run: Run, names: tuple[str, ...] = (), folder: Path | None = None, kind: str = "png") -> list[Path]:
+def draw_figures(
+    run: Run,
+    names: tuple[str, ...] = (),
+    folder: Path | None = None,
+    kind: str | tuple[str, ...] = (),
+    looks: Mapping[str, Any] | None = None,
+) -> list[Path]:
     """Draw figures of a run into a folder, by default its own; returns the files.
 
     Args:
         run: The run.
         names: Figures of its scenario; none is all.
         folder: Where to; None is the run folder.
-        kind: File type that matplotlib knows, ``png`` or ``pdf`` for example.
+        kind: File type, or types, in place of each figure's ``format``.
+        looks: Fields of `Figure` in place of each figure's own, ``size`` for example.
 
     Raises:
-        InvalidInput: For an unknown figure, or a folder that cannot be written.
+        InvalidInput: For an unknown figure, a look that it cannot have, or a folder that cannot be written.
     """
     for name in names:
         if name not in run.figures:
             raise InvalidInput("figure", "must be a figure of the run", name, one_of(run.figures, name))
-    dataset, folder = run.dataset(), folder or run.path
+    changes = {**(looks or {}), **({"format": kind} if kind else {})}
+    dataset, folder, files = run.dataset(), folder or run.path, []
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        return [
-            draw(run, dataset, run.figures[name], folder / f"{name}.{kind}") for name in names or tuple(run.figures)
-        ]
+        for name in names or tuple(run.figures):
+            figure = attrs.evolve(run.figures[name], **changes)
+            plot = plot_of(run, dataset, figure)
+            files += [save(plot, figure, folder / f"{name}.{FILES.get(f, f)}", f) for f in figure.format]
     except OSError as error:
         rule = f"must be a folder that can be written ({error.strerror})"
         raise InvalidInput("out", rule, str(folder), "Choose another folder.") from None
+    return files
 
 
-def draw(run: Run, dataset: xarray.Dataset, figure: Figure, path: Path) -> Path:
-    """Draw one figure into a file: a line a series, with its 95 % confidence band, or the one it names.
-
-    Numbers that the scenario expects of what a line shows are crosses of its colour.
+def save(plot: Plot, figure: Figure, path: Path, form: str) -> Path:
+    """Draw a figure into a file of a format; equal numbers give equal files.
 
     Raises:
-        InvalidInput: If the trace it shows was not recorded.
+        InvalidInput: For a font or a style that is not there, or for PGF without LaTeX.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure as Canvas
-
-    canvas = Canvas(figsize=(6.4, 4.4), layout="constrained", dpi=150)
-    FigureCanvasAgg(canvas)
-    axes = canvas.subplots()
-    ticks = _ticks(dataset, figure)
-    trials, banded = 0.0, False
-    for line in _lines(dataset, figure):
-        y = line.estimate(figure, line.quantity)
-        x = line.estimate(figure, figure.x) if figure.along else y
-        across, up = _placed(figure.x_scale if figure.along else "linear", x.value), _placed(figure.scale, y.value)
-        if not np.isfinite(across + up).any():
-            continue
-        few = y.value.size < MANY
-        trials = max(trials, y.count.max())
-        banded |= bool(np.isfinite(y.low).any()) and (few or not figure.along)
-        color, marker = f"C{line.colour % 10}", MARKERS[line.marker % 8] if few else ""
-        look: dict[str, Any] = {"linestyle": STYLES[line.stroke % 4], "color": color, "marker": marker, "markersize": 4}
-        if figure.along:
-            xerr, yerr = (np.stack([e.value - e.low, e.high - e.value]) if few else None for e in (x, y))
-            axes.errorbar(across, up, yerr=yerr, xerr=xerr, elinewidth=0.8, label=line.label, **look)
-        else:
-            x_values = _coordinate(dataset, figure) if ticks is None else np.arange(len(ticks))
-            axes.plot(x_values, up, label=line.label, **look)
-            recorded = figure.band if line.quantity == figure.y else ()
-            low, high = [line.estimate(figure, end).value for end in recorded] or (y.low, y.high)
-            axes.fill_between(x_values, low, high, alpha=0.25, color=color, linewidth=0)
-            for numbers in _expected(run, figure, line):
-                axes.plot(x_values, _scaled(figure.scale, numbers), "x", color=color, markersize=9, label="_expected")
-    several = f"{figure.statistic} over {int(trials)} trials" if trials > 1 else "one trial"
-    told = several + (", band as recorded" if figure.band else ", 95 % band" if banded else "")
-    _dress(axes, run, dataset, figure, ticks, told)
-    canvas.savefig(path)
+    if form not in FORMATS:
+        raise InvalidInput("format", "must be a file type of figures", form, one_of(FORMATS, form))
+    if form == "tikz":
+        path.write_text(tikz(plot, figure), encoding="utf-8")
+        return path
+    metadata = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}.get(form)
+    with looks_of(figure, form):
+        canvas = draw(plot, figure)
+        try:
+            canvas.savefig(path, format=form, metadata=metadata)
+        except RuntimeError as error:
+            if form != "pgf":
+                raise
+            remedy = "Install LaTeX with xelatex, or choose tikz, which needs none."
+            raise InvalidInput("format", "must be one that can be made here", form, remedy) from error
     return path
 
 
-@frozen(eq=False)
-class Line:
-    """A line of a figure.
+@contextmanager
+def looks_of(figure: Figure, form: str = "png") -> Iterator[None]:
+    """The settings of matplotlib that a figure asks for.
 
-    Attributes:
-        label: Its label.
-        quantity: Name of the quantity on the y axis.
-        colour: Number of its colour, which stands for a value of the figure's series.
-        marker: Number of its marker, which stands for the rest of what differs.
-        stroke: Number of its line style: the quantity's where there are several, else the marker's.
-        place: Coordinates of all that differs.
-        values: Its numbers, of the figure's quantities.
+    Raises:
+        InvalidInput: For a font or a style that is not there.
     """
+    import matplotlib
+    from matplotlib import style
 
-    label: str
-    quantity: str
-    colour: int
-    marker: int
-    stroke: int
-    place: dict[str, Any]
-    values: xarray.Dataset
+    size = figure.font_size or (8.0 if figure.printed else 10.0)
+    settings: dict[str, Any] = {
+        "font.size": size,
+        "axes.titlesize": size,
+        "axes.labelsize": size,
+        "legend.fontsize": 0.85 * size,
+        "legend.title_fontsize": 0.85 * size,
+        "lines.linewidth": 1.0 if figure.printed else 1.4,
+        "lines.markersize": 3.5 if figure.printed else 5.0,
+        "axes.linewidth": 0.6 if figure.printed else 0.8,
+        "grid.linewidth": 0.4,
+        "grid.alpha": 0.4,
+        "savefig.dpi": 300 if figure.printed else 150,
+        "pdf.fonttype": 42,  # journals refuse Type 3
+        "svg.hashsalt": "isacsim",  # else names within the file are random
+    }
+    if figure.printed and not figure.font:
+        settings |= {"font.family": "STIXGeneral", "mathtext.fontset": "stix"}  # they come with matplotlib
+    sheets: list[Any] = [settings]
+    if figure.style:
+        sheets.append(figure.style)
+    if figure.font:
+        sheets.append({"font.family": _font(figure.font)})
+    if form == "pgf":
+        sheets.append({"pgf.rcfonts": False})  # the fonts of the document
+    with matplotlib.rc_context():
+        for sheet in sheets:
+            try:
+                style.use(sheet)
+            except (OSError, ValueError) as error:
+                known = one_of(style.available, figure.style)
+                raise InvalidInput("style", f"must be a style sheet ({error})", figure.style, known) from None
+        yield
 
-    def estimate(self, figure: Figure, name: str) -> Estimate:
-        """The figure's statistic of a quantity on its scale, at each place of the axis that is followed."""
-        found = STATISTICS[figure.statistic](self.values[name].transpose(figure.followed, "trial").values)
-        scale = figure.x_scale if name == figure.x else figure.scale
-        if scale != "db":
-            return found
-        return evolve(found, **{end: _scaled(scale, getattr(found, end)) for end in ("value", "low", "high")})
+
+def _font(name: str) -> str:
+    from matplotlib import font_manager
+
+    if name in ("serif", "sans-serif", "monospace"):
+        return name
+    try:
+        font_manager.findfont(name, fallback_to_default=False)
+    except ValueError:
+        remedy = one_of({font.name for font in font_manager.fontManager.ttflist}, name)
+        raise InvalidInput("font", "must be a font that is installed", name, remedy) from None
+    return name
 
 
-def _lines(dataset: xarray.Dataset, figure: Figure) -> Iterator[Line]:
-    quantities = (figure.y, *figure.beside)
-    for name in (*quantities, figure.x):
-        if name not in dataset and name not in dataset.dims:
-            raise InvalidInput("figure", "must show what was recorded", name, one_of(map(str, dataset), name))
-    shown = dataset[[*quantities, *figure.band, *([figure.x] if figure.along else [])]].sel(figure.at)
-    apart = [str(d) for d in shown[figure.y].dims if d not in (figure.followed, "trial")]
+def draw(plot: Plot, figure: Figure) -> Canvas:
+    """A figure on a canvas: a line a series with its band, and crosses where numbers are expected."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure as Canvas
+
+    canvas = Canvas(figsize=figure.inches, layout="constrained")
+    FigureCanvasAgg(canvas)
+    axes = canvas.subplots()
+    for number, curve in enumerate(plot.curves):
+        _draw_curve(axes, plot, figure, curve, number)
+    _dress(axes, plot, figure)
+    if plot.curves:
+        _legend(axes, plot, figure)
+    return canvas
+
+
+def _draw_curve(axes: Axes, plot: Plot, figure: Figure, curve: Curve, number: int) -> None:
+    color, few = COLOURS[curve.colour % len(COLOURS)], curve.y.size < curves.MANY
+    marker = MARKERS[curve.marker % len(MARKERS)]
+    look: dict[str, Any]
+    if figure.dots:
+        look = {"markersize": 2.0, "alpha": 0.6, "linestyle": "none", "rasterized": True}  # thousands of paths are slow
+        axes.plot(curve.x, curve.y, color=color, marker=marker, label=curve.label, **look)
+        return
+    look = {
+        "linestyle": STYLES[curve.stroke % len(STYLES)],
+        "color": color,
+        "marker": marker,
+        "markerfacecolor": "none",  # so that one shows through where two lines coincide
+        "label": curve.label,
+    }
+    if not few:  # some markers only, and of each line at other places
+        step = max(1, curve.y.size // MARKED)
+        look["markevery"] = ((number * step) // max(1, len(plot.curves)), step)
     if figure.along:
-        apart += [str(d) for d in shown[figure.x].dims if d not in (*apart, figure.followed, "trial")]
-    several = [d for d in apart if shown.sizes[d] > 1]
-    flat, colours, styles = shown.stack(line=apart), {}, {}  # type: ignore[var-annotated]
-    for quantity, i in product(quantities, range(flat.sizes["line"])):
-        values = flat.isel(line=i)
-        if bool(np.isfinite(values[quantity].values).any()):
-            place = {d: values[d].item() for d in apart}
-            told = [_told(d, place[d]) for d in several]
-            if figure.beside:
-                told.append(str(values[quantity].attrs["long_name"]))
-            rest = tuple(v for d, v in place.items() if d != figure.series)
-            colour = colours.setdefault(place.get(figure.series), len(colours))
-            marker = styles.setdefault(rest, len(styles))
-            stroke = quantities.index(quantity) if figure.beside else marker
-            yield Line(", ".join(told) or str(place["design"]), quantity, colour, marker, stroke, place, values)
+        ends = (np.abs(curve.band - curve.y), np.abs(curve.across - curve.x)) if few else (None, None)
+        axes.errorbar(curve.x, curve.y, yerr=ends[0], xerr=ends[1], elinewidth=0.8, **look)
+        return
+    kept = _finite_part(curve, plot)
+    axes.plot(curve.x[kept], curve.y[kept], **look)
+    if not kept.all():  # infinity is a place of its own, and no line leads there
+        beyond = {**look, "label": "_infinite", "linestyle": "none"}
+        beyond.pop("markevery", None)
+        axes.plot(curve.x[~kept], curve.y[~kept], **beyond)
+    _draw_band(axes, curve, kept, color)
+    for numbers in curve.expected:
+        axes.plot(curve.x, numbers, "x", color=color, markersize=1.8 * _setting("lines.markersize"), label="_expected")
 
 
-def _told(dim: str, value: Any) -> str:
-    return str(value) if dim in ("design", "evaluate") else f"{dim} = {_text(value)}"
+def _finite_part(curve: Curve, plot: Plot) -> Any:
+    return np.ones(curve.x.size, bool) if plot.x.infinite is None else curve.x < plot.x.infinite
 
 
-def _expected(run: Run, figure: Figure, line: Line) -> Iterator[tuple[float, ...]]:
-    """Numbers that are expected of what a line shows."""
-    for e in run.expectations.values():
-        place = {**figure.at, **line.place}
-        named = {**e.at, **{k: v for k, v in (("design", e.design), ("evaluate", e.evaluate)) if v}}
-        same = (e.quantity, e.statistic, e.over) == (line.quantity, figure.statistic, figure.x)
-        if same and all(place.get(key, value) == value for key, value in named.items()):
-            yield e.values
+def _draw_band(axes: Axes, curve: Curve, kept: Any, color: str) -> None:
+    low, high = curve.band
+    axes.fill_between(curve.x[kept], low[kept], high[kept], alpha=0.2, color=color, linewidth=0)
+    if not kept.all():
+        bars = np.abs(curve.band[:, ~kept] - curve.y[~kept])
+        axes.errorbar(curve.x[~kept], curve.y[~kept], yerr=bars, fmt="none", ecolor=color, elinewidth=0.8)
 
 
-def _ticks(dataset: xarray.Dataset, figure: Figure) -> list[str] | None:
-    """Labels of the values of x that no scale holds (text, infinity) and that are spaced evenly."""
-    if figure.along:
-        return None
-    coordinate = _coordinate(dataset, figure)
-    if np.issubdtype(coordinate.dtype, np.number) and np.isfinite(coordinate).all():
-        return None
-    return [_text(value) for value in coordinate]
+def _dress(axes: Axes, plot: Plot, figure: Figure) -> None:
+    axes.set_xlabel(plot.x.label)
+    axes.set_ylabel(plot.y.label, wrap=True)
+    axes.set_xscale(plot.x.kind)
+    axes.set_yscale(plot.y.kind)
+    if plot.x.ticks is not None:
+        axes.set_xticks(*plot.x.ticks)
+        axes.minorticks_off() if plot.y.kind == "linear" else axes.xaxis.set_minor_locator(_no_ticks())
+    if plot.x.infinite is not None:
+        last = max(t for t in plot.x.ticks[0] if t < plot.x.infinite) if plot.x.ticks and plot.x.ticks[0][1:] else None
+        if last is not None:
+            axes.axvline((last + plot.x.infinite) / 2, color="0.6", linewidth=0.6, linestyle=":")
+    if figure.dots and figure.along:
+        axes.set_aspect("equal", adjustable="datalim")
+    axes.grid(visible=True, which="major")
+    axes.set_axisbelow(True)
+    if plot.title:
+        axes.set_title(plot.title, wrap=True)
 
 
-def _coordinate(dataset: xarray.Dataset, figure: Figure) -> AnyArray:
-    return np.asarray(dataset[figure.x].values if figure.x in dataset.coords else np.arange(dataset.sizes[figure.x]))
+def _no_ticks() -> Any:
+    from matplotlib.ticker import NullLocator
+
+    return NullLocator()
 
 
-def _text(value: Any) -> str:
-    if isinstance(value, (float, int, np.number)):
-        return "∞" if value == np.inf else f"{value:g}"
-    return str(value)
+def _legend(axes: Axes, plot: Plot, figure: Figure) -> None:
+    if figure.legend == "none":
+        return
+    points, width = sum(curve.y.size for curve in plot.curves), figure.inches[0]
+    look: dict[str, Any] = {
+        "markerscale": 2.0 if figure.dots else 1.0,
+        "title": "\n".join(filter(None, (plot.heading, plot.note))),
+    }
+    # Where many lines leave no place for it, and where "best" would look for one for seconds.
+    crowded = len(plot.curves) > 1.2 * width or points > 100 * curves.MANY
+    if figure.legend == "outside" or (figure.legend == "best" and crowded):
+        _legend_below(axes.get_figure(), look, [curve.label for curve in plot.curves], width)
+    else:
+        axes.legend(**look, **{"loc": figure.legend})
 
 
-def _scaled(scale: str, values: Any) -> AnyArray:
-    """Power ratios in dB where that is the scale; a value of 0 has none, and neither has a low end below it."""
-    if scale != "db":
-        return np.asarray(values)
-    values = np.asarray(values, float)
-    return 10 * np.log10(np.where(values > 0, values, np.nan))
+def _legend_below(canvas: Any, look: dict[str, Any], labels: list[str], width: float) -> None:
+    """The legend below the axes, in as many columns as fit, on a figure that is higher by as much."""
+    size = _setting("legend.fontsize") / 72
+    entry = size * (0.55 * max(map(len, labels), default=0) + 4)  # handle and gaps take some four letters
+    columns = max(1, min(4, int(width / entry)))
+    rows = -(-len(labels) // columns) + len(look["title"].splitlines())
+    canvas.set_figheight(canvas.get_figheight() + 1.5 * size * rows)
+    canvas.legend(**look, loc="outside lower center", ncols=columns)
 
 
-def _placed(scale: str, values: FloatArray) -> FloatArray:
-    """Values without those that a logarithmic scale has no place for: a line to them would run off the figure."""
-    return np.where(values > 0, values, np.nan) if scale == "log" else values
+def _setting(name: str) -> float:
+    """A size that is set, in points."""
+    import matplotlib
+    from matplotlib.font_manager import FontProperties
 
-
-def _named(values: xarray.DataArray, scale: str) -> str:
-    unit = values.attrs["units"]
-    if scale == "db":
-        unit = "dB" if unit == "1" else f"dB over 1 {unit}"
-    return str(values.attrs["long_name"]) + (f" ({unit})" if unit != "1" else "")
-
-
-def _dress(axes: Axes, run: Run, dataset: xarray.Dataset, figure: Figure, ticks: list[str] | None, title: str) -> None:
-    label = (
-        _named(dataset[figure.x], figure.x_scale)
-        if figure.along
-        else run.axis_labels.get(figure.x, figure.x.replace("-", " "))
-    )
-    axes.set_xlabel(label)
-    axes.set_ylabel(_named(dataset[figure.y], figure.scale), wrap=True)
-    axes.set_xscale("linear" if figure.x_scale == "db" else figure.x_scale)
-    axes.set_yscale("linear" if figure.scale == "db" else figure.scale)
-    if ticks is not None:
-        axes.set_xticks(range(len(ticks)), ticks)
-    axes.grid(visible=True, which="both", alpha=0.3)
-    axes.set_title(figure.title or run.title, fontsize=10, wrap=True)
-    if axes.lines:
-        if any(line.get_label() == "_expected" for line in axes.lines):
-            title += "; x: expected"
-        points = sum(np.size(line.get_xdata()) for line in axes.lines)
-        look: dict[str, Any] = {"fontsize": 8, "title": title, "title_fontsize": 8}
-        # Where many lines leave no place for it, and where "best" would look for one for seconds.
-        if len(axes.lines) > 8 or points > 100 * MANY:
-            axes.figure.legend(**look, loc="outside lower center", ncols=2)
-        else:
-            axes.legend(**look, loc="best")
+    settings: Any = matplotlib.rcParams
+    value = settings[name]
+    return FontProperties(size=value).get_size_in_points() if name.endswith("fontsize") else float(value)

@@ -27,6 +27,12 @@ def isacsim_experiments() -> Iterable[Spec]:
         "Errors of estimated directions beside their CRLB, on samples",
         {"runs": 3},
     )
+    yield Spec(
+        "constellation",
+        "isacsim.waveform.scatter:ReceivedConstellation",
+        "Equalised samples of the users",
+        {"modulation": "qam16", "symbols": 16},
+    )
 
 
 @hookimpl

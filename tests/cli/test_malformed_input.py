@@ -706,7 +706,26 @@ def test_the_table_is_long_enough():
             "out: full is not empty. Continue it with --resume, or choose another",
         ),
         (["plot", "full"], "run: full holds no run (no ledger.sqlite). Give the folder that `isacsim run` wrote."),
-        (["plot", "full", "--format", "gif"], "--format: must be a file type, got 'gif'. Valid: pdf, png, svg."),
+        (
+            ["plot", "full", "--format", "gif"],
+            "--format: must be file types of figures, got 'gif'. Valid: pdf, pgf, png",
+        ),
+        (["plot", "full", "--size", "colum"], "--size: must be screen, column, page or [width, height] in inches, got"),
+        (
+            ["plot", "full", "--size", "3x"],
+            "--size: must be screen, column, page or [width, height] in inches, got '3x'",
+        ),
+        (
+            ["plot", "full", "--size", "0x3"],
+            "--size: must be screen, column, page or [width, height] in inches, got (0",
+        ),
+        (
+            ["plot", "full", "--legend", "topright"],
+            "--legend: must be one of its choices, got 'topright'. Did you mean",
+        ),
+        (["plot", "full", "--scale", "lgo"], "--scale: must be one of its choices, got 'lgo'. Did you mean 'log'? Va"),
+        (["plot", "full", "--x-scale", "dB"], "--x-scale: must be one of its choices, got 'dB'. Did you mean 'db'? V"),
+        (["plot", "full", "--font-size", "-2"], "--font-size: must be a finite number of at least 0, got -2.0. Check"),
         (["list", "solver"], "kind: must be a kind of component, got 'solver'. Did you mean 'solvers'? Valid: "),
         (["show", "solver", "sca"], "kind: must be a kind of component, got 'solver'. Did you mean 'solvers'? Valid: "),
         (["show", "solvers", "scaa"], "name: must name one of the solvers, got 'scaa'. Did you mean 'sca'? Valid: "),

@@ -108,13 +108,14 @@ def test_a_standard_error_shrinks_with_the_root_of_the_trials(statistic):
 
 def test_expected_numbers_are_crosses_of_their_line_colour(judge, plain, monkeypatch):
     kept = []
-    monkeypatch.setattr(Canvas, "savefig", lambda self, path: kept.append(self))
+    monkeypatch.setattr(Canvas, "savefig", lambda self, path, **_: kept.append(self))
     judge(over="bits", values=[1.0, math.nan, 3.0])
     draw_figures(plain, ("rate",))
     lines = kept.pop().axes[0].lines
     (cross,) = (line for line in lines if line.get_marker() == "x")
-    (curve,) = (line for line in lines if line.get_marker() == "o")
-    np.testing.assert_array_equal(cross.get_xydata(), [[0, 1], [1, math.nan], [2, 3]])
+    curve, infinite = (line for line in lines if line.get_marker() == "o")
+    places = [*curve.get_xdata(), *infinite.get_xdata()]
+    np.testing.assert_array_equal(cross.get_xydata(), np.column_stack([places, [1, math.nan, 3]]))
     assert cross.get_color() == curve.get_color()
     # Another statistic, axis or design is another curve's.
     for fields in ({"statistic": "median"}, {"quantity": "crlb"}):
