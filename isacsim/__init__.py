@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from isacsim.problems.point_crb_min import PointCrbMin
     from isacsim.problems.sqnr_max import SqnrMax
     from isacsim.problems.sum_rate_crlb import SumRateCrlb
+    from isacsim.report.comparison import compare
+    from isacsim.report.export import export
     from isacsim.solvers.solution import Solution, Status
     from isacsim.solvers.solve import solve
     from isacsim.targets.scene import PointTargets, ResponseMatrix
@@ -48,6 +50,8 @@ _HOMES = {
     "isacsim.problems.point_crb_min": ("PointCrbMin",),
     "isacsim.problems.sqnr_max": ("SqnrMax",),
     "isacsim.problems.sum_rate_crlb": ("SumRateCrlb",),
+    "isacsim.report.comparison": ("compare",),
+    "isacsim.report.export": ("export",),
     "isacsim.solvers.solution": ("Solution", "Status"),
     "isacsim.solvers.solve": ("solve",),
     "isacsim.targets.scene": ("PointTargets", "ResponseMatrix"),
@@ -85,6 +89,8 @@ __all__ = [
     "UniformLinearArray",
     "UniformPlanarArray",
     "Users",
+    "compare",
+    "export",
     "load_scenario",
     "metrics",
     "open_run",

@@ -17,6 +17,7 @@ from isacsim import __version__
 from isacsim.cli.bench import bench
 from isacsim.cli.opening import opened
 from isacsim.cli.plotting import plot
+from isacsim.cli.sharing import compare, export, report
 from isacsim.cli.warming import warm_up
 from isacsim.errors import InvalidInput, IsacsimError, one_of, printable
 from isacsim.plugin import KINDS, Registry, build_registry
@@ -212,6 +213,9 @@ def check(
 
 
 app.command()(plot)
+app.command()(report)
+app.command()(compare)
+app.command()(export)
 
 
 @app.command()

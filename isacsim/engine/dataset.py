@@ -17,12 +17,12 @@ from isacsim.typing import FloatArray
 if TYPE_CHECKING:
     import xarray
 
-STATUS = ("1", ", ".join(f"{s.code} {s}" for s in Status))
+STATUS = {"units": "1", "long_name": f"how the solve ended, one of {', '.join(map(str, Status))}; empty without one"}
 
 
 def build_dataset(store: Store) -> xarray.Dataset:
     """All numbers of a run with their dimensions, units and provenance."""
-    import xarray
+    from isacsim.engine.results import Results
 
     axes: dict[str, list[Any]] = store.need("axes")
     points: list[dict[str, Any]] = store.need("points")
@@ -53,7 +53,7 @@ def build_dataset(store: Store) -> xarray.Dataset:
     made = {"ledger_format": store.format, "environments": _text(list(environments.values()))}
     told = store.need("axis_labels")
     coords = {name: (name, values, _axis_attributes(name, told)) for name, values in coords.items()}
-    return xarray.Dataset(variables, coords, {"index_dims": index, **made, **provenance})
+    return Results(variables, coords, {"index_dims": index, **made, **provenance})
 
 
 def _axis_attributes(name: str, told: dict[str, str]) -> dict[str, str]:
@@ -102,21 +102,24 @@ def _solves(
 ) -> dict[str, Any]:
     """What the solver said of each design and trial, and its traces where they are kept."""
     records = list(_records(store, lead, points, designs, trials))
-    told = {**SOLVES, "status": STATUS}
     shape = (*lead, len(designs), trials)
-    arrays = {name: np.full(shape, np.nan) for name in told}
+    arrays = {name: np.full(shape, np.nan) for name in SOLVES}
+    status = np.full(shape, "", f"<U{max(len(str(s)) for s in Status)}")
     names = dict.fromkeys(name for _, record in records for name in record.trace)
     steps = max((values.size for _, record in records for values in record.trace.values()), default=0)
     traces = {name: np.full((*shape, steps), np.nan) for name in names}
     for place, record in records:
         for i, scalar in enumerate(SCALARS):
-            arrays[scalar][place] = record.scalars[i]
+            if scalar in arrays:
+                arrays[scalar][place] = record.scalars[i]
+        status[place] = str(record.status)
         arrays["solve_time"][place] = record.solve_time
         for name, values in record.trace.items():
             traces[name][place][: values.size] = values
     dims = (*axes, "design", "trial")
     return {
-        **{n: (dims, v, {"units": told[n][0], "long_name": told[n][1]}) for n, v in arrays.items()},
+        **{n: (dims, v, {"units": SOLVES[n][0], "long_name": SOLVES[n][1]}) for n, v in arrays.items()},
+        "status": (dims, status, STATUS),
         **{TRACE + n: ((*dims, STEP), v, {"units": _unit(n), "long_name": _label(n)}) for n, v in traces.items()},
     }
 
@@ -134,6 +137,25 @@ def _origins(
         ROWS_FROM: ((*axes, "trial"), rows, {"units": "1", "long_name": told}),
         SOLVES_FROM: ((*axes, "design", "trial"), solves, {"units": "1", "long_name": told}),
     }
+
+
+def build_precoders(store: Store, design: str) -> xarray.DataArray:
+    """The precoders of a design, shape (axes..., trial, antenna, stream); NaN where there is none."""
+    import xarray
+
+    axes: dict[str, list[Any]] = store.need("axes")
+    points, trials = store.need("points"), store.need("trials")
+    lead = [len(values) for values in axes.values()]
+    own = [{**point, "design_ids": {k: v for k, v in point["design_ids"].items() if k == design}} for point in points]
+    found = [(p, r.precoder) for p, r in _records(store, lead, own, [design], trials) if "precoder" in r.decision]
+    sizes = [max((W.shape[axis] for _, W in found), default=0) for axis in (0, 1)]
+    array = np.full((*lead, trials, *sizes), complex(np.nan, np.nan))
+    for (*at, _, trial), W in found:
+        array[(*at, trial, slice(W.shape[0]), slice(W.shape[1]))] = W
+    told = {"units": "sqrt(W)", "long_name": f"precoders of the design {design}"}
+    return xarray.DataArray(
+        array, {**axes, "trial": np.arange(trials)}, (*axes, "trial", "antenna", "stream"), attrs=told
+    )
 
 
 def _records(

@@ -145,6 +145,26 @@ class Run:
         with self._store() as store:
             return build_dataset(store)
 
+    @property
+    def designs(self) -> list[str]:
+        """Names of the designs."""
+        return list(dict.fromkeys(name for point in self.points for name in point["design_ids"]))
+
+    def precoders(self, design: str) -> xarray.DataArray:
+        """The precoders of a design at every point and trial, shape (axes..., trial, antenna, stream), in sqrt(W).
+
+        NaN where there is none, and where others have more antennas or streams.
+
+        Raises:
+            InvalidInput: If there is no such design.
+        """
+        from isacsim.engine.dataset import build_precoders
+
+        if design not in self.designs:
+            raise InvalidInput("design", "must name a design", design, one_of(self.designs, design))
+        with self._store() as store:
+            return build_precoders(store, design)
+
     def design(self, name: str, trial: int, **coords: Any) -> DesignRecord:
         """The stored solution of one design for one trial at one point of the sweep.
 

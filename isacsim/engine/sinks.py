@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
@@ -38,10 +38,14 @@ class Csv(Sink):
     def write(self, dataset: xarray.Dataset, folder: Path) -> Path:
         """Write ``results.csv``."""
         path = folder / "results.csv"
-        scalars = [name for name, values in dataset.items() if "trial" in values.dims and _is_scalar(dataset, name)]
-        frame = dataset[scalars].to_dataframe()
-        frame.reset_index().to_csv(path, index=False)
+        scalar_frame(dataset).to_csv(path, index=False)
         return path
+
+
+def scalar_frame(dataset: xarray.Dataset) -> Any:
+    """A pandas frame of one row a trial, with the coordinates and the scalar quantities as columns."""
+    scalars = [name for name, values in dataset.items() if "trial" in values.dims and _is_scalar(dataset, name)]
+    return dataset[scalars].to_dataframe().reset_index()
 
 
 def _is_scalar(dataset: xarray.Dataset, name: object) -> bool:

@@ -72,16 +72,28 @@ def _width(heads: list[str], lines: list[tuple[str, ...]]) -> int:
 
 def statuses(run: Run) -> dict[str, int]:
     """How many solves ended with each status."""
-    counted = [c for _, _, codes in _solves(run) for c in codes if not np.isnan(c)]
-    return {str(s): counted.count(float(s.code)) for s in Status if counted.count(float(s.code))}
+    return _counted([name for _, _, names in _solves(run) for name in names])
+
+
+def solves(run: Run) -> list[dict[str, Any]]:
+    """Each design at each point where it is solved anew: how many solves, their statuses, time and steps."""
+    dataset, found = run.dataset(), []
+    for coords, design, names in _solves(run):
+        counted = _counted(names)
+        here = dataset[["solve_time", "iterations"]].sel({**coords, "design": design})
+        if counted:
+            place = {"design": design, "at": coords, "solves": sum(counted.values()), "statuses": counted}
+            time, steps = (float(np.nanmedian(here[name].values)) for name in ("solve_time", "iterations"))
+            found.append({**place, "time": time, "iterations": steps})
+    return found
 
 
 def remarks(run: Run) -> list[dict[str, Any]]:
     """Why designs have no answer: of each of them and each such status the first solve with a note."""
     found: dict[tuple[str, Status], dict[str, Any]] = {}
-    for coords, design, codes in _solves(run):
-        for trial, code in enumerate(codes):
-            status = None if np.isnan(code) else list(Status)[int(code)]
+    for coords, design, names in _solves(run):
+        for trial, name in enumerate(names):
+            status = Status[name] if name else None
             if status is None or status.answered or (design, status) in found:
                 continue
             notes = run.design(design, trial, **coords).notes
@@ -105,8 +117,13 @@ def failures(run: Run, most: int = 20) -> list[str]:
     return lines + ([f"and {len(found) - most} more such lines: see Run.failures()"] if len(found) > most else [])
 
 
-def _solves(run: Run) -> list[tuple[dict[str, Any], str, list[float]]]:
-    """Coordinates, design and the trials' status codes of every solve, once where points share it."""
+def _counted(names: list[str]) -> dict[str, int]:
+    """How often each status is among the names."""
+    return {str(s): names.count(str(s)) for s in Status if str(s) in names}
+
+
+def _solves(run: Run) -> list[tuple[dict[str, Any], str, list[str]]]:
+    """Coordinates, design and the names of the trials' statuses of every solve, once where points share it."""
     status = run.dataset()["status"]
     solved: dict[tuple[str, str], dict[str, Any]] = {}
     for point in run.points:

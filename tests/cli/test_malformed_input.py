@@ -708,7 +708,7 @@ def test_the_table_is_long_enough():
         (["plot", "full"], "run: full holds no run (no ledger.sqlite). Give the folder that `isacsim run` wrote."),
         (
             ["plot", "full", "--format", "gif"],
-            "--format: must be file types of figures, got 'gif'. Valid: pdf, pgf, png",
+            "--format: must be file types of figures, got 'gif'. Did you mean 'pgf'? Va",
         ),
         (["plot", "full", "--size", "colum"], "--size: must be screen, column, page or [width, height] in inches, got"),
         (

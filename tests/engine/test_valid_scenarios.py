@@ -217,7 +217,7 @@ def lost(scenario, dataset):
     found = []
     for label, evaluation in scenario.evaluate.items():
         judged = list(evaluation.designs or scenario.design)
-        good = dataset["status"].sel(design=judged).isin([s.code for s in Status if s.answered])
+        good = dataset["status"].sel(design=judged).isin([str(s) for s in Status if s.answered])
         for quantity in (q.name for m in (*evaluation.metrics, *evaluation.experiments) for q in m.quantities):
             values = dataset[quantity].sel(evaluate=label, design=judged)
             if "users" in dataset.dims and "user" in values.dims:  # those who are not there at a point of the sweep
