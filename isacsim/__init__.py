@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from isacsim.report.export import export
     from isacsim.solvers.solution import Solution, Status
     from isacsim.solvers.solve import solve
+    from isacsim.targets.background import Background, BackgroundModel, Clutter, SelfInterference
     from isacsim.targets.scene import PointTargets, ResponseMatrix
 
 __version__ = "0.1.0"
@@ -54,14 +55,18 @@ _HOMES = {
     "isacsim.report.export": ("export",),
     "isacsim.solvers.solution": ("Solution", "Status"),
     "isacsim.solvers.solve": ("solve",),
+    "isacsim.targets.background": ("Background", "BackgroundModel", "Clutter", "SelfInterference"),
     "isacsim.targets.scene": ("PointTargets", "ResponseMatrix"),
 }
 
 __all__ = [
     "Aqnm",
     "Axis",
+    "Background",
+    "BackgroundModel",
     "BaseStation",
     "Chain",
+    "Clutter",
     "CrbMin",
     "Design",
     "Drop",
@@ -80,6 +85,7 @@ __all__ = [
     "ResponseMatrix",
     "Run",
     "Scenario",
+    "SelfInterference",
     "Solution",
     "SqnrMax",
     "Status",

@@ -8,6 +8,7 @@ from attrs import field, frozen
 
 from isacsim.arrays import AntennaArray
 from isacsim.batch import batched
+from isacsim.targets.background import Background
 from isacsim.targets.scene import Scene
 
 
@@ -24,6 +25,7 @@ class Drop:
         noise_power: Noise of each user, shape (..., K), in W.
         radar_noise_power: Noise of each sensing receive chain, shape (...), in W.
         snapshots: Samples L in a coherent sensing interval.
+        background: What the sensing receiver hears beside the targets; None is nothing.
     """
 
     H: Any = batched(2, dtype=complex)
@@ -34,3 +36,4 @@ class Drop:
     noise_power: Any = batched(1, above=0.0)
     radar_noise_power: Any = batched(0, above=0.0)
     snapshots: int = 1
+    background: Background | None = None

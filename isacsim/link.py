@@ -3,9 +3,9 @@
 A precoder W leaves the transmit chains as ``x_q = A_t W s + q_t``. What follows depends on it
 through two things alone, the effective precoder ``A_t W`` and the covariance D of q_t
 (`Transmission`): user k receives ``h_k^H x_q + n_k`` and quantises it (`Reception`), the sensing
-receiver gets ``A_r (G x_q + n) + q_r`` (`Echo`) [Xu25, eqs. (2)-(7)]. A merit written on these
-records therefore is one of any hardware: a design for hardware is the same merit behind another
-transmission.
+receiver gets ``A_r (G x_q + n) + q_r`` (`Echo`) [Xu25, eqs. (2)-(7)], with G + B in place of G where
+there is a background B. A merit written on these records therefore is one of any hardware: a design
+for hardware is the same merit behind another transmission.
 
 `Link` joins them for the realisations of a drop and works each out when it is first read.
 """
@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from functools import cached_property
 from typing import Any, Literal
 
+import attrs
 import numpy as np
 from attrs import frozen
 
@@ -24,6 +25,7 @@ from isacsim.checks import fitting, invertible, numbers
 from isacsim.drop import Drop
 from isacsim.errors import InvalidInput
 from isacsim.hardware.base import Hardware, LinearModel, Transceiver, chain_power, diagonal_matrix
+from isacsim.targets.background import Background
 from isacsim.typing import AnyArray, ComplexArray, FloatArray, IntArray
 
 Mode = Literal["x", "xq"]
@@ -230,6 +232,15 @@ class Echo:
     - mode ``"xq"``: what the chains put out (data converters are deterministic); their
       distortion is probing power.
 
+    A known background B is cancelled in the digital domain: ``A_r B x``, or ``A_r B x_q`` in mode
+    ``"xq"``, is subtracted. The converters carry it all the same, which makes their distortion
+    larger, and the noise covariance behind the receive gain A_r becomes ::
+
+        A_r (sigma^2 I + (G + B) D (G + B)^H + sum_s eps_s B_s P B_s^H) A_r^H + D_r
+
+    with the probing covariance P, the transmit distortion D where it is not known, and the
+    fractions eps_s that cancellation leaves.
+
     Attributes:
         G: Target response, (..., N_r, N_t), amplitude.
         sent: What leaves the transmit chains.
@@ -237,6 +248,7 @@ class Echo:
         power: Power that arrives at each receive chain, (..., N_r), in W.
         receive: Linear model of the receive chains.
         mode: What the receiver knows.
+        background: What arrives beside the echo of the targets; None is nothing.
     """
 
     G: ComplexArray
@@ -245,9 +257,18 @@ class Echo:
     power: FloatArray
     receive: LinearModel
     mode: Mode = "x"
+    background: Background | None = None
 
     @classmethod
-    def of(cls, G: Any, sent: Transmission, radar_noise_power: Any, receive: Hardware, mode: Mode = "x") -> Echo:
+    def of(
+        cls,
+        G: Any,
+        sent: Transmission,
+        radar_noise_power: Any,
+        receive: Hardware,
+        mode: Mode = "x",
+        background: Background | None = None,
+    ) -> Echo:
         """The echo of a response G (..., N_r, N_t), with noise (...) of each receive chain in W.
 
         Raises:
@@ -259,13 +280,19 @@ class Echo:
         G = np.asarray(G, complex, order="C")
         _require_antennas("the sensing array", G.shape[-1], sent.precoder)
         thermal = np.asarray(radar_noise_power, float)[..., None] + np.zeros(G.shape[-2])
-        with fitting("G, W, radar_noise_power"):
-            arriving = G @ sent.radiated @ hermitian(G) + diagonal_matrix(thermal)
-        return cls(G, sent, thermal, chain_power(arriving), receive.linear_model(arriving), mode)
+        with fitting("G, W, radar_noise_power, background"):
+            whole = G if background is None else G + background.response()
+            arriving = whole @ sent.radiated @ hermitian(whole) + diagonal_matrix(thermal)
+        return cls(G, sent, thermal, chain_power(arriving), receive.linear_model(arriving), mode, background)
 
     def knowing(self, mode: Mode) -> Echo:
         """The same echo at a receiver that knows something else."""
-        return self if mode == self.mode else Echo(self.G, self.sent, self.thermal, self.power, self.receive, mode)
+        return self if mode == self.mode else attrs.evolve(self, mode=mode)
+
+    @property
+    def whole(self) -> ComplexArray:
+        """Response of targets and background together, shape (..., N_r, N_t), amplitude."""
+        return self.G if self.background is None else self.G + self.background.response()
 
     @property
     def probing(self) -> ComplexArray:
@@ -276,9 +303,12 @@ class Echo:
     def noise(self) -> AnyArray:
         """Noise covariance behind the receive gain: (..., N_r, N_r), or its diagonal where that is all; in W."""
         receive, known = self.receive, self.mode == "xq" or self.sent.ideal
-        if known and receive.diagonal and not receive.coupled:
+        cancelled = self.background is None or self.background.perfect
+        if known and cancelled and receive.diagonal and not receive.coupled:
             return squared(receive.gain) * self.thermal + receive.distortion
-        unknown = 0.0 if known else self.sent.distortion_through(self.G)
+        unknown = 0.0 if known else self.sent.distortion_through(self.whole)
+        if self.background is not None and not cancelled:
+            unknown = unknown + self.background.left(self.probing)
         return receive.output_covariance(diagonal_matrix(self.thermal) + unknown)
 
     @property
@@ -352,8 +382,8 @@ class Link:
     @cached_property
     def echo(self) -> Echo:
         """What a sensing receiver that knows x gets; see `Echo.knowing` for another."""
-        G = self.drop.targets.response()
-        return Echo.of(G, self.sent, self.drop.radar_noise_power, self.transceiver.receive)
+        drop, G = self.drop, self.drop.targets.response()
+        return Echo.of(G, self.sent, drop.radar_noise_power, self.transceiver.receive, background=drop.background)
 
     def members(self) -> Iterator[Link]:
         """The link of each member, with a leading axis of length 1; the transmission is worked out once for all."""

@@ -23,6 +23,7 @@ class Stream(IntEnum):
     SOLVER = 2
     WAVEFORM = 3
     ESTIMATE = 4
+    BACKGROUND = 5
 
 
 def generator(seed: int, stream: Stream, trial: int) -> np.random.Generator:

@@ -53,7 +53,9 @@ class Point:
         judged = [
             (name, attrs.evolve(e, hardware="ideal"), s.transceiver(e.hardware)) for name, e in s.evaluate.items()
         ]
-        return cls(coords, scenario, digest([list(designs.items()), judged], names), designs, drop)
+        heard = [] if s.background is None else [s.background]  # which no design knows of
+        whole = digest([list(designs.items()), judged, *heard], names)
+        return cls(coords, scenario, whole, designs, digest([drop, *heard], names) if heard else drop)
 
 
 @frozen

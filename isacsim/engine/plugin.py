@@ -66,6 +66,10 @@ WAVEFORM = {
     "link-users": "Bit error rate and sum rate of four users through converters",
 }
 
+WIDEBAND = {
+    "self-interference": "Radar SQNR and CRLB under self-interference, over the receiver's resolution",
+}
+
 
 @hookimpl
 def isacsim_scenarios() -> Iterable[ScenarioSpec]:
@@ -79,7 +83,7 @@ def isacsim_scenarios() -> Iterable[ScenarioSpec]:
     yield _scenario("sum-rate-crlb/table1-wmmse-sdr", "WMMSE-SDR over the number of antennas, as run")
     yield _scenario("sum-rate-crlb/table1-fp-sgda", "FP-SGDA over the number of antennas, as run")
     yield _scenario("sum-rate-crlb/algorithms", "The published algorithms beside the default solver")
-    for folder, files in {"crb-min": CRB_MIN, "sqnr-max": SQNR_MAX, "waveform": WAVEFORM}.items():
+    for folder, files in {"crb-min": CRB_MIN, "sqnr-max": SQNR_MAX, "waveform": WAVEFORM, "wideband": WIDEBAND}.items():
         for name, summary in files.items():
             yield _scenario(f"{folder}/{name}", summary)
 

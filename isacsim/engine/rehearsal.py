@@ -93,7 +93,8 @@ def rehearse_evaluations(scenario: Scenario, drop: Drop, problems: dict[str, Pro
     Raises:
         InvalidInput: As `rehearse_designs`.
     """
-    place = (scenario.seed, scenario.base_station, scenario.users, scenario.targets, scenario.trials)
+    s = scenario
+    place = (s.seed, s.base_station, s.users, s.targets, s.trials, s.background)
     for label, evaluation in scenario.evaluate.items():
         hardware = scenario.transceiver(evaluation.hardware)
         for name in evaluation.designs or tuple(scenario.design):

@@ -340,7 +340,7 @@ def _identity(scenario: Scenario, names: Names) -> dict[str, str]:
 def _environment(plan: Plan, registry: Registry) -> dict[str, Any]:
     """The code that the numbers of a plan come from."""
     scenarios = [point.scenario for point in plan.points]
-    used = [[s.base_station, s.users, s.targets, s.hardware, s.design, s.evaluate] for s in scenarios]
+    used = [[s.base_station, s.users, s.targets, s.hardware, s.design, s.evaluate, s.background] for s in scenarios]
     return environment(registry, used)
 
 

@@ -29,6 +29,7 @@ from isacsim.metrics.components import Metric, Quantity
 from isacsim.problems.base import Requirements
 from isacsim.random import Stream, generator
 from isacsim.solvers.base import Solver
+from isacsim.targets.background import BackgroundModel
 from isacsim.targets.models import TargetModel
 from isacsim.waveform.base import Experiment
 
@@ -170,6 +171,7 @@ class Scenario:
         sinks: Where results go beside the store.
         executor: Where its tasks run; None is the choice of whoever runs it.
         observers: Who is told of a run's events, beside the observers that plugins offer.
+        background: What the sensing receiver hears beside the targets; designs know nothing of it.
     """
 
     known_as: ClassVar[str] = "scenario"
@@ -189,6 +191,7 @@ class Scenario:
     sinks: tuple[Sink, ...] = field(default=(NetCdf(),))
     executor: ExecutorFactory | None = None
     observers: tuple[Observer, ...] = ()
+    background: BackgroundModel | None = None
 
     def __attrs_post_init__(self) -> None:
         for table in ("design", "evaluate"):
@@ -300,6 +303,10 @@ class Scenario:
             H = users.channel.draw(station.transmit_array, users.count, trials, channel)
         with faults_of("targets", self.targets):
             targets = self.targets.draw(station.transmit_array, station.receive_array, trials, target)
+        background = None
+        if self.background is not None:
+            behind = [generator(self.seed, Stream.BACKGROUND, t) for t in trials]
+            background = self.background.draw(station.transmit_array, station.receive_array, behind)
         return Drop(
             H=H,
             targets=targets,
@@ -309,6 +316,7 @@ class Scenario:
             noise_power=np.broadcast_to(users.noise, (users.count,)),
             radar_noise_power=station.radar_noise,
             snapshots=station.snapshots,
+            background=background,
         )
 
 

@@ -37,6 +37,7 @@ from isacsim.compiled import compiled
 from isacsim.hardware.base import Transceiver
 from isacsim.link import IDEAL, Echo, Mode
 from isacsim.metrics.sensing import echo_of
+from isacsim.targets.background import Background
 from isacsim.targets.scene import ParametricScene, Scene, parametric
 from isacsim.typing import AnyArray, BoolArray, ComplexArray, FloatArray
 
@@ -159,11 +160,13 @@ def information(
     snapshots: float,
     transceiver: Transceiver = IDEAL,
     mode: Mode = "x",
+    background: Background | None = None,
 ) -> Information:
     """Fisher information of the unknowns of a scene and its yardstick; arguments as in `fim`."""
     targets = parametric("targets", targets, "a Cramer-Rao bound")
     sample_count("snapshots", snapshots)
-    return information_of(targets, echo_of(targets.response(), W, radar_noise_power, transceiver, mode), snapshots)
+    echo = echo_of(targets.response(), W, radar_noise_power, transceiver, mode, background)
+    return information_of(targets, echo, snapshots)
 
 
 def information_of(targets: Scene, echo: Echo, snapshots: float) -> Information:
@@ -182,6 +185,7 @@ def fim(
     snapshots: float,
     transceiver: Transceiver = IDEAL,
     mode: Mode = "x",
+    background: Background | None = None,
 ) -> FloatArray:
     """Fisher information matrix of the unknown parameters of a scene, shape (..., P, P).
 
@@ -195,11 +199,12 @@ def fim(
         snapshots: Number of samples L, a whole number.
         transceiver: The hardware.
         mode: What the receiver knows: ``"x"`` or ``"xq"`` (`isacsim.link.Echo`).
+        background: What arrives beside the echo; None is nothing.
 
     Raises:
         InvalidInput: If ``targets`` have no unknown parameters, or an argument breaks a rule.
     """
-    return information(targets, W, radar_noise_power, snapshots, transceiver, mode).F
+    return information(targets, W, radar_noise_power, snapshots, transceiver, mode, background).F
 
 
 def inverse_fim(F: AnyArray, least: float = CONFUSED) -> tuple[FloatArray, BoolArray]:
@@ -223,6 +228,7 @@ def crlb(
     snapshots: float,
     transceiver: Transceiver = IDEAL,
     mode: Mode = "x",
+    background: Background | None = None,
 ) -> FloatArray:
     """Cramer-Rao bound on the variance of each unknown parameter, shape (..., P).
 
@@ -230,4 +236,4 @@ def crlb(
     infinite where the scene is not identifiable (`Information`). Its sum over the parameters is the
     objective of [Fang25, eq. (11)]. Arguments as in `fim`.
     """
-    return information(targets, W, radar_noise_power, snapshots, transceiver, mode).bounds
+    return information(targets, W, radar_noise_power, snapshots, transceiver, mode, background).bounds

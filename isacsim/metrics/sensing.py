@@ -13,10 +13,18 @@ from isacsim.batch import hermitian, spectrum_of
 from isacsim.checks import finite_numbers, positive, sample_count
 from isacsim.hardware.base import Transceiver
 from isacsim.link import IDEAL, Echo, Mode, transmission
+from isacsim.targets.background import Background
 from isacsim.typing import FloatArray
 
 
-def echo_of(G: Any, W: Any, radar_noise_power: Any, transceiver: Transceiver = IDEAL, mode: Mode = "x") -> Echo:
+def echo_of(
+    G: Any,
+    W: Any,
+    radar_noise_power: Any,
+    transceiver: Transceiver = IDEAL,
+    mode: Mode = "x",
+    background: Background | None = None,
+) -> Echo:
     """The echo of a precoder through hardware.
 
     Args:
@@ -25,22 +33,25 @@ def echo_of(G: Any, W: Any, radar_noise_power: Any, transceiver: Transceiver = I
         radar_noise_power: Noise of each receive chain, broadcast to (...), in W.
         transceiver: The hardware.
         mode: What the receiver knows.
+        background: What arrives beside the echo; None is nothing.
 
     Raises:
         InvalidInput: For an unknown mode, an argument that breaks a rule, or shapes that do not fit together.
     """
     finite_numbers("G", G, axes=2)
     positive("radar_noise_power", radar_noise_power)
-    return Echo.of(G, transmission(W, transceiver), radar_noise_power, transceiver.receive, mode)
+    return Echo.of(G, transmission(W, transceiver), radar_noise_power, transceiver.receive, mode, background)
 
 
-def radar_sqnr(G: Any, W: Any, radar_noise_power: Any, transceiver: Transceiver = IDEAL) -> FloatArray:
+def radar_sqnr(
+    G: Any, W: Any, radar_noise_power: Any, transceiver: Transceiver = IDEAL, background: Background | None = None
+) -> FloatArray:
     """Radar SQNR ``tr(Q^-1 N)`` of [Xu25, eq. (9)], shape (...), linear.
 
     It is the mean over the symbols of the best symbol-dependent combiner, not the SQNR of
     one fixed combiner; for that see `radar_sqnr_combiner`. Arguments as in `echo_of`.
     """
-    return sqnr(echo_of(G, W, radar_noise_power, transceiver))
+    return sqnr(echo_of(G, W, radar_noise_power, transceiver, background=background))
 
 
 def sqnr(echo: Echo) -> FloatArray:
@@ -49,12 +60,14 @@ def sqnr(echo: Echo) -> FloatArray:
     return np.asarray(np.maximum(value, 0.0))  # where nothing is left above rounding, the sum may be below 0
 
 
-def radar_sqnr_combiner(G: Any, W: Any, radar_noise_power: Any, transceiver: Transceiver = IDEAL) -> FloatArray:
+def radar_sqnr_combiner(
+    G: Any, W: Any, radar_noise_power: Any, transceiver: Transceiver = IDEAL, background: Background | None = None
+) -> FloatArray:
     """Radar SQNR of the best fixed combiner, lambda_max(Q^-1 N), shape (...), linear.
 
     At most `radar_sqnr`, and equal to it for one point target. Arguments as in `echo_of`.
     """
-    return combiner_sqnr(echo_of(G, W, radar_noise_power, transceiver))
+    return combiner_sqnr(echo_of(G, W, radar_noise_power, transceiver, background=background))
 
 
 def combiner_sqnr(echo: Echo) -> FloatArray:
@@ -72,6 +85,7 @@ def response_crb(
     snapshots: float,
     transceiver: Transceiver = IDEAL,
     mode: Mode = "x",
+    background: Background | None = None,
 ) -> FloatArray:
     """CRB on the target response, the sum of the mean squared errors of the entries of G, shape (...).
 
@@ -87,9 +101,10 @@ def response_crb(
         snapshots: Number of samples L, at least N_t for the covariance to be that of the samples.
         transceiver: The hardware.
         mode: What the receiver knows.
+        background: What arrives beside the echo; None is nothing.
     """
     sample_count("snapshots", snapshots)
-    return response_bound(echo_of(G, W, radar_noise_power, transceiver, mode), snapshots)
+    return response_bound(echo_of(G, W, radar_noise_power, transceiver, mode, background), snapshots)
 
 
 def response_bound(echo: Echo, snapshots: float) -> FloatArray:

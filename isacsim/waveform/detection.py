@@ -176,7 +176,7 @@ class Detection(Experiment):
             target: Whether there is a target: H1, else H0.
             rng: Source of symbols, noise and whatever is random in the hardware.
         """
-        power = path.noise_power if self.agc == "match" and not target else path.power
+        power = path.idle_power if self.agc == "match" and not target else path.power
         sources, found = Sources.of(rng), []
         entries = snapshots * max(echo.mean.shape[-2], *path.W.shape[-2:])
         for length in blocks(count, max(1, BLOCK // entries)):

@@ -19,12 +19,13 @@ from attrs import frozen
 
 from isacsim.batch import hermitian
 from isacsim.checks import invertible
-from isacsim.hardware.base import Transceiver, diagonal_matrix
+from isacsim.hardware.base import Transceiver, chain_power, diagonal_matrix
 from isacsim.link import Echo, Link
 from isacsim.metrics.sensing import echo_of
 from isacsim.targets.scene import Scene
 from isacsim.typing import AnyArray, ComplexArray, FloatArray
-from isacsim.waveform.signals import Sources, radiate, receive, require_finite
+from isacsim.waveform.modulation import Gaussian
+from isacsim.waveform.signals import Sources, radiate, receive, require_finite, stream
 
 
 def thin(A: ComplexArray, rank: int) -> tuple[ComplexArray, ComplexArray]:
@@ -111,6 +112,52 @@ class EchoModel:
 
 
 @frozen(eq=False)
+class Leakage:
+    """The background at sample level: what it adds to what arrives, and what cancellation takes off again.
+
+    The canceller subtracts the known ``A_r B_s A_t x``, but for an error that changes from sample to
+    sample, as with the phase noise that keeps real cancellers from perfection: of ``eps_s`` of its
+    power, circular and Gaussian.
+
+    Attributes:
+        response: B, shape (..., N_r, N_t), amplitude; None without a background.
+        known: ``A_r B_s A_t W``, shape (..., S, N_r, K+S'), in sqrt(W).
+        residual: Part of the power of each source that is left, shape (..., S).
+    """
+
+    response: ComplexArray | None
+    known: ComplexArray
+    residual: FloatArray
+
+    @classmethod
+    def of(cls, echo: Echo) -> Leakage:
+        """That of an echo."""
+        background = echo.background
+        if background is None:
+            return cls(None, np.zeros((0, 0, 0), complex), np.zeros(0))
+        arriving = background.responses @ echo.sent.precoder[..., None, :, :]
+        receive = echo.receive
+        gain = receive.gain[..., None, :, :] if receive.coupled else receive.gain[..., None, :, None]
+        known = gain @ arriving if receive.coupled else gain * arriving
+        return cls(background.response(), known, background.residual)
+
+    def with_background(self, arriving: ComplexArray, sent: ComplexArray) -> ComplexArray:
+        """What arrives in all, where ``arriving`` (..., N_r, L) is from targets and ``sent`` (..., N_t, L) radiated."""
+        return arriving if self.response is None else arriving + self.response @ sent
+
+    def cancelled(self, y: ComplexArray, symbols: ComplexArray, sources: Sources) -> ComplexArray:
+        """Samples y (..., N_r, L) less what is known of the background, for symbols (..., K+S, L)."""
+        if self.response is None:
+            return y
+        if not np.any(self.residual):
+            return y - self.known.sum(axis=-3) @ symbols
+        error = stream(Gaussian(), sources.hardware, self.known.shape[:-2], symbols.shape[-1])
+        error = np.sqrt(self.residual)[..., None] * error  # (..., S, L)
+        parts = self.known @ symbols[..., None, :, :]
+        return np.asarray(y - (parts * (1 - error)[..., None, :]).sum(axis=-3))
+
+
+@frozen(eq=False)
 class EchoPath:
     """From symbols to the samples out of the sensing receiver's chains, for one precoder.
 
@@ -120,6 +167,8 @@ class EchoPath:
         noise_power: Noise of each receive chain, shape (..., N_r), in W.
         power: Power into each receive chain where there is an echo, shape (..., N_r), in W.
         transceiver: The hardware.
+        leakage: The background, and its cancellation.
+        idle_power: Power into each receive chain without an echo, shape (..., N_r), in W.
     """
 
     W: ComplexArray
@@ -127,6 +176,8 @@ class EchoPath:
     noise_power: FloatArray
     power: FloatArray
     transceiver: Transceiver
+    leakage: Leakage
+    idle_power: FloatArray
 
     @classmethod
     def of(cls, scene: Scene, W: Any, noise_power: Any, transceiver: Transceiver) -> EchoPath:
@@ -143,7 +194,11 @@ class EchoPath:
     def _of(cls, echo: Echo, W: ComplexArray, rank: int, transceiver: Transceiver) -> EchoPath:
         cheap = rank * sum(echo.G.shape[-2:]) < np.prod(echo.G.shape[-2:])
         response = thin(echo.G, rank) if cheap else (echo.G,)
-        return cls(W, response, np.broadcast_to(echo.thermal, echo.power.shape), echo.power, transceiver)
+        thermal, leakage = np.broadcast_to(echo.thermal, echo.power.shape), Leakage.of(echo)
+        idle = thermal
+        if leakage.response is not None:
+            idle = thermal + chain_power(leakage.response @ echo.sent.radiated @ hermitian(leakage.response))
+        return cls(W, response, thermal, echo.power, transceiver, leakage, idle)
 
     def samples(self, symbols: ComplexArray, sources: Sources, echo: bool, power: FloatArray) -> ComplexArray:
         """Samples out of the receive chains, shape (..., N_r, L), in sqrt(W).
@@ -155,8 +210,12 @@ class EchoPath:
             power: Power that the receive gain controls are set to, shape (..., N_r), in W.
         """
         arriving = np.broadcast_to(0j, (*self.noise_power.shape, symbols.shape[-1]))
-        if echo:
-            arriving = radiate(self.W, symbols, self.transceiver.transmit, sources)
-            for factor in reversed(self.response):
-                arriving = factor @ arriving
-        return receive("receive", self.transceiver.receive, arriving, self.noise_power, power, sources)
+        if echo or self.leakage.response is not None:
+            sent = radiate(self.W, symbols, self.transceiver.transmit, sources)
+            if echo:
+                arriving = sent
+                for factor in reversed(self.response):
+                    arriving = factor @ arriving
+            arriving = self.leakage.with_background(arriving, sent)
+        y = receive("receive", self.transceiver.receive, arriving, self.noise_power, power, sources)
+        return self.leakage.cancelled(y, symbols, sources)

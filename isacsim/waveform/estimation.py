@@ -24,6 +24,7 @@ from isacsim.metrics.fim import crlb
 from isacsim.targets.scene import PointTargets
 from isacsim.typing import ComplexArray, FloatArray
 from isacsim.waveform.base import Experiment
+from isacsim.waveform.echoes import Leakage
 from isacsim.waveform.estimators import Fit, Fitter, Observation, beamforming, folded, matched, maximum_likelihood
 from isacsim.waveform.signals import BLOCK, Sources, blocks, gaussian_symbols, radiate, receive
 
@@ -85,16 +86,19 @@ class Estimation(Experiment):
         """
         scene, snapshots, hardware, echo = _points(link.drop), link.drop.snapshots, link.transceiver, link.echo
         sources, fitter, found = Sources.of(rng), Fitter(scene.tx_array, scene.rx_array), []
+        heard, noise_power = Leakage.of(echo), link.drop.radar_noise_power
         for count in blocks(self.runs, max(1, BLOCK // snapshots)):
             s = gaussian_symbols(link.W, count * snapshots, sources)
-            arriving = echo.G @ radiate(link.W, s, hardware.transmit, sources)
+            sent = radiate(link.W, s, hardware.transmit, sources)
+            arriving = heard.with_background(echo.G @ sent, sent)
             y = receive("receive", hardware.receive, arriving, echo.thermal, echo.power, sources)
+            y = heard.cancelled(y, s, sources)
             observed = Observation.of(_runs(y, count), _runs(link.sent.precoder @ s, count), echo)
             method = maximum_likelihood if self.method == "maximum-likelihood" else beamforming
             fit = method(fitter, observed, scene.count)
             # W W^H L is the sample covariance of the run, for which the bound is asked.
             run = _runs(link.W @ s, count) / np.sqrt(snapshots)
-            bound = crlb(scene, run, link.drop.radar_noise_power, snapshots, hardware)
+            bound = crlb(scene, run, noise_power, snapshots, hardware, background=echo.background)
             found.append((squared_errors(fitter, fit, scene), bound))
         errors, bounds = zip(*found, strict=True)
         return np.concatenate(errors), np.concatenate(bounds)

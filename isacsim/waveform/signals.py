@@ -53,7 +53,7 @@ def symbols(modulation: Modulation, W: ComplexArray, count: int, sources: Source
     They are drawn sample by sample, so that a signal does not depend on the blocks it is cut
     into: the array is a view whose last axis is the slowest in memory.
     """
-    return _stream(modulation, sources.symbols, (*W.shape[:-2], W.shape[-1]), count)
+    return stream(modulation, sources.symbols, (*W.shape[:-2], W.shape[-1]), count)
 
 
 def gaussian_symbols(W: ComplexArray, count: int, sources: Sources) -> ComplexArray:
@@ -61,7 +61,8 @@ def gaussian_symbols(W: ComplexArray, count: int, sources: Sources) -> ComplexAr
     return symbols(Gaussian(), W, count, sources)
 
 
-def _stream(modulation: Modulation, rng: np.random.Generator, shape: tuple[int, ...], count: int) -> ComplexArray:
+def stream(modulation: Modulation, rng: np.random.Generator, shape: tuple[int, ...], count: int) -> ComplexArray:
+    """Symbols of streams of the given shape, (*shape, count), drawn sample by sample."""
     return np.moveaxis(modulation.draw(rng, (count, *shape)), 0, -1)
 
 
@@ -90,7 +91,7 @@ def receive(
         power: Power that gain controls are set to, broadcast to (..., M), in W.
         sources: Where noise and hardware draw from.
     """
-    y = np.ascontiguousarray(_stream(Gaussian(), sources.noise, arriving.shape[:-1], arriving.shape[-1]))
+    y = np.ascontiguousarray(stream(Gaussian(), sources.noise, arriving.shape[:-1], arriving.shape[-1]))
     y *= np.sqrt(noise_power)[..., None]
     y += arriving
     return through(side, device, y, power, sources)
