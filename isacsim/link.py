@@ -215,6 +215,14 @@ def _fitting_users(H: ComplexArray, W: ComplexArray, noise_power: Any) -> int:
     return int(users)
 
 
+def _require_background(background: Any, G: ComplexArray) -> None:
+    if not isinstance(background, Background):
+        raise InvalidInput("background", "must be a Background", background, "Pass Background(responses), or None.")
+    if background.responses.shape[-2:] != G.shape[-2:]:
+        rule = f"must have the {G.shape[-2]} receive and {G.shape[-1]} transmit antennas of the targets"
+        raise InvalidInput("background", rule, background.responses.shape, "Its responses are (..., S, N_r, N_t).")
+
+
 def _require_antennas(name: str, antennas: int, W: ComplexArray) -> None:
     """Refuse a precoder of other antennas than the array ``name`` has."""
     if W.shape[-2] != antennas:
@@ -279,6 +287,8 @@ class Echo:
             raise InvalidInput("mode", "must be 'x' or 'xq'", mode, remedy)
         G = np.asarray(G, complex, order="C")
         _require_antennas("the sensing array", G.shape[-1], sent.precoder)
+        if background is not None:
+            _require_background(background, G)
         thermal = np.asarray(radar_noise_power, float)[..., None] + np.zeros(G.shape[-2])
         with fitting("G, W, radar_noise_power, background"):
             whole = G if background is None else G + background.response()

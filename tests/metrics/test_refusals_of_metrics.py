@@ -16,6 +16,7 @@ GOOD = {
     "W": W,
     "G": SCENE.response(),
     "targets": SCENE,
+    "background": isacsim.Background(np.ones((1, 5, 4))),
     "noise_power": 0.1,
     "radar_noise_power": 0.1,
     "power": 1.0,
@@ -38,6 +39,7 @@ NONSENSE = {
     "G": [*MATRICES, np.full((5, 4), np.nan), np.full((5, 4), np.inf)],
     "W": MATRICES,  # NaN stands for a member without an answer
     "targets": [isacsim.ResponseMatrix(np.ones((5, 4))), None, np.ones((5, 4))],
+    "background": ["none", np.ones((5, 4)), isacsim.Background(np.ones((1, 4, 4)))],
     "noise_power": POWERS,
     "radar_noise_power": POWERS,
     "power": POWERS,
