@@ -257,10 +257,20 @@ def hermitian(a: AnyArray) -> AnyArray:
 
 def spectrum_of(matrix: AnyArray) -> FloatArray:
     """Ascending eigenvalues of Hermitian matrices (..., n, n); NaN of one whose entries are not all finite."""
+    return _of_finite(np.linalg.eigvalsh, matrix)
+
+
+def singular_values_of(matrix: AnyArray) -> FloatArray:
+    """Descending singular values of matrices (..., m, n); NaN of one whose entries are not all finite."""
+    return _of_finite(lambda A: np.asarray(np.linalg.svd(A, compute_uv=False)), matrix)
+
+
+def _of_finite(values: Callable[[AnyArray], AnyArray], matrix: AnyArray) -> FloatArray:
+    """LAPACK's ``values`` of matrices; it may not end, for all of a batch, where an entry is not finite."""
     finite = np.all(np.isfinite(matrix), axis=(-2, -1))[..., None]
     if finite.all():
-        return np.asarray(np.linalg.eigvalsh(matrix))
-    return np.where(finite, np.linalg.eigvalsh(np.where(finite[..., None], matrix, 0.0)), np.nan)
+        return np.asarray(values(matrix))
+    return np.where(finite, values(np.where(finite[..., None], matrix, 0.0)), np.nan)
 
 
 def squared(a: AnyArray) -> AnyArray:

@@ -12,6 +12,7 @@ import numpy as np
 from attrs import frozen
 
 from isacsim.batch import batch_shape
+from isacsim.checks import fitting, numbers
 from isacsim.drop import Drop
 from isacsim.errors import InvalidInput
 from isacsim.hardware.base import Transceiver
@@ -88,7 +89,22 @@ class Problem(ABC):
 
         A problem of precoders says its `merit`; one that decides on something else overrides this.
         """
-        return self.merit(Transmission.of(W, self.transceiver.transmit))
+        return self.merit(self.sent(W))
+
+    def sent(self, W: Any) -> Transmission:
+        """What the transmit chains designed for make of the precoder W (..., N_t, K+S), in sqrt(W).
+
+        Raises:
+            InvalidInput: If W is no precoder of this problem, or of another batch.
+        """
+        W = numbers("W", W, axes=2)
+        antennas = self.decision["precoder"].shape[0]
+        if W.shape[-2] != antennas or W.shape[-1] < 1:
+            rule = f"must have a row for each of the {antennas} transmit antennas, and a column for each stream"
+            raise InvalidInput("W", rule, f"shape {W.shape}", "W is (..., N_t, K+S).")
+        with fitting("W"):
+            np.broadcast_shapes(W.shape[:-2], batch_shape(self))
+        return Transmission.of(W, self.transceiver.transmit)
 
     def merit(self, sent: Transmission) -> FloatArray:
         """The objective of what leaves the transmit chains designed for, shape (...)."""

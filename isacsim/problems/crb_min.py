@@ -27,7 +27,7 @@ import numpy as np
 from attrs import field, frozen
 
 from isacsim import units
-from isacsim.batch import batched, squared
+from isacsim.batch import batched, singular_values_of, squared
 from isacsim.checks import instance, whole
 from isacsim.drop import Drop
 from isacsim.errors import InvalidInput
@@ -79,11 +79,11 @@ class CrbMin(SinrConstrained):
     def merit(self, sent: Transmission) -> FloatArray:
         """``nu tr(R^-1)`` of what leaves the transmit chains, shape (...), in 1/W; inf where R is singular."""
         # Of W itself: eigenvalues of W W^H would lose half the digits of the smallest.
-        values = np.linalg.svd(sent.precoder, compute_uv=False) ** 2
+        values = singular_values_of(sent.precoder) ** 2
         missing = self.H.shape[-2] - values.shape[-1]
         spectrum = np.pad(values, [(0, 0)] * (values.ndim - 1) + [(0, max(missing, 0))])
-        regular = spectrum.min(axis=-1) > np.finfo(float).eps ** 2 * spectrum.max(axis=-1)
-        bound = np.where(regular, (1 / np.where(regular[..., None], spectrum, 1.0)).sum(axis=-1), np.inf)
+        singular = spectrum.min(axis=-1) <= np.finfo(float).eps ** 2 * spectrum.max(axis=-1)
+        bound = np.where(singular, np.inf, (1 / np.where(singular[..., None], 1.0, spectrum)).sum(axis=-1))
         return bound if self.transceiver.is_ideal else bound * self.noise_factor(sent)
 
     def noise_factor(self, sent: Transmission) -> FloatArray:

@@ -14,7 +14,6 @@ from isacsim.batch import batch_shape, squared
 from isacsim.drop import Drop
 from isacsim.errors import InvalidInput
 from isacsim.hardware.base import Transceiver
-from isacsim.link import Transmission
 from isacsim.problems.base import (
     Problem,
     Requirements,
@@ -64,7 +63,7 @@ class SinrConstrained(Problem):
 
         The first is called by what is asked for: ``sinr`` or ``sqinr``.
         """
-        slacks = sinr_and_power_slacks(self, self.asked, Transmission.of(W, self.transceiver.transmit))
+        slacks = sinr_and_power_slacks(self, self.asked, self.sent(W))
         return dict(zip((self.asks.removeprefix("min_"), "total"), slacks, strict=True))
 
     def hopeless(self) -> list[str]:

@@ -207,7 +207,7 @@ class SumRateCrlb(Problem):
 
     def constraints(self, W: Any) -> dict[str, FloatArray]:
         """Relative slack of the power: ``total`` (...), or ``antenna`` (..., N_t)."""
-        sent, budget = Transmission.of(W, self.transceiver.transmit), np.asarray(self.power)[..., None]
+        sent, budget = self.sent(W), np.asarray(self.power)[..., None]
         if self.per_antenna:
             return {"antenna": 1 - sent.antenna_power * sent.antenna_power.shape[-1] / budget}
         return {"total": 1 - sent.power / budget[..., 0]}

@@ -59,7 +59,6 @@ def solve(
             the problem.
     """
     begin = time.perf_counter()
-    registry = registry or default_registry()
     if not isinstance(problem, Problem):
         raise InvalidInput("problem", "must be a design problem", problem, "Build a SumRateCrlb, for example.")
     if callback is not None and not callable(callback):
@@ -85,24 +84,32 @@ def solve(
     return attrs.evolve(solution.reshape(shape), runtime=time.perf_counter() - begin)
 
 
-def make_solver(problem: Problem, solver: str | Solver | None, options: dict[str, Any], registry: Registry) -> Solver:
-    """The solver record that a name and options stand for, checked against the problem."""
+def make_solver(
+    problem: Problem, solver: str | Solver | None, options: dict[str, Any], registry: Registry | None = None
+) -> Solver:
+    """The solver record that a name and options stand for, checked against the problem.
+
+    The registry of this process is built where a name is looked up in it, and not for a solver that is given.
+    """
+    if isinstance(solver, Solver):
+        given = attrs.evolve(solver, **options) if options else solver
+        if given.takes(problem) is not None:
+            check_takes(problem, given, registry or default_registry())
+        return given
+    registry = registry or default_registry()
     if solver is None:
         solver = registry.default_solver(problem.kind)
-    if isinstance(solver, str):
-        try:
-            cls = registry.load("solvers", solver)
-        except InvalidInput as error:
-            raise error.at("solver") from None
-        known = [f.name for f in attrs.fields(cls)]
-        for option in options:
-            if option not in known:
-                raise InvalidInput(option, f"must be an option of {solver}", options[option], one_of(known, option))
-        chosen = cls(**options)
-    elif isinstance(solver, Solver):
-        chosen = attrs.evolve(solver, **options) if options else solver
-    else:
+    if not isinstance(solver, str):
         raise InvalidInput("solver", "must be a name or a solver", solver, one_of(registry.names("solvers")))
+    try:
+        cls = registry.load("solvers", solver)
+    except InvalidInput as error:
+        raise error.at("solver") from None
+    known = [f.name for f in attrs.fields(cls)]
+    for option in options:
+        if option not in known:
+            raise InvalidInput(option, f"must be an option of {solver}", options[option], one_of(known, option))
+    chosen: Solver = cls(**options)
     check_takes(problem, chosen, registry)
     return chosen
 

@@ -293,3 +293,16 @@ def test_a_component_that_refuses_in_its_own_way_is_still_one_error(study, regis
 def test_a_table_of_the_wrong_shape_says_what_it_should_be(reader, table, words):
     with pytest.raises(Invalid, match=rf"^power_model\.?.*{words}"):
         reader.read(ConverterPower, table, "power_model")
+
+
+def test_installed_plugins_are_not_looked_for_where_a_registry_is_given(study, tmp_path, monkeypatch):
+    registry = build_registry(installed=False)
+
+    def sought():
+        raise AssertionError("the registry of this process is asked")
+
+    for module in ("isacsim.engine.load", "isacsim.engine.run", "isacsim.solvers.solve", "isacsim.waveform.modulation"):
+        monkeypatch.setattr(f"{module}.default_registry", sought)
+    link = 'evaluate.converters.experiments=[{kind="link", modulation="qam16", symbols=64, training=8}]'
+    run = isacsim.run(study(link, registry=registry), tmp_path / "run", registry=registry)
+    assert run.counts().complete
