@@ -34,7 +34,11 @@ MOST_FAULTS = 20  # of one table that are told at once
 
 
 class Invalid(InvalidInput):
-    """Several entries of a scenario break a rule; ``errors`` holds each, the text the first."""
+    """Several entries of a scenario break a rule; ``errors`` holds each, the text the first.
+
+    It is raised outside of the handler of what told it: errors of cattrs cannot be read back where tblib
+    pickles exceptions with their context, as it does once `distributed` is imported.
+    """
 
     def __init__(self, errors: list[InvalidInput]) -> None:
         super().__init__(*errors[0].args)
@@ -67,7 +71,8 @@ class Reader:
         try:
             return self._converter.structure(value, kind)
         except (BaseValidationError, InvalidInput) as error:
-            raise Invalid(list(_flat(error, path))) from None
+            faults = list(_flat(error, path))
+        raise Invalid(faults)
 
     def read_field(self, cls: type, name: str, value: Any, path: str) -> Any:
         """The value of the field ``name`` of a record class."""
@@ -79,7 +84,8 @@ class Reader:
                 return convert(value, kind)
             return value if attribute.converter else self._converter.structure(value, kind)
         except (BaseValidationError, InvalidInput) as error:
-            raise Invalid([e.at(path) if e.field == "" else e for e in _flat(error, path)]) from None
+            faults = [e.at(path) if e.field == "" else e for e in _flat(error, path)]
+        raise Invalid(faults)
 
     def component(self, kind: str, value: Any) -> Any:
         """The component that a name or a table with ``kind`` stands for.
@@ -165,7 +171,8 @@ class Reader:
             try:
                 return structure(table, cls)
             except BaseValidationError as error:
-                raise Invalid([as_written(fault, table) for fault in _flat(error, "")]) from None
+                faults = [as_written(fault, table) for fault in _flat(error, "")]
+            raise Invalid(faults)
 
         return hook
 
