@@ -140,7 +140,7 @@ def test_random_scenes_are_solved_with_a_proof_or_told_to_be_infeasible_with_a_c
 
 
 def second_opinion(problem):
-    """The least summed bounds by SCS, from a program in complex matrices that shares nothing with the solver's."""
+    """The least summed bounds by CVXOPT, from a program in complex matrices that shares nothing with the solver's."""
     import cvxpy as cp
 
     from isacsim.metrics.fim import fim
@@ -171,8 +171,8 @@ def second_opinion(problem):
         rules.append(own * cp.real(cp.trace(Q @ x)) >= cp.real(cp.trace(Q @ R)) + noise)
     program = cp.Problem(cp.Minimize(cp.trace(T)), rules)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of steps that were too few
-        program.solve(solver=cp.SCS, eps_abs=1e-7, eps_rel=1e-7, max_iters=20_000)
+        warnings.simplefilter("ignore")  # of an inaccurate answer, which is no opinion
+        program.solve(solver=cp.CVXOPT)
     if program.status != cp.OPTIMAL:
         return None  # no opinion
     return program.value * np.linalg.norm(scale[selection]) ** 2
@@ -180,14 +180,15 @@ def second_opinion(problem):
 
 @pytest.mark.parametrize("seeds", [(0, 6), pytest.param(range(200), marks=pytest.mark.slow)], ids=["few", "many"])
 def test_a_second_conic_solver_finds_the_same_optimum(seeds):
+    pytest.importorskip("cvxopt", reason="the second conic solver is not installed")
     compared = 0
     for seed in seeds:
         problem = random_scene(seed)
         solution = check_solved(problem)
         opinion = second_opinion(problem) if solution.status is Status.GLOBAL else None
         if opinion is not None:
-            # A first-order method to 1e-7 of the size of the terms, which objectives are below.
-            assert opinion == pytest.approx(float(solution.objective), rel=2e-3)
+            # The gap that the solver proves; CVXOPT's own, 1e-7 of an objective near 1, is far below it.
+            assert opinion == pytest.approx(float(solution.objective), rel=1e-5)
             compared += 1
         if compared == 40:
             break
