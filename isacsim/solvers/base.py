@@ -44,10 +44,13 @@ class Solver(ABC):
         problems: Kinds of the problems it takes.
         guarantee: What an answer is known to be, in a few words, ``global, certified`` for
             example; `isacsim list solvers` shows it. Empty where nothing is promised.
+        heuristic: Whether requirements may be missed: its solutions have the status ``HEURISTIC``, and no
+            error recommends it where another solver is looked for.
     """
 
     problems: ClassVar[tuple[str, ...]]
     guarantee: ClassVar[str] = ""
+    heuristic: ClassVar[bool] = False
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)

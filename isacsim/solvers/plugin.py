@@ -14,6 +14,7 @@ def isacsim_solvers() -> Iterable[SolverSpec]:
     yield from _of_sum_rate_crlb()
     yield from _of_crb_min()
     yield from _of_sqnr_max()
+    yield from _heuristics()
     yield SolverSpec(
         "fisher-sdr",
         "isacsim.solvers.point_crb_min.fisher_sdr:FisherSdr",
@@ -84,3 +85,12 @@ def _of_sqnr_max() -> Iterable[SolverSpec]:
     yield SolverSpec(
         "mm", f"{home}.mm:Mm", "Majorisation-minimisation by cone programs, a slow baseline", {"max_steps": 20}
     )
+
+
+def _heuristics() -> Iterable[SolverSpec]:
+    home = "isacsim.solvers.heuristics.beams"
+    yield SolverSpec("mrt", f"{home}:MaximumRatio", "Maximum-ratio transmission, a baseline in closed form")
+    yield SolverSpec("zf", f"{home}:ZeroForcing", "Zero forcing, a baseline in closed form")
+    yield SolverSpec("rzf", f"{home}:RegularisedZeroForcing", "Regularised zero forcing (MMSE), a baseline")
+    yield SolverSpec("dft-beams", f"{home}:DftBeams", "A beam of the DFT for each user, a baseline")
+    yield SolverSpec("equal-split", f"{home}:EqualSplit", "Equal power on all antennas, a baseline")

@@ -11,7 +11,10 @@ from attrs import evolve, frozen
 
 from isacsim.batch import joined, named, put, rows, take, unflattened
 from isacsim.errors import InvalidInput
+from isacsim.problems.base import Problem
 from isacsim.typing import AnyArray, BoolArray, FloatArray, IntArray
+
+ROUNDING = 1e-9  # relative slack below which a constraint is missed
 
 
 class Status(Enum):
@@ -25,6 +28,7 @@ class Status(Enum):
     INFEASIBLE = "No precoder meets the requirements; `bound` and `notes` hold the certificate."
     UNIDENTIFIABLE = "The scene's parameters cannot be estimated; `notes` name which and why."
     FAILED = "The computation broke down; `notes` say where."
+    HEURISTIC = "A closed form within the power; nothing else is promised, and `notes` name what is not met."
 
     def __str__(self) -> str:
         return self.name
@@ -152,6 +156,42 @@ class Solution:
             trace={name: value[:, None] for name, value in each.items()} | {"time": time},
             **fields,
         )
+
+    @classmethod
+    def of(cls, problem: Problem, precoder: Any, status: Status = Status.HEURISTIC, notes: Any = None) -> Solution:
+        """The solution of a flat batch that precoders are: their objective, and what constraints they miss.
+
+        A solver in closed form ends with it. A member whose precoder or objective is not finite has failed.
+
+        Args:
+            problem: The problem, with one leading axis.
+            precoder: W (B, N_t, K) or (B, N_t, K+S), in sqrt(W); missing sensing streams are zero.
+            status: Status of the others.
+            notes: A remark on each member; None leaves it at the constraints that are missed.
+
+        Raises:
+            InvalidInput: If the precoders do not fit the problem.
+        """
+        shape = (problem.members, *problem.decision["precoder"].shape)
+        W = np.asarray(precoder, complex)
+        if W.ndim != 3 or W.shape[:2] != shape[:2] or W.shape[2] > shape[2]:
+            raise InvalidInput("precoder", f"must have the shape {shape}, or fewer columns", W.shape, "See `streams`.")
+        W = np.pad(W, ((0, 0), (0, 0), (0, shape[2] - W.shape[2])))
+        objective, slacks = problem.objective(W), problem.constraints(W)
+        sound = np.isfinite(objective) & np.isfinite(W).all(axis=(-2, -1))
+        told = [notes[i] if notes is not None else "" for i in range(len(W))]
+        for name, slack in slacks.items():
+            worst = np.reshape(slack, (len(W), -1)).min(axis=-1, initial=np.inf)
+            for i in np.flatnonzero(worst < -ROUNDING):
+                told[i] = "; ".join(
+                    filter(None, (told[i], f"misses the constraint {name} by {-worst[i]:.3g}, relative"))
+                )
+        solution = cls.resting(W, status, told, objective=objective)
+        if sound.all():
+            return solution
+        lost = ["" if ok else "the precoder or its objective is not finite" for ok in sound]
+        failed = cls.resting(np.full_like(W, np.nan), Status.FAILED, lost)
+        return placed(solution.take(sound), sound, failed)
 
     @property
     def converged(self) -> Any:

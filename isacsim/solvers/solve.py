@@ -139,11 +139,14 @@ def check_takes(problem: Problem, solver: Solver, registry: Registry, hardware: 
 
 
 def takers(problem: Problem, registry: Registry) -> list[str]:
-    """Names of the solvers that take a problem, of those that can be made from defaults or their example."""
+    """Names of the solvers that take a problem, of those that can be made from defaults or their example.
+
+    Heuristics are left out: who needs a solver needs one that minds the requirements.
+    """
     found = []
     for name in registry.names("solvers"):
         solver = made_by_default(name, registry)
-        if solver is not None and solver.takes(problem) is None:
+        if solver is not None and not solver.heuristic and solver.takes(problem) is None:
             found.append(name)
     return found
 

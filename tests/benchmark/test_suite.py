@@ -34,7 +34,8 @@ def measured(selection, registry, effort=ONCE):
 def test_every_solver_and_stage_of_the_registry_has_a_case():
     registry = default_registry()
     labels = {e.name for family in families(registry).values() for e in entries(family, registry)}
-    assert labels == set(registry.names("solvers"))
+    # Heuristics are no competitors: they may miss what the others are asked for.
+    assert labels == {name for name in registry.names("solvers") if not registry.load("solvers", name).heuristic}
     planned = {(r.case.subject, r.case.name) for r in suite.hardware(registry.names("hardware"))}
     assert planned == {("hardware", name) for name in registry.names("hardware")}
 

@@ -54,12 +54,24 @@ def test_leading_axes_come_from_any_field(kit):
 def test_status_tells_itself_as_name_and_sentence():
     assert str(Status.STATIONARY) == "STATIONARY"
     assert Status.STATIONARY.sentence.startswith("Stationary: the KKT residual")
-    assert len({s.sentence for s in Status}) == 8
+    assert len({s.sentence for s in Status}) == 9
     assert [s for s in Status if s.good] == [Status.GLOBAL, Status.OPTIMAL, Status.STATIONARY]
     assert [s for s in Status if not s.answered] == [Status.INFEASIBLE, Status.UNIDENTIFIABLE, Status.FAILED]
     # Stored runs hold these numbers.
     assert [(s.code, s.name) for s in Status] == list(
-        enumerate(["GLOBAL", "OPTIMAL", "STATIONARY", "MAX_STEPS", "STALLED", "INFEASIBLE", "UNIDENTIFIABLE", "FAILED"])
+        enumerate(
+            [
+                "GLOBAL",
+                "OPTIMAL",
+                "STATIONARY",
+                "MAX_STEPS",
+                "STALLED",
+                "INFEASIBLE",
+                "UNIDENTIFIABLE",
+                "FAILED",
+                "HEURISTIC",
+            ]
+        )
     )
 
 

@@ -1,0 +1,176 @@
+"""Linear precoders in closed form: what every design is compared with.
+
+Each gives the users' beams; sensing streams are beams of the DFT, spread evenly, so that as many of
+them as antennas radiate isotropically. Nothing is asked of the requirements: a beam may miss them, and
+the solution's notes say which.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any, ClassVar
+
+import numpy as np
+from attrs import field, frozen
+
+from isacsim.batch import hermitian, squared
+from isacsim.checks import number
+from isacsim.solvers.base import Request, Solver, other_kind, refuse_starts
+from isacsim.solvers.solution import Solution
+from isacsim.typing import ComplexArray, FloatArray
+
+SHARE = number(least=0, remedy="Give a part of the power from 0 to 1, or leave it out.", optional=True)
+
+OCTAVES = (-20.0, 3.0)  # of amplitude; a saturated amplifier that stays below the power is driven no further
+HALVINGS = 60  # which leave no more than rounding
+
+
+@frozen
+class ClosedForm(Solver):
+    """A precoder in closed form, scaled to the power."""
+
+    problems: ClassVar[tuple[str, ...]] = ("sum-rate-crlb", "crb-min", "point-crb-min", "sqnr-max")
+    guarantee: ClassVar[str] = "within the power; nothing else"
+    heuristic: ClassVar[bool] = True
+
+    def takes(self, problem: Any) -> str | None:
+        """These kinds, on any hardware: the beams know nothing of it, and the power is what leaves it."""
+        return other_kind(self, problem)
+
+    def solve(self, problem: Any, request: Request) -> Solution:
+        """The solution of a flat batch."""
+        refuse_starts(request)
+        return Solution.of(problem, full_power(problem, self.directions(problem)))
+
+    @abstractmethod
+    def directions(self, problem: Any) -> ComplexArray:
+        """The precoders (B, N_t, K+S) but for one factor each."""
+
+
+@frozen
+class Beams(ClosedForm):
+    """Beams of the users in closed form, beside sensing streams along the DFT.
+
+    Args:
+        sensing_share: Part of the power for the sensing streams; None gives every stream the same power.
+    """
+
+    sensing_share: float | None = field(default=None, validator=SHARE)
+
+    def directions(self, problem: Any) -> ComplexArray:
+        """Columns of length 1, times the roots of their powers."""
+        users, sensing = problem.users, problem.streams - problem.users
+        W = np.concatenate([self.beams(problem), spread(problem.H, sensing)], axis=-1)
+        share = sensing / problem.streams if self.sensing_share is None else min(self.sensing_share, 1.0)
+        share = share if users and sensing else float(users == 0)
+        powers = [(1 - share) / max(users, 1)] * users + [share / max(sensing, 1)] * sensing
+        return unit(W) * np.sqrt(powers)
+
+    @abstractmethod
+    def beams(self, problem: Any) -> ComplexArray:
+        """The users' beams (B, N_t, K), of any lengths."""
+
+
+@frozen
+class MaximumRatio(Beams):
+    """Maximum-ratio transmission: each beam along its user's channel, the most power there; interference stays."""
+
+    def beams(self, problem: Any) -> ComplexArray:
+        """``h_k``."""
+        return np.asarray(problem.H)
+
+
+@frozen
+class ZeroForcing(Beams):
+    """Zero forcing: no interference between users, where there are at least as many antennas."""
+
+    def beams(self, problem: Any) -> ComplexArray:
+        """``H (H^H H)^-1``, by the pseudo-inverse, so that channels that depend on each other break nothing."""
+        return np.asarray(hermitian(np.linalg.pinv(problem.H)))
+
+
+@frozen
+class RegularisedZeroForcing(Beams):
+    """Regularised zero forcing, the transmit MMSE filter: between maximum ratio and zero forcing, by the SNR."""
+
+    def beams(self, problem: Any) -> ComplexArray:
+        """``H (H^H H + K/P I)^-1`` of channels in units of the users' noise."""
+        H = problem.H / np.sqrt(problem.noise_power)[..., None, :]
+        users = H.shape[-1]
+        load = users / np.broadcast_to(problem.power, H.shape[:1])
+        return np.asarray(H @ np.linalg.inv(hermitian(H) @ H + load[:, None, None] * np.eye(users)))
+
+
+@frozen
+class DftBeams(Beams):
+    """A beam of the DFT for each user: the free one that its channel is strongest along."""
+
+    def beams(self, problem: Any) -> ComplexArray:
+        """Columns of the unitary DFT over the antennas, chosen user by user; taken ones again when all are."""
+        members, antennas, users = problem.H.shape
+        codebook = dft(antennas)
+        gain = squared(hermitian(codebook) @ problem.H)  # (B, beams, K)
+        free, chosen = np.ones((members, antennas), bool), np.empty((members, users), int)
+        for user in range(users):
+            if user % antennas == 0:
+                free[:] = True
+            chosen[:, user] = np.where(free, gain[:, :, user], -1.0).argmax(axis=-1)
+            free[np.arange(members), chosen[:, user]] = False
+        return np.ascontiguousarray(codebook[:, chosen].swapaxes(0, 1))
+
+
+@frozen
+class EqualSplit(ClosedForm):
+    """Every stream from antennas of its own, each antenna at the same power: what no channel knowledge gives."""
+
+    def directions(self, problem: Any) -> ComplexArray:
+        """Antenna n radiates stream ``n mod (K+S)``."""
+        members, antennas, _ = problem.H.shape
+        W = np.arange(antennas)[:, None] % problem.streams == np.arange(problem.streams)
+        return np.broadcast_to(W, (members, *W.shape)).astype(complex)
+
+
+def dft(antennas: int) -> ComplexArray:
+    """The unitary DFT, (N_t, N_t)."""
+    n = np.arange(antennas)
+    return np.exp(2j * np.pi * np.outer(n, n) / antennas) / np.sqrt(antennas)
+
+
+def spread(H: ComplexArray, count: int) -> ComplexArray:
+    """``count`` beams of the DFT spread evenly over its columns, for each channel (B, N_t, count)."""
+    members, antennas, _ = H.shape
+    columns = np.arange(count) * antennas // max(count, 1) if count <= antennas else np.arange(count) % antennas
+    return np.broadcast_to(dft(antennas)[:, columns], (members, antennas, count))
+
+
+def unit(W: ComplexArray) -> ComplexArray:
+    """Columns of length 1; a column of zeros stays."""
+    length = np.sqrt(np.ascontiguousarray(squared(W).swapaxes(-1, -2)).sum(axis=-1))[..., None, :]
+    return np.divide(W, length, out=np.zeros_like(W), where=length > 0)
+
+
+def full_power(problem: Any, W: ComplexArray) -> ComplexArray:
+    """The precoders at the total power, or with each antenna at its share where that is the constraint.
+
+    Behind hardware that is what leaves it: the factor is found by halving an interval.
+    """
+    power = np.broadcast_to(problem.power, W.shape[:1])[:, None, None]
+    rows: FloatArray = squared(W).sum(axis=-1, keepdims=True)
+    if getattr(problem, "per_antenna", False):
+        W = W * np.sqrt(np.divide(power / W.shape[-2], rows, out=np.zeros_like(rows), where=rows > 0))
+    else:
+        total = rows.sum(axis=-2, keepdims=True)
+        W = W * np.sqrt(np.divide(power, total, out=np.zeros_like(total), where=total > 0))
+    return W if problem.transceiver.transmit.is_ideal else W * _amplitude(problem, W)
+
+
+def _amplitude(problem: Any, W: ComplexArray) -> FloatArray:
+    """The largest factor of each precoder with which its power is kept behind the hardware, (B, 1, 1)."""
+    low, high = (np.full((len(W), 1, 1), octaves) for octaves in OCTAVES)
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        slacks = problem.constraints(W * np.exp2(middle))
+        kept = [np.reshape(slacks[n], (len(W), -1)).min(axis=-1) >= 0 for n in ("total", "antenna") if n in slacks]
+        fits = np.logical_and.reduce(kept)[:, None, None]
+        low, high = np.where(fits, middle, low), np.where(fits, high, middle)
+    return np.asarray(np.exp2(low))
