@@ -14,6 +14,7 @@ import attrs
 import typer
 
 from isacsim import __version__
+from isacsim.cli.authoring import new_plugin
 from isacsim.cli.bench import bench
 from isacsim.cli.opening import opened
 from isacsim.cli.plotting import plot
@@ -216,6 +217,7 @@ app.command()(plot)
 app.command()(report)
 app.command()(compare)
 app.command()(export)
+app.command("new-plugin")(new_plugin)
 
 
 @app.command()
