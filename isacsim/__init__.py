@@ -12,13 +12,14 @@ from isacsim.lazy import lazy_names
 if TYPE_CHECKING:
     from isacsim import metrics
     from isacsim.arrays import UniformLinearArray, UniformPlanarArray
-    from isacsim.drop import Drop
+    from isacsim.drop import Drop, WidebandDrop
     from isacsim.engine.load import load_scenario
     from isacsim.engine.run import Run, open_run, run
     from isacsim.engine.scenario import BaseStation, Design, Evaluation, Scenario, Users
     from isacsim.engine.sweep import Axis
     from isacsim.engine.views import Expectation, Figure
     from isacsim.errors import InvalidInput, IsacsimError, PluginError, StoreError
+    from isacsim.grid import Grid
     from isacsim.hardware.base import Hardware, Ideal, LinearModel, Transceiver
     from isacsim.hardware.chain import Chain
     from isacsim.hardware.quantisers import Aqnm, MidRise
@@ -37,13 +38,14 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "isacsim.arrays": ("UniformLinearArray", "UniformPlanarArray"),
-    "isacsim.drop": ("Drop",),
+    "isacsim.drop": ("Drop", "WidebandDrop"),
     "isacsim.engine.load": ("load_scenario",),
     "isacsim.engine.run": ("Run", "open_run", "run"),
     "isacsim.engine.scenario": ("BaseStation", "Design", "Evaluation", "Scenario", "Users"),
     "isacsim.engine.sweep": ("Axis",),
     "isacsim.engine.views": ("Expectation", "Figure"),
     "isacsim.errors": ("InvalidInput", "IsacsimError", "PluginError", "StoreError"),
+    "isacsim.grid": ("Grid",),
     "isacsim.hardware.base": ("Hardware", "Ideal", "LinearModel", "Transceiver"),
     "isacsim.hardware.chain": ("Chain",),
     "isacsim.hardware.quantisers": ("Aqnm", "MidRise"),
@@ -73,6 +75,7 @@ __all__ = [
     "Evaluation",
     "Expectation",
     "Figure",
+    "Grid",
     "Hardware",
     "Ideal",
     "InvalidInput",
@@ -97,6 +100,7 @@ __all__ = [
     "Users",
     "compare",
     "export",
+    "WidebandDrop",
     "load_scenario",
     "metrics",
     "open_run",

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from attrs import field, frozen
 
 from isacsim.arrays import AntennaArray
-from isacsim.batch import batched
+from isacsim.batch import batch_shape, batched, flatten, take
+from isacsim.checks import instance
+from isacsim.errors import InvalidInput
+from isacsim.grid import Grid
 from isacsim.targets.background import Background
 from isacsim.targets.scene import Scene
 
@@ -37,3 +41,47 @@ class Drop:
     radar_noise_power: Any = batched(0, above=0.0)
     snapshots: int = 1
     background: Background | None = None
+
+
+@frozen(kw_only=True)
+class WidebandDrop(Drop):
+    """Realisations of an OFDM signal; the subcarriers are an axis of each realisation, and no batch axis.
+
+    ``power`` is that of the radiated samples, the mean over all N bins: of precoders W[f] it is
+    ``(1/N) sum_f ||W[f]||^2``. ``noise_power`` and ``radar_noise_power`` are those of a sample, which
+    are those of a subcarrier too.
+
+    Attributes:
+        H: User channels on the active subcarriers, shape (..., F, N_t, K), amplitude.
+        grid: The grid.
+    """
+
+    H: Any = batched(3, dtype=complex)
+    grid: Grid = field(validator=instance(Grid))
+
+    def __attrs_post_init__(self) -> None:
+        if self.H.shape[-3] != self.grid.used:
+            rule = f"must have a channel for each of {self.grid.used} active subcarriers"
+            raise InvalidInput("H", rule, f"shape {self.H.shape}", "H is (..., F, N_t, K).")
+
+    def subcarriers(self) -> Drop:
+        """Each subcarrier as a narrowband realisation of its own, the subcarriers running fastest.
+
+        The power is split evenly over the F active ones: ``power * N / F`` each. Hardware that is
+        believed in then sees the chain powers that it has, if they are alike on all subcarriers.
+        """
+        members = batch_shape(self) or (1,)
+        flat, F = flatten(self, members), self.grid.used
+        each = np.repeat(np.arange(len(flat.H)), F)
+        rest = take(flat, each)
+        return Drop(
+            H=np.ascontiguousarray(flat.H.reshape(-1, *flat.H.shape[-2:])),
+            targets=rest.targets,
+            tx_array=self.tx_array,
+            rx_array=self.rx_array,
+            power=rest.power * (self.grid.subcarriers / F),
+            noise_power=rest.noise_power,
+            radar_noise_power=rest.radar_noise_power,
+            snapshots=self.snapshots,
+            background=rest.background,
+        )

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import attrs
 import numpy as np
@@ -22,9 +22,11 @@ from attrs import frozen
 
 from isacsim.batch import flatten, hermitian, squared, take
 from isacsim.checks import fitting, invertible, numbers
-from isacsim.drop import Drop
+from isacsim.drop import Drop, WidebandDrop
 from isacsim.errors import InvalidInput
+from isacsim.grid import Grid
 from isacsim.hardware.base import Hardware, LinearModel, Transceiver, chain_power, diagonal_matrix
+from isacsim.hardware.spectral import OverBand
 from isacsim.targets.background import Background
 from isacsim.typing import AnyArray, ComplexArray, FloatArray, IntArray
 
@@ -382,7 +384,17 @@ class Link:
     @cached_property
     def sent(self) -> Transmission:
         """What leaves the transmit chains."""
-        return Transmission.of(self.W, self.transceiver.transmit)
+        return Transmission.of(self.W, self.transmit)
+
+    @property
+    def transmit(self) -> Hardware:
+        """The transmit chains as precoders see them."""
+        return self.transceiver.transmit
+
+    @property
+    def radiated_power(self) -> FloatArray:
+        """Power of the samples that leave the chains, shape (B,), in W."""
+        return self.sent.power
 
     @cached_property
     def users(self) -> Reception:
@@ -400,10 +412,59 @@ class Link:
         drop = flatten(self.drop, (len(self.W),))
         for i in range(len(self.W)):
             at = np.array([i])
-            yield Link(self.W[at], take(drop, at), self.transceiver).sending(self.sent.take(at))
+            yield attrs.evolve(self, W=self.W[at], drop=take(drop, at)).sending(self.sent.take(at))
 
     def sending(self, sent: Transmission) -> Link:
         """The same link, whose transmission is known."""
-        link = Link(self.W, self.drop, self.transceiver)
+        link = attrs.evolve(self)
         link.__dict__["sent"] = sent  # where cached_property keeps it
         return link
+
+
+@frozen(eq=False, slots=False)
+class WidebandLink(Link):
+    """The link of precoders for each subcarrier; its parts have the subcarriers behind the batch axis.
+
+    A receiver passes the active band alone: what transmit chains put out beside it does not reach the
+    converters of users and sensing receiver, whose noise is that of the whole band of the samples.
+
+    Attributes:
+        W: Precoders, shape (B, F, N_t, K+S), in sqrt(W).
+        drop: The realisations, a `WidebandDrop` with one leading axis B.
+    """
+
+    @property
+    def grid(self) -> Grid:
+        """The grid of the signal."""
+        return cast(WidebandDrop, self.drop).grid
+
+    @property
+    def transmit(self) -> Hardware:
+        """The transmit chains as precoders see them: all subcarriers together."""
+        return OverBand(self.transceiver.transmit, self.grid)
+
+    @property
+    def radiated_power(self) -> FloatArray:
+        """Power of the samples that leave the chains, in band, shape (B,), in W."""
+        return np.asarray(self.sent.power.sum(axis=-1) / self.grid.subcarriers)
+
+    @cached_property
+    def users(self) -> Reception:
+        """What the users receive, on each subcarrier."""
+        noise = self.drop.noise_power
+        user = OverBand(self.transceiver.user, self.grid, noise)
+        return Reception.of(self.drop.H, self.sent, noise[..., None, :], user)
+
+    @cached_property
+    def echo(self) -> Echo:
+        """What a sensing receiver that knows x gets, on each subcarrier."""
+        drop, noise = self.drop, self.drop.radar_noise_power[..., None]
+        receive = OverBand(self.transceiver.receive, self.grid, noise)
+        G = drop.targets.band_response(self.grid)
+        background = None if drop.background is None else drop.background.flat()
+        return Echo.of(G, self.sent, noise, receive, background=background)
+
+
+def link_over(W: Any, drop: Drop, transceiver: Transceiver) -> Link:
+    """The link of precoders over a drop, of either kind."""
+    return (WidebandLink if isinstance(drop, WidebandDrop) else Link)(W, drop, transceiver)

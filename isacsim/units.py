@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from attrs import frozen
 
-__all__ = ["db", "dbm", "degrees", "hertz", "key_of", "unit_of", "watts"]
+__all__ = ["db", "dbm", "degrees", "hertz", "key_of", "metres", "seconds", "unit_of", "watts"]
 
 UNIT = "isacsim.unit"
 
@@ -65,6 +65,16 @@ def watts() -> dict[str, Unit]:
 def hertz() -> dict[str, Unit]:
     """Frequency in hertz, ``_hz`` in a scenario."""
     return {UNIT: Unit("Hz", "_hz", "Hz", *_scale(1.0))}
+
+
+def seconds() -> dict[str, Unit]:
+    """Time in seconds, ``_s`` in a scenario."""
+    return {UNIT: Unit("s", "_s", "s", *_scale(1.0))}
+
+
+def metres() -> dict[str, Unit]:
+    """Length in metres, ``_m`` in a scenario."""
+    return {UNIT: Unit("m", "_m", "m", *_scale(1.0))}
 
 
 def unit_of(attribute: Any) -> Unit | None:

@@ -31,6 +31,7 @@ FLOORS = [
         "lazy",
         "memory",
         "algebra",
+        "grid",
     ],
     ["plugin", "bundled"],
     ["hardware", "targets", "channels"],

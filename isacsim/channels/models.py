@@ -14,6 +14,7 @@ from isacsim.arrays import AntennaArray
 from isacsim.batch import as_array, batched, same_array
 from isacsim.checks import number
 from isacsim.errors import InvalidInput
+from isacsim.grid import Grid
 from isacsim.random import complex_normal
 from isacsim.typing import ComplexArray, FloatArray
 
@@ -34,6 +35,16 @@ class ChannelModel(ABC):
             rngs: One generator for each trial.
         """
 
+    def draw_band(
+        self, grid: Grid, array: AntennaArray, users: int, trials: Sequence[int], rngs: Sequence[np.random.Generator]
+    ) -> ComplexArray:
+        """Channels on the active subcarriers of a grid, shape (len(trials), F, N_t, K), amplitude.
+
+        This default is flat over the band: `draw` on every subcarrier.
+        """
+        flat = self.draw(array, users, trials, rngs)[:, None]
+        return np.ascontiguousarray(np.broadcast_to(flat, (len(flat), grid.used, *flat.shape[2:])))
+
 
 @frozen
 class Rayleigh(ChannelModel):
@@ -49,7 +60,7 @@ class Rayleigh(ChannelModel):
         self, array: AntennaArray, users: int, trials: Sequence[int], rngs: Sequence[np.random.Generator]
     ) -> ComplexArray:
         """Independent channels."""
-        gain = _per_user("gain", self.gain, users)
+        gain = per_user("gain", self.gain, users)
         return np.stack([complex_normal(rng, (array.size, users)) for rng in rngs]) * np.sqrt(gain)
 
 
@@ -83,14 +94,14 @@ class Rician(ChannelModel):
         self, array: AntennaArray, users: int, trials: Sequence[int], rngs: Sequence[np.random.Generator]
     ) -> ComplexArray:
         """Independent channels, with directions as configured."""
-        gain = _per_user("gain", self.gain, users)
-        zenith = _per_user("zenith", self.zenith, users)
+        gain = per_user("gain", self.gain, users)
+        zenith = per_user("zenith", self.zenith, users)
         line, scatter = np.sqrt(self.k_factor / (1 + self.k_factor)), np.sqrt(1 / (1 + self.k_factor))
         drawn = []
         for rng in rngs:
             azimuth = rng.uniform(-self.sector, self.sector, users)
             if self.azimuth is not None:
-                azimuth = _per_user("azimuth", self.azimuth, users)
+                azimuth = per_user("azimuth", self.azimuth, users)
             phase = np.exp(2j * np.pi * rng.uniform(size=users))
             a = array.steering(azimuth, zenith)
             a = a / np.abs(a)  # entries of unit magnitude, however the array normalises
@@ -98,7 +109,8 @@ class Rician(ChannelModel):
         return np.stack(drawn) * np.sqrt(gain)
 
 
-def _per_user(name: str, value: Any, users: int) -> Any:
+def per_user(name: str, value: Any, users: int) -> Any:
+    """One value for each user, shape (K,), of a single one or of one for each."""
     if np.ndim(value) > 1 or np.size(value) not in (1, users):
         raise InvalidInput(
             name, f"must be one number, or one for each of the {users} users", value, "Match users.count."

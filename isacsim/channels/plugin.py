@@ -13,6 +13,15 @@ def isacsim_channels() -> Iterable[Spec]:
     """User channel models."""
     yield Spec("rayleigh", "isacsim.channels.models:Rayleigh", "Independent Rayleigh fading")
     yield Spec("rician", "isacsim.channels.models:Rician", "Line of sight plus Rayleigh scattering", {"k_factor_db": 6})
+    wide = "isacsim.channels.wideband"
+    delays = {"profile": "C", "delay_spread_s": 100e-9}
+    yield Spec("tdl", f"{wide}:Tdl", "Tapped delay lines of TR 38.901, frequency-selective", delays)
+    yield Spec(
+        "exponential",
+        f"{wide}:Exponential",
+        "Taps of exponentially falling power, frequency-selective",
+        {"delay_spread_s": 100e-9},
+    )
     yield Spec("fang25", "isacsim.channels.fang25:Fang25", "The very channels of the published code of [Fang25]")
     yield Spec(
         "recorded", "isacsim.channels.recorded:Recorded", "Read from .npz, .mat or HDF5", {"path": "channels.npz"}

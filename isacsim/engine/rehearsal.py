@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from isacsim.drop import Drop
+from isacsim.drop import Drop, WidebandDrop
 from isacsim.engine.identity import digest
 from isacsim.engine.scenario import Evaluation, Scenario, faults_of
+from isacsim.engine.subcarriers import posed_on
 from isacsim.errors import InvalidInput, IsacsimError, origin
 from isacsim.hardware.base import Transceiver
-from isacsim.link import Link
+from isacsim.link import link_over
 from isacsim.memory import must_fit
 from isacsim.metrics.components import Metric
 from isacsim.metrics.power import radiating
@@ -46,7 +47,7 @@ def rehearse_designs(scenario: Scenario, registry: Registry) -> tuple[Drop, dict
     for name, design in scenario.design.items():
         path = f"design.{name}"
         with _told(f"{path}.problem"), faults_of(f"{path}.problem", design.problem):
-            problem = design.problem.pose(drop, scenario.transceiver(design.hardware))
+            problem = design.problem.pose(posed_on(drop), scenario.transceiver(design.hardware))
         with _told(f"{path}.solver"), faults_of(path, design):
             check_takes(problem, design.solver, registry, design.hardware)
         with _told(f"{path}.problem"):
@@ -110,7 +111,7 @@ def rehearse_evaluations(scenario: Scenario, drop: Drop, problems: dict[str, Pro
 def _rehearse_evaluation(scenario: Scenario, label: str, W: ComplexArray, drop: Drop, hardware: Transceiver) -> None:
     evaluation: Evaluation = scenario.evaluate[label]
     path, rngs = f"evaluate.{label}", [generator(scenario.seed, Stream.WAVEFORM, scenario.trials - 1)]
-    link = Link(W, drop, hardware)
+    link = link_over(W, drop, hardware)
     if evaluation.power == "radiated":
         with _told(f"{path}.power"), faults_of(path, evaluation):
             link = radiating(link, drop.power)
@@ -131,11 +132,15 @@ def _made(problem: Problem) -> Any:
 
 
 def stand_in(drop: Drop, streams: int) -> ComplexArray:
-    """Full-power precoders that stand in for a design's, of unrelated phases, (B, N_t, streams), in sqrt(W)."""
+    """Full-power precoders that stand in for a design's, of unrelated phases, (B, [F,] N_t, streams), in sqrt(W)."""
     members, antennas = len(drop.H), drop.H.shape[-2]
     phases = np.sqrt(2.0) * np.outer(np.arange(1, antennas + 1) ** 2, np.arange(1, streams + 1))
     power = np.broadcast_to(drop.power, (members,))
-    return np.asarray(np.sqrt(power / phases.size)[:, None, None] * np.exp(1j * phases))
+    W = np.asarray(np.sqrt(power / phases.size)[:, None, None] * np.exp(1j * phases))
+    if isinstance(drop, WidebandDrop):  # alike on all subcarriers
+        share = np.sqrt(drop.grid.subcarriers / drop.grid.used)
+        W = np.ascontiguousarray(np.broadcast_to(share * W[:, None], (members, drop.grid.used, *W.shape[1:])))
+    return W
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Collection, Iterator, Mapping
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 import attrs
@@ -16,7 +17,7 @@ from isacsim.arrays import AntennaArray
 from isacsim.batch import batched
 from isacsim.channels.models import ChannelModel
 from isacsim.checks import choice, number, whole
-from isacsim.drop import Drop
+from isacsim.drop import Drop, WidebandDrop
 from isacsim.engine.events import Observer
 from isacsim.engine.executors import ExecutorFactory
 from isacsim.engine.reader import joined, keys_of, scenario_key
@@ -24,6 +25,7 @@ from isacsim.engine.sinks import NetCdf, Sink
 from isacsim.engine.sweep import Axis
 from isacsim.engine.views import ROWS_FROM, SOLVES, SOLVES_FROM, STEP, TRACE, Contents, Expectation, Figure
 from isacsim.errors import InvalidInput, one_of
+from isacsim.grid import Grid
 from isacsim.hardware.base import Transceiver
 from isacsim.metrics.components import Metric, Quantity
 from isacsim.problems.base import Requirements
@@ -47,7 +49,8 @@ class BaseStation:
         receive_array: Sensing receive array, co-located with it.
         power: Transmit power budget, in W.
         radar_noise: Noise power of each sensing receive chain, in W.
-        snapshots: Samples L in a coherent sensing interval.
+        snapshots: Samples L in a coherent sensing interval; with a grid its OFDM symbols, which it need not say.
+        grid: Subcarriers and symbols of an OFDM signal; None is a narrowband one.
     """
 
     known_as: ClassVar[str] = "base-station"
@@ -56,7 +59,15 @@ class BaseStation:
     receive_array: AntennaArray
     power: float = field(validator=number(above=0), metadata=units.dbm())
     radar_noise: float = field(validator=number(above=0), metadata=units.dbm())
-    snapshots: int = field(validator=whole(1))
+    snapshots: int = field(default=0, validator=whole(0))
+    grid: Grid | None = None
+
+    def __attrs_post_init__(self) -> None:
+        symbols = self.snapshots if self.grid is None else self.grid.symbols
+        if symbols < 1 or self.snapshots not in (0, symbols):
+            rule = "must be a whole number of at least 1" if self.grid is None else f"must be the {symbols} of the grid"
+            raise InvalidInput("snapshots", rule, self.snapshots, "Give the number of samples L.")
+        object.__setattr__(self, "snapshots", symbols)
 
 
 @frozen
@@ -199,6 +210,10 @@ class Scenario:
                 raise InvalidInput(table, "must have at least one entry", "", f"Add a table [{table}.NAME].")
         self._check_names()
         self._check_views()
+        for name, design in self.design.items():
+            if design.trace and self.base_station.grid is not None:
+                rule = "must be false where a design is one problem for each subcarrier"
+                raise InvalidInput(f"design.{name}.trace", rule, design.trace, "Trace a narrowband scenario.")
 
     def _check_names(self) -> None:
         """Check that the hardware and the designs that tables name are there."""
@@ -300,14 +315,18 @@ class Scenario:
         channel = [generator(self.seed, Stream.CHANNEL, t) for t in trials]
         target = [generator(self.seed, Stream.TARGET, t) for t in trials]
         with faults_of("users.channel", users.channel):
-            H = users.channel.draw(station.transmit_array, users.count, trials, channel)
+            if station.grid is None:
+                H = users.channel.draw(station.transmit_array, users.count, trials, channel)
+            else:
+                H = users.channel.draw_band(station.grid, station.transmit_array, users.count, trials, channel)
         with faults_of("targets", self.targets):
             targets = self.targets.draw(station.transmit_array, station.receive_array, trials, target)
         background = None
         if self.background is not None:
             behind = [generator(self.seed, Stream.BACKGROUND, t) for t in trials]
             background = self.background.draw(station.transmit_array, station.receive_array, behind)
-        return Drop(
+        kind = Drop if station.grid is None else partial(WidebandDrop, grid=station.grid)
+        return kind(
             H=H,
             targets=targets,
             tx_array=station.transmit_array,

@@ -13,13 +13,13 @@ from isacsim.batch import flatten, take
 from isacsim.drop import Drop
 from isacsim.engine.plan import Point, Task
 from isacsim.engine.scenario import Evaluation, Scenario
+from isacsim.engine.subcarriers import solved
 from isacsim.errors import origin
-from isacsim.link import Link
+from isacsim.link import link_over
 from isacsim.metrics.power import radiating
 from isacsim.plugin.isolation import cause, contained
 from isacsim.random import Generators, Stream, complex_normal, generator
 from isacsim.solvers.solution import Status
-from isacsim.solvers.solve import solve
 from isacsim.typing import AnyArray, BoolArray, ComplexArray, FloatArray
 
 # Scalars that are kept of each solve, in this order.
@@ -277,8 +277,8 @@ def _design(
         numbers = [t for t, lacks in zip(trials, missing, strict=True) if lacks]
         errors = [generator(scenario.seed, Stream.ESTIMATE, t) for t in numbers]
         believed = _believed(_some(drop, missing), design.channel_error, errors)
-        problem = design.problem.pose(believed, scenario.transceiver(design.hardware))
-        solution = solve(problem, design.solver, rng=[generator(scenario.seed, Stream.SOLVER, t) for t in numbers])
+        rngs = [generator(scenario.seed, Stream.SOLVER, t) for t in numbers]
+        solution = solved(design, believed, scenario.transceiver(design.hardware), rngs)
         scalars = np.stack([_scalar(solution, field) for field in SCALARS], axis=-1)
         share = solution.runtime / len(numbers)
         for i, trial in enumerate(numbers):
@@ -349,7 +349,7 @@ def _evaluate(
     W = np.stack([r.precoder for r, ok in zip(records, chosen, strict=True) if ok])
     W = W if answered.any() else np.full_like(W, 1.0)
     here = _some(drop, chosen)
-    link, found = Link(W, here, hardware), []
+    link, found = link_over(W, here, hardware), []
     if evaluation.power == "radiated":
         link = radiating(link, here.power)
     numbers = tuple(t for t, ok in zip(trials, chosen, strict=True) if ok)

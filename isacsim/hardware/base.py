@@ -154,6 +154,25 @@ class Hardware(ABC):
             raise InvalidInput("hardware", "must have a derivative to be designed for", self, remedy)
         return tabulated_vjp(self, R, gain, distortion)
 
+    def spectral_model(self, R: AnyArray) -> LinearModel:
+        """Gain and distortion on each bin of an OFDM signal with the covariances R (..., N, M, M), in W.
+
+        The chains meet samples, so that all N bins go in together: gain (..., 1, M) and distortion
+        (..., N, M) or (..., N, M, M), in W. This default is as exact as `linear_model` is for a
+        stage without memory (`isacsim.hardware.spectral`), and white otherwise. Override it where
+        the device has memory.
+        """
+        from isacsim.hardware.spectral import subcarrier_model  # stands on this file
+
+        return subcarrier_model(self, R)
+
+    def tiled(self, copies: int) -> Hardware:
+        """The device for ``copies`` times its chains, one set behind the other.
+
+        This default is for devices whose chains are alike; one with an entry for each chain repeats it.
+        """
+        return self
+
     @property
     def differentiable(self) -> bool:
         """Whether `linear_model_vjp` is there: given by the device, or found from `apply` as the linear model is."""

@@ -95,6 +95,17 @@ class Chain(Hardware):
             to_distortion = hermitian(A) @ to_distortion @ A + inner
         return _hermitian_part(total)
 
+    def spectral_model(self, R: AnyArray) -> LinearModel:
+        """As `linear_model`, on all bins: what a stage puts out of band reaches the next one."""
+        total = Ideal().spectral_model(R)
+        for stage in self.stages:
+            total = _compose(stage.spectral_model(total.output_covariance(R)), total)
+        return total
+
+    def tiled(self, copies: int) -> Chain:
+        """Every stage tiled."""
+        return Chain(*(stage.tiled(copies) for stage in self.stages))
+
     @property
     def differentiable(self) -> bool:
         """Whether every stage is."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal
 
+import attrs
 import numpy as np
 from attrs import field, frozen
 
@@ -139,6 +140,10 @@ class Aqnm(Hardware):
         alpha = _per_chain(self.bits, chain_power(R).shape, lambda b: 1 - self.distortion_factor(b))
         return _model_vjp(R, alpha * (1 - alpha), distortion)
 
+    def tiled(self, copies: int) -> Aqnm:
+        """The bits of every chain repeated."""
+        return attrs.evolve(self, bits=np.tile(self.bits, copies)) if self.bits.ndim else self
+
     @property
     def scale_free(self) -> bool:
         """Always true: full scale follows the power of each chain."""
@@ -191,6 +196,10 @@ class MidRise(Hardware):
 
     def _noise(self, shape: tuple[int, ...]) -> FloatArray:
         return _per_chain(self.bits, shape, lambda b: 0.0 if np.isinf(b) else self.codebook(int(b)).noise)
+
+    def tiled(self, copies: int) -> MidRise:
+        """The bits of every chain repeated."""
+        return attrs.evolve(self, bits=np.tile(self.bits, copies)) if self.bits.ndim else self
 
     @property
     def scale_free(self) -> bool:

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import wraps
 from inspect import isfunction, signature
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from attrs import field, frozen
@@ -15,9 +15,10 @@ from isacsim import units
 from isacsim.batch import batched
 from isacsim.checks import choice
 from isacsim.deprecation import warn_deprecated
-from isacsim.drop import Drop
+from isacsim.drop import Drop, WidebandDrop
+from isacsim.errors import InvalidInput
 from isacsim.hardware.power import ConverterPower, PowerModel
-from isacsim.link import Link, Mode
+from isacsim.link import Link, Mode, WidebandLink
 from isacsim.metrics.attainable import sqinr_bound
 from isacsim.metrics.fim import information_of
 from isacsim.metrics.power import energy_efficiency, power_toward
@@ -97,9 +98,16 @@ def _taking_a_link(method: Any, told: str) -> Any:
 
 
 class Metric(Measure):
-    """A measure of one quantity in closed form."""
+    """A measure of one quantity in closed form.
+
+    Attributes:
+        over_band: What becomes of the values (B, F, ...) on the subcarriers of an OFDM signal: their
+            ``mean``; ``power``, their sum over the N bins, of what is a power of samples; ``own``,
+            where `value` says that itself; None refuses.
+    """
 
     quantity: ClassVar[Quantity]
+    over_band: ClassVar[Literal["mean", "power", "own"] | None] = None
 
     @property
     def quantities(self) -> tuple[Quantity, ...]:
@@ -112,7 +120,17 @@ class Metric(Measure):
 
     def measure(self, link: Link, rngs: Sequence[np.random.Generator]) -> dict[str, FloatArray]:
         """The value, by the quantity's name."""
-        return {self.quantity.name: self.value(link)}
+        if not isinstance(link, WidebandLink):
+            return {self.quantity.name: self.value(link)}
+        if self.over_band is None:
+            rule = "must have a meaning over a band, which this one lacks"
+            raise InvalidInput("metrics", rule, self.quantity.name, "Judge without base_station.grid.")
+        value = self.value(link)
+        if self.over_band == "mean":
+            value = value.mean(axis=1)
+        elif self.over_band == "power":
+            value = value.sum(axis=1) / link.grid.subcarriers
+        return {self.quantity.name: value}
 
 
 @frozen
@@ -120,6 +138,7 @@ class SumRateNats(Metric):
     """Sum rate of the users, in nat/s/Hz."""
 
     quantity = Quantity("sum-rate-nats", "nat/s/Hz", (), "sum rate of the users")
+    over_band = "mean"
 
     def value(self, link: Link) -> FloatArray:
         """`isacsim.metrics.sum_rate`."""
@@ -131,6 +150,7 @@ class SumRateBits(Metric):
     """Sum rate of the users, in bit/s/Hz."""
 
     quantity = Quantity("sum-rate-bits", "bit/s/Hz", (), "sum rate of the users")
+    over_band = "mean"
 
     def value(self, link: Link) -> FloatArray:
         """`isacsim.metrics.sum_rate_bits`."""
@@ -142,6 +162,7 @@ class RateNats(Metric):
     """Rate of each user, in nat/s/Hz."""
 
     quantity = Quantity("rate-nats", "nat/s/Hz", ("user",), "rate of each user")
+    over_band = "mean"
 
     def value(self, link: Link) -> FloatArray:
         """`isacsim.metrics.rate_nats`."""
@@ -153,6 +174,7 @@ class Sqinr(Metric):
     """Signal-to-quantisation-interference-and-noise ratio of each user, linear."""
 
     quantity = Quantity("sqinr", "1", ("user",), "SQINR of each user")
+    over_band = "mean"
 
     def value(self, link: Link) -> FloatArray:
         """`isacsim.metrics.sqinr`."""
@@ -160,10 +182,28 @@ class Sqinr(Metric):
 
 
 @frozen
+class SubcarrierSqinr(Metric):
+    """SQINR of each user on each active subcarrier, linear."""
+
+    quantity = Quantity("subcarrier-sqinr", "1", ("subcarrier", "user"), "SQINR of each user on each subcarrier")
+    over_band = "own"
+
+    def labels(self, drop: Drop) -> dict[str, Sequence[Any]]:
+        """Signed indices of the subcarriers."""
+        return {"subcarrier": [int(i) for i in drop.grid.index]} if isinstance(drop, WidebandDrop) else {}
+
+    def value(self, link: Link) -> FloatArray:
+        """`isacsim.link.WidebandLink.users`; without a grid there is one subcarrier."""
+        values = link.users.sqinr
+        return values if isinstance(link, WidebandLink) else values[:, None]
+
+
+@frozen
 class MeanSqinr(Metric):
     """Mean of the users' SQINRs, linear: the axis of [Xu25, Fig. 1]."""
 
     quantity = Quantity("mean-sqinr", "1", (), "mean SQINR of the users")
+    over_band = "mean"
 
     def value(self, link: Link) -> FloatArray:
         """The mean of `isacsim.metrics.sqinr`; NaN without users."""
@@ -173,13 +213,15 @@ class MeanSqinr(Metric):
 
 @frozen
 class MinSqinr(Metric):
-    """The least of the users' SQINRs, linear: what a requirement is compared with."""
+    """The least of the users' SQINRs, on any subcarrier, linear: what a requirement is compared with."""
 
     quantity = Quantity("min-sqinr", "1", (), "least SQINR of the users")
+    over_band = "own"
 
     def value(self, link: Link) -> FloatArray:
         """The least of `isacsim.metrics.sqinr`; infinite without users."""
-        return np.asarray(link.users.sqinr.min(axis=-1, initial=np.inf))
+        values = link.users.sqinr
+        return np.asarray(values.min(axis=tuple(range(1, values.ndim)), initial=np.inf))
 
 
 @frozen
@@ -236,6 +278,7 @@ class RadarSqnr(Metric):
     """Radar SQNR with the best symbol-dependent combiner, linear."""
 
     quantity = Quantity("radar-sqnr", "1", (), "radar SQNR, tr(Q^-1 N)")
+    over_band = "mean"
 
     def value(self, link: Link) -> FloatArray:
         """`isacsim.metrics.radar_sqnr`."""
@@ -274,6 +317,7 @@ class RadiatedPower(Metric):
     """Power that leaves the transmit chains, in W."""
 
     quantity = Quantity("radiated-power", "W", (), "power out of the transmit chains")
+    over_band = "power"
 
     def value(self, link: Link) -> FloatArray:
         """`isacsim.metrics.radiated_power`."""
@@ -290,6 +334,7 @@ class Beampattern(Metric):
     """
 
     quantity = Quantity("beampattern", "W", ("azimuth",), "radiated power toward each azimuth")
+    over_band = "power"
     azimuth: FloatArray = batched(1, default=np.linspace(-np.pi / 2, np.pi / 2, 181), metadata=units.degrees())
     zenith: float = field(default=np.pi / 2, metadata=units.degrees())
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import attrs
 import numpy as np
 
 from isacsim.arrays import AntennaArray
+from isacsim.batch import squared
 from isacsim.checks import finite_numbers, fitting, numbers, positive
 from isacsim.errors import InvalidInput
 from isacsim.hardware.base import Hardware, Ideal
-from isacsim.link import Link, Transmission
+from isacsim.link import Link, Transmission, WidebandLink
 from isacsim.metrics.scaling import drive_for
 from isacsim.typing import ComplexArray, FloatArray
 
@@ -82,14 +84,17 @@ def rescale_to_radiated(W: Any, transmit: Hardware, power: Any) -> ComplexArray:
 
 def radiating(link: Link, power: Any) -> Link:
     """The link of precoders scaled by `rescale_to_radiated`, whose last evaluation of the hardware it keeps."""
-    W, sent = _rescaled(link.W, link.transceiver.transmit, power)
-    scaled = Link(W, link.drop, link.transceiver)
+    bins = link.grid.subcarriers if isinstance(link, WidebandLink) else 0
+    W, sent = _rescaled(link.W, link.transmit, power, bins)
+    scaled = attrs.evolve(link, W=W)
     return scaled if sent is None else scaled.sending(sent)
 
 
-def _rescaled(W: Any, transmit: Hardware, power: Any) -> tuple[ComplexArray, Transmission | None]:
+def _rescaled(W: Any, transmit: Hardware, power: Any, bins: int = 0) -> tuple[ComplexArray, Transmission | None]:
+    """The scaled precoder; with ``bins`` N one for each subcarrier, (..., F, N_t, K+S), of a common factor."""
     positive("power", power)
-    W = np.asarray(numbers("W", W, axes=2), complex, order="C")
+    core = (-3, -2, -1) if bins else (-2, -1)
+    W = np.asarray(numbers("W", W, axes=len(core)), complex, order="C")
     with fitting("power"):
         target = np.broadcast_to(np.asarray(power, float), W.shape[:-2])
     given = antenna_power(W)
@@ -100,18 +105,32 @@ def _rescaled(W: Any, transmit: Hardware, power: Any) -> tuple[ComplexArray, Tra
         scaled = np.sqrt(drive)[..., None, None] * W
         last[:] = [(drive, scaled, Transmission.of(scaled, transmit))]
         return last[0][2].antenna_power
+        target = np.broadcast_to(np.asarray(power, float), W.shape[: -len(core)])
+    alive = np.isfinite(W).all(axis=core) & (squared(W).sum(axis=core) > 0)
+    last: list[tuple[FloatArray, ComplexArray, Transmission]] = []
+
+    def output(drive: FloatArray) -> FloatArray:
+        scaled = _driven(W, drive)
+        sent = Transmission.of(scaled, transmit)
+        last[:] = [(drive, scaled, sent)]
+        return np.asarray(sent.power.sum(axis=-1) / bins) if bins else sent.power
 
     found = drive_for(output, given, target, alive)
     if found.reached.all():
         tried, scaled, sent = last[0]
         if np.array_equal(tried, found.factor):
             return scaled, sent
-        return np.sqrt(found.factor)[..., None, None] * W, None  # which needed no evaluation to confirm it
+        return _driven(W, found.factor), None  # which needed no evaluation to confirm it
     worst, most = (float(np.max(power[~found.reached])) for power in (target, found.most))
     raise InvalidInput(
         "power", f"must be reachable: the transmit chains saturate near {most:.4g} W", f"{worst:.4g} W",
         "Lower the power, raise the saturation level, or judge the power as designed.",
     )  # fmt: skip
+
+
+def _driven(W: ComplexArray, factor: FloatArray) -> ComplexArray:
+    """Precoders of ``factor`` (...) times the power."""
+    return np.asarray(np.sqrt(factor).reshape(factor.shape + (1,) * (W.ndim - factor.ndim)) * W)
 
 
 def energy_efficiency(sum_rate_bits: Any, radar_sqnr: Any, consumption: Any) -> FloatArray:

@@ -52,6 +52,10 @@ class Background:
             raise InvalidInput("residual", rule, self.residual, "It is the part of the power that is left.")
         batch_shape(self)
 
+    def flat(self) -> Background:
+        """The same on every subcarrier, which are an axis behind the batch axes: it has no delay."""
+        return Background(self.responses[..., None, :, :, :], self.residual[..., None, :])
+
     @property
     def perfect(self) -> bool:
         """Whether cancellation leaves nothing."""

@@ -16,6 +16,7 @@ from isacsim.arrays import AntennaArray
 from isacsim.batch import batch_shape, batched, hermitian
 from isacsim.checks import instance
 from isacsim.errors import InvalidInput
+from isacsim.grid import Grid
 from isacsim.typing import ComplexArray
 
 ANGLES = ("azimuth", "zenith")
@@ -28,6 +29,10 @@ class Scene(ABC):
     @abstractmethod
     def response(self) -> ComplexArray:
         """Response matrix G, shape (..., N_r, N_t)."""
+
+    def band_response(self, grid: Grid) -> ComplexArray:
+        """Response on each active subcarrier, shape (..., F or 1, N_r, N_t); by default the same on all."""
+        return self.response()[..., None, :, :]
 
     @property
     def antennas(self) -> tuple[int, int]:

@@ -8,19 +8,40 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from isacsim.errors import InvalidInput
-from isacsim.link import Link
+from isacsim.link import Link, WidebandLink
 from isacsim.metrics.components import Measure, Quantity
 from isacsim.typing import ComplexArray, FloatArray
 from isacsim.waveform.echoes import EchoModel
 
 
 class Experiment(Measure):
-    """A measure that simulates samples, one trial at a time; a plugin derives from it."""
+    """A measure that simulates samples, one trial at a time; a plugin derives from it.
+
+    Attributes:
+        wideband: Whether its signal is OFDM on the grid of the base station; others have no grid.
+    """
+
+    wideband: ClassVar[bool] = False
+
+    def check(self, link: Link) -> None:
+        """Refuse a link of the other kind, with a grid or without.
+
+        Raises:
+            InvalidInput: It names the experiment.
+        """
+        self._require_kind(link)
+
+    def _require_kind(self, link: Link) -> None:
+        if isinstance(link, WidebandLink) != self.wideband:
+            rule, remedy = "must be one of a narrowband signal", "Leave base_station.grid out."
+            if self.wideband:
+                rule, remedy = "must be one of an OFDM signal", "Add base_station.grid."
+            raise InvalidInput("experiments", rule, type(self).__name__, remedy)
 
     @abstractmethod
     def trial(self, link: Link, rng: np.random.Generator) -> dict[str, Any]:
@@ -38,6 +59,7 @@ class Experiment(Measure):
 
     def measure(self, link: Link, rngs: Sequence[np.random.Generator]) -> dict[str, FloatArray]:
         """`trial` by trial, which bounds the memory."""
+        self._require_kind(link)
         rows = [self.trial(one, rng) for one, rng in zip(link.members(), rngs, strict=True)]
         return {q.name: np.concatenate([self._one(q, row) for row in rows]) for q in self.quantities}
 

@@ -106,6 +106,12 @@ class Tally:
             self.symbol_errors + other.symbol_errors,
         )
 
+    def over_subcarriers(self) -> Tally:
+        """The sums over the axis of the subcarriers too, where there is one before the users, (..., F, K)."""
+        added = {f: getattr(self, f).sum(axis=-2) for f in ("cross", "sent", "received", "symbol_errors")}
+        wrong = self.bit_errors.sum(axis=-3)
+        return Tally(symbols=self.symbols * self.cross.shape[-2], bit_errors=wrong, **added)
+
     @classmethod
     def of(cls, s: ComplexArray, y: ComplexArray, sent: AnyArray, decided: AnyArray, bits: int) -> Tally:
         """The sums over symbols s, samples y and the labels sent and decided, each (..., K, L)."""
@@ -303,7 +309,7 @@ class SampledLink(Experiment):
             "symbols-sent": np.full(len(link.W), float(tally.symbols)),
         }
         if isinstance(self.modulation, Constellation):
-            found |= _error_rates(self.modulation, tally, predicted)
+            found |= error_rates(self.modulation, tally, predicted)
         return found
 
     def taps(self, way: Downlink, sources: Sources) -> Taps:
@@ -314,7 +320,7 @@ class SampledLink(Experiment):
         return Taps.of(way.predicted.gain, way.predicted.output_power)
 
 
-def _error_rates(carried: Constellation, tally: Tally, predicted: FloatArray) -> dict[str, FloatArray]:
+def error_rates(carried: Constellation, tally: Tally, predicted: FloatArray) -> dict[str, FloatArray]:
     """The quantities that constellations alone have."""
     users = max(1, predicted.shape[-1])
     each, symbols = tally.bit_errors.sum(axis=-1), tally.symbols * users

@@ -33,6 +33,9 @@ def isacsim_experiments() -> Iterable[Spec]:
         "Equalised samples of the users",
         {"modulation": "qam16", "symbols": 16},
     )
+    brief = {"modulation": "qam16", "symbols": 8, "training": 4}
+    summary = "Error rates, EVM and SQINR on each subcarrier of an OFDM link, on samples"
+    yield Spec("ofdm-link", "isacsim.waveform.ofdm_link:OfdmLink", summary, brief)
 
 
 @hookimpl

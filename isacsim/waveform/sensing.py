@@ -87,6 +87,7 @@ class SampledEcho(Experiment):
 
     def check(self, link: Link) -> None:
         """Refuse too few symbols."""
+        super().check(link)
         _enough(self.symbols, link.drop.rx_array.size, link.W.shape[-1])
 
     def trial(self, link: Link, rng: np.random.Generator) -> dict[str, FloatArray]:

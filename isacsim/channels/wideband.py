@@ -1,0 +1,138 @@
+"""Frequency-selective user channels: taps at delays, seen on the subcarriers of a grid.
+
+``h_k[f]^H = sum_p g_kp^H exp(-2 pi j f tau_p)`` with independent taps of powers that add up to the gain.
+Channels are normalised on average, ``E|h|^2 = gain`` on every subcarrier, never one by one: that would
+take the fading away.
+"""
+
+from __future__ import annotations
+
+import json
+from abc import abstractmethod
+from collections.abc import Sequence
+from functools import cache
+from importlib.resources import files
+from typing import Any, Literal
+
+import numpy as np
+from attrs import field, frozen
+
+from isacsim import units
+from isacsim.arrays import AntennaArray
+from isacsim.batch import batched
+from isacsim.channels.models import ChannelModel, per_user
+from isacsim.checks import choice, number, whole
+from isacsim.grid import Grid
+from isacsim.random import complex_normal
+from isacsim.typing import ComplexArray, FloatArray
+
+PROFILES = ("A", "B", "C", "D", "E")
+
+
+class TappedDelayLine(ChannelModel):
+    """Independent Rayleigh taps, and a line of sight in some of them."""
+
+    gain: Any
+    azimuth: Any
+
+    @abstractmethod
+    def power_profile(self) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Delays in s, powers that add up to 1, and the part of each that is line of sight, each (P,)."""
+
+    def draw_taps(
+        self, array: AntennaArray, users: int, rngs: Sequence[np.random.Generator]
+    ) -> tuple[FloatArray, ComplexArray]:
+        """Delays (P,), in s, and the taps of trials, shape (trials, P, N_t, K), amplitude."""
+        delays, power, sight = self.power_profile()
+        gain = per_user("gain", self.gain, users)
+        drawn = []
+        for rng in rngs:
+            scatter = complex_normal(rng, (delays.size, array.size, users))
+            phase, azimuth = np.exp(2j * np.pi * rng.uniform(size=users)), rng.uniform(-np.pi / 3, np.pi / 3, users)
+            if self.azimuth is not None:
+                azimuth = per_user("azimuth", self.azimuth, users)
+            a = array.steering(azimuth)
+            line = phase * (a / np.abs(a)).T  # entries of unit magnitude, however the array normalises
+            each = np.sqrt(power * sight)[:, None, None] * line
+            drawn.append(each + np.sqrt(power * (1 - sight))[:, None, None] * scatter)
+        return delays, np.stack(drawn) * np.sqrt(gain)
+
+    def draw(
+        self, array: AntennaArray, users: int, trials: Sequence[int], rngs: Sequence[np.random.Generator]
+    ) -> ComplexArray:
+        """Channels at the carrier, where all taps add up."""
+        return np.asarray(self.draw_taps(array, users, rngs)[1].sum(axis=1))
+
+    def draw_band(
+        self, grid: Grid, array: AntennaArray, users: int, trials: Sequence[int], rngs: Sequence[np.random.Generator]
+    ) -> ComplexArray:
+        """The response of the taps on every active subcarrier; delays are never rounded to samples."""
+        return np.asarray(grid.response(*self.draw_taps(array, users, rngs)))
+
+
+@cache
+def _tables() -> Any:
+    text = files("isacsim.channels").joinpath("data/tr38901-tdl-1.json").read_text(encoding="utf-8")
+    return json.loads(text)
+
+
+@frozen
+class Tdl(TappedDelayLine):
+    """Tapped delay line of TR 38.901, profiles A to E [3GPP38901].
+
+    Powers are normalised to add up to 1; the tables do so within some dB alone. The rms delay of a
+    profile is the delay spread within 0.02 %, but for D, where it is 0.9937 of it. D and E have a line of
+    sight in the first tap (K of 13.3 and 22 dB), of a plane wave on the array.
+
+    Args:
+        profile: Which table.
+        delay_spread: Scale of its delays, in s.
+        gain: Mean power gain: one number, or one for each user (K,), linear.
+        azimuth: Directions of the users' lines of sight (K,), in rad; None draws them within 60 degrees.
+    """
+
+    profile: Literal["A", "B", "C", "D", "E"] = field(default="C", validator=choice(*PROFILES))
+    delay_spread: float = field(default=100e-9, validator=number(least=0), metadata=units.seconds())
+    gain: Any = batched(0, above=0.0, default=1.0, metadata=units.db())
+    azimuth: Any = field(default=None, metadata=units.degrees())
+
+    def power_profile(self) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """The table of the profile, scaled."""
+        tables = _tables()
+        table = tables["profiles"][self.profile]
+        power = 10 ** (np.array(table["power_db"], float) / 10)
+        sight = np.zeros(power.size)
+        if self.profile in tables["specular"]:
+            sight[tables["specular"][self.profile]] = 1.0  # a row of its own, beside the Rayleigh part
+        delays: FloatArray = np.array(table["delay"], float) * self.delay_spread
+        return delays, np.asarray(power / power.sum()), sight
+
+
+@frozen
+class Exponential(TappedDelayLine):
+    """Taps at even delays whose power falls off exponentially, the first with a line of sight if wanted.
+
+    Args:
+        delay_spread: Constant of the decay, in s: the rms delay of many close taps.
+        taps: Number of taps.
+        spacing: Distance of their delays, in s; None lets them end at 5 delay spreads.
+        k_factor: Power of the line of sight over that of the scattering in the first tap, linear.
+        gain: Mean power gain: one number, or one for each user (K,), linear.
+        azimuth: Directions of the users' lines of sight (K,), in rad; None draws them within 60 degrees.
+    """
+
+    delay_spread: float = field(validator=number(above=0), metadata=units.seconds())
+    taps: int = field(default=16, validator=whole(1))
+    spacing: float | None = field(default=None, validator=number(above=0, optional=True), metadata=units.seconds())
+    k_factor: float = field(default=0.0, validator=number(least=0), metadata=units.db())
+    gain: Any = batched(0, above=0.0, default=1.0, metadata=units.db())
+    azimuth: Any = field(default=None, metadata=units.degrees())
+
+    def power_profile(self) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """``p ~ exp(-tau / delay_spread)``."""
+        step = 5 * self.delay_spread / max(1, self.taps - 1) if self.spacing is None else self.spacing
+        delays: FloatArray = step * np.arange(float(self.taps))
+        power = np.exp(-delays / self.delay_spread)
+        sight = np.zeros(self.taps)
+        sight[0] = self.k_factor / (1 + self.k_factor)
+        return delays, np.asarray(power / power.sum()), sight

@@ -1,0 +1,102 @@
+"""OFDM at sample level: subcarriers into samples and back, through the very hardware.
+
+Hardware meets the samples of all subcarriers together, prefix included. What is linear, channels and
+echoes within the prefix, is applied on the subcarriers: as long as the prefix covers it, that is exact.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from isacsim.batch import squared
+from isacsim.grid import Grid
+from isacsim.hardware.base import Hardware
+from isacsim.typing import AnyArray, ComplexArray, FloatArray
+from isacsim.waveform.modulation import Gaussian, Modulation
+from isacsim.waveform.signals import Sources, through
+
+SAMPLES = 2**18  # of all chains that are held at once: 4 MiB
+
+
+def modulate(X: ComplexArray, grid: Grid) -> ComplexArray:
+    """Samples of subcarriers X (..., F, M, T), with prefixes, shape (..., M, T (N + N_c)), in sqrt(W)."""
+    N, prefix = grid.subcarriers, grid.prefix
+    whole = np.zeros((*X.shape[:-3], *X.shape[-2:], N), complex)
+    whole[..., grid.bins] = np.moveaxis(X, -3, -1)
+    body = np.fft.ifft(whole, axis=-1, norm="ortho")
+    if prefix:
+        body = np.concatenate([body[..., N - prefix :], body], axis=-1)
+    return np.ascontiguousarray(body.reshape(*body.shape[:-2], -1))
+
+
+def demodulate(x: ComplexArray, grid: Grid) -> ComplexArray:
+    """Active subcarriers of samples x (..., M, T (N + N_c)), shape (..., F, M, T), in sqrt(W)."""
+    symbols = x.reshape(*x.shape[:-1], -1, grid.subcarriers + grid.prefix)
+    bins = np.fft.fft(symbols[..., grid.prefix :], axis=-1, norm="ortho")
+    return np.ascontiguousarray(np.moveaxis(bins[..., grid.bins], -1, -3))
+
+
+def symbols(carried: Modulation, W: ComplexArray, count: int, sources: Sources) -> ComplexArray:
+    """Symbols of the streams of W (..., F, N_t, K+S) on each subcarrier, shape (..., F, K+S, count).
+
+    Drawn OFDM symbol by OFDM symbol, so that a signal does not depend on the blocks it is cut into.
+    """
+    shape = (count, *W.shape[:-2], W.shape[-1])
+    return np.ascontiguousarray(np.moveaxis(carried.draw(sources.symbols, shape), 0, -1))
+
+
+def sample_power(W: ComplexArray, grid: Grid) -> FloatArray:
+    """Power of the samples of each chain, shape (..., N_t), in W, for precoders W (..., F, N_t, K+S)."""
+    return np.asarray(squared(W).sum(axis=(-3, -1)) / grid.subcarriers)
+
+
+def radiate(W: ComplexArray, s: ComplexArray, grid: Grid, transmit: Hardware, sources: Sources) -> ComplexArray:
+    """Active subcarriers out of the transmit chains, shape (..., F, N_t, T), in sqrt(W).
+
+    Args:
+        W: Precoders, shape (..., F, N_t, K+S), in sqrt(W).
+        s: Symbols, shape (..., F, K+S, T).
+        grid: The grid.
+        transmit: The transmit chains.
+        sources: Where the hardware draws from.
+    """
+    X = W @ s
+    if transmit.is_ideal:
+        return X
+    x = through("transmit", transmit, modulate(X, grid), sample_power(W, grid), sources)
+    return demodulate(x, grid)
+
+
+def receive(
+    side: str, device: Hardware, Y: ComplexArray, grid: Grid, noise: FloatArray, power: FloatArray, sources: Sources
+) -> ComplexArray:
+    """Active subcarriers out of receive chains that add thermal noise to all bins, (..., F, M, T), in sqrt(W).
+
+    Args:
+        side: Whose chains they are, for messages.
+        device: The receive chains.
+        Y: What arrives without noise, shape (..., F, M, T), in sqrt(W).
+        grid: The grid.
+        noise: Noise of each chain, broadcast to (..., M), in W.
+        power: Power of the samples that gain controls are set to, shape (..., M), in W.
+        sources: Where noise and hardware draw from.
+    """
+    own, count = Y.shape[:-3] + Y.shape[-2:-1], Y.shape[-1]
+    root = np.sqrt(np.broadcast_to(noise, own))
+    if device.is_ideal:
+        n = _noise(sources, count, own, grid.used)
+        return Y + np.moveaxis(root[..., None, None] * n, -1, -3)
+    n = _noise(sources, count, own, grid.subcarriers + grid.prefix)
+    y = modulate(Y, grid) + root[..., None] * n.reshape(*own, -1)
+    return demodulate(through(side, device, y, power, sources), grid)
+
+
+def _noise(sources: Sources, count: int, own: tuple[int, ...], samples: int) -> ComplexArray:
+    """Unit noise of chains ``own`` (..., M), symbol by symbol, shape (..., M, count, samples)."""
+    return np.moveaxis(Gaussian().draw(sources.noise, (count, *own, samples)), 0, -2)
+
+
+def band_power(power: AnyArray, floor: AnyArray, grid: Grid) -> FloatArray:
+    """Power of samples (..., M), in W: ``power`` (..., F, M) on active bins, ``floor`` (..., M) on the others."""
+    idle = grid.subcarriers - grid.used
+    return np.asarray((power.sum(axis=-2) + idle * np.asarray(floor)) / grid.subcarriers)

@@ -1,0 +1,156 @@
+"""Hardware and subcarriers: distortion spectra against samples, reference data and the narrowband model."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from isacsim import Aqnm, Chain, Ideal, MidRise
+from isacsim.batch import hermitian
+from isacsim.grid import Grid
+from isacsim.hardware.base import Hardware, LinearModel, diagonal_matrix
+from isacsim.hardware.codebooks import mid_rise
+from isacsim.hardware.spectral import OverBand, adjacent_leakage
+from isacsim.link import Reception, Transmission
+
+DATA = Path(__file__).parents[1] / "data" / "wideband"
+
+
+class Converter(Hardware):
+    """I/Q converters whose linear model is the Hermite series, between chains and exact."""
+
+    def __init__(self, bits, orders=40):
+        book = mid_rise(bits)
+        t, jump = book.thresholds, np.diff(book.levels)
+        density = jump * np.exp(-(t**2) / 2) / np.sqrt(2 * np.pi)
+        before, here, c = np.zeros_like(t), np.ones_like(t), []
+        for n in range(2 * orders - 1):
+            if n % 2 == 0:
+                c.append(np.sum(density * here) / np.sqrt(n + 1.0))
+            before, here = here, (t * here - np.sqrt(n) * before) / np.sqrt(n + 1.0)
+        self.bits, self.book, self.c = bits, book, np.array(c)
+
+    def apply(self, x, rng=None, *, power=None):
+        return MidRise(self.bits).apply(x, rng, power=power)
+
+    def linear_model(self, R):
+        rho = np.diagonal(R, axis1=-2, axis2=-1).real
+        scale = np.sqrt(rho)[..., :, None] * np.sqrt(rho)[..., None, :]
+        xi = R / scale
+        if self.bits == 1:
+
+            def psi(r):
+                return self.book.levels[-1] ** 2 * 2 / np.pi * np.arcsin(np.clip(r, -1, 1)) - self.c[0] ** 2 * r
+        else:
+
+            def psi(r):
+                return sum(c**2 * r ** (2 * m + 3) for m, c in enumerate(self.c[1:]))
+
+        D = scale * (psi(xi.real) + 1j * psi(xi.imag))
+        # What lies above the orders of the series is put on each chain by itself.
+        D[..., np.arange(R.shape[-1]), np.arange(R.shape[-1])] = rho * self.book.noise
+        return LinearModel(np.full(rho.shape, self.c[0]), D)
+
+
+def covariances(bins, chains, seed=0, members=()):
+    rng = np.random.default_rng(seed)
+    shape = (*members, bins, chains, 2)
+    W = rng.standard_normal(shape) + 1j * rng.standard_normal(shape)
+    return W @ hermitian(W)
+
+
+@pytest.mark.parametrize("case", ["00", "06"])
+def test_the_spectrum_of_a_converter_is_that_of_the_reference(case):
+    z = np.load(DATA / f"sqinr_{case}.npz")
+    grid = Grid(int(z["fft"]), 120e3, active=len(z["index"]))
+    sent = Transmission.of(z["W"], OverBand(Converter(int(z["parameter"])), grid))
+    # The reference puts the power above order 79 white on the chains, too.
+    np.testing.assert_allclose(sent.distortion, z["distortion"], atol=2e-3 * np.abs(z["distortion"]).max())
+    predicted = Reception.of(z["H"], sent, float(z["noise_power"]), Ideal()).sqinr
+    np.testing.assert_allclose(predicted, z["predicted"], rtol=2e-3)
+    error = 10 * np.log10(z["measured"] / predicted)
+    # 16000 symbols: 0.1 dB a subcarrier; the mean over 128 of them to 0.02 dB.
+    assert abs(error.mean()) < 0.1
+    assert np.abs(error).max() < 0.4
+
+
+@pytest.mark.parametrize("case", ["04", "07"])
+def test_the_spectrum_of_an_amplifier_is_that_of_the_reference(case):
+    Rapp = pytest.importorskip("isacsim_rf.amplifiers").Rapp
+    z = np.load(DATA / f"sqinr_{case}.npz")
+    grid = Grid(int(z["fft"]), 120e3, active=len(z["index"]))
+    sent = Transmission.of(z["W"], OverBand(Rapp(float(z["parameter"])), grid))
+    # Quadrature of the strongest drive, whose bend lies lowest.
+    np.testing.assert_allclose(sent.distortion, z["distortion"], atol=1e-5 * np.abs(z["distortion"]).max())
+    predicted = Reception.of(z["H"], sent, float(z["noise_power"]), Ideal()).sqinr
+    error = 10 * np.log10(z["measured"] / predicted)
+    assert abs(error.mean()) < 0.1
+    assert np.abs(error).max() < 0.4
+
+
+def test_a_converter_for_each_subcarrier_would_be_wrong_by_decibels():
+    # The trap: a plain batch axis gives each subcarrier a full scale of its own.
+    weak, strong = np.full((8, 2, 1), 0.1), np.full((8, 2, 1), 1.0)
+    W, grid = np.concatenate([weak, strong]), Grid(16, 120e3)
+    each = Transmission.of(W, MidRise(3)).distortion
+    together = Transmission.of(W, OverBand(MidRise(3), grid)).distortion
+    np.testing.assert_allclose(together.mean(axis=0), each.mean(axis=0), rtol=1e-12)  # power is power
+    ratio = 10 * np.log10(together[0] / each[0])
+    np.testing.assert_allclose(ratio, 10 * np.log10((0.01 + 1) / 2 / 0.01), rtol=1e-12)
+
+
+STAGES = [Ideal(), Aqnm(2), MidRise(3), MidRise([1, 3, 2]), Converter(2), Chain(MidRise(3), Converter(1))]
+
+
+@pytest.mark.parametrize("stage", STAGES, ids=lambda s: type(s).__name__)
+def test_one_subcarrier_is_the_narrowband_model_to_the_byte(stage):
+    R = covariances(1, 3)
+    wide, narrow = stage.spectral_model(R), stage.linear_model(R[0])
+    np.testing.assert_array_equal(wide.gain[0], narrow.gain)
+    np.testing.assert_array_equal(wide.distortion[0], narrow.distortion)
+
+
+@pytest.mark.parametrize("stage", STAGES, ids=lambda s: type(s).__name__)
+def test_the_mean_over_the_bins_is_the_distortion_of_a_sample(stage):
+    R = covariances(12, 3, members=(2,))
+    model, sample = stage.spectral_model(R), stage.linear_model(R.mean(axis=-3))
+    axis = -2 if model.diagonal else -3
+    np.testing.assert_allclose(model.distortion.mean(axis=axis), sample.distortion, rtol=1e-10, atol=1e-12)
+    own = stage.spectral_model(R[1])
+    np.testing.assert_allclose(own.distortion, model.distortion[1], rtol=1e-13, atol=1e-14)
+
+
+@pytest.mark.parametrize("stage", [Converter(1), Converter(3)], ids=["1 bit", "3 bits"])
+def test_a_chain_of_flat_power_has_white_distortion_and_others_are_positive(stage):
+    flat = np.broadcast_to(2.0 * np.eye(2), (16, 2, 2)).astype(complex)
+    model = stage.spectral_model(flat)
+    np.testing.assert_allclose(model.distortion, np.broadcast_to(model.distortion[0], (16, 2, 2)), atol=1e-13)
+    least = np.linalg.eigvalsh(stage.spectral_model(covariances(15, 3, 5)).distortion).min()
+    assert least > -1e-10
+
+
+def test_a_chain_of_stages_carries_what_falls_out_of_band():
+    R, first, second = covariances(16, 2, 3), Converter(2), Converter(3)
+    R[5:11] = 0
+    model = Chain(first, second).spectral_model(R)
+    a, b = first.spectral_model(R), None
+    b = second.spectral_model(a.output_covariance(R))
+    np.testing.assert_allclose(model.gain, a.gain * b.gain, rtol=1e-13)
+    expected = b.gain[..., :, None] * a.distortion * b.gain[..., None, :] + b.distortion
+    np.testing.assert_allclose(model.distortion, expected, rtol=1e-12, atol=1e-13)
+    assert np.all(np.diagonal(model.distortion[5:11], axis1=-2, axis2=-1).real > 0)
+
+
+def test_leakage_of_white_distortion_is_its_share_of_the_band():
+    grid = Grid(32, 1.0, active=8)
+    R = grid.spread(np.broadcast_to(np.eye(2), (8, 2, 2)).astype(complex), -3, np.zeros((2, 2)))
+    D = np.full((32, 2), 0.01)
+    np.testing.assert_allclose(adjacent_leakage(D, R, grid), 24 * 0.01 / (8 * 1.01), rtol=1e-12)
+
+
+def test_noise_beside_the_band_takes_its_part_of_the_full_scale():
+    grid, noise = Grid(8, 1.0, active=4), np.array([0.5, 0.25])
+    R = diagonal_matrix(np.full((4, 2), 1.0)).astype(complex)
+    model = OverBand(MidRise(2), grid, noise).linear_model(R)
+    alone = MidRise(2).linear_model(diagonal_matrix((4 * 1.0 + 4 * noise) / 8))
+    np.testing.assert_allclose(model.distortion, np.broadcast_to(alone.distortion, (4, 2)), rtol=1e-12)
