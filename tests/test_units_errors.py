@@ -100,7 +100,14 @@ def test_children_of_a_generator_do_not_depend_on_earlier_calls():
 
 def test_the_numbers_of_the_streams_never_change():
     # Stored runs are replayed by these numbers.
-    assert {s.name: s.value for s in Stream} == {"CHANNEL": 0, "TARGET": 1, "SOLVER": 2, "WAVEFORM": 3, "ESTIMATE": 4}
+    assert {s.name: s.value for s in Stream} == {
+        "CHANNEL": 0,
+        "TARGET": 1,
+        "SOLVER": 2,
+        "WAVEFORM": 3,
+        "ESTIMATE": 4,
+        "BACKGROUND": 5,
+    }
 
 
 def test_complex_normal_entries_have_unit_variance_and_are_circular():

@@ -17,13 +17,15 @@ from isacsim.checks import choice
 from isacsim.deprecation import warn_deprecated
 from isacsim.drop import Drop, WidebandDrop
 from isacsim.errors import InvalidInput
+from isacsim.grid import LIGHT, Grid
 from isacsim.hardware.power import ConverterPower, PowerModel
 from isacsim.link import Link, Mode, WidebandLink
 from isacsim.metrics.attainable import sqinr_bound
+from isacsim.metrics.delay_doppler import information_of_band, kinds_of, require_unambiguous
 from isacsim.metrics.fim import information_of
 from isacsim.metrics.power import energy_efficiency, power_toward
 from isacsim.metrics.sensing import combiner_sqnr, response_bound, sqnr
-from isacsim.targets.scene import ParametricScene
+from isacsim.targets.scene import ParametricScene, PointTargets, parametric
 from isacsim.typing import FloatArray
 
 
@@ -45,7 +47,13 @@ class Quantity:
 
 
 class Measure(ABC):
-    """Judges precoders on realisations, through hardware."""
+    """Judges precoders on realisations, through hardware.
+
+    Attributes:
+        wideband: Whether it is of an OFDM signal alone, on the grid of the base station.
+    """
+
+    wideband: ClassVar[bool] = False
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -246,6 +254,7 @@ class CrlbTrace(Metric):
     """
 
     quantity = Quantity("crlb", "1", (), "sum of the CRLBs of all target parameters")
+    over_band = "own"
     mode: Mode = field(default="x", validator=choice("x", "xq"))
 
     def value(self, link: Link) -> FloatArray:
@@ -262,6 +271,7 @@ class CrlbParameters(Metric):
     """
 
     quantity = Quantity("crlb-parameters", "1", ("parameter",), "CRLB of each target parameter")
+    over_band = "own"
     mode: Mode = field(default="x", validator=choice("x", "xq"))
 
     def labels(self, drop: Drop) -> dict[str, Sequence[Any]]:
@@ -271,6 +281,79 @@ class CrlbParameters(Metric):
     def value(self, link: Link) -> FloatArray:
         """`isacsim.metrics.crlb`."""
         return _crlb(link, self.mode)
+
+
+class _GridCrlb(Metric):
+    """A bound on one kind of unknown of point targets on a grid, each (M,)."""
+
+    wideband = True
+
+    unknowns: tuple[str, ...]
+    mode: Mode
+    kind: ClassVar[str]
+
+    def scale(self, grid: Grid) -> float:
+        """Factor of the variance from s^2 or Hz^2 to that of the quantity."""
+        raise NotImplementedError
+
+    def value(self, link: Link) -> FloatArray:
+        """From `isacsim.metrics.delay_doppler`; infinite where it cannot be estimated."""
+        if not isinstance(link, WidebandLink) or not isinstance(link.drop.targets, PointTargets):
+            rule = "must be asked of point targets and an OFDM signal"
+            raise InvalidInput("metrics", rule, self.quantity.name, "Add base_station.grid, and use kind 'points'.")
+        targets, grid = link.drop.targets, link.grid
+        require_unambiguous(targets, grid)
+        kinds = kinds_of(targets, self.unknowns)
+        if self.kind not in kinds:
+            raise InvalidInput("unknowns", f"must name {self.kind}", self.unknowns, "It is known otherwise.")
+        bounds = information_of_band(targets, link.echo.knowing(self.mode), grid, self.unknowns).bounds
+        first = kinds.index(self.kind) * targets.count
+        return np.ascontiguousarray(bounds[..., first : first + targets.count] * self.scale(grid))
+
+
+def _unknowns() -> Any:
+    return field(default=("azimuth", "zenith", "delay", "doppler", "reflection"), converter=tuple)
+
+
+@frozen
+class RangeCrlb(_GridCrlb):
+    """CRLB of the range of each target, in m^2.
+
+    Args:
+        unknowns: What is not known of the targets: of ``azimuth``, ``zenith`` (of planar arrays), ``delay``,
+            ``doppler`` and ``reflection``.
+        mode: As for ``crlb``.
+    """
+
+    quantity = Quantity("range-crlb", "m^2", ("target",), "CRLB of the range of each target")
+    over_band = "own"
+    kind = "delay"
+    unknowns: tuple[str, ...] = _unknowns()
+    mode: Mode = field(default="x", validator=choice("x", "xq"))
+
+    def scale(self, grid: Grid) -> float:
+        """``(c/2)^2``."""
+        return (LIGHT / 2) ** 2
+
+
+@frozen
+class VelocityCrlb(_GridCrlb):
+    """CRLB of the radial velocity of each target, in (m/s)^2.
+
+    Args:
+        unknowns: As for ``range-crlb``.
+        mode: As for ``crlb``.
+    """
+
+    quantity = Quantity("velocity-crlb", "m^2/s^2", ("target",), "CRLB of the radial velocity of each target")
+    over_band = "own"
+    kind = "doppler"
+    unknowns: tuple[str, ...] = _unknowns()
+    mode: Mode = field(default="x", validator=choice("x", "xq"))
+
+    def scale(self, grid: Grid) -> float:
+        """``(wavelength/2)^2``."""
+        return (grid.wavelength / 2) ** 2
 
 
 @frozen
@@ -371,4 +454,10 @@ def _sum_rate_bits(link: Link) -> FloatArray:
 
 
 def _crlb(link: Link, mode: Mode) -> FloatArray:
+    if isinstance(link, WidebandLink):  # delays and velocities are known
+        targets = parametric("targets", link.drop.targets, "a Cramer-Rao bound")
+        if not isinstance(targets, PointTargets):
+            raise InvalidInput("targets", "must be point targets on a grid", type(targets).__name__, "Use 'points'.")
+        known = ("azimuth", "zenith", "reflection")
+        return information_of_band(targets, link.echo.knowing(mode), link.grid, known).bounds
     return information_of(link.drop.targets, link.echo.knowing(mode), link.drop.snapshots).bounds

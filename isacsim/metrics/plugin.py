@@ -22,6 +22,8 @@ def isacsim_metrics() -> Iterable[Spec]:
     yield Spec("sqinr-bound", f"{home}:SqinrBound", "Largest SQINR of each user, were it served alone")
     yield Spec("crlb", f"{home}:CrlbTrace", "Sum of the CRLBs of all target parameters")
     yield Spec("crlb-parameters", f"{home}:CrlbParameters", "CRLB of each target parameter")
+    yield Spec("range-crlb", f"{home}:RangeCrlb", "CRLB of the range of each target, m^2")
+    yield Spec("velocity-crlb", f"{home}:VelocityCrlb", "CRLB of the radial velocity of each target, m^2/s^2")
     yield Spec("radar-sqnr", f"{home}:RadarSqnr", "Radar SQNR, symbol-dependent combiner")
     yield Spec("radar-sqnr-combiner", f"{home}:RadarSqnrCombiner", "Radar SQNR of one fixed combiner")
     yield Spec("response-crb", f"{home}:ResponseCrb", "CRB on the target response")

@@ -126,6 +126,8 @@ class PointTargets(ParametricScene):
         azimuth: Azimuth angles, shape (..., M), in rad; one number stands for all targets.
         zenith: Zenith angles, likewise; pi/2 for linear arrays.
         reflection: Complex reflection coefficients, likewise, amplitude.
+        delay: Round-trip delays, likewise, in s; they and the velocities count where the signal is OFDM.
+        velocity: Radial velocities, positive where a target comes nearer, likewise, in m/s.
 
     Raises:
         InvalidInput: If the angles and reflections do not pair up, or a linear array is
@@ -137,9 +139,11 @@ class PointTargets(ParametricScene):
     azimuth: Any = batched(1, scalar=True)
     zenith: Any = batched(1, scalar=True)
     reflection: Any = batched(1, dtype=complex, scalar=True)
+    delay: Any = batched(1, scalar=True, least=0.0, default=0.0)
+    velocity: Any = batched(1, scalar=True, default=0.0)
 
     def __attrs_post_init__(self) -> None:
-        names = (*ANGLES, "reflection")
+        names = (*ANGLES, "reflection", "delay", "velocity")
         most = max((getattr(self, name).shape[-1] for name in names if getattr(self, name).ndim), default=1)
         for name in names:
             if getattr(self, name).ndim == 0:  # one number stands for every target
@@ -148,7 +152,7 @@ class PointTargets(ParametricScene):
         if len(set(counts.values())) > 1 or 0 in counts.values():
             raise InvalidInput(
                 "targets",
-                "must have one azimuth, zenith and reflection a target",
+                "must have one azimuth, zenith, reflection, delay and velocity a target",
                 counts,
                 "Give lists of equal length.",
             )
@@ -198,6 +202,15 @@ class PointTargets(ParametricScene):
         A = self._columns(self.tx_array.steering(self.azimuth, self.zenith))
         B = self._columns(self.rx_array.steering(self.azimuth, self.zenith))
         return (B * self.reflection[..., None, :]) @ hermitian(A)
+
+    def band_response(self, grid: Grid) -> ComplexArray:
+        """``G[f] = B U diag(exp(-2 pi j f tau)) A^H``, shape (..., F, N_r, N_t); velocities turn it over time."""
+        A = self._columns(self.tx_array.steering(self.azimuth, self.zenith))
+        B = self._columns(self.rx_array.steering(self.azimuth, self.zenith))
+        turn = np.exp(-2j * np.pi * grid.frequencies[:, None] * self.delay[..., None, :])
+        return (B[..., None, :, :] * (self.reflection[..., None, :] * turn)[..., None, :]) @ hermitian(A)[
+            ..., None, :, :
+        ]
 
     def transmit_basis(self) -> ComplexArray:
         """V = [A, dA/dazimuth, dA/dzenith], shape (..., N_t, 3M)."""

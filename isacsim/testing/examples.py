@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import attrs
 import numpy as np
 
 from isacsim.arrays import UniformPlanarArray
 from isacsim.batch import frobenius2
-from isacsim.drop import Drop
+from isacsim.drop import Drop, WidebandDrop
 from isacsim.engine.reader import Reader
+from isacsim.grid import Grid
 from isacsim.hardware.base import Transceiver
 from isacsim.hardware.quantisers import MidRise
 from isacsim.plugin import Registry, default_registry
@@ -48,13 +50,40 @@ def example_drop(members: int = MEMBERS) -> Drop:
     )
 
 
+def example_wideband_drop(members: int = MEMBERS) -> WidebandDrop:
+    """The scene of `example_drop` on 6 of 8 subcarriers and 4 symbols, with delays, velocities and fading taps.
+
+    Args:
+        members: Number of realisations, the one leading axis.
+    """
+    grid, flat = Grid(8, 120e3, symbols=4, active=6, prefix=4), example_drop(members)
+    rngs = [np.random.default_rng(50 + i) for i in range(members)]
+    taps = np.stack([complex_normal(rng, (2, TX_ARRAY.size, USERS)) for rng in rngs]) / np.sqrt(2)
+    return WidebandDrop(
+        H=grid.response(np.array([0.0, 2 / grid.rate]), taps),
+        targets=attrs.evolve(
+            cast(PointTargets, flat.targets), delay=np.array([1.0, 2.0]) / grid.rate, velocity=[20.0, -40.0]
+        ),
+        tx_array=TX_ARRAY,
+        rx_array=RX_ARRAY,
+        power=flat.power,
+        noise_power=flat.noise_power,
+        radar_noise_power=flat.radar_noise_power,
+        snapshots=grid.symbols,
+        grid=grid,
+    )
+
+
 def example_precoder(drop: Drop, streams: int | None = None) -> ComplexArray:
-    """Random precoders of full power, shape (B, N_t, streams), in sqrt(W).
+    """Random precoders of full power, shape (B, N_t, streams), of OFDM (B, F, N_t, streams), in sqrt(W).
 
     Args:
         drop: The realisations, with one leading axis B.
         streams: Number of columns; None is one for each user.
     """
+    if isinstance(drop, WidebandDrop):
+        each = example_precoder(drop.subcarriers(), streams)
+        return each.reshape(len(drop.H), drop.grid.used, *each.shape[1:])
     members, antennas, users = drop.H.shape
     streams = users if streams is None else streams
     W = np.stack([complex_normal(np.random.default_rng(100 + i), (antennas, streams)) for i in range(members)])

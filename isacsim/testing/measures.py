@@ -9,10 +9,10 @@ import numpy as np
 from isacsim.batch import flatten, frobenius2, take
 from isacsim.drop import Drop
 from isacsim.hardware.base import Transceiver
-from isacsim.link import Link
+from isacsim.link import link_over
 from isacsim.metrics.components import Measure, Quantity
 from isacsim.random import complex_normal
-from isacsim.testing.examples import LOW_RESOLUTION, example_drop, example_precoder
+from isacsim.testing.examples import LOW_RESOLUTION, example_drop, example_precoder, example_wideband_drop
 from isacsim.testing.rules import alone, attempt, outcome, record, require
 from isacsim.typing import ComplexArray, FloatArray
 from isacsim.waveform.base import Detector
@@ -27,15 +27,17 @@ def check_measure(measure: Measure, drop: Drop | None = None, precoder: ComplexA
 
     Args:
         measure: The metric or experiment; give an experiment few samples.
-        drop: Realisations with one leading axis B; None is `example_drop`.
-        precoder: Precoders on them, shape (B, N_t, K+S), in sqrt(W); None is `example_precoder`.
+        drop: Realisations with one leading axis B; None is `example_drop`, or `example_wideband_drop` for an
+            experiment of an OFDM signal.
+        precoder: Precoders on them, shape (B, N_t, K+S), of OFDM (B, F, N_t, K+S), in sqrt(W); None is
+            `example_precoder`.
 
     Raises:
         ContractError: If it breaks a rule.
     """
     require(measure, isinstance(measure, Measure), "be a Metric or an Experiment", type(measure).__name__)
     record(measure, Measure)
-    drop = flatten(drop or example_drop())
+    drop = flatten(drop or (example_wideband_drop() if measure.wideband else example_drop()))
     W = example_precoder(drop) if precoder is None else precoder
     _check_quantities(measure)
     for transceiver in (Transceiver(), LOW_RESOLUTION):
@@ -73,7 +75,7 @@ def _measured(
     """Values by quantity, with shapes as declared."""
 
     def call(rngs: list[np.random.Generator]) -> Any:
-        return measure.measure(Link(W, drop, transceiver), rngs)
+        return measure.measure(link_over(W, drop, transceiver), rngs)
 
     values = outcome(measure, "measure", call, seeds, W=W, drop=drop)
     declared = {q.name: q for q in measure.quantities}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -20,13 +20,7 @@ from isacsim.waveform.echoes import EchoModel
 
 
 class Experiment(Measure):
-    """A measure that simulates samples, one trial at a time; a plugin derives from it.
-
-    Attributes:
-        wideband: Whether its signal is OFDM on the grid of the base station; others have no grid.
-    """
-
-    wideband: ClassVar[bool] = False
+    """A measure that simulates samples, one trial at a time; a plugin derives from it."""
 
     def check(self, link: Link) -> None:
         """Refuse a link of the other kind, with a grid or without.
