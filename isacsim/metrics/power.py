@@ -8,7 +8,6 @@ import attrs
 import numpy as np
 
 from isacsim.arrays import AntennaArray
-from isacsim.batch import squared
 from isacsim.checks import finite_numbers, fitting, numbers, positive
 from isacsim.errors import InvalidInput
 from isacsim.hardware.base import Hardware, Ideal
@@ -96,24 +95,19 @@ def _rescaled(W: Any, transmit: Hardware, power: Any, bins: int = 0) -> tuple[Co
     core = (-3, -2, -1) if bins else (-2, -1)
     W = np.asarray(numbers("W", W, axes=len(core)), complex, order="C")
     with fitting("power"):
-        target = np.broadcast_to(np.asarray(power, float), W.shape[:-2])
-    given = antenna_power(W)
-    alive = np.isfinite(W).all(axis=(-2, -1)) & (given.sum(axis=-1) > 0)
-    last: list[tuple[FloatArray, ComplexArray, Transmission]] = []
-
-    def output(drive: FloatArray) -> FloatArray:
-        scaled = np.sqrt(drive)[..., None, None] * W
-        last[:] = [(drive, scaled, Transmission.of(scaled, transmit))]
-        return last[0][2].antenna_power
         target = np.broadcast_to(np.asarray(power, float), W.shape[: -len(core)])
-    alive = np.isfinite(W).all(axis=core) & (squared(W).sum(axis=core) > 0)
+
+    def of_samples(sent: Transmission) -> FloatArray:
+        return np.asarray(sent.antenna_power.sum(axis=-2) / bins) if bins else sent.antenna_power
+
+    given = of_samples(Transmission.of(W, Ideal()))
+    alive = np.isfinite(W).all(axis=core) & (given.sum(axis=-1) > 0)
     last: list[tuple[FloatArray, ComplexArray, Transmission]] = []
 
     def output(drive: FloatArray) -> FloatArray:
         scaled = _driven(W, drive)
-        sent = Transmission.of(scaled, transmit)
-        last[:] = [(drive, scaled, sent)]
-        return np.asarray(sent.power.sum(axis=-1) / bins) if bins else sent.power
+        last[:] = [(drive, scaled, Transmission.of(scaled, transmit))]
+        return of_samples(last[0][2])
 
     found = drive_for(output, given, target, alive)
     if found.reached.all():
