@@ -5,9 +5,10 @@ import pytest
 from attrs import frozen
 
 from isacsim import Aqnm, Chain, Drop, Hardware, Ideal, MidRise, PointTargets, Transceiver, metrics
-from isacsim.link import Link
+from isacsim.link import Link, link_over
 from isacsim.metrics import components
 from isacsim.plugin import build_registry
+from isacsim.testing.examples import example_wideband_drop
 
 
 @frozen
@@ -111,9 +112,12 @@ COMPONENTS = build_registry(installed=False).names("metrics")
 def test_every_registered_metric_records_what_it_says(kit, name, drop):
     measure = build_registry(installed=False).load("metrics", name)()
     assert isinstance(measure, components.Metric)
-    W = kit.complex_gaussian((MEMBERS, 6, 6), 3)  # as many streams as antennas: a regular covariance
-    transceiver = TRANSCEIVERS["uniform"]
-    values = measure.measure(Link(W, drop, transceiver), kit.generators(range(MEMBERS)))
+    if measure.wideband:
+        drop = example_wideband_drop(MEMBERS)
+    *band, antennas, _ = drop.H.shape[1:]
+    W = kit.complex_gaussian((MEMBERS, *band, antennas, antennas), 3)  # so many streams make a regular covariance
+    transceiver = Transceiver(Aqnm(3), Aqnm(2), Aqnm(4))
+    values = measure.measure(link_over(W, drop, transceiver), kit.generators(range(MEMBERS)))
     (quantity,) = measure.quantities
     assert list(values) == [quantity.name]
     assert quantity.name == name

@@ -164,7 +164,7 @@ def test_an_unrelated_conflict_and_an_unimportable_solver_do_not_spoil_a_solve(u
 
 def test_the_wrong_pair_is_told_beside_a_conflict_and_an_unimportable_solver(untidy, kit):
     with pytest.raises(
-        InvalidInput, match=r"solver: must take the problem crb-min.* Valid: bal, ipm, primal-dual"
+        InvalidInput, match=r"solver: must take the problem crb-min.* Valid: bal, dual-newton, ipm, primal-dual"
     ) as e:
         isacsim.solve(kit.make_crb_min(), solver="sca", registry=untidy)
     assert "foo" not in str(e.value)
