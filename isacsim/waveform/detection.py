@@ -24,6 +24,7 @@ from isacsim.checks import choice, instance, number, whole
 from isacsim.drop import Drop
 from isacsim.errors import InvalidInput
 from isacsim.link import Link
+from isacsim.memory import must_fit
 from isacsim.metrics.components import Quantity
 from isacsim.typing import FloatArray
 from isacsim.waveform.base import Detector, Experiment
@@ -31,7 +32,7 @@ from isacsim.waveform.detectors import EnergyDetector
 from isacsim.waveform.echoes import EchoModel, EchoPath
 from isacsim.waveform.modulation import Gaussian, Modulation, modulation
 from isacsim.waveform.roc import Histogram, Interval, Roc
-from isacsim.waveform.signals import Sources, blocks, require_finite, symbols
+from isacsim.waveform.signals import Sources, blocks, require_finite, sample_shapes, symbols
 
 STRETCH = 2**14  # samples of each chain in a stretch; another length is another draw
 BLOCK = 2**15  # samples of all chains held at once, which stay in a cache of 1 MiB
@@ -112,6 +113,11 @@ class Detection(Experiment):
     def labels(self, drop: Drop) -> dict[str, Sequence[Any]]:
         """The false-alarm probabilities of the curve."""
         return {AXIS: [float(p) for p in self.curve]}
+
+    def check(self, link: Link) -> None:
+        """Refuse decisions whose samples cannot be held."""
+        snapshots = self.snapshots or link.drop.snapshots
+        must_fit("snapshots", f"a decision of {snapshots} samples", snapshots, *sample_shapes(link, snapshots))
 
     def trial(self, link: Link, rng: np.random.Generator) -> dict[str, FloatArray]:
         """The quantities from the `roc` of a trial."""

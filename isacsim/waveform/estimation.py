@@ -19,6 +19,7 @@ from isacsim.checks import choice, whole
 from isacsim.drop import Drop
 from isacsim.errors import InvalidInput
 from isacsim.link import Link
+from isacsim.memory import must_fit
 from isacsim.metrics.components import Quantity
 from isacsim.metrics.fim import crlb
 from isacsim.targets.scene import PointTargets
@@ -26,7 +27,7 @@ from isacsim.typing import ComplexArray, FloatArray
 from isacsim.waveform.base import Experiment
 from isacsim.waveform.echoes import Leakage
 from isacsim.waveform.estimators import Fit, Fitter, Observation, beamforming, folded, matched, maximum_likelihood
-from isacsim.waveform.signals import BLOCK, Sources, blocks, gaussian_symbols, radiate, receive
+from isacsim.waveform.signals import BLOCK, Sources, blocks, gaussian_symbols, radiate, receive, sample_shapes
 
 
 @frozen
@@ -63,6 +64,14 @@ class Estimation(Experiment):
     def labels(self, drop: Drop) -> dict[str, Sequence[Any]]:
         """Names of the parameters."""
         return {"parameter": _points(drop).labels}
+
+    def check(self, link: Link) -> None:
+        """Refuse runs whose samples and search cannot be held."""
+        scene, snapshots = _points(link.drop), link.drop.snapshots
+        together = min(self.runs, max(1, BLOCK // snapshots))
+        shapes = Fitter(scene.tx_array, scene.rx_array).shapes(together)
+        what = f"the search in {together} runs of {snapshots} samples"
+        must_fit("runs", what, self.runs, *shapes, *sample_shapes(link, together * snapshots))
 
     def trial(self, link: Link, rng: np.random.Generator) -> dict[str, FloatArray]:
         """All four from the `errors` of the runs."""

@@ -112,14 +112,28 @@ class Fitter:
 
     def grid(self) -> tuple[FloatArray, FloatArray]:
         """Azimuths and zeniths of the coarse search, each (n,), even in direction cosines."""
-        sizes = [max(g.max() for g in axis) + 1 for axis in zip(self.tx_array.grid, self.rx_array.grid, strict=True)]
-        u, v = (_cosines(size) for size in sizes)
+        u, v = (_cosines(size) for size in self._sizes())
         if not (self.tx_array.planar or self.rx_array.planar):
             return np.arcsin(u), np.full(u.size, np.pi / 2)
         u, v = (c.ravel() for c in np.meshgrid(u, v))
         inside = u**2 + v**2 < 1
         zenith = np.arccos(v[inside])
         return np.arcsin(u[inside] / np.sin(zenith)), zenith
+
+    def shapes(self, runs: int) -> list[tuple[int, ...]]:
+        """Shapes of the largest arrays of a coarse search in the observations of so many runs."""
+        planar = self.tx_array.planar or self.rx_array.planar
+        u, v = (FINENESS * size for size in self._sizes())
+        directions = int(np.pi / 4 * u * v) if planar else u
+        elements = self.tx_array.size + self.rx_array.size
+        return [(directions, elements), (runs, directions, elements)]
+
+    def _sizes(self) -> tuple[int, int]:
+        """Columns and rows of elements, those of the larger array."""
+        columns, rows = (
+            max(g.max() for g in axis) + 1 for axis in zip(self.tx_array.grid, self.rx_array.grid, strict=True)
+        )
+        return int(columns), int(rows)
 
     def added(self, observed: Observation, fit: Fit | None) -> Fit:
         """A fit with one more target, in the direction of the grid that gains most likelihood.

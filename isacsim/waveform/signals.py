@@ -17,7 +17,7 @@ import numpy as np
 
 from isacsim.errors import InvalidInput
 from isacsim.hardware.base import Hardware, chain_power
-from isacsim.link import covariance
+from isacsim.link import Link, covariance
 from isacsim.typing import AnyArray, ComplexArray, FloatArray
 from isacsim.waveform.modulation import Gaussian, Modulation
 
@@ -45,6 +45,11 @@ def blocks(count: int, longest: int = BLOCK) -> Iterator[int]:
     """Nearly equal lengths of at most ``longest`` that add up to ``count``."""
     edges = np.linspace(0, count, -(-count // longest) + 1).astype(int)
     yield from (int(length) for length in np.diff(edges))
+
+
+def sample_shapes(link: Link, count: int) -> list[tuple[int, int]]:
+    """Shapes of so many symbols of a link's streams, and of what leaves the antennas and reaches the sensing chains."""
+    return [(rows, count) for rows in (*link.W.shape[-2:], link.drop.rx_array.size)]
 
 
 def symbols(modulation: Modulation, W: ComplexArray, count: int, sources: Sources) -> ComplexArray:
