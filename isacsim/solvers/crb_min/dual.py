@@ -108,5 +108,6 @@ def from_multipliers(reduced: Reduced, multipliers: FloatArray, Q: ComplexArray,
     M = (reduced.H * np.maximum(multipliers, 0.0)[:, None, :]) @ reduced.HH - herm(Q)
     M, _ = sane(M + mu[:, None, None] * np.eye(reduced.rank))
     spectrum, U = np.linalg.eigh(M)
+    # So far inside that M stays regular; what this takes from the bound is the square of it.
     spectrum = np.maximum(spectrum, 1e-9 * np.maximum(np.abs(mu), spectrum[:, -1])[:, None])
     return evaluate(reduced, U * np.sqrt(spectrum)[:, None, :], mu)

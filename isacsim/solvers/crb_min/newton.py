@@ -94,6 +94,7 @@ class PrimalDualNewton(CrbMinSolver):
         sensing = W[..., reduced.users :]
         beams = Beams(W[..., : reduced.users], sensing @ hermitian(sensing), solution.objective[[i]])
         spectrum, U = np.linalg.eigh(W[0] @ np.conj(W[0]).T)
+        # Directions that hardly radiate keep a part, without which the scaled program would be singular.
         answer, told = RIpm().ask(one, U * np.sqrt(np.maximum(spectrum, 1e-12 * spectrum[-1])))
         handed = f"handed to r-ipm after {solution.iterations[i]} steps" + ("" if answer else ", which had no answer")
         names = ("precoder", "objective", "bound", "status", "notes")

@@ -166,7 +166,7 @@ def factorised(A: FloatArray, right: FloatArray) -> tuple[FloatArray, FloatArray
     for b in range(len(A)):
         # Transposed, a C-ordered array is the Fortran-ordered one that LAPACK takes as it is.
         factor, failed = lapack.dpotrf(A[b].T, lower=1, clean=0)
-        shift = 1e-15
+        shift = 1e-15  # from the rounding of the diagonal up to where the step would be another one
         while failed and shift < 1e-2:
             diagonal = np.abs(np.diagonal(A[b]))
             factor, failed = lapack.dpotrf(A[b].T + np.diag(shift * (diagonal + diagonal.mean())), lower=1, clean=0)

@@ -20,7 +20,7 @@ from isacsim.solvers.crb_min.reduction import Reduced
 from isacsim.solvers.linear import herm
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
-STEPS = 40
+STEPS = 40  # of which ten do where SINRs are far from the border; a member that is missed takes the iteration
 POWER = 2.0  # exponent of the update of the weights
 
 
@@ -50,6 +50,7 @@ def contraction(H: ComplexArray, needed: FloatArray, steps: int = STEPS) -> tupl
         reached = np.ascontiguousarray(np.diagonal(hermitian(h) @ polar, axis1=-2, axis2=-1).real)
         enough = (reached >= needed[todo]).all(axis=-1)
         V[todo[enough]], found[todo[enough]] = polar[enough], True
+        # By duality: no contraction V has a larger Re tr((H diag(weights))^H V) than the nuclear norm, to rounding.
         hopeless = norm < (weights[todo] * needed[todo]).sum(axis=-1) * (1 - 1e-12)
         going = ~enough & ~hopeless & (reached > 0).all(axis=-1)
         weights[todo[going]] *= (needed[todo[going]] / reached[going]) ** POWER

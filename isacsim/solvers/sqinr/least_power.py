@@ -255,7 +255,8 @@ def newton_each(
                 sound = sound and np.isfinite(there.sinr[k]) and EPS * there.off[k] < BLURRED
             if not sound:
                 break  # the multipliers have run away
-            # The second rule is the floor that rounding sets where users are hard to tell apart.
+            # Rounding of a few hundred operations; the second rule is the floor that it sets where users are hard to
+            # tell apart, where a step no longer halves the error.
             found[b] = size <= 1e-13 or (size <= 1e-10 and size >= 0.5 * last)
             last = size
             solve_into(there.jacobian, f)
@@ -299,7 +300,7 @@ def _fixed_point(links: Links) -> tuple[FloatArray, bool]:
         new = multipliers * links.asked / _sinrs(links, multipliers)
         if not np.isfinite(new).all():
             break
-        if np.abs(new - multipliers).max() <= 1e-13 * new.max():
+        if np.abs(new - multipliers).max() <= 1e-13 * new.max():  # rounding
             return new, True
         multipliers = new
     return multipliers, False

@@ -43,6 +43,7 @@ def push(
         for j in range(step.shape[1]):
             steps[b, place, j], changes[b, place, j] = step[b, j], change[b, j]
         reciprocals[b, place] = 0.0
+        # A pair without, or of the wrong, curvature is left out: the Hessian it stands for would not be definite.
         if LEAST_CURVATURE < gamma < 1 / LEAST_CURVATURE:
             reciprocals[b, place], scale[b] = 1 / curvature, gamma
 

@@ -13,7 +13,7 @@ from isacsim.solvers.sum_rate_crlb.merit import Evaluated, Merit
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
 ARMIJO = 1e-4  # share of the promised increase that a step must deliver
-MAX_ATTEMPTS = 60
+MAX_ATTEMPTS = 60  # lengths tried: far more than down to the rounding of W
 
 
 def _of_point(name: str, doc: str) -> Any:
