@@ -75,6 +75,9 @@ def batched(
 ) -> Any:
     """An attrs field holding a finite array whose last ``core`` axes belong to a member.
 
+    A field that users give numbers or lists is annotated as `Any`, for their type checkers, which see no
+    converter here.
+
     Args:
         core: Number of axes of one member.
         dtype: ``float`` or ``complex``.

@@ -14,6 +14,7 @@ from isacsim.errors import InvalidInput
 from isacsim.grid import Grid
 from isacsim.targets.background import Background
 from isacsim.targets.scene import Scene
+from isacsim.typing import ComplexArray
 
 
 @frozen
@@ -32,7 +33,7 @@ class Drop:
         background: What the sensing receiver hears beside the targets; None is nothing.
     """
 
-    H: Any = batched(2, dtype=complex)
+    H: ComplexArray = batched(2, dtype=complex)
     targets: Scene = field()
     tx_array: AntennaArray = field()
     rx_array: AntennaArray = field()
@@ -56,7 +57,7 @@ class WidebandDrop(Drop):
         grid: The grid.
     """
 
-    H: Any = batched(3, dtype=complex)
+    H: ComplexArray = batched(3, dtype=complex)
     grid: Grid = field(validator=instance(Grid))
 
     def __attrs_post_init__(self) -> None:

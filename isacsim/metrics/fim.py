@@ -60,7 +60,7 @@ class FimTensor:
         parameters: Number P of unknown parameters.
     """
 
-    matrix: Any = rows(2)
+    matrix: AnyArray = rows(2)
     parameters: int = field(kw_only=True)
 
     @classmethod

@@ -84,16 +84,16 @@ class Solution:
     """
 
     decision: dict[str, Any] = named()
-    objective: Any = rows()
-    gap: Any = rows()
-    residual: Any = rows()
-    iterations: Any = rows()
-    status: Any = rows()
-    bound: Any = rows()
-    notes: Any = rows()
+    objective: FloatArray = rows()
+    gap: FloatArray = rows()
+    residual: FloatArray = rows()
+    iterations: IntArray = rows()
+    status: AnyArray = rows()
+    bound: FloatArray = rows()
+    notes: AnyArray = rows()
     runtime: float
     trace: dict[str, Any] = named()
-    least_power: Any = rows()
+    least_power: FloatArray = rows()
 
     def __init__(
         self,

@@ -40,7 +40,7 @@ class Background:
         InvalidInput: If a residual is not between 0 and 1, or they do not pair up.
     """
 
-    responses: Any = batched(3, dtype=complex)
+    responses: ComplexArray = batched(3, dtype=complex)
     residual: Any = batched(1, scalar=True, least=0.0, default=0.0)
 
     def __attrs_post_init__(self) -> None:

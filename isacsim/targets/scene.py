@@ -265,7 +265,7 @@ class ResponseMatrix(Scene):
         G: Response, shape (..., N_r, N_t).
     """
 
-    G: Any = batched(2, dtype=complex)
+    G: ComplexArray = batched(2, dtype=complex)
 
     def response(self) -> ComplexArray:
         """The given G."""

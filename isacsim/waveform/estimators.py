@@ -19,8 +19,6 @@ takes are those of the FIM (`isacsim.metrics.fim`), whose tensors serve here too
 
 from __future__ import annotations
 
-from typing import Any
-
 import attrs
 import numpy as np
 from attrs import frozen
@@ -50,9 +48,9 @@ class Observation:
         K: Energy of the sent signal, shape (B, N_t, N_t), in W.
     """
 
-    Z: Any = rows(2)
-    J: Any = rows(2)
-    K: Any = rows(2)
+    Z: ComplexArray = rows(2)
+    J: ComplexArray = rows(2)
+    K: ComplexArray = rows(2)
 
     @classmethod
     def of(cls, y: ComplexArray, sent: ComplexArray, echo: Echo) -> Observation:
@@ -79,10 +77,10 @@ class Fit:
         likelihood: Concentrated log-likelihood z^H E^-1 z, shape (B,).
     """
 
-    azimuth: Any = rows(1)
-    zenith: Any = rows(1)
-    reflection: Any = rows(1)
-    likelihood: Any = rows()
+    azimuth: FloatArray = rows(1)
+    zenith: FloatArray = rows(1)
+    reflection: ComplexArray = rows(1)
+    likelihood: FloatArray = rows()
 
 
 @frozen
@@ -103,7 +101,7 @@ class Fitter:
         aK, bJ = np.conj(a) @ observed.K, np.conj(b) @ observed.J
         z = ((np.conj(b) @ observed.Z) * a).sum(axis=-1)
         E = (bJ @ b.swapaxes(-1, -2)) * (aK @ a.swapaxes(-1, -2)).swapaxes(-1, -2)
-        alpha = np.linalg.solve(_regular(E), z[..., None])[..., 0]
+        alpha = np.asarray(np.linalg.solve(_regular(E), z[..., None])[..., 0], complex)
         return Fit(azimuth, zenith, alpha, (np.conj(z) * alpha).real.sum(axis=-1))
 
     def scene(self, fit: Fit) -> PointTargets:
