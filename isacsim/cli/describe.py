@@ -8,12 +8,30 @@ from pathlib import Path
 from typing import Any
 
 import attrs
-import numpy as np
 
-from isacsim.batch import CORE, DTYPE
-from isacsim.errors import InvalidInput, PluginError
-from isacsim.plugin import Registry
-from isacsim.units import key_of, unit_of
+from isacsim.cli.kinds import kind_named
+from isacsim.engine.sections import SECTIONS, keys
+from isacsim.errors import InvalidInput, PluginError, one_of
+from isacsim.plugin import KINDS, Registry
+
+
+def describe_section(registry: Registry, word: str) -> dict[str, Any]:
+    """Docstring and fields of a table of scenario files that is no component, ``figure`` for example.
+
+    Raises:
+        InvalidInput: If the word means none.
+    """
+    name = next((w for w in (word, word.removesuffix("s"), word.replace("-", "_")) if w in SECTIONS), None)
+    if name is None:
+        kind = kind_named(word)
+        if kind in KINDS:
+            raise InvalidInput("name", f"must name one of the {kind}", "", one_of(registry.names(kind)))
+        remedy = one_of((*KINDS, *SECTIONS), word)
+        raise InvalidInput("kind", "must be a kind of component, or a table of scenarios", word, remedy)
+    heading, cls = SECTIONS[name]
+    doc = (inspect.getdoc(cls) or "").partition("\n\n")[0]
+    fields = [attrs.asdict(key) for key in keys(cls)]
+    return {"kind": "section", "name": name, "heading": heading, "doc": doc, "fields": fields}
 
 
 def describe(registry: Registry, kind: str, name: str) -> dict[str, Any]:
@@ -39,12 +57,11 @@ def describe(registry: Registry, kind: str, name: str) -> dict[str, Any]:
         return {**told, "doc": _opening(file) or spec.summary, "file": str(file)}
     if not isinstance(component, type):
         return {**told, "doc": f"{spec.summary}: {component!r}", "example": {"kind": name}, "fields": []}
-    fields = attrs.fields(component) if attrs.has(component) else ()
     return {
         **told,
         "doc": inspect.getdoc(component) or "",
         "example": {"kind": name, **spec.example},
-        "fields": [_field(f) for f in fields if f.init],
+        "fields": [attrs.asdict(key) for key in keys(component)],
     }
 
 
@@ -56,34 +73,3 @@ def _opening(file: Path) -> str:
         raise PluginError(f"{file} cannot be read: {error}") from None
     lines = takewhile(lambda line: line.startswith("#"), text.splitlines())
     return "\n".join(line.removeprefix("#").strip() for line in lines)
-
-
-def _field(attribute: Any) -> dict[str, Any]:
-    required = attribute.default is attrs.NOTHING
-    return {
-        "key": key_of(attribute),
-        "type": _type(attribute),
-        "required": required,
-        "default": None if required else _default(attribute),
-    }
-
-
-def _type(attribute: Any) -> str:
-    if CORE in attribute.metadata or attribute.type in (Any, "Any"):
-        return "number, text or list" if attribute.metadata.get(DTYPE) is complex else "number or list"
-    return str(getattr(attribute.type, "__name__", attribute.type))
-
-
-def _default(attribute: Any) -> Any:
-    """The default as a scenario file would write it."""
-    default, unit = attribute.default, unit_of(attribute)
-    if isinstance(default, attrs.Factory):  # type: ignore[arg-type]
-        return f"{getattr(default.factory, '__name__', '...')}()"
-    if unit is not None and default is not None:
-        # Twelve digits, without the rounding of the conversion.
-        default = np.vectorize(lambda x: float(f"{x:.12g}"), otypes=[float])(unit.from_si(default))
-    if isinstance(default, (np.ndarray, np.generic)):
-        default = default.tolist()
-    if isinstance(default, tuple):
-        default = list(default)
-    return default if isinstance(default, (bool, int, float, str, list, type(None))) else str(default)

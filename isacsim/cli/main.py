@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import shutil
 import sys
+import textwrap
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,6 +18,7 @@ import typer
 from isacsim import __version__
 from isacsim.cli.authoring import new_plugin
 from isacsim.cli.bench import bench
+from isacsim.cli.kinds import kind_named, kinds, names, scenarios
 from isacsim.cli.opening import opened
 from isacsim.cli.plotting import plot
 from isacsim.cli.sharing import compare, export, report
@@ -28,7 +31,6 @@ from isacsim.strictjson import finite
 app = typer.Typer(
     name="isacsim",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     help="Simulate and design hardware-impaired integrated sensing and communication.",
@@ -37,6 +39,8 @@ app = typer.Typer(
 # What typer raises for a wrong command line: click's ClickException, which newer versions of
 # typer carry within them and expose only as a base class of this one.
 _UsageError: Any = typer.BadParameter.__mro__[2]
+
+COMPLETE = "_ISACSIM_COMPLETE"  # by which a shell asks for completions
 
 # What typer returns when Ctrl-C ends a command; older versions raise instead.
 _INTERRUPTED = 130
@@ -81,7 +85,12 @@ def _options(
 @app.command()
 def run(
     context: typer.Context,
-    scenario: Annotated[str, typer.Argument(help="A scenario file, or the name of one (`isacsim list scenarios`).")],
+    scenario: Annotated[
+        str,
+        typer.Argument(
+            help="A scenario file, or the name of one (`isacsim list scenarios`).", autocompletion=scenarios
+        ),
+    ],
     out: Annotated[Path | None, typer.Option(help="Run folder; a new one under runs/ by default.")] = None,
     trials: Annotated[int | None, typer.Option(help="Number of trials, in place of the scenario's.")] = None,
     workers: Annotated[int | None, typer.Option(help="Worker processes; one a core by default.")] = None,
@@ -128,11 +137,12 @@ def run(
 @app.command("list")
 def list_(
     context: typer.Context,
-    kind: Annotated[str | None, typer.Argument(help=f"One of: {', '.join(KINDS)}.")] = None,
+    kind: Annotated[str | None, typer.Argument(help=f"One of: {', '.join(KINDS)}.", autocompletion=kinds)] = None,
     as_json: Json = False,
 ) -> None:
     """List the components that are installed."""
     registry: Registry = context.obj
+    kind = kind_named(kind) if kind else None
     rows = [
         {"kind": k, "name": name, "plugin": registry.provider(k, name), "summary": registry.spec(k, name).summary}
         for k in ([kind] if kind else KINDS)
@@ -169,32 +179,59 @@ def _capabilities(registry: Registry) -> dict[str, list[dict[str, Any]]]:
 @app.command()
 def show(
     context: typer.Context,
-    kind: Annotated[str, typer.Argument(help="Kind of component.")],
-    name: Annotated[str, typer.Argument(help="Its name.")],
+    kind: Annotated[
+        str, typer.Argument(help="Kind of component, or a table: figure, design, sweep.", autocompletion=kinds)
+    ],
+    name: Annotated[str | None, typer.Argument(help="Name of the component.", autocompletion=names)] = None,
     as_json: Json = False,
 ) -> None:
-    """Show what a component is and which keys its table takes."""
-    from isacsim.cli.describe import describe
+    """Show what a component, or a table of scenario files, is and which keys it takes."""
+    from isacsim.cli.describe import describe, describe_section
 
-    described = describe(context.obj, kind, name)
+    described = describe(context.obj, kind_named(kind), name) if name else describe_section(context.obj, kind)
     if as_json:
         _print_json(described)
         return
     doc = "\n".join(map(printable, str(described["doc"]).splitlines()))
-    print(f"{kind} {name}  ({described['target']}, plugin {described['plugin']})\n\n{doc}\n")
+    if "heading" in described:
+        print(f"{described['heading']}\n\n{doc}\n")
+    else:
+        print(f"{kind_named(kind)} {name}  ({described['target']}, plugin {described['plugin']})\n\n{doc}\n")
     if "file" in described:
         print(f"  file: {described['file']}\n  run:  isacsim run {name}")
         return
-    print(f"  example: {_toml(described['example'])}\n")
+    if "example" in described:
+        print(f"  example: {_toml(described['example'])}\n")
     for field in described["fields"]:
         default = "required" if field["required"] else f"default {_short(field['default'])}"
         print(f"  {field['key']:<26}{field['type']}, {default}")
+        if "heading" in described and field["doc"]:
+            print(textwrap.fill(field["doc"], 96, initial_indent=" " * 28, subsequent_indent=" " * 28))
+
+
+@app.command()
+def schema(
+    context: typer.Context,
+    out: Annotated[Path | None, typer.Option(help="File to write; standard output by default.")] = None,
+) -> None:
+    """Write the JSON Schema of scenario files, by which editors complete and check them."""
+    from isacsim.engine.schema import schema as made
+
+    text = json.dumps(made(context.obj), indent=1, ensure_ascii=False) + "\n"
+    if out is None:
+        print(text, end="")
+        return
+    try:
+        out.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InvalidInput("--out", f"must be writable ({error.strerror})", str(out), "Choose another file.") from None
+    print(f"{out}: written; begin a scenario with `#:schema {out}`, which editors with Even Better TOML read")
 
 
 @app.command()
 def check(
     context: typer.Context,
-    scenario: Annotated[str, typer.Argument(help="A scenario file, or the name of one.")],
+    scenario: Annotated[str, typer.Argument(help="A scenario file, or the name of one.", autocompletion=scenarios)],
     set_: Set = None,
     as_json: Json = False,
 ) -> None:
@@ -308,8 +345,13 @@ def _cores() -> int:
 
 def _scenario_path(scenario: str, registry: Registry) -> Path:
     """A file, or the file that a name in the registry stands for."""
-    if not Path(scenario).exists() and scenario in registry.names("scenarios"):
+    if Path(scenario).exists():
+        return Path(scenario)
+    names = registry.names("scenarios")
+    if scenario in names:
         return Path(registry.load("scenarios", scenario)())
+    if re.fullmatch(r"[\w-]+", scenario):  # meant as a name: it has no folder and no ending
+        raise InvalidInput("scenario", "must be a file, or the name of a scenario", scenario, one_of(names, scenario))
     return Path(scenario)
 
 
@@ -378,7 +420,7 @@ def _short(default: Any) -> str:
     """A default in a line: of a long list its ends."""
     if isinstance(default, list) and len(default) > 8:
         return f"[{default[0]}, {default[1]}, ..., {default[-1]}], {len(default)} numbers"
-    return default if isinstance(default, str) else "none" if default is None else json.dumps(default)
+    return default if isinstance(default, str) and default else "none" if default is None else json.dumps(default)
 
 
 def _print_json(value: Any) -> None:
@@ -402,6 +444,9 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     except SystemExit as error:
         # Ours, typer returns; but it ends so itself where a reader has left, as `head` does.
+        # And the shell asks for completions through a variable, which it answers and ends.
+        if COMPLETE in os.environ and not error.code:
+            return 0
         if not isinstance(error.__context__, BrokenPipeError):
             print(f"error: a component tried to end the program, {told(error)}", file=sys.stderr)
         return 1

@@ -211,7 +211,7 @@ def test_show_writes_no_rounding_and_of_a_long_list_its_ends(call, read):
     assert grid["default"] == list(range(-90, 91))
     out = call("show", "channels", "recorded")[1]
     assert 'default ["trial", "antenna", "user"]' in out
-    assert "  conjugate                 bool, default false\n" in out
+    assert "  conjugate                 true or false, default false\n" in out
 
 
 def test_show_of_nested_components_names_the_default(call):
