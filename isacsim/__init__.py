@@ -11,7 +11,7 @@ from isacsim.lazy import lazy_names
 
 if TYPE_CHECKING:
     from isacsim import metrics
-    from isacsim.arrays import UniformLinearArray, UniformPlanarArray
+    from isacsim.arrays import PlacedArray, UniformLinearArray, UniformPlanarArray
     from isacsim.drop import Drop, WidebandDrop
     from isacsim.engine.load import load_scenario
     from isacsim.engine.run import Run, open_run, run
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "isacsim.arrays": ("UniformLinearArray", "UniformPlanarArray"),
+    "isacsim.arrays": ("PlacedArray", "UniformLinearArray", "UniformPlanarArray"),
     "isacsim.drop": ("Drop", "WidebandDrop"),
     "isacsim.engine.load": ("load_scenario",),
     "isacsim.engine.run": ("Run", "open_run", "run"),
@@ -82,6 +82,7 @@ __all__ = [
     "IsacsimError",
     "LinearModel",
     "MidRise",
+    "PlacedArray",
     "PluginError",
     "PointCrbMin",
     "PointTargets",

@@ -1,7 +1,7 @@
 """Antenna arrays: steering vectors and their angle derivatives.
 
-Half-wavelength spacing. Azimuth theta and zenith phi (the polar angle from the array's
-vertical axis: broadside is pi/2) give the element at column n_h and row n_v the phase
+Places are counted in half wavelengths. Azimuth theta and zenith phi (the polar angle from the array's
+vertical axis: broadside is pi/2) give the element at the place n_h across and n_v up the phase
 ``pi (n_h sin(theta) sin(phi) + n_v cos(phi))``, with the first element as reference
 [Fang25, Sec. II-A]; the angle phi is called elevation there. Elements are ordered as
 ``kron(a_h, a_v)``.
@@ -13,16 +13,18 @@ from abc import ABC, abstractmethod
 from functools import lru_cache
 from typing import Any
 
+import attrs
 import numpy as np
 from attrs import field, frozen
 
-from isacsim.checks import fitting, instance, numbers, whole
+from isacsim.checks import fitting, instance, number, numbers, whole
+from isacsim.errors import InvalidInput
 from isacsim.memory import must_fit
 from isacsim.typing import ComplexArray, FloatArray
 
 
 class AntennaArray(ABC):
-    """A half-wavelength array; `UniformLinearArray` and `UniformPlanarArray` are final."""
+    """An array in a plane; `UniformLinearArray`, `UniformPlanarArray` and `PlacedArray` are final."""
 
     normalized: bool
     conjugate: bool
@@ -30,7 +32,7 @@ class AntennaArray(ABC):
     @property
     @abstractmethod
     def grid(self) -> tuple[FloatArray, FloatArray]:
-        """Column and row index of every element, each (N,)."""
+        """Place of every element across and up, in half wavelengths, each (N,)."""
 
     @property
     @abstractmethod
@@ -72,12 +74,15 @@ class AntennaArray(ABC):
         return -1j if self.conjugate else 1j
 
 
+SPACING = number(above=0, remedy="Give the distance of elements in wavelengths; 0.5 is usual.")
+
+
 @lru_cache(maxsize=64)
-def _grid(horizontal: int, vertical: int) -> tuple[FloatArray, FloatArray]:
-    """Column and row index of every element, in the order of kron(a_h, a_v); not to be written to."""
+def _grid(horizontal: int, vertical: int, across: float = 0.5, up: float = 0.5) -> tuple[FloatArray, FloatArray]:
+    """Places of elements at distances in wavelengths, in the order of kron(a_h, a_v); not to be written to."""
     must_fit("elements", "an array", f"{horizontal} x {vertical}", (horizontal, vertical))
-    columns = np.repeat(np.arange(float(horizontal)), vertical)
-    rows = np.tile(np.arange(float(vertical)), horizontal)
+    columns = np.repeat(2 * across * np.arange(float(horizontal)), vertical)
+    rows = np.tile(2 * up * np.arange(float(vertical)), horizontal)
     for indices in (columns, rows):
         indices.setflags(write=False)
     return columns, rows
@@ -92,12 +97,16 @@ class UniformPlanarArray(AntennaArray):
         vertical: Elements along the vertical axis.
         normalized: Unit-norm steering vectors (the default); else unit-magnitude entries.
         conjugate: Turn the sign of the phase.
+        spacing: Distance of columns, and of rows, in wavelengths.
+        vertical_spacing: Distance of rows, where it is another one.
     """
 
     horizontal: int = field(validator=whole(1, "Give the number of elements."))
     vertical: int = field(validator=whole(1, "Give the number of elements."))
     normalized: bool = field(default=True, validator=instance(bool))
     conjugate: bool = field(default=False, validator=instance(bool))
+    spacing: float = field(default=0.5, validator=SPACING)
+    vertical_spacing: float | None = field(default=None, validator=attrs.validators.optional(SPACING))
 
     @property
     def size(self) -> int:
@@ -106,8 +115,8 @@ class UniformPlanarArray(AntennaArray):
 
     @property
     def grid(self) -> tuple[FloatArray, FloatArray]:
-        """Column and row index of every element, in the order of kron(a_h, a_v)."""
-        return _grid(self.horizontal, self.vertical)
+        """Place of every element across and up, in half wavelengths, in the order of kron(a_h, a_v)."""
+        return _grid(self.horizontal, self.vertical, self.spacing, self.vertical_spacing or self.spacing)
 
     @property
     def planar(self) -> bool:
@@ -123,11 +132,13 @@ class UniformLinearArray(AntennaArray):
         elements: Number of elements.
         normalized: Unit-norm steering vectors (the default); else unit-magnitude entries.
         conjugate: Turn the sign of the phase.
+        spacing: Distance of elements, in wavelengths.
     """
 
     elements: int = field(validator=whole(1, "Give the number of elements."))
     normalized: bool = field(default=True, validator=instance(bool))
     conjugate: bool = field(default=False, validator=instance(bool))
+    spacing: float = field(default=0.5, validator=SPACING)
 
     @property
     def size(self) -> int:
@@ -136,10 +147,54 @@ class UniformLinearArray(AntennaArray):
 
     @property
     def grid(self) -> tuple[FloatArray, FloatArray]:
-        """Column index of every element, and row zero."""
-        return _grid(self.elements, 1)
+        """Place of every element across, in half wavelengths, and zero."""
+        return _grid(self.elements, 1, self.spacing)
 
     @property
     def planar(self) -> bool:
         """Always false."""
         return False
+
+
+def _places(value: Any) -> tuple[float, ...]:
+    places = np.atleast_1d(np.asarray(numbers("across, up", value, real=True), float))
+    if places.ndim != 1 or not places.size or not np.isfinite(places).all():
+        rule = "must be a list of finite places in wavelengths"
+        raise InvalidInput("across, up", rule, value, "Write across = [0, 0.5, 1.1].")
+    return tuple(places.tolist())
+
+
+@frozen
+class PlacedArray(AntennaArray):
+    """Elements at any places in a plane, in the order in which they are given.
+
+    Args:
+        across: Place of each element along the horizontal axis, in wavelengths.
+        up: Place along the vertical axis, in wavelengths: one for all, or one each.
+        normalized: Unit-norm steering vectors (the default); else unit-magnitude entries.
+        conjugate: Turn the sign of the phase.
+    """
+
+    across: tuple[float, ...] = field(converter=_places)
+    up: tuple[float, ...] = field(default=(0.0,), converter=_places)
+    normalized: bool = field(default=True, validator=instance(bool))
+    conjugate: bool = field(default=False, validator=instance(bool))
+
+    def __attrs_post_init__(self) -> None:
+        if len(self.up) not in (1, len(self.across)):
+            got = f"{len(self.across)} and {len(self.up)} places"
+            remedy = "Give both lists the same length, or one `up` for all."
+            raise InvalidInput("across, up", "must have one entry for each element", got, remedy)
+        if len(set(zip(*(axis.tolist() for axis in self.grid), strict=True))) < len(self.across):
+            raise InvalidInput("across, up", "must be another place for each element", "", "Move one of them.")
+
+    @property
+    def grid(self) -> tuple[FloatArray, FloatArray]:
+        """Place of every element across and up, in half wavelengths."""
+        across = 2 * np.asarray(self.across)
+        return across, 2 * np.broadcast_to(np.asarray(self.up), across.shape)
+
+    @property
+    def planar(self) -> bool:
+        """Whether elements differ in height, so that the phase depends on the zenith angle."""
+        return len(set(self.up)) > 1

@@ -30,7 +30,12 @@ def lazy_names(
         elif name in submodules:
             value = importlib.import_module(f"isacsim.{name}")
         else:
-            raise AttributeError(f"module {module!r} has no attribute {name!r}")
+            import difflib
+
+            close = difflib.get_close_matches(name.lower(), {n.lower(): n for n in (*home_of, *submodules)}, 1, 0.75)
+            meant = next((n for n in (*home_of, *submodules) if close and n.lower() == close[0]), "")
+            hint = f". Did you mean {meant!r}?" if meant else ""
+            raise AttributeError(f"module {module!r} has no attribute {name!r}{hint}")
         vars(sys.modules[module])[name] = value
         return value
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import keyword
 import re
-from importlib.resources import files
 from pathlib import Path
 from string import Template
 from typing import Annotated, Any
@@ -154,6 +153,8 @@ def write_plugin(kind: str, name: str, folder: Path, form: str = "") -> Path:
 
 def _files(kind: str, name: str, template: str) -> dict[str, str]:
     """The text of each file by its path."""
+    from importlib.resources import files
+
     module = name.replace("-", "_")
     package, cls = f"isacsim_{module}", "".join(word.capitalize() for word in name.split("-"))
     source = (files("isacsim.cli") / "templates" / f"{template}.txt").read_text(encoding="utf-8")

@@ -14,12 +14,12 @@ def isacsim_arrays() -> Iterable[Spec]:
     yield Spec(
         "upa",
         "isacsim.arrays:UniformPlanarArray",
-        "Uniform planar array of half-wavelength spacing",
+        "Uniform planar array",
         {"horizontal": 4, "vertical": 4},
     )
-    yield Spec(
-        "ula", "isacsim.arrays:UniformLinearArray", "Uniform linear array of half-wavelength spacing", {"elements": 8}
-    )
+    yield Spec("ula", "isacsim.arrays:UniformLinearArray", "Uniform linear array", {"elements": 8})
+    places = {"across": [0, 0.5, 1.1, 1.9], "up": [0, 0.5, 0, 0.4]}
+    yield Spec("placed", "isacsim.arrays:PlacedArray", "Elements at any places in a plane", places)
 
 
 @hookimpl

@@ -19,6 +19,8 @@ takes are those of the FIM (`isacsim.metrics.fim`), whose tensors serve here too
 
 from __future__ import annotations
 
+import math
+
 import attrs
 import numpy as np
 from attrs import frozen
@@ -127,11 +129,11 @@ class Fitter:
         return [(directions, elements), (runs, directions, elements)]
 
     def _sizes(self) -> tuple[int, int]:
-        """Columns and rows of elements, those of the larger array."""
+        """Columns and rows of elements at half a wavelength that would be as wide and high as the larger array."""
         columns, rows = (
-            max(g.max() for g in axis) + 1 for axis in zip(self.tx_array.grid, self.rx_array.grid, strict=True)
+            max(np.ptp(g) for g in axis) + 1 for axis in zip(self.tx_array.grid, self.rx_array.grid, strict=True)
         )
-        return int(columns), int(rows)
+        return math.ceil(columns), math.ceil(rows)
 
     def added(self, observed: Observation, fit: Fit | None) -> Fit:
         """A fit with one more target, in the direction of the grid that gains most likelihood.
