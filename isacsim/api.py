@@ -88,6 +88,7 @@ if TYPE_CHECKING:
     from isacsim.typing import IntArray as IntArray
     from isacsim.waveform.base import Detector as Detector
     from isacsim.waveform.base import Experiment as Experiment
+    from isacsim.waveform.cfar import MapDetector as MapDetector
     from isacsim.waveform.echoes import EchoModel as EchoModel
     from isacsim.waveform.modulation import Constellation as Constellation
     from isacsim.waveform.modulation import Modulation as Modulation
@@ -142,6 +143,7 @@ _HOMES = {
     "isacsim.targets.scene": ("ParametricScene", "PointTargets", "ResponseMatrix", "Scene"),
     "isacsim.typing": ("AnyArray", "BoolArray", "ComplexArray", "FloatArray", "IntArray"),
     "isacsim.waveform.base": ("Detector", "Experiment"),
+    "isacsim.waveform.cfar": ("MapDetector",),
     "isacsim.waveform.echoes": ("EchoModel",),
     "isacsim.waveform.modulation": ("Constellation", "Modulation", "Qam"),
     "isacsim.waveform.signals": ("Sources", "radiate", "receive"),

@@ -93,6 +93,12 @@ def isacsim_detectors() -> Iterable[Spec]:
 
 
 @hookspec
+def isacsim_map_detectors() -> Iterable[Spec]:
+    """Offer detectors on maps of delay and Doppler: classes derived from `isacsim.api.MapDetector`."""
+    raise NotImplementedError
+
+
+@hookspec
 def isacsim_executors() -> Iterable[Spec]:
     """Offer executors: classes derived from `isacsim.api.ExecutorFactory`."""
     raise NotImplementedError

@@ -21,6 +21,7 @@ BASES = {
     "modulations": "isacsim.waveform.modulation:Modulation",
     "experiments": "isacsim.waveform.base:Experiment",
     "detectors": "isacsim.waveform.base:Detector",
+    "map_detectors": "isacsim.waveform.cfar:MapDetector",
     "executors": "isacsim.engine.executors:ExecutorFactory",
     "sinks": "isacsim.engine.sinks:Sink",
     "observers": "isacsim.engine.events:Observer",

@@ -14,6 +14,7 @@ from isacsim.arrays import AntennaArray
 from isacsim.batch import batched
 from isacsim.checks import number
 from isacsim.errors import InvalidInput
+from isacsim.grid import LIGHT
 from isacsim.random import complex_normal
 from isacsim.targets.scene import PointTargets, ResponseMatrix, Scene
 
@@ -41,11 +42,15 @@ class _Fixed(TargetModel):
     azimuth: Any
     zenith: Any
     reflection: Any
+    range: Any
+    velocity: Any
 
     def draw(self, tx_array: AntennaArray, rx_array: AntennaArray, trials: Sequence[int], rngs: Rngs) -> Scene:
         """The same scene for all trials."""
         # One zenith or reflection stands for every target.
-        return PointTargets(tx_array, rx_array, np.atleast_1d(self.azimuth), self.zenith, self.reflection)
+        delay = 2 * np.asarray(self.range) / LIGHT
+        azimuth = np.atleast_1d(self.azimuth)
+        return PointTargets(tx_array, rx_array, azimuth, self.zenith, self.reflection, delay, self.velocity)
 
 
 @frozen
@@ -56,11 +61,15 @@ class PointTarget(_Fixed):
         azimuth: Azimuth, in rad.
         zenith: Zenith (polar angle, broadside pi/2), in rad.
         reflection: Complex reflection coefficient, amplitude.
+        range: Range from a monostatic radar, in m; it counts on a grid, as the velocity does.
+        velocity: Radial velocity, positive where it comes nearer, in m/s.
     """
 
     azimuth: float = field(metadata=units.degrees())
     zenith: float = field(default=np.pi / 2, metadata=units.degrees())
     reflection: complex = 1.0
+    range: float = field(default=0.0, validator=number(least=0), metadata=units.metres())
+    velocity: float = field(default=0.0, validator=number())
 
 
 @frozen
@@ -74,17 +83,24 @@ class FixedPoints(_Fixed):
         azimuth: Azimuths, shape (M,), in rad.
         zenith: Zeniths (polar angle, broadside pi/2), one number or (M,), in rad.
         reflection: Complex reflection coefficients, one number or (M,), amplitude.
+        range: Ranges from a monostatic radar, one number or (M,), in m; they count on a grid.
+        velocity: Radial velocities, positive where a target comes nearer, one number or (M,), in m/s.
     """
 
     azimuth: Any = batched(1, metadata=units.degrees())
     zenith: Any = batched(1, scalar=True, default=np.pi / 2, metadata=units.degrees())
     reflection: Any = batched(1, dtype=complex, scalar=True, default=1.0)
+    range: Any = batched(1, scalar=True, least=0.0, default=0.0, metadata=units.metres())
+    velocity: Any = batched(1, scalar=True, default=0.0)
 
     def __attrs_post_init__(self) -> None:
-        shapes = {f: getattr(self, f).shape for f in ("azimuth", "zenith", "reflection")}
+        shapes = {f: getattr(self, f).shape for f in ("azimuth", "zenith", "reflection", "range", "velocity")}
         if not set(shapes.values()) <= {(), self.azimuth.shape} or self.azimuth.ndim != 1:
             raise InvalidInput(
-                "azimuth, zenith, reflection", "must be lists of equal length", shapes, "Give one entry a target."
+                "azimuth, zenith, reflection, range, velocity",
+                "must be lists of equal length",
+                shapes,
+                "Give one entry a target.",
             )
 
 

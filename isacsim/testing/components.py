@@ -11,7 +11,7 @@ from isacsim.plugin import Registry, default_registry
 from isacsim.testing.designs import check_requirements, check_solver
 from isacsim.testing.examples import LOW_RESOLUTION, example_component, example_problem
 from isacsim.testing.hardware import check_hardware, check_power_model
-from isacsim.testing.measures import check_detector, check_measure
+from isacsim.testing.measures import check_detector, check_map_detector, check_measure
 from isacsim.testing.models import check_channel, check_targets
 from isacsim.testing.rules import attempt, require
 from isacsim.testing.running import check_executor, check_observer, check_sink
@@ -27,6 +27,7 @@ CHECKS: dict[str, Callable[[Any], None]] = {
     "modulations": check_modulation,
     "experiments": check_measure,
     "detectors": check_detector,
+    "map_detectors": check_map_detector,
     "executors": check_executor,
     "sinks": check_sink,
     "observers": check_observer,

@@ -16,6 +16,7 @@ from isacsim.testing.examples import LOW_RESOLUTION, example_drop, example_preco
 from isacsim.testing.rules import alone, attempt, outcome, record, require
 from isacsim.typing import ComplexArray, FloatArray
 from isacsim.waveform.base import Detector
+from isacsim.waveform.cfar import MapDetector
 from isacsim.waveform.echoes import EchoModel
 
 MEMBERS, DECISIONS, SNAPSHOTS = 2, 50, 8  # of the samples a detector is tried on
@@ -142,3 +143,29 @@ def _statistic(detector: Detector, y: ComplexArray, symbols: ComplexArray, echo:
     require(detector, np.shape(found) == shape, f"give statistics of shape {shape}", np.shape(found))
     require(detector, np.isrealobj(found) and np.isfinite(found), "give real and finite statistics", found)
     return np.asarray(found)
+
+
+def check_map_detector(detector: MapDetector) -> None:
+    """Check a detector on maps: a decision for each cell, which finds strong targets and wraps at the edges.
+
+    Args:
+        detector: The detector.
+
+    Raises:
+        ContractError: If it breaks a rule.
+    """
+    record(detector, MapDetector)
+    noise = np.random.default_rng(0).exponential(size=(MEMBERS, 64, 8))
+    noise[:, 20, 3] = 1e6
+
+    def found(power: FloatArray) -> Any:
+        decided = outcome(detector, "detect", lambda _: detector.detect(power), power=power)
+        fits = isinstance(decided, np.ndarray) and decided.shape == power.shape and decided.dtype == bool
+        require(detector, fits, f"give a decision of each cell of {power.shape}", np.shape(decided))
+        return decided
+
+    whole = found(noise)
+    require(detector, whole[:, 20, 3], "find a target of 60 dB", whole[:, 20, 3])
+    turned = found(np.roll(noise, (50, 5), axis=(1, 2)))
+    require(detector, np.array_equal(turned, np.roll(whole, (50, 5), axis=(1, 2))), "take both axes for periodic")
+    alone(detector, "decisions", MEMBERS, lambda i: whole[i], lambda i: found(noise[i]))

@@ -25,6 +25,7 @@ from isacsim.checks import whole
 from isacsim.errors import InvalidInput
 from isacsim.typing import BoolArray, FloatArray
 
+FLUCTUATION = 24  # nodes over the power of a target: to 1e-4 of the probability
 NODES = 400  # of quadratures over the law of a threshold or a target, whose integrands are smooth
 
 
@@ -33,8 +34,35 @@ def _probability(_instance: Any, attribute: Any, value: Any) -> None:
         raise InvalidInput(attribute.name, "must be between 0 and 1", value, "Give a probability.")
 
 
+class MapDetector(ABC):
+    """Finds targets on maps of delay and Doppler; a plugin derives from it."""
+
+    @abstractmethod
+    def detect(self, power: FloatArray) -> BoolArray:
+        """Where there is a target, of maps (..., delays, Dopplers) whose noise has unit mean; of the same shape.
+
+        Both axes are periodic.
+        """
+
+    def require(self, cells: int) -> None:  # noqa: B027  # nothing to refuse
+        """Refuse maps that are too small, of so many cells along the delay.
+
+        Raises:
+            InvalidInput: It names what is too large.
+        """
+
+    def detection(self, snr: Any, swerling: int) -> FloatArray:
+        """Detection probability of one look in independent noise, shape (...); NaN where no closed form is known.
+
+        Args:
+            snr: Mean SNR of the cell, shape (...), linear.
+            swerling: Fluctuation of the target, 0 to 4.
+        """
+        return np.full(np.shape(snr), np.nan)
+
+
 @frozen
-class Cfar(ABC):
+class Cfar(MapDetector):
     """A detector on maps whose two axes are periodic.
 
     Args:
@@ -106,7 +134,9 @@ class Cfar(ABC):
             return self.exponential_detection(snr)
         if swerling == 0:
             return self._steady(snr)
-        share, part = _gamma_nodes(2.0)
+        from scipy.special import roots_genlaguerre
+
+        share, part = roots_genlaguerre(FLUCTUATION, 1.0)  # the law of a Gamma variable of order 2, whose mean is 2
         return np.asarray((part * self._steady(snr[..., None] * share / 2)).sum(axis=-1))
 
     def _steady(self, snr: FloatArray) -> FloatArray:

@@ -35,6 +35,9 @@ def isacsim_experiments() -> Iterable[Spec]:
     )
     brief = {"modulation": "qam16", "symbols": 8, "training": 4}
     summary = "Error rates, EVM and SQINR on each subcarrier of an OFDM link, on samples"
+    pulse = {"bursts": 4, "detector": {"kind": "ca-cfar", "cells": 2, "guard": 0, "false_alarm": 0.1}}
+    maps = "Detection on range-Doppler maps, beside closed forms, on samples"
+    yield Spec("range-doppler", "isacsim.waveform.range_doppler:RangeDoppler", maps, pulse)
     yield Spec("ofdm-link", "isacsim.waveform.ofdm_link:OfdmLink", summary, brief)
 
 
@@ -47,6 +50,14 @@ def isacsim_modulations() -> Iterable[Spec]:
     for order in (16, 64, 256):
         yield Spec(f"qam{order}", f"{home}:QAM{order}", f"QAM of {order} symbols")
     yield Spec("gaussian", f"{home}:Gaussian", "Gaussian symbols, which carry no bits")
+
+
+@hookimpl
+def isacsim_map_detectors() -> Iterable[Spec]:
+    """Detectors on maps."""
+    home, few = "isacsim.waveform.cfar", {"cells": 8, "guard": 1}
+    yield Spec("ca-cfar", f"{home}:CellAveraging", "Threshold from the mean of the cells around", few)
+    yield Spec("os-cfar", f"{home}:OrderedStatistic", "Threshold from an ordered statistic of the cells around", few)
 
 
 @hookimpl

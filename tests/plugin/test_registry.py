@@ -208,6 +208,7 @@ def test_the_kinds_are_those_of_the_promised_hooks():
         "modulations",
         "experiments",
         "detectors",
+        "map_detectors",
         "executors",
         "sinks",
         "scenarios",
