@@ -23,7 +23,7 @@ from typing import Any, Literal
 import numpy as np
 from attrs import field, frozen
 
-from isacsim.batch import squared
+from isacsim.batch import flatten, squared
 from isacsim.checks import choice, instance, whole
 from isacsim.drop import Drop
 from isacsim.errors import InvalidInput
@@ -98,7 +98,7 @@ class Radar:
         targets = self.link.drop.targets
         if not isinstance(targets, PointTargets):
             raise InvalidInput("targets", "must be point targets", type(targets).__name__, "Use kind 'points'.")
-        return targets
+        return flatten(targets)
 
     @cached_property
     def steering(self) -> tuple[ComplexArray, ComplexArray]:
@@ -248,8 +248,10 @@ class RangeDoppler(Experiment):
 
     def labels(self, drop: Drop) -> dict[str, Any]:
         """Ranges of the targets, in m, where they differ."""
-        ranges = [float(r) for r in drop.targets.delay[0] * LIGHT / 2] if isinstance(drop.targets, PointTargets) else []
-        return {"target": ranges} if ranges and len(set(ranges)) == len(ranges) else {}
+        if not isinstance(drop.targets, PointTargets):
+            return {}
+        ranges = [float(r) for r in flatten(drop.targets).delay[0] * LIGHT / 2]
+        return {"target": ranges} if len(set(ranges)) == len(ranges) else {}
 
     def check(self, link: Link) -> None:
         """Refuse other scenes, delays beyond the prefix, ambiguous targets and maps that are too small."""
