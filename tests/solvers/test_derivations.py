@@ -16,7 +16,6 @@ from isacsim.solvers.crb_min.recovery import cheapest
 from isacsim.solvers.crb_min.reduction import reductions
 from isacsim.solvers.hermitian import coordinates
 from isacsim.solvers.sqinr.group import feasibility
-from isacsim.solvers.sqnr_max.fractional import point_target
 from isacsim.solvers.sqnr_max.newton_mm import NewtonMm
 from isacsim.solvers.sqnr_max.objectives import sqnr_groups
 from isacsim.solvers.sum_rate_crlb.lbfgs import RiemannianLbfgs
@@ -93,7 +92,7 @@ def test_the_ratio_of_a_point_target_rises_with_its_gradient_times_a_ratio_of_de
     problem = isacsim.SqnrMax(kit.complex_gaussian((1, 5, 2), 4), G, 1.0, 1.0, 0.1, 0.1, hardware)
     (group,) = sqnr_groups(flatten(problem))
     objective = group.system.objective
-    target = point_target(objective)
+    target = objective.target
     assert target.affine.all()
     V, other = (kit.complex_gaussian((1, 5, 4), seed) / 4 for seed in (5, 6))
     here, there = objective.surrogate(V), objective.surrogate(other)
@@ -146,7 +145,8 @@ def written(path):
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.Assign):
             target = node.targets[0]
-            pairs = zip(target.elts, node.value.elts, strict=True) if isinstance(target, ast.Tuple) else None
+            several = isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple)  # else names of places
+            pairs = zip(target.elts, node.value.elts, strict=True) if several else None
             for name, value in pairs or [(target, node.value)]:
                 try:
                     number = ast.literal_eval(value)

@@ -16,7 +16,7 @@ from isacsim.solvers.sqinr import lifted
 from isacsim.solvers.sqinr.certificate import certify
 from isacsim.solvers.sqinr.repair import rank_one
 from isacsim.solvers.sqnr_max import sdr
-from isacsim.solvers.sqnr_max.fractional import cases, point_target, ratios
+from isacsim.solvers.sqnr_max.fractional import cases, ratios
 from isacsim.solvers.sqnr_max.objectives import sqnr_groups
 
 DATA = Path(__file__).parents[1] / "data" / "sqnr-max"
@@ -96,7 +96,7 @@ def test_cases_are_told_apart(kit):
     for case, problem in expected.items():
         assert cases(system_of(problem).objective) == [case]
     assert cases(system_of(problem_of(kit, **extended)).objective) == ["other"]
-    assert not point_target(system_of(problem_of(kit, **extended)).objective).there
+    assert not system_of(problem_of(kit, **extended)).objective.target.there
 
 
 @pytest.mark.parametrize("route", sdr.ROUTES)

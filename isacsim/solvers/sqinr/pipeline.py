@@ -20,7 +20,7 @@ from isacsim.solvers.base import Request, Solver, refuse_starts
 from isacsim.solvers.solution import Solution, Status, gathered
 from isacsim.solvers.sqinr.group import Group, certificate, feasibility
 from isacsim.solvers.sqinr.repair import repaired
-from isacsim.typing import IntArray
+from isacsim.typing import ComplexArray, FloatArray, IntArray
 
 LOST = "the last point met no scaling to the SQINRs; these are the beams of least power"
 FAR = 1e-2  # gap to its bound from which on a point that no method converged to is no answer
@@ -137,6 +137,10 @@ class SystemSolver(SqinrSolver):
     goes to the sensing streams. All power is used.
     """
 
+    def judged(self, problem: Any, group: Group, V: ComplexArray, W: ComplexArray) -> FloatArray:
+        """The problem's objective at V in normalised units, (B, N, K+S), which W is in sqrt(W), (B,)."""
+        return np.asarray(take(problem, group.places).objective(W))
+
     def finished(self, problem: Any, group: Group, solution: Solution) -> Solution:
         """A solution with precoders of full power (B, N_t, K+N_t) that meet all SQINRs, and the problem's objective."""
         K, notes, members = group.system.users, solution.notes.copy(), group.places.size
@@ -148,11 +152,11 @@ class SystemSolver(SqinrSolver):
         if there.size:
             here = take(group, there)
             V, lost = repaired(here.system, here.feasible, solution.precoder[there])
-            V = V * here.system.scale[:, :, None]
+            sent = V * here.system.scale[:, :, None]
             for k in range(K):
-                W[there, :, here.columns[:, k]] = V[..., k]
-            W[there, :, problem.users : problem.users + V.shape[-1] - K] = V[..., K:]
-            objective[there] = take(problem, here.places).objective(W[there])
+                W[there, :, here.columns[:, k]] = sent[..., k]
+            W[there, :, problem.users : problem.users + V.shape[-1] - K] = sent[..., K:]
+            objective[there] = self.judged(problem, here, V, W[there])
             for i in there[lost]:
                 notes[i] = (*notes[i], LOST)
         for i in there[group.feasible.power[there] > 1 - BARELY]:

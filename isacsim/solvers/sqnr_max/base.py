@@ -17,6 +17,7 @@ from isacsim.solvers.sqinr.group import Group, feasibility
 from isacsim.solvers.sqinr.pipeline import SystemSolver
 from isacsim.solvers.sqinr.repair import least_power_beams
 from isacsim.solvers.sqnr_max.objectives import sqnr_groups
+from isacsim.typing import ComplexArray, FloatArray
 
 
 class SqnrMaxSolver(SystemSolver):
@@ -52,6 +53,10 @@ class SqnrMaxSolver(SystemSolver):
     def groups(self, problem: SqnrMax) -> list[Group]:
         """The members by number of asked users."""
         return sqnr_groups(problem)
+
+    def judged(self, problem: SqnrMax, group: Group, V: ComplexArray, W: ComplexArray) -> FloatArray:
+        """The SQNR, which has no unit: that of the system, of less arithmetic than the problem's own."""
+        return np.asarray(group.system.objective.value(V))
 
     def closed_form(self, group: Group) -> tuple[Group, Solution] | None:
         """Members without an echo: the beams of least power, or white sensing streams."""

@@ -11,10 +11,10 @@ import numpy as np
 
 from isacsim.batch import frobenius2, hermitian, squared
 from isacsim.solvers.sqinr.curvature import Curvature
+from isacsim.solvers.sqnr_max.fractional import NOTHING
 from isacsim.typing import ComplexArray, FloatArray, IntArray
 
 MOST = 4  # the largest rank that counts as low
-NOTHING = 1e-24  # share of the power of G that counts as none
 
 
 def row_space(G: ComplexArray) -> tuple[IntArray, ComplexArray]:

@@ -24,13 +24,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from attrs import frozen
 
-from isacsim.batch import frobenius2, inner, rows, squared
+from isacsim.batch import frobenius2, hermitian, inner, rows, squared
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
 if TYPE_CHECKING:
     from isacsim.solvers.sqnr_max.objectives import Sqnr
 
 SAME = 1e-9  # relative difference that counts as none
+NOTHING = 1e-24  # share of the power of a response that counts as none
 
 
 @frozen(eq=False)
@@ -61,23 +62,30 @@ class Point:
         """Where 1/B is affine, (B,)."""
         return np.asarray(self.there & _even(self.share))
 
+    def sqnr(self, V: ComplexArray) -> FloatArray:
+        """The SQNR of V (B, N, L), (B,), for responses of one point."""
+        zeta = frobenius2(np.conj(self.a)[:, None, :] @ V)
+        eps = (self.spread * squared(V).sum(axis=-1)).sum(axis=-1)
+        # 1 + eps_j (1 + |b_j|^2 s) is (1 + eps_j) (1 + share_j s).
+        B = (self.gains / (1 + self.share * (zeta + eps)[:, None])).sum(axis=-1)
+        return np.asarray(zeta / (1 / B + eps))
 
-def point_target(objective: Sqnr) -> Point:
-    """The responses as those of point targets."""
-    G = objective.G
+
+def point_target(G: ComplexArray, transmit: FloatArray, receive: FloatArray) -> Point:
+    """Responses (B, N_r, N) as those of point targets, for the ratios e (B, N) and eps (B, N_r) of the chains."""
     powers = squared(G).sum(axis=-1)
     row = np.take_along_axis(G, powers.argmax(axis=-1)[:, None, None], axis=-2)[:, 0]
     length = np.sqrt(np.maximum(powers.max(axis=-1), np.finfo(float).tiny))
     a = np.conj(row) / length[:, None]
     b = (G @ a[..., None])[..., 0]
     rest = frobenius2(G - b[..., None] * np.conj(a)[:, None, :])
-    kept = squared(b) / (1 + objective.receive)
+    kept = squared(b) / (1 + receive)
     return Point(
-        there=rest <= SAME**2 * frobenius2(G),
+        there=rest <= NOTHING * powers.sum(axis=-1),
         a=a,
-        spread=objective.transmit * squared(a),
+        spread=transmit * squared(a),
         gains=kept,
-        share=objective.receive * kept,
+        share=receive * kept,
     )
 
 
@@ -120,7 +128,6 @@ class Ratio:
             return ratio
         t = self.target
         eps = t.spread[:, :1]
-        # 1 + eps_j (1 + |b_j|^2 s) is (1 + eps_j) (1 + share_j s).
         B = (t.gains / (1 + t.share * (ratio[:, None] + eps))).sum(axis=-1)
         return np.asarray(ratio / (1 / B + eps[:, 0]))
 
@@ -131,8 +138,8 @@ def ratios(objective: Sqnr, case: str) -> Ratio:
     nothing = np.zeros((len(objective.G), antennas, antennas), complex)
     if case in ("ideal", "other"):
         quiet = objective.G / (1 + objective.receive)[..., None]
-        return Ratio(objective.GH @ quiet, nothing, np.ones(len(nothing)))
-    t = point_target(objective)
+        return Ratio(hermitian(objective.G) @ quiet, nothing, np.ones(len(nothing)))
+    t = objective.target
     Z = t.a[:, :, None] * np.conj(t.a)[:, None, :]
     if case == "level":
         return Ratio(Z, nothing, np.ones(len(nothing)), t)
@@ -144,7 +151,7 @@ def ratios(objective: Sqnr, case: str) -> Ratio:
 
 def cases(objective: Sqnr) -> list[str]:
     """For each member why its SQNR rises with a ratio: ``ideal``, ``level``, ``affine``; or ``other``."""
-    t = point_target(objective)
+    t = objective.target
     ideal = (objective.transmit == 0).all(axis=-1) & (objective.receive == 0).all(axis=-1)
     order = np.select([ideal, t.level, t.affine], [0, 1, 2], 3)
     return [("ideal", "level", "affine", "other")[i] for i in order]

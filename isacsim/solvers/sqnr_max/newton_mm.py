@@ -32,6 +32,7 @@ from isacsim.solvers.sqnr_max.dual import minimise
 from isacsim.solvers.sqnr_max.few_targets import MOST, row_space
 from isacsim.solvers.sqnr_max.newton_system import newton_direction
 from isacsim.solvers.sqnr_max.objectives import Sqnr
+from isacsim.solvers.sqnr_max.point import point_optima
 from isacsim.solvers.sqnr_max.starts import start
 from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray
 
@@ -114,6 +115,10 @@ class NewtonMm(SqnrMaxSolver):
     Three plain steps, which are not counted, and some six more lead to a point that is stationary
     in the space of covariances, sensing streams included that were not there at the start. It is
     proven to be the global optimum where `isacsim.solvers.sqinr.certificate` has a proof.
+
+    One point target takes no steps: its optimum is a search in the K + 1 multipliers
+    (`isacsim.solvers.sqnr_max.point`). Where that has no answer, or a start is asked for by name or
+    as a precoder, the member is iterated like all others.
     Derived in docs/derivations/newton-mm.
 
     Args:
@@ -132,20 +137,31 @@ class NewtonMm(SqnrMaxSolver):
         return max(1, 2**17 // system.antennas**2)
 
     def optimise(self, group: Group, request: Request) -> Solution:
-        """Steps until all members have ended, by the rank of the response where that is low."""
-        objective = group.system.objective
-        if not isinstance(objective, Sqnr):
+        """The optima of point targets in few multipliers; for the others, steps until all have ended."""
+        if not isinstance(group.system.objective, Sqnr):
             return self._of_one_rank(group, request)
-        rank, basis = row_space(objective.G)
+        left, parts = np.arange(group.places.size), []
+        points = np.flatnonzero(group.system.objective.target.there)
+        if points.size and request.initial is None and request.start is None:
+            solution, found = point_optima(take(group, points), self.tolerance)
+            if found.all() and points.size == left.size:
+                return solution
+            parts = [(solution.take(found), points[found])] if found.any() else []
+            left = np.delete(left, points[found])
+        return gathered([*parts, *self._by_rank(group, request, left)], 0.0)
+
+    def _by_rank(self, group: Group, request: Request, places: IntArray) -> list[tuple[Solution, IntArray]]:
+        """Solutions of the members at some places, by the rank of the response where that is low."""
+        rank, basis = row_space(group.system.objective.G[places])
         parts = []
         for r in np.unique(rank):
             at = rank == r
-            here = take(group, at)
+            here = take(group, places[at])
             if r <= MOST:
                 known = attrs.evolve(here.system.objective, basis=np.ascontiguousarray(basis[at, :, :r]))
                 here = attrs.evolve(here, system=attrs.evolve(here.system, objective=known))
-            parts.append((self._of_one_rank(here, request), np.flatnonzero(at)))
-        return gathered(parts, 0.0)
+            parts.append((self._of_one_rank(here, request), places[at]))
+        return parts
 
     def _of_one_rank(self, group: Group, request: Request) -> Solution:
         system = group.system

@@ -13,10 +13,10 @@ and is nowhere above it [Xu25, eq. (18)].
 from __future__ import annotations
 
 import numpy as np
-from attrs import frozen
+from attrs import field, frozen
 
 from isacsim.algebra import inverted, product, real_inner, rows_squared, times_adjoint, write
-from isacsim.batch import hermitian, rows, squared
+from isacsim.batch import hermitian, rows, squared, take
 from isacsim.compiled import compiled, part
 from isacsim.problems.sqnr_max import SqnrMax
 from isacsim.solvers.sqinr.converters import distortion_ratios
@@ -25,7 +25,7 @@ from isacsim.solvers.sqinr.group import Group
 from isacsim.solvers.sqinr.objective import TINY, Proof, Surrogate
 from isacsim.solvers.sqinr.system import groups
 from isacsim.solvers.sqnr_max.few_targets import reduced
-from isacsim.solvers.sqnr_max.fractional import point_target
+from isacsim.solvers.sqnr_max.fractional import Point, point_target
 from isacsim.typing import ComplexArray, FloatArray, IntArray
 
 
@@ -35,29 +35,35 @@ class Sqnr:
 
     Attributes:
         G: Target response in normalised units, (B, N_r, N).
-        GH: Its conjugate transpose, (B, N, N_r).
-        gains: ``|G|^2 diag(e)``, (B, N_r, N).
         transmit: e, (B, N).
         receive: eps, (B, N_r).
         basis: Orthonormal columns A (B, N, r) with ``G = G A A^H`` where the rank is low; empty
             where nothing is known of it.
+        target: The same as point targets, and which of them are.
     """
 
     G: ComplexArray = rows(2)
-    GH: ComplexArray = rows(2)
-    gains: FloatArray = rows(2)
     transmit: FloatArray = rows(1)
     receive: FloatArray = rows(1)
     basis: ComplexArray = rows(2)
+    target: Point = field()
 
     def surrogate(self, V: ComplexArray) -> Surrogate:
         """Value and surrogate at the anchor V, (B, N, L)."""
         (members, receivers, antennas), V = self.G.shape, np.ascontiguousarray(V)
-        value, C, M = np.empty(members), np.empty_like(V), np.empty_like(self.GH, shape=(members, antennas, antennas))
+        value, C, M = np.empty(members), np.empty_like(V), np.empty_like(self.G, shape=(members, antennas, antennas))
         chain, Q_inverse = np.empty((members, antennas)), np.empty_like(M, shape=(members, receivers, receivers))
-        response = (self.G, self.GH, self.gains, self.transmit, self.receive)
-        compiled(surrogate_each)(*response, V, value, C, M, chain, Q_inverse)
+        compiled(surrogate_each)(self.G, self.transmit, self.receive, V, value, C, M, chain, Q_inverse)
         return Surrogate(value, self.size(value), C, M, chain, Q_inverse)
+
+    def value(self, V: ComplexArray) -> FloatArray:
+        """F at V (B, N, L), (B,)."""
+        value, points = np.empty(len(V)), self.target.there
+        if points.any():
+            value[points] = take(self.target, points).sqnr(V[points])
+        if not points.all():
+            value[~points] = take(self, ~points).surrogate(V[~points]).value
+        return value
 
     def size(self, value: FloatArray) -> FloatArray:
         """What errors of values of f are relative to, (B,)."""
@@ -70,7 +76,7 @@ class Sqnr:
 
     def gradient(self, surrogate: Surrogate) -> ComplexArray:
         """df/dR at the anchor, Hermitian, (B, N, N)."""
-        return np.asarray(self.GH @ (surrogate.Q_inverse @ self.G) - surrogate.M)
+        return np.asarray(hermitian(self.G) @ (surrogate.Q_inverse @ self.G) - surrogate.M)
 
     def curvature(self, surrogate: Surrogate, V: ComplexArray) -> Curvature:
         """The second derivative by R at the anchor V."""
@@ -80,8 +86,7 @@ class Sqnr:
     def proof(self) -> Proof:
         """Where first order proves a global optimum: for ideal converters, and where f is a ratio."""
         linear = (self.transmit == 0).all(axis=-1) & (self.receive == 0).all(axis=-1)
-        target = point_target(self)
-        return Proof(linear, target.affine, target.a, target.gains.sum(axis=-1))
+        return Proof(linear, self.target.affine, self.target.a, self.target.gains.sum(axis=-1))
 
     def _curvature(self, surrogate: Surrogate, V: ComplexArray) -> Curvature:
         """The second derivative for a response of any rank.
@@ -98,15 +103,14 @@ class Sqnr:
         n = N + receivers
         features, seen = np.empty((members, receivers + n, N), complex), np.empty((members, receivers + n, L), complex)
         form, rates = np.empty((members, n, n)), np.concatenate([self.transmit, self.receive], axis=-1)
+        gains = squared(self.G) * self.transmit[:, None, :]
         arrays = (surrogate.Q_inverse, np.ascontiguousarray(V), rates, features, seen, form)
-        compiled(curvature_each)(self.G, self.GH, self.gains, *arrays)
-        return Curvature(features, seen, form, rates, self.gains)
+        compiled(curvature_each)(self.G, hermitian(self.G), gains, *arrays)
+        return Curvature(features, seen, form, rates, gains)
 
 
 def surrogate_each(
     G: ComplexArray,
-    GH: ComplexArray,
-    gains: FloatArray,
     transmit: FloatArray,
     receive: FloatArray,
     V: ComplexArray,
@@ -118,21 +122,25 @@ def surrogate_each(
 ) -> None:
     """The surrogate of the radar SQNR at V (B, N, L), into the last five arrays, member by member."""
     (N, L), receivers = V.shape[1:], G.shape[1]
+    GH = np.zeros((N, receivers), np.complex128)
     GV, Y = np.zeros((receivers, L), np.complex128), np.zeros((receivers, L), np.complex128)
     for b in range(V.shape[0]):
+        for i in range(N):
+            for j in range(receivers):
+                GH[i, j] = np.conj(G[b, j, i])
         powers = rows_squared(V[b])
         write(powers, chain[b])
         np.dot(G[b], V[b], GV)
         received = rows_squared(GV)
-        Q = product(scaled(G[b], transmit[b], powers), GH[b])
+        Q = product(scaled(G[b], transmit[b], powers), GH)
         for j in range(receivers):
             for i in range(N):
-                received[j] += gains[b, j, i] * powers[i]
+                received[j] += real_inner(G[b, j, i], G[b, j, i]) * (transmit[b, i] * powers[i])
             Q[j, j] += 1 + receive[b, j] * (received[j] + 1)
         write(inverted(Q), Q_inverse[b])
         np.dot(Q_inverse[b], GV, Y)
-        np.dot(GH[b], Y, C[b])
-        np.dot(scaled(GH[b], receive[b], rows_squared(Y)), G[b], M[b])
+        np.dot(GH, Y, C[b])
+        np.dot(scaled(GH, receive[b], rows_squared(Y)), G[b], M[b])
         spread = rows_squared(C[b])
         for i in range(N):
             M[b, i, i] += transmit[b, i] * (spread[i] + M[b, i, i].real)
@@ -204,13 +212,7 @@ def sqnr_groups(problem: SqnrMax) -> list[Group]:
         noise = np.broadcast_to(problem.radar_noise_power, (members,))[at]
         G = np.broadcast_to(problem.G, (members, *problem.G.shape[1:]))[at]
         G = np.ascontiguousarray(G * (lengths / np.sqrt(noise)[:, None])[:, None, :])
-        return Sqnr(
-            G=G,
-            GH=hermitian(G),
-            gains=squared(G) * transmit,
-            transmit=np.tile(transmit, (at.size, 1)),
-            receive=np.tile(receive, (at.size, 1)),
-            basis=np.zeros((at.size, G.shape[-1], 0), complex),
-        )
+        e, eps = np.tile(transmit, (at.size, 1)), np.tile(receive, (at.size, 1))
+        return Sqnr(G, e, eps, np.zeros((at.size, G.shape[-1], 0), complex), point_target(G, e, eps))
 
     return groups(problem, problem.min_sqinr, objective)

@@ -1,0 +1,483 @@
+"""The best precoder for one point target, in K + 1 multipliers: a kernel, and the record of what it finds.
+
+With ``G = b a^H``, a of norm 1, the SQNR is a function f of ``zeta = a^H R a`` and ``s = sum_i
+e_i |a_i|^2 R_ii`` alone (`isacsim.solvers.sqnr_max.fractional`), and an optimum of it is one of::
+
+    min  tr(R) - gamma (zeta - rho s)  under the SQINRs,  rho = -f_s / f_zeta,  with gamma such that tr(R) = 1
+
+With ``E = diag(e_i |a_i|^2)`` and ``sigma = gamma rho``, where all users' constraints bind, there is
+no sensing stream, and the conditions are those of an uplink whose noise is less along the target::
+
+    lambda_k c_k h_k^H Phi^-1 h_k = 1,  Phi = Phi_0 - gamma a a^H,
+    Phi_0 = I + sum_j lambda_j (h_j h_j^H + diag(e |h_j|^2)) + sigma E
+
+The beams are ``sqrt(q_k) Phi^-1 h_k`` with the powers q that just meet the SQINRs. The parameter is
+tau in place of gamma, ``Phi^-1 = Phi_0^-1 + tau v v^H`` with ``v = Phi_0^-1 a``: every tau >= 0 keeps
+Phi positive. Where no user's constraint binds, all power goes along one direction. Both are
+optima by duality; some users with slack and some without need ``h_k^H v = 0`` for these, which
+no tau reaches: such a member is not found.
+
+Derived in docs/derivations/newton-mm, section 9.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from isacsim.algebra import invert_positive, real_inner, solve_into, write
+from isacsim.compiled import part
+from isacsim.solvers.sqinr.system import Constraints, member
+from isacsim.typing import BoolArray, ComplexArray, FloatArray
+
+PROBLEMS = 40  # of Dinkelbach's method, which squares the error with each, and of steps back from one that is too far
+EVALUATIONS = 60  # of one problem, far beyond the some ten that it takes
+GROWTH = 4.0  # of rho from one problem to the next: farther off, lambda of the last one does not lead to the next
+FIRST_TAU, FIRST_GAMMA = 3.0, 0.8  # in the midst of what is found for powers of three to three hundred times the least
+FIRST_ZETA = 0.7  # of the power, on the target, for the first rho
+COARSE, FINE = 1e-3, 1e-11  # relative errors of the power that end a problem, of the first and of the last
+SETTLED = 1e-8  # relative change of rho after which one more problem is the last: its square is rounding
+SHORT = 1e-11  # of the power that the beams are to leave: scaled up to all of it, they exceed their SQINRs
+ALIKE = 1e-9  # relative difference of e_i |a_i|^2 that counts as none
+ROUGH = 0.2  # error of the conditions below which tau moves on
+PATIENCE, CLOSE = 30, 1e-4  # evaluations after which the error must be below that
+SURE = 1e3  # relative error of 1 / (P - P_min) over that of the conditions, at most
+# Errors without powers that serve all which lead nowhere: the first after so many evaluations of the kind, the second.
+STRAYED, LOST, ASTRAY_MOST = 0.1, 0.6, 3
+STEP = 25.0  # largest factor of 1 / tau^2 in one move
+
+
+class Target(NamedTuple):
+    """A point target as compiled functions see it: of all members, or without the first axis of one."""
+
+    a: ComplexArray  #: Direction, of norm 1, (B, N)
+    spread: FloatArray  #: ``e_i |a_i|^2``, (B, N)
+    gains: FloatArray  #: ``|b_j|^2 / (1 + eps_j)``, (B, N_r)
+    share: FloatArray  #: ``eps_j`` times these, (B, N_r)
+
+
+class Room(NamedTuple):
+    """What evaluations of one member write to; the first three are filled once a member.
+
+    All that belongs to user k is in units of ``lambda_k^1/2``: nothing is divided by a multiplier.
+    """
+
+    A: ComplexArray  #: ``[H, a]``, (N, K+1)
+    AH: ComplexArray  #: Its adjoint, (K+1, N)
+    weights: FloatArray  #: ``e |h_k|^2``, then 1, then E, (N, K+2)
+    white: ComplexArray  #: ``D^-1 [H lambda^1/2, a]`` for the diagonal D of Phi_0 without its dyads, (N, K+1)
+    gram: ComplexArray  #: ``[H, a]^H`` times that, (K+1, K+1)
+    matrix: ComplexArray  #: ``I + lambda^1/2 H^H D^-1 H lambda^1/2``, (K, K)
+    error: ComplexArray  #: Its inverse, the uplink's error matrix, (K, K)
+    toward: ComplexArray  #: ``lambda^1/2 H^H D^-1 a``, (K,)
+    along: ComplexArray  #: ``lambda^1/2 H^H v``, (K,)
+    mix: ComplexArray  #: ``U = white mix``, (K+1, K+1)
+    U: ComplexArray  #: ``Phi^-1 H lambda^1/2``, and last v, (N, K+1)
+    squares: FloatArray  #: ``|U|^2``, (K+1, N)
+    T: ComplexArray  #: ``lambda^1/2 H^H Phi^-1 H lambda^1/2``, (K, K)
+    seen: FloatArray  #: ``u^H diag(weight) u`` of each column of U, (K+1, K+2)
+    C: FloatArray  #: ``c_k T_kk^2`` on the diagonal, less what lambda_j charges for u_k, (K, K)
+    system: FloatArray  #: To be solved, (K, K)
+    reward: FloatArray  #: ``|a^H u_k|^2``, (K,)
+    q: FloatArray  #: Powers of the u_k, (K,)
+    ratio: FloatArray  #: New lambda over old, (K,)
+
+
+class Search(NamedTuple):
+    """Where the search of one member is.
+
+    Attributes:
+        now: Multipliers lambda, then tau, gamma, and the slope of psi that is known, (K+3,).
+        anchor: The last ones whose powers served all users, (K+3,).
+        kept: Those at the end of the last problem that was solved, (K+3,).
+        known: The largest x with too small a psi, the least with too large a one, the last x and psi, (4,).
+        total: Power, zeta and s, (3,).
+        told: By the names RHO to LEFT, (8,).
+    """
+
+    now: FloatArray
+    anchor: FloatArray
+    kept: FloatArray
+    known: FloatArray
+    total: FloatArray
+    told: FloatArray
+
+
+RHO, GOOD, TOLERANCE, EVEN, LEAST, TRIALS, ASTRAY, LEFT = range(8)
+# rho, and the last one whose problem was solved; the power's tolerance, and whether s is known; the least power;
+# evaluations for this rho, and of these without powers; problems left, of which the last is FINE
+GOING, SERVED, SOLVED, GIVEN_UP = range(4)
+
+
+def search(K: int) -> Search:
+    """Room for a search with K users."""
+    return Search(*(np.zeros(size) for size in (K + 3, K + 3, K + 3, 4, 3, 8)))
+
+
+def room(N: int, K: int) -> Room:
+    """Room for N chains and K users."""
+    n, kk, mm = (N, K + 1), (K, K), (K + 1, K + 1)
+    shapes = (n, n[::-1], (N, K + 2), n, mm, kk, kk, K, K, mm, n, n[::-1], kk, (K + 1, K + 2), kk, kk, K, K, K)
+    real = ("weights", "squares", "seen", "C", "system", "reward", "q", "ratio")
+    named = zip(Room._fields, shapes, strict=True)
+    return Room(*(np.zeros(shape, float if name in real else complex) for name, shape in named))
+
+
+@part
+def slopes(target: Target, zeta: float, s: float) -> tuple[float, float, float]:
+    """f, and its derivatives by zeta and by s."""
+    B, fall = 0.0, 0.0
+    for j in range(target.gains.size):
+        kept = 1 / (1 + target.share[j] * (zeta + s))
+        B += target.gains[j] * kept
+        fall += target.gains[j] * target.share[j] * kept * kept
+    noise, steep = 1 / B + s, fall / (B * B)  # noise over signal, and how its first part grows
+    return zeta / noise, (noise - zeta * steep) / (noise * noise), -zeta * (steep + 1) / (noise * noise)
+
+
+@part
+def enter(constraints: Constraints, target: Target, here: Room) -> None:
+    """Fill what is known of a member."""
+    N, K = constraints.H.shape
+    for i in range(N):
+        for k in range(K):
+            here.A[i, k], here.AH[k, i] = constraints.H[i, k], constraints.HH[k, i]
+            here.weights[i, k] = constraints.load[i, k]
+        here.A[i, K], here.AH[K, i] = target.a[i], np.conj(target.a[i])
+        here.weights[i, K], here.weights[i, K + 1] = 1.0, target.spread[i]
+
+
+@part
+def whiten(here: Room, multipliers: FloatArray, sigma: float) -> float:
+    """Write ``white``, ``matrix`` and ``toward`` of multipliers that begin with lambda; ``a^H D^-1 a``."""
+    N, K = here.A.shape[0], here.q.size
+    for k in range(K):
+        here.q[k] = np.sqrt(multipliers[k])
+    for i in range(N):
+        noise = 1.0 + sigma * here.weights[i, K + 1]
+        for k in range(K):
+            noise += here.weights[i, k] * multipliers[k]
+        share = 1 / noise
+        for k in range(K):
+            here.white[i, k] = here.A[i, k] * (here.q[k] * share)
+        here.white[i, K] = here.A[i, K] * share
+    np.dot(here.AH, here.white, here.gram)
+    for k in range(K):
+        for j in range(K):
+            here.matrix[k, j] = here.gram[k, j] * here.q[k]
+        here.matrix[k, k] += 1.0
+        here.toward[k] = here.gram[k, K] * here.q[k]
+    return here.gram[K, K].real
+
+
+@part
+def evaluate(here: Room, now: FloatArray, rho: float) -> float:
+    """Write what follows from lambda, tau and gamma, with which ``now`` begins; ``1 + tau a^H Phi_0^-1 a``."""
+    (N, K), mix = (here.A.shape[0], here.q.size), here.mix
+    tau, own = now[K], whiten(here, now, now[K + 1] * rho)
+    # Written with the error matrix nothing cancels where the SINRs are high, as in `isacsim.solvers.sqinr.least_power`.
+    invert_positive(here.matrix, here.error)
+    for k in range(K):
+        here.along[k] = 0.0
+        for j in range(K):
+            here.along[k] += here.error[k, j] * here.toward[j]
+        own -= real_inner(here.toward[k], here.along[k])
+    for k in range(K):
+        turned = tau * np.conj(here.along[k])
+        for j in range(K):
+            mix[j, k] = here.error[j, k] - here.along[j] * turned
+            here.T[j, k] = -mix[j, k]
+        here.T[k, k] += 1.0
+        mix[K, k], mix[k, K] = turned, -here.along[k]
+    mix[K, K] = 1.0
+    np.dot(here.white, mix, here.U)
+    for i in range(N):
+        for k in range(K + 1):
+            here.squares[k, i] = real_inner(here.U[i, k], here.U[i, k])
+    np.dot(here.squares, here.weights, here.seen)
+    return 1 + tau * own
+
+
+@part
+def powers(here: Room, ratio: FloatArray, multipliers: FloatArray, grown: float, total: FloatArray) -> bool:
+    """Whether powers serve all users along the u_k, and into ``total`` their sum, zeta and s.
+
+    ``grown`` is ``1 + tau a^H Phi_0^-1 a``, by which a^H Phi^-1 exceeds v^H.
+    """
+    K = ratio.size
+    for k in range(K):
+        for j in range(K):
+            here.C[k, j] = -(real_inner(here.T[j, k], here.T[j, k]) + multipliers[j] * here.seen[k, j])
+        here.C[k, k] += ratio[k] * here.T[k, k].real * here.T[k, k].real
+        here.reward[k] = real_inner(here.along[k], here.along[k]) * (grown * grown)
+        here.q[k] = multipliers[k]
+    for k in range(K):
+        for j in range(K):
+            here.system[k, j] = here.C[j, k]
+    solve_into(here.system, here.q)
+    sound = True
+    for j in range(3):
+        total[j] = 0.0
+    for k in range(K):
+        sound = sound and here.q[k] > 0
+        total[0] += here.q[k] * here.seen[k, K]
+        total[1] += here.q[k] * here.reward[k]
+        total[2] += here.q[k] * here.seen[k, K + 1]
+    return sound
+
+
+@part
+def follow(here: Room, now: FloatArray, at: float, rho: float) -> None:
+    """Change multipliers lambda and gamma by a Newton step to another tau, at which gamma would be ``at``.
+
+    Linearised along the u_k the conditions are ``C r = n + sigma s - gamma reward`` for the ratios r
+    of new lambda to old. That gamma moves with them keeps the matrix regular where C is not.
+    """
+    K = here.q.size
+    drawn = at * here.seen[K, K + 1]
+    lead = at * at / (1 - at * rho * drawn)
+    base = 1 / at - rho * now[K + 1] * here.seen[K, K + 1]
+    for j in range(K):
+        base -= real_inner(here.along[j], here.along[j]) + now[j] * here.seen[K, j]
+    base *= lead
+    for k in range(K):
+        reward = here.reward[k] - rho * here.seen[k, K + 1]
+        here.ratio[k] = here.seen[k, K] - reward * base
+        for j in range(K):
+            moves = real_inner(here.along[j], here.along[j]) + now[j] * here.seen[K, j]
+            here.system[k, j] = here.C[k, j] + reward * lead * moves
+    solve_into(here.system, here.ratio)
+    now[K + 1] = base
+    for k in range(K):
+        ratio = min(max(here.ratio[k], 0.2), 5.0) if np.isfinite(here.ratio[k]) else 1.0
+        now[K + 1] += lead * ratio * (real_inner(here.along[k], here.along[k]) + now[k] * here.seen[K, k])
+        now[k] *= ratio
+    now[K + 1] = max(now[K + 1], 0.1 * at)
+
+
+@part
+def begin(target: Target, least: FloatArray, path: Search) -> None:
+    """Start from the users' multipliers at the least power, (K,)."""
+    K, N, told = least.size, target.a.size, path.told
+    told[LEAST], lowest, highest, mean = 0.0, np.inf, 0.0, 0.0
+    for k in range(K):
+        path.now[k] = least[k]
+        told[LEAST] += least[k]
+    path.now[K], path.now[K + 1], path.now[K + 2] = FIRST_TAU, FIRST_GAMMA, 0.0
+    for i in range(N):
+        lowest, highest = min(lowest, target.spread[i]), max(highest, target.spread[i])
+        mean += target.spread[i] / N
+    _, by_zeta, by_s = slopes(target, FIRST_ZETA, mean)
+    even = highest - lowest <= ALIKE * highest  # then s is known at full power, and each rho has the optimum
+    told[EVEN], told[RHO], told[GOOD] = (1.0, 0.0, 0.0) if even else (0.0, -by_s / by_zeta, 0.0)
+    told[TOLERANCE], told[LEFT] = (FINE if even else COARSE), (1.0 if even else PROBLEMS)
+    renew(path)
+    write(path.now, path.kept)
+
+
+@part
+def renew(path: Search) -> None:
+    """Begin the problem of another rho."""
+    path.told[TRIALS], path.told[ASTRAY] = 0.0, 0.0
+    path.known[0], path.known[1], path.known[2] = 0.0, np.inf, 0.0
+    write(path.now, path.anchor)
+
+
+@part
+def advance(here: Room, ratio: FloatArray, grown: float, sound: bool, path: Search) -> int:
+    """What became of the last evaluation; where it goes on, the next tau, gamma and lambda."""
+    now, anchor, known, told, K = path.now, path.anchor, path.known, path.told, ratio.size
+    tau, gamma, rho, tolerance = now[K], now[K + 1], told[RHO], told[TOLERANCE]
+    power, at = 1 - min(SHORT, 0.5 * (1 - told[LEAST])), tau / grown
+    off = abs(gamma / at - 1) if rho > 0 else 0.0
+    for k in range(K):
+        off = max(off, abs(ratio[k] * here.T[k, k].real - 1))
+    told[TRIALS] += 1
+    if sound and abs(path.total[0] - power) <= tolerance and off <= 1e-3 * np.sqrt(tolerance):
+        return SOLVED
+    if not told[TRIALS] < EVALUATIONS:
+        return GIVEN_UP
+    told[ASTRAY] = 0 if sound else told[ASTRAY] + 1
+    if sound and off < ROUGH:
+        write(now, anchor)
+    elif not sound and (off > LOST or (off > STRAYED and told[ASTRAY] > ASTRAY_MOST)):
+        told[ASTRAY] = 0.0
+        anchor[K] *= 0.3 if tau == anchor[K] else 1.0
+        if tau > anchor[K]:
+            known[0] = max(known[0], 1 / (tau * anchor[K]))
+        else:
+            known[1] = min(known[1], 1 / (tau * anchor[K]))
+        write(anchor, now)
+        return GOING
+    if off < (ROUGH if told[TRIALS] <= PATIENCE else CLOSE) or (told[TRIALS] == 1 and now[K + 2] == 0):
+        psi = 1 / (path.total[0] - told[LEAST])
+        x = next_of(1 / (tau * tau), psi if sound else min(psi, 0.0), 1 / (power - told[LEAST]), off, path)
+        now[K] = 1 / np.sqrt(x)
+    there = now[K] / (1 + now[K] * (grown - 1) / tau)  # gamma of the same lambda at the new tau
+    follow(here, now, there, rho)
+    return GOING
+
+
+@part
+def next_of(x: float, psi: float, goal: float, off: float, path: Search) -> float:
+    """The next ``x = 1 / tau^2``: ``psi = 1 / (P - P_min)``, which is nearly affine in x, is to be ``goal``."""
+    known, slope = path.known, path.now.size - 1
+    sure = SURE * off < min(abs(psi / goal - 1), ROUGH)  # else the sign may change when lambda has followed
+    if sure and psi < goal:
+        known[0] = max(known[0], x)
+    elif sure:
+        known[1] = min(known[1], x)
+    if known[2] > 0 and abs(x - known[2]) > 1e-13 * x:
+        path.now[slope] = (psi - known[3]) / (x - known[2])
+    known[2], known[3] = x, psi
+    new = x * goal / psi if psi > 0 else 4 * x
+    if path.now[slope] > 0:
+        new = x + (goal - psi) / path.now[slope]
+    if known[0] >= known[1] or (known[1] - known[0] < 1e-3 * x and not known[0] < new < known[1]):
+        known[0], known[1] = 0.0, np.inf  # an end was wrong after all
+    if not known[0] < new < known[1]:
+        new = np.sqrt(known[0] * known[1]) if known[0] > 0 else 0.2 * known[1]
+        if known[1] == np.inf:
+            new = 5 * known[0]
+    return min(max(new, x / STEP), STEP * x)
+
+
+@part
+def alone(constraints: Constraints, target: Target, V: ComplexArray, path: Search) -> float:
+    """Write beams that send all power along the best direction for rho, and behind them a stream; gamma.
+
+    The direction is that of ``(1/gamma + rho E)^-1 a``, the top eigenvector of ``a a^H - rho E``.
+    The total gets the power that the users need along it, zeta and s.
+    """
+    load, H, a, spread = constraints.load, constraints.H, target.a, target.spread
+    total, rho = path.total, path.told[RHO]
+    (N, K), mean, top, last = H.shape, 0.0, -np.inf, -np.inf
+    for i in range(N):
+        mean += spread[i] * real_inner(a[i], a[i])
+        top = max(top, real_inner(a[i], a[i]) - rho * spread[i])
+    top, slope = max(top, 1 - rho * mean), 1.0
+    while top > last:  # Newton's method rises to the eigenvalue, until rounding stops it
+        last, over, slope, total[2] = top, -1.0, 0.0, 0.0
+        for i in range(N):
+            weight, level = real_inner(a[i], a[i]), top + rho * spread[i]
+            if weight > 0:
+                over += weight / level
+                slope += weight / (level * level)
+                total[2] += spread[i] * weight / (level * level)
+        top += over / slope
+    total[0], total[1], total[2] = 0.0, 1 / slope, total[2] / slope
+    for i in range(N):
+        V[i, K] = a[i] * (1 / ((top + rho * spread[i]) * np.sqrt(slope)))
+    for k in range(K):
+        noise, seen = 1.0, 0j
+        for i in range(N):
+            noise += load[i, k] * real_inner(V[i, K], V[i, K])
+            seen += np.conj(H[i, k]) * V[i, K]
+        gain = real_inner(seen, seen)
+        share = (gain + noise) / (constraints.ratio[k] * gain)
+        total[0] += share
+        for i in range(N):
+            V[i, k] = V[i, K] * np.sqrt(share)
+    return 1 / top
+
+
+@part
+def settle(target: Target, state: int, path: Search) -> bool:
+    """Whether the last problem was solved that had to be; else the next rho, by Dinkelbach's method."""
+    told = path.told
+    told[LEFT] -= 1
+    if state == GIVEN_UP:
+        told[RHO] = np.sqrt(told[RHO] * told[GOOD]) if told[GOOD] > 0 else 0.2 * told[RHO]
+        told[TOLERANCE] = COARSE
+        write(path.kept, path.now)
+    else:
+        if told[TOLERANCE] == FINE:
+            told[LEFT] = 0.0
+            return True
+        _, by_zeta, by_s = slopes(target, path.total[1], path.total[2])
+        write(path.now, path.kept)
+        error, told[GOOD] = abs(-by_s / by_zeta / told[RHO] - 1), told[RHO]
+        told[RHO] = min(-by_s / by_zeta, GROWTH * told[RHO])
+        tolerance = max(min(told[TOLERANCE], 0.1 * error * error), 0.1 * SETTLED)
+        told[TOLERANCE] = FINE if error < SETTLED else tolerance
+    renew(path)
+    return False
+
+
+@part
+def write_beams(here: Room, served: bool, path: Search, V: ComplexArray) -> None:
+    """Write beams of full power, and no stream beside users, from `alone` where that has ``served``.
+
+    The total becomes that of these.
+    """
+    (N, K), total = (here.A.shape[0], here.q.size), path.total
+    for k in range(K):
+        length = np.sqrt((1.0 if served else here.q[k]) / total[0])
+        for i in range(N):
+            V[i, k] = (V[i, k] if served else here.U[i, k]) * length
+            V[i, K] = 0.0
+        path.now[k] = 0.0 if served else path.now[k]
+    if not served:
+        total[1], total[2] = total[1] / total[0], total[2] / total[0]
+
+
+def point_each(
+    constraints: Constraints,
+    target: Target,
+    least: FloatArray,
+    here: Room,
+    path: Search,
+    V: ComplexArray,
+    multipliers: FloatArray,
+    value: FloatArray,
+    excess: FloatArray,
+    found: BoolArray,
+) -> None:
+    """The optimum from the users' multipliers at the least power (B, K), into the last five arrays, member by member.
+
+    The first K+1 columns of V (B, N, K+N) are written; the multipliers of f are (B, K+1). The value
+    (B,) is exceeded by no more than the excess, (B,), promises to first order: with ``S = -Phi
+    f_zeta / gamma``, but for a diagonal that the multiplier of the power takes up, no eigenvalue of
+    the conditions is positive.
+    """
+    K = constraints.ratio.shape[1]
+    for b in range(V.shape[0]):
+        mine, aim = member(constraints, b), one(target, b)
+        enter(mine, aim, here)
+        begin(aim, least[b], path)
+        found[b], gamma = False, 1.0
+        while path.told[LEFT] > 0:
+            gamma = alone(mine, aim, V[b], path)
+            state = SERVED if path.total[0] <= 1 else GOING
+            while state == GOING:
+                grown = evaluate(here, path.now, path.told[RHO])
+                sound = powers(here, mine.ratio, path.now, grown, path.total)
+                state = advance(here, mine.ratio, grown, sound, path)
+            found[b] = settle(aim, state, path)
+            if found[b]:
+                write_beams(here, state == SERVED, path, V[b])
+            gamma = gamma if state == SERVED else path.now[K + 1]
+        value[b], excess[b] = price(aim, gamma, path, multipliers[b])
+
+
+@part
+def price(target: Target, gamma: float, path: Search, multipliers: FloatArray) -> tuple[float, float]:
+    """Write the multipliers of f, (K+1,): f, and the excess."""
+    zeta, s, K = path.total[1], path.total[2], multipliers.size - 1
+    value, by_zeta, by_s = slopes(target, zeta, s)
+    over, prices = -np.inf, 0.0
+    for i in range(target.a.size):
+        over = max(over, (by_s + by_zeta * path.told[RHO]) * target.spread[i])
+    for k in range(K):
+        multipliers[k] = path.now[k] * (by_zeta / gamma)
+        prices += multipliers[k]
+    multipliers[K] = by_zeta / gamma + over
+    return value, multipliers[K] - prices - by_zeta * zeta - by_s * s
+
+
+@part
+def one(target: Target, b: int) -> Target:
+    """That of member b."""
+    a, spread, gains, share = target
+    return Target(a[b], spread[b], gains[b], share[b])
