@@ -20,7 +20,7 @@ from isacsim.solvers.base import Request, Solver, refuse_starts
 from isacsim.solvers.solution import Solution, Status, gathered
 from isacsim.solvers.sqinr.group import Group, certificate, feasibility
 from isacsim.solvers.sqinr.repair import repaired
-from isacsim.typing import ComplexArray, FloatArray, IntArray
+from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray
 
 LOST = "the last point met no scaling to the SQINRs; these are the beams of least power"
 FAR = 1e-2  # gap to its bound from which on a point that no method converged to is no answer
@@ -76,7 +76,8 @@ class SqinrSolver(Solver):
             yield self._infeasible(problem, here), here.places
         left, size = np.flatnonzero(~hopeless), self.chunk(group.system)
         for part in (left[i : i + size] for i in range(0, left.size, size)):
-            here, waited = take(group, part), time.perf_counter() - begin
+            here = group if part.size == group.places.size else take(group, part)
+            waited = time.perf_counter() - begin
             solution = self.optimise(here, _remaining(request, waited))
             yield self.finished(problem, here, _later(solution, begin, waited)), here.places
 
@@ -148,18 +149,29 @@ class SystemSolver(SqinrSolver):
         objective = np.full(members, np.nan)
         answered = np.array([status.answered for status in solution.status], bool)
         W[~answered] = np.nan
-        there = np.flatnonzero(answered)
-        if there.size:
+        for columns, there in _by_columns(solution.precoder, answered, K + 1):
             here = take(group, there)
-            V, lost = repaired(here.system, here.feasible, solution.precoder[there])
+            V, lost = repaired(here.system, here.feasible, solution.precoder[there, :, :columns])
             sent = V * here.system.scale[:, :, None]
             for k in range(K):
                 W[there, :, here.columns[:, k]] = sent[..., k]
-            W[there, :, problem.users : problem.users + V.shape[-1] - K] = sent[..., K:]
+            W[there, :, problem.users : problem.users + columns - K] = sent[..., K:]
             objective[there] = self.judged(problem, here, V, W[there])
             for i in there[lost]:
                 notes[i] = (*notes[i], LOST)
+        there = np.flatnonzero(answered)
         for i in there[group.feasible.power[there] > 1 - BARELY]:
             excess = 1 / group.feasible.power[i] - 1
             notes[i] = (*notes[i], f"the power exceeds the least that suffices by {excess:.1e} of it")
         return attrs.evolve(solution, precoder=W, objective=objective, notes=notes)
+
+
+def _by_columns(V: ComplexArray, answered: BoolArray, few: int) -> Iterator[tuple[int, IntArray]]:
+    """How many columns of V (B, N, L) are in use, ``few`` or all, and the answered members of each.
+
+    Most precoders have one sensing stream at most, and room for N: what is zero is not gone through.
+    """
+    wide = V[:, :, few:].any(axis=(1, 2))
+    for columns, there in ((min(few, V.shape[-1]), ~wide), (V.shape[-1], wide)):
+        if (there & answered).any():
+            yield columns, np.flatnonzero(there & answered)

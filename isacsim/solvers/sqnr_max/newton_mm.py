@@ -143,7 +143,7 @@ class NewtonMm(SqnrMaxSolver):
         left, parts = np.arange(group.places.size), []
         points = np.flatnonzero(group.system.objective.target.there)
         if points.size and request.initial is None and request.start is None:
-            solution, found = point_optima(take(group, points), self.tolerance)
+            solution, found = point_optima(group if points.size == left.size else take(group, points), self.tolerance)
             if found.all() and points.size == left.size:
                 return solution
             parts = [(solution.take(found), points[found])] if found.any() else []
