@@ -44,6 +44,13 @@ if TYPE_CHECKING:
     from isacsim.hardware.base import diagonal_matrix as diagonal_matrix
     from isacsim.hardware.base import estimate_linear_model as estimate_linear_model
     from isacsim.hardware.chain import Chain as Chain
+    from isacsim.hardware.envelopes import Envelopes as Envelopes
+    from isacsim.hardware.expansions import Expander as Expander
+    from isacsim.hardware.expansions import Ito as Ito
+    from isacsim.hardware.expansions import chainwise_vjp as chainwise_vjp
+    from isacsim.hardware.expansions import exact_model as exact_model
+    from isacsim.hardware.expansions import exact_vjp as exact_vjp
+    from isacsim.hardware.fixed_codebooks import FixedCodebooks as FixedCodebooks
     from isacsim.hardware.power import PowerModel as PowerModel
     from isacsim.link import Link as Link
     from isacsim.link import Transmission as Transmission
@@ -119,6 +126,9 @@ _HOMES = {
         "estimate_linear_model",
     ),
     "isacsim.hardware.chain": ("Chain",),
+    "isacsim.hardware.envelopes": ("Envelopes",),
+    "isacsim.hardware.expansions": ("Expander", "Ito", "chainwise_vjp", "exact_model", "exact_vjp"),
+    "isacsim.hardware.fixed_codebooks": ("FixedCodebooks",),
     "isacsim.hardware.power": ("PowerModel",),
     "isacsim.link": ("Link", "Transmission", "transmission"),
     "isacsim.metrics.components": ("Metric", "Quantity"),

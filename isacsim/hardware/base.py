@@ -85,7 +85,7 @@ class Hardware(ABC):
     """A stage of transceiver hardware with N chains.
 
     A plugin gives both faces, or `apply` alone: the linear model of a stage that treats
-    each chain by itself and without memory is then estimated here.
+    each chain by itself and without memory is then found here, with its derivative.
 
     Attributes:
         memoryless: Whether a sample out depends on the sample in of the same time alone, once the
@@ -110,20 +110,21 @@ class Hardware(ABC):
     def linear_model(self, R: ComplexArray) -> LinearModel:
         """Gain and distortion for Gaussian input of covariance R (..., N, N), in W.
 
-        This default estimates them chain by chain from `apply` on a fixed low-discrepancy
-        set of complex Gaussian points, to about three digits, and keeps what it found over
-        the input power (`isacsim.hardware.tabulated`). Override it where a closed form
-        exists, chains influence each other, or the device has memory.
+        This default finds them from `apply` alone, exact to quadrature and with the correlation of
+        different chains' distortion; `isacsim.hardware.probing` says how, and to how many digits. Override
+        it where a closed form exists, chains influence each other, or the device has memory or
+        draws samples.
 
         Raises:
-            InvalidInput: If the device is not ``memoryless``.
+            InvalidInput: If the device is not ``memoryless``, or two answers to one input differ.
         """
-        from isacsim.hardware.tabulated import tabulated_linear_model  # stands on this file
-
         if not self.memoryless:
-            remedy = "Override linear_model: it can be estimated of memoryless devices alone."
+            remedy = "Override linear_model: it can be found of memoryless devices alone."
             raise InvalidInput("hardware", "must give a linear model where it has memory", self, remedy)
-        return tabulated_linear_model(self, R)
+        from isacsim.hardware.expansions import exact_model  # these stand on this file
+        from isacsim.hardware.probing import maps_of
+
+        return exact_model(maps_of(self, chain_power(R).shape[-1]), R)
 
     def linear_model_vjp(self, R: ComplexArray, gain: AnyArray, distortion: AnyArray) -> ComplexArray:
         """Cotangent of R for cotangents of the gain and of the distortion that `linear_model` gives.
@@ -147,12 +148,13 @@ class Hardware(ABC):
         Raises:
             InvalidInput: If the device is not `differentiable`.
         """
-        from isacsim.hardware.tabulated import tabulated_vjp  # stands on this file
-
         if not self.differentiable:
             remedy = "Give linear_model_vjp beside linear_model, or leave both to be found from apply."
             raise InvalidInput("hardware", "must have a derivative to be designed for", self, remedy)
-        return tabulated_vjp(self, R, gain, distortion)
+        from isacsim.hardware.expansions import exact_vjp
+        from isacsim.hardware.probing import maps_of
+
+        return exact_vjp(maps_of(self, chain_power(R).shape[-1]), R, gain, distortion)
 
     def spectral_model(self, R: AnyArray) -> LinearModel:
         """Gain and distortion on each bin of an OFDM signal with the covariances R (..., N, M, M), in W.
@@ -179,6 +181,15 @@ class Hardware(ABC):
         of = type(self)
         given = of.linear_model_vjp is not Hardware.linear_model_vjp
         return given or (self.memoryless and of.linear_model is Hardware.linear_model)
+
+    @property
+    def scalar(self) -> bool:
+        """Whether a map of each chain's samples is all there is to it, and `linear_model` the exact model of that map.
+
+        Such stages in series are one map, of which a `Chain` takes the model. A stage that gives its linear
+        model says so here if it is.
+        """
+        return self.memoryless and type(self).linear_model is Hardware.linear_model
 
     @property
     def is_ideal(self) -> bool:
@@ -221,6 +232,11 @@ class Ideal(Hardware):
     def linear_model_vjp(self, R: ComplexArray, gain: AnyArray, distortion: AnyArray) -> ComplexArray:
         """Zero: neither gain nor distortion depends on the input."""
         return np.zeros(numbers("R", R, axes=2).shape, complex)
+
+    @property
+    def scalar(self) -> bool:
+        """Always true."""
+        return True
 
     @property
     def is_ideal(self) -> bool:

@@ -5,6 +5,10 @@ the covariance of what reaches it ::
 
     R_k = T R T^H + D,    T <- A T,    D <- A D A^H + D_k
 
+What reaches the stage is taken for Gaussian there. Behind a stage that distorts strongly it is not: moments
+are 2 to 15 % off in the gain of an amplifier behind a converter of 3 to 1 bits. So scalar stages in
+series are one map (`Series`), of which the model is exact; what is left to moments is the way through
+stages that couple chains, where many are mixed, and those that draw or remember.
 """
 
 from __future__ import annotations
@@ -49,25 +53,39 @@ class Chain(Hardware):
         Behind a stage that couples chains power depends on their correlation, which is then
         taken from the samples.
         """
+        x = np.asarray(numbers("x", x, axes=2))
         power = None if power is None else np.asarray(numbers("power", power, axes=1, real=True), float)
-        for i, stage in enumerate(self.stages):
+        parts = self._parts(x.shape[-2])
+        for i, stage in enumerate(parts):
             y = stage.apply(x, rng, power=power)
-            if power is not None and i + 1 < len(self.stages):
+            if power is not None and i + 1 < len(parts):
                 R = diagonal_matrix(power)
                 model = stage.linear_model(R)
                 power = model.output_power(_correlated(x, power) if model.coupled else R)
             x = y
         return x
 
+    def _parts(self, chains: int) -> list[Hardware]:
+        """The stages, with scalar ones in series as one where the exact model of them all is found."""
+        from isacsim.hardware.probing import is_one_map  # stands on this file
+
+        parts: list[Hardware] = []
+        for stage in _flat(self.stages):
+            if parts and parts[-1].scalar and stage.scalar:
+                before = parts[-1].stages if isinstance(parts[-1], Series) else (parts[-1],)
+                if is_one_map(series := Series((*before, stage)), chains):
+                    parts[-1] = series
+                    continue
+            parts.append(stage)
+        return parts
+
     def linear_model(self, R: ComplexArray) -> LinearModel:
         """Composition of the stages: gains multiply, each distortion passes what follows.
 
-        Every stage's input is taken for Gaussian, as its own model does. Behind a stage that
-        distorts strongly it is not: the gain of two 3-bit converters in series comes out
-        2 % low, that of a 2-bit one before a 1-bit one 6 %.
+        Exact for scalar stages in series; the input of any other, and of what follows it, is taken for Gaussian.
         """
         total = Ideal().linear_model(R)
-        for stage in self.stages:
+        for stage in self._parts(total.gain.shape[-1]):
             total = _compose(stage.linear_model(total.output_covariance(R)), total)
         return total
 
@@ -78,14 +96,15 @@ class Chain(Hardware):
         """
         R = np.asarray(numbers("R", R, axes=2), complex)
         before, behind = [Ideal().linear_model(R)], []
-        for stage in self.stages:
+        parts = self._parts(R.shape[-1])
+        for stage in parts:
             behind.append(stage.linear_model(before[-1].output_covariance(R)))
             before.append(_compose(behind[-1], before[-1]))
         # Cotangents of T and D as matrices: where nothing couples, the diagonal of the first is what counts.
         to_gain = gain if before[-1].coupled else diagonal_matrix(gain)
         to_distortion = distortion if np.ndim(distortion) == R.ndim else diagonal_matrix(distortion)
         total = np.zeros(R.shape, complex)
-        for stage, model, sent in reversed(list(zip(self.stages, behind, before, strict=False))):
+        for stage, model, sent in reversed(list(zip(parts, behind, before, strict=False))):
             A, T, D = model.gain_matrix(), sent.gain_matrix(), sent.distortion_matrix()
             own = to_gain @ hermitian(T) + 2 * to_distortion @ A @ D
             own = own if model.coupled else np.diagonal(own, axis1=-2, axis2=-1)
@@ -117,6 +136,11 @@ class Chain(Hardware):
         return all(stage.memoryless for stage in self.stages)
 
     @property
+    def scalar(self) -> bool:
+        """Whether every stage is."""
+        return all(stage.scalar for stage in self.stages)
+
+    @property
     def is_ideal(self) -> bool:
         """Whether every stage is."""
         return all(stage.is_ideal for stage in self.stages)
@@ -129,6 +153,36 @@ class Chain(Hardware):
     def resolution(self, chains: int) -> FloatArray:
         """That of the coarsest converter of each chain, shape (chains,)."""
         return reduce(np.minimum, (stage.resolution(chains) for stage in self.stages), np.full(chains, np.inf))
+
+
+@frozen
+class Series(Hardware):
+    """Scalar stages in series, each of which is set to the exact power of what reaches it: one map of the samples."""
+
+    known_as: ClassVar[str] = "series"
+
+    stages: tuple[Hardware, ...]
+
+    def apply(
+        self, x: ComplexArray, rng: np.random.Generator | None = None, *, power: FloatArray | None = None
+    ) -> ComplexArray:
+        """Samples through every stage."""
+        for i, stage in enumerate(self.stages):
+            at = power if power is None or i == 0 else self._reaching(i, power)
+            x = stage.apply(x, rng, power=at)
+        return x
+
+    def _reaching(self, i: int, power: FloatArray) -> FloatArray:
+        """Power (..., N) of what reaches stage i, in W."""
+        before = self.stages[0] if i == 1 else Series(self.stages[:i])
+        R = diagonal_matrix(power)
+        return before.linear_model(R).output_power(R)
+
+
+def _flat(stages: tuple[Hardware, ...]) -> list[Hardware]:
+    """The stages, and those of chains among them in their place, without ideal ones."""
+    nested = (_flat(stage.stages) if isinstance(stage, Chain) else [stage] for stage in stages)
+    return [stage for each in nested for stage in each if not stage.is_ideal]
 
 
 def _correlated(x: ComplexArray, power: FloatArray) -> ComplexArray:

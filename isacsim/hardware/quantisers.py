@@ -15,10 +15,12 @@ import numpy as np
 from attrs import field, frozen
 
 from isacsim.batch import same_array
-from isacsim.checks import choice, fitting, number, numbers
+from isacsim.checks import choice, fitting, instance, number, numbers
 from isacsim.errors import InvalidInput
 from isacsim.hardware.base import Hardware, LinearModel, chain_power, cotangent_diagonal, diagonal_matrix
 from isacsim.hardware.codebooks import MAX_BITS, Codebook, aqnm_distortion, lloyd_max, mid_rise
+from isacsim.hardware.expansions import exact_model, exact_vjp
+from isacsim.hardware.gain_control import GainControlled
 from isacsim.hardware.kernels import quantise_rows
 from isacsim.typing import AnyArray, ComplexArray, FloatArray
 
@@ -167,12 +169,15 @@ class MidRise(Hardware):
         bits: Resolution of each of the I and Q converters: one number, or one for each
             chain; inf is ideal.
         step: Step in standard deviations of the real part; None is the optimal one.
+        correlated: Whether the linear model has the correlation of different chains' distortion, as
+            the device has; False takes it for zero, as the additive quantisation noise model does.
     """
 
     bits: FloatArray = field(converter=_bits, eq=same_array)
     step: float | None = field(
         default=None, validator=number(above=0, remedy="Leave it out for the optimal step.", optional=True)
     )
+    correlated: bool = field(default=True, validator=instance(bool))
 
     def codebook(self, bits: int) -> Codebook:
         """The codebook of a number of bits."""
@@ -185,17 +190,29 @@ class MidRise(Hardware):
         return quantise(x, self.bits, self.codebook, power)
 
     def linear_model(self, R: ComplexArray) -> LinearModel:
-        """Bussgang gain and noise of the codebook, exact for Gaussian input."""
-        shape = chain_power(R).shape
-        gain = _per_chain(self.bits, shape, lambda b: 1.0 if np.isinf(b) else self.codebook(int(b)).gain)
-        return _model(R, gain, self._noise(shape))
+        """Bussgang gain, and the covariance of the distortion, exact for Gaussian input."""
+        maps = self._maps(chain_power(R).shape[-1])
+        if self.correlated and not self.is_ideal:
+            return exact_model(maps, R)
+        noise = maps.at(np.ones(len(maps.books)))
+        return _model(R, np.broadcast_to(noise.linear, R.shape[:-1]), noise.own)
 
     def linear_model_vjp(self, R: ComplexArray, gain: AnyArray, distortion: AnyArray) -> ComplexArray:
-        """Of the distortion's diagonal alone: the gain is fixed."""
-        return _model_vjp(R, self._noise(chain_power(R).shape), distortion)
+        """Of the distortion alone: the gain is fixed."""
+        maps = self._maps(chain_power(R).shape[-1])
+        if self.correlated and not self.is_ideal:
+            return exact_vjp(maps, R, gain, distortion)
+        noise = maps.at(np.ones(len(maps.books)))
+        return _model_vjp(R, noise.own, distortion)
 
-    def _noise(self, shape: tuple[int, ...]) -> FloatArray:
-        return _per_chain(self.bits, shape, lambda b: 0.0 if np.isinf(b) else self.codebook(int(b)).noise)
+    @property
+    def scalar(self) -> bool:
+        """Whether the model is that of the map, correlations included."""
+        return self.correlated
+
+    def _maps(self, chains: int) -> GainControlled:
+        bits = _per_chain(self.bits, (chains,), float)
+        return GainControlled(tuple(None if np.isinf(b) else self.codebook(int(b)) for b in bits))
 
     def tiled(self, copies: int) -> MidRise:
         """The bits of every chain repeated."""

@@ -21,16 +21,18 @@ from isacsim import units
 from isacsim.api import (
     AnyArray,
     ComplexArray,
+    Envelopes,
     FloatArray,
     Hardware,
     InvalidInput,
     LinearModel,
     batched,
+    exact_model,
+    exact_vjp,
     number,
     squared,
 )
 from isacsim_rf.chains import covariance, per_chain, samples
-from isacsim_rf.gaussian import memoryless
 
 FARTHEST = 1e150  # powers relative to saturation from which on no output is left
 
@@ -60,10 +62,22 @@ class Amplifier(Hardware):
         """Gain and the covariance of the distortion for input of covariance R (..., N, N), in W.
 
         By quadrature, to 1e-6 of the distortion up to 20 dB beyond saturation, and to rounding
-        below it; see `isacsim_rf.gaussian`.
+        below it; see `isacsim.api.Envelopes`.
         """
+        return exact_model(self._maps(R), R)
+
+    def linear_model_vjp(self, R: ComplexArray, gain: AnyArray, distortion: AnyArray) -> ComplexArray:
+        """By the next order of the expansion."""
+        return exact_vjp(self._maps(R), R, gain, distortion)
+
+    @property
+    def scalar(self) -> bool:
+        """Always true."""
+        return True
+
+    def _maps(self, R: ComplexArray) -> Envelopes:
         saturation = self._saturation(covariance(R).shape[-1])
-        return memoryless(lambda power: self.response(power / saturation[:, None]), R, saturation)
+        return Envelopes(lambda power: self.response(power / saturation[:, None]), saturation)
 
     def _saturation(self, chains: int) -> FloatArray:
         return per_chain("saturation", self.saturation, chains)

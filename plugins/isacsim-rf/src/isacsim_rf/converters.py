@@ -1,13 +1,7 @@
 """Converters of fixed full scale, which no gain control sets: uniform, and sigma-delta.
 
 *Uniform.* Real and imaginary part go to the nearest of the levels ``k step``, |k| <= K = 2^(b-1) - 1,
-with K step the full scale (mid-tread). For a Gaussian real part of deviation sigma, whose density
-and tail probability are p and Q, the thresholds t_k = (k - 1/2) step give in closed form ::
-
-    gain   = 2 step sum_k p(t_k)
-    power  = 2 step^2 sum_k (2k - 1) Q(t_k)         k = 1 ... K
-
-by E[x f(x)] = sigma^2 E[f'(x)] and by summation over the steps of f^2.
+with K step the full scale (mid-tread): a codebook with thresholds at ``(k - 1/2) step``.
 
 *Sigma-delta.* A modulator of first order and one bit, +-A, integrates the difference of its input
 and its output. What is left in its integrator stays within +-A, so that the sum of its outputs is
@@ -25,8 +19,21 @@ import numpy as np
 from attrs import field, frozen
 
 from isacsim import units
-from isacsim.api import ComplexArray, FloatArray, Hardware, InvalidInput, LinearModel, batched, chain_power
-from isacsim_rf.chains import per_chain, samples
+from isacsim.api import (
+    AnyArray,
+    ComplexArray,
+    FixedCodebooks,
+    FloatArray,
+    Hardware,
+    InvalidInput,
+    LinearModel,
+    batched,
+    chain_power,
+    chainwise_vjp,
+    exact_model,
+    exact_vjp,
+)
+from isacsim_rf.chains import covariance, per_chain, samples
 
 MAX_BITS = 12
 TERMS = 100  # of the Fourier series: input a hundredth of a step strong is told from silence
@@ -49,8 +56,8 @@ class ClippingDac(Hardware):
     """Uniform converter whose full scale is set once, and not by a gain control.
 
     The loading factor is full_scale over the power of a chain: with little of it the converter
-    clips, with much it wastes bits. The linear model is exact for each chain, and takes the
-    distortion of different chains for uncorrelated.
+    clips, with much it wastes bits. The linear model is exact, up to 5 bits with all of the correlation of
+    different chains' distortion, above without that of steps, which chains nearly in phase alone have.
 
     Args:
         bits: Resolution of each of the I and Q converters.
@@ -76,19 +83,23 @@ class ClippingDac(Hardware):
         return np.asarray((step * levels).view(complex))
 
     def linear_model(self, R: ComplexArray) -> LinearModel:
-        """Bussgang gain and distortion of each chain, for R (..., N, N), in W."""
-        from scipy.special import ndtr
+        """Bussgang gain and covariance of the distortion, for R (..., N, N), in W."""
+        return exact_model(self._maps(R), R)
 
-        rho = chain_power(R)
-        step = self._step(rho.shape[-1])
-        sigma = np.sqrt(rho / 2)
-        relative = np.divide(step, sigma, out=np.full(sigma.shape, np.inf), where=sigma > 0)[..., None]
-        k = np.arange(1, self.largest + 1)
-        finite = np.minimum(relative, 1e3)  # where nothing leaves level 0 any more
-        t = (k - 0.5) * finite
-        gain = 2 * np.sum(finite * np.exp(-(t**2) / 2), axis=-1) / np.sqrt(2 * np.pi)
-        power = 2 * step**2 * np.sum((2 * k - 1) * ndtr(-t), axis=-1)
-        return LinearModel(gain, np.maximum(2 * power - gain**2 * rho, 0.0))
+    def linear_model_vjp(self, R: ComplexArray, gain: AnyArray, distortion: AnyArray) -> ComplexArray:
+        """By differences in the powers, in closed form in the correlations."""
+        return exact_vjp(self._maps(R), R, gain, distortion)
+
+    @property
+    def scalar(self) -> bool:
+        """Always true."""
+        return True
+
+    def _maps(self, R: ComplexArray) -> FixedCodebooks:
+        step = self._step(covariance(R).shape[-1])[:, None]
+        return FixedCodebooks(
+            step * (np.arange(2 * self.largest) - self.largest + 0.5), step * np.ones(2 * self.largest)
+        )
 
     def resolution(self, chains: int) -> FloatArray:
         """The bits of each chain, shape (chains,)."""
@@ -146,6 +157,10 @@ class SigmaDelta(Hardware):
         alike = np.sum(np.exp(-2 * (np.pi * k * (sigma / step)[..., None]) ** 2) / k**2, axis=-1) / (np.pi**2 / 6)
         alike = alike + erfc(a / np.sqrt(2))  # what clips is a whole number of steps: the error stays
         return LinearModel(gain, clipping + step**2 / 3 * np.maximum(1 - alike, 0.0) * (sigma > 0))
+
+    def linear_model_vjp(self, R: ComplexArray, gain: AnyArray, distortion: AnyArray) -> ComplexArray:
+        """By differences in the powers."""
+        return chainwise_vjp(self, R, gain, distortion)
 
     def resolution(self, chains: int) -> FloatArray:
         """``1 + log2(oversampling)`` in each chain, shape (chains,).

@@ -83,6 +83,11 @@ class IqImbalance(Hardware):
         return np.asarray(nu[:, None] * np.conj(g) * np.conj(nu))
 
     @property
+    def scalar(self) -> bool:
+        """Always true."""
+        return True
+
+    @property
     def is_ideal(self) -> bool:
         """Whether the branches are alike and in quadrature."""
         return bool(np.all(self.gain == 1) and np.all(self.phase == 0))

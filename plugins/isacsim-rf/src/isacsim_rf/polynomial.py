@@ -2,13 +2,14 @@
 
 With P the reference power ``y[l] = sum_q sum_k c_qk x[l-q] (|x[l-q]|^2 / P)^k``, k = 0, 1, ...,
 so that order 2k+1 has the coefficient c_qk. The moments E|z|^(2n) = n! of z ~ CN(0, 1) give the
-coefficients of `isacsim_rf.gaussian` in closed form, tap by tap, with rho the chain's power::
+coefficients of `isacsim.api.Ito` in closed form, tap by tap, with rho the chain's power::
 
     b_qm = sqrt(rho) sum_k c_qk (rho/P)^k (k+1)! (-1)^m binomial(k, m) / sqrt(m+1)
 """
 
 from __future__ import annotations
 
+from functools import cache
 from math import comb, factorial
 from typing import Any, ClassVar
 
@@ -17,18 +18,21 @@ from attrs import field, frozen
 
 from isacsim import units
 from isacsim.api import (
+    AnyArray,
     ComplexArray,
+    Expander,
     FloatArray,
     Hardware,
     InvalidInput,
+    Ito,
     LinearModel,
     batched,
-    chain_power,
+    exact_model,
+    exact_vjp,
     number,
     squared,
 )
 from isacsim_rf.chains import covariance, samples
-from isacsim_rf.gaussian import expanded
 
 
 @frozen
@@ -67,19 +71,34 @@ class MemoryPolynomial(Hardware):
 
     def linear_model(self, R: ComplexArray) -> LinearModel:
         """Gain, and covariance of the distortion with that of the memory, for R (..., N, N), in W."""
-        R = covariance(R)
-        rho = chain_power(R)
-        powers = (rho[..., None] / self.reference) ** np.arange(self.coefficients.shape[1])
-        b = [np.sum(powers[..., None, :] * (c * self._moments()), axis=-1) for c in self.coefficients]
-        gain = b[0][..., 0]
-        root = np.sqrt(rho)[..., None]
-        distortion = expanded(root * b[0][..., 1:], R, first=1)
-        for tap in b[1:]:
-            distortion = distortion + expanded(root * tap, R)
-        return LinearModel(gain, distortion if R.shape[-1] > 1 else distortion[..., 0].real)
+        return exact_model(_Taps(self.coefficients, self.reference), covariance(R))
 
-    def _moments(self) -> FloatArray:
-        """``(k+1)! (-1)^m binomial(k, m) / sqrt(m+1)``, shape (orders m, orders k)."""
-        orders = range(self.coefficients.shape[1])
-        rows = [[factorial(k + 1) * (-1) ** m * comb(k, m) / np.sqrt(m + 1) for k in orders] for m in orders]
-        return np.array(rows, float)
+    def linear_model_vjp(self, R: ComplexArray, gain: AnyArray, distortion: AnyArray) -> ComplexArray:
+        """By differences in the powers, in closed form in the correlations."""
+        return exact_vjp(_Taps(self.coefficients, self.reference), covariance(R), gain, distortion)
+
+
+@frozen(eq=False)
+class _Taps(Expander):
+    """A series for each tap: input that is white in time has nothing in common with what it was."""
+
+    coefficients: ComplexArray
+    reference: float
+
+    def at(self, rho: FloatArray) -> Ito:
+        """All coefficients; but for that of the gain all count as distortion."""
+        powers = (rho[..., None] / self.reference) ** np.arange(self.coefficients.shape[1])
+        root = np.sqrt(rho)[..., None]
+        b = [root * np.sum(powers[..., None, :] * (c * moments(len(c))), axis=-1) for c in self.coefficients]
+        linear = b[0][..., 0]
+        b[0] = np.concatenate([np.zeros_like(linear)[..., None], b[0][..., 1:]], axis=-1)
+        own = np.stack([squared(each).sum(axis=-1) for each in b]).sum(axis=0)
+        return Ito(linear, own, tuple((1, each) for each in b))
+
+
+@cache
+def moments(count: int) -> FloatArray:
+    """``(k+1)! (-1)^m binomial(k, m) / sqrt(m+1)``, shape (orders m, orders k), for so many orders."""
+    orders = range(count)
+    rows = [[factorial(k + 1) * (-1) ** m * comb(k, m) / np.sqrt(m + 1) for k in orders] for m in orders]
+    return np.array(rows, float)

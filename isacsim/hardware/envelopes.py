@@ -1,0 +1,75 @@
+"""Amplitude devices: the complex gain of a sample depends on its power alone (AM/AM and AM/PM).
+
+``f(x) = x phi(|x|^2)`` has the orders (m+1, m) alone, whose radial parts in ``u = |z|^2`` are
+``sqrt(u) L_m^(1)(u) / sqrt(m + 1)``, up to signs. In them the derivative in the power is, by
+integration by parts, a sum of the next order,
+``2 rho db_m/drho = (2m + 1) b_m + 2 sqrt((m + 1) (m + 2)) b_(m+1)``, of any map, smooth or not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from attrs import frozen
+
+from isacsim.batch import squared
+from isacsim.hardware.expansions import Expander, Ito
+from isacsim.hardware.gaussian import laguerre, legendre
+from isacsim.typing import AnyArray, FloatArray
+
+ORDERS = 40  # a soft limiter to 2e-5 of its power at correlations of 0.99, smooth maps to 1e-9
+NODES = 64  # of each of the two panels
+SPAN = 40.0  # length of a panel in mean powers: exp(-40) is below rounding
+REST = 1e-13  # share of the power that is told from the rounding of a difference of powers
+
+
+@frozen(eq=False)
+class Envelopes(Expander):
+    """Chains that compress envelopes, and may turn phases with them.
+
+    Args:
+        response: Complex gain of samples of the powers (..., N, n) in W, of the same shape.
+        knee: Power at which the response bends, shape (N,), in W: panels of the quadrature meet there.
+    """
+
+    response: Callable[[FloatArray], AnyArray]
+    knee: FloatArray
+
+    def at(self, rho: FloatArray) -> Ito:
+        """By quadrature over the exponential law of |x|^2."""
+        return self._expanded(rho)[0]
+
+    def slope(self, rho: FloatArray) -> Ito:
+        """By the next order."""
+        here, ahead, moment = self._expanded(rho)
+        m = np.arange(ORDERS + 1)
+        b = np.concatenate([here.linear[..., None], here.b[0][1][..., 1 : ORDERS + 1]], axis=-1)
+        grown = (2 * m + 1) / 2 * b + np.sqrt((m + 1) * (m + 2)) * np.concatenate([b[..., 1:], ahead], axis=-1)
+        rest = here.b[0][1][..., -1]
+        # The power above the kept orders, of which the coefficient of the last one is the root.
+        own = moment - 2 * (np.conj(here.linear) * grown[..., 0]).real
+        lost = own - 2 * (np.conj(b) * grown).real[..., 1:].sum(axis=-1)
+        known = rest**2 > REST * here.power
+        last = np.where(known, lost / (2 * np.where(known, rest, 1.0)), 0.0)
+        above = np.concatenate([np.zeros_like(b[..., :1]), grown[..., 1:], last[..., None]], axis=-1)
+        return Ito(grown[..., 0], own, ((1, above),))
+
+    def _expanded(self, rho: FloatArray) -> tuple[Ito, AnyArray, FloatArray]:
+        """The expansion, the coefficient after the last (..., N, 1), and the derivative of the power (..., N)."""
+        u, weight = _nodes(np.minimum(self.knee / rho, SPAN)[..., None])
+        F = np.sqrt(rho[..., None] * u) * self.response(rho[..., None] * u)
+        h = laguerre(u, 1, ORDERS + 1)
+        linear = np.sum(F * weight * h[0], axis=-1)
+        rest = F - linear[..., None] * h[0]  # the orders above are orthogonal to what is taken away
+        b = np.stack([linear, *(np.sum(rest * weight * each, axis=-1) for each in h[1:])], axis=-1)
+        moment = (squared(F) * weight * (u - 1)).sum(axis=-1)
+        return Ito.of({1: b[..., :-1]}, (squared(rest) * weight).sum(axis=-1)), b[..., -1:], moment
+
+
+def _nodes(edge: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Nodes and weights (..., N, n) for the mean of a function of u ~ Exp(1) that bends at ``edge`` (..., N, 1)."""
+    t, w = legendre(NODES)
+    below, above = edge * t, edge + SPAN * t**2  # the square resolves a bend that lies close to 0
+    weights = edge * w * np.exp(-below), 2 * SPAN * t * w * np.exp(-above)
+    return np.concatenate([below, above], axis=-1), np.concatenate(weights, axis=-1)

@@ -1,0 +1,100 @@
+"""Odd codebooks behind a gain control, which sets full scale to the power of each chain.
+
+The chain puts out ``sigma_i Q_i(Re x / sigma_i)``, and its imaginary part likewise. The distortion is in
+proportion to the powers, ``D_ij = sqrt(rho_i rho_j) (d(Re xi) + j d(Im xi))`` with one function d for each
+pair of codebooks (`isacsim.hardware.arcsine.Pair`), and ``D_ii = rho_i (E[Q_i^2] - E[u Q_i]^2)``. The
+additive quantisation noise model has this diagonal, where levels are centroids, and zero beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+
+import numpy as np
+from attrs import frozen
+
+from isacsim.hardware.arcsine import Pair, pair_of
+from isacsim.hardware.codebooks import Codebook
+from isacsim.hardware.expansions import Expander, Expansion
+from isacsim.typing import AnyArray, ComplexArray, FloatArray, IntArray
+
+Books = tuple[Codebook | None, ...]
+
+
+@frozen(eq=False)
+class GainControlled(Expander):
+    """Chains with a codebook each, or None for ideal ones."""
+
+    books: Books
+
+    def at(self, rho: FloatArray) -> Quantised:
+        """Gain and power of each codebook, scaled."""
+        gain = np.array([1.0 if book is None else book.gain for book in self.books])
+        noise = np.array([0.0 if book is None else book.noise for book in self.books])
+        scale = np.sqrt(rho)
+        return Quantised(gain * scale, noise * rho, scale, self.books)
+
+    def slope(self, rho: FloatArray) -> Quantised:
+        """Amplitudes grow with the root of the power."""
+        return self.at(rho).scaled(np.full(rho.shape, 0.5), np.ones(rho.shape))
+
+
+@frozen(eq=False)
+class Quantised(Expansion):
+    """Outputs of `GainControlled` chains.
+
+    Attributes:
+        linear: E[f z*], shape (..., N), in sqrt(W).
+        own: Power of the rest, shape (..., N), in W.
+        scale: Root of the input power, shape (..., N), in sqrt(W).
+        books: Of each chain.
+    """
+
+    linear: FloatArray
+    own: FloatArray
+    scale: FloatArray
+    books: Books
+
+    def distortion(self, other: Quantised, xi: ComplexArray) -> ComplexArray:
+        """``sqrt(rho_i rho_j) (d(Re xi) + j d(Im xi))``."""
+        unit = self._over_pairs(xi, lambda pair, z: pair(z.real) + 1j * pair(z.imag))
+        return np.asarray(self.scale[..., :, None] * unit * other.scale[..., None, :])
+
+    def toward(self, xi: ComplexArray, g: ComplexArray) -> ComplexArray:
+        """``sqrt(rho_i rho_j) (d'(Re xi) Re g + j d'(Im xi) Im g)``."""
+        real = self._over_pairs(xi, lambda pair, z: pair.derivative(z.real)).real
+        imag = self._over_pairs(xi, lambda pair, z: pair.derivative(z.imag)).real
+        return np.asarray(self.scale[..., :, None] * (real * g.real + 1j * imag * g.imag) * self.scale[..., None, :])
+
+    def scaled(self, amplitude: FloatArray, power: FloatArray) -> Quantised:
+        """By the scale."""
+        return Quantised(amplitude * self.linear, power * self.own, amplitude * self.scale, self.books)
+
+    def combined(self, parts: Sequence[tuple[float, Quantised]]) -> Quantised:
+        """Scales add."""
+        raise NotImplementedError("the derivative of codebooks under gain control has a closed form")
+
+    def _over_pairs(self, xi: ComplexArray, of: Callable[[Pair, ComplexArray], AnyArray]) -> ComplexArray:
+        """``of`` the correlation of each pair of chains, Hermitian, without the diagonal."""
+        found = np.zeros(xi.shape, complex)
+        for (one, other), (i, j) in _pairs(self.books):
+            value = of(pair_of(one, other), xi[..., i, j])
+            found[..., i, j] = value
+            found[..., j, i] = np.conj(value)
+        return found
+
+
+@lru_cache(maxsize=256)
+def _pairs(books: Books) -> list[tuple[tuple[Codebook, Codebook], tuple[IntArray, IntArray]]]:
+    """Places above the diagonal of each pair of codebooks."""
+    known = list({id(book): book for book in books if book is not None}.values())
+    kind = np.array([-1 if book is None else [id(each) for each in known].index(id(book)) for book in books])
+    i, j = np.triu_indices(len(books), 1)
+    found = []
+    for a, one in enumerate(known):
+        for b, other in enumerate(known[a:], a):
+            at = ((kind[i] == a) & (kind[j] == b)) | ((kind[i] == b) & (kind[j] == a))
+            if at.any():
+                found.append(((one, other), (i[at], j[at])))
+    return found

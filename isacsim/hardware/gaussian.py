@@ -1,0 +1,72 @@
+"""What memoryless maps of Gaussian chains are expanded in: correlations, nodes, and orthonormal polynomials.
+
+With rho_i = R_ii a chain is ``x_i = sqrt(rho_i) z``, z ~ CN(0, 1), and its parts are
+``sigma_i u``, u ~ N(0, 1), ``sigma_i = sqrt(rho_i / 2)``. Two chains have the correlation
+``xi_ij = R_ij / sqrt(rho_i rho_j)``.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from math import lgamma
+
+import numpy as np
+
+from isacsim.batch import hermitian
+from isacsim.hardware.base import chain_power
+from isacsim.typing import AnyArray, ComplexArray, FloatArray
+
+INDEFINITE = 1e-6  # by which a correlation may exceed 1: products of samples are rounded, single precision included
+
+
+def correlations(R: ComplexArray) -> tuple[FloatArray, ComplexArray]:
+    """Powers rho (..., N), in W, and correlations xi of the chains, 0 for a silent one, for R (..., N, N).
+
+    Rounding may take a correlation beyond 1; what is far beyond is no covariance, and NaN.
+    """
+    rho = np.maximum(chain_power(R), 0.0)
+    root = np.sqrt(rho)
+    scale = np.divide(1.0, root, out=np.zeros_like(root), where=root > 0)
+    xi = np.asarray(scale[..., :, None] * R * scale[..., None, :], complex)
+    size = np.abs(xi)
+    xi = np.where(size > 1, xi / np.where(size > 1, size, 1.0), xi)
+    return rho, np.where(size > 1 + INDEFINITE, np.nan, xi)
+
+
+def density(t: FloatArray) -> FloatArray:
+    """Density of N(0, 1)."""
+    return np.asarray(np.exp(-(t**2) / 2) / np.sqrt(2 * np.pi))
+
+
+@cache
+def legendre(count: int) -> tuple[FloatArray, FloatArray]:
+    """Nodes and weights of Gauss and Legendre on [0, 1]."""
+    t, w = np.polynomial.legendre.leggauss(count)
+    return (t + 1) / 2, w / 2
+
+
+def hermite(u: FloatArray, degree: int) -> FloatArray:
+    """Hermite polynomials of u (...), orthonormal for N(0, 1), of the degrees 0 ... ``degree``: (degree + 1, ...)."""
+    h = [np.ones_like(u), u]
+    for n in range(1, degree):
+        h.append((u * h[n] - np.sqrt(n) * h[n - 1]) / np.sqrt(n + 1))
+    return np.stack(h[: degree + 1])
+
+
+def laguerre(u: FloatArray, turns: int, degree: int) -> FloatArray:
+    """Radial parts of the Ito polynomials H_{m+l,m}, l = ``turns``, for ``|z|^2 = u`` (...): (degree + 1, ...).
+
+    ``(-1)^m L_m^(l)(u) u^(l/2) sqrt(m! / (m + l)!)``, m = 0 ... ``degree``, by a recursion that stays
+    orthonormal: factorials would overflow.
+    """
+    h = [np.exp(0.5 * turns * np.log(np.maximum(u, 1e-300)) - 0.5 * lgamma(turns + 1))]
+    h.append(h[0] * (u - turns - 1) / np.sqrt(turns + 1))
+    for m in range(1, degree):
+        ahead = (u - 2 * m - 1 - turns) * h[m] - np.sqrt(m * (m + turns)) * h[m - 1]
+        h.append(ahead / np.sqrt((m + 1) * (m + 1 + turns)))
+    return np.stack(h[: degree + 1])
+
+
+def hermitian_part(a: AnyArray) -> ComplexArray:
+    """``(a + a^H) / 2`` of matrices (..., N, N)."""
+    return np.asarray((a + hermitian(a)) / 2, complex)
