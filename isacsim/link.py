@@ -149,16 +149,24 @@ class Reception:
         signal: Its power S_k before the receiver, shape (..., K), in W.
         other: Power T_k of interference, transmit distortion and noise there, shape (..., K), in W.
         receiver: Linear model of the users' receivers.
+        error: Covariance of the error of each user's channel, (..., K, N_t, N_t); None where it is known.
     """
 
     amplitude: ComplexArray
     signal: FloatArray
     other: FloatArray
     receiver: LinearModel
+    error: ComplexArray | None = None
 
     @classmethod
-    def of(cls, H: Any, sent: Transmission, noise_power: Any, user: Hardware) -> Reception:
+    def of(
+        cls, H: Any, sent: Transmission, noise_power: Any, user: Hardware, error: ComplexArray | None = None
+    ) -> Reception:
         """The reception over channels H (..., N_t, K), amplitude, with noise (..., K) in W.
+
+        Where H is an estimate whose error e_k, of covariance Sigma_k, is not correlated with it, what is
+        sent arrives through the error as noise, the user's own stream included: ``tr(Sigma_k R_xq)`` of power.
+        The rate of Gaussian noise of that power then can be reached by a receiver that knows the estimate.
 
         Raises:
             InvalidInput: If the hardware couples the users' receivers, or shapes do not fit together.
@@ -170,10 +178,12 @@ class Reception:
             own, gains = np.eye(users, received.shape[-1], dtype=bool), squared(received)
             signal = np.where(own, gains, 0.0).sum(axis=-1)
             other = np.where(own, 0.0, gains).sum(axis=-1) + sent.distortion_along(H) + np.asarray(noise_power)
+            if error is not None:
+                other = other + _power_through(error, sent.radiated)
         receiver = user.linear_model(diagonal_matrix(signal + other))
         if receiver.coupled:
             raise InvalidInput("user", "must not couple chains", user, "Each user has a receiver of its own.")
-        return cls(np.diagonal(received, axis1=-2, axis2=-1), signal, other, receiver)
+        return cls(np.diagonal(received, axis1=-2, axis2=-1), signal, other, receiver, error)
 
     @property
     def power(self) -> FloatArray:
@@ -195,6 +205,13 @@ class Reception:
     def output_power(self) -> FloatArray:
         """Power out of each user's receiver, shape (..., K), in W."""
         return self.receiver.output_power(diagonal_matrix(self.power))
+
+
+def _power_through(error: ComplexArray, R: ComplexArray) -> FloatArray:
+    """``tr(Sigma_k R)`` of Hermitian Sigma (..., K, N, N) and R (..., N, N), (..., K)."""
+    R = R[..., None, :, :]
+    product = error.real * R.real + error.imag * R.imag  # Re tr(Sigma R) is the sum of Re conj(Sigma) R
+    return np.ascontiguousarray(product.sum(axis=-1)).sum(axis=-1)
 
 
 def _over(signal: Any, noise: FloatArray) -> Any:

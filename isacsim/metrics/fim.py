@@ -123,11 +123,7 @@ class Information:
             share: ``tr(R) / N_t``, shape (...), in W.
             snapshots: Number of samples L.
         """
-        X = targets.parameter_matrices()
-        changes = S[..., None, :, :] @ X @ K[..., None, :, :]
-        # A tensor pays where many K meet one S; here each meets its own.
-        F = 2 * snapshots * (real_vectors(X) @ real_vectors(changes).swapaxes(-1, -2))
-        return cls(np.asarray(F), yardstick(targets, S, V, share, snapshots))
+        return cls(fisher(targets.parameter_matrices(), S, K, snapshots), yardstick(targets, S, V, share, snapshots))
 
     @property
     def silent(self) -> BoolArray:
@@ -144,6 +140,13 @@ class Information:
     def bounds(self) -> FloatArray:
         """Cramer-Rao bounds, the diagonal of the inverse, shape (..., P)."""
         return np.ascontiguousarray(np.diagonal(self.inverse()[0], axis1=-2, axis2=-1))
+
+
+def fisher(X: ComplexArray, S: ComplexArray, K: ComplexArray, snapshots: float) -> FloatArray:
+    """``F_ij = 2 L Re tr(X_i^H S X_j K)``, (..., P, P), of X (..., P, m', m), S (..., m', m') and K (..., m, m)."""
+    changes = S[..., None, :, :] @ X @ K[..., None, :, :]
+    # A `FimTensor` pays where many K meet one S; here each meets its own.
+    return np.asarray(2 * snapshots * (real_vectors(X) @ real_vectors(changes).swapaxes(-1, -2)))
 
 
 def yardstick(targets: ParametricScene, S: ComplexArray, V: ComplexArray, share: Any, snapshots: float) -> FloatArray:

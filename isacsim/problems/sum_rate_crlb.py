@@ -13,12 +13,14 @@ from typing import Any, ClassVar
 import numpy as np
 from attrs import field, frozen
 
-from isacsim.batch import as_array, batch_shape, batched, hermitian
-from isacsim.checks import instance, number, snapshots, whole
+from isacsim import units
+from isacsim.batch import as_array, batch_shape, batched, hermitian, spectrum_of
+from isacsim.checks import choice, instance, number, snapshots, whole
 from isacsim.drop import Drop
 from isacsim.errors import InvalidInput, one_of
 from isacsim.hardware.base import Transceiver
-from isacsim.link import Echo, Reception, Transmission
+from isacsim.link import Echo, Mode, Reception, Transmission
+from isacsim.metrics.cotangents import Cotangent, crlb_cotangent, rate_cotangent
 from isacsim.metrics.fim import FimTensor, Information, information, information_of, white_information, yardstick
 from isacsim.problems.base import Problem, Requirements, posed, spread_over_users
 from isacsim.problems.identifiability import identifiability
@@ -66,6 +68,9 @@ class SumRateCrlbRequirements(Requirements):
             and ``reflection``; None is all of them, which adds rad^2 and amplitudes.
         parameter_weights: Weight of each of ``parameters``; None is 1 each.
         per_antenna: Each antenna radiates the same share of the power.
+        mode: What the sensing receiver knows, ``x`` or ``xq``.
+        channel_error: Variance of the error in each entry of the channels that the designer takes for
+            known, linear; see `SumRateCrlb`.
     """
 
     rate_weight: float = field(validator=WEIGHT)
@@ -74,11 +79,22 @@ class SumRateCrlbRequirements(Requirements):
     parameters: tuple[str, ...] | None = field(default=None, converter=_parameters)
     parameter_weights: tuple[float, ...] | None = field(default=None, converter=_parameter_weights)
     per_antenna: bool = field(default=False, validator=instance(bool))
+    mode: Mode = field(default="x", validator=choice("x", "xq"))
+    channel_error: float = field(default=0.0, validator=number(least=0), metadata=units.db())
 
     def pose(self, drop: Drop, transceiver: Transceiver) -> SumRateCrlb:
         """The problem for the realisations of a drop."""
         parametric("targets.kind", drop.targets, "sum-rate-crlb")
         return posed(SumRateCrlb, self, drop, transceiver)
+
+
+@frozen(eq=False)
+class Merits:
+    """What a transmission is worth: sum rate (...), in nat/s/Hz, weighted CRLB (...) and SQINRs (..., K)."""
+
+    sum_rate: FloatArray
+    crlb: FloatArray
+    sqinr: FloatArray
 
 
 @frozen
@@ -102,6 +118,11 @@ class SumRateCrlb(Problem):
         parameter_weights: Weight of each of ``parameters`` on the diagonal of D.
         per_antenna: Each antenna radiates power / N_t, instead of a total power.
         transceiver: The hardware designed for.
+        mode: What the sensing receiver knows: ``"x"``, the digital signal, or ``"xq"``, also what the
+            transmit chains make of it (`isacsim.link.Echo`).
+        channel_error: Covariance of the error of each user's channel, (..., K, N_t, N_t), where H is an
+            estimate with which the error is not correlated; one number is the variance of each
+            entry. The rates then are those that a receiver can reach which knows the estimate.
 
     Raises:
         InvalidInput: If an argument breaks a rule, or shapes do not fit together.
@@ -123,6 +144,8 @@ class SumRateCrlb(Problem):
     parameter_weights: tuple[float, ...] | None = field(default=None, converter=_parameter_weights)
     per_antenna: bool = field(default=False, validator=instance(bool))
     transceiver: Transceiver = field(default=Transceiver(), validator=instance(Transceiver))
+    mode: Mode = field(default="x", validator=choice("x", "xq"))
+    channel_error: ComplexArray = batched(3, dtype=complex, scalar=True, default=0.0)
 
     def __attrs_post_init__(self) -> None:
         parametric("targets", self.targets, "a CRLB")
@@ -130,7 +153,28 @@ class SumRateCrlb(Problem):
         self._check_shapes(antennas, users)
         self._check_parameters()
         spread_over_users(self, "noise_power")
+        self._spread_error(antennas, users)
         batch_shape(self)
+
+    def _spread_error(self, antennas: int, users: int) -> None:
+        """Give the field ``channel_error`` a matrix a user, or one number (1, 1, 1) where there is no error."""
+        error = self.channel_error
+        if error.ndim == 0:
+            known = error == 0
+            error = error.reshape(1, 1, 1) if known else np.tile(error * np.eye(antennas), (users, 1, 1))
+        elif error.shape[-3:] not in ((1, 1, 1), (users, antennas, antennas)):
+            rule = f"must be one variance, or covariances of shape (..., {users}, {antennas}, {antennas})"
+            raise InvalidInput("channel_error", rule, error.shape, "Give a matrix for each user.")
+        alike = np.allclose(error, np.conj(error).swapaxes(-1, -2), rtol=1e-9, atol=0.0)
+        if not alike or np.any(spectrum_of(error)[..., 0] < -1e-9 * np.abs(error).max(initial=0.0)):
+            rule = "must be Hermitian and positive semidefinite"
+            raise InvalidInput("channel_error", rule, "a matrix that is not", "Give covariances.")
+        object.__setattr__(self, "channel_error", np.ascontiguousarray(error))
+
+    @property
+    def channels_known(self) -> bool:
+        """Whether there is no error of the channels."""
+        return not self.channel_error.any()
 
     def _check_shapes(self, antennas: int, users: int) -> None:
         if antennas < 1:
@@ -197,13 +241,32 @@ class SumRateCrlb(Problem):
         """Weighted sum rate minus weighted CRLB of a transmission, shape (...); -inf where F is singular."""
         value: Any = 0.0
         if self.rate_weight:
-            users = Reception.of(self.H, sent, self.noise_power, self.transceiver.user)
-            value = self.rate_weight * np.log1p(users.sqinr).sum(axis=-1)
+            value = self.rate_weight * np.log1p(self.reception(sent).sqinr).sum(axis=-1)
         if self.crlb_weight:
-            echo = Echo.of(self.targets.response(), sent, self.radar_noise_power, self.transceiver.receive)
-            crlb = information_of(self.targets, echo, self.snapshots).bounds
+            crlb = information_of(self.targets, self.echo(sent), self.snapshots).bounds
             value = value - self.crlb_weight * weighted_trace(crlb, self.selection)
         return np.asarray(value)
+
+    def merit_cotangent(self, sent: Transmission) -> tuple[Merits, Cotangent]:
+        """The two terms of the merit of a transmission, each (...), and the derivative of their weighted sum."""
+        users, echo, transceiver = self.reception(sent), self.echo(sent), self.transceiver
+        rate = np.log1p(users.sqinr).sum(axis=-1)
+        found = rate_cotangent(self.H, sent, users, transceiver.user).times(self.rate_weight)
+        bound = np.full(np.shape(rate), np.nan)
+        if self.crlb_weight:
+            bound, other = crlb_cotangent(self.targets, echo, self.selection, self.snapshots, transceiver.receive)
+            found = found + other.times(-self.crlb_weight)
+        return Merits(rate, bound, users.sqinr), found
+
+    def reception(self, sent: Transmission) -> Reception:
+        """What the users receive of a transmission, with what the channels' error makes noise."""
+        error = None if self.channels_known else self.channel_error
+        return Reception.of(self.H, sent, self.noise_power, self.transceiver.user, error)
+
+    def echo(self, sent: Transmission) -> Echo:
+        """What the sensing receiver gets of a transmission."""
+        response, receive = self.targets.response(), self.transceiver.receive
+        return Echo.of(response, sent, self.radar_noise_power, receive, self.mode)
 
     def constraints(self, W: Any) -> dict[str, FloatArray]:
         """Relative slack of the power: ``total`` (...), or ``antenna`` (..., N_t)."""

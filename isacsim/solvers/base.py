@@ -83,7 +83,7 @@ class Solver(ABC):
         """
         if getattr(self, "hardware_aware", False):  # how solvers of the first release said it
             return other_kind(self, problem)
-        return other_kind(self, problem) or not_ideal(problem)
+        return other_kind(self, problem) or not_ideal(problem) or not_known(problem)
 
 
 def other_kind(solver: Solver, problem: Any) -> str | None:
@@ -100,6 +100,25 @@ def not_ideal(problem: Any) -> str | None:
             if not stage.is_ideal:
                 return f"designs for ideal hardware only, and {place} ({type(stage).__name__}) is not"
     return None
+
+
+def not_differentiable(problem: Any) -> str | None:
+    """Nothing, or which stage of the hardware designed for has no derivative, or couples what must be kept apart."""
+    for side in SIDES:
+        hardware = getattr(problem.transceiver, side)
+        for place, stage in stages(hardware, side):
+            if not stage.differentiable:
+                return f"needs the derivative of hardware, and {place} ({type(stage).__name__}) gives none"
+    transmit, antennas = problem.transceiver.transmit, problem.H.shape[-2]
+    if getattr(problem, "per_antenna", False) and transmit.linear_model(np.eye(antennas, dtype=complex)).coupled:
+        return "keeps each antenna's own power only where the transmit chains are not coupled"
+    return None
+
+
+def not_known(problem: Any) -> str | None:
+    """Nothing, or that the channels designed for have an error."""
+    known = not np.any(getattr(problem, "channel_error", 0.0))
+    return None if known else "designs for known channels only, not for `channel_error`"
 
 
 SIDES = ("transmit", "receive", "user")  # of a transceiver

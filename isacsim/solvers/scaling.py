@@ -30,6 +30,9 @@ def in_noise_units(problem: Any) -> Any:
         half = _half(level)
         if np.any(half):
             rows = half[..., None, :] if channel == "H" else half[..., None, None]
+            error = getattr(problem, "channel_error", None)
+            if channel == "H" and error is not None and np.any(error):
+                changes["channel_error"] = _shifted(error, -2 * half[..., None, None])
             changes |= {channel: _shifted(getattr(problem, channel), -rows), noise: np.ldexp(level, -2 * half)}
     return attrs.evolve(problem, **changes) if changes else problem
 

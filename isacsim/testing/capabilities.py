@@ -10,14 +10,14 @@ import numpy as np
 from attrs import frozen
 
 from isacsim.errors import IsacsimError
-from isacsim.hardware.base import Hardware, LinearModel, Transceiver, chain_power
+from isacsim.hardware.base import Hardware, LinearModel, Transceiver, chain_power, diagonal_matrix
 from isacsim.hardware.quantisers import Aqnm
 from isacsim.plugin import Registry, default_registry
 from isacsim.problems.base import Problem
 from isacsim.solvers.base import Solver
 from isacsim.solvers.solve import made_by_default
 from isacsim.testing.examples import example_decision, example_problem
-from isacsim.typing import ComplexArray, FloatArray
+from isacsim.typing import AnyArray, ComplexArray, FloatArray
 
 
 @frozen
@@ -34,6 +34,13 @@ class Compressing(Hardware):
         """A gain that falls with the input power, and what is lost as distortion: the manner of one, not its size."""
         power = chain_power(np.asarray(R))
         return LinearModel(1 / (1 + power), power / (1 + power) ** 2)
+
+    def linear_model_vjp(self, R: ComplexArray, gain: AnyArray, distortion: AnyArray) -> ComplexArray:
+        """The derivative of that model."""
+        power = chain_power(np.asarray(R))
+        own = distortion if np.ndim(distortion) < np.ndim(R) else np.diagonal(distortion, axis1=-2, axis2=-1)
+        slope = np.real(own) * (1 - power) / (1 + power) ** 3 - np.real(gain) / (1 + power) ** 2
+        return np.asarray(diagonal_matrix(slope), complex)
 
 
 # From the least that a solver can take to the most; each is what the ones before it are not.

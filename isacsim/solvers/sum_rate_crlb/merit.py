@@ -31,28 +31,37 @@ ROUNDING = 1e-14  # relative, of sums of some ten products
 
 
 @frozen(eq=False)
-class Evaluated:
-    """The objective at a precoder, with what the gradient needs again.
+class Point:
+    """The objective at a precoder.
 
     Attributes:
         W: Precoder, (B, N_t, K+S).
         objective: Merit, (B,); -inf where F is singular.
         sum_rate: Sum rate, (B,), in nat/s/Hz.
         crlb: Weighted CRLB tr(D F^-1), (B,); NaN when it carries no weight.
-        Z: Gains H^H W, (B, K, K+S).
         signal: S_k, (B, K), in W.
-        interference: I_k, (B, K), in W.
-        Y: V^H W, (B, 3M, K+S).
-        F_inverse: (B, P, P), empty when the CRLB carries no weight.
+        interference: I_k, (B, K), in W; S_k over it is the user's SINR.
     """
 
     W: ComplexArray = rows(2)
     objective: FloatArray = rows()
     sum_rate: FloatArray = rows()
     crlb: FloatArray = rows()
-    Z: ComplexArray = rows(2)
     signal: FloatArray = rows(1)
     interference: FloatArray = rows(1)
+
+
+@frozen(eq=False)
+class Evaluated(Point):
+    """The objective at a precoder, with what the gradient needs again.
+
+    Attributes:
+        Z: Gains H^H W, (B, K, K+S).
+        Y: V^H W, (B, 3M, K+S).
+        F_inverse: (B, P, P), empty when the CRLB carries no weight.
+    """
+
+    Z: ComplexArray = rows(2)
     Y: ComplexArray = rows(2)
     F_inverse: FloatArray = rows(2)
 
@@ -79,11 +88,17 @@ class Merit:
             raise InvalidInput(
                 "transceiver", "must be ideal for this gradient", problem.transceiver, "Design for ideal."
             )
+        return cls.in_coordinates(problem, None)
+
+    @classmethod
+    def in_coordinates(cls, problem: SumRateCrlb, basis: ComplexArray | None) -> Merit:
+        """The merit as if hardware were ideal, over coordinates Z with ``W = basis Z``; None for W itself."""
         problem = flatten(problem)
         H, (V, tensor) = np.asarray(problem.H), problem.ideal_sensing
         users = H.shape[-1]
         N = np.empty((max(len(H), len(V)), H.shape[-2], users + V.shape[-1]), complex)
         N[..., :users], N[..., users:] = H, V
+        N = N if basis is None else np.ascontiguousarray(hermitian(basis) @ N)
         return cls(
             N=N,
             NH=hermitian(N),
@@ -136,11 +151,11 @@ class Merit:
         objective = self.rate_weight * rate
         if not self.crlb_weight:
             nothing = np.zeros((rate.size, 0, 0))
-            return Evaluated(W, objective, rate, np.full(rate.shape, np.nan), Z, signal, interference, Y, nothing)
+            return Evaluated(W, objective, rate, np.full(rate.shape, np.nan), signal, interference, Z, Y, nothing)
         F_inverse, _ = inverse_fim(self.tensor.fim(Y @ hermitian(Y)))
         bound = weighted_trace(F_inverse.diagonal(axis1=-2, axis2=-1), self.selection)
         objective = objective - self.crlb_weight * bound
-        return Evaluated(W, objective, rate, bound, Z, signal, interference, Y, F_inverse)
+        return Evaluated(W, objective, rate, bound, signal, interference, Z, Y, F_inverse)
 
     def rate_multipliers(self, point: Evaluated) -> tuple[ComplexArray, FloatArray]:
         """Eta and beta, (B, K)."""
@@ -183,6 +198,10 @@ class Merit:
         """Gradient of the objective along the surface of full power, (B, N_t, K+S)."""
         return 2 * self.tangent(point.W, self.gradient(point, self.sensing_multiplier(point)))
 
+    def at(self, point: Evaluated) -> Merit:
+        """The merit that proposals from a point are scaled by: itself."""
+        return self
+
     def preconditioner(self, point: Evaluated) -> ComplexArray:
         """Inverse of ``2 (rate_weight H Sigma_2 H^H + mu I)``, [Fang25, Theorem 1] without Q.
 
@@ -193,6 +212,10 @@ class Merit:
         radial = (weights * self.noise_power).sum(axis=-1)
         if self.crlb_weight:
             radial = radial + self.crlb_weight * point.crlb
+        return self.preconditioned(weights, radial)
+
+    def preconditioned(self, weights: FloatArray, radial: FloatArray) -> ComplexArray:
+        """Inverse of ``2 (H diag(weights) H^H + mu I)`` for weights (B, K) and ``mu = radial / power``, (B,)."""
         mu = np.maximum(radial / self.power, TINY)
         weighted = self.H * np.sqrt(2 * weights)[..., None, :]
         M = weighted @ hermitian(weighted)
@@ -212,7 +235,7 @@ class Merit:
         N = hermitian(basis) @ self.N
         return attrs.evolve(self, N=N, NH=hermitian(N))
 
-    def residual(self, point: Evaluated, slope2: FloatArray) -> FloatArray:
+    def residual(self, point: Point, slope2: FloatArray) -> FloatArray:
         """KKT residual (B,): the gradient along the surface, of squared norm ``slope2``, for relative changes of W.
 
         It is measured against the sum of the magnitudes of the two terms, so that neither the

@@ -9,7 +9,7 @@ import numpy as np
 from attrs import frozen
 
 from isacsim.batch import put, rows, take
-from isacsim.solvers.sum_rate_crlb.merit import Evaluated, Merit
+from isacsim.solvers.sum_rate_crlb.merit import Merit, Point
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
 ARMIJO = 1e-4  # share of the promised increase that a step must deliver
@@ -26,7 +26,7 @@ class PointState:
 
     traced: ClassVar[tuple[str, ...]] = ("sum_rate", "crlb")
 
-    point: Evaluated
+    point: Any
     residual: FloatArray = rows()
     stalled: BoolArray = rows()
 
@@ -41,7 +41,7 @@ class MovingState(PointState):
     """Iterates with the points before them, for the rules of the published code by which a member ends."""
 
     merit: Merit
-    before: Evaluated
+    before: Point
 
     @property
     def move(self) -> FloatArray:
@@ -60,7 +60,7 @@ class MovingState(PointState):
 class Line:
     """Where B members search, along what, and how."""
 
-    merit: Merit
+    merit: Any
     W: ComplexArray = rows(2)
     direction: ComplexArray = rows(2)
     length: FloatArray = rows()  # of the first step, in directions
@@ -74,10 +74,11 @@ class Line:
 
 
 S = TypeVar("S", bound=Any)
+P = TypeVar("P", bound=Point)
 Propose = Callable[[S, int], tuple[ComplexArray, FloatArray]]
 
 
-def search(line: S, propose: Propose[S], before: Evaluated, *, monotone: bool = True) -> tuple[Evaluated, BoolArray]:
+def search(line: S, propose: Propose[S], before: P, *, monotone: bool = True) -> tuple[P, BoolArray]:
     """The next points, and which members found none that improves the objective.
 
     Args:
@@ -104,7 +105,7 @@ def search(line: S, propose: Propose[S], before: Evaluated, *, monotone: bool = 
     return put(chosen, todo, take(before, todo)), stalled
 
 
-def _attempt(line: S, propose: Propose[S], objective: FloatArray, attempt: int) -> tuple[Evaluated, BoolArray]:
+def _attempt(line: S, propose: Propose[S], objective: FloatArray, attempt: int) -> tuple[Any, BoolArray]:
     """The points proposed, and which of them improve the objective as promised."""
     W, promise = propose(line, attempt)
     trial = line.merit.evaluate(W)
