@@ -70,6 +70,14 @@ WIDEBAND = {
     "self-interference": "Radar SQNR and CRLB under self-interference, over the receiver's resolution",
 }
 
+HARDWARE_AWARE = {
+    "uniform": "What designs gain that know their transmit converters, of equal resolution",
+    "mixed": "The same for two fine converters among coarse ones, under a total power",
+    "mixed-per-antenna": "The same with equal antenna powers",
+    "crb-limit": "The CRB of a response near the limit of the users' requirements",
+    "channel-error": "Designs that know the error of the channels, the converters, or both",
+}
+
 
 @hookimpl
 def isacsim_scenarios() -> Iterable[ScenarioSpec]:
@@ -83,7 +91,14 @@ def isacsim_scenarios() -> Iterable[ScenarioSpec]:
     yield _scenario("sum-rate-crlb/table1-wmmse-sdr", "WMMSE-SDR over the number of antennas, as run")
     yield _scenario("sum-rate-crlb/table1-fp-sgda", "FP-SGDA over the number of antennas, as run")
     yield _scenario("sum-rate-crlb/algorithms", "The published algorithms beside the default solver")
-    for folder, files in {"crb-min": CRB_MIN, "sqnr-max": SQNR_MAX, "waveform": WAVEFORM, "wideband": WIDEBAND}.items():
+    folders = {
+        "crb-min": CRB_MIN,
+        "sqnr-max": SQNR_MAX,
+        "waveform": WAVEFORM,
+        "wideband": WIDEBAND,
+        "hardware-aware": HARDWARE_AWARE,
+    }
+    for folder, files in folders.items():
         for name, summary in files.items():
             yield _scenario(f"{folder}/{name}", summary)
 

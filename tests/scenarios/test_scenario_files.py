@@ -13,7 +13,7 @@ from isacsim.report.expectations import summary, verdicts
 
 NAMES = build_registry(installed=False).names("scenarios")
 # Folders of the studies of papers, which expect numbers.
-PAPERS = ("sum-rate-crlb", "crb-min", "sqnr-max")
+PAPERS = ("sum-rate-crlb", "crb-min", "sqnr-max", "hardware-aware")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -104,6 +104,30 @@ def test_convergence_is_monotone_and_ends_where_the_default_ends(run):
     # The published stopping rule leaves up to 1e-4; the default may be at a better optimum.
     best = dataset["objective"].sel(design="riemannian-lbfgs")
     assert (dataset["objective"].sel(design="sca") <= best + 1e-6).all()
+
+
+# Designs for hardware
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["uniform", "mixed", "crb-limit", "channel-error"])
+def test_studies_of_designs_for_hardware_are_as_expected(run, name):
+    assert_as_expected(run(f"hardware-aware/{name}"))
+
+
+def test_a_design_for_converters_beats_the_best_of_those_for_none_on_every_channel(run):
+    dataset = run("hardware-aware/uniform", "trials=4", "sweep.bits.values=[1, 3]", "expect={}").dataset().squeeze()
+    merit = 0.25 * dataset["sum-rate-nats"] - dataset["crlb"]
+    best = merit.sel(design=[name for name in dataset.design.values if name.startswith("ideal")]).max("design")
+    assert (merit.sel(design="aware") > best).all()
+
+
+def test_near_the_limit_only_designs_for_converters_meet_what_is_asked(run):
+    finished = run("hardware-aware/crb-limit", "trials=4", "expect={}")
+    least = finished.dataset()["min-sqinr"].squeeze().min("trial")
+    asked = 10 ** (least.threshold / 10)
+    assert (least.sel(design="aware") >= asked * (1 - 1e-9)).all()
+    assert (least.sel(design="inflated").sel(threshold=[6, 8]) < asked.sel(threshold=[6, 8])).all()
 
 
 # [Zhao26]
