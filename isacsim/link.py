@@ -360,8 +360,10 @@ class Echo:
         received = self.receive.amplify(C)
         if self.diagonal:
             return np.asarray(_over(received, self.noise[..., None]))
+        # A chain that puts out nothing tells nothing: any noise will do for it.
+        silent = (chain_power(self.noise) == 0) & ~received.any(axis=-1)
         with invertible("receive", "a noise covariance"):
-            return np.asarray(np.linalg.solve(self.noise, received), complex)
+            return np.asarray(np.linalg.solve(self.noise + diagonal_matrix(silent.astype(float)), received), complex)
 
     def information(self, C: ComplexArray) -> ComplexArray:
         """``(A_r C)^H noise^-1 (A_r C)``, shape (..., m, m), in 1/W."""

@@ -88,7 +88,7 @@ def exact_model(maps: Expander, R: ComplexArray) -> LinearModel:
     rho, xi = correlations(R)
     here = maps.at(_heard(rho))
     gain = here.linear / np.sqrt(_heard(rho))
-    silent = np.where(rho > 0, 0.0, maps.silence(rho.shape))
+    silent = 0.0 if np.all(rho > 0) else maps.silence(rho.shape)
     own = np.where(rho > 0, here.own, silent)
     own = np.where(np.isfinite(rho), own, np.nan)
     if rho.shape[-1] == 1:

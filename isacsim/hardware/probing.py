@@ -54,6 +54,7 @@ BISECTIONS = 50  # until a cell is as small as rounding
 STEEP = 4.0  # times the median step between cells, which a jump exceeds
 PANELS = 16  # before any is halved
 PANEL_NODES = 16
+MOST_PANELS = 1000  # beyond it a map is no more followed: it is none, or jumps everywhere
 HALVINGS = 30
 FOLLOWED = 1e-12  # of the largest output: the last coefficients in a panel that is fine enough
 ENVELOPE = 6.5  # roots of the mean power: exp(-42) is below rounding
@@ -263,7 +264,7 @@ def kind_of(device: Hardware, chains: int) -> Kind:
             raise _no_map(device) from error
         if not np.isfinite(y).all():
             continue  # far beyond what the device is made for
-        order = np.argsort(np.abs(x[0]))
+        order = 27 * np.arange(PROBES) % PROBES  # any will do in which no sample follows the one that it did
         if np.abs(f(x) - y).max() > 0 or np.abs(f(x[:, order]) - y[:, order]).max() > SAME * np.abs(y).max():
             raise _no_map(device)
         if found == "circular" and not _is_circular(f, x, y):
@@ -329,12 +330,12 @@ def expand(device: Hardware, rho: FloatArray, kind: Kind) -> Expansion:
     return _general(_of_unit(device, rho))
 
 
-def _circular(f: Map, device: Hardware, chains: int) -> Ito:
+def _circular(f: Map, device: Hardware, rho: FloatArray) -> Ito:
     """By quadrature over the envelope."""
-    edges = np.broadcast_to(np.linspace(0, ENVELOPE, PANELS + 1), (chains, PANELS + 1))
+    edges = np.broadcast_to(np.linspace(0, ENVELOPE, PANELS + 1), (rho.size, PANELS + 1))
     r, weight = _nodes(_followed(f, edges))
     F, weight = f(r), weight * 2 * r * np.exp(-(r**2))
-    _refuse_what_grows(device, squared(F) * weight)
+    _refuse_what_grows(device, squared(F) * weight, rho)
     h = laguerre(r**2, 1, TURNED_ORDERS)
     linear = (F * weight * h[0]).sum(axis=-1, keepdims=True)
     rest = F - linear * h[0]
@@ -342,15 +343,16 @@ def _circular(f: Map, device: Hardware, chains: int) -> Ito:
     return Ito.of({1: b}, (squared(rest) * weight).sum(axis=-1))
 
 
-def _rails(q: Map, device: Hardware, chains: int) -> Rails:
+def _rails(q: Map, device: Hardware, rho: FloatArray) -> Rails:
     """By quadrature over a part between jumps, which are found first."""
+    chains = rho.size
     places, heights = _jumps(q, chains)
     even = np.broadcast_to(np.linspace(-REACH, REACH, 2 * PANELS + 1), (chains, 2 * PANELS + 1))
     u, weight = _nodes(
         _followed(q, np.sort(np.concatenate([even, np.where(heights, places, REACH)], axis=-1), axis=-1))
     )
     F, weight = q(u), weight * density(u)
-    _refuse_what_grows(device, F**2 * weight)
+    _refuse_what_grows(device, F**2 * weight, rho)
     h = hermite(u, RAIL_DEGREES)
     c = np.einsum("nu,mnu->nm", F * weight, h)
     degrees = np.arange(1, RAIL_DEGREES + 1)
@@ -400,7 +402,7 @@ def _followed(f: Map, edges: FloatArray) -> FloatArray:
         rough = np.abs(series[..., -2:]).max(axis=-1) > FOLLOWED * size
         missed = np.abs(series @ at_ends - ends).max(axis=-1) > 100 * FOLLOWED * size
         halved = ((rough | missed) & (width > 1e-8)).any(axis=0)
-        if not halved.any():
+        if not halved.any() or edges.shape[-1] > MOST_PANELS:
             break
         edges = np.sort(np.concatenate([edges, (low + width / 2)[:, halved]], axis=-1), axis=-1)
     return edges
@@ -413,9 +415,10 @@ def _nodes(edges: FloatArray) -> tuple[FloatArray, FloatArray]:
     return (low + width * t).reshape(len(edges), -1), (width * w).reshape(len(edges), -1)
 
 
-def _refuse_what_grows(device: Hardware, power: FloatArray) -> None:
-    last = max(power.shape[-1] // 50, PANEL_NODES)
-    if not np.all(power[:, -last:].sum(axis=-1) <= HEAVY * power.sum(axis=-1)):
+def _refuse_what_grows(device: Hardware, power: FloatArray, rho: FloatArray) -> None:
+    """Refuse a map whose power (N, n) at the nodes is in the last of them; a dead zone has next to none there."""
+    last, whole = power[:, -max(power.shape[-1] // 50, PANEL_NODES) :].sum(axis=-1), power.sum(axis=-1)
+    if not np.all((last <= HEAVY * whole) | (whole <= FOLLOWED * rho)):
         remedy = "Bound the output of large samples, as any device does."
         raise InvalidInput("hardware", "must put out a finite power for Gaussian input", device, remedy)
 

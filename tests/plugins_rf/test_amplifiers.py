@@ -19,7 +19,6 @@ import itertools
 
 from isacsim_rf.amplifiers import Rapp, Saleh
 from isacsim_rf.converters import ClippingDac
-from isacsim_rf.gaussian import expanded
 from isacsim_rf.mixers import IqImbalance
 
 BACK_OFF = [0.01, 0.1, 0.5, 1.0, 3.0, 10.0, 30.0]  # saturation over input power
@@ -211,14 +210,6 @@ def test_common_distortion_reaches_a_user_that_a_diagonal_model_would_spare(kit)
     rate = sum_rate(h, w, 1e-3, Transceiver(transmit=device))
     sdr = (np.abs(model.gain[0]) ** 2 * 0.25) / model.distortion_power[0]
     np.testing.assert_allclose(rate, np.log1p(sdr), rtol=1e-3)  # noise adds 1e-3 / (16 * 16 * ...) to it
-
-
-def test_expanding_orders_by_hand_is_the_sum():
-    b = np.array([[1.0, 2.0j], [0.5, 1.0]])
-    R = pair(0.3 + 0.4j, 2.0, 0.5)
-    xi = 0.3 + 0.4j
-    by_hand = xi * sum(b[0, m] * np.conj(b[1, m]) * abs(xi) ** (2 * m + 2) for m in range(2))
-    np.testing.assert_allclose(expanded(b, R, first=1)[0, 1], by_hand, rtol=1e-14)
 
 
 def test_radiated_power_is_at_most_the_saturation_of_all_chains(kit):

@@ -104,7 +104,7 @@ def test_its_closed_form_is_the_estimate_of_the_base_class():
     device, R = ClippingDac(4, [1.0, 2.0, 4.0, 30.0]), np.diag([1.0, 1.0, 1.0, 0.2]).astype(complex)
     estimated, exact = estimate_linear_model(device, R), device.linear_model(R)
     np.testing.assert_allclose(exact.gain, estimated.gain, rtol=1e-3)  # three digits are promised
-    np.testing.assert_allclose(exact.distortion, estimated.distortion, rtol=0.01)
+    np.testing.assert_allclose(exact.distortion_power, estimated.distortion, rtol=0.01)
 
 
 def test_limits_of_weak_strong_and_fine():

@@ -1,0 +1,394 @@
+"""Exact models of memoryless hardware: independent quadrature, closed forms, invariants, and what is refused."""
+
+from functools import reduce
+from pathlib import Path
+
+import attrs
+import numpy as np
+import pytest
+from attrs import frozen
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.special import erfc
+
+from isacsim import Aqnm, Chain, Hardware, InvalidInput, MidRise
+from isacsim.hardware.base import diagonal_matrix, estimate_linear_model
+from isacsim.hardware.cells import _basis
+from isacsim.hardware.chain import Series
+from isacsim.hardware.codebooks import lloyd_max, mid_rise
+from isacsim.hardware.expansions import exact_model, exact_vjp
+from isacsim.hardware.fixed_codebooks import FixedCodebooks
+from isacsim.hardware.gain_control import GainControlled
+from isacsim.hardware.probing import kind_of, maps_of
+from isacsim.testing import check_hardware
+from isacsim.testing.hardware import _check_derivative
+
+DATA = Path(__file__).parents[1] / "data" / "exact-hardware"
+
+
+def reference(name):
+    return dict(np.load(DATA / f"{name}.npz"))
+
+
+def meets(model, data, rtol=1e-10):
+    np.testing.assert_allclose(model.gain, data["gain"], rtol=0, atol=1e-10)
+    np.testing.assert_allclose(model.distortion, data["D"], rtol=0, atol=rtol * np.abs(data["D"]).max())
+
+
+def few_streams(kit, chains, streams, seed, lead=()):
+    W = kit.complex_gaussian((*lead, chains, streams), seed)
+    W = W * np.linspace(0.4, 1.6, chains)[:, None]
+    return W @ np.conj(W).swapaxes(-1, -2)
+
+
+@frozen
+class Known(Hardware):
+    """A device that has `apply` alone: that of another one."""
+
+    device: Hardware
+
+    def apply(self, x, rng=None, *, power=None):
+        return self.device.apply(x, rng, power=power)
+
+
+@frozen
+class Limiter(Hardware):
+    """Clips envelopes at the root of ``saturation``."""
+
+    saturation: float = 1.0
+
+    def apply(self, x, rng=None, *, power=None):
+        return x * np.minimum(1.0, np.sqrt(self.saturation) / np.maximum(np.abs(x), np.finfo(float).tiny))
+
+
+@frozen
+class ElevenLevels(Hardware):
+    """An odd codebook of 11 levels of unequal steps and a fixed scale, as a plugin would write it."""
+
+    def apply(self, x, rng=None, *, power=None):
+        thresholds = np.array([0.2, 0.5, 0.9, 1.4, 2.0])
+        levels = np.array([0.0, 0.35, 0.7, 1.15, 1.7, 2.4])
+
+        def part(v):
+            return np.sign(v) * levels[np.searchsorted(thresholds, np.abs(v))]
+
+        return part(x.real) + 1j * part(x.imag)
+
+
+@frozen
+class Clipping(Hardware):
+    """Clips real and imaginary part at ``level``."""
+
+    level: float = 0.7
+
+    def apply(self, x, rng=None, *, power=None):
+        return np.clip(x.real, -self.level, self.level) + 1j * np.clip(x.imag, -self.level, self.level)
+
+
+@frozen
+class Image(Hardware):
+    """Smooth and of no symmetry: compression, an image, and a third order of the conjugate."""
+
+    def apply(self, x, rng=None, *, power=None):
+        return (x + 0.2j * np.conj(x) + 0.05 * np.conj(x) ** 3) / (1 + np.abs(x) ** 2 / 40)
+
+
+@frozen
+class Level(Hardware):
+    """A comparator that is not odd: 1 above 0.3, else -0.2, in each part."""
+
+    def apply(self, x, rng=None, *, power=None):
+        return np.where(x.real > 0.3, 1.0, -0.2) + 1j * np.where(x.imag > 0.3, 1.0, -0.2)
+
+
+DEVICES = [
+    MidRise(1),
+    MidRise([1, 2, np.inf, 5]),
+    MidRise(9),
+    Known(MidRise(3)),
+    Known(Aqnm(2)),
+    Limiter(),
+    ElevenLevels(),
+    Clipping(),
+    Image(),
+    Level(),
+    Chain(MidRise(3), Limiter()),
+    Chain(Limiter(2.0), Limiter(1.0)),
+    Chain(Limiter(2.0), MidRise(2)),
+    Chain(ElevenLevels(), Image()),
+    Chain(Aqnm(3), Limiter(), MidRise(2)),
+]
+
+
+@pytest.mark.parametrize("name", ["agc_uniform1", "agc_uniform2", "agc_mixed_1_3_4"])
+def test_converters_have_the_covariance_of_independent_quadrature(name):
+    data = reference(name)
+    meets(MidRise(data["bits"]).linear_model(data["R"]), data)
+    meets(Known(MidRise(data["bits"])).linear_model(data["R"]), data)
+
+
+def test_other_codebooks_have_the_covariance_of_independent_quadrature():
+    data = reference("agc_lloyd2")
+    meets(exact_model(GainControlled((lloyd_max(2),) * len(data["R"])), data["R"]), data)
+    meets(Known(Aqnm(2)).linear_model(data["R"]), data)
+    data = reference("fixed_uniform3")
+    step, chains = float(data["step"]), len(data["R"])
+    thresholds = np.tile(step * np.arange(-3, 4), (chains, 1))
+    meets(exact_model(FixedCodebooks(thresholds, np.full((chains, 7), step)), data["R"]), data)
+
+
+def test_two_devices_of_a_plugin_given_by_their_samples_have_the_closed_models(kit):
+    R = few_streams(kit, 4, 3, 0)
+    data = reference("limiter")
+    meets(Limiter(float(data["parameters"][0])).linear_model(data["R"]), data, rtol=1e-8)
+    t = np.array([-2.0, -1.4, -0.9, -0.5, -0.2, 0.2, 0.5, 0.9, 1.4, 2.0])
+    jumps = np.diff([-2.4, -1.7, -1.15, -0.7, -0.35, 0.0, 0.35, 0.7, 1.15, 1.7, 2.4])
+    closed = FixedCodebooks(np.tile(t, (4, 1)), np.tile(jumps, (4, 1)))
+    found, exact = ElevenLevels().linear_model(R), exact_model(closed, R)
+    np.testing.assert_allclose(found.gain, exact.gain, rtol=1e-10)
+    np.testing.assert_allclose(found.distortion, exact.distortion, atol=1e-10 * np.abs(exact.distortion).max())
+    g, G = np.ones(4), R + np.eye(4)
+    slope, closed_slope = ElevenLevels().linear_model_vjp(R, g, G), exact_vjp(closed, R, g, G)
+    np.testing.assert_allclose(slope, closed_slope, atol=1e-8 * np.abs(closed_slope).max())
+
+
+@pytest.mark.parametrize("r", [-1.0, -0.999, -0.3, 0.0, 0.6, 1.0])
+def test_one_bit_has_the_arcsine_law(r):
+    R = np.array([[1.0, r], [r, 1.0]], complex)
+    D = MidRise(1).linear_model(R).distortion
+    # Van Vleck: E[sgn u sgn v] = 2/pi asin r for each part, with levels sqrt(2/pi) of the deviation.
+    np.testing.assert_allclose(D[0, 1], (2 / np.pi) ** 2 * (np.arcsin(r) - r), atol=1e-14)
+
+
+@pytest.mark.parametrize("power", [1e-6, 1e-2, 1.0, 1e2, 1e6])
+def test_a_limiter_found_by_its_samples_has_the_closed_form_at_any_power(power):
+    c = np.sqrt(1 / power)
+    gain = 1 - np.exp(-(c**2)) + np.sqrt(np.pi) / 2 * c * erfc(c)
+    model = Limiter().linear_model(np.full((1, 1), power, complex))
+    np.testing.assert_allclose(model.gain, gain, rtol=1e-10)
+    np.testing.assert_allclose(
+        model.distortion / power, 1 - np.exp(-1 / power) - gain**2 if power > 1e-3 else 0, atol=1e-10
+    ) if power < 1e2 else None
+    np.testing.assert_allclose(model.output_power(np.full((1, 1), power)), power * -np.expm1(-1 / power), rtol=1e-9)
+
+
+@pytest.mark.parametrize("device", DEVICES, ids=str)
+def test_the_derivative_is_that_of_the_model(device):
+    _check_derivative(device, 4, 1.0)
+
+
+@given(st.integers(0, 2**32 - 1), st.lists(st.integers(0, 4), min_size=3, max_size=3))
+@settings(max_examples=8)
+def test_random_chains_of_three_have_their_derivative(seed, picks):
+    bits = int(np.random.default_rng(seed).integers(1, 5))
+    stages = (MidRise(bits), Limiter(1.5), Aqnm(bits), ElevenLevels(), Clipping(1.0))
+    _check_derivative(Chain(*(stages[i] for i in picks)), 3, 1.0)
+
+
+@pytest.mark.parametrize("device", DEVICES, ids=str)
+@given(seed=st.integers(0, 2**32 - 1), streams=st.integers(1, 5), drive=st.floats(-20, 10))
+@settings(max_examples=8)
+def test_the_distortion_is_positive_semidefinite(kit, device, seed, streams, drive):
+    R = 10 ** (drive / 10) * few_streams(kit, 4, streams, seed)
+    model = device.linear_model(R)
+    out = model.output_power(R).max()
+    # Rounding of an output, and of a table of 1e-15 of it.
+    assert np.linalg.eigvalsh(model.distortion_matrix()).min() >= -1e-13 * out
+    assert np.all(model.distortion_power >= 0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("device", DEVICES, ids=str)
+def test_models_are_those_of_samples(device):
+    check_hardware(device, chains=4, samples=2**18)
+
+
+def test_a_chain_and_its_like_share_all_distortion(kit):
+    # One stream on chains in phase: correlation 1, and D of rank one, through every way of computing it.
+    for device in (MidRise(3), MidRise(9), Known(MidRise(3)), Limiter(1.0), ElevenLevels(), Clipping()):
+        D = device.linear_model(np.ones((2, 2), complex)).distortion
+        np.testing.assert_allclose(D, D[0, 0] * np.ones((2, 2)), rtol=1e-9, err_msg=str(device))
+
+
+def test_scalar_stages_in_series_are_one_map(kit):
+    R = few_streams(kit, 3, 2, 1)
+    # Two limiters are the tighter one; a converter before an ideal stage is itself; both exactly.
+    both, one = Chain(Limiter(2.0), Limiter(1.0)).linear_model(R), Limiter(1.0).linear_model(R)
+    np.testing.assert_allclose(both.gain, one.gain, rtol=1e-10)
+    np.testing.assert_allclose(both.distortion, one.distortion, atol=1e-9 * np.abs(one.distortion).max())
+    # Requantising by the same codebook and the same scale changes nothing, whatever moments would say.
+    again, once = Chain(ElevenLevels(), ElevenLevels()).linear_model(R), ElevenLevels().linear_model(R)
+    np.testing.assert_allclose(again.gain, once.gain, rtol=1e-10)
+    assert len(Chain(Limiter(), Chain(ElevenLevels()), MidRise(2))._parts(3)) == 2  # nothing exact behind an amplifier
+
+
+def test_cells_are_the_expansion_of_the_converter_itself(kit):
+    # With nothing behind it the sum over cells must give the arc-sine table, up to its degree.
+    R = few_streams(kit, 4, 6, 2)
+    exact = MidRise(3).linear_model(R)
+    from isacsim.hardware.cells import Cells
+
+    summed = exact_model(Cells(maps_of(MidRise(3), 4), Series(()), True), R)
+    np.testing.assert_allclose(summed.gain, exact.gain, rtol=1e-12)
+    xi = np.abs(R) / np.sqrt(np.outer(np.diag(R).real, np.diag(R).real))
+    bound = 2 * np.max(xi[~np.eye(4, dtype=bool)]) ** 35 * np.diag(exact.distortion).real.max() + 1e-12
+    np.testing.assert_allclose(summed.distortion, exact.distortion, atol=bound)
+
+
+@pytest.mark.parametrize("n", [1, 8, 33])
+def test_complex_and_real_hermite_polynomials_are_one_space(n):
+    M = np.array([_basis(n, p) for p in range(n + 1)])
+    np.testing.assert_allclose(M @ M.conj().T, np.eye(n + 1), atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("device", "kind"),
+    [(Limiter(), "circular"), (Known(MidRise(3)), "rails"), (Level(), "rails"), (Image(), "general")],
+    ids=str,
+)
+def test_the_kind_of_a_map_is_found(device, kind):
+    assert kind_of(device, 2) == kind
+
+
+def test_without_correlation_the_converter_is_the_aqnm(kit):
+    R = few_streams(kit, 3, 2, 0)
+    full, diagonal = MidRise(3).linear_model(R), MidRise(3, correlated=False).linear_model(R)
+    assert diagonal.diagonal
+    assert not full.diagonal
+    np.testing.assert_allclose(diagonal.distortion, full.distortion_power, rtol=1e-14)
+    beta = mid_rise(3).distortion
+    np.testing.assert_allclose(diagonal.distortion, beta * (1 - beta) * np.diag(R).real, rtol=1e-11)
+
+
+def test_the_model_of_a_plugin_is_near_its_estimate(kit):
+    R = few_streams(kit, 3, 3, 4)
+    for device in (Image(), Level(), Limiter(), Chain(ElevenLevels(), Image())):
+        found, estimated = device.linear_model(R), estimate_linear_model(device, R)
+        scale = found.output_power(R).max()
+        np.testing.assert_allclose(found.gain, estimated.gain, atol=5e-3)
+        np.testing.assert_allclose(found.distortion_power, estimated.distortion, atol=5e-3 * scale)
+
+
+# ---- ill-posed input
+
+
+def test_silent_chains_have_the_gain_of_small_signals_and_no_distortion():
+    R = np.array([[0, 0, 0], [0, 2.0, 1j], [0, -1j, 1.0]], complex)
+    for device, gain in ((Limiter(), 1.0), (MidRise(2), mid_rise(2).gain), (Clipping(), 1.0)):
+        model = device.linear_model(R)
+        np.testing.assert_allclose(model.gain[0], gain, rtol=1e-12)
+        assert not model.distortion[0].any()
+        slope = device.linear_model_vjp(R, np.ones(3), np.eye(3))
+        assert np.isfinite(slope).all()
+        assert not slope[0].any()
+
+
+def test_a_mean_counts_as_distortion_of_all_pairs():
+    # Of independent chains all that is common is the mean: |E f|^2, coherent.
+    D = Level().linear_model(np.eye(2, dtype=complex)).distortion
+    from scipy.special import ndtr
+
+    above = ndtr(-0.3 * np.sqrt(2))
+    mean = 1.2 * above - 0.2
+    np.testing.assert_allclose(D[0, 1], 2 * mean**2, rtol=1e-9)
+
+
+def test_correlations_beyond_one_are_rounding_or_no_covariance():
+    one = np.array([[1.0, 1.0 + 1e-9], [1.0 + 1e-9, 1.0]], complex)
+    assert np.isfinite(MidRise(3).linear_model(one).distortion).all()
+    none = np.array([[1.0, 2.0], [2.0, 1.0]], complex)
+    assert np.isnan(MidRise(3).linear_model(none).distortion[0, 1])
+
+
+def test_members_that_are_no_numbers_stand_alone():
+    R = np.stack([np.eye(2), np.full((2, 2), np.nan), 2 * np.eye(2)]).astype(complex)
+    for device in (MidRise(3), Limiter()):
+        model = device.linear_model(R)
+        assert np.isnan(model.distortion[1]).any()
+        np.testing.assert_array_equal(model.distortion[2], device.linear_model(R[2]).distortion)
+
+
+def test_a_map_that_grows_without_bound_is_refused():
+    @frozen
+    class Growing(Hardware):
+        def apply(self, x, rng=None, *, power=None):
+            return x * np.exp(np.minimum(np.abs(x) ** 2, 300.0))
+
+    with pytest.raises(InvalidInput, match="must put out a finite power for Gaussian input.*Bound"):
+        Growing().linear_model(np.eye(2, dtype=complex))
+
+
+def test_what_draws_or_remembers_and_does_not_say_so_is_refused():
+    @frozen
+    class Noisy(Hardware):
+        def apply(self, x, rng=None, *, power=None):
+            return x + rng.standard_normal(x.shape)
+
+    @frozen
+    class Remembers(Hardware):
+        def apply(self, x, rng=None, *, power=None):
+            return x + 0.1 * np.roll(x, 1, axis=-1)
+
+    for device in (Noisy(), Remembers()):
+        with pytest.raises(InvalidInput, match="must give the same output for a sample each time.*memoryless = False"):
+            device.linear_model(np.eye(2, dtype=complex))
+
+
+def test_a_device_with_memory_has_no_model_to_be_found():
+    class Echo(Limiter):
+        memoryless = False
+
+    with pytest.raises(InvalidInput, match="hardware: must give a linear model where it has memory.*Override"):
+        Echo().linear_model(np.eye(2, dtype=complex))
+    assert not Echo().differentiable
+
+
+def test_a_model_without_derivative_says_so():
+    @frozen
+    class Closed(Hardware):
+        def apply(self, x, rng=None, *, power=None):
+            return x
+
+        def linear_model(self, R):
+            return MidRise(3).linear_model(R)
+
+    assert not Closed().differentiable
+    assert not Chain(MidRise(3), Closed()).differentiable
+    with pytest.raises(InvalidInput, match="must have a derivative to be designed for.*linear_model_vjp"):
+        Closed().linear_model_vjp(np.eye(2), np.ones(2), np.eye(2))
+
+
+def test_members_of_a_batch_have_the_bytes_they_have_alone(kit):
+    R = few_streams(kit, 3, 2, 0, (5,))
+    for device in DEVICES:
+        chains = 4 if device == MidRise([1, 2, np.inf, 5]) else 3
+        part = few_streams(kit, chains, 2, 0, (5,)) if chains == 4 else R
+        whole = device.linear_model(part)
+        for i in range(5):
+            assert kit.raw_bytes(device.linear_model(part[i]).distortion) == kit.raw_bytes(whole.distortion[i])
+
+
+def test_equal_devices_share_what_was_found():
+    calls = []
+
+    @frozen
+    class Counted(Limiter):
+        def apply(self, x, rng=None, *, power=None):
+            calls.append(x.shape)
+            return Limiter(self.saturation).apply(x)
+
+    R = diagonal_matrix(np.geomspace(0.1, 1.0, 3)).astype(complex)
+    before = Counted(0.7).linear_model(R)
+    calls.clear()
+    again = attrs.evolve(Counted(1.0), saturation=0.7).linear_model(R)
+    assert calls == []
+    assert again.gain.tobytes() == before.gain.tobytes()
+    Counted(0.8).linear_model(R)
+    assert calls
+
+
+def test_high_resolution_is_less_distortion_at_every_step(kit):
+    R = few_streams(kit, 4, 3, 3)
+    D = [np.linalg.norm(MidRise(b).linear_model(R).distortion) for b in range(1, 13)]
+    assert all(a > b for a, b in zip(D, D[1:], strict=False))
+    assert reduce(max, D) == D[0]
