@@ -212,6 +212,16 @@ def _radial(b: AnyArray, c: AnyArray, xi: ComplexArray) -> tuple[ComplexArray, C
     return value, slope
 
 
+def with_rest(c: FloatArray, own: FloatArray, jumps: FloatArray) -> FloatArray:
+    """Coefficients c (..., N, n) of rails, and one more odd degree for what they leave of ``own`` (..., N).
+
+    Chains that are alike are exact then. Where a chain has ``jumps``, what is left of the series is their part.
+    """
+    kept = 2 * (c**2).sum(axis=-1) - 2 * c[..., 1] ** 2
+    rest = np.where((jumps != 0).any(axis=-1), 0.0, np.sqrt(np.maximum(own - kept, 0.0) / 2))[..., None]
+    return np.concatenate([c, *([0 * rest] if c.shape[-1] % 2 == 0 else []), rest], axis=-1)
+
+
 def _sum(terms: Iterable[tuple[float, AnyArray]]) -> AnyArray:
     return np.asarray(sum(weight * array for weight, array in terms))
 

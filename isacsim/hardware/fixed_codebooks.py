@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from attrs import frozen
 
-from isacsim.hardware.expansions import Expander, Rails
+from isacsim.hardware.expansions import Expander, Rails, with_rest
 from isacsim.hardware.gaussian import density, hermite
 from isacsim.typing import FloatArray
 
@@ -43,11 +43,6 @@ class FixedCodebooks(Expander):
         odd = np.stack([(d * density(t) * each).sum(axis=-1) for each in h], axis=-1) * (n % 2) / np.sqrt(n)
         c = np.concatenate([np.zeros_like(odd[..., :1]), odd], axis=-1)
         places, heights = (t, d) if few else (t[..., :0], d[..., :0])
-        return Rails(
-            np.sqrt(2) * c[..., 1],
-            np.maximum(2 * (square - c[..., 1] ** 2), 0.0),
-            c,
-            c if few else 0 * c,
-            places,
-            heights,
-        )
+        own = np.maximum(2 * (square - c[..., 1] ** 2), 0.0)
+        c = with_rest(c, own, heights)
+        return Rails(np.sqrt(2) * c[..., 1], own, c, c if few else 0 * c, places, heights)

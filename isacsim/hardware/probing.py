@@ -36,7 +36,7 @@ from isacsim.hardware.base import Hardware
 from isacsim.hardware.cells import LEVELS, Cells
 from isacsim.hardware.chain import Series
 from isacsim.hardware.codebooks import Codebook
-from isacsim.hardware.expansions import Expander, Expansion, Ito, Rails
+from isacsim.hardware.expansions import Expander, Expansion, Ito, Rails, with_rest
 from isacsim.hardware.gain_control import GainControlled, Quantised
 from isacsim.hardware.gaussian import density, hermite, laguerre, legendre
 from isacsim.typing import ComplexArray, FloatArray
@@ -320,13 +320,11 @@ def expand(device: Hardware, rho: FloatArray, kind: Kind) -> Expansion:
     """The expansion of maps of a known kind for the powers rho (N,), in W."""
     if kind == "circular":
         return _circular(
-            lambda r: device.apply(np.sqrt(rho)[:, None] * r.astype(complex), None, power=rho), device, rho.size
+            lambda r: device.apply(np.sqrt(rho)[:, None] * r.astype(complex), None, power=rho), device, rho
         )
     if kind == "rails":
         sigma = np.sqrt(rho / 2)[:, None]
-        return _rails(
-            lambda u: device.apply((sigma * u * (1 + 1j)).astype(complex), None, power=rho).real, device, rho.size
-        )
+        return _rails(lambda u: device.apply((sigma * u * (1 + 1j)).astype(complex), None, power=rho).real, device, rho)
     return _general(_of_unit(device, rho))
 
 
@@ -360,6 +358,8 @@ def _rails(q: Map, device: Hardware, rho: FloatArray) -> Rails:
     jumped = np.einsum("nk,mnk->nm", heights * density(places), at) / np.sqrt(degrees)
     jumped = np.concatenate([np.zeros((chains, 1)), jumped], axis=-1)  # the mean is in c alone
     own = 2 * ((F - c[:, 1:2] * u) ** 2 * weight).sum(axis=-1)
+    c = with_rest(c, own, heights)
+    jumped = np.pad(jumped, [(0, 0), (0, c.shape[-1] - jumped.shape[-1])])
     return Rails(np.sqrt(2) * c[:, 1], own, c, jumped, places, heights)
 
 

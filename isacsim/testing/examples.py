@@ -14,7 +14,7 @@ from isacsim.drop import Drop, WidebandDrop
 from isacsim.engine.reader import Reader
 from isacsim.grid import Grid
 from isacsim.hardware.base import Transceiver
-from isacsim.hardware.quantisers import MidRise
+from isacsim.hardware.quantisers import Aqnm
 from isacsim.plugin import Registry, default_registry
 from isacsim.problems.base import Problem
 from isacsim.random import complex_normal
@@ -25,7 +25,8 @@ MEMBERS = 3
 USERS = 2
 TX_ARRAY = UniformPlanarArray(2, 3)
 RX_ARRAY = UniformPlanarArray(3, 3)
-LOW_RESOLUTION = Transceiver(transmit=MidRise(3), receive=MidRise(3), user=MidRise(3))
+UNIFORM = Aqnm(3, table="uniform")  # what designs for converters take
+LOW_RESOLUTION = Transceiver(transmit=UNIFORM, receive=UNIFORM, user=UNIFORM)
 
 
 def example_drop(members: int = MEMBERS) -> Drop:

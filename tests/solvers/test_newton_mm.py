@@ -116,7 +116,10 @@ KINDS = {
         "transmit": Aqnm([10, 10, 3, 3, 3, 3, 3, 3]),
         "receive": Aqnm([1, 2, 3, 4, 5, 6, 3, 3]),
     },
-    "uniform codebooks and steps of one's own": {"transmit": Aqnm(3, table="uniform"), "receive": MidRise(3, step=0.4)},
+    "uniform codebooks and steps of one's own": {
+        "transmit": Aqnm(3, table="uniform"),
+        "receive": MidRise(3, step=0.4, correlated=False),
+    },
     "users without a requirement among others": {"users": 3, "min_sqinr": [0.0, 3.0, 0.0]},
     "unequal users": {"users": 3, "min_sqinr": [1.0, 3.0, 0.3], "noise_power": [1.0, 0.1, 3.0]},
 }

@@ -24,9 +24,19 @@ INSTANCES = sorted(path.stem for path in DATA.glob("*.npz"))
 seeds = st.integers(0, 2**32 - 1)
 hardware = st.builds(
     Transceiver,
-    st.sampled_from([Ideal(), Aqnm(2), Aqnm([1, 2, 3, 4, np.inf]), MidRise(3, step=0.9), Chain(Aqnm(4), MidRise(2))]),
-    st.sampled_from([Ideal(), Aqnm(1), Aqnm([3, 2, np.inf, 1], table="uniform"), MidRise(2, step=0.7)]),
-    st.sampled_from([Ideal(), Aqnm(3), Aqnm([1, np.inf]), MidRise(4, step=0.2)]),
+    st.sampled_from(
+        [
+            Ideal(),
+            Aqnm(2),
+            Aqnm([1, 2, 3, 4, np.inf]),
+            MidRise(3, step=0.9, correlated=False),
+            Chain(Aqnm(4), MidRise(2, correlated=False)),
+        ]
+    ),
+    st.sampled_from(
+        [Ideal(), Aqnm(1), Aqnm([3, 2, np.inf, 1], table="uniform"), MidRise(2, step=0.7, correlated=False)]
+    ),
+    st.sampled_from([Ideal(), Aqnm(3), Aqnm([1, np.inf]), MidRise(4, step=0.2, correlated=False)]),
 )
 
 
@@ -131,8 +141,8 @@ def test_ratios_of_converters_have_their_closed_forms():
     np.testing.assert_allclose(gain, [1 - 0.3634, 1.0], rtol=1e-12)
     np.testing.assert_allclose(ratio, [0.3634 / (1 - 0.3634), 0.0], rtol=1e-12)
     # In series, signal to total: (1 + e) = (1 + e_1)(1 + e_2).
-    parts = [distortion_ratios(stage, 3, "")[1] for stage in (Aqnm(2), MidRise(3, step=0.8))]
-    _, both = distortion_ratios(Chain(Aqnm(2), MidRise(3, step=0.8)), 3, "")
+    parts = [distortion_ratios(stage, 3, "")[1] for stage in (Aqnm(2), MidRise(3, step=0.8, correlated=False))]
+    _, both = distortion_ratios(Chain(Aqnm(2), MidRise(3, step=0.8, correlated=False)), 3, "")
     np.testing.assert_allclose(1 + both, (1 + parts[0]) * (1 + parts[1]), rtol=1e-12)
 
 
