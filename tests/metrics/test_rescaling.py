@@ -1,0 +1,73 @@
+"""Scaling a precoder to what it shall radiate: how many evaluations of the hardware that takes, and where it ends."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from attrs import field, frozen
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from isacsim import Hardware, MidRise, metrics
+from isacsim.batch import same_array
+
+
+@frozen
+class Limiter(Hardware):
+    """Clips envelopes at the roots of ``saturation``: one number, or one for each chain."""
+
+    saturation: Any = field(default=1.0, eq=same_array)
+
+    def apply(self, x, rng=None, *, power=None):
+        level = np.sqrt(np.asarray(self.saturation))[..., None]
+        return x * np.minimum(1.0, level / np.maximum(np.abs(x), np.finfo(float).tiny))
+
+
+class Counting:
+    """A device that counts how often its linear model is asked for."""
+
+    is_ideal = False
+
+    def __init__(self, device):
+        self.device, self.count = device, 0
+
+    def linear_model(self, R):
+        self.count += 1
+        return self.device.linear_model(R)
+
+
+@pytest.mark.parametrize("share", [0.01, 0.1, 0.3, 0.5, 0.7])
+@pytest.mark.parametrize("device", [Limiter(1.0), Limiter(np.geomspace(0.5, 2.0, 8))], ids=["alike", "unlike"])
+@given(seed=st.integers(0, 2**32 - 1), drive=st.floats(-20, 6))
+@settings(max_examples=5)
+def test_six_evaluations_scale_to_a_share_of_what_the_chains_saturate_at(kit, device, share, seed, drive):
+    W = kit.complex_gaussian((3, 8, 4), seed)
+    W = W * np.sqrt(10 ** (drive / 10) * 8 * share) / np.linalg.norm(W, axis=(-2, -1), keepdims=True)
+    power = share * np.broadcast_to(device.saturation, 8).sum()
+    counting = Counting(device)
+    scaled = metrics.rescale_to_radiated(W, counting, power)
+    assert counting.count <= 6
+    np.testing.assert_allclose(
+        metrics.radiated_power(scaled, device), power, rtol=1e-11
+    )  # 1e-12 where the last step is confirmed
+
+
+def test_two_evaluations_scale_what_is_linear(kit):
+    counting = Counting(MidRise(3))
+    metrics.rescale_to_radiated(kit.complex_gaussian((5, 4, 2), 0), counting, 7.0)
+    assert counting.count == 2
+
+
+def test_scaling_finds_the_rising_side_of_a_device_that_has_a_peak(kit):
+    @frozen
+    class Folding(Hardware):
+        """Puts out most at 1 W of input, and less beyond."""
+
+        def apply(self, x, rng=None, *, power=None):
+            return x * np.exp(-0.5 * power)[..., None]
+
+    W = kit.complex_gaussian((4, 2), 0)
+    W = W / np.linalg.norm(W, axis=-1, keepdims=True)  # 1 W a chain
+    for start in (1e-3, 0.3, 0.9):
+        scaled = metrics.rescale_to_radiated(np.sqrt(start) * W, Folding(), 1.2)
+        assert metrics.radiated_power(scaled, Folding()) == pytest.approx(1.2, rel=1e-11)
