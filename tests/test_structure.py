@@ -31,6 +31,7 @@ FLOORS = [
         "lazy",
         "memory",
         "algebra",
+        "notebook",
         "grid",
     ],
     ["plugin", "bundled"],

@@ -25,6 +25,7 @@ from isacsim.engine.store import FORMAT, Store
 from isacsim.engine.views import Expectation, Figure
 from isacsim.engine.work import DesignRecord, Failure
 from isacsim.errors import InvalidInput, PluginError, StoreError, one_of
+from isacsim.notebook import table
 from isacsim.plugin import Registry, default_registry
 from isacsim.plugin.isolation import guarded
 
@@ -187,6 +188,11 @@ class Run:
         if not found:
             raise InvalidInput("trial", f"must be a trial that is done, below {self.trials}", trial, "See `counts`.")
         return found[address, trial]
+
+    def _repr_html_(self) -> str:
+        rows = [("folder", self.path), ("trials", self.counts()), ("designs", ", ".join(self.designs))]
+        rows += [(f"sweep of {name}", ", ".join(map(str, values))) for name, values in self.axes.items()]
+        return table(self.title or "Run", [*rows, ("figures", ", ".join(self.figures) or "none")])
 
     def __repr__(self) -> str:
         earlier = f", of the earlier format {self.format}" if self.format < FORMAT else ""

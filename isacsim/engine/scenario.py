@@ -28,6 +28,7 @@ from isacsim.errors import InvalidInput, one_of
 from isacsim.grid import Grid
 from isacsim.hardware.base import Transceiver
 from isacsim.metrics.components import Metric, Quantity
+from isacsim.notebook import fields
 from isacsim.problems.base import Requirements
 from isacsim.random import Stream, generator
 from isacsim.solvers.base import Solver
@@ -232,6 +233,9 @@ class Scenario:
                     raise InvalidInput(path, "must name designs", design, one_of(self.design, design))
         if not self.transceiver("ideal").is_ideal:
             raise InvalidInput("hardware.ideal", "must be ideal", self.hardware["ideal"], "Choose another name.")
+
+    def _repr_html_(self) -> str:
+        return fields(self)
 
     def _check_views(self) -> None:
         """Check that names are not taken, and that figures and expected numbers fit the results."""

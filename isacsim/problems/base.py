@@ -17,6 +17,7 @@ from isacsim.drop import Drop
 from isacsim.errors import InvalidInput
 from isacsim.hardware.base import Transceiver
 from isacsim.link import Reception, Transmission
+from isacsim.notebook import fields
 from isacsim.typing import BoolArray, FloatArray
 
 
@@ -51,6 +52,9 @@ class Problem(ABC):
     sense: ClassVar[int] = 1
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     transceiver: Transceiver = Transceiver()
+
+    def _repr_html_(self) -> str:
+        return fields(self)
 
     @property
     def members(self) -> int:

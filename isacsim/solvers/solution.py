@@ -11,6 +11,7 @@ from attrs import evolve, frozen
 
 from isacsim.batch import joined, named, put, rows, take, unflattened
 from isacsim.errors import InvalidInput
+from isacsim.notebook import MOST, ranged, table
 from isacsim.problems.base import Problem
 from isacsim.typing import AnyArray, BoolArray, FloatArray, IntArray
 
@@ -211,10 +212,22 @@ class Solution:
         """The solution of a flat batch, with the leading axes ``shape``."""
         return unflattened(self, shape)
 
-    def __repr__(self) -> str:
+    def _statuses(self) -> str:
         names, counts = np.unique([str(s) for s in np.ravel(self.status)], return_counts=True)
-        told = ", ".join(f"{c} {n}" if np.size(self.status) > 1 else n for n, c in zip(names, counts, strict=True))
-        return f"Solution({told}, objective={self.objective!r}, iterations={self.iterations!r})"
+        return ", ".join(f"{c} {n}" if np.size(self.status) > 1 else n for n, c in zip(names, counts, strict=True))
+
+    def __repr__(self) -> str:
+        if np.size(self.status) > MOST:
+            objective, iterations = ranged(self.objective), ranged(self.iterations)
+            return f"Solution({self._statuses()}, objective={objective}, iterations={iterations})"
+        return f"Solution({self._statuses()}, objective={self.objective!r}, iterations={self.iterations!r})"
+
+    def _repr_html_(self) -> str:
+        rows = [("status", self._statuses())]
+        rows += [(name, ranged(getattr(self, name))) for name in ("objective", "gap", "residual", "iterations")]
+        rows += [(name, f"shape {np.shape(array)}") for name, array in self.decision.items()]
+        notes = {note for of in np.ravel(np.asarray(self.notes, dtype=object)) for note in np.atleast_1d(of)}
+        return table("Solution", [*rows, *(("note", note) for note in sorted(map(str, notes)))])
 
 
 def objects(values: list[Any]) -> Any:
