@@ -14,12 +14,18 @@ import numpy as np
 from attrs import field, frozen
 
 from isacsim.batch import hermitian, squared
-from isacsim.checks import number
+from isacsim.checks import is_number
+from isacsim.errors import InvalidInput
 from isacsim.solvers.base import Request, Solver, other_kind, refuse_starts
 from isacsim.solvers.solution import Solution
 from isacsim.typing import ComplexArray, FloatArray
 
-SHARE = number(least=0, remedy="Give a part of the power from 0 to 1, or leave it out.", optional=True)
+
+def _share(_instance: Any, attribute: Any, value: Any) -> None:
+    if value is not None and not (is_number(value) and 0 <= value <= 1):
+        remedy = "Leave it out for the same power in every stream."
+        raise InvalidInput(attribute.name, "must be a part of the power, from 0 to 1", value, remedy)
+
 
 OCTAVES = (-20.0, 3.0)  # of amplitude; a saturated amplifier that stays below the power is driven no further
 HALVINGS = 60  # which leave no more than rounding
@@ -55,13 +61,13 @@ class Beams(ClosedForm):
         sensing_share: Part of the power for the sensing streams; None gives every stream the same power.
     """
 
-    sensing_share: float | None = field(default=None, validator=SHARE)
+    sensing_share: float | None = field(default=None, validator=_share)
 
     def directions(self, problem: Any) -> ComplexArray:
         """Columns of length 1, times the roots of their powers."""
         users, sensing = problem.users, problem.streams - problem.users
         W = np.concatenate([self.beams(problem), spread(problem.H, sensing)], axis=-1)
-        share = sensing / problem.streams if self.sensing_share is None else min(self.sensing_share, 1.0)
+        share = sensing / problem.streams if self.sensing_share is None else self.sensing_share
         share = share if users and sensing else float(users == 0)
         powers = [(1 - share) / max(users, 1)] * users + [share / max(sensing, 1)] * sensing
         return unit(W) * np.sqrt(powers)
