@@ -117,7 +117,7 @@ class Chain(Hardware):
     def spectral_model(self, R: AnyArray) -> LinearModel:
         """As `linear_model`, on all bins: what a stage puts out of band reaches the next one."""
         total = Ideal().spectral_model(R)
-        for stage in self.stages:
+        for stage in self._parts(np.shape(R)[-1]):
             total = _compose(stage.spectral_model(total.output_covariance(R)), total)
         return total
 
@@ -171,6 +171,10 @@ class Series(Hardware):
             at = power if power is None or i == 0 else self._reaching(i, power)
             x = stage.apply(x, rng, power=at)
         return x
+
+    def tiled(self, copies: int) -> Series:
+        """Every stage tiled."""
+        return Series(tuple(stage.tiled(copies) for stage in self.stages))
 
     def _reaching(self, i: int, power: FloatArray) -> FloatArray:
         """Power (..., N) of what reaches stage i, in W."""

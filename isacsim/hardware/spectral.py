@@ -54,12 +54,12 @@ def subcarrier_model(stage: Hardware, R: AnyArray) -> LinearModel:
     model = stage.linear_model(sample)
     gain = np.expand_dims(model.gain, -2 - model.coupled)
     own = (chains,) if model.diagonal else (chains, chains)
-    if model.diagonal or model.coupled or not stage.memoryless or bins == 1:
+    if bins == 1 or model.coupled or not stage.memoryless or _uncorrelated(stage, model, sample):
         white = np.expand_dims(model.distortion, -1 - len(own))
         return LinearModel(gain, np.broadcast_to(white, (*R.shape[:-3], bins, *own)), model.coupled)
     doubled, C = stage.tiled(2), autocovariance(R)
     Cq = np.empty(R.shape, complex)
-    Cq[..., 0, :, :] = model.distortion
+    Cq[..., 0, :, :] = model.distortion_matrix()
     half = bins // 2  # C_q[-d] = C_q[d]^H
     step = max(1, LAGS // (4 * chains**2 * max(1, sample.size // chains**2)))
     for start in range(1, half + 1, step):
@@ -67,6 +67,13 @@ def subcarrier_model(stage: Hardware, R: AnyArray) -> LinearModel:
         Cq[..., lags, :, :] = _across(doubled, sample, C[..., lags, :, :])
         Cq[..., bins - lags, :, :] = hermitian(Cq[..., lags, :, :])
     return LinearModel(gain, np.fft.fft(Cq, axis=-3))
+
+
+def _uncorrelated(stage: Hardware, model: LinearModel, sample: ComplexArray) -> bool:
+    """Whether a model takes distortion for uncorrelated; that of a single chain is a number and does not say it."""
+    if not model.diagonal or sample.shape[-1] > 1:
+        return model.diagonal
+    return stage.tiled(2).linear_model(sample * np.eye(2)).diagonal
 
 
 def _across(doubled: Hardware, sample: ComplexArray, C: ComplexArray) -> ComplexArray:

@@ -58,6 +58,7 @@ def check_hardware(
     for count in (1, 4) if chains is None else (chains,):
         _check_samples(device, count, power)
         _check_model(device, count, power)
+        _check_spectrum(device, count, power)
         _check_resolution(device, count)
         if device.differentiable:
             _check_derivative(device, count, power)
@@ -119,6 +120,18 @@ def _check_model(device: Hardware, chains: int, power: float) -> None:
     if device.is_ideal:
         exact = np.all(whole.gain_matrix() == np.eye(chains)) and not np.any(whole.distortion)
         require(device, exact, "have unit gain and no distortion, as `is_ideal` says", _pair(device, R[0]))
+
+
+def _check_spectrum(device: Hardware, chains: int, power: float) -> None:
+    """On the bins of an OFDM signal: what falls on all of them together is the distortion of a sample."""
+    R = _covariance(chains, power, (2, 6)) * np.linspace(0.2, 1.8, 6)[:, None, None]
+    whole = outcome(device, "have a spectral model", lambda _: device.spectral_model(R), R=R)
+    sample = _model(device, R.mean(axis=-3))
+    alike = np.allclose(np.squeeze(whole.gain, axis=1), sample.gain, rtol=1e-9, atol=1e-12)
+    require(device, alike, "have the gain of a sample on all bins: its chains see no subcarriers", whole.gain)
+    D, own = whole.distortion.mean(axis=1), sample.distortion
+    close = D.shape == own.shape and np.allclose(D, own, rtol=1e-6, atol=1e-9 * power)
+    require(device, close, "spread the distortion of a sample over the bins, and no other", D)
 
 
 def _check_derivative(device: Hardware, chains: int, power: float) -> None:

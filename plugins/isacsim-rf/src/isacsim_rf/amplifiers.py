@@ -14,6 +14,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import Any
 
+import attrs
 import numpy as np
 from attrs import field, frozen
 
@@ -32,7 +33,7 @@ from isacsim.api import (
     number,
     squared,
 )
-from isacsim_rf.chains import covariance, per_chain, samples
+from isacsim_rf.chains import covariance, per_chain, repeated, samples
 
 FARTHEST = 1e150  # powers relative to saturation from which on no output is left
 
@@ -69,6 +70,10 @@ class Amplifier(Hardware):
     def linear_model_vjp(self, R: ComplexArray, gain: AnyArray, distortion: AnyArray) -> ComplexArray:
         """By the next order of the expansion."""
         return exact_vjp(self._maps(R), R, gain, distortion)
+
+    def tiled(self, copies: int) -> Amplifier:
+        """The saturation of every chain repeated."""
+        return attrs.evolve(self, saturation=repeated(self.saturation, copies))
 
     @property
     def scalar(self) -> bool:

@@ -43,6 +43,11 @@ def _numbers(name: str, value: Any, axes: str) -> AnyArray:
     return array
 
 
+def repeated(value: AnyArray, copies: int) -> AnyArray:
+    """Values of each chain (N,) for ``copies`` sets of chains; a single one stands for all."""
+    return np.tile(value, copies) if value.ndim else value
+
+
 def per_chain(name: str, value: AnyArray, chains: int) -> AnyArray:
     """One value for each chain, shape (N,), of a single one or of one for each.
 

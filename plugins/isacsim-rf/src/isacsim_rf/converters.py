@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+import attrs
 import numpy as np
 from attrs import field, frozen
 
@@ -33,7 +34,7 @@ from isacsim.api import (
     exact_model,
     exact_vjp,
 )
-from isacsim_rf.chains import covariance, per_chain, samples
+from isacsim_rf.chains import covariance, per_chain, repeated, samples
 
 MAX_BITS = 12
 TERMS = 100  # of the Fourier series: input a hundredth of a step strong is told from silence
@@ -104,6 +105,10 @@ class ClippingDac(Hardware):
     def resolution(self, chains: int) -> FloatArray:
         """The bits of each chain, shape (chains,)."""
         return np.full(chains, float(self.bits))
+
+    def tiled(self, copies: int) -> ClippingDac:
+        """The full scale of every chain repeated."""
+        return attrs.evolve(self, full_scale=repeated(self.full_scale, copies))
 
     def _step(self, chains: int) -> FloatArray:
         return np.sqrt(per_chain("full_scale", self.full_scale, chains)) / self.largest

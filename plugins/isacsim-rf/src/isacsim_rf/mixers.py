@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import attrs
 import numpy as np
 from attrs import frozen
 
@@ -29,7 +30,7 @@ from isacsim.api import (
     diagonal_matrix,
     squared,
 )
-from isacsim_rf.chains import covariance, per_chain, samples
+from isacsim_rf.chains import covariance, per_chain, repeated, samples
 
 
 @frozen
@@ -56,6 +57,10 @@ class IqImbalance(Hardware):
         """Power of a signal over that of its image, |mu/nu|^2, shape (N,), linear; inf without an image."""
         mu, nu = (squared(a) for a in self.image(chains))
         return np.divide(mu, nu, out=np.full(mu.shape, np.inf), where=nu > 0)
+
+    def tiled(self, copies: int) -> IqImbalance:
+        """Gain and phase of every chain repeated."""
+        return attrs.evolve(self, gain=repeated(self.gain, copies), phase=repeated(self.phase, copies))
 
     def apply(
         self, x: ComplexArray, rng: np.random.Generator | None = None, *, power: FloatArray | None = None
