@@ -129,7 +129,7 @@ def _check_spectrum(device: Hardware, chains: int, power: float) -> None:
     sample = _model(device, R.mean(axis=-3))
     alike = np.allclose(np.squeeze(whole.gain, axis=1), sample.gain, rtol=1e-9, atol=1e-12)
     require(device, alike, "have the gain of a sample on all bins: its chains see no subcarriers", whole.gain)
-    D, own = whole.distortion.mean(axis=1), sample.distortion
+    D, own = whole.distortion_matrix().mean(axis=1), sample.distortion_matrix()
     close = D.shape == own.shape and np.allclose(D, own, rtol=1e-6, atol=1e-9 * power)
     require(device, close, "spread the distortion of a sample over the bins, and no other", D)
 
