@@ -67,6 +67,8 @@ WAVEFORM = {
 }
 
 WIDEBAND = {
+    "link": "OFDM over TDL-C through converters of few bits, measured and predicted",
+    "radar": "Detection on range-Doppler maps under self-interference, over the receiver's resolution",
     "self-interference": "Radar SQNR and CRLB under self-interference, over the receiver's resolution",
 }
 
