@@ -55,8 +55,8 @@ class Ofdm:
 class Spectrum:
     """Distortion of converters on all subcarriers, from the covariance of their samples."""
 
-    params = [8, 16]
-    param_names = ["chains"]
+    params = (8, 16)
+    param_names = ("chains",)
 
     def setup(self, chains):
         self.W = precoders()[0, ::4, :chains]
