@@ -50,7 +50,7 @@ def test_unknowns_are_in_the_order_of_the_information_matrix(kit):
 @pytest.mark.parametrize(
     ("azimuth", "zenith", "reflection", "message"),
     [
-        ([0.1, 0.2], [1.0], [1.0], "targets: must have one azimuth, zenith and reflection a target"),
+        ([0.1, 0.2], [1.0], [1.0], "targets: must have one azimuth, zenith, reflection, delay and velocity a target"),
         ([], [], [], "targets: must have one azimuth"),
         ([np.nan], [1.0], [1.0], "azimuth: must be finite"),
         ([0.1], [1.0 + 1j], [1.0], "zenith: must be real numbers"),
@@ -103,7 +103,9 @@ def test_fixed_points_without_zeniths_lie_at_broadside():
 
 def test_fixed_points_must_be_lists_of_equal_length():
     for lists in (([0.1], [1.0, 1.1], [1.0]), ([[0.1]], [[1.0]], [[1.0]])):
-        with pytest.raises(InvalidInput, match="azimuth, zenith, reflection: must be lists of equal length"):
+        with pytest.raises(
+            InvalidInput, match="azimuth, zenith, reflection, range, velocity: must be lists of equal length"
+        ):
             FixedPoints(*lists)
 
 
