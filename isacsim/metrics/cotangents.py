@@ -15,6 +15,7 @@ import numpy as np
 from attrs import frozen
 
 from isacsim.batch import hermitian, squared
+from isacsim.errors import InvalidInput
 from isacsim.hardware.base import Hardware, diagonal_matrix
 from isacsim.link import Echo, Reception, Transmission, covariance
 from isacsim.metrics.fim import fisher, inverse_fim
@@ -154,12 +155,11 @@ def crlb_cotangent(
 def sqnr_cotangent(echo: Echo, receive: Hardware) -> Cotangent:
     """That of the radar SQNR ``tr(Q^-1 N)``, N the signal behind the receive chains [Xu25, eq. (9)]."""
     whitened = echo.whiten(echo.G)
-    R = echo.sent.signal
-    probing = (
-        hermitian(echo.receive.amplify(echo.G)) @ whitened
-    )  # G^H A^H Q^-1 A G, of which the SQNR is the trace with R
-    signal, distortion = _through_receiver(echo, receive, echo.G, whitened, R)
-    return Cotangent((probing + signal) @ echo.sent.precoder, distortion)
+    information = hermitian(echo.receive.amplify(echo.G)) @ whitened  # of which the SQNR is the trace with what probes
+    signal, distortion = _through_receiver(echo, receive, echo.G, whitened, echo.probing)
+    if echo.mode == "xq":
+        distortion = distortion + information
+    return Cotangent((information + signal) @ echo.sent.precoder, distortion)
 
 
 def _through_receiver(
@@ -170,6 +170,9 @@ def _through_receiver(
     Q is the noise behind the receive gain A: thermal noise and, if the receiver knows x alone, transmit distortion
     through A, and the distortion of the receive chains, which with A follows what arrives.
     """
+    if echo.background is not None:
+        remedy = "Design without it, and judge with it."
+        raise InvalidInput("echo", "must have no background to be differentiated", echo.background, remedy)
     E = whitened @ by_S @ hermitian(whitened)  # of -Q
     GH, A = hermitian(echo.G), echo.receive
     nothing = np.zeros_like(echo.sent.signal)

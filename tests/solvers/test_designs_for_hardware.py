@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 import isacsim
 from isacsim import Aqnm, Chain, InvalidInput, Transceiver, metrics
 from isacsim.hardware.base import Hardware, LinearModel, chain_power, diagonal_matrix
-from isacsim.link import Transmission
+from isacsim.link import Echo, Transmission
+from isacsim.metrics.cotangents import _through_receiver, pulled_back, sqnr_cotangent
+from isacsim.metrics.sensing import sqnr
 from isacsim.solvers.solution import Status
 from isacsim.solvers.sum_rate_crlb.hardware import HardwareMerit, Loosened, power_shares
 from isacsim.testing.capabilities import Compressing
@@ -114,6 +116,29 @@ def test_the_gradient_is_that_of_the_problems_own_objective(kit, name, mode):
     np.testing.assert_allclose(slope, differences, rtol=1e-7, atol=1e-9 * np.abs(differences).max())
 
 
+@pytest.mark.parametrize("mode", ["x", "xq"])
+@pytest.mark.parametrize("name", CASES)
+def test_the_cotangent_of_the_sqnr_is_its_derivative(kit, name, mode):
+    hardware, G, W = CASES[name], 0.3 * kit.complex_gaussian((9, 6), 0), 0.05 * kit.complex_gaussian((6, 4), 1)
+    along = 0.05 * kit.complex_gaussian((6, 4), 2)
+
+    def echo(W):
+        return Echo.of(G, Transmission.of(W, hardware.transmit), 1e-3, hardware.receive, mode)
+
+    g = pulled_back(W, hardware.transmit, sqnr_cotangent(echo(W), hardware.receive))
+    slope = 2 * np.vdot(g, along).real
+    differences = kit.central_difference(lambda t: sqnr(echo(W + t * along)), 1e-3)
+    assert slope == pytest.approx(differences, rel=1e-7, abs=1e-9 * abs(sqnr(echo(W))))
+
+
+def test_the_cotangent_of_an_echo_beside_a_background_is_refused(kit):
+    sent = Transmission.of(kit.complex_gaussian((6, 4), 1), Aqnm(2))
+    G = kit.complex_gaussian((9, 6), 0)
+    echo = attrs.evolve(Echo.of(G, sent, 1e-3, Aqnm(2)), background=object())
+    with pytest.raises(InvalidInput, match="echo: must have no background to be differentiated"):
+        _through_receiver(echo, Aqnm(2), G, G, np.eye(9, dtype=complex))
+
+
 @given(seeds)
 def test_converters_of_many_bits_lead_to_the_ideal_design(kit, seed):
     fine = Transceiver(transmit=Aqnm(16), receive=Aqnm(16), user=Aqnm(16))
@@ -187,7 +212,7 @@ def test_a_member_has_the_bytes_it_has_alone():
 
 
 def test_a_rate_over_channels_with_an_error_is_that_of_its_second_moments(kit):
-    rng, samples = np.random.default_rng(3), 20_000
+    samples = 20_000
     H, W = kit.complex_gaussian((6, 2), 0), 0.3 * kit.complex_gaussian((6, 2), 1)
     error = covariances(kit, 2, 6, 0.1)
     sent = Transmission.of(W, Aqnm(3))
@@ -198,7 +223,6 @@ def test_a_rate_over_channels_with_an_error_is_that_of_its_second_moments(kit):
     # What arrives has the power of H, and that through the error; four standard errors of the mean.
     spread = 4 * drawn.power.std(axis=0) / np.sqrt(samples)
     assert np.all(np.abs(drawn.power.mean(axis=0) - users.power) < spread)
-    assert rng is not None
     assert np.all(users.sqinr < isacsim.link.Reception.of(H, sent, 0.05, Aqnm(3)).sqinr)
 
 
