@@ -40,6 +40,11 @@ def sqnr_max(antennas, users, target="extended", batch=(), bits=3):
     )
 
 
+def mixed(antennas):
+    """Converters of 10 bits in an eighth of the chains, of 3 in the others."""
+    return np.where(np.arange(antennas) < antennas // 8, 10, 3)
+
+
 def member(problem, i):
     """One realisation of a batch of extended targets."""
     return attrs.evolve(problem, H=problem.H[i], G=problem.G[i])
@@ -50,6 +55,26 @@ def cpu_time(problem, *solver, **options):
     begin = time.process_time()
     solution = isacsim.solve(problem, *solver, **options)
     return solution, time.process_time() - begin
+
+
+class RealTime:
+    """64 antennas and 8 users: the time of a design alone and in a batch, by target and transmit converters."""
+
+    param_names = ("target", "transmit", "batch")
+    params = (["point", "extended"], ["uniform", "mixed"], [1, 20])
+    timeout = 300
+
+    def setup(self, target, transmit, batch):
+        self.problem = sqnr_max(64, 8, target, (batch,))
+        if transmit == "mixed":
+            hardware = attrs.evolve(self.problem.transceiver, transmit=isacsim.Aqnm(mixed(64)))
+            self.problem = attrs.evolve(self.problem, transceiver=hardware)
+        isacsim.solve(self.problem)
+
+    def track_cpu(self, target, transmit, batch):
+        return min(cpu_time(self.problem)[1] for _ in range(ROUNDS)) / batch
+
+    track_cpu.unit = "s"
 
 
 class Solve:
