@@ -187,6 +187,16 @@ def take(record: R, index: IntArray | BoolArray) -> R:
     return _mapped(record, lambda value, _: value if value.shape[0] == 1 else value.take(places, axis=0))
 
 
+def read_only(record: R) -> R:
+    """``record``, with arrays that nobody it is handed to can change."""
+
+    def fixed(value: Any, _core: int) -> Any:
+        value.flags.writeable = False
+        return value
+
+    return _mapped(record, fixed)
+
+
 def put(record: R, index: IntArray | BoolArray, new: R) -> R:
     """``record`` with its members ``index`` replaced by those of ``new``."""
     values = []

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import sys
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from isacsim.errors import InvalidInput
@@ -15,11 +17,15 @@ COMPLEX = 16  # bytes of a number
 
 @cache
 def machine_memory() -> int:
-    """Memory of this machine, in bytes; beyond any size where the system does not tell it."""
+    """Memory of this machine or container, in bytes; beyond any size where the system does not tell it."""
     try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, OSError, ValueError):  # Windows has no sysconf
         return sys.maxsize
+    for told in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        with contextlib.suppress(OSError, ValueError):  # no container, or one without a limit, "max"
+            return min(physical, int(Path(told).read_text()))
+    return physical
 
 
 def must_fit(field: str, what: str, value: Any, *shapes: tuple[int, ...]) -> None:

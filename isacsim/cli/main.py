@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
 import re
 import shutil
+import signal
 import sys
 import textwrap
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -44,6 +48,7 @@ COMPLETE = "_ISACSIM_COMPLETE"  # by which a shell asks for completions
 
 # What typer returns when Ctrl-C ends a command; older versions raise instead.
 _INTERRUPTED = 130
+MOST_LINES = 20  # of one kind in a summary
 
 Force = Annotated[bool, typer.Option("--force", help="Continue also with other versions of the code, and record it.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
@@ -51,6 +56,9 @@ Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", hel
 
 ExecutorOption = Annotated[
     list[str] | None, typer.Option(metavar="KEY=VALUE", help="Option of the executor, as in a scenario.")
+]
+TrialTimeout = Annotated[
+    float | None, typer.Option(metavar="SECONDS", help="Longest time of a trial; one that takes longer fails.")
 ]
 Told = Annotated[list[str] | None, typer.Option(metavar="NAME", help="Observer to tell (`isacsim list observers`).")]
 ObserverOption = Annotated[
@@ -98,6 +106,7 @@ def run(
     executor_option: ExecutorOption = None,
     observer: Told = None,
     observer_option: ObserverOption = None,
+    trial_timeout: TrialTimeout = None,
     set_: Set = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
     force: Force = False,
@@ -121,7 +130,7 @@ def run(
         out,
         trials=trials,
         workers=workers if workers is not None else _cores(),
-        executor=executor_table(executor, executor_option or ()),
+        executor=executor_table(executor, executor_option or (), trial_timeout, given=loaded.executor is not None),
         resume=resume,
         force=force,
         observers=[*observer_tables(observer or (), observer_option or ()), *(() if as_json else (ProgressBar(),))],
@@ -260,6 +269,7 @@ app.command("new-plugin")(new_plugin)
 @app.command()
 def verify(
     run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")],
+    integrity: Annotated[bool, typer.Option("--integrity", help="See that the ledger is as it was written.")] = False,
     as_json: Json = False,
 ) -> None:
     """Compare a run with the numbers that its scenario expects."""
@@ -267,7 +277,12 @@ def verify(
 
     from isacsim.report import expectations
 
-    judged = expectations.verdicts(opened(run_folder))
+    found = opened(run_folder)
+    if integrity:
+        found.check()
+        _print_json({"whole": True}) if as_json else print(f"{run_folder}: every row is as it was written")
+        return
+    judged = expectations.verdicts(found)
     if as_json:
         _print_json(expectations.rows(judged))
     elif judged:
@@ -359,7 +374,7 @@ def _summary(finished: Any, figures: list[Path]) -> dict[str, Any]:
     import attrs
 
     from isacsim.report import expectations
-    from isacsim.report.summary import remarks, rows, statuses
+    from isacsim.report.summary import remarks, rows, statuses, unnumbered
 
     counts = finished.counts()
     return {
@@ -375,6 +390,7 @@ def _summary(finished: Any, figures: list[Path]) -> dict[str, Any]:
         "complaints": list(finished.complaints),
         "solves": statuses(finished),
         "remarks": remarks(finished),
+        "unnumbered": unnumbered(finished),
         "figures": [str(path) for path in figures],
         "results": list(rows(finished)),
         "expected": expectations.rows(expectations.verdicts(finished)),
@@ -385,7 +401,7 @@ def _tell(finished: Any, figures: list[Path]) -> None:
     from rich.console import Console
 
     from isacsim.report import expectations
-    from isacsim.report.summary import failures, remarks, statuses, table
+    from isacsim.report.summary import failures, remarks, statuses, table, unnumbered
 
     counts = finished.counts()
     console = Console(markup=False)  # names and units are text, whatever is in them
@@ -397,6 +413,8 @@ def _tell(finished: Any, figures: list[Path]) -> None:
         for remark in remarks(finished):
             place = f" at {remark['at']}" if remark["at"] else ""
             print(f"         {remark['design']}{place}, trial {remark['trial']}: {remark['note']}")
+        for line in unnumbered(finished)[:MOST_LINES]:
+            print(f"         {line}")
         if finished.expectations:
             print(f"expected: {expectations.summary(expectations.verdicts(finished))} (`isacsim verify`)")
     print(f"trials:  {counts}")
@@ -428,13 +446,30 @@ def _print_json(value: Any) -> None:
     print(json.dumps(finite(value), indent=2))
 
 
+@contextlib.contextmanager
+def _ending_gently() -> Iterator[None]:
+    """Lets what ends a job, SIGTERM and the end of a terminal, act as Ctrl-C: what is in flight is kept."""
+    before: dict[int, Any] = {}
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)  # Windows has no SIGHUP
+        main_thread = threading.current_thread() is threading.main_thread()
+        if main_thread and number is not None and signal.getsignal(number) is signal.SIG_DFL:  # nohup has it ignored
+            before[number] = signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # whatever a terminal cannot show is told in escapes
             stream.reconfigure(errors="backslashreplace")
     try:
-        code = typer.main.get_command(app).main(arguments, prog_name="isacsim", standalone_mode=False)
+        with _ending_gently():
+            code = typer.main.get_command(app).main(arguments, prog_name="isacsim", standalone_mode=False)
     except _UsageError as error:
         print(f"error: {error.format_message()}", file=sys.stderr)
         return 2

@@ -9,8 +9,13 @@ from isacsim.engine.load import setting
 from isacsim.errors import InvalidInput
 
 
-def executor_table(name: str | None, options: Sequence[str]) -> dict[str, Any] | str | None:
-    """The executor that ``--executor`` and ``--executor-option`` ask for.
+def executor_table(
+    name: str | None, options: Sequence[str], trial_timeout: float | None = None, *, given: bool = False
+) -> dict[str, Any] | str | None:
+    """The executor that ``--executor``, ``--executor-option`` and ``--trial-timeout`` ask for.
+
+    Without a name it is ``processes``, of which even a single one keeps the run apart from what a
+    component may do to its process; or None where an executor is ``given`` in the scenario.
 
     Raises:
         InvalidInput: If an option does not read KEY=VALUE, or no executor is named.
@@ -19,6 +24,10 @@ def executor_table(name: str | None, options: Sequence[str]) -> dict[str, Any] |
         remedy = "Name the executor that takes it, --executor dask for example."
         raise InvalidInput("--executor-option", "needs --executor", ", ".join(options), remedy)
     table = dict(setting("--executor-option", option, "address=tcp://10.0.0.1:8786") for option in options)
+    if trial_timeout is not None:
+        table["trial_timeout"] = trial_timeout
+    if name is None and (table or not given):
+        name = "processes"
     return {"kind": name, **table} if table else name
 
 

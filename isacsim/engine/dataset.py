@@ -2,58 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from attrs import frozen
 
-from isacsim.engine.store import Store
+from isacsim.engine.coordinates import OwnAxes
+from isacsim.engine.store import Store, Table
 from isacsim.engine.views import AXES, ROWS_FROM, SOLVES, SOLVES_FROM, STEP, TRACE
-from isacsim.engine.work import SCALARS, DesignRecord, Entry
+from isacsim.engine.work import SCALARS, Entry
 from isacsim.solvers.solution import Status
-from isacsim.typing import FloatArray
+from isacsim.typing import AnyArray, ComplexArray, FloatArray, IntArray
 
 if TYPE_CHECKING:
     import xarray
 
+Place = tuple[int, ...]
 STATUS = {"units": "1", "long_name": f"how the solve ended, one of {', '.join(map(str, Status))}; empty without one"}
+
+FROM = {"units": "1", "long_name": "place among the environments of the run; -1 where there is no number"}
 
 
 def build_dataset(store: Store) -> xarray.Dataset:
-    """All numbers of a run with their dimensions, units and provenance."""
+    """All numbers of a run with their dimensions, units and provenance.
+
+    Raises:
+        StoreError: If the ledger is damaged, or lacks a design of a trial that is done.
+    """
     from isacsim.engine.results import Results
 
-    axes: dict[str, list[Any]] = store.need("axes")
-    points: list[dict[str, Any]] = store.need("points")
-    trials: int = store.need("trials")
-    evaluations, designs = store.need("evaluations"), store.meta("designs")
-    lead = [len(values) for values in axes.values()]
-    sizes, labels = _extra_axes(store, points)
+    frame = Frame.of(store)
+    layouts, partial = store.layouts(), list(store.partials())
+    own = OwnAxes()
+    for entries in {id(e): e for e in (*layouts.values(), *(entries for _, _, (entries, _) in partial))}.values():
+        for entry in entries:
+            own.add(entry)
     variables: dict[str, Any] = {}
-    for number, point in enumerate(points):
-        at = np.unravel_index(number, lead) if lead else ()
-        for entries, rows, which in _tables(store, point["id"], trials):
-            start = 0
-            for entry in entries:
-                if entry.name not in variables:
-                    variables[entry.name] = _empty(entry, axes, lead, (evaluations, designs), trials, sizes)
-                e, d = evaluations.index(entry.evaluation), designs.index(entry.design)
-                values = rows[:, start : start + entry.size].reshape(-1, *entry.shape)
-                corner = tuple(slice(0, n) for n in entry.shape)
-                variables[entry.name][1][(*at, e, d, which, *corner)] = values
-                start += entry.size
-    variables.update(_solves(store, axes, lead, points, designs, trials))
+    for table in store.tables(frame.trials):
+        entries = layouts.get(table.point, ())
+        rows = store.fitting(table, sum(entry.size for entry in entries))
+        _fill(frame, own, variables, (table.point, table.trials), entries, rows)
+        frame.came(table)
+    for point, trial, (entries, row) in partial:
+        _fill(frame, own, variables, (point, np.array([trial])), entries, row[None])
+    variables.update(_solves(store, frame))
     environments = store.environments()
     if len(environments) > 1:
-        variables.update(_origins(store, axes, lead, points, designs, trials))
-    coords: dict[str, Any] = {**axes, "evaluate": evaluations, "design": designs, "trial": np.arange(trials), **labels}
-    index = " ".join([*axes, "evaluate", "design", "trial"])
+        variables[ROWS_FROM] = ((*frame.axes, "trial"), frame.origins, FROM)
+    else:
+        variables.pop(SOLVES_FROM)
+    along = {"evaluate": frame.evaluations, "design": frame.designs, "trial": np.arange(frame.trials)}
+    labels, given = {**frame.axes, **along, **own.coordinates()}, store.need("axis_labels")
+    coords = {name: (name, values, _axis_attributes(name, given)) for name, values in labels.items()}
+    index = " ".join([*frame.axes, "evaluate", "design", "trial"])
     provenance = {key: _text(value) for key, value in store.need("provenance").items()}
     made = {"ledger_format": store.format, "environments": _text(list(environments.values()))}
-    told = store.need("axis_labels")
-    coords = {name: (name, values, _axis_attributes(name, told)) for name, values in coords.items()}
-    return Results(variables, coords, {"index_dims": index, **made, **provenance})
+    attributes = {"index_dims": index, **made, **provenance}
+    return Results(variables, coords, attributes)
 
 
 def _axis_attributes(name: str, told: dict[str, str]) -> dict[str, str]:
@@ -67,109 +72,136 @@ def _axis_attributes(name: str, told: dict[str, str]) -> dict[str, str]:
     return {"units": unit, "long_name": words}
 
 
-def _tables(store: Store, point: str, trials: int) -> Iterator[tuple[tuple[Entry, ...], FloatArray, slice]]:
-    """Entries, rows and trials of a point: those that are whole, then each that is partly done."""
-    yield store.layout(point), store.rows(point, trials), slice(None)
-    for trial, (entries, row) in store.partial(point).items():
-        if trial < trials:
-            yield entries, row[None], slice(trial, trial + 1)
+@frozen(eq=False)
+class Frame:
+    """The axes that all quantities have in common, and where points and designs lie along them.
+
+    Attributes:
+        axes: Values of each axis of the sweep.
+        evaluations: Names of the evaluations.
+        designs: Names of the designs.
+        trials: Number of trials.
+        places: Place along the axes of the sweep of each point of an id.
+        solved: The same, and the number of the design, for each address of a design.
+        origins: The environment that each row comes from, -1 where there is none, (*sweep, trials).
+    """
+
+    axes: dict[str, list[Any]]
+    evaluations: list[str]
+    designs: list[str]
+    trials: int
+    places: dict[str, list[Place]]
+    solved: dict[str, list[Place]]
+    origins: IntArray
+
+    @classmethod
+    def of(cls, store: Store) -> Frame:
+        """The frame of a run."""
+        axes: dict[str, list[Any]] = store.need("axes")
+        designs: list[str] = store.meta("designs")
+        lead, trials = tuple(len(values) for values in axes.values()), store.need("trials")
+        places: dict[str, list[Place]] = {}
+        solved: dict[str, list[Place]] = {}
+        for at, point in zip(np.ndindex(lead), store.need("points"), strict=True):
+            places.setdefault(point["id"], []).append(at)
+            for name, address in point["design_ids"].items():
+                solved.setdefault(address, []).append((*at, designs.index(name)))
+        origins = np.full((*lead, trials), -1)
+        return cls(axes, store.need("evaluations"), designs, trials, places, solved, origins)
+
+    def came(self, table: Table) -> None:
+        """Note where the rows of a table come from."""
+        for at in self.places.get(table.point, ()):
+            self.origins[at][table.trials] = table.environments
+
+    def empty(self, *behind: int | str, fill: float = np.nan) -> AnyArray:
+        """An array of the sweep's axes, and of others of these lengths."""
+        return np.full((*self.origins.shape[:-1], *behind), fill)
 
 
-def _extra_axes(store: Store, points: list[dict[str, Any]]) -> tuple[dict[str, int], dict[str, list[Any]]]:
-    """Longest length, and coordinates, of the quantities' own axes over all points."""
-    sizes: dict[str, int] = {}
-    labels: dict[str, list[Any]] = {}
-    for point in points:
-        told = (entries for entries, _ in store.partial(point["id"]).values())
-        for entry in (*store.layout(point["id"]), *chain.from_iterable(told)):
-            for dim, size in zip(entry.dims, entry.shape, strict=True):
-                if size >= sizes.get(dim, 0):
-                    sizes[dim] = size
-                    labels[dim] = entry.labels.get(dim) or list(range(size))
-    return sizes, labels
+def _fill(
+    frame: Frame,
+    own: OwnAxes,
+    variables: dict[str, Any],
+    where: tuple[str, IntArray],
+    entries: tuple[Entry, ...],
+    rows: FloatArray,
+) -> None:
+    """Put rows of some trials of a point into the variables, which are made where they are new."""
+    start = 0
+    for entry in entries:
+        if entry.name not in variables:
+            sizes = len(frame.evaluations), len(frame.designs), frame.trials, *map(own.size, entry.dims)
+            dims = (*frame.axes, "evaluate", "design", "trial", *entry.dims)
+            variables[entry.name] = dims, frame.empty(*sizes), {"units": entry.unit, "long_name": entry.summary}
+        values = rows[:, start : start + entry.size].reshape(-1, *entry.shape)
+        e, d = frame.evaluations.index(entry.evaluation), frame.designs.index(entry.design)
+        for at in frame.places.get(where[0], ()):
+            own.put(variables[entry.name][1][(*at, e, d)], where[1], entry, values)
+        start += entry.size
 
 
-def _empty(
-    entry: Entry, axes: dict[str, Any], lead: list[int], names: tuple[list[str], list[str]], trials: int, sizes: Any
-) -> Any:
-    dims = (*axes, "evaluate", "design", "trial", *entry.dims)
-    shape = (*lead, len(names[0]), len(names[1]), trials, *(sizes[dim] for dim in entry.dims))
-    return dims, np.full(shape, np.nan), {"units": entry.unit, "long_name": entry.summary}
-
-
-def _solves(
-    store: Store, axes: dict[str, Any], lead: list[int], points: list[dict[str, Any]], designs: list[str], trials: int
-) -> dict[str, Any]:
-    """What the solver said of each design and trial, and its traces where they are kept."""
-    records = list(_records(store, lead, points, designs, trials))
-    shape = (*lead, len(designs), trials)
-    arrays = {name: np.full(shape, np.nan) for name in SOLVES}
-    status = np.full(shape, "", f"<U{max(len(str(s)) for s in Status)}")
-    names = dict.fromkeys(name for _, record in records for name in record.trace)
-    steps = max((values.size for _, record in records for values in record.trace.values()), default=0)
-    traces = {name: np.full((*shape, steps), np.nan) for name in names}
-    for place, record in records:
-        for i, scalar in enumerate(SCALARS):
-            if scalar in arrays:
-                arrays[scalar][place] = record.scalars[i]
-        status[place] = str(record.status)
-        arrays["solve_time"][place] = record.solve_time
-        for name, values in record.trace.items():
-            traces[name][place][: values.size] = values
-    dims = (*axes, "design", "trial")
+def _solves(store: Store, frame: Frame) -> dict[str, Any]:
+    """What the solver said of each design and trial, where it comes from, and its traces where they are kept."""
+    size, names = (len(frame.designs), frame.trials), np.array([str(status) for status in Status])
+    arrays = {name: frame.empty(*size) for name in SOLVES}
+    status = np.full(arrays["objective"].shape, "", names.dtype)
+    origins, traces = np.full(status.shape, -1), []
+    for solves in store.solves(frame.trials):
+        of = dict(zip(SCALARS, solves.scalars.T, strict=True))
+        of["solve_time"] = solves.times
+        ended = names[of.pop("status").astype(int)]
+        for place in frame.solved.get(solves.design, ()):
+            for name, values in of.items():
+                arrays[name][place][solves.trials] = values
+            status[place][solves.trials] = ended
+            origins[place][solves.trials] = solves.environments
+            traces += [((*place, trial), trace) for trial, trace in solves.traces.items()]
+    for place in (place for places in frame.solved.values() for place in places):
+        # A design whose row is not found, as where its key is damaged, would be numbers that are silently NaN.
+        lost = np.flatnonzero((frame.origins[place[:-1]] >= 0) & (origins[place] < 0))
+        if lost.size:
+            raise store.damaged(f"designs, {frame.designs[place[-1]]}, trial {lost[0]}")
+    dims = (*frame.axes, "design", "trial")
+    numbers = {n: (dims, v, {"units": SOLVES[n][0], "long_name": SOLVES[n][1]}) for n, v in arrays.items()}
     return {
-        **{n: (dims, v, {"units": SOLVES[n][0], "long_name": SOLVES[n][1]}) for n, v in arrays.items()},
+        **numbers,
         "status": (dims, status, STATUS),
-        **{TRACE + n: ((*dims, STEP), v, {"units": _unit(n), "long_name": _label(n)}) for n, v in traces.items()},
+        SOLVES_FROM: (dims, origins, FROM),
+        **_traces(frame, traces, dims),
     }
 
 
-def _origins(
-    store: Store, axes: dict[str, Any], lead: list[int], points: list[dict[str, Any]], designs: list[str], trials: int
-) -> dict[str, Any]:
-    """Which of the ledger's environments each row and each solve comes from; -1 where there is none."""
-    rows = np.stack([store.origins(point["id"], trials) for point in points]).reshape(*lead, trials)
-    solves = np.full((*lead, len(designs), trials), -1)
-    for place, record in _records(store, lead, points, designs, trials):
-        solves[place] = record.environment
-    told = "place among the environments of the run; -1 where there is no number"
-    return {
-        ROWS_FROM: ((*axes, "trial"), rows, {"units": "1", "long_name": told}),
-        SOLVES_FROM: ((*axes, "design", "trial"), solves, {"units": "1", "long_name": told}),
-    }
+def _traces(frame: Frame, traces: list[tuple[Place, dict[str, FloatArray]]], dims: tuple[str, ...]) -> dict[str, Any]:
+    """The traces, each NaN behind its end."""
+    steps = max((values.size for _, trace in traces for values in trace.values()), default=0)
+    names = dict.fromkeys(name for _, trace in traces for name in trace)
+    found = {name: frame.empty(len(frame.designs), frame.trials, steps) for name in names}
+    for place, trace in traces:
+        for name, values in trace.items():
+            found[name][place][: values.size] = values
+    return {TRACE + n: ((*dims, STEP), v, {"units": _unit(n), "long_name": _label(n)}) for n, v in found.items()}
 
 
 def build_precoders(store: Store, design: str) -> xarray.DataArray:
     """The precoders of a design, shape (axes..., trial, antenna, stream); NaN where there is none."""
     import xarray
 
-    axes: dict[str, list[Any]] = store.need("axes")
-    points, trials = store.need("points"), store.need("trials")
-    lead = [len(values) for values in axes.values()]
-    own = [{**point, "design_ids": {k: v for k, v in point["design_ids"].items() if k == design}} for point in points]
-    found = [(p, r.precoder) for p, r in _records(store, lead, own, [design], trials) if "precoder" in r.decision]
+    frame = Frame.of(store)
+    found: list[tuple[Place, ComplexArray]] = []
+    for address, places in frame.solved.items():
+        where = [place[:-1] for place in places if frame.designs[place[-1]] == design]
+        known = store.designs(address, range(frame.trials)) if where else {}
+        found += [
+            ((*at, trial), r.precoder) for (_, trial), r in known.items() for at in where if "precoder" in r.decision
+        ]
     sizes = [max((W.shape[axis] for _, W in found), default=0) for axis in (0, 1)]
-    array = np.full((*lead, trials, *sizes), complex(np.nan, np.nan))
-    for (*at, _, trial), W in found:
-        array[(*at, trial, slice(W.shape[0]), slice(W.shape[1]))] = W
+    array = np.full((*frame.origins.shape, *sizes), complex(np.nan, np.nan))
+    for place, W in found:
+        array[place][: W.shape[0], : W.shape[1]] = W
     told = {"units": "sqrt(W)", "long_name": f"precoders of the design {design}"}
-    return xarray.DataArray(
-        array, {**axes, "trial": np.arange(trials)}, (*axes, "trial", "antenna", "stream"), attrs=told
-    )
-
-
-def _records(
-    store: Store, lead: list[int], points: list[dict[str, Any]], designs: list[str], trials: int
-) -> Iterator[tuple[tuple[Any, ...], DesignRecord]]:
-    """Every stored solution, with its place in an array of points x designs x trials."""
-    known: dict[str, Any] = {}
-    for number, point in enumerate(points):
-        at = np.unravel_index(number, lead) if lead else ()
-        for name, address in point["design_ids"].items():
-            if address not in known:
-                known[address] = store.designs(address, range(trials))
-            for (_, trial), record in known[address].items():
-                yield (*at, designs.index(name), trial), record
+    axes = {**frame.axes, "trial": np.arange(frame.trials)}
+    return xarray.DataArray(array, axes, (*axes, "antenna", "stream"), attrs=told)
 
 
 def _unit(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -12,8 +13,9 @@ from attrs import define, field
 from isacsim.engine.events import ChunkEnd, Observer, TrialFailed
 from isacsim.engine.executors import ExecutorFactory
 from isacsim.engine.plan import Task
+from isacsim.engine.pool import TaskLost
 from isacsim.engine.store import Store
-from isacsim.engine.work import Failure, Known, Outcome, halves, work
+from isacsim.engine.work import Entry, Failure, Known, Outcome, halves, work
 from isacsim.errors import InvalidInput
 
 
@@ -34,13 +36,14 @@ class Driver:
     workers: int
     observers: list[Observer]
     complaints: list[str] = field(factory=list)
+    _layouts: dict[str, tuple[Entry, ...]] = field(factory=dict, init=False)
 
     def run(self, tasks: Iterator[Task]) -> bool:
         """Run all tasks; returns whether it came to the end without an interruption.
 
         Ctrl-C stops submitting, and commits what is in flight; a second one abandons that.
-        When a worker dies, its tasks are run again one at a time, and the one that kills it
-        again is cut until the trial is found that does; that trial has failed.
+        A task that takes its worker with it is cut until the trial is found that does; that trial
+        has failed. Where all of a pool breaks, what was in flight is run again one at a time.
 
         Raises:
             InvalidInput: If workers cannot start.
@@ -54,8 +57,9 @@ class Driver:
                 self._drain(executor, queue)
             except BrokenProcessPool:
                 died = True
+                self.factory.abandon(executor)
                 for task in queue.bury():
-                    self._commit(task, _lost(task))
+                    self._commit(task, _lost(task, "the worker process died"))
             except KeyboardInterrupt:
                 self._finish(executor, queue)
                 return False
@@ -81,19 +85,43 @@ class Driver:
                 try:
                     queue.flying[executor.submit(work, task, known)] = task
                 except BrokenProcessPool:
-                    queue.put_back(task)
+                    queue.suspect(task)
                     raise
             finished, _ = wait(queue.flying, return_when=FIRST_COMPLETED)
             for future in [f for f in queue.flying if f in finished]:  # in the order of their submission
-                outcome = future.result()
-                self._commit(queue.flying.pop(future), outcome)
+                self._take(future, queue)
+
+    def _take(self, future: Future[Outcome], queue: _Queue) -> None:
+        """Commit what came of a task, or cut it in halves where it cannot be taken as a whole."""
+        task = queue.flying[future]
+        try:
+            outcome = future.result()
+        except TaskLost as error:
+            parts, outcome = halves(task), _lost(task, str(error))
+        else:
+            strange = self._strange(outcome)
+            parts = halves(task) if strange else []
+            for point, layout in strange.items():
+                outcome.keep(point, layout)
+        del queue.flying[future]
+        if parts:
+            queue.put_back(*parts)
+        else:
+            self._commit(task, outcome)
+
+    def _strange(self, outcome: Outcome) -> dict[str, tuple[Entry, ...]]:
+        """The points of which there are rows with other axes than those of an outcome, and the axes of those."""
+        known = {point: self._layouts.setdefault(point, self.store.layout(point) or entries)
+                 for point, entries in outcome.layouts.items()}  # fmt: skip
+        return {point: layout for point, layout in known.items() if layout != outcome.layouts[point]}
 
     def _finish(self, executor: Executor, queue: _Queue) -> None:
         """Commit what is in flight after an interruption; a second one abandons it."""
         try:
             for future, task in list(queue.flying.items()):
-                if not future.cancel():
-                    self._commit(task, future.result())
+                with contextlib.suppress(TaskLost):  # it is missing, as it was before
+                    if not future.cancel():
+                        self._commit(task, future.result())
         except (KeyboardInterrupt, BrokenProcessPool):
             self.factory.abandon(executor)
         else:
@@ -127,25 +155,30 @@ class _Queue:
         self._tasks = tasks
         self._window = window
         self._ahead: Task | None = next(tasks, None)
+        self._again: list[Task] = []
         self._suspects: list[Task] = []
         self._alone = False
         self.flying: dict[Future[Outcome], Task] = {}
 
     def __bool__(self) -> bool:
-        return bool(self._ahead or self._suspects or self.flying)
+        return bool(self._ahead or self._again or self._suspects or self.flying)
 
     def next(self) -> Task | None:
         """The next task to submit, or None if there is none or it must wait."""
         if len(self.flying) >= (1 if self._alone or self._suspects else self._window):
             return None
         self._alone = bool(self._suspects)
-        if self._alone:
-            return self._suspects.pop()
+        if self._alone or self._again:
+            return (self._suspects if self._alone else self._again).pop()
         task, self._ahead = self._ahead, next(self._tasks, None) if self._ahead else None
         return task
 
-    def put_back(self, task: Task) -> None:
-        """Take back a task that could not be submitted."""
+    def put_back(self, *tasks: Task) -> None:
+        """Take back tasks to be submitted again, before all others."""
+        self._again.extend(tasks)
+
+    def suspect(self, task: Task) -> None:
+        """Take back a task that could not be submitted, as the pool was broken."""
         self._suspects.append(task)
 
     def bury(self) -> list[Task]:
@@ -169,6 +202,6 @@ def _try(executor: Executor) -> None:
         raise InvalidInput("executor", "must be able to start its workers", str(error), remedy) from None
 
 
-def _lost(task: Task) -> Outcome:
-    text = "the worker process died over this trial; run it with --workers 1 to see why"
-    return Outcome(failures={(point.id, trial): (Failure(text),) for point in task.points for trial in task.trials})
+def _lost(task: Task, why: str) -> Outcome:
+    failure = Failure(f"{why} over this trial; `isacsim replay` runs it where it can be looked at", "TaskLost")
+    return Outcome(failures={(point.id, trial): (failure,) for point in task.points for trial in task.trials})

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import signal
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures import Executor, Future
 from typing import Any
 
-from attrs import frozen
+from attrs import field, frozen
 from threadpoolctl import threadpool_limits
+
+from isacsim.checks import number
+from isacsim.engine.pool import Pool
+from isacsim.memory import machine_memory
 
 
 class ExecutorFactory(ABC):
@@ -21,7 +23,8 @@ class ExecutorFactory(ABC):
         """An executor of ``workers`` workers, each with one BLAS thread.
 
         Results do not depend on the executor; one thread a worker keeps them so, because a
-        BLAS may sum in another order with more.
+        BLAS may sum in another order with more. Where a task takes its worker with it and the
+        others go on, its future raises `isacsim.engine.pool.TaskLost`.
         """
 
     def abandon(self, executor: Executor) -> None:
@@ -59,23 +62,23 @@ class Serial(ExecutorFactory):
 
 @frozen
 class Processes(ExecutorFactory):
-    """Fresh worker processes on this machine."""
+    """Fresh worker processes on this machine.
+
+    Args:
+        trial_timeout: Longest time of a trial, in s; a batch that takes longer is cut until the trial
+            is found, which fails. Compiling kernels for the first time counts too.
+        memory_gb: Most memory of a worker, in GB; by default an equal share of the machine's, with one for the
+            driver. A trial that needs more fails.
+    """
+
+    trial_timeout: float | None = field(default=None, validator=number(above=0, optional=True))
+    memory_gb: float | None = field(default=None, validator=number(above=0, optional=True))
 
     def open(self, workers: int) -> Executor:
-        """A pool of spawned processes: a fork would copy the threads of a BLAS in unknown states."""
-        context = multiprocessing.get_context("spawn")
-        return ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker)
+        """A pool of spawned processes."""
+        share = machine_memory() // (workers + 1) if self.memory_gb is None else int(self.memory_gb * 1e9)
+        return Pool(workers, self.trial_timeout or float("inf"), share)
 
     def abandon(self, executor: Executor) -> None:
-        """Terminate the workers; an interpreter that ends would wait for them otherwise."""
-        executor.shutdown(wait=False, cancel_futures=True)
-        for child in multiprocessing.active_children():
-            child.terminate()
-
-
-def _start_worker() -> None:
-    # Ctrl-C reaches the whole process group; the driver alone decides what it means.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    import numpy  # noqa: F401  # a BLAS must be loaded before its threads can be limited
-
-    threadpool_limits(1)
+        """End the workers; an interpreter that ends would wait for them otherwise."""
+        executor.kill() if isinstance(executor, Pool) else super().abandon(executor)

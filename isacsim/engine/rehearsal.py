@@ -10,6 +10,7 @@ import numpy as np
 
 from isacsim.drop import Drop, WidebandDrop
 from isacsim.engine.identity import digest
+from isacsim.engine.returned import checked
 from isacsim.engine.scenario import Evaluation, Scenario, faults_of
 from isacsim.engine.subcarriers import posed_on
 from isacsim.errors import InvalidInput, IsacsimError, origin
@@ -119,10 +120,10 @@ def _rehearse_evaluation(scenario: Scenario, label: str, W: ComplexArray, drop: 
         for i, measure in enumerate(getattr(evaluation, table)):
             at = f"{path}.{table}.{i}"
             with _told(at), faults_of(at, measure):
-                measure.labels(drop)
+                labels = measure.labels(drop)
                 measure.check(link)
                 if isinstance(measure, Metric):
-                    measure.measure(link, rngs)
+                    checked(measure, measure.measure(link, rngs), labels, len(W))
 
 
 def _made(problem: Problem) -> Any:

@@ -22,6 +22,7 @@ from isacsim.engine.reader import Invalid, Reader
 from isacsim.engine.scenario import Scenario
 from isacsim.engine.sinks import Sink
 from isacsim.engine.store import FORMAT, Store
+from isacsim.engine.unnumbered import Unnumbered, unnumbered
 from isacsim.engine.views import Expectation, Figure
 from isacsim.engine.work import DesignRecord, Failure
 from isacsim.errors import InvalidInput, PluginError, StoreError, one_of
@@ -122,12 +123,7 @@ class Run:
     def counts(self) -> Counts:
         """How many trials were requested, are done and failed, over all points."""
         with self._store() as store:
-            wanted = range(self.trials)
-            done = sum(len(store.done(p["id"]).intersection(wanted)) for p in self.points)
-            partly = [set(store.partial(p["id"])).intersection(wanted) for p in self.points]
-            broken = [set(store.failures(p["id"])).intersection(wanted) for p in self.points]
-        failed = sum(len(lost - some) for lost, some in zip(broken, partly, strict=True))
-        return Counts(self.trials * len(self.points), done, failed, sum(map(len, partly)))
+            return _counted(store, self.points, self.trials)
 
     def failures(self) -> list[TrialFailure]:
         """What failed: of every trial that is not whole each design and each measure that is missing, and why."""
@@ -166,6 +162,21 @@ class Run:
         with self._store() as store:
             return build_precoders(store, design)
 
+    def unnumbered(self) -> list[Unnumbered]:
+        """Where a measure gave NaN although its design has an answer."""
+        with self._store() as store:
+            return unnumbered(store)
+
+    def check(self) -> None:
+        """Read every row of the ledger, and see that each trial that is done has its designs.
+
+        Raises:
+            StoreError: If a row or the file is not as it was written; it names the place.
+        """
+        with self._store() as store:
+            store.check()
+        self.dataset()
+
     def design(self, name: str, trial: int, **coords: Any) -> DesignRecord:
         """The stored solution of one design for one trial at one point of the sweep.
 
@@ -197,6 +208,14 @@ class Run:
     def __repr__(self) -> str:
         earlier = f", of the earlier format {self.format}" if self.format < FORMAT else ""
         return f"Run({str(self.path)!r}: {self.counts()}{earlier})"
+
+
+def _counted(store: Store, points: list[dict[str, Any]], trials: int) -> Counts:
+    done, partly, broken = (store.count(table, trials) for table in ("results", "partial", "failures"))
+    ids = [point["id"] for point in points]
+    some = sum(partly.get(i, 0) for i in ids)  # each has failures too, which tell what is missing
+    failed = sum(broken.get(i, 0) for i in ids) - some
+    return Counts(trials * len(ids), sum(done.get(i, 0) for i in ids), failed, some)
 
 
 def open_run(path: str | Path) -> Run:
@@ -270,7 +289,7 @@ def run(
         try:
             driver.run(tasks(plan, wanted, size, store.done))
         finally:
-            after = current.counts()
+            after = _counted(store, current.points, wanted)
             driver.tell("run_end", RunEnd(after.requested, after.done, after.failed, after.skipped, after.partly))
     finished = Run(folder, driver.complaints)
     for sink in scenario.sinks if after.done or after.partly else ():

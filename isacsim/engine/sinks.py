@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from attrs import frozen
 
@@ -20,15 +23,29 @@ class Sink(ABC):
         """Write to the run folder and return the file; an existing one is replaced."""
 
 
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A file to write, which takes the place of ``path`` when it is whole.
+
+    Who reads ``path`` meanwhile reads the old one; a link there is replaced, and what it leads to stays.
+    """
+    part = path.with_name(f".{path.name}.{uuid4().hex[:8]}.part")
+    try:
+        yield part
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
 @frozen
 class NetCdf(Sink):
     """The labelled dataset as ``results.nc`` (netCDF-4)."""
 
     def write(self, dataset: xarray.Dataset, folder: Path) -> Path:
         """Write ``results.nc``."""
-        path = folder / "results.nc"
-        dataset.to_netcdf(path, engine="h5netcdf")
-        return path
+        with replacing(folder / "results.nc") as path:
+            dataset.to_netcdf(path, engine="h5netcdf")
+        return folder / "results.nc"
 
 
 @frozen
@@ -37,9 +54,9 @@ class Csv(Sink):
 
     def write(self, dataset: xarray.Dataset, folder: Path) -> Path:
         """Write ``results.csv``."""
-        path = folder / "results.csv"
-        scalar_frame(dataset).to_csv(path, index=False)
-        return path
+        with replacing(folder / "results.csv") as path:
+            scalar_frame(dataset).to_csv(path, index=False)
+        return folder / "results.csv"
 
 
 def scalar_frame(dataset: xarray.Dataset) -> Any:

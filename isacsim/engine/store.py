@@ -10,15 +10,20 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sqlite3
 import zlib
 from collections.abc import Iterable, Iterator
+from functools import cache
+from itertools import groupby, islice
+from operator import itemgetter
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import attrs
 import numpy as np
+from attrs import frozen
 
 from isacsim.engine.work import DesignRecord, Entry, Failure, Known, Outcome, Partial
 from isacsim.errors import StoreError
@@ -69,6 +74,32 @@ CREATE TEMP VIEW designs AS
     FROM main.designs;
 """
 
+PARTIAL = "point, trial, entries, data, environment"
+DESIGN = "design, trial, scalars, header, data, notes, solve_time, environment"
+AT_ONCE = 4096  # rows: enough that arrays are made of many, and too few to fill the memory
+
+
+@frozen(eq=False)
+class Table:
+    """Rows of a point: of ``trials`` (n,) the numbers (n, size) and the environments (n,) that they come from."""
+
+    point: str
+    trials: IntArray
+    rows: FloatArray
+    environments: IntArray
+
+
+@frozen(eq=False)
+class Solves:
+    """Solves of a design: of ``trials`` (n,) the scalars (n, 6), times in s (n,), environments (n,) and traces."""
+
+    design: str
+    trials: IntArray
+    scalars: FloatArray
+    times: FloatArray
+    environments: IntArray
+    traces: dict[int, dict[str, FloatArray]]
+
 
 class Store:
     """The ledger of one run folder; use it as a context manager.
@@ -84,6 +115,8 @@ class Store:
         self._db = connection
         self._write = write
         self._environment = 0
+        told = os.stat(folder / FILE)
+        self._place = told.st_dev, told.st_ino
 
     @classmethod
     def create(cls, folder: Path, meta: dict[str, Any], environment: dict[str, Any] | None = None) -> Store:
@@ -166,7 +199,7 @@ class Store:
         """
         value = self.meta(key)
         if value is None:
-            raise self._damaged(f"meta {key}")
+            raise self.damaged(f"meta {key}")
         return value
 
     def meta(self, key: str) -> Any:
@@ -190,8 +223,13 @@ class Store:
         self._environment = number
 
     def commit(self, outcome: Outcome) -> None:
-        """Add what came of a task, all or nothing; numbers that are there stay as they are."""
+        """Add what came of a task, all or nothing; numbers that are there stay as they are.
+
+        Raises:
+            StoreError: If it cannot be written, or if the ledger is not where it was.
+        """
         here = self._environment
+        self._require_place()
         with self._transaction():
             self._put("layouts", ((point, _told(entries)) for point, entries in outcome.layouts.items()))
             self._put("designs", ((*key, *_packed(record), here) for key, record in outcome.designs.items()))
@@ -202,6 +240,12 @@ class Store:
             self._put("failures", failures, replace=True)
             partial = ((*key, _told(entries), _bytes(row), here) for key, (entries, row) in outcome.partial.items())
             self._put("partial", partial, replace=True)
+
+    def count(self, table: str, trials: int) -> dict[str, int]:
+        """How many of the first trials ``results``, ``partial`` or ``failures`` has, by point."""
+        with self._reading():
+            query = f"SELECT point, count(*) FROM {table} WHERE trial < ? GROUP BY point"
+            return dict(self._db.execute(query, (trials,)).fetchall())
 
     def done(self, point: str) -> set[int]:
         """The trials that are there of a point."""
@@ -219,34 +263,76 @@ class Store:
 
     def partial(self, point: str) -> dict[int, Partial]:
         """Entries and values of what there is of a point's trials that are partly done."""
-        rows = self._rows("partial", "point, trial, entries, data, environment", "point = ?", (point,))
-        return {trial: (_entries(told), np.frombuffer(data, "<f8")) for _, trial, told, data, _ in rows}
+        return {trial: part for _, trial, part in self.partials(point)}
+
+    def partials(self, point: str = "") -> Iterator[tuple[str, int, Partial]]:
+        """Point, trial, entries and values of all trials that are partly done, or of those of a point."""
+        where, values = ("point = ?", (point,)) if point else ("1", ())
+        for here, trial, told, data, _ in self._rows("partial", PARTIAL, where, values):
+            yield here, trial, (_entries(told), np.frombuffer(data, "<f8"))
+
+    def layouts(self) -> dict[str, tuple[Entry, ...]]:
+        """Entries of the rows of every point of which there is one; points alike share them."""
+        read = cache(_entries)
+        return {point: read(told) for point, told in self._rows("layouts", "point, entries", "1", ())}
 
     def layout(self, point: str) -> tuple[Entry, ...]:
         """Entries of a point's rows; empty if nothing is there yet."""
         row = next(self._rows("layouts", "point, entries", "point = ?", (point,)), None)
         return () if row is None else _entries(row[1])
 
+    def _require_place(self) -> None:
+        """Refuse to write to a ledger that was removed or replaced: nobody would find it again."""
+        try:
+            found = os.stat(self.folder / FILE)
+        except OSError as error:
+            found, reason = None, error.strerror
+        else:
+            reason = "another file is in its place"
+        if found is None or (found.st_dev, found.st_ino) != self._place:
+            raise StoreError(
+                f"run: {self.folder / FILE} is gone ({reason}). What was not committed before is lost; "
+                "run the scenario again into another --out."
+            )
+
+    def tables(self, trials: int, point: str = "") -> Iterator[Table]:
+        """The rows of all points, or of one, some thousand at a time."""
+        where, values = "trial < ?" + " AND point = ?" * bool(point), (trials, point)[: 1 + bool(point)]
+        found = self._rows("results", "point, trial, data, environment", f"{where} ORDER BY point, trial", values)
+        for here, rows in _by_first(found):
+            _, numbers, blobs, environments = zip(*rows, strict=True)
+            if len(set(map(len, blobs))) > 1:
+                raise self.damaged(f"results {here}")
+            table = np.frombuffer(b"".join(blobs), "<f8").reshape(len(rows), -1)
+            yield Table(here, np.array(numbers), table, np.array(environments))
+
     def rows(self, point: str, trials: int) -> FloatArray:
         """Rows of a point, shape (trials, size); NaN where a trial is not there."""
-        table = np.full((trials, sum(entry.size for entry in self.layout(point))), np.nan)
-        for trial, data, _ in self._results(point, trials):
-            row = np.frombuffer(data, "<f8")
-            if row.size != table.shape[1]:
-                raise self._damaged(f"layouts {point}")
-            table[trial] = row
-        return table
+        whole = np.full((trials, sum(entry.size for entry in self.layout(point))), np.nan)
+        for table in self.tables(trials, point):
+            whole[table.trials] = self.fitting(table, whole.shape[1])
+        return whole
 
-    def origins(self, point: str, trials: int) -> IntArray:
-        """The environments that rows of a point come from, shape (trials,); -1 where a trial is not there."""
-        numbers = np.full(trials, -1)
-        for trial, _, number in self._results(point, trials):
-            numbers[trial] = number
-        return numbers
+    def fitting(self, table: Table, size: int) -> FloatArray:
+        """The rows of a table, which are to have so many numbers each.
 
-    def _results(self, point: str, trials: int) -> Iterator[tuple[Any, ...]]:
-        columns, where = "point, trial, data, environment", "point = ? AND trial < ?"
-        yield from (row[1:] for row in self._rows("results", columns, where, (point, trials)))
+        Raises:
+            StoreError: If they have not, which is damage of their layout.
+        """
+        if table.rows.shape[1] != size:
+            raise self.damaged(f"layouts {table.point}")
+        return table.rows
+
+    def solves(self, trials: int) -> Iterator[Solves]:
+        """What is kept of all solves but decisions and notes, design by design, some thousand at a time."""
+        found = self._rows("designs", DESIGN, "trial < ? ORDER BY design, trial", (trials,))
+        for design, rows in _by_first(found):
+            _, numbers, scalars, _, _, _, times, environments = zip(*rows, strict=True)
+            told = np.frombuffer(b"".join(scalars), "<f8").reshape(len(rows), -1)
+            traces = {row[1]: _unpacked(*row[2:]).trace for row in rows if '["trace"' in row[3]}
+            for trial, name, data in self._separate_traces(design, (min(numbers), max(numbers))):
+                traces.setdefault(trial, {})[name] = np.frombuffer(data, "<f8")
+            yield Solves(design, np.array(numbers), told, np.array(times), np.array(environments), traces)
 
     def designs(self, design: str, trials: Iterable[int]) -> Known:
         """Stored solutions of a design, those of ``trials`` that are there."""
@@ -254,15 +340,20 @@ class Store:
         if not wanted:
             return {}
         where, span = "design = ? AND trial BETWEEN ? AND ?", (design, min(wanted), max(wanted))
-        columns = "design, trial, scalars, header, data, notes, solve_time, environment"
-        rows = self._rows("designs", columns, where, span)
+        rows = self._rows("designs", DESIGN, where, span)
         found = {(design, row[1]): _unpacked(*row[2:]) for row in rows if row[1] in wanted}
-        if self.format == 2:
-            with self._reading():
-                for trial, name, data in self._db.execute(f"SELECT trial, name, data FROM traces WHERE {where}", span):
-                    if trial in wanted:
-                        found[design, trial].trace[name] = np.frombuffer(data, "<f8")
+        for trial, name, data in self._separate_traces(design, span[1:]):
+            if trial in wanted:
+                found[design, trial].trace[name] = np.frombuffer(data, "<f8")
         return found
+
+    def _separate_traces(self, design: str, span: tuple[int, int]) -> list[tuple[int, str, bytes]]:
+        """Trial, name and bytes of traces that a ledger of format 2 keeps apart from solutions."""
+        if self.format > 2:
+            return []
+        where = "design = ? AND trial BETWEEN ? AND ?"
+        with self._reading():
+            return self._db.execute(f"SELECT trial, name, data FROM traces WHERE {where}", (design, *span)).fetchall()
 
     def check(self) -> None:
         """Read all of the ledger.
@@ -274,7 +365,7 @@ class Store:
         with self._reading():
             (found,) = self._db.execute("PRAGMA integrity_check(1)").fetchone()
             if found != "ok":
-                raise self._damaged(found)
+                raise self.damaged(found)
             tables = self._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
             for (table,) in tables:
                 columns = [column for _, column, *_ in self._db.execute(f"PRAGMA table_info({table})")]
@@ -329,10 +420,11 @@ class Store:
                 row = found[:-1]
                 if sealed and _checksum(row) != found[-1]:
                     place = f"{table} {row[0]}" + (f", trial {row[1]}" if columns.split(", ")[1] == "trial" else "")
-                    raise self._damaged(place)
+                    raise self.damaged(place)
                 yield row
 
-    def _damaged(self, place: str) -> StoreError:
+    def damaged(self, place: str) -> StoreError:
+        """The error of a ledger that is not as it was written."""
         return StoreError(f"run: {self.folder / FILE} is damaged at {place}. {RESTORE}")
 
     def _put(self, table: str, rows: Iterable[tuple[Any, ...]], *, replace: bool = False) -> None:
@@ -352,6 +444,13 @@ class Store:
 # What reading a damaged ledger raises: SQLite's text of an error can hold bytes that are no text.
 BROKEN = (sqlite3.Error, UnicodeDecodeError)
 RESTORE = "Restore the folder from a copy, or run the scenario into another --out."
+
+
+def _by_first(rows: Iterator[tuple[Any, ...]]) -> Iterator[tuple[str, list[tuple[Any, ...]]]]:
+    """Rows that have their first entry in common, and that follow each other, at most `AT_ONCE` of them."""
+    for first, alike in groupby(rows, itemgetter(0)):
+        while some := list(islice(alike, AT_ONCE)):
+            yield first, some
 
 
 def _told(records: Iterable[Entry | Failure]) -> str:
@@ -385,10 +484,8 @@ def _keep_journal(connection: sqlite3.Connection) -> None:
 
 def _checksum(row: Iterable[Any]) -> int:
     """CRC-32 of a row: any single bit that turns, or burst of up to 32, is found."""
-    total = 0
-    for value in row:
-        total = zlib.crc32(value if isinstance(value, bytes) else repr(value).encode() + b"\0", total)
-    return total
+    # In one piece: each call for a part takes as long as all of it.
+    return zlib.crc32(b"".join([v if type(v) is bytes else f"{v!r}\0".encode() for v in row]))
 
 
 def _packed(record: DesignRecord) -> tuple[Any, ...]:

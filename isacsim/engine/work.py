@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from traceback import format_exception
 from typing import Any
 
 import attrs
 import numpy as np
 from attrs import define, field, frozen
 
-from isacsim.batch import flatten, take
+from isacsim.batch import flatten, read_only, take
 from isacsim.drop import Drop
 from isacsim.engine.plan import Point, Task
+from isacsim.engine.returned import checked
 from isacsim.engine.scenario import Evaluation, Scenario
 from isacsim.engine.subcarriers import solved
 from isacsim.errors import origin
 from isacsim.link import link_over
 from isacsim.metrics.power import radiating
-from isacsim.plugin.isolation import cause, contained
+from isacsim.plugin.isolation import cause, contained, told
 from isacsim.random import Generators, Stream, complex_normal, generator
 from isacsim.solvers.solution import Status
 from isacsim.typing import AnyArray, BoolArray, ComplexArray, FloatArray
@@ -100,6 +102,7 @@ class Failure:
         design: Name of the design; empty where the whole trial failed.
         evaluation: Name of the evaluation; empty where the design failed.
         measure: Names of the quantities that are missing; empty where all of the evaluation are.
+        traceback: Where it was raised, call by call, as Python prints it.
     """
 
     error: str
@@ -109,6 +112,7 @@ class Failure:
     design: str = ""
     evaluation: str = ""
     measure: str = ""
+    traceback: str = ""
 
     @property
     def part(self) -> str:
@@ -126,10 +130,15 @@ class Failure:
     def of(cls, error: BaseException, **part: str) -> Failure:
         """What an exception says of a part of a trial."""
         error = cause(error)
+        text = "".join(format_exception(error)).encode(errors="backslashreplace").decode()
         file, line = origin(error)
-        return cls(f"{type(error).__name__}: {error}", type(error).__name__, file, line, **part)
+        return cls(told(error), type(error).__name__, file, line, **part, traceback=text)
 
 
+OTHER_AXES = (
+    "InvalidInput: a measure must have the same axes in all trials of a point, and has others here. "
+    "Fill up with NaN where a trial has fewer values."
+)
 Partial = tuple[tuple["Entry", ...], FloatArray]
 
 
@@ -155,6 +164,21 @@ class Outcome:
         """Take in the outcome of another part of the task."""
         for name in ("layouts", "rows", "designs", "partial", "failures"):
             getattr(self, name).update(getattr(other, name))
+
+    def keep(self, point: str, layout: tuple[Entry, ...]) -> None:
+        """Keep of a point's rows what has the axes of a layout, and take the rest for failed."""
+        entries = self.layouts.pop(point)
+        ends = np.cumsum([entry.size for entry in entries])
+        kept = tuple(entry for entry in entries if entry in layout)
+        places = np.concatenate([np.arange(e.size) + end - e.size for e, end in zip(entries, ends, strict=True)
+                                 if e in layout] or [np.zeros(0, int)])  # fmt: skip
+        lost = [Failure(OTHER_AXES, "InvalidInput", design=e.design, evaluation=e.evaluation, measure=e.name)
+                for e in entries if e not in layout]  # fmt: skip
+        for key in [key for key in self.rows if key[0] == point]:
+            row = self.rows.pop(key)
+            self.failures[key] = tuple(lost)
+            if kept:
+                self.partial[key] = kept, row[places]
 
 
 Known = dict[tuple[str, int], DesignRecord]
@@ -223,8 +247,8 @@ def _measured(
             try:
                 found += _evaluate(scenario, label, one, name, records, drop, trials)
             except Exception as error:
-                told = ", ".join(q.name for q in measure.quantities)
-                missing.append(Failure.of(error, design=name, evaluation=label, measure=told))
+                lost = ", ".join(q.name for q in measure.quantities)
+                missing.append(Failure.of(error, design=name, evaluation=label, measure=lost))
     if not found and len({failure.error for failure in missing}) == 1:  # as of a power that cannot be radiated
         missing = [attrs.evolve(missing[0], measure="")]
     return found, missing
@@ -263,7 +287,7 @@ def _compute(task: Task, known: Known, outcome: Outcome) -> None:
 
 @contained()
 def _drawn(scenario: Scenario, trials: tuple[int, ...]) -> Drop:
-    return flatten(scenario.drop(trials), (len(trials),))
+    return read_only(flatten(scenario.drop(trials), (len(trials),)))
 
 
 @contained()
@@ -304,7 +328,7 @@ def _steps(trace: dict[str, FloatArray], member: int) -> dict[str, FloatArray]:
 
 
 def _some(drop: Drop, chosen: BoolArray) -> Drop:
-    return drop if chosen.all() else take(drop, chosen)
+    return read_only(take(drop, chosen))
 
 
 def _scalar(solution: Any, name: str) -> FloatArray:
@@ -348,6 +372,7 @@ def _evaluate(
     chosen = answered if answered.any() else np.ones_like(answered)
     W = np.stack([r.precoder for r, ok in zip(records, chosen, strict=True) if ok])
     W = W if answered.any() else np.full_like(W, 1.0)
+    W.flags.writeable = False  # the next measure is to find it as it was
     here = _some(drop, chosen)
     link, found = link_over(W, here, hardware), []
     if evaluation.power == "radiated":
@@ -355,11 +380,9 @@ def _evaluate(
     numbers = tuple(t for t, ok in zip(trials, chosen, strict=True) if ok)
     for measure in measures:
         rngs = Generators(scenario.seed, Stream.WAVEFORM, numbers)
-        values, labels = measure.measure(link, rngs), measure.labels(here)
-        for q in measure.quantities:
-            whole = np.full((len(trials), *values[q.name].shape[1:]), np.nan)
-            whole[answered] = values[q.name] if answered.any() else np.nan
-            told = {dim: list(labels[dim]) for dim in q.dims if dim in labels}
-            shape = whole.shape[1:]
-            found.append((Entry(label, name, q.name, q.unit, q.dims, shape, told, q.summary), whole))
+        for q, values, names in checked(measure, measure.measure(link, rngs), measure.labels(here), len(W)):
+            shape = values.shape[1:]
+            whole = np.full((len(trials), *shape), np.nan)
+            whole[answered] = values if answered.any() else np.nan
+            found.append((Entry(label, name, q.name, q.unit, q.dims, shape, names, q.summary), whole))
     return found

@@ -263,6 +263,9 @@ def _curve(
     else:
         over = estimate(figure.x)
         x, across = x_unit.shown(over.value), np.stack([x_unit.shown(e) for e in (over.low, over.high)])
+    if figure.followed not in run.axes:  # the places of other lines along the quantity's own axis are no gaps
+        kept = up.count > 0
+        x, y, across, ends = x[kept], y[kept], across[:, kept], [end[kept] for end in ends]
     if not np.isfinite(x + y).any():
         return None
     band = _band(y_unit, y, ends)

@@ -103,6 +103,17 @@ def remarks(run: Run) -> list[dict[str, Any]]:
     return list(found.values())
 
 
+def unnumbered(run: Run) -> list[str]:
+    """Where measures of designs that have an answer gave NaN, a line each quantity and point."""
+    lines = []
+    for lack in run.unnumbered():
+        at = f" at {lack.coords}" if lack.coords else ""
+        more = f" and {len(lack.trials) - 1} more" if len(lack.trials) > 1 else ""
+        place = f"{lack.quantity} of {lack.design} in evaluate.{lack.evaluation}{at}"
+        lines.append(f"no number: {place}, trial {lack.trials[0]}{more}")
+    return lines
+
+
 def failures(run: Run, most: int = 20) -> list[str]:
     """What failed by point and part, a line each with the first trial of it and how many more; at most ``most``."""
     found: dict[tuple[str, str, str], list[Any]] = {}

@@ -16,7 +16,7 @@ import isacsim
 from isacsim import __version__
 from isacsim.plugin import KINDS, build_registry
 
-SMALL = ("--workers", "1", "--trials", "2", "--set", "design.sca.solver.max_steps=3")
+SMALL = ("--workers", "1", "--executor", "serial", "--trials", "2", "--set", "design.sca.solver.max_steps=3")
 BARE = (*SMALL, "--set", "figure={}", "--set", "sinks=[]")
 COMPONENTS = [(kind, name) for kind in KINDS for name in build_registry().names(kind)]
 
@@ -110,6 +110,7 @@ def test_a_run_with_failures_exits_with_1_and_says_how_to_go_on(call, parts, tmp
     assert (told["done"], told["partly"], told["failed"]) == (6, 6, 0)
     failure = told["failures"][-1]
     assert (failure.pop("file"), failure.pop("line") > 0) == ("parts/isacsim_test_parts.py", True)
+    assert 'raise KeyboardInterrupt if self.how == "interrupt"' in failure.pop("traceback")
     assert failure == {
         "at": {"bits": "inf"},
         "trial": 1,

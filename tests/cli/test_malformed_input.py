@@ -645,7 +645,7 @@ def refused(tmp_path, capsys, monkeypatch):
         file = tmp_path / "study.toml"
         file.write_text(text, encoding="utf-8")
         before = {path: path.read_bytes() for path in tmp_path.iterdir()}
-        assert main(["run", str(file), "--out", "out", *(arguments or ("--workers", "1"))]) == 2
+        assert main(["run", str(file), "--out", "out", *(arguments or ("--workers", "1", "--executor", "serial"))]) == 2
         assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
         told = capsys.readouterr()
         assert told.out == ""
@@ -674,7 +674,7 @@ def test_a_malformed_scenario_is_one_clear_error(studies, refused, tmp_path, cas
 
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_a_malformed_setting_is_one_clear_error(studies, refused, tmp_path, setting):
-    (line,) = refused(studies.text, "--workers", "1", "--set", setting)
+    (line,) = refused(studies.text, "--workers", "1", "--executor", "serial", "--set", setting)
     assert_told([line], SETTINGS[setting], tmp_path)
 
 

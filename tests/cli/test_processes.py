@@ -23,7 +23,7 @@ COMMAND = [
     "from isacsim.cli.main import main; sys.exit(main())",
 ]
 SETS = (
-    "--workers", "1", "--trials", "100", "--set",
+    "--workers", "1", "--executor", "serial", "--trials", "100", "--set",
     'evaluate.converters.metrics=["sum-rate-nats", "crlb", {kind="touchy", trial=60, how="wait", armed="%s"}]',
     "--set", "design.sca.solver.max_steps=2",
 )  # fmt: skip

@@ -135,7 +135,6 @@ def everything(folder):
         yield store.environments()
         yield store.layout("p")
         yield store.rows("p", 2)
-        yield store.origins("p", 2)
         yield store.failures("p")
         yield store.partial("p")
         yield store.designs("d", [0])

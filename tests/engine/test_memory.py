@@ -21,7 +21,7 @@ from isacsim.waveform.estimators import Fitter
 )
 @pytest.mark.parametrize("command", ["check", "run"])
 def test_a_study_that_cannot_fit_is_refused_in_one_line(command, change, field, tmp_path, capsys):
-    more = ["--out", str(tmp_path / "run"), "--workers", "1"] if command == "run" else []
+    more = ["--out", str(tmp_path / "run"), "--workers", "1", "--executor", "serial"] if command == "run" else []
     assert main([command, "quickstart", *more, "--set", change]) == 2
     told = capsys.readouterr().err
     assert field in told

@@ -197,7 +197,19 @@ def command(load, tmp_path, monkeypatch, capsys):
     load("sinks = []")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("isacsim.cli.main.build_registry", lambda block=(): REGISTRY)
-    small = ("--trials", "1", "--set", "figure={}", "--set", "sweep.bits.values=[1]", "--json", "--workers", "1")
+    small = (
+        "--trials",
+        "1",
+        "--set",
+        "figure={}",
+        "--set",
+        "sweep.bits.values=[1]",
+        "--json",
+        "--workers",
+        "1",
+        "--executor",
+        "serial",
+    )
 
     def call(*arguments):
         code = main(["run", "top.toml", *small, "--out", "run", *arguments])

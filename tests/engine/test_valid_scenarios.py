@@ -232,7 +232,7 @@ def run_drawn(seed, folder, capsys):
     file.write_text(draw.text(), encoding="utf-8")
     checked = main(["check", str(file)])
     assert checked == 0 or (draw.extreme and checked == 2), capsys.readouterr().err
-    code = main(["run", str(file), "--workers", "1", "--out", str(out), "--json"])
+    code = main(["run", str(file), "--workers", "1", "--executor", "serial", "--out", str(out), "--json"])
     told = capsys.readouterr().err
     assert "Traceback" not in told
     assert "Warning" not in told

@@ -44,6 +44,7 @@ class Touchy(Metric):
     how: str = "raise"
     armed: str = ""  # a file: without it, nothing happens
     level: float = 1.0
+    none: bool = False  # gives NaN
 
     def measure(self, link: Any, rngs: Any) -> Any:
         if self.trial in map(trial_of, rngs) and (not self.armed or os.path.exists(self.armed)):
@@ -56,7 +57,7 @@ class Touchy(Metric):
             if self.how == "quit":
                 sys.exit("not today")
             raise KeyboardInterrupt if self.how == "interrupt" else ArithmeticError("this trial is touchy")
-        return {"touchy": np.full(len(rngs), self.level)}
+        return {"touchy": np.full(len(rngs), np.nan if self.none else self.level)}
 
     def value(self, link: Any) -> Any:
         raise NotImplementedError

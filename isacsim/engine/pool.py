@@ -1,0 +1,235 @@
+"""Worker processes, each with a pipe of its own: one that dies or hangs costs its own task and no other."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import pickle
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.connection import Connection, wait
+from multiprocessing.reduction import ForkingPickler
+from typing import Any
+
+from attrs import define, field
+from threadpoolctl import threadpool_limits
+
+from isacsim.plugin.isolation import told
+
+# A fork would copy the threads of a BLAS in unknown states.
+SPAWN = multiprocessing.get_context("spawn")
+
+
+class TaskLost(Exception):
+    """A task took its worker with it, or ran too long; the executor goes on with the others."""
+
+
+@define(eq=False)
+class _Worker:
+    """A process, our end of its pipe, the task that it has, and when that must have ended."""
+
+    process: Any
+    pipe: Connection
+    ready: bool = False
+    future: Future[Any] | None = None
+    deadline: float = float("inf")
+
+
+@define(eq=False)
+class Pool(Executor):
+    """A `concurrent.futures.Executor` of spawned processes that are replaced when they end.
+
+    Args:
+        workers: Number of processes.
+        timeout: Longest time of a task, in s; a worker that takes longer is killed.
+        memory: Most memory of a worker, in bytes; beyond it an allocation raises `MemoryError`.
+    """
+
+    workers: int
+    timeout: float = float("inf")
+    memory: int | None = None
+    _waiting: deque[tuple[Future[Any], bytes]] = field(factory=deque, init=False)
+    _crew: list[_Worker] = field(factory=list, init=False)
+    _bell: Any = field(init=False)
+    _ring: Any = field(init=False)
+    _closing: bool = field(default=False, init=False)
+    _broken: str = field(default="", init=False)
+    _thread: threading.Thread = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._bell, self._ring = SPAWN.Pipe(duplex=False)
+        self._thread = threading.Thread(target=self._serve, name="isacsim-pool", daemon=True)
+        self._thread.start()
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Queue a call; its result, or what it raised, is in the future.
+
+        Raises:
+            BrokenProcessPool: If a worker could not start.
+        """
+        if self._broken:
+            raise BrokenProcessPool(self._broken)
+        future: Future[Any] = Future()
+        self._waiting.append((future, bytes(ForkingPickler.dumps((fn, args, kwargs)))))
+        self._ring.send_bytes(b"!")
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """End the workers when what is queued is done, or when what they have is."""
+        while cancel_futures and self._waiting:
+            self._waiting.popleft()[0].cancel()
+        self._closing = True
+        with contextlib.suppress(OSError):  # closed before
+            self._ring.send_bytes(b"!")
+        if wait:
+            self._thread.join()
+
+    def kill(self) -> None:
+        """End the workers at once, with what they have."""
+        self.timeout = 0.0
+        for worker in list(self._crew):
+            worker.deadline = 0.0
+        self.shutdown(wait=True, cancel_futures=True)
+
+    def _serve(self) -> None:
+        while not self._closing or self._waiting or any(worker.future for worker in self._crew):
+            self._assign()
+            deadline = min((worker.deadline for worker in self._crew), default=float("inf"))
+            rest = None if deadline == float("inf") else max(0.0, deadline - time.monotonic())
+            heard = wait([self._bell, *(worker.pipe for worker in self._crew)], rest)
+            if self._bell in heard:
+                self._bell.recv_bytes()
+            for worker in list(self._crew):
+                if worker.pipe in heard:
+                    self._hear(worker)
+                elif time.monotonic() >= worker.deadline:
+                    self._lose(worker, f"took longer than {self.timeout:g} s")
+        for worker in list(self._crew):
+            worker.pipe.close()  # which ends it, once it reads
+            if worker.ready:
+                worker.process.join(5)
+            worker.process.kill()
+            worker.process.join()
+        self._bell.close()
+        self._ring.close()
+
+    def _assign(self) -> None:
+        """Hand what waits to those who are free, and start workers where there are too few."""
+        missing = min(self.workers, len(self._waiting) + sum(w.future is not None for w in self._crew))
+        while len(self._crew) < missing and not self._broken:
+            self._crew.append(self._start())
+        for worker in [w for w in self._crew if w.ready and w.future is None]:
+            while self._waiting:
+                future, call = self._waiting.popleft()
+                if future.set_running_or_notify_cancel():
+                    worker.future, worker.deadline = future, time.monotonic() + self.timeout
+                    with contextlib.suppress(OSError):  # it has just died, which is heard next
+                        worker.pipe.send_bytes(call)
+                    break
+
+    def _start(self) -> _Worker:
+        ours, theirs = SPAWN.Pipe()
+        process = SPAWN.Process(target=_work, args=(theirs, self.memory), daemon=True)
+        try:
+            process.start()
+        finally:
+            theirs.close()  # so that the end of the process is the end of the pipe
+        return _Worker(process, ours)
+
+    def _hear(self, worker: _Worker) -> None:
+        try:
+            answer = worker.pipe.recv_bytes()
+        except (EOFError, OSError):
+            worker.process.join(1)
+            self._lose(worker, f"ended with {_exit(worker.process.exitcode)}")
+            return
+        if not worker.ready:
+            worker.ready = True
+            return
+        future, worker.future, worker.deadline = worker.future, None, float("inf")
+        assert future is not None
+        raised, value = pickle.loads(answer)
+        if raised:
+            future.set_exception(value)
+        else:
+            future.set_result(value)
+
+    def _lose(self, worker: _Worker, why: str) -> None:
+        """Take a worker off the crew, and its task for lost."""
+        self._crew.remove(worker)
+        worker.process.kill()
+        worker.process.join()
+        worker.pipe.close()
+        if not worker.ready:  # the next one would not start either
+            self._broken = f"a worker {why} when it started"
+            while self._waiting:
+                self._waiting.popleft()[0].set_exception(BrokenProcessPool(self._broken))
+        if worker.future is not None:
+            worker.future.set_exception(TaskLost(f"the worker process {why}"))
+
+
+def _exit(code: int | None) -> str:
+    """What an exit code says."""
+    if code is None or code >= 0:
+        return f"exit code {code}"
+    with contextlib.suppress(ValueError):
+        return signal.Signals(-code).name
+    return f"signal {-code}"
+
+
+def _work(pipe: Connection, memory: int | None) -> None:
+    """What a worker does until its pipe, or its parent, ends."""
+    prepare_worker(memory)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    with contextlib.suppress(EOFError, OSError):  # the driver has closed it
+        pipe.send_bytes(b"ready")
+        while True:
+            pipe.send_bytes(_answer(pipe.recv_bytes()))
+
+
+def _answer(call: bytes) -> bytes:
+    """Whether a call raised, and what it raised or returned."""
+    try:
+        fn, args, kwargs = pickle.loads(call)
+        return bytes(ForkingPickler.dumps((False, fn(*args, **kwargs))))
+    except BaseException as error:
+        return _packed(error)
+
+
+def _packed(error: BaseException) -> bytes:
+    """An exception on its way back; one that cannot travel goes as its text."""
+    with contextlib.suppress(Exception):
+        answer = bytes(ForkingPickler.dumps((True, error)))
+        pickle.loads(answer)
+        return answer
+    return bytes(ForkingPickler.dumps((True, RuntimeError(told(error)))))
+
+
+def _end_with_parent() -> None:
+    """End with the driver, however that ends: nobody would read what is computed."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+
+def prepare_worker(memory: int | None = None) -> None:
+    """One BLAS thread, no signals but those that kill, and a limit of memory in bytes where the system has one."""
+    # They reach the whole process group; the driver alone decides what they mean.
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    import numpy  # noqa: F401  # a BLAS must be loaded before its threads can be limited
+
+    threadpool_limits(1)
+    with contextlib.suppress(ImportError, ValueError, OSError):  # no Unix, or a limit below ours
+        import resource
+
+        if memory is not None:
+            resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
