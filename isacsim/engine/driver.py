@@ -203,5 +203,5 @@ def _try(executor: Executor) -> None:
 
 
 def _lost(task: Task, why: str) -> Outcome:
-    failure = Failure(f"{why} over this trial; `isacsim replay` runs it where it can be looked at", "TaskLost")
+    failure = Failure(f"{why} over this trial; run it with --executor serial to see why", "TaskLost")
     return Outcome(failures={(point.id, trial): (failure,) for point in task.points for trial in task.trials})
