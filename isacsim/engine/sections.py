@@ -17,6 +17,7 @@ from isacsim.engine.scenario import BaseStation, Design, Evaluation, Scenario, U
 from isacsim.engine.schema import field_docs, types_of
 from isacsim.engine.sweep import Axis
 from isacsim.engine.views import Expectation, Figure
+from isacsim.grid import Grid
 from isacsim.hardware.base import Hardware, Transceiver
 from isacsim.units import unit_of
 
@@ -24,6 +25,7 @@ from isacsim.units import unit_of
 SECTIONS: dict[str, tuple[str, type]] = {
     "scenario": ("the top of the file", Scenario),
     "base_station": ("[base_station]", BaseStation),
+    "grid": ("[base_station.grid]", Grid),
     "users": ("[users]", Users),
     "transceiver": ("[hardware.NAME]", Transceiver),
     "design": ("[design.NAME]", Design),
