@@ -98,7 +98,7 @@ class Frame:
     def of(cls, store: Store) -> Frame:
         """The frame of a run."""
         axes: dict[str, list[Any]] = store.need("axes")
-        designs: list[str] = store.meta("designs")
+        designs: list[str] = store.need("designs")
         lead, trials = tuple(len(values) for values in axes.values()), store.need("trials")
         places: dict[str, list[Place]] = {}
         solved: dict[str, list[Place]] = {}
