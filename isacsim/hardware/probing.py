@@ -417,7 +417,7 @@ def _nodes(edges: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 def _refuse_what_grows(device: Hardware, power: FloatArray, rho: FloatArray) -> None:
     """Refuse a map whose power (N, n) at the nodes is in the last of them; a dead zone has next to none there."""
-    last, whole = power[:, -max(power.shape[-1] // 50, PANEL_NODES) :].sum(axis=-1), power.sum(axis=-1)
+    last, whole = power[:, -PANEL_NODES:].sum(axis=-1), power.sum(axis=-1)
     if not np.all((last <= HEAVY * whole) | (whole <= FOLLOWED * rho)):
         remedy = "Bound the output of large samples, as any device does."
         raise InvalidInput("hardware", "must put out a finite power for Gaussian input", device, remedy)

@@ -28,11 +28,11 @@ def test_on_ideal_hardware_it_is_unbiased_and_spread_as_stated(scene, power):
 
 
 @pytest.mark.parametrize("bits", [2, 3, 4])
-def test_one_stream_makes_chains_distort_in_unison_and_the_model_optimistic(bits):
+def test_one_stream_makes_chains_distort_in_unison_and_the_additive_model_optimistic(bits):
     size, rng = 16, np.random.default_rng(5)
     scene = ResponseMatrix(complex_normal(rng, (size, size)) / 3)
     W, n = 10 * complex_normal(rng, (size, 1)) / np.sqrt(size), 2**15
-    hardware = Transceiver(MidRise(bits), MidRise(bits))
+    hardware = Transceiver(MidRise(bits, correlated=False), MidRise(bits, correlated=False))
     predicted = radar_sqnr(scene.response(), W, 1.0, hardware)
     found = sampled_radar_sqnr(EchoPath.of(scene, W, 1.0, hardware), np.random.default_rng(0), n)
     # Ten standard deviations of the estimate, far from agreement.
