@@ -5,6 +5,7 @@ import pytest
 from attrs import frozen
 
 from isacsim import Aqnm, Chain, Drop, Hardware, Ideal, MidRise, PointTargets, Transceiver, metrics
+from isacsim.hardware.base import estimate_linear_model
 from isacsim.link import Link, link_over
 from isacsim.metrics import components
 from isacsim.plugin import build_registry
@@ -18,11 +19,14 @@ class Clipper(Hardware):
     def apply(self, x, rng=None, *, power=None):
         return np.clip(np.real(x), -0.5, 0.5) + 1j * np.clip(np.imag(x), -0.5, 0.5)
 
+    def linear_model(self, R):
+        return estimate_linear_model(self, R)  # diagonal, as the bound of the SQINR asks for
+
 
 TRANSCEIVERS = {
     "ideal": Transceiver(),
     "uniform": Transceiver(Aqnm(3), Aqnm(2), Aqnm(4)),
-    "mixed": Transceiver(Aqnm([1, 2, 3, 4, 5, np.inf]), MidRise([1, 2, 3] * 3), MidRise([1, np.inf])),
+    "mixed": Transceiver(Aqnm([1, 2, 3, 4, 5, np.inf]), MidRise([1, 2, 3] * 3), MidRise([1, np.inf], correlated=False)),
     "chains": Transceiver(Chain(Aqnm(3), Clipper()), Chain(Clipper(), Aqnm(2)), Ideal()),
 }
 MEMBERS = 5
