@@ -43,7 +43,7 @@ def sqinr_ceiling(transceiver: Transceiver, users: int) -> FloatArray:
     if not (is_number(users) and users == np.floor(users) and users >= 0):
         raise InvalidInput("users", "must be a whole number of at least 0", users, "Give the number of users K.")
     users = int(users)
-    _, receiver = _ratios(transceiver.user, users)
+    _, receiver = _ratios(transceiver.user, users, apart=True)
     return _behind_receiver(np.full(users, np.inf), receiver)
 
 
@@ -64,7 +64,7 @@ def sqinr_bound(H: Any, power: Any, noise_power: Any, transceiver: Transceiver) 
     """
     require_transceiver(transceiver)
     gains, noise, transmit, _ = _link(H, power, noise_power, transceiver.transmit)
-    _, receiver = _ratios(transceiver.user, gains.shape[-1])
+    _, receiver = _ratios(transceiver.user, gains.shape[-1], apart=True)
     return attained_alone(gains, noise, transmit, receiver)
 
 
@@ -119,10 +119,14 @@ def _link(H: Any, power: Any, noise_power: Any, transmit: Hardware) -> tuple[Flo
     return squared(H) / (1 + ratios[:, None]), noise, ratios, gain
 
 
-def _ratios(hardware: Hardware, chains: int) -> tuple[ComplexArray, FloatArray]:
-    """Gains (chains,) and ratios (chains,) of distortion to signal, at unit power in each chain."""
+def _ratios(hardware: Hardware, chains: int, apart: bool = False) -> tuple[ComplexArray, FloatArray]:
+    """Gains (chains,) and ratios (chains,) of distortion to signal, at unit power in each chain.
+
+    Of chains that are ``apart``, as those of users are, no correlation counts.
+    """
     must_fit("users", f"a covariance of {chains} chains", chains, (chains, chains))
     model = hardware.linear_model(np.eye(chains, dtype=complex))
-    if model.coupled or not model.diagonal:
-        raise InvalidInput("transceiver", "must treat each chain by itself", hardware, "Use data converters.")
+    if model.coupled or not (model.diagonal or apart):
+        rule = "must treat each chain by itself, with distortion that is uncorrelated between chains"
+        raise InvalidInput("transceiver", rule, hardware, "Use aqnm, or mid-rise with correlated = false.")
     return np.asarray(model.gain, complex), model.distortion_power / squared(model.gain)

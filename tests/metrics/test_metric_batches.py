@@ -26,7 +26,7 @@ class Clipper(Hardware):
 TRANSCEIVERS = {
     "ideal": Transceiver(),
     "uniform": Transceiver(Aqnm(3), Aqnm(2), Aqnm(4)),
-    "mixed": Transceiver(Aqnm([1, 2, 3, 4, 5, np.inf]), MidRise([1, 2, 3] * 3), MidRise([1, np.inf], correlated=False)),
+    "mixed": Transceiver(Aqnm([1, 2, 3, 4, 5, np.inf]), MidRise([1, 2, 3] * 3), MidRise([1, np.inf])),
     "chains": Transceiver(Chain(Aqnm(3), Clipper()), Chain(Clipper(), Aqnm(2)), Ideal()),
 }
 MEMBERS = 5

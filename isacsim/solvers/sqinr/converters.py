@@ -18,7 +18,10 @@ from isacsim.hardware.base import Hardware, Transceiver, chain_power
 from isacsim.hardware.chain import Chain
 from isacsim.typing import ComplexArray, FloatArray
 
-AS_CONVERTERS = "add noise in proportion to each chain's power and pass a fixed share of the signal, as converters do"
+AS_CONVERTERS = (
+    "add noise in proportion to each chain's power, uncorrelated between chains, and pass a fixed share of the signal, "
+    "as the model of aqnm does, and that of mid-rise with correlated = false"
+)
 SAME = 1e-9  # relative difference of two models that rounding explains
 
 
@@ -34,10 +37,11 @@ def distortion_ratios(hardware: Hardware, chains: int, name: str) -> tuple[Compl
         InvalidInput: If the model depends on the signal, or correlates the chains' distortion; it
             names the stage.
     """
-    found = _ratios(hardware, chains)
+    apart = name.endswith("user")
+    found = _ratios(hardware, chains, apart)
     if found is not None:
         return found
-    place, stage = _unlike_converters(hardware, chains)
+    place, stage = _unlike_converters(hardware, chains, apart)
     raise InvalidInput(
         name if place is None else f"{name}.stages[{place}]",
         f"must {AS_CONVERTERS}",
@@ -55,30 +59,34 @@ def not_converters(transceiver: Transceiver, chains: Mapping[str, int]) -> str |
     """
     for side, count in chains.items():
         hardware = getattr(transceiver, side)
-        if not hardware.is_ideal and _ratios(hardware, count) is None:
-            place, stage = _unlike_converters(hardware, count)
+        apart = side == "user"
+        if not hardware.is_ideal and _ratios(hardware, count, apart) is None:
+            place, stage = _unlike_converters(hardware, count, apart)
             where = side if place is None else f"{side}.{place}"
             return f"designs for data converters, and {where} ({type(stage).__name__}) does not {AS_CONVERTERS}"
     return None
 
 
-def _unlike_converters(hardware: Hardware, chains: int) -> tuple[int | None, Hardware]:
+def _unlike_converters(hardware: Hardware, chains: int, apart: bool) -> tuple[int | None, Hardware]:
     """The first stage that is no converter, with its place; the whole, without one, where only the chain is none."""
     for place, stage in enumerate(hardware.stages if isinstance(hardware, Chain) else ()):
-        if _ratios(stage, chains) is None:
+        if _ratios(stage, chains, apart) is None:
             return place, stage
     return None, hardware
 
 
-def _ratios(hardware: Hardware, chains: int) -> tuple[ComplexArray, FloatArray] | None:
-    """Gains and ratios where two covariances that differ in every respect agree on them."""
+def _ratios(hardware: Hardware, chains: int, apart: bool) -> tuple[ComplexArray, FloatArray] | None:
+    """Gains and ratios where two covariances that differ in every respect agree on them.
+
+    Chains that are ``apart``, as those of users are, do not mind how their distortion is correlated.
+    """
     if not chains:
         return np.ones(0, complex), np.zeros(0)
     powers = 1 + np.arange(chains) / 3
     alike = np.sqrt(powers[:, None] * powers)
     R = np.array([np.eye(chains), 1e-2 * (alike + np.diag(powers))], complex)
     model = hardware.linear_model(R)
-    if model.coupled or not model.diagonal or not np.all(model.gain):
+    if model.coupled or not (model.diagonal or apart) or not np.all(model.gain):
         return None
     gain = np.broadcast_to(model.gain, (2, chains)).astype(complex)
     noise = model.distortion_power / chain_power(R) / squared(gain)
