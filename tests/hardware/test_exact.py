@@ -15,6 +15,7 @@ from isacsim.hardware.base import diagonal_matrix, estimate_linear_model
 from isacsim.hardware.cells import _basis
 from isacsim.hardware.chain import Series
 from isacsim.hardware.codebooks import lloyd_max, mid_rise
+from isacsim.hardware.envelopes import Envelopes
 from isacsim.hardware.expansions import exact_model, exact_vjp
 from isacsim.hardware.fixed_codebooks import FixedCodebooks
 from isacsim.hardware.gain_control import GainControlled
@@ -134,6 +135,32 @@ def test_other_codebooks_have_the_covariance_of_independent_quadrature():
     step, chains = float(data["step"]), len(data["R"])
     thresholds = np.tile(step * np.arange(-3, 4), (chains, 1))
     meets(exact_model(FixedCodebooks(thresholds, np.full((chains, 7), step)), data["R"]), data)
+
+
+def rapp(power, saturation, smoothness):
+    return (1 + (power / saturation) ** smoothness) ** (-0.5 / smoothness)
+
+
+def saleh(power, saturation, beta_a, alpha_phi, beta_phi):
+    t = power / saturation
+    s = t / (4 * beta_a)
+    return np.exp(1j * alpha_phi * s / (1 + beta_phi * s)) / (1 + t / 4)
+
+
+def limiter(power, saturation):
+    return np.sqrt(saturation / np.maximum(power, saturation))
+
+
+@pytest.mark.parametrize(
+    ("name", "response", "rtol"),
+    # Forty orders end a smooth map at rounding; sharp bends leave a share of |xi|^81 in the last order.
+    [("rapp", rapp, 1e-10), ("saleh", saleh, 1e-10), ("rapp_p6", rapp, 1e-6), ("limiter", limiter, 1e-5)],
+)
+def test_amplifiers_have_the_covariance_of_independent_quadrature(name, response, rtol):
+    data = reference(name)
+    parameters = data["parameters"]
+    knee = np.full(len(data["R"]), parameters[0])
+    meets(exact_model(Envelopes(lambda power: response(power, *parameters), knee), data["R"]), data, rtol)
 
 
 def test_two_devices_of_a_plugin_given_by_their_samples_have_the_closed_models(kit):

@@ -1,5 +1,7 @@
 """Designs of `SumRateCrlb` behind any hardware: gradients, surfaces of power, optima, and channels with an error."""
 
+from pathlib import Path
+
 import attrs
 import numpy as np
 import pytest
@@ -7,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import isacsim
-from isacsim import Aqnm, Chain, InvalidInput, Transceiver, metrics
+from isacsim import Aqnm, Chain, InvalidInput, MidRise, Transceiver, metrics
 from isacsim.hardware.base import Hardware, LinearModel, chain_power, diagonal_matrix
+from isacsim.hardware.envelopes import Envelopes
+from isacsim.hardware.expansions import exact_model, exact_vjp
 from isacsim.link import Echo, Transmission
 from isacsim.metrics.cotangents import _through_receiver, pulled_back, sqnr_cotangent
 from isacsim.metrics.sensing import sqnr
@@ -269,3 +273,100 @@ def test_hardware_without_a_derivative_is_refused_with_its_stage(kit):
     coupled = Transceiver(transmit=Correlating(np.eye(6) + 0.1))
     with pytest.raises(InvalidInput, match="only where the transmit chains are not coupled"):
         isacsim.solve(problem(coupled, per_antenna=True))
+
+
+@attrs.frozen
+class Limiter(Hardware):
+    """The soft limiter as a plugin may give it: by its samples alone."""
+
+    saturation: float
+
+    def apply(self, x, rng=None, *, power=None):
+        """The envelope clipped."""
+        return x / np.sqrt(np.maximum((x.real**2 + x.imag**2) / self.saturation, 1.0))
+
+
+@attrs.frozen
+class Rapp(Hardware):
+    """The amplifier of smoothness 2, by its closed expansion."""
+
+    saturation: float
+
+    def apply(self, x, rng=None, *, power=None):
+        """The envelope compressed."""
+        return x * self.response(x.real**2 + x.imag**2)
+
+    def response(self, power):
+        """Gain at a power."""
+        return (1 + (power / self.saturation) ** 2) ** -0.25
+
+    def linear_model(self, R):
+        """By the orders of the expansion."""
+        return exact_model(self._maps(R), R)
+
+    def linear_model_vjp(self, R, gain, distortion):
+        """Likewise."""
+        return exact_vjp(self._maps(R), R, gain, distortion)
+
+    def _maps(self, R):
+        return Envelopes(self.response, np.full(R.shape[-1], self.saturation))
+
+
+DESIGNS = Path(__file__).parents[1] / "data" / "exact-hardware"
+TRANSMITTERS = {
+    "dac2_tot": lambda order: MidRise(2),
+    "dac1_ant": lambda order: MidRise(1),
+    "mix1_tot": lambda order: MidRise(np.where(order < 2, np.inf, 1.0)),
+    "pa_free": lambda order: Rapp(0.1 / 16),
+}
+
+
+def reference_design(name):
+    """A reference design of 16 antennas: its problem, the precoder, and its merit."""
+    data = dict(np.load(DESIGNS / f"design_{name}.npz"))
+    horizontal, vertical, *receive = (int(n) for n in data["arrays"])
+    order = np.arange(horizontal * vertical).reshape(vertical, horizontal).T.ravel()  # a_v x a_h to a_h x a_v
+    tx, rx = isacsim.UniformPlanarArray(horizontal, vertical), isacsim.UniformPlanarArray(*receive)
+    one = isacsim.SumRateCrlb(
+        H=data["H"][order],
+        targets=isacsim.PointTargets(tx, rx, data["theta"], data["phi"], data["alpha"]),
+        power=float(data["P"]),  # the saturation of all amplifiers, where the drive is free: it ends at a third
+        noise_power=float(data["noise_user"]),
+        radar_noise_power=float(data["noise_radar"]),
+        snapshots=int(data["L"]),
+        rate_weight=float(data["weights"][0]),
+        crlb_weight=float(data["weights"][1]),
+        sensing_streams=0,
+        per_antenna=str(data["constraint"]) == "ant",
+        transceiver=Transceiver(transmit=TRANSMITTERS[name](order)),
+    )
+    return one, data["W"][order], float(data["best"])
+
+
+@pytest.mark.parametrize("name", TRANSMITTERS)
+def test_the_merit_through_exact_models_is_that_of_independent_ones(name):
+    one, W, best = reference_design(name)
+    # The amplifiers there stop at ten orders, and the tables of converters at some 1e-8 of the merit.
+    assert float(one.objective(W)) == pytest.approx(best, rel=1e-6 if name == "pa_free" else 1e-7)
+    for slack in one.constraints(W).values():
+        assert np.all(slack >= -1e-9)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TRANSMITTERS)
+def test_designs_for_exact_models_reach_the_best_that_is_known(name):
+    one, _, best = reference_design(name)
+    solution = isacsim.solve(one)
+    assert float(one.objective(solution.precoder)) >= best - 5e-4 * abs(best)
+
+
+@pytest.mark.slow
+def test_a_limiter_of_a_plugin_is_designed_for_by_its_samples_alone():
+    limiter, cap = Limiter(2e-3), 5e-3
+    one = isacsim.batch.take(isacsim.batch.flatten(problem(Transceiver(transmit=limiter), power=cap)), np.array([0]))
+    found = isacsim.solve(one, starts="rzf", tolerance=1e-3)
+    assert metrics.radiated_power(found.precoder, limiter) <= cap * (1 + 1e-9)
+    ideal = isacsim.solve(attrs.evolve(one, transceiver=Transceiver())).precoder
+    ladder = np.sqrt(np.geomspace(0.1, 4.0, 25))[:, None, None] * ideal
+    kept = metrics.radiated_power(ladder, limiter) <= cap  # better than the ideal design at every drive that may be
+    assert np.all(found.objective > np.max([one.objective(W[None]) for W in ladder[kept]], axis=0))
