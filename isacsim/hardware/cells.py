@@ -51,7 +51,8 @@ class Cells(Expander):
 
         before = self.first.at(rho)
         t, levels = _codebooks(before, rho)
-        edges = np.concatenate([np.zeros_like(t[..., :1]), ndtr(t), np.ones_like(t[..., :1])], axis=-1)
+        end = np.zeros((*t.shape[:-1], 1))  # of its own shape: a weak chain may meet no threshold
+        edges = np.concatenate([end, ndtr(t), end + 1], axis=-1)
         kept = -hermite(t, DEGREE - 1) * density(t) / np.sqrt(np.arange(1, DEGREE + 1)).reshape(-1, *[1] * t.ndim)
         none = np.zeros((*kept.shape[:-1], 1))
         inner = np.diff(np.concatenate([none, kept, none], axis=-1), axis=-1)
@@ -75,7 +76,7 @@ def _codebooks(before: object, rho: FloatArray) -> tuple[FloatArray, FloatArray]
         order = np.argsort(np.where(before.heights != 0, before.places, FAR), axis=-1)
         t, d = (np.take_along_axis(a, order, axis=-1) for a in (before.places, before.heights))
         t = np.where(d != 0, t, FAR)
-        rise = np.concatenate([np.zeros_like(d[..., :1]), np.cumsum(d, axis=-1)], axis=-1)
+        rise = np.concatenate([np.zeros((*d.shape[:-1], 1)), np.cumsum(d, axis=-1)], axis=-1)
         # The mean fixes the level that the steps start from.
         from scipy.special import ndtr
 

@@ -309,6 +309,14 @@ def test_silent_chains_have_the_gain_of_small_signals_and_no_distortion():
         assert not slope[0].any()
 
 
+def test_chains_too_weak_for_any_threshold_put_out_nothing():
+    R = np.diag([1e-9, 1e-6]).astype(complex)
+    for device in (Chain(ElevenLevels(), Image()), Chain(ElevenLevels(), Image(), Limiter())):
+        model = device.linear_model(R)
+        np.testing.assert_array_equal(model.gain, 0)
+        np.testing.assert_array_equal(model.distortion, 0)
+
+
 def test_a_mean_counts_as_distortion_of_all_pairs():
     # Of independent chains all that is common is the mean: |E f|^2, coherent.
     D = Level().linear_model(np.eye(2, dtype=complex)).distortion
