@@ -31,6 +31,7 @@ class Chain(Hardware):
     """Stages in series; the first one meets the input."""
 
     known_as: ClassVar[str] = "chain"
+    component_version: ClassVar[int] = 2  # scalar stages in series are one map, whose model is exact
 
     stages: tuple[Hardware, ...]
 

@@ -8,7 +8,7 @@ noise model is ``y = alpha x + q``, ``cov(q) = alpha (1 - alpha) diag(R_x)``.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import attrs
 import numpy as np
@@ -172,6 +172,8 @@ class MidRise(Hardware):
         correlated: Whether the linear model has the correlation of different chains' distortion, as
             the device has; False takes it for zero, as the additive quantisation noise model does.
     """
+
+    component_version: ClassVar[int] = 2  # the linear model has the correlation of different chains' distortion
 
     bits: FloatArray = field(converter=_bits, eq=same_array)
     step: float | None = field(

@@ -112,6 +112,7 @@ class CrbMinRequirements(SinrRequirements):
             see `CrbMin`. Left out it is 0.
     """
 
+    component_version: ClassVar[int] = 2  # behind hardware the objective is the mean of the CRB over a prior
     problem: ClassVar[type[SinrConstrained]] = CrbMin
 
     min_sinr: FloatArray = batched(0, above=0.0, metadata=units.db())

@@ -22,11 +22,11 @@ from isacsim.plugin import Spec, build_registry, default_registry, hookimpl
 QUICKSTART = {
     "drop": "e6f2b65dd35d5d4c797f4358",
     "sca": "c9e578aa391324a209f72ec2",
-    "points": ["20bf387cf140a72c902a87cb", "f56972f0639f60b2738c029c"],
+    "points": ["737fef2273c6e6eb4af45084", "5f3071b2e86eadfa6fd4c488"],
 }
 HARDWARE = {
     "isacsim.Aqnm([1, 2, 3])": "44db76601e44018c01a4c7ba",
-    "isacsim.Chain(isacsim.MidRise(2), isacsim.Ideal())": "27c417b898f2697be517ad49",
+    "isacsim.Chain(isacsim.MidRise(2), isacsim.Ideal())": "8277da8e314080beed9556c6",
     "isacsim.Transceiver(user=isacsim.Aqnm(3, table='uniform'))": "ad87aa76650708f6804a401e",
 }
 

@@ -12,7 +12,7 @@ where s is the squared amplitude of Saleh's own normalisation.
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
 import attrs
 import numpy as np
@@ -45,6 +45,8 @@ class Amplifier(Hardware):
     Args:
         saturation: Largest output power: one number, or one for each chain (N,), in W.
     """
+
+    component_version: ClassVar[int] = 2  # forty orders of the distortion, where there were twelve
 
     saturation: Any = batched(0, above=0.0, metadata=units.dbm())
 

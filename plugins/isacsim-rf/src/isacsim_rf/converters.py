@@ -66,6 +66,8 @@ class ClippingDac(Hardware):
             each chain (N,), in W.
     """
 
+    component_version: ClassVar[int] = 2  # the linear model has the correlation of different chains' distortion
+
     bits: int = field(validator=_bits)
     full_scale: Any = batched(0, above=0.0, metadata=units.dbm())
 
