@@ -29,23 +29,25 @@ def product(A: ComplexArray, B: ComplexArray) -> ComplexArray:
 
 
 @part
+def adjoint(A: ComplexArray) -> ComplexArray:
+    """A^H, in C order."""
+    AH = np.empty((A.shape[1], A.shape[0]), np.complex128)
+    for i in range(A.shape[0]):
+        for j in range(A.shape[1]):
+            AH[j, i] = np.conj(A[i, j])
+    return AH
+
+
+@part
 def times_adjoint(A: ComplexArray, B: ComplexArray) -> ComplexArray:
     """A B^H, by BLAS."""
-    BH = np.empty((B.shape[1], B.shape[0]), np.complex128)
-    for i in range(B.shape[0]):
-        for j in range(B.shape[1]):
-            BH[j, i] = np.conj(B[i, j])
-    return product(A, BH)
+    return product(A, adjoint(B))
 
 
 @part
 def adjoint_times(A: ComplexArray, B: ComplexArray) -> ComplexArray:
     """A^H B, by BLAS."""
-    AH = np.empty((A.shape[1], A.shape[0]), np.complex128)
-    for i in range(A.shape[0]):
-        for j in range(A.shape[1]):
-            AH[j, i] = np.conj(A[i, j])
-    return product(AH, B)
+    return product(adjoint(A), B)
 
 
 @part
