@@ -14,6 +14,10 @@ from isacsim.checks import number
 from isacsim.engine.pool import Pool
 from isacsim.memory import machine_memory
 
+# An equal share of a machine of many cores may be less than what an interpreter with its libraries and a common
+# trial take; workers seldom reach it at the same time, so that a smaller limit would only fail trials that fit.
+LEAST_MEMORY = 2 * 2**30  # bytes
+
 
 class ExecutorFactory(ABC):
     """Opens a `concurrent.futures.Executor`; a plugin derives from it."""
@@ -68,7 +72,7 @@ class Processes(ExecutorFactory):
         trial_timeout: Longest time of a trial, in s; a batch that takes longer is cut until the trial
             is found, which fails. Compiling kernels for the first time counts too.
         memory_gb: Most memory of a worker, in GB; by default an equal share of the machine's, with one for the
-            driver. A trial that needs more fails.
+            driver, and at least 2 GiB. A trial that needs more fails.
     """
 
     trial_timeout: float | None = field(default=None, validator=number(above=0, optional=True))
@@ -76,8 +80,11 @@ class Processes(ExecutorFactory):
 
     def open(self, workers: int) -> Executor:
         """A pool of spawned processes."""
-        share = machine_memory() // (workers + 1) if self.memory_gb is None else int(self.memory_gb * 1e9)
-        return Pool(workers, self.trial_timeout or float("inf"), share)
+        if self.memory_gb is None:
+            memory = max(machine_memory() // (workers + 1), LEAST_MEMORY)
+        else:
+            memory = int(self.memory_gb * 1e9)
+        return Pool(workers, self.trial_timeout or float("inf"), memory)
 
     def abandon(self, executor: Executor) -> None:
         """End the workers; an interpreter that ends would wait for them otherwise."""

@@ -4,6 +4,8 @@ import multiprocessing
 import os
 import time
 
+import pytest
+
 from isacsim.engine.executors import Processes, Serial
 
 
@@ -36,3 +38,14 @@ def test_what_runs_here_has_ended_when_it_is_abandoned():
     done = executor.submit(int)
     factory.abandon(executor)
     assert done.result() == 0
+
+
+@pytest.mark.parametrize(
+    ("option", "machine", "limit"),
+    [(None, 64 * 2**30, 16 * 2**30), (None, 4 * 2**30, 2 * 2**30), (0.5, 4 * 2**30, 5 * 10**8)],
+    ids=["share", "small-share", "as-told"],
+)
+def test_a_share_of_memory_leaves_room_for_a_trial_unless_told_otherwise(monkeypatch, option, machine, limit):
+    monkeypatch.setattr("isacsim.engine.executors.machine_memory", lambda: machine)
+    with Processes(memory_gb=option).open(3) as pool:
+        assert pool.memory == limit
