@@ -2,9 +2,10 @@
 
 What a chain puts out is followed in reciprocal amplitudes: x of the drive, y of the output. Of a linear
 device y is proportional to x, and of one that saturates it tends to a constant as x tends to 0. So
-each chain's y is a polynomial in x through all evaluations so far, from whose sum of 1 / y^2 over chains
-follows the next drive, kept between those that were too weak and too strong. The second drive is guessed
-from the first alone: chains of one kind that are driven unequally show how output grows with drive.
+each chain's y is a polynomial in x through the latest evaluations, from whose sum of 1 / y^2 over chains
+follows the next drive, kept between those that were too weak and too strong. Where more drive has given
+less, the peak is looked for first. The second drive is guessed from the first alone: chains of one kind
+that are driven unequally show how output grows with drive.
 """
 
 from __future__ import annotations
@@ -22,8 +23,13 @@ ACCURACY = 1e-12  # of the output
 SHORT, AGREED = 1e-5, (5e-14, 2e-12)
 # So many evaluations are enough where the next step is at most this long, and the polynomial without the oldest
 # point gives the same output to the second number.
-FEW, LITTLE, NEARLY = 6, 1e-2, 1e-8
+FEW, LITTLE, NEARLY = 6, 3e-3, 1e-9
 EVALUATIONS = 60
+KEPT = 7  # newest points that a polynomial goes through: older ones are far away, mostly beyond a peak
+FAR = np.exp(
+    10.0
+)  # lack of amplitude by which the drive is raised at most: far beyond a peak a device may put out nothing
+FLAT = 1e-7  # spread of the logarithms of three amplitudes about a peak, which rises above them by less than that
 FARTHEST = np.exp(-30.0)  # the reciprocal amplitude at which output that still is too little will not grow any more
 ROOT_STEPS = 100  # Newton's steps halve at worst, and need some eight
 
@@ -62,10 +68,10 @@ def drive_for(
     # First as of a device that passes on what it is given.
     whole = given.sum(axis=-1)
     first = np.divide(target, whole, out=np.ones(target.shape), where=alive)
-    x, weak, strong = np.ones(target.shape), np.full(target.shape, np.inf), np.zeros(target.shape)
-    least, most, reached = np.full(target.shape, np.inf), np.zeros(target.shape), ~alive
+    x, reached, most = np.ones(target.shape), ~alive, np.zeros(target.shape)
     reach = np.ones(target.shape)  # of a step into what was not tried yet, in nepers beyond that of a linear device
     tried: list[tuple[FloatArray, FloatArray]] = []
+    lacks: list[FloatArray] = []
     with np.errstate(all="ignore"):
         for _ in range(EVALUATIONS):
             chains = output(first / x**2)
@@ -74,21 +80,55 @@ def drive_for(
             reached = reached | (np.abs(out / target - 1) <= ACCURACY)
             if reached.all() or np.any(~reached & (x < FARTHEST)):
                 break
-            # Beyond a peak more drive gives less: that is too strong, though the output is too little.
-            weaker = (lack > 1) & ~((x < weak) & (lack > least))
-            weak, least = np.where(weaker, x, weak), np.where(weaker, lack, least)
-            strong = np.where(weaker, strong, np.maximum(strong, x))
             tried.insert(0, (x, np.sqrt(target[..., None] / chains)))
-            lower = np.where(strong > 0, strong, x / lack * np.exp(-reach))
-            upper = np.where(np.isinf(weak), x / lack * np.exp(reach), weak)
-            taylor = _differences(tried) if len(tried) > 1 else _guess(tried[0], given / whole[..., None])
-            ahead, agreed, outward = _ahead(tried, taylor, lower, upper)
+            lacks.insert(0, lack)
+            strong, weak, summit, hopeless = _bounds(np.stack([at for at, _ in tried]), np.stack(lacks))
+            if np.any(~reached & hopeless):
+                break
+            lower = np.where(strong > 0, strong, x / np.fmin(lack, FAR) * np.exp(-reach))
+            upper = np.where(np.isinf(weak), np.maximum(x / lack, strong) * np.exp(reach), weak)
+            near = tried[:KEPT]
+            taylor = _differences(near) if len(tried) > 1 else _guess(tried[0], given / whole[..., None])
+            ahead, agreed, outward = _ahead(near, taylor, lower, upper)
+            searching = np.isfinite(summit)
+            ahead, agreed = np.where(searching, summit, ahead), agreed & ~searching
             reach = np.where(outward, 2 * reach, reach)
             # A member that has arrived stays, so that its bytes do not depend on the others.
             x, reached = np.where(reached, x, ahead), reached | agreed
             if reached.all():
                 break
     return Drive(first / x**2, reached, most)
+
+
+def _bounds(x: FloatArray, lack: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, BoolArray]:
+    """Between which x the wanted output lies, where to look for a peak instead, and whether the peak is too low.
+
+    Beyond a peak more drive gives less, so that too little output tells of too little drive only where a
+    stronger one gave more.
+    """
+    enough = (lack <= 1).any(axis=0)
+    order = np.argsort(-x, axis=0, kind="stable")  # the weakest first
+    u, v = (np.take_along_axis(of, order, axis=0) for of in (np.log(x), np.log(lack)))
+    at = np.where(enough, np.argmax(v <= 0, axis=0), np.argmin(v, axis=0))  # the weakest that is enough, or the best
+    left, best, right = (
+        tuple(np.take_along_axis(of, np.clip(at + k, 0, len(x) - 1)[None], axis=0)[0] for of in (u, v))
+        for k in (-1, 0, 1)
+    )
+    weakest, strongest = at == 0, at == len(x) - 1
+    rising = ~enough & strongest  # as far as is known
+    weak = np.where(rising, np.exp(best[0]), np.where(weakest, np.inf, np.exp(left[0])))
+    strong = np.where(rising, 0.0, np.exp(best[0]))
+    # The peak of a parabola through the best and its neighbours; a tenth of a side away from all three at least,
+    # so that the sides shrink.
+    (a, fa), (b, fb), (c, fc) = left, best, right
+    p, q = (b - a) * (fb - fc), (b - c) * (fb - fa)
+    peak = b - 0.5 * ((b - a) * p - (b - c) * q) / (p - q)
+    side = np.where(peak > b, a - b, c - b)
+    peak = b + side * np.clip((peak - b) / side, 0.1, 0.9)
+    falling = ~enough & ~strongest
+    # Where the weakest gave most, all are beyond the peak as far as is known: back by twice the last distance.
+    summit = np.where(falling, np.where(weakest, 3 * b - 2 * c, peak), np.nan)
+    return strong, weak, np.exp(summit), falling & ~weakest & (np.maximum(fa, fc) - fb < FLAT)
 
 
 def _ahead(

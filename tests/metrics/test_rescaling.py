@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from isacsim import Hardware, MidRise, metrics
 from isacsim.batch import same_array
+from isacsim.metrics.scaling import drive_for
 
 
 @frozen
@@ -71,3 +72,24 @@ def test_scaling_finds_the_rising_side_of_a_device_that_has_a_peak(kit):
     for start in (1e-3, 0.3, 0.9):
         scaled = metrics.rescale_to_radiated(np.sqrt(start) * W, Folding(), 1.2)
         assert metrics.radiated_power(scaled, Folding()) == pytest.approx(1.2, rel=1e-11)
+
+
+@pytest.mark.parametrize("gain", [1e-3, 1.0, 1e3])
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.99, 0.999, 1.001])
+@pytest.mark.parametrize("seed", range(2))
+def test_what_is_below_a_peak_is_found_wherever_the_search_starts_and_what_is_above_is_not(gain, share, seed):
+    given = np.random.default_rng(seed).uniform(0.1, 1.0, 8)
+
+    def output(drive):  # Saleh's curve, of the power of each chain
+        received = gain * drive[..., None] * given
+        return received / (1 + received) ** 2
+
+    most = output(np.exp(np.linspace(-3.0, 5.0, 2001)) / gain).sum(axis=-1).max()  # to 1e-5
+    calls = []
+    found = drive_for(
+        lambda drive: output(calls.append(drive) or drive), given, np.asarray(share * most), np.array(True)
+    )
+    assert found.reached == (share < 1)
+    assert len(calls) <= 20  # a start far beyond the peak takes some 13
+    if share < 1:
+        np.testing.assert_allclose(output(found.factor).sum(), share * most, rtol=1e-5)
