@@ -66,10 +66,9 @@ def rescale_to_radiated(W: Any, transmit: Hardware, power: Any) -> ComplexArray:
     """The precoder scaled so that ``power`` leaves the transmit chains, shape (..., N_t, K+S).
 
     The linear model is evaluated twice where the output is proportional to the drive, as it is of
-    data converters with gain control, and three to six times for devices that saturate, up to a tenth below
-    the most they put out. Nearer to it, or within a fifth of a peak beyond which the output falls again,
-    it takes up to some ten, and where the search starts far beyond that peak some fifteen
-    (`isacsim.metrics.scaling`).
+    data converters with gain control, and mostly three to six times for devices that saturate, up to a
+    tenth below the most they put out. Nearer to it, or behind much gain, it takes up to some ten, and
+    where the search starts far beyond a peak up to some fifteen (`isacsim.metrics.scaling`).
 
     Args:
         W: Precoder, shape (..., N_t, K+S), in sqrt(W).
