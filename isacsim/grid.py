@@ -123,5 +123,5 @@ class Grid:
         """
         turn = np.exp(2j * np.pi * np.outer(self.frequencies, delays))
         own = taps.shape[-2:]
-        flat = np.ascontiguousarray(taps).reshape(*taps.shape[:-2], -1)
+        flat = np.ascontiguousarray(taps).reshape(*taps.shape[:-2], own[0] * own[1])
         return (turn @ flat).reshape(*taps.shape[:-3], self.used, *own)

@@ -431,7 +431,8 @@ def _tell(finished: Any, figures: list[Path]) -> None:
 
 def _toml(table: dict[str, Any]) -> str:
     """A table as one line of TOML."""
-    return "{ " + ", ".join(f"{key} = {json.dumps(value)}" for key, value in table.items()) + " }"
+    values = {key: _toml(value) if isinstance(value, dict) else json.dumps(value) for key, value in table.items()}
+    return "{ " + ", ".join(f"{key} = {value}" for key, value in values.items()) + " }"
 
 
 def _short(default: Any) -> str:

@@ -55,7 +55,7 @@ class OwnAxes:
         return {dim: [str(x) for x in labels] if dim in mixed else labels for dim, labels in found.items()}
 
     def put(self, array: FloatArray, trials: IntArray, entry: Entry, values: FloatArray) -> None:
-        """Put the numbers of an entry (n, *shape), of some trials, where they belong in an array (trials, ...)."""
+        """Put the numbers of an entry ``(n, *shape)``, of some trials, where they belong in an array (trials, ...)."""
         lists = [self._along(entry, dim, size) for dim, size in zip(entry.dims, entry.shape, strict=True)]
         array[np.ix_(trials, *lists)] = values
 

@@ -83,7 +83,7 @@ class Frame:
         trials: Number of trials.
         places: Place along the axes of the sweep of each point of an id.
         solved: The same, and the number of the design, for each address of a design.
-        origins: The environment that each row comes from, -1 where there is none, (*sweep, trials).
+        origins: The environment that each row comes from, -1 where there is none, ``(*sweep, trials)``.
     """
 
     axes: dict[str, list[Any]]

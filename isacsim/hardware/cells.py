@@ -58,7 +58,7 @@ class Cells(Expander):
         inner = np.diff(np.concatenate([none, kept, none], axis=-1), axis=-1)
         chance = np.diff(edges, axis=-1)
         integrals = np.moveaxis(np.concatenate([chance[None], inner]), 0, -2)
-        points = (levels[..., :, None] + 1j * levels[..., None, :]).reshape(*levels.shape[:-1], -1)
+        points = (levels[..., :, None] + 1j * levels[..., None, :]).reshape(*levels.shape[:-1], levels.shape[-1] ** 2)
         F = self.rest.apply(points, None, power=before.power).reshape(*levels.shape, levels.shape[-1])
         T = integrals @ F @ integrals.swapaxes(-1, -2)
         power = (squared(F) * chance[..., :, None] * chance[..., None, :]).sum(axis=(-2, -1))

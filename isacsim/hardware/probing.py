@@ -6,14 +6,14 @@ What kind of map the device is, is found by trying it: *circular* turns with its
 follows the map to its ends, after the jumps of rails have been found by bisection; general maps on a polar
 grid. What comes out is exact to about
 
-====================  ==========================================================
+==================================================  ============
 codebook, behind a gain control or of fixed scale    1e-13
 rails, smooth or with kinks                          1e-11
 circular, smooth                                     1e-12
 circular with a kink, correlations up to 0.99        1e-8
 general, smooth                                      1e-8
 general with jumps                                   1e-2 to 1e-4
-====================  ==========================================================
+==================================================  ============
 
 relative to the largest distortion.
 """

@@ -21,7 +21,7 @@ import numpy as np
 from isacsim.batch import squared
 from isacsim.checks import finite_numbers, fitting, is_number, positive
 from isacsim.errors import InvalidInput
-from isacsim.hardware.base import Hardware, Transceiver
+from isacsim.hardware.base import Hardware, LinearModel, Transceiver
 from isacsim.link import require_transceiver
 from isacsim.memory import must_fit
 from isacsim.typing import ComplexArray, FloatArray
@@ -125,8 +125,19 @@ def _ratios(hardware: Hardware, chains: int, apart: bool = False) -> tuple[Compl
     Of chains that are ``apart``, as those of users are, no correlation counts.
     """
     must_fit("users", f"a covariance of {chains} chains", chains, (chains, chains))
-    model = hardware.linear_model(np.eye(chains, dtype=complex))
+    model = _of_one(hardware) if apart and chains > 1 else None
+    if model is None:
+        model = hardware.linear_model(np.eye(chains, dtype=complex))
     if model.coupled or not (model.diagonal or apart):
         rule = "must treat each chain by itself, with distortion that is uncorrelated between chains"
         raise InvalidInput("transceiver", rule, hardware, "Use aqnm, or mid-rise with correlated = false.")
-    return np.asarray(model.gain, complex), model.distortion_power / squared(model.gain)
+    gain = np.broadcast_to(np.asarray(model.gain, complex), (chains,))
+    return gain, np.broadcast_to(model.distortion_power / squared(model.gain), (chains,))
+
+
+def _of_one(hardware: Hardware) -> LinearModel | None:
+    """The model of one chain, where a device takes any number of them alike: correlations of many cost much."""
+    try:
+        return hardware.linear_model(np.ones((1, 1), complex))
+    except InvalidInput:
+        return None

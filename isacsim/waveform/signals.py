@@ -67,7 +67,7 @@ def gaussian_symbols(W: ComplexArray, count: int, sources: Sources) -> ComplexAr
 
 
 def stream(modulation: Modulation, rng: np.random.Generator, shape: tuple[int, ...], count: int) -> ComplexArray:
-    """Symbols of streams of the given shape, (*shape, count), drawn sample by sample."""
+    """Symbols of streams of the given shape, ``(*shape, count)``, drawn sample by sample."""
     return np.moveaxis(modulation.draw(rng, (count, *shape)), 0, -1)
 
 

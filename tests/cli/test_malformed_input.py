@@ -56,13 +56,13 @@ SCENARIOS = {
         POWER,
         f"{POWER}\npower = 0.01",
         "base_station.power: is not a known key, got 0.01. Did you mean 'power_dbm'? "
-        "Valid: power_dbm, radar_noise_dbm, receive_array, snapshots, transmit_array.",
+        "Valid: grid, power_dbm, radar_noise_dbm, receive_array, snapshots, transmit_array.",
     ),
     "radar noise NaN": (RADAR, "radar_noise_dbm = nan", f"base_station.radar_noise_dbm: {POSITIVE}, got nan. {SIGN}"),
     "snapshots zero": (
         SNAPSHOTS,
         "snapshots = 0",
-        "base_station.snapshots: must be a whole number of at least 1, got 0. Check the value.",
+        "base_station.snapshots: must be a whole number of at least 1, got 0. Give the number of samples L.",
     ),
     "snapshots fraction": (
         SNAPSHOTS,
@@ -78,14 +78,14 @@ SCENARIOS = {
         'kind = "upa", horizontal = 4',
         'kind = "ura", horizontal = 4',
         "base_station.transmit_array.kind: must name one of the arrays, got 'ura'. "
-        "Did you mean 'upa'? Valid: ula, upa.",
+        "Did you mean 'upa'? Valid: placed, ula, upa.",
     ),
     "array without kind": (
         'kind = "upa", horizontal = 4',
         "horizontal = 4",
         "base_station.transmit_array: must be a name or a table with a `kind` of arrays, "
         "got {'horizontal': 4, 'vertical': 4}. "
-        "Valid: ula, upa.",
+        "Valid: placed, ula, upa.",
     ),
     "array negative": (
         "horizontal = 5",
@@ -125,13 +125,13 @@ SCENARIOS = {
         CHANNEL,
         '"rayliegh"',
         "users.channel.kind: must name one of the channels, got 'rayliegh'. Did you mean 'rayleigh'? "
-        "Valid: fang25, rayleigh, recorded, rician.",
+        "Valid: exponential, fang25, rayleigh, recorded, rician, tdl.",
     ),
     "channel number": (
         CHANNEL,
         "3",
         "users.channel: must be a name or a table with a `kind` of channels, got 3. "
-        "Valid: fang25, rayleigh, recorded, rician.",
+        "Valid: exponential, fang25, rayleigh, recorded, rician, tdl.",
     ),
     "channel gains too few": (
         CHANNEL,
@@ -250,7 +250,7 @@ SCENARIOS = {
         'hardware = "converters"',
         "design.sca.solver: must take the problem sum-rate-crlb; sca designs for ideal hardware only, and transmit.0 "
         "(Aqnm) is not, got 'sca'. Believe in ideal hardware and judge through the real one. "
-        "No solver of sum-rate-crlb takes hardware.converters.",
+        "Valid: riemannian-cg, riemannian-lbfgs.",
     ),
     "problem unknown": (
         '"sum-rate-crlb"',
@@ -260,7 +260,7 @@ SCENARIOS = {
     "weight misspelt": (
         WEIGHTS,
         f"{WEIGHTS}, rate_wieght = 1",
-        "design.sca.problem.rate_wieght: is not a known key, got 1. Did you mean 'rate_weight'? Valid: crlb_weight,",
+        "design.sca.problem.rate_wieght: is not a known key, got 1. Did you mean 'rate_weight'? Valid: channel_error_db,",
     ),
     "weight negative": (
         WEIGHTS,
@@ -558,7 +558,7 @@ SCENARIOS = {
     "key unknown": (
         "seed   = 2025",
         "seeds = 2025",
-        "seeds: is not a known key, got 2025. Did you mean 'seed'? Valid: base_station, design, evaluate, "
+        "seeds: is not a known key, got 2025. Did you mean 'seed'? Valid: background, base_station, design, evaluate, "
         "executor, expect, figure, hardware, observers, seed, sinks, sweep, targets, title, trials, users.",
     ),
     "sink unknown": (
@@ -580,7 +580,7 @@ SCENARIOS = {
 }
 
 LEADS_NOWHERE = (
-    "Valid: base_station, design, evaluate, executor, expect, figure, hardware, observers, seed, sinks, sweep, "
+    "Valid: background, base_station, design, evaluate, executor, expect, figure, hardware, observers, seed, sinks, sweep, "
     "targets, title, trials, "
     "users."
 )
@@ -592,7 +592,7 @@ SETTINGS = {
     "foo.bar=3": f"foo.bar: must name a field at 'foo'. {LEADS_NOWHERE}",
     "users..count=3": "users..count: must name a field at ''. Valid: channel, count, noise_dbm.",
     "base_station.power=3": (
-        "base_station.power: must name a field at 'power'. Did you mean 'power_dbm'? Valid: power_dbm,"
+        "base_station.power: must name a field at 'power'. Did you mean 'power_dbm'? Valid: grid, power_dbm,"
     ),
     "base_station.power_dbm=nan": f"base_station.power_dbm: {POSITIVE}, got nan. {SIGN}",
     "base_station.power_dbm=ten": f"base_station.power_dbm: must be numbers, got 'ten'. {NUMBERS}",

@@ -207,12 +207,11 @@ def command(load, tmp_path, monkeypatch, capsys):
         "--json",
         "--workers",
         "1",
-        "--executor",
-        "serial",
     )
 
     def call(*arguments):
-        code = main(["run", "top.toml", *small, "--out", "run", *arguments])
+        own = () if {"--executor", "--executor-option"} & set(arguments) else ("--executor", "serial")
+        code = main(["run", "top.toml", *small, *own, "--out", "run", *arguments])
         return code, capsys.readouterr().err
 
     return call
