@@ -260,7 +260,7 @@ SCENARIOS = {
     "weight misspelt": (
         WEIGHTS,
         f"{WEIGHTS}, rate_wieght = 1",
-        "design.sca.problem.rate_wieght: is not a known key, got 1. Did you mean 'rate_weight'? Valid: channel_error_db,",
+        "design.sca.problem.rate_wieght: is not a known key, got 1. Did you mean 'rate_weight'? Valid: ",
     ),
     "weight negative": (
         WEIGHTS,
@@ -580,9 +580,8 @@ SCENARIOS = {
 }
 
 LEADS_NOWHERE = (
-    "Valid: background, base_station, design, evaluate, executor, expect, figure, hardware, observers, seed, sinks, sweep, "
-    "targets, title, trials, "
-    "users."
+    "Valid: background, base_station, design, evaluate, executor, expect, figure, hardware, observers, seed, sinks, "
+    "sweep, targets, title, trials, users."
 )
 SETTINGS = {
     "base_station.power_dbm": (
