@@ -328,5 +328,5 @@ def test_hardware_that_is_no_converter_is_refused(kit):
             power = np.diagonal(R, axis1=-2, axis2=-1).real
             return LinearModel(1 / (1 + power), 0.1 * power)
 
-    with pytest.raises(InvalidInput, match=r"transmit \(Saturating\) does not add noise in proportion .* converters"):
+    with pytest.raises(InvalidInput, match=r"transmit \(Saturating\) does not add noise in proportion .* aqnm"):
         isacsim.solve(kit.make_sqnr_max(transceiver=Transceiver(transmit=Saturating())))
