@@ -51,10 +51,11 @@ def test_a_new_plugin_is_found_once_it_is_installed(call, tmp_path):
         "isacsim-plain-power: written; try it with `pip install -e isacsim-plain-power` and "
         "`isacsim show power_models plain-power`\n"
     )
+    own = {key: value for key, value in os.environ.items() if key != "PYTEST_ADDOPTS"}  # those are for this run
     ran = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"],
         cwd=tmp_path / "isacsim-plain-power", capture_output=True, text=True,
-        env={**os.environ, "PYTHONPATH": ":".join(["src", *sys.path])},
+        env={**own, "PYTHONPATH": ":".join(["src", *sys.path])},
     )  # fmt: skip
     assert ran.returncode == 0, ran.stdout
 
