@@ -20,7 +20,7 @@ import attrs
 import numpy as np
 
 from isacsim.errors import InvalidInput
-from isacsim.typing import AnyArray, BoolArray, FloatArray, IntArray
+from isacsim.typing import AnyArray, BoolArray, ComplexArray, FloatArray, IntArray
 
 CORE = "isacsim.core"
 DTYPE = "isacsim.dtype"
@@ -266,6 +266,11 @@ def _with(record: R, values: list[tuple[str, Any]]) -> R:
 def hermitian(a: AnyArray) -> AnyArray:
     """Conjugate transpose of the last two axes, in C order."""
     return np.ascontiguousarray(np.conj(a).swapaxes(-1, -2))
+
+
+def hermitian_part(a: AnyArray) -> ComplexArray:
+    """``(a + a^H) / 2`` of square matrices (..., n, n)."""
+    return np.asarray((a + np.conj(a).swapaxes(-1, -2)) / 2)
 
 
 def spectrum_of(matrix: AnyArray) -> FloatArray:

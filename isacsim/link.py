@@ -50,11 +50,14 @@ class Transmission:
         distortion: Covariance D of the transmit distortion, (..., N_t) where it is diagonal, else
             (..., N_t, N_t); in W.
         ideal: Whether the chains are ideal, so that there is no distortion.
+        model: Linear model of the chains that this is of, which derivatives are pulled back through; None where
+            it is not at hand.
     """
 
     precoder: ComplexArray
     distortion: AnyArray
     ideal: bool = False
+    model: LinearModel | None = None
 
     @classmethod
     def of(cls, W: Any, transmit: Hardware) -> Transmission:
@@ -65,7 +68,7 @@ class Transmission:
         model = transmit.linear_model(covariance(W))
         own = W.shape[-2:-1] if model.diagonal else (W.shape[-2],) * 2
         distortion = np.broadcast_to(model.distortion, (*W.shape[:-2], *own))
-        return cls(np.ascontiguousarray(model.amplify(W)), distortion, transmit.is_ideal)
+        return cls(np.ascontiguousarray(model.amplify(W)), distortion, transmit.is_ideal, model)
 
     @property
     def diagonal(self) -> bool:

@@ -243,6 +243,9 @@ class Counted(Hardware):
         self.asked.append(np.shape(R))
         return self.device.linear_model(R)
 
+    def linear_model_vjp(self, R: Any, gain: Any, distortion: Any) -> Any:
+        return self.device.linear_model_vjp(R, gain, distortion)
+
 
 @pytest.fixture(scope="session")
 def counted() -> type[Counted]:

@@ -12,7 +12,6 @@ import contextlib
 import json
 import os
 import sqlite3
-import zlib
 from collections.abc import Iterable, Iterator
 from functools import cache
 from itertools import groupby, islice
@@ -21,13 +20,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import attrs
 import numpy as np
 from attrs import frozen
 
-from isacsim.engine.work import DesignRecord, Entry, Failure, Known, Outcome, Partial
+from isacsim.engine import encoding
+from isacsim.engine.work import Entry, Failure, Known, Outcome, Partial
 from isacsim.errors import StoreError
-from isacsim.typing import AnyArray, FloatArray, IntArray
+from isacsim.typing import FloatArray, IntArray
 
 FILE = "ledger.sqlite"
 FORMAT = 3
@@ -231,14 +230,17 @@ class Store:
         here = self._environment
         self._require_place()
         with self._transaction():
-            self._put("layouts", ((point, _told(entries)) for point, entries in outcome.layouts.items()))
-            self._put("designs", ((*key, *_packed(record), here) for key, record in outcome.designs.items()))
-            self._put("results", ((*key, _bytes(row), here) for key, row in outcome.rows.items()))
+            self._put("layouts", ((point, encoding.told(entries)) for point, entries in outcome.layouts.items()))
+            self._put("designs", ((*key, *encoding.packed(record), here) for key, record in outcome.designs.items()))
+            self._put("results", ((*key, encoding.as_bytes(row), here) for key, row in outcome.rows.items()))
             for table in ("failures", "partial"):
                 self._db.executemany(f"DELETE FROM {table} WHERE point = ? AND trial = ?", list(outcome.rows))
-            failures = ((*key, _sentence(of), _told(of)) for key, of in outcome.failures.items())
+            failures = ((*key, encoding.sentence(of), encoding.told(of)) for key, of in outcome.failures.items())
             self._put("failures", failures, replace=True)
-            partial = ((*key, _told(entries), _bytes(row), here) for key, (entries, row) in outcome.partial.items())
+            partial = (
+                (*key, encoding.told(entries), encoding.as_bytes(row), here)
+                for key, (entries, row) in outcome.partial.items()
+            )
             self._put("partial", partial, replace=True)
 
     def count(self, table: str, trials: int) -> dict[str, int]:
@@ -269,17 +271,17 @@ class Store:
         """Point, trial, entries and values of all trials that are partly done, or of those of a point."""
         where, values = ("point = ?", (point,)) if point else ("1", ())
         for here, trial, told, data, _ in self._rows("partial", PARTIAL, where, values):
-            yield here, trial, (_entries(told), np.frombuffer(data, "<f8"))
+            yield here, trial, (encoding.entries(told), np.frombuffer(data, "<f8"))
 
     def layouts(self) -> dict[str, tuple[Entry, ...]]:
         """Entries of the rows of every point of which there is one; points alike share them."""
-        read = cache(_entries)
+        read = cache(encoding.entries)
         return {point: read(told) for point, told in self._rows("layouts", "point, entries", "1", ())}
 
     def layout(self, point: str) -> tuple[Entry, ...]:
         """Entries of a point's rows; empty if nothing is there yet."""
         row = next(self._rows("layouts", "point, entries", "point = ?", (point,)), None)
-        return () if row is None else _entries(row[1])
+        return () if row is None else encoding.entries(row[1])
 
     def _require_place(self) -> None:
         """Refuse to write to a ledger that was removed or replaced: nobody would find it again."""
@@ -329,7 +331,7 @@ class Store:
         for design, rows in _by_first(found):
             _, numbers, scalars, _, _, _, times, environments = zip(*rows, strict=True)
             told = np.frombuffer(b"".join(scalars), "<f8").reshape(len(rows), -1)
-            traces = {row[1]: _unpacked(*row[2:]).trace for row in rows if '["trace"' in row[3]}
+            traces = {row[1]: encoding.unpacked(*row[2:]).trace for row in rows if '["trace"' in row[3]}
             for trial, name, data in self._separate_traces(design, (min(numbers), max(numbers))):
                 traces.setdefault(trial, {})[name] = np.frombuffer(data, "<f8")
             yield Solves(design, np.array(numbers), told, np.array(times), np.array(environments), traces)
@@ -341,7 +343,7 @@ class Store:
             return {}
         where, span = "design = ? AND trial BETWEEN ? AND ?", (design, min(wanted), max(wanted))
         rows = self._rows("designs", DESIGN, where, span)
-        found = {(design, row[1]): _unpacked(*row[2:]) for row in rows if row[1] in wanted}
+        found = {(design, row[1]): encoding.unpacked(*row[2:]) for row in rows if row[1] in wanted}
         for trial, name, data in self._separate_traces(design, span[1:]):
             if trial in wanted:
                 found[design, trial].trace[name] = np.frombuffer(data, "<f8")
@@ -418,7 +420,7 @@ class Store:
             sealed = self.format >= FORMAT
             for found in self._db.execute(f"SELECT {columns}, checksum FROM {table} WHERE {where}", values):
                 row = found[:-1]
-                if sealed and _checksum(row) != found[-1]:
+                if sealed and encoding.checksum(row) != found[-1]:
                     place = f"{table} {row[0]}" + (f", trial {row[1]}" if columns.split(", ")[1] == "trial" else "")
                     raise self.damaged(place)
                 yield row
@@ -429,7 +431,7 @@ class Store:
 
     def _put(self, table: str, rows: Iterable[tuple[Any, ...]], *, replace: bool = False) -> None:
         """Add rows with their checksums; one that is there stays, unless it is to be replaced."""
-        sealed = [(*row, _checksum(row)) for row in rows]
+        sealed = [(*row, encoding.checksum(row)) for row in rows]
         if sealed:
             verb, marks = "REPLACE" if replace else "IGNORE", ", ".join("?" * len(sealed[0]))
             self._db.executemany(f"INSERT OR {verb} INTO {table} VALUES ({marks})", sealed)
@@ -453,19 +455,6 @@ def _by_first(rows: Iterator[tuple[Any, ...]]) -> Iterator[tuple[str, list[tuple
             yield first, some
 
 
-def _told(records: Iterable[Entry | Failure]) -> str:
-    return json.dumps([attrs.asdict(record) for record in records])
-
-
-def _entries(told: str) -> tuple[Entry, ...]:
-    return tuple(Entry(**{**e, "dims": tuple(e["dims"]), "shape": tuple(e["shape"])}) for e in json.loads(told))
-
-
-def _sentence(failures: Iterable[Failure]) -> str:
-    """The errors of a trial, each once, for who reads the ledger with other tools."""
-    return "; ".join(dict.fromkeys(failure.error for failure in failures))
-
-
 def _connect(path: Path, *, write: bool) -> sqlite3.Connection:
     connection = sqlite3.connect(path) if write else sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
     try:
@@ -480,35 +469,3 @@ def _keep_journal(connection: sqlite3.Connection) -> None:
     """Let a commit survive the death of the process and of the machine."""
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
-
-
-def _checksum(row: Iterable[Any]) -> int:
-    """CRC-32 of a row: any single bit that turns, or burst of up to 32, is found."""
-    # In one piece: each call for a part takes as long as all of it.
-    return zlib.crc32(b"".join([v if type(v) is bytes else f"{v!r}\0".encode() for v in row]))
-
-
-def _packed(record: DesignRecord) -> tuple[Any, ...]:
-    """A solution as columns: its scalars, the header of its arrays, their bytes, notes and time."""
-    parts = {"decision": record.decision, "trace": record.trace}
-    arrays = [(part, name, np.asarray(array)) for part, named in parts.items() for name, array in named.items()]
-    header = [(part, name, a.dtype.newbyteorder("<").str, a.shape) for part, name, a in arrays]
-    data = b"".join(_bytes(a, dtype) for (*_, a), (*_, dtype, _) in zip(arrays, header, strict=True))
-    return _bytes(record.scalars), json.dumps(header), data, json.dumps(record.notes), float(record.solve_time)
-
-
-def _unpacked(
-    scalars: bytes, header: str, data: bytes, notes: str, solve_time: float, environment: int
-) -> DesignRecord:
-    """The solution of the columns of `_packed`."""
-    parts: dict[str, dict[str, AnyArray]] = {"decision": {}, "trace": {}}
-    start = 0
-    for part, name, dtype, shape in json.loads(header):
-        array = np.ndarray(shape, dtype, data, start)
-        parts[part][name], start = array, start + array.nbytes
-    told = np.frombuffer(scalars, "<f8"), parts["decision"], tuple(json.loads(notes)), solve_time, parts["trace"]
-    return DesignRecord(*told, environment)
-
-
-def _bytes(values: AnyArray, dtype: str = "<f8") -> bytes:
-    return np.ascontiguousarray(values).astype(dtype, copy=False).tobytes()

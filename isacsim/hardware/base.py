@@ -282,6 +282,16 @@ def diagonal_matrix(d: AnyArray) -> AnyArray:
     return d[..., None] * np.eye(d.shape[-1])
 
 
+def unlike_covariances(chains: int) -> ComplexArray:
+    """Two covariances (2, N, N), in W, that differ in every respect.
+
+    A model that is the same for both does not depend on its input.
+    """
+    powers = 1 + np.arange(chains) / 3
+    alike = np.sqrt(powers[:, None] * powers)
+    return np.array([np.eye(chains), 1e-2 * (alike + np.diag(powers))], complex)
+
+
 def cotangent_diagonal(distortion: AnyArray, R: ComplexArray) -> FloatArray:
     """Cotangent (..., N) of the powers of a distortion; of one given as a matrix like R (..., N, N), its diagonal."""
     matrix = np.ndim(distortion) == np.ndim(R)

@@ -19,7 +19,7 @@ from typing import ClassVar
 import numpy as np
 from attrs import frozen
 
-from isacsim.batch import hermitian, squared
+from isacsim.batch import hermitian, hermitian_part, squared
 from isacsim.checks import numbers
 from isacsim.errors import InvalidInput
 from isacsim.hardware.base import Hardware, Ideal, LinearModel, chain_power, diagonal_matrix
@@ -109,11 +109,11 @@ class Chain(Hardware):
             A, T, D = model.gain_matrix(), sent.gain_matrix(), sent.distortion_matrix()
             own = to_gain @ hermitian(T) + 2 * to_distortion @ A @ D
             own = own if model.coupled else np.diagonal(own, axis1=-2, axis2=-1)
-            inner = _hermitian_part(stage.linear_model_vjp(sent.output_covariance(R), own, to_distortion))
+            inner = hermitian_part(stage.linear_model_vjp(sent.output_covariance(R), own, to_distortion))
             total += hermitian(T) @ inner @ T
             to_gain = hermitian(A) @ to_gain + 2 * inner @ T @ R
             to_distortion = hermitian(A) @ to_distortion @ A + inner
-        return _hermitian_part(total)
+        return hermitian_part(total)
 
     def spectral_model(self, R: AnyArray) -> LinearModel:
         """As `linear_model`, on all bins: what a stage puts out of band reaches the next one."""
@@ -207,7 +207,3 @@ def _compose(after: LinearModel, before: LinearModel) -> LinearModel:
     if after.coupled or before.coupled:
         return LinearModel(after.amplify(before.gain_matrix()), distortion, coupled=True)
     return LinearModel(after.gain * before.gain, distortion)
-
-
-def _hermitian_part(a: ComplexArray) -> ComplexArray:
-    return (a + hermitian(a)) / 2

@@ -21,9 +21,9 @@ from typing import Self
 import numpy as np
 from attrs import frozen
 
-from isacsim.batch import squared
+from isacsim.batch import hermitian_part, squared
 from isacsim.hardware.base import Hardware, LinearModel, chain_power, cotangent_diagonal, diagonal_matrix
-from isacsim.hardware.gaussian import correlations, hermitian_part
+from isacsim.hardware.gaussian import correlations
 from isacsim.typing import AnyArray, ComplexArray, FloatArray
 
 # Nepers of power between the places of a difference: truncation h^4 and rounding 1e-16 / h weigh the same.

@@ -12,9 +12,8 @@ from math import lgamma
 
 import numpy as np
 
-from isacsim.batch import hermitian
 from isacsim.hardware.base import chain_power
-from isacsim.typing import AnyArray, ComplexArray, FloatArray
+from isacsim.typing import ComplexArray, FloatArray
 
 INDEFINITE = 1e-6  # by which a correlation may exceed 1: products of samples are rounded, single precision included
 
@@ -65,8 +64,3 @@ def laguerre(u: FloatArray, turns: int, degree: int) -> FloatArray:
         ahead = (u - 2 * m - 1 - turns) * h[m] - np.sqrt(m * (m + turns)) * h[m - 1]
         h.append(ahead / np.sqrt((m + 1) * (m + 1 + turns)))
     return np.stack(h[: degree + 1])
-
-
-def hermitian_part(a: AnyArray) -> ComplexArray:
-    """``(a + a^H) / 2`` of matrices (..., N, N)."""
-    return np.asarray((a + hermitian(a)) / 2, complex)

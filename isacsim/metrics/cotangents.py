@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from attrs import frozen
 
-from isacsim.batch import hermitian, squared
+from isacsim.batch import hermitian, hermitian_part, squared
 from isacsim.errors import InvalidInput
 from isacsim.hardware.base import Hardware, diagonal_matrix
 from isacsim.link import Echo, Reception, Transmission, covariance
@@ -45,12 +45,12 @@ class Cotangent:
         return Cotangent(factor * self.precoder, factor * self.distortion)
 
 
-def pulled_back(W: ComplexArray, transmit: Hardware, cotangent: Cotangent) -> ComplexArray:
-    """Half gradient in W (..., N_t, K+S) of a merit: ``df = 2 Re tr(g^H dW)``."""
+def pulled_back(W: ComplexArray, sent: Transmission, transmit: Hardware, cotangent: Cotangent) -> ComplexArray:
+    """Half gradient in W (..., N_t, K+S) of a merit of what is sent of it: ``df = 2 Re tr(g^H dW)``."""
     if transmit.is_ideal:
         return cotangent.precoder
     R = covariance(W)
-    model = transmit.linear_model(R)
+    model = transmit.linear_model(R) if sent.model is None else sent.model
     g = cotangent.precoder
     if model.coupled:
         gain = 2 * g @ hermitian(W)
@@ -144,8 +144,8 @@ def crlb_cotangent(
     mixed_H = hermitian(mixed)
     by_K = 2 * snapshots * (mixed_H @ (S[..., None, :, :] @ X)).sum(axis=-3)
     by_S = 2 * snapshots * (X @ (K[..., None, :, :] @ mixed_H)).sum(axis=-3)
-    probing = V @ _hermitian_part(by_K) @ VH
-    signal, distortion = _through_receiver(echo, receive, C, whitened, _hermitian_part(by_S))
+    probing = V @ hermitian_part(by_K) @ VH
+    signal, distortion = _through_receiver(echo, receive, C, whitened, hermitian_part(by_S))
     signal = signal + probing
     if echo.mode == "xq":
         distortion = distortion + probing
@@ -198,7 +198,3 @@ def _adjoint(gain: AnyArray, coupled: bool, E: ComplexArray) -> ComplexArray:
     if coupled:
         return np.asarray(hermitian(gain) @ E @ gain)
     return np.asarray(np.conj(gain)[..., :, None] * E * gain[..., None, :])
-
-
-def _hermitian_part(X: ComplexArray) -> ComplexArray:
-    return np.asarray((X + hermitian(X)) / 2)

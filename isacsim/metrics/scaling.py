@@ -26,9 +26,8 @@ SHORT, AGREED = 1e-5, (5e-14, 2e-12)
 FEW, LITTLE, NEARLY = 6, 3e-3, 1e-9
 EVALUATIONS = 60
 KEPT = 7  # newest points that a polynomial goes through: older ones are far away, mostly beyond a peak
-FAR = np.exp(
-    10.0
-)  # lack of amplitude by which the drive is raised at most: far beyond a peak a device may put out nothing
+# Lack of amplitude by which the drive is raised at most: far beyond a peak a device may put out nothing.
+FAR = np.exp(10.0)
 FLAT = 1e-7  # spread of the logarithms of three amplitudes about a peak, which rises above them by less than that
 FARTHEST = np.exp(-30.0)  # the reciprocal amplitude at which output that still is too little will not grow any more
 ROOT_STEPS = 100  # Newton's steps halve at worst, and need some eight

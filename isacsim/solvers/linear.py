@@ -11,11 +11,6 @@ import numpy as np
 from isacsim.typing import AnyArray, BoolArray, ComplexArray, FloatArray
 
 
-def herm(X: ComplexArray) -> ComplexArray:
-    """Hermitian part of square matrices."""
-    return (X + np.conj(X).swapaxes(-1, -2)) / 2
-
-
 def adjoint(X: ComplexArray) -> ComplexArray:
     """Conjugate transpose of matrices (..., m, n) for a product: BLAS takes its rows as columns, without a copy."""
     return np.asarray(np.conj(X).swapaxes(-1, -2))

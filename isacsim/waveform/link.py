@@ -31,6 +31,15 @@ from isacsim.waveform.signals import Sources, blocks, radiate, receive
 SAMPLES = 2**15  # samples over all transmit chains that are held at once: 512 KiB, about a second-level cache
 LARGEST = 2.0**50  # SQINR above which a residual cannot be told from rounding
 NORMAL_95 = 1.959963984540054  # two-sided 95 % quantile of the standard normal
+# Of links of symbols that carry bits.
+ERROR_RATES = (
+    Quantity("bit-error-rate", "1", (), "bit error rate, measured"),
+    Quantity("bit-error-rate-low", "1", (), "lower end of the 95 % interval of the bit error rate"),
+    Quantity("bit-error-rate-high", "1", (), "upper end of the 95 % interval of the bit error rate"),
+    Quantity("predicted-bit-error-rate", "1", (), "bit error rate, predicted"),
+    Quantity("symbol-error-rate", "1", (), "symbol error rate over all users"),
+    Quantity("user-bit-error-rate", "1", ("user",), "bit error rate of each user"),
+)
 
 
 @frozen(eq=False)
@@ -282,12 +291,7 @@ class SampledLink(Experiment):
             return always
         return (
             *always,
-            Quantity("bit-error-rate", "1", (), "bit error rate, measured"),
-            Quantity("bit-error-rate-low", "1", (), "lower end of the 95 % interval of the bit error rate"),
-            Quantity("bit-error-rate-high", "1", (), "upper end of the 95 % interval of the bit error rate"),
-            Quantity("predicted-bit-error-rate", "1", (), "bit error rate, predicted"),
-            Quantity("symbol-error-rate", "1", (), "symbol error rate over all users"),
-            Quantity("user-bit-error-rate", "1", ("user",), "bit error rate of each user"),
+            *ERROR_RATES,
             Quantity("user-symbol-error-rate", "1", ("user",), "symbol error rate of each user"),
             Quantity("bit-errors", "1", ("user",), "bit errors of each user"),
             Quantity("symbol-errors", "1", ("user",), "symbol errors of each user"),

@@ -21,7 +21,7 @@ from isacsim.metrics.components import Quantity
 from isacsim.typing import AnyArray, ComplexArray, FloatArray
 from isacsim.waveform import ofdm
 from isacsim.waveform.base import Experiment
-from isacsim.waveform.link import Tally, Taps, error_rates
+from isacsim.waveform.link import ERROR_RATES, Tally, Taps, error_rates
 from isacsim.waveform.modulation import Constellation, Gaussian, Modulation, modulation
 from isacsim.waveform.signals import Sources, blocks
 
@@ -128,15 +128,7 @@ class OfdmLink(Experiment):
         )
         if not isinstance(self.modulation, Constellation):
             return always
-        return (
-            *always,
-            Quantity("bit-error-rate", "1", (), "bit error rate, measured"),
-            Quantity("bit-error-rate-low", "1", (), "lower end of the 95 % interval of the bit error rate"),
-            Quantity("bit-error-rate-high", "1", (), "upper end of the 95 % interval of the bit error rate"),
-            Quantity("predicted-bit-error-rate", "1", (), "bit error rate, predicted"),
-            Quantity("symbol-error-rate", "1", (), "symbol error rate over all users"),
-            Quantity("user-bit-error-rate", "1", ("user",), "bit error rate of each user"),
-        )
+        return (*always, *ERROR_RATES)
 
     def labels(self, drop: Drop) -> dict[str, Any]:
         """Signed indices of the subcarriers."""

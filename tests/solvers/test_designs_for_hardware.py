@@ -120,6 +120,14 @@ def test_the_gradient_is_that_of_the_problems_own_objective(kit, name, mode):
     np.testing.assert_allclose(slope, differences, rtol=1e-7, atol=1e-9 * np.abs(differences).max())
 
 
+def test_value_and_gradient_share_one_linear_model_of_the_transmit_chains(kit, counted):
+    transmit = counted(Aqnm(3))
+    merit = HardwareMerit.of(problem(Transceiver(transmit)))
+    transmit.asked.clear()
+    merit.evaluate(merit.ideal.project(kit.complex_gaussian((3, 6, 3), 1)))
+    assert transmit.asked == [(3, 6, 6)]
+
+
 @pytest.mark.parametrize("mode", ["x", "xq"])
 @pytest.mark.parametrize("name", CASES)
 def test_the_cotangent_of_the_sqnr_is_its_derivative(kit, name, mode):
@@ -129,7 +137,8 @@ def test_the_cotangent_of_the_sqnr_is_its_derivative(kit, name, mode):
     def echo(W):
         return Echo.of(G, Transmission.of(W, hardware.transmit), 1e-3, hardware.receive, mode)
 
-    g = pulled_back(W, hardware.transmit, sqnr_cotangent(echo(W), hardware.receive))
+    here = echo(W)
+    g = pulled_back(W, here.sent, hardware.transmit, sqnr_cotangent(here, hardware.receive))
     slope = 2 * np.vdot(g, along).real
     differences = kit.central_difference(lambda t: sqnr(echo(W + t * along)), 1e-3)
     assert slope == pytest.approx(differences, rel=1e-7, abs=1e-9 * abs(sqnr(echo(W))))

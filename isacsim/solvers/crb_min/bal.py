@@ -19,7 +19,7 @@ import attrs
 import numpy as np
 from attrs import field, frozen
 
-from isacsim.batch import frobenius2, hermitian, rows
+from isacsim.batch import frobenius2, hermitian, hermitian_part, rows
 from isacsim.checks import number, whole
 from isacsim.solvers.base import Request
 from isacsim.solvers.crb_min.base import CrbMinSolver, certified
@@ -30,7 +30,7 @@ from isacsim.solvers.crb_min.reduction import Reduced
 from isacsim.solvers.crb_min.splitting import Splitting
 from isacsim.solvers.crb_min.white import degenerate_beams
 from isacsim.solvers.iterate import Stop, iterate
-from isacsim.solvers.linear import herm, trace
+from isacsim.solvers.linear import trace
 from isacsim.solvers.solution import Solution
 from isacsim.solvers.sqinr.group import Group
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
@@ -176,8 +176,8 @@ class RBal(CrbMinSolver):
             Z=Z,
             Y=Y,
             y=state.y - change_y / tau,
-            L_Z=herm(state.L_Z - changes[0] / tau),
-            L_Y=herm(state.L_Y - changes[1] / tau) if paired else state.L_Y,
+            L_Z=hermitian_part(state.L_Z - changes[0] / tau),
+            L_Y=hermitian_part(state.L_Y - changes[1] / tau) if paired else state.L_Y,
             S=S,
             own=own,
             threshold=threshold,

@@ -18,9 +18,9 @@ import attrs
 import numpy as np
 from attrs import frozen
 
-from isacsim.batch import hermitian, rows, squared, take
+from isacsim.batch import hermitian, hermitian_part, rows, squared, take
 from isacsim.solvers.crb_min.reduction import Reduced
-from isacsim.solvers.linear import herm, inverse, sane, solved
+from isacsim.solvers.linear import inverse, sane, solved
 from isacsim.solvers.sqinr.least_power import uplink
 from isacsim.typing import ComplexArray, FloatArray
 
@@ -57,7 +57,7 @@ def evaluate(reduced: Reduced, L: ComplexArray, mu: FloatArray) -> Dual:
     s = 1 / squared(np.swapaxes(Y, -1, -2)).sum(axis=-1)
     multipliers = s / reduced.ratio
     charged = (reduced.H * multipliers[:, None, :]) @ reduced.HH
-    Q = herm(charged - L @ hermitian(L)) + mu[:, None, None] * np.eye(reduced.rank)
+    Q = hermitian_part(charged - L @ hermitian(L)) + mu[:, None, None] * np.eye(reduced.rank)
     paid = (multipliers * reduced.noise).sum(axis=-1)
     surplus = reduced.antennas - paid / mu
     dual = Dual(L, mu, L_inverse, Y, s, multipliers, Q, surplus, np.full(mu.shape, -np.inf))
@@ -105,7 +105,7 @@ def from_multipliers(reduced: Reduced, multipliers: FloatArray, Q: ComplexArray,
     M is what stationarity makes of them, pushed into the positive definite matrices; the
     lambda that belong to it are found anew, so that errors enter the bound squared.
     """
-    M = (reduced.H * np.maximum(multipliers, 0.0)[:, None, :]) @ reduced.HH - herm(Q)
+    M = (reduced.H * np.maximum(multipliers, 0.0)[:, None, :]) @ reduced.HH - hermitian_part(Q)
     M, _ = sane(M + mu[:, None, None] * np.eye(reduced.rank))
     spectrum, U = np.linalg.eigh(M)
     # So far inside that M stays regular; what this takes from the bound is the square of it.

@@ -15,7 +15,7 @@ import attrs
 import numpy as np
 from attrs import field, frozen
 
-from isacsim.batch import hermitian, put, rows, take
+from isacsim.batch import hermitian, hermitian_part, put, rows, take
 from isacsim.checks import number, whole
 from isacsim.problems.crb_min import CrbMin
 from isacsim.solvers.base import Request, other_kind
@@ -30,7 +30,7 @@ from isacsim.solvers.crb_min.homogeneous import (
 )
 from isacsim.solvers.hermitian import basis, coordinates, dyads, matrices, upper_entries
 from isacsim.solvers.iterate import Stop, iterate
-from isacsim.solvers.linear import herm, solved, trace
+from isacsim.solvers.linear import solved, trace
 from isacsim.solvers.solution import Solution, Status, objects
 from isacsim.solvers.sqinr.converters import distortion_ratios, not_converters
 from isacsim.solvers.sqinr.group import Group, feasibility
@@ -112,7 +112,7 @@ def equations(problem: Homogeneous, state: DualState) -> Equations:
     roots, VH = np.sqrt(dual.spectrum), hermitian(dual.V)
     prices = problem.drawn(dual.R) / problem.ratio  # p_k
     bent = (dual.beams * prices[:, None, :]) @ hermitian(dual.beams)
-    sizes, turn = np.linalg.eigh(herm(bent + state.E))
+    sizes, turn = np.linalg.eigh(hermitian_part(bent + state.E))
     outer, beams = VH @ (problem.basis @ (dual.L @ turn)), hermitian(turn) @ dual.beams
     gradient = hermitian(turn) @ bent @ turn - (hermitian(outer) / roots[:, None, :]) @ outer
     seen, outer_H = dyads(beams), hermitian(outer)  # (B, r^2, K)
@@ -128,7 +128,9 @@ def equations(problem: Homogeneous, state: DualState) -> Equations:
     i, j = upper_entries(r)
     above, at = (sizes[:, i] + sizes[:, j]) / 2, np.arange(r * r)
     A[:, at, at] += np.concatenate([sizes, above, above], axis=-1)
-    return Equations(dual.L @ turn, herm(hermitian(turn) @ state.E @ turn), A, coordinates(herm(gradient)) / 2)
+    return Equations(
+        dual.L @ turn, hermitian_part(hermitian(turn) @ state.E @ turn), A, coordinates(hermitian_part(gradient)) / 2
+    )
 
 
 def _prices(problem: Homogeneous, VH: ComplexArray, V: ComplexArray) -> ComplexArray:
@@ -158,7 +160,7 @@ def dual_step(state: DualState, tolerance: float) -> DualState:
     problem, r = state.problem, state.problem.rank
     system, one = equations(problem, state), np.eye(problem.rank)
     predicted = system.direction(system.slope)
-    rate = -system.E - herm(system.E @ predicted)
+    rate = -system.E - hermitian_part(system.E @ predicted)
     reach = np.minimum(_share(predicted, np.broadcast_to(one, predicted.shape)), _share(rate, system.E))
     floor = LAST_BARRIER * tolerance * state.dual.X / r
     eps = np.clip((1 - reach) ** 2, 0.01, 1.0) * trace(system.E) / r
@@ -166,7 +168,7 @@ def dual_step(state: DualState, tolerance: float) -> DualState:
     astray = (off * coordinates(system.direction(off))).sum(axis=-1)
     eps = np.maximum(np.minimum(np.maximum(eps, CAUTION * astray / r), 4 * state.eps), floor)
     target = eps[:, None, None] * one
-    bend = (reach**2)[:, None, None] * herm(rate @ predicted)
+    bend = (reach**2)[:, None, None] * hermitian_part(rate @ predicted)
     slope = system.slope + coordinates(target)
     Y = system.direction(slope - coordinates(bend))
     uphill = (slope * coordinates(Y)).sum(axis=-1) > 0
@@ -174,7 +176,7 @@ def dual_step(state: DualState, tolerance: float) -> DualState:
     Y, bend = np.where(uphill[:, None, None], Y, plain), np.where(uphill[:, None, None], bend, 0.0)
     rise = (slope * coordinates(Y)).sum(axis=-1)
     dual, length, good = _search(state, system, Y, eps, rise)
-    change = target - system.E - herm(system.E @ Y) - bend
+    change = target - system.E - hermitian_part(system.E @ Y) - bend
     E = _moved(system, Y, length, change, eps)
     E = np.where(good[:, None, None], E, target)
     beams = state.beams.better(beams_at(problem, dual, E))
@@ -194,7 +196,7 @@ def _share(change: ComplexArray, base: ComplexArray) -> FloatArray:
     change = np.where(sound[:, None, None], change, 0.0)
     spectrum, U = np.linalg.eigh(base)
     half = U / np.sqrt(np.maximum(spectrum, np.finfo(float).tiny))[:, None, :]
-    least = np.linalg.eigvalsh(herm(hermitian(half) @ change @ half)).min(axis=-1, initial=np.inf)
+    least = np.linalg.eigvalsh(hermitian_part(hermitian(half) @ change @ half)).min(axis=-1, initial=np.inf)
     share = np.where(least < 0, np.minimum(1.0, BOUNDARY / np.where(least < 0, -least, 1.0)), 1.0)
     return np.asarray(np.where(sound, share, 0.0))
 
@@ -236,10 +238,10 @@ def _moved(
     E = system.E + _share(change, system.E)[:, None, None] * change
     spectrum, W = np.linalg.eigh(Y)
     sizes = np.sqrt(1 + length[:, None] * spectrum)
-    E = herm(sizes[:, :, None] * (hermitian(W) @ E @ W) * sizes[:, None, :])
+    E = hermitian_part(sizes[:, :, None] * (hermitian(W) @ E @ W) * sizes[:, None, :])
     spectrum, U = np.linalg.eigh(E)
     spectrum = np.clip(spectrum, eps[:, None] / SPREAD, eps[:, None] * SPREAD)
-    return herm((U * spectrum[:, None, :]) @ hermitian(U))
+    return hermitian_part((U * spectrum[:, None, :]) @ hermitian(U))
 
 
 @frozen

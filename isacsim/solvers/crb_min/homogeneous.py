@@ -25,9 +25,9 @@ from __future__ import annotations
 import numpy as np
 from attrs import frozen
 
-from isacsim.batch import hermitian, rows, squared
+from isacsim.batch import hermitian, hermitian_part, rows, squared
 from isacsim.solvers.crb_min.white import contraction
-from isacsim.solvers.linear import eigh, herm, inverse, root, solved, trace
+from isacsim.solvers.linear import eigh, inverse, root, solved, trace
 from isacsim.solvers.sqinr.group import Group
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
@@ -106,7 +106,7 @@ class Homogeneous:
             gram, multipliers[..., None] * mixed
         )
         left = np.maximum((1 - least)[:, None] * cost, EPS * cost)
-        return herm(inverse(herm(through))), np.asarray((self.psi / left).min(axis=-1))
+        return hermitian_part(inverse(hermitian_part(through))), np.asarray((self.psi / left).min(axis=-1))
 
 
 @frozen(eq=False)
@@ -137,7 +137,7 @@ def evaluate(problem: Homogeneous, L: ComplexArray) -> HomogeneousDual:
     Q = (problem.H * charged[:, None, :]) @ problem.HH - outer @ hermitian(outer)
     i = np.arange(Q.shape[-1])
     Q[:, i, i] += diagonal
-    spectrum, V = eigh(herm(Q))
+    spectrum, V = eigh(hermitian_part(Q))
     positive = spectrum[:, 0] > EPS * spectrum[:, -1]  # False for NaN
     X = np.where(positive, np.sqrt(np.where(positive[:, None], spectrum, 1.0)).sum(axis=-1), -np.inf)
     # Rounding of Q is at most a share of diag(psi), which the multiplier of its constraint pays.
@@ -181,10 +181,10 @@ def beams_at(problem: Homogeneous, dual: HomogeneousDual, E: ComplexArray) -> Co
     """
     R = dual.R
     cross = R @ problem.basis
-    mapped = cross @ inverse(herm(hermitian(problem.basis) @ cross))  # U^H of it is the identity
+    mapped = cross @ inverse(hermitian_part(hermitian(problem.basis) @ cross))  # U^H of it is the identity
     half = mapped @ hermitian(inverse(dual.L))
     along = half @ dual.beams
-    sensing = herm(R - mapped @ hermitian(cross) + half @ (2 * E) @ hermitian(half))
+    sensing = hermitian_part(R - mapped @ hermitian(cross) + half @ (2 * E) @ hermitian(half))
     received = squared(problem.HH @ along)
     k = np.arange(along.shape[-1])
     system = -received - np.swapaxes(problem.load, -1, -2) @ squared(along)
@@ -208,6 +208,6 @@ def unconstrained_beams(problem: Homogeneous) -> tuple[ConverterBeams, BoolArray
     length = np.sqrt(np.ascontiguousarray(squared(seen).swapaxes(-1, -2)).sum(axis=-1))
     drawn = length**2 + (chains[:, None, :] @ problem.load)[:, 0, :]
     V, found = contraction(seen / length[:, None, :], np.sqrt(drawn / problem.ratio) / length)
-    rest = herm(np.eye(half.shape[-2]) - V @ hermitian(V))
+    rest = hermitian_part(np.eye(half.shape[-2]) - V @ hermitian(V))
     best = np.sqrt(problem.psi).sum(axis=-1) ** 2
     return ConverterBeams(half * V, half * rest * half.swapaxes(-1, -2), best), found

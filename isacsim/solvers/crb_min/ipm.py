@@ -11,7 +11,7 @@ import attrs
 import numpy as np
 from attrs import field, frozen
 
-from isacsim.batch import hermitian
+from isacsim.batch import hermitian, hermitian_part
 from isacsim.checks import choice, number
 from isacsim.solvers.base import Request
 from isacsim.solvers.crb_min.base import CrbMinSolver, certified
@@ -19,7 +19,7 @@ from isacsim.solvers.crb_min.dual import Dual, from_multipliers
 from isacsim.solvers.crb_min.program import Answer, solved
 from isacsim.solvers.crb_min.recovery import Beams, cheapest, recovered, shortfall
 from isacsim.solvers.crb_min.reduction import Reduced
-from isacsim.solvers.linear import herm, inverse, trace
+from isacsim.solvers.linear import inverse, trace
 from isacsim.solvers.semidefinite import BACKENDS
 from isacsim.solvers.solution import Solution, Status
 from isacsim.solvers.sqinr.group import Group
@@ -93,7 +93,7 @@ class Ipm(RIpm):
 
 def judged(reduced: Reduced, answer: Answer, start: Beams) -> tuple[Beams, Dual, FloatArray]:
     """Beams, dual and the violation of constraints of one member's answer on the range."""
-    V = herm(answer.blocks)[None]
+    V = hermitian_part(answer.blocks)[None]
     Q, mu = _stationary(reduced, V.sum(axis=1), answer)
     dual = from_multipliers(reduced, answer.multipliers[None], Q, mu)
     return recovered(reduced, V, start), dual, shortfall(reduced, V)

@@ -14,7 +14,7 @@ import attrs
 import numpy as np
 from attrs import field, frozen
 
-from isacsim.batch import hermitian, take
+from isacsim.batch import hermitian, hermitian_part, take
 from isacsim.checks import number, whole
 from isacsim.problems.crb_min import CrbMin
 from isacsim.solvers.base import Request
@@ -27,7 +27,6 @@ from isacsim.solvers.crb_min.recovery import Beams, cheapest
 from isacsim.solvers.crb_min.reduction import Reduced
 from isacsim.solvers.crb_min.white import white_beams
 from isacsim.solvers.iterate import Stop, iterate
-from isacsim.solvers.linear import herm
 from isacsim.solvers.solution import Solution, Status
 from isacsim.solvers.sqinr.group import Feasibility, Group
 from isacsim.solvers.sqinr.least_power import ROUNDING
@@ -122,7 +121,7 @@ class PrimalDualNewton(CrbMinSolver):
     def init(self, reduced: Reduced, start: Beams, least: Feasibility) -> NewtonState:
         """The state at the best point on the ray of the least power: M = t (I + H diag(lambda) H^H)."""
         N, r = reduced.antennas, reduced.rank
-        M = herm(np.eye(r) + (reduced.H * least.multipliers[:, None, :]) @ reduced.HH)
+        M = hermitian_part(np.eye(r) + (reduced.H * least.multipliers[:, None, :]) @ reduced.HH)
         L = np.asarray(np.linalg.cholesky(M), complex)
         value = np.maximum(N, evaluate(reduced, L, np.ones(len(L))).bound)  # what the least power alone proves
         eps = FIRST_BARRIER * value / r
@@ -132,7 +131,7 @@ class PrimalDualNewton(CrbMinSolver):
         first = beams_at(reduced, dual, E)
         R = first.users @ hermitian(first.users) + first.sensing
         fits = np.isfinite(first.objective)[:, None, None]
-        R = np.where(fits, herm(R), np.eye(r) / np.sqrt(np.maximum(mu - t, 1e-12))[:, None, None])
+        R = np.where(fits, hermitian_part(R), np.eye(r) / np.sqrt(np.maximum(mu - t, 1e-12))[:, None, None])
         bound = np.maximum(dual.bound, value)
         return NewtonState.first(reduced, dual, R, eps, (first.better(start), bound), self.patience)
 

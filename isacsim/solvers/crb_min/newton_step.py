@@ -15,13 +15,13 @@ import attrs
 import numpy as np
 from attrs import field, frozen
 
-from isacsim.batch import hermitian, put, rows, take
+from isacsim.batch import hermitian, hermitian_part, put, rows, take
 from isacsim.solvers.crb_min.dual import Dual, evaluate
 from isacsim.solvers.crb_min.newton_system import NewtonSystem, dot, linearise, solved_again, times, times_transposed
 from isacsim.solvers.crb_min.recovery import Beams, tight_beams
 from isacsim.solvers.crb_min.reduction import Reduced
 from isacsim.solvers.hermitian import coordinates, dyads, matrices
-from isacsim.solvers.linear import herm, inverse, sane, trace
+from isacsim.solvers.linear import inverse, sane, trace
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
 BOUNDARY = 0.98  # share of the way to the boundary of M and of E
@@ -97,7 +97,7 @@ class NewtonState:
 def beams_at(reduced: Reduced, dual: Dual, E: ComplexArray) -> Beams:
     """Beams of a dual point and of E in the coordinates of its factor."""
     L = dual.inverse
-    return tight_beams(reduced, dual.directions, herm(hermitian(L) @ E @ L))
+    return tight_beams(reduced, dual.directions, hermitian_part(hermitian(L) @ E @ L))
 
 
 def newton_step(state: NewtonState, tolerance: float) -> NewtonState:
@@ -106,7 +106,7 @@ def newton_step(state: NewtonState, tolerance: float) -> NewtonState:
     predicted, E_rate, reach, decrement = _predictor(system)
     eps, caution = _barrier(state, system, reach, decrement, tolerance)
     target = eps[:, None, None] * np.eye(state.reduced.rank)
-    second = reach[:, None, None] ** 2 * herm(E_rate @ predicted)
+    second = reach[:, None, None] ** 2 * hermitian_part(E_rate @ predicted)
     X, xi, second, decrement = _corrector(state, system, eps, second)
     scaled, finite = sane(matrices(X) + xi[:, None, None] * np.eye(state.reduced.rank))
     spectrum, W = np.linalg.eigh(scaled)
@@ -115,7 +115,7 @@ def newton_step(state: NewtonState, tolerance: float) -> NewtonState:
     length = np.where(sound, _longest(system, spectrum, xi, dR), 0.0)
     move = Move(spectrum, W, np.where(sound, xi, 0.0), dR)
     dual, R, length, good = _search(state, system, move, length, eps, decrement)
-    dE = target - system.E - herm(system.E @ scaled) - second
+    dE = target - system.E - hermitian_part(system.E @ scaled) - second
     E, finite = sane(_moved(system, move, length, dE))
     E = np.where((good & finite)[:, None, None], E, target)
     beams = state.beams.better(beams_at(state.reduced, dual, E))
@@ -166,7 +166,7 @@ def _predictor(system: NewtonSystem) -> tuple[ComplexArray, ComplexArray, FloatA
     x, xi = system.direction(system.predicted, system.slope_xi)
     decrement = dot(system.slope, x) + system.slope_xi * xi
     X = matrices(x) + xi[:, None, None] * np.eye(system.E.shape[-1])
-    E_rate = -system.E - herm(system.E @ X)
+    E_rate = -system.E - hermitian_part(system.E @ X)
     X, _ = sane(X)
     least = np.asarray(np.linalg.eigvalsh(X)[:, 0], float)
     reach = np.minimum(_share(least, BOUNDARY), _share(xi, NEAR))
@@ -266,11 +266,11 @@ def _trial(
     total = effective[:, :r].sum(axis=-1) + reduced.spare / np.sqrt(new.mu) - reduced.antennas
     slope_xi = slope[:, :r].sum(axis=-1) + state.dual.mu * total
     X, xi = system.direction(solved_again(system, slope[:, None])[:, 0], slope_xi)
-    return new, herm(system.U @ R @ UH), dot(slope, X) + slope_xi * xi
+    return new, hermitian_part(system.U @ R @ UH), dot(slope, X) + slope_xi * xi
 
 
 def _moved(system: NewtonSystem, move: Move, length: FloatArray, dE: ComplexArray) -> ComplexArray:
     """E after its own step along dE, in the coordinates of the M that a step of ``length`` leads to."""
     E = system.E + _share(_least(system.E_root, dE), BOUNDARY)[:, None, None] * dE
     sizes = np.sqrt(1 + length[:, None] * move.spectrum)
-    return herm(sizes[:, :, None] * (hermitian(move.W) @ E @ move.W) * sizes[:, None, :])
+    return hermitian_part(sizes[:, :, None] * (hermitian(move.W) @ E @ move.W) * sizes[:, None, :])

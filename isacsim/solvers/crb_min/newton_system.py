@@ -17,11 +17,11 @@ from __future__ import annotations
 import numpy as np
 from attrs import frozen
 
-from isacsim.batch import hermitian, rows, squared
+from isacsim.batch import hermitian, hermitian_part, rows, squared
 from isacsim.solvers.crb_min.dual import Dual
 from isacsim.solvers.crb_min.reduction import Reduced
 from isacsim.solvers.hermitian import congruence, coordinates, dyads, upper_entries
-from isacsim.solvers.linear import herm, trace
+from isacsim.solvers.linear import trace
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
 TINY = np.finfo(float).tiny
@@ -129,7 +129,7 @@ def _clipped(E: ComplexArray, eps: FloatArray) -> tuple[ComplexArray, ComplexArr
     """E with its eigenvalues near eps, and C with ``C^H E C = I``."""
     spectrum, U = np.linalg.eigh(E)
     spectrum = np.clip(spectrum, eps[:, None] / SPREAD, eps[:, None] * SPREAD)
-    return herm((U * spectrum[:, None, :]) @ hermitian(U)), U / np.sqrt(spectrum)[:, None, :]
+    return hermitian_part((U * spectrum[:, None, :]) @ hermitian(U)), U / np.sqrt(spectrum)[:, None, :]
 
 
 def _coordinate_weights(rho: FloatArray) -> FloatArray:

@@ -11,9 +11,9 @@ from __future__ import annotations
 import numpy as np
 from attrs import frozen
 
-from isacsim.batch import hermitian, rows, squared
+from isacsim.batch import hermitian, hermitian_part, rows, squared
 from isacsim.solvers.crb_min.reduction import Reduced
-from isacsim.solvers.linear import herm, inverse, root, solved, trace
+from isacsim.solvers.linear import inverse, root, solved, trace
 from isacsim.solvers.sqinr.least_power import directions
 from isacsim.solvers.sqinr.repair import along_channels
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
@@ -121,7 +121,7 @@ def repaired(reduced: Reduced, users: ComplexArray, S: ComplexArray) -> Beams:
     own = np.diagonal(reduced.HH @ users, axis1=-2, axis2=-1)  # h_k^H w_k
     needed = (reduced.noise + reduced.received(S)) / reduced.ratio
     kept = users * np.sqrt(np.minimum(needed / np.maximum(squared(own), np.finfo(float).tiny), 1.0))[:, None, :]
-    spectrum, U = np.linalg.eigh(herm(S - kept @ hermitian(kept)))
+    spectrum, U = np.linalg.eigh(hermitian_part(S - kept @ hermitian(kept)))
     sensing = (U * np.maximum(spectrum, 0.0)[:, None, :]) @ hermitian(U)
     return tight_beams(reduced, users / np.where(own != 0, own, 1.0)[:, None, :], sensing)
 

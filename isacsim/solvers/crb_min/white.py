@@ -14,10 +14,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from isacsim.batch import hermitian, squared
+from isacsim.batch import hermitian, hermitian_part, squared
 from isacsim.solvers.crb_min.recovery import Beams
 from isacsim.solvers.crb_min.reduction import Reduced
-from isacsim.solvers.linear import herm
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
 STEPS = 40  # of which ten do where SINRs are far from the border; a member that is missed takes the iteration
@@ -61,7 +60,7 @@ def contraction(H: ComplexArray, needed: FloatArray, steps: int = STEPS) -> tupl
 
 
 def _with_white_covariance(reduced: Reduced, V: ComplexArray) -> Beams:
-    sensing = herm(np.eye(reduced.rank) - V @ hermitian(V))
+    sensing = hermitian_part(np.eye(reduced.rank) - V @ hermitian(V))
     return Beams(V, sensing, np.full(reduced.unit.shape, float(reduced.antennas)))
 
 

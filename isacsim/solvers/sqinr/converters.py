@@ -14,7 +14,7 @@ import numpy as np
 
 from isacsim.batch import squared
 from isacsim.errors import InvalidInput
-from isacsim.hardware.base import Hardware, Transceiver, chain_power
+from isacsim.hardware.base import Hardware, Transceiver, chain_power, unlike_covariances
 from isacsim.hardware.chain import Chain
 from isacsim.typing import ComplexArray, FloatArray
 
@@ -82,9 +82,7 @@ def _ratios(hardware: Hardware, chains: int, apart: bool) -> tuple[ComplexArray,
     """
     if not chains:
         return np.ones(0, complex), np.zeros(0)
-    powers = 1 + np.arange(chains) / 3
-    alike = np.sqrt(powers[:, None] * powers)
-    R = np.array([np.eye(chains), 1e-2 * (alike + np.diag(powers))], complex)
+    R = unlike_covariances(chains)
     model = hardware.linear_model(R)
     if model.coupled or not (model.diagonal or apart) or not np.all(model.gain):
         return None

@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from isacsim.batch import frobenius2, squared
-from isacsim.solvers.linear import herm, solved
+from isacsim.batch import frobenius2, hermitian_part, squared
+from isacsim.solvers.linear import solved
 from isacsim.solvers.sqinr.group import Feasibility
 from isacsim.solvers.sqinr.least_power import directions
 from isacsim.solvers.sqinr.system import System
@@ -48,7 +48,7 @@ def rank_one(system: System, users: ComplexArray, total: ComplexArray) -> Comple
         total: R, (B, N, N).
     """
     beams, _ = along_channels(system.H, users)
-    spectrum, U = np.linalg.eigh(herm(total - beams @ np.conj(beams).swapaxes(-1, -2)))
+    spectrum, U = np.linalg.eigh(hermitian_part(total - beams @ np.conj(beams).swapaxes(-1, -2)))
     sensing = U * np.sqrt(np.maximum(spectrum, 0.0))[:, None, :]
     return np.concatenate([beams, sensing[:, :, ::-1]], axis=-1)
 

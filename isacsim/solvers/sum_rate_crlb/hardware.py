@@ -19,7 +19,7 @@ import numpy as np
 from attrs import field, frozen
 
 from isacsim.batch import flatten, inner, rows, squared
-from isacsim.hardware.base import Hardware, LinearModel, chain_power, diagonal_matrix
+from isacsim.hardware.base import Hardware, LinearModel, chain_power, diagonal_matrix, unlike_covariances
 from isacsim.link import Transmission
 from isacsim.metrics.cotangents import power_cotangent, pulled_back
 from isacsim.problems.sum_rate_crlb import SumRateCrlb
@@ -100,10 +100,10 @@ class HardwareMerit:
         objective = problem.rate_weight * worth.sum_rate
         if problem.crlb_weight:
             objective = objective - problem.crlb_weight * worth.crlb
-        gradient = self.precoder(pulled_back(W, transmit, cotangent))
+        gradient = self.precoder(pulled_back(W, sent, transmit, cotangent))
         normal = np.zeros_like(gradient)
         if self.capped and (full := self._full(sent)).any():
-            normal = np.where(full[..., None], pulled_back(W, transmit, power_cotangent(sent)), 0.0)
+            normal = np.where(full[..., None], pulled_back(W, sent, transmit, power_cotangent(sent)), 0.0)
         # Of the rates' curvature: beta_k of ideal hardware, S_k / (T_k (S_k + T_k)), is SQINR_k / (S_k + T_k).
         received = squared(self.ideal.HH @ Z).sum(axis=-1) + problem.noise_power
         return HardwarePoint(
@@ -191,9 +191,7 @@ class Loosened(Hardware):
 
 def power_shares(hardware: Hardware, chains: int) -> FloatArray | None:
     """What share of its input's power each chain puts out, (chains,); None where it depends on the input."""
-    powers = 1 + np.arange(chains) / 3
-    alike = np.sqrt(powers[:, None] * powers)
-    R = np.array([np.eye(chains), 1e-2 * (alike + np.diag(powers))], complex)  # which differ in every respect
+    R = unlike_covariances(chains)
     shares = hardware.linear_model(R).output_power(R) / chain_power(R)
     same = np.abs(shares[1] - shares[0]) <= SAME * shares[0]
     return np.asarray(shares[0]) if same.all() and (shares[0] > 0).all() else None

@@ -1,0 +1,60 @@
+"""Records as the columns of a row of the ledger, and back; and the checksum of a row."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Iterable
+from typing import Any
+
+import attrs
+import numpy as np
+
+from isacsim.engine.work import DesignRecord, Entry, Failure
+from isacsim.typing import AnyArray
+
+
+def told(records: Iterable[Entry | Failure]) -> str:
+    """Records as text."""
+    return json.dumps([attrs.asdict(record) for record in records])
+
+
+def entries(told: str) -> tuple[Entry, ...]:
+    """The entries of the text of `told`."""
+    return tuple(Entry(**{**e, "dims": tuple(e["dims"]), "shape": tuple(e["shape"])}) for e in json.loads(told))
+
+
+def sentence(failures: Iterable[Failure]) -> str:
+    """The errors of a trial, each once, for who reads the ledger with other tools."""
+    return "; ".join(dict.fromkeys(failure.error for failure in failures))
+
+
+def checksum(row: Iterable[Any]) -> int:
+    """CRC-32 of a row: any single bit that turns, or burst of up to 32, is found."""
+    # In one piece: each call for a part takes as long as all of it.
+    return zlib.crc32(b"".join([v if type(v) is bytes else f"{v!r}\0".encode() for v in row]))
+
+
+def packed(record: DesignRecord) -> tuple[Any, ...]:
+    """A solution as columns: its scalars, the header of its arrays, their bytes, notes and time."""
+    parts = {"decision": record.decision, "trace": record.trace}
+    arrays = [(part, name, np.asarray(array)) for part, named in parts.items() for name, array in named.items()]
+    header = [(part, name, a.dtype.newbyteorder("<").str, a.shape) for part, name, a in arrays]
+    data = b"".join(as_bytes(a, dtype) for (*_, a), (*_, dtype, _) in zip(arrays, header, strict=True))
+    return as_bytes(record.scalars), json.dumps(header), data, json.dumps(record.notes), float(record.solve_time)
+
+
+def unpacked(scalars: bytes, header: str, data: bytes, notes: str, solve_time: float, environment: int) -> DesignRecord:
+    """The solution of the columns of `packed`."""
+    parts: dict[str, dict[str, AnyArray]] = {"decision": {}, "trace": {}}
+    start = 0
+    for part, name, dtype, shape in json.loads(header):
+        array = np.ndarray(shape, dtype, data, start)
+        parts[part][name], start = array, start + array.nbytes
+    own = np.frombuffer(scalars, "<f8"), parts["decision"], tuple(json.loads(notes)), solve_time, parts["trace"]
+    return DesignRecord(*own, environment)
+
+
+def as_bytes(values: AnyArray, dtype: str = "<f8") -> bytes:
+    """Numbers in C order, little-endian."""
+    return np.ascontiguousarray(values).astype(dtype, copy=False).tobytes()

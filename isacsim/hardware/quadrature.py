@@ -1,0 +1,190 @@
+"""Expansions of the maps of chains for one power of each, by quadrature.
+
+Circular maps and rails are integrated in panels that halve until a polynomial follows the map to its
+ends, after the jumps of rails have been found by bisection; general maps on a polar grid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, Literal
+
+import numpy as np
+
+from isacsim.batch import squared
+from isacsim.errors import InvalidInput
+from isacsim.hardware.base import Hardware
+from isacsim.hardware.expansions import Expansion, Ito, Rails, with_rest
+from isacsim.hardware.gaussian import density, hermite, laguerre, legendre
+from isacsim.typing import ComplexArray, FloatArray
+
+Kind = Literal["circular", "rails", "general"]
+Map = Callable[[FloatArray], Any]
+
+SAME = 1e-9  # of the largest output: what two outputs of one map may differ by
+REACH = 9.0  # deviations of a part: what is beyond has a probability of 1e-19
+SEEN = 8.5  # deviations up to which jumps are looked for
+CELLS = 4096  # among which jumps are looked for: two in one, 0.004 deviations apart, are told as one
+BISECTIONS = 50  # until a cell is as small as rounding
+STEEP = 4.0  # times the median step between cells, which a jump exceeds
+PANELS = 16  # before any is halved
+PANEL_NODES = 16
+MOST_PANELS = 1000  # beyond it a map is no more followed: it is none, or jumps everywhere
+HALVINGS = 30
+FOLLOWED = 1e-12  # of the largest output: the last coefficients in a panel that is fine enough
+ENVELOPE = 6.5  # roots of the mean power: exp(-42) is below rounding
+TURNED_ORDERS = 64  # of circular maps: a soft limiter to 1e-8 at correlations of 0.99
+RAIL_DEGREES = 64
+DEGREE = 13  # p + q of general maps
+RINGS, ANGLES = 48, 64  # of the polar grid: smooth maps are exact on it
+FINE = 4  # times as many where a map jumps
+SMOOTH = 1e-7  # of the output: by which coefficients of a map without jumps differ on two grids
+HEAVY = 1e-8  # share of the power in the last panel, from which on it is not finite
+
+
+def expand(device: Hardware, rho: FloatArray, kind: Kind) -> Expansion:
+    """The expansion of maps of a known kind for the powers rho (N,), in W."""
+    if kind == "circular":
+        return _circular(
+            lambda r: device.apply(np.sqrt(rho)[:, None] * r.astype(complex), None, power=rho), device, rho
+        )
+    if kind == "rails":
+        sigma = np.sqrt(rho / 2)[:, None]
+        return _rails(lambda u: device.apply((sigma * u * (1 + 1j)).astype(complex), None, power=rho).real, device, rho)
+    return _general(of_unit(device, rho))
+
+
+def _circular(f: Map, device: Hardware, rho: FloatArray) -> Ito:
+    """By quadrature over the envelope."""
+    edges = np.broadcast_to(np.linspace(0, ENVELOPE, PANELS + 1), (rho.size, PANELS + 1))
+    r, weight = _nodes(_followed(f, edges))
+    F, weight = f(r), weight * 2 * r * np.exp(-(r**2))
+    _refuse_what_grows(device, squared(F) * weight, rho)
+    h = laguerre(r**2, 1, TURNED_ORDERS)
+    linear = (F * weight * h[0]).sum(axis=-1, keepdims=True)
+    rest = F - linear * h[0]
+    b = np.concatenate([linear, np.einsum("nu,mnu->nm", rest * weight, h[1:])], axis=-1)
+    return Ito.of({1: b}, (squared(rest) * weight).sum(axis=-1))
+
+
+def _rails(q: Map, device: Hardware, rho: FloatArray) -> Rails:
+    """By quadrature over a part between jumps, which are found first."""
+    chains = rho.size
+    places, heights = _jumps(q, chains)
+    even = np.broadcast_to(np.linspace(-REACH, REACH, 2 * PANELS + 1), (chains, 2 * PANELS + 1))
+    u, weight = _nodes(
+        _followed(q, np.sort(np.concatenate([even, np.where(heights, places, REACH)], axis=-1), axis=-1))
+    )
+    F, weight = q(u), weight * density(u)
+    _refuse_what_grows(device, F**2 * weight, rho)
+    h = hermite(u, RAIL_DEGREES)
+    c = np.einsum("nu,mnu->nm", F * weight, h)
+    degrees = np.arange(1, RAIL_DEGREES + 1)
+    at = hermite(places, RAIL_DEGREES - 1)
+    jumped = np.einsum("nk,mnk->nm", heights * density(places), at) / np.sqrt(degrees)
+    jumped = np.concatenate([np.zeros((chains, 1)), jumped], axis=-1)  # the mean is in c alone
+    own = 2 * ((F - c[:, 1:2] * u) ** 2 * weight).sum(axis=-1)
+    c = with_rest(c, own, heights)
+    jumped = np.pad(jumped, [(0, 0), (0, c.shape[-1] - jumped.shape[-1])])
+    return Rails(np.sqrt(2) * c[:, 1], own, c, jumped, places, heights)
+
+
+def _jumps(q: Map, chains: int) -> tuple[FloatArray, FloatArray]:
+    """Places (N, J) and heights of the jumps of q, filled up with heights of 0; all cells are halved at once."""
+    # No threshold that a device would have lies on the border of a cell.
+    edges = np.linspace(-SEEN, SEEN, CELLS + 1) * (1 + 1e-9) + 1e-9
+    value = q(np.broadcast_to(edges, (chains, CELLS + 1)))
+    step, size = np.abs(np.diff(value, axis=-1)), np.abs(value).max()
+    steep = step > np.maximum(STEEP * np.median(step, axis=-1, keepdims=True), SAME * size)
+    most = int(steep.sum(axis=-1).max())
+    cell = np.argsort(~steep, axis=-1, kind="stable")[:, :most]
+    low, high = edges[cell], edges[cell + 1]
+    below, above = np.take_along_axis(value, cell, -1), np.take_along_axis(value, cell + 1, -1)
+    for _ in range(BISECTIONS if most else 0):
+        middle = (low + high) / 2
+        between = q(middle)
+        left = np.abs(between - below) > np.abs(above - between)
+        high, above = np.where(left, middle, high), np.where(left, between, above)
+        low, below = np.where(left, low, middle), np.where(left, below, between)
+    jumps = np.abs(above - below) > 100 * SAME * size  # what is smooth has shrunk with its cell
+    kept = jumps.any(axis=0)
+    return np.where(jumps, (low + high) / 2, 0.0)[:, kept], np.where(jumps, above - below, 0.0)[:, kept]
+
+
+def _followed(f: Map, edges: FloatArray) -> FloatArray:
+    """Edges (N, P + 1) of panels, halved until a polynomial through the nodes meets the map at both ends.
+
+    The ends count: a kink between the last node and the end would be overlooked.
+    """
+    t = legendre(PANEL_NODES)[0]
+    to_series = np.linalg.inv(np.polynomial.legendre.legvander(2 * t - 1, PANEL_NODES - 1)).T
+    at_ends = np.polynomial.legendre.legvander(np.array([-1.0, 1.0]), PANEL_NODES - 1).T
+    for _ in range(HALVINGS):
+        low, width = edges[:, :-1], np.diff(edges, axis=-1)
+        x = low[..., None] + width[..., None] * t
+        value = f(x.reshape(len(edges), -1)).reshape(x.shape)
+        ends = np.stack([f(low + 1e-10 * width), f(low + width * (1 - 1e-10))], axis=-1)
+        series, size = value @ to_series, np.abs(value).max()
+        rough = np.abs(series[..., -2:]).max(axis=-1) > FOLLOWED * size
+        missed = np.abs(series @ at_ends - ends).max(axis=-1) > 100 * FOLLOWED * size
+        halved = ((rough | missed) & (width > 1e-8)).any(axis=0)
+        if not halved.any() or edges.shape[-1] > MOST_PANELS:
+            break
+        edges = np.sort(np.concatenate([edges, (low + width / 2)[:, halved]], axis=-1), axis=-1)
+    return edges
+
+
+def _nodes(edges: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Nodes and weights of panels, each (N, P * PANEL_NODES)."""
+    t, w = legendre(PANEL_NODES)
+    low, width = edges[:, :-1, None], np.diff(edges, axis=-1)[..., None]
+    return (low + width * t).reshape(len(edges), -1), (width * w).reshape(len(edges), -1)
+
+
+def _refuse_what_grows(device: Hardware, power: FloatArray, rho: FloatArray) -> None:
+    """Refuse a map whose power (N, n) at the nodes is in the last of them; a dead zone has next to none there."""
+    last, whole = power[:, -PANEL_NODES:].sum(axis=-1), power.sum(axis=-1)
+    if not np.all((last <= HEAVY * whole) | (whole <= FOLLOWED * rho)):
+        remedy = "Bound the output of large samples, as any device does."
+        raise InvalidInput("hardware", "must put out a finite power for Gaussian input", device, remedy)
+
+
+def of_unit(device: Hardware, rho: FloatArray) -> Callable[[ComplexArray], ComplexArray]:
+    """The map over z ~ CN(0, 1)."""
+    return lambda z: device.apply(np.sqrt(rho)[:, None] * z, None, power=rho)
+
+
+def _general(f: Callable[[ComplexArray], ComplexArray]) -> Ito:
+    """On a polar grid, finer where the coefficients say that the map jumps."""
+    coarse, fine = (on_grid(f, k) for k in (1, 2))
+    return fine if apart(coarse, fine) <= SMOOTH else on_grid(f, FINE)
+
+
+def apart(one: Ito, other: Ito) -> float:
+    """Largest difference of coefficients that both have, relative to the output."""
+    off = max(np.abs(b - c)[..., :-1].max(initial=0.0) for (_, b), (_, c) in zip(one.b, other.b, strict=True))
+    return float(off / np.sqrt(other.power.max()))
+
+
+def on_grid(f: Callable[[ComplexArray], ComplexArray], times: int) -> Ito:
+    """The expansion of maps of z ~ CN(0, 1), on a grid of so many times the rings and angles."""
+    z, weight = polar_grid(RINGS * times, ANGLES * times)
+    F = f(z)
+    u, angle, b = squared(z), np.angle(z), {}
+    for turns in range(-DEGREE, DEGREE + 1):
+        orders = (DEGREE - abs(turns)) // 2
+        radial = laguerre(u, abs(turns), max(orders, 1))[: orders + 1]
+        b[turns] = F @ (radial * np.exp(-1j * turns * angle) * weight).T
+    return Ito.of(b, squared(F - b[1][:, :1] * z) @ weight)
+
+
+@lru_cache(maxsize=4)
+def polar_grid(rings: int, angles: int) -> tuple[ComplexArray, FloatArray]:
+    """Points and weights of CN(0, 1): rings turned by the golden ratio against each other."""
+    t, w = legendre(rings)
+    u = ENVELOPE**2 * t**2
+    start = (np.arange(rings) * 0.6180339887498949 % 1) / angles
+    angle = 2 * np.pi * (np.arange(angles) / angles + start[:, None])
+    weight = 2 * ENVELOPE**2 * t * w * np.exp(-u) / angles
+    return (np.sqrt(u)[:, None] * np.exp(1j * angle)).ravel(), np.repeat(weight, angles)
