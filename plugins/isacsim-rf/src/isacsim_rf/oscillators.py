@@ -4,6 +4,10 @@ The gain of the linear model is the mean of e^(j phi), over the noise and over t
 receiver tracks the phase for; all the rest is distortion. For a Gaussian phase of variance v
 the mean is exp(-v/2). Where all chains share the oscillator, the distortion has the covariance
 of the signal itself, ``(1 - gain^2) R``: it is coherent over the array, as the beams are.
+
+The phase remembers, so that of an OFDM signal, whose samples at lag d have the covariance C[d], the
+distortion at that lag is ``(r(d) - gain^2) C[d]`` with ``r(d) = E e^(j phi(l + d) - j phi(l))``: each subcarrier
+leaks to its neighbours, by as much as the phase is slow.
 """
 
 from __future__ import annotations
@@ -43,6 +47,10 @@ class _Oscillator(Hardware):
     def moments(self) -> tuple[float, float]:
         """Mean of e^(j phi), and the variance within a block of what is expected of it."""
 
+    @abstractmethod
+    def lagged(self, lags: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Means of e^(j phi(l + d) - j phi'(l)) at lags d (n,): of one oscillator, and of two."""
+
     def apply(
         self, x: ComplexArray, rng: np.random.Generator | None = None, *, power: FloatArray | None = None
     ) -> ComplexArray:
@@ -64,21 +72,37 @@ class _Oscillator(Hardware):
         R = covariance(R)
         mean, spread = self.moments()
         gain, lost = np.full(R.shape[:-1], mean), max(1 - mean**2, 0.0)
-        own = lost * chain_power(R)
         if R.shape[-1] == 1 or (spread == 0 and not self.common):
-            return LinearModel(gain, own)
+            return LinearModel(gain, lost * chain_power(R))
+        return LinearModel(gain, self._shared(R, lost, spread))
+
+    def spectral_model(self, R: AnyArray) -> LinearModel:
+        """As `linear_model`, on all bins of an OFDM signal with the covariances R (..., N, M, M), in W.
+
+        Of a body of N samples the lags d and d - N come together, ``1 - d/N`` and ``d/N`` of them.
+        """
+        R = covariance(R)
+        bins = R.shape[-3]
+        share, (mean, spread) = np.arange(bins) / bins, self.moments()
+        one, two = ((1 - share) * r[:-1] + share * r[:0:-1] - mean**2 for r in self.lagged(np.arange(bins + 1)))
+        one[0], two[0] = max(1 - mean**2, 0.0), spread  # to the last digit those of a sample
+        own = np.fft.fft(self._shared(np.fft.ifft(R, axis=-3), one[:, None, None], two[:, None, None]), axis=-3)
+        apart = R.shape[-1] == 1 or not (self.common or np.any(two))
+        gain = np.full((*R.shape[:-3], 1, R.shape[-1]), mean)
+        return LinearModel(gain, chain_power(own) if apart else own)
+
+    def _shared(self, R: ComplexArray, lost: AnyArray, spread: AnyArray) -> ComplexArray:
+        """Covariance of the distortion: ``lost`` within a chain, and across chains if they have one oscillator."""
         if self.common:
-            return LinearModel(gain, lost * R)
-        return LinearModel(gain, spread * R + diagonal_matrix((lost - spread) * chain_power(R)))
+            return np.asarray(lost * R)
+        within = np.eye(R.shape[-1])
+        return np.asarray((spread * (1 - within) + lost * within) * R)
 
     def linear_model_vjp(self, R: ComplexArray, gain: AnyArray, distortion: AnyArray) -> ComplexArray:
         """The distortion is linear in R, and so is its adjoint; the gain is fixed."""
         g = distortion if np.ndim(distortion) == np.ndim(R) else diagonal_matrix(distortion)
         mean, spread = self.moments()
-        lost = max(1 - mean**2, 0.0)
-        if self.common:
-            return np.asarray(lost * g, complex)
-        return np.asarray(spread * g + diagonal_matrix((lost - spread) * chain_power(g)), complex)
+        return np.asarray(self._shared(g, max(1 - mean**2, 0.0), spread), complex)
 
 
 @frozen
@@ -125,6 +149,20 @@ class PhaseNoise(_Oscillator):
         mean, square = (np.expm1(-a * self.block) / (self.block * np.expm1(-a)) for a in (self.step / 2, self.step))
         return float(mean), float(max(square - mean**2, 0.0))
 
+    def lagged(self, lags: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Means over the place l in a block, beyond whose end the phase starts anew; by sums of powers."""
+        if self.is_ideal:
+            return np.ones(lags.shape), np.ones(lags.shape)
+        d = lags % self.block
+        inside = np.exp(-self.step * d / 2)
+        beyond = np.exp(-self.step * (self.block - d) / 2) * self._decayed(d)
+        apart = (inside * self._decayed(self.block - d) + beyond) / self.block
+        return np.where(lags < self.block, (inside * (self.block - d) + beyond) / self.block, apart), apart
+
+    def _decayed(self, count: FloatArray) -> FloatArray:
+        """Sum of exp(-l step), l = 0 ... count - 1."""
+        return np.asarray(np.expm1(-self.step * count) / np.expm1(-self.step))
+
     @property
     def is_ideal(self) -> bool:
         """Whether the phase never moves within a block."""
@@ -155,14 +193,23 @@ class PllPhaseNoise(_Oscillator):
         """A stationary first-order autoregression."""
         from scipy.signal import lfilter
 
-        memory = np.exp(-2 * np.pi * self.bandwidth / self.sampling_rate)
         drive = self.rms * rng.standard_normal(shape)
-        drive[..., 1:] *= np.sqrt(1 - memory**2)
-        return np.asarray(lfilter([1.0], [1.0, -memory], drive, axis=-1))
+        drive[..., 1:] *= np.sqrt(1 - self.memory**2)
+        return np.asarray(lfilter([1.0], [1.0, -self.memory], drive, axis=-1))
 
     def moments(self) -> tuple[float, float]:
         """exp(-rms^2/2); it is the same for every sample."""
         return float(np.exp(-(self.rms**2) / 2)), 0.0
+
+    def lagged(self, lags: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """The phase has the correlation ``memory^d``."""
+        alike = np.exp(-(self.rms**2) * (1 - self.memory ** np.asarray(lags, float)))
+        return alike, np.full(alike.shape, np.exp(-(self.rms**2)))
+
+    @property
+    def memory(self) -> float:
+        """Correlation of the phase from sample to sample."""
+        return float(np.exp(-2 * np.pi * self.bandwidth / self.sampling_rate))
 
     @property
     def is_ideal(self) -> bool:
