@@ -140,4 +140,4 @@ def test_the_architecture_page_names_every_kernel():
     page = (package.parent / "docs" / "architecture.md").read_text(encoding="utf-8").split("## Compiled code")[1]
     told = set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (`.*?) \|", page, re.MULTILINE))))
     text = "".join(path.read_text(encoding="utf-8") for path in package.rglob("*.py"))
-    assert told == set(re.findall(r"\bcompiled\((\w+)\)\(", text))
+    assert told == set(re.findall(r"\bcompiled\((\w+)\)", text))

@@ -24,7 +24,6 @@ from each is compared with the digits of the inverse.
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -33,13 +32,13 @@ from attrs import field, frozen
 from isacsim.algebra import invert_each
 from isacsim.batch import hermitian, inner, real_vectors, rows
 from isacsim.checks import sample_count
-from isacsim.compiled import compiled
+from isacsim.compiled import compiled, part
 from isacsim.hardware.base import Transceiver
 from isacsim.link import IDEAL, Echo, Mode
 from isacsim.metrics.sensing import echo_of
 from isacsim.targets.background import Background
 from isacsim.targets.scene import ParametricScene, Scene, parametric
-from isacsim.typing import AnyArray, BoolArray, ComplexArray, FloatArray
+from isacsim.typing import AnyArray, BoolArray, ComplexArray, FloatArray, IntArray
 
 # Information relative to the yardstick below which an echo does not depend on an unknown but for rounding.
 SILENT = 1e-14
@@ -52,26 +51,35 @@ CONFUSED = 1e-12
 class FimTensor:
     """The tensor T_ij = 2 L X_i^H S X_j, which makes the FIM linear in K.
 
-    It is kept as a real matrix (..., P^2, 2 m^2), m columns of V, so that both directions are one
-    matrix-vector product whose cost knows nothing of the numbers of antennas.
+    Each X_i has few entries, of point targets one or two, and T is kept as one number for each pair of them: with
+    entries x of X_i in row r and column c, and x' of X_j in row r' and column c', ``2 L conj(x) S[r, r'] x'`` is what
+    K[c', c] counts in F_ij. Both directions are one pass over these, which knows nothing of the numbers of antennas.
 
     Attributes:
-        matrix: T, flattened, with real and imaginary parts as neighbours.
+        terms: One number for each pair of entries of X_i and X_j with i <= j, shape (..., terms).
+        places: i, j, c and c' of each, shape (terms, 4), shared by all.
         parameters: Number P of unknown parameters.
+        columns: Number m of columns of V.
     """
 
-    matrix: AnyArray = rows(2)
+    terms: ComplexArray = rows(1)
+    places: IntArray = field(kw_only=True)
     parameters: int = field(kw_only=True)
+    columns: int = field(kw_only=True)
 
     @classmethod
     def of(cls, targets: ParametricScene, S: ComplexArray, snapshots: float) -> FimTensor:
         """The tensor of a scene for the receive information S (..., m', m'), in 1/W."""
         X = targets.parameter_matrices()
-        SX = S[..., None, :, :] @ X
-        XH = np.ascontiguousarray(np.conj(X).swapaxes(-1, -2))
-        T = 2 * snapshots * (XH[..., :, None, :, :] @ SX[..., None, :, :, :])
-        flat = T.reshape(*T.shape[:-4], T.shape[-4] * T.shape[-3], T.shape[-2] * T.shape[-1])
-        return cls(flat.view(float), parameters=T.shape[-3])
+        parameters, rows_, columns = X.shape[-3:]
+        # An entry that is 0 for some members only adds 0 for these.
+        entries = np.argwhere((X != 0).reshape(-1, parameters, rows_, columns).any(axis=0))
+        first, second = (index.ravel() for index in np.indices((len(entries),) * 2))
+        pairs = entries[first][:, 0] <= entries[second][:, 0]
+        (i, r, c), (j, s, d) = entries[first[pairs]].T, entries[second[pairs]].T
+        terms = 2 * snapshots * (np.conj(X[..., i, r, c]) * S[..., r, s] * X[..., j, s, d])
+        places = np.ascontiguousarray(np.stack([i, j, c, d], axis=-1))
+        return cls(np.ascontiguousarray(terms), places=places, parameters=parameters, columns=columns)
 
     @classmethod
     def ideal(cls, targets: ParametricScene, radar_noise_power: Any, snapshots: float) -> FimTensor:
@@ -80,14 +88,64 @@ class FimTensor:
 
     def fim(self, K: ComplexArray) -> FloatArray:
         """F_ij = Re tr(T_ij K) for Hermitian K (..., m, m) in W, shape (..., P, P)."""
-        F = self.matrix @ real_vectors(K)[..., :, None]
-        return np.asarray(F.reshape(*F.shape[:-2], self.parameters, self.parameters))
+        return self._pass(compiled(fim_each), K, self.columns, (self.parameters, float))
 
     def adjoint(self, Phi: FloatArray) -> ComplexArray:
         """``sum_ij Phi_ij T_ij`` for symmetric Phi (..., P, P): Hermitian, (..., m, m)."""
-        Q = (real_vectors(Phi)[..., None, :] @ self.matrix).view(complex)
-        side = math.isqrt(Q.shape[-1])
-        return np.asarray(Q.reshape(*Q.shape[:-2], side, side))
+        return self._pass(compiled(adjoint_each), Phi, self.parameters, (self.columns, complex))
+
+    def _pass(self, kernel: Any, given: AnyArray, side: int, made: tuple[int, type]) -> AnyArray:
+        shape = np.broadcast_shapes(self.terms.shape[:-1], given.shape[:-2])
+        count = self.terms.shape[-1]
+        shared = self.terms.size == count
+        terms = self.terms.reshape(1, count) if shared else np.broadcast_to(self.terms, (*shape, count))
+        given = np.ascontiguousarray(np.broadcast_to(given, (*shape, side, side))).reshape(-1, side, side)
+        result: AnyArray = np.empty((len(given), made[0], made[0]), made[1])
+        flat = np.ascontiguousarray(terms).reshape(-1, count)
+        kernel(flat, self.places, given, result)
+        return result.reshape(*shape, *result.shape[1:])
+
+
+@part
+def fim_into(terms: ComplexArray, places: IntArray, K: ComplexArray, F: FloatArray) -> None:
+    """Write the FIM (P, P) for Hermitian K (m, m), with the terms of a `FimTensor`."""
+    for i in range(F.shape[0]):
+        for j in range(i, F.shape[0]):
+            F[i, j] = 0.0
+    for t in range(terms.size):
+        i, j, value = places[t, 0], places[t, 1], K[places[t, 3], places[t, 2]]
+        F[i, j] += terms[t].real * value.real - terms[t].imag * value.imag
+    for i in range(F.shape[0]):
+        for j in range(i):
+            F[i, j] = F[j, i]
+
+
+@part
+def adjoint_into(terms: ComplexArray, places: IntArray, Phi: FloatArray, Q: ComplexArray) -> None:
+    """Write ``sum_ij Phi_ij T_ij`` (m, m) for symmetric Phi (P, P), with the terms of a `FimTensor`."""
+    for c in range(Q.shape[0]):
+        for d in range(Q.shape[0]):
+            Q[c, d] = 0.0
+    for t in range(terms.size):
+        i, j, c, d = places[t, 0], places[t, 1], places[t, 2], places[t, 3]
+        # T_ij + T_ji = T_ij + T_ij^H, of which half is added here and half below.
+        Q[c, d] += terms[t] * (Phi[i, j] if i == j else 2 * Phi[i, j])
+    for c in range(Q.shape[0]):
+        for d in range(c + 1):
+            value = 0.5 * (Q[c, d] + np.conj(Q[d, c]))
+            Q[c, d], Q[d, c] = value, np.conj(value)
+
+
+def fim_each(terms: ComplexArray, places: IntArray, K: ComplexArray, F: FloatArray) -> None:
+    """Write the FIMs (B, P, P) for Hermitian K (B, m, m); terms of B members or of one."""
+    for b in range(len(F)):
+        fim_into(terms[min(b, len(terms) - 1)], places, K[b], F[b])
+
+
+def adjoint_each(terms: ComplexArray, places: IntArray, Phi: FloatArray, Q: ComplexArray) -> None:
+    """Write ``sum_ij Phi_ij T_ij`` (B, m, m) for symmetric Phi (B, P, P); terms of B members or of one."""
+    for b in range(len(Q)):
+        adjoint_into(terms[min(b, len(terms) - 1)], places, Phi[b], Q[b])
 
 
 def white_information(targets: ParametricScene, radar_noise_power: Any) -> ComplexArray:

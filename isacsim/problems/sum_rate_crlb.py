@@ -21,7 +21,7 @@ from isacsim.errors import InvalidInput, one_of
 from isacsim.hardware.base import Transceiver
 from isacsim.link import Echo, Mode, Reception, Transmission
 from isacsim.metrics.cotangents import Cotangent, crlb_cotangent, rate_cotangent
-from isacsim.metrics.fim import FimTensor, Information, information, information_of, white_information, yardstick
+from isacsim.metrics.fim import FimTensor, Information, information, information_of, white_information
 from isacsim.problems.base import Problem, Requirements, posed, spread_over_users
 from isacsim.problems.identifiability import identifiability
 from isacsim.targets.scene import ParametricScene, parametric
@@ -286,10 +286,9 @@ class SumRateCrlb(Problem):
             return np.ones(members, bool), [()] * members
         share = np.asarray(self.power)[..., None, None] / self.H.shape[-2]
         if self.transceiver.is_ideal:  # for which no matrix of N_t x N_t is needed
-            V, tensor = self.ideal_sensing
-            S = white_information(self.targets, self.radar_noise_power)
-            F = tensor.fim(share * (hermitian(V) @ V))
-            white = Information(F, yardstick(self.targets, S, V, share[..., 0, 0], self.snapshots))
+            V, S = self.targets.transmit_basis(), white_information(self.targets, self.radar_noise_power)
+            K = share * (hermitian(V) @ V)
+            white = Information.of(self.targets, S, V, K, share[..., 0, 0], self.snapshots)
         else:
             isotropic = np.sqrt(share) * np.eye(self.H.shape[-2])
             white = information(self.targets, isotropic, self.radar_noise_power, self.snapshots, self.transceiver)

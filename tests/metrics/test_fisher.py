@@ -21,7 +21,7 @@ from isacsim import (
 )
 from isacsim.algebra import invert_each
 from isacsim.hardware.codebooks import aqnm_distortion
-from isacsim.metrics.fim import inverse_fim
+from isacsim.metrics.fim import FimTensor, inverse_fim, white_information
 
 DATA = Path(__file__).parents[1] / "data" / "sum-rate-crlb"
 SNAPSHOTS, NOISE = 40, 0.05
@@ -259,3 +259,23 @@ def test_the_reference_instances_have_the_reference_information(name):
 
 def test_there_are_reference_instances_of_the_information():
     assert len(list(DATA.glob("*.npz"))) == 10
+
+
+@pytest.mark.parametrize("lead", [(), (3,), (2, 3)])
+def test_the_tensor_and_its_adjoint_are_those_of_dense_products(kit, lead):
+    scene, rng = kit.make_scene(batch=lead), np.random.default_rng(0)
+    S, X = white_information(scene, 0.1), scene.parameter_matrices()
+    tensor = FimTensor.of(scene, S, 16)
+    (P, m), G = (X.shape[-3], X.shape[-1]), rng.standard_normal((2, 3, X.shape[-1], X.shape[-1]))
+    K = G[0] + 1j * G[1]
+    K = K @ np.conj(K).swapaxes(-1, -2)
+    Phi = rng.standard_normal((3, P, P))
+    Phi = Phi + Phi.swapaxes(-1, -2)
+    T = 32 * np.einsum("...ikc,...kl,...jld->...ijcd", np.conj(X), S, X)
+    # Sums of some ten terms in another order.
+    rounding = 1e-12 * np.abs(T).max() * np.abs(K).max()
+    expected = np.einsum("...ijcd,...dc->...ij", T, K).real
+    np.testing.assert_allclose(tensor.fim(K), expected, rtol=1e-10, atol=rounding)
+    expected = np.einsum("...ij,...ijcd->...cd", Phi, T)
+    np.testing.assert_allclose(tensor.adjoint(Phi), expected, rtol=1e-10, atol=1e-12 * abs(expected).max())
+    assert m == tensor.columns

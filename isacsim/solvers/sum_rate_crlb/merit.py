@@ -115,7 +115,7 @@ class Merit:
     @property
     def members(self) -> int:
         """Number B of members."""
-        return max(len(self.N), len(self.tensor.matrix), len(self.power), len(self.noise_power))
+        return max(len(self.N), len(self.tensor.terms), len(self.power), len(self.noise_power))
 
     @property
     def users(self) -> int:
