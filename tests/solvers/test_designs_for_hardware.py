@@ -17,7 +17,8 @@ from isacsim.link import Echo, Transmission
 from isacsim.metrics.cotangents import _through_receiver, pulled_back, sqnr_cotangent
 from isacsim.metrics.sensing import sqnr
 from isacsim.solvers.solution import Status
-from isacsim.solvers.sum_rate_crlb.hardware import HardwareMerit, Loosened, power_shares
+from isacsim.solvers.sum_rate_crlb.hardware import HardwareMerit, Loosened
+from isacsim.solvers.surface import power_shares
 from isacsim.testing.capabilities import Compressing
 from isacsim.testing.examples import example_drop
 
@@ -201,6 +202,13 @@ def test_the_drive_behind_an_amplifier_ends_inside_or_at_the_cap():
     assert np.all(power[1] < 6 * saturation)
     for factor in (0.99, 1.01):  # more and less drive are worse
         assert np.all(loose.objective(factor * inside.precoder) < inside.objective)
+
+
+def test_the_optimum_below_a_cap_does_not_depend_on_how_far_above_it_is():
+    near, far = (problem(Transceiver(transmit=Amplifier(2e-3)), power=p) for p in (1.0, 1e6))
+    one, other = isacsim.solve(near), isacsim.solve(far)
+    assert all(status is Status.STATIONARY for status in other.status)
+    np.testing.assert_allclose(other.objective, one.objective, rtol=1e-7)  # the square of the tolerance is 1e-10
 
 
 def test_each_antenna_keeps_its_own_cap_behind_amplifiers():

@@ -19,11 +19,12 @@ from attrs import field, frozen
 
 from isacsim.algebra import invert_each
 from isacsim.arrays import AntennaArray
-from isacsim.batch import flatten, frobenius2, hermitian, inner, rows, squared
+from isacsim.batch import flatten, hermitian, rows
 from isacsim.compiled import compiled
 from isacsim.errors import InvalidInput
 from isacsim.metrics.fim import FimTensor, inverse_fim
 from isacsim.problems.sum_rate_crlb import SumRateCrlb, weighted_trace
+from isacsim.solvers.surface import along_power, to_power
 from isacsim.typing import ComplexArray, FloatArray
 
 TINY = np.finfo(float).tiny  # keeps mu positive where nothing has power
@@ -176,23 +177,12 @@ class Merit:
         return np.asarray(self.N @ np.concatenate((factor * point.Z, Q_V @ point.Y), axis=-2))
 
     def project(self, X: ComplexArray) -> ComplexArray:
-        """Nearest precoder of full power: of the whole array, or of each antenna.
-
-        The latter is [Fang25, eq. (31)] with the exponent -1/2 in place of the printed -1.
-        """
-        if self.per_antenna:
-            row = squared(X).sum(axis=-1, keepdims=True)
-            if not row.all():  # an antenna that sends nothing: all its points of that power are as near
-                X, row = np.where(row == 0, 1.0, X), np.where(row == 0, X.shape[-1], row)
-            return X * np.sqrt(self.power[:, None, None] / X.shape[-2] / row)
-        return X * np.sqrt(self.power / frobenius2(X))[:, None, None]
+        """Nearest precoder of full power: of the whole array, or of each antenna."""
+        return to_power(X, self.power, self.per_antenna)
 
     def tangent(self, W: ComplexArray, g: ComplexArray) -> ComplexArray:
         """Part of the half gradient g along the surface of full power at W."""
-        if self.per_antenna:
-            share = self.power[:, None, None] / W.shape[-2]
-            return g - (W.real * g.real + W.imag * g.imag).sum(axis=-1, keepdims=True) / share * W
-        return g - (inner(W, g) / self.power)[:, None, None] * W
+        return along_power(W, g, self.power, self.per_antenna)
 
     def slope(self, point: Evaluated) -> ComplexArray:
         """Gradient of the objective along the surface of full power, (B, N_t, K+S)."""
@@ -201,6 +191,10 @@ class Merit:
     def at(self, point: Evaluated) -> Merit:
         """The merit that proposals from a point are scaled by: itself."""
         return self
+
+    def size(self, point: Evaluated) -> FloatArray:
+        """The power of each member, (B,): the squared length of all precoders."""
+        return self.power
 
     def preconditioner(self, point: Evaluated) -> ComplexArray:
         """Inverse of ``2 (rate_weight H Sigma_2 H^H + mu I)``, [Fang25, Theorem 1] without Q.
@@ -216,15 +210,7 @@ class Merit:
 
     def preconditioned(self, weights: FloatArray, radial: FloatArray) -> ComplexArray:
         """Inverse of ``2 (H diag(weights) H^H + mu I)`` for weights (B, K) and ``mu = radial / power``, (B,)."""
-        mu = np.maximum(radial / self.power, TINY)
-        weighted = self.H * np.sqrt(2 * weights)[..., None, :]
-        M = weighted @ hermitian(weighted)
-        diagonal = M.reshape(len(M), -1)[:, :: M.shape[-1] + 1]
-        # Rounding could leave it indefinite where mu is next to nothing beside the first term.
-        diagonal += np.maximum(2 * mu, ROUNDING * diagonal.real.max(axis=-1))[:, None]
-        inverse = np.empty_like(M)
-        compiled(invert_each)(M, 0.0, inverse, np.empty(len(M), bool))
-        return inverse
+        return damped_inverse(self.H, weights, radial / self.power)
 
     def span(self) -> ComplexArray:
         """Orthonormal basis of the range of N = [H, V], (B, N_t, min(N_t, K+3M)); B is 1 if shared."""
@@ -245,6 +231,19 @@ class Merit:
         if self.crlb_weight:
             scale = scale + self.crlb_weight * point.crlb
         return np.asarray(np.sqrt(slope2 * self.power) / scale)
+
+
+def damped_inverse(H: ComplexArray, weights: FloatArray, mu: FloatArray) -> ComplexArray:
+    """Inverse of ``2 (H diag(weights) H^H + mu I)`` for H (B, N, K), weights (B, K) and mu (B,), (B, N, N)."""
+    mu = np.maximum(mu, TINY)
+    weighted = H * np.sqrt(2 * weights)[..., None, :]
+    M = weighted @ hermitian(weighted)
+    diagonal = M.reshape(len(M), -1)[:, :: M.shape[-1] + 1]
+    # Rounding could leave it indefinite where mu is next to nothing beside the first term.
+    diagonal += np.maximum(2 * mu, ROUNDING * diagonal.real.max(axis=-1))[:, None]
+    inverse = np.empty_like(M)
+    compiled(invert_each)(M, 0.0, inverse, np.empty(len(M), bool))
+    return inverse
 
 
 def beta(point: Evaluated) -> FloatArray:

@@ -48,9 +48,8 @@ class Judge(Protocol):
     def members(self) -> int:
         """Number B of members."""
 
-    @property
-    def power(self) -> FloatArray:
-        """The power of each member, (B,)."""
+    def size(self, point: Any) -> FloatArray:
+        """Squared length of a point, (B,), which the first step does not exceed."""
 
     def evaluate(self, W: ComplexArray) -> Any:
         """The `isacsim.solvers.sum_rate_crlb.merit.Point` at W."""
@@ -166,7 +165,9 @@ class RiemannianSolver(Solver):
         merit = HardwareMerit.of(problem)
         starts = self._starts(merit.ideal, problem.streams, request)
         if request.initial is not None:
-            starts = [W / merit.scale[..., None] for W in starts]
+            starts = [merit.surface.coordinates(W) for W in starts]
+        else:
+            starts = [merit.driven(Z) for Z in starts]
         solution = self._best(problem, merit, starts, request)
         return attrs.evolve(solution, precoder=merit.precoder(solution.precoder))
 
@@ -234,7 +235,8 @@ def ready(
         direction = np.where(poor[:, None], times(preconditioner, gradient), direction)
         slope = dot(gradient, direction)
     # At first at most as long as W itself.
-    length = np.sqrt(merit.power / np.maximum(dot(direction, direction), merit.power))
+    size = merit.size(point)
+    length = np.sqrt(size / np.maximum(dot(direction, direction), size))
     return RiemannianState(
         line=Line(merit.at(point), point.W, direction.view(complex).reshape(point.W.shape), length, slope),
         origin=origin,

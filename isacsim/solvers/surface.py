@@ -1,0 +1,225 @@
+"""What the power leaves to precoders behind hardware, and how an iteration moves on it.
+
+- Behind chains whose output is in proportion to their input, as it is of converters with gain control, the
+  power is ``sum_i a_i ||row_i||^2``: in coordinates ``Z = diag(a)^1/2 W`` the sphere (or, for equal antenna
+  powers, the product of spheres) of ideal hardware, and full power is optimal.
+- Behind others, amplifiers for example, the drive is free below a cap: the best one may lie inside, where more
+  power costs more distortion than it brings. A precoder above the cap is scaled back to it, and there
+  gradients lose what would lead above it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import attrs
+import numpy as np
+from attrs import field, frozen
+
+from isacsim.batch import frobenius2, inner, rows, squared
+from isacsim.hardware.base import Hardware, chain_power, unlike_covariances
+from isacsim.link import Transmission
+from isacsim.metrics.cotangents import power_cotangent, pulled_back
+from isacsim.typing import BoolArray, ComplexArray, FloatArray
+
+SAME = 1e-9  # relative difference of shares of power that rounding explains
+FULL = 1 - 1e-9  # share of a cap from which it binds
+CLIPPINGS = 40  # steps of the search for the drive of each antenna at its cap; some six do
+STRETCH = 4.0  # the most that a precoder is scaled up to stay at its cap
+HAIR = 1e-11  # by how much it ends below, relative: more than rounding, less than what counts as binding
+# Drives that a start is tried at, in dB below the cap, and beside the best of them: deep in saturation the
+# objective knows nothing of the drive any more, and no gradient leads out.
+DRIVES, BETWEEN = range(6, 73, 6), (-3, 3)
+
+
+class Placed(Protocol):
+    """A point as a surface sees it, by arrays (B, N_t, K+S)."""
+
+    @property
+    def W(self) -> ComplexArray:
+        """Coordinates Z."""
+
+    @property
+    def gradient(self) -> ComplexArray:
+        """Half gradient of the objective in them."""
+
+    @property
+    def normal(self) -> ComplexArray:
+        """That of the power of what is at a cap, zero elsewhere."""
+
+
+@frozen(eq=False)
+class Surface:
+    """The precoders of B members that the power allows, in coordinates ``W = diag(scale) Z``.
+
+    Attributes:
+        transmit: The chains.
+        power: The power of each member, (B,), in W.
+        per_antenna: Whether each antenna has its share of it.
+        scale: Of the coordinates, (1, N_t).
+        capped: Whether the power is a cap instead of a surface.
+        held: Which antennas steps are to leave at their cap, (B, N_t).
+    """
+
+    transmit: Hardware = field()
+    power: FloatArray = rows()
+    per_antenna: bool = field()
+    scale: FloatArray = rows(1)
+    capped: bool = field()
+    held: BoolArray = rows(1)
+
+    @classmethod
+    def of(cls, problem: Any) -> Surface:
+        """That of a flat problem with H, a power and a transceiver."""
+        antennas, transmit = problem.H.shape[-2], problem.transceiver.transmit
+        shares = power_shares(transmit, antennas)
+        scale = np.ones(antennas) if shares is None else 1 / np.sqrt(shares)
+        free = np.zeros((1, antennas), bool)
+        return cls(transmit, problem.power, getattr(problem, "per_antenna", False), scale[None], shares is None, free)
+
+    def precoder(self, Z: ComplexArray) -> ComplexArray:
+        """The precoder of coordinates Z (B, N_t, K+S)."""
+        return np.asarray(self.scale[..., None] * Z)
+
+    def coordinates(self, W: ComplexArray) -> ComplexArray:
+        """The coordinates of a precoder W (B, N_t, K+S)."""
+        return np.asarray(W / self.scale[..., None])
+
+    def project(self, Z: ComplexArray) -> ComplexArray:
+        """The coordinates scaled to full power, or back to the cap."""
+        if not self.capped:
+            return to_power(Z, self.power, self.per_antenna)
+        return kept(Z, self.transmit, self.power, self.per_antenna, self.held)
+
+    def normal(self, W: ComplexArray, sent: Transmission) -> ComplexArray:
+        """Half gradient of the radiated power of the antennas at a cap, in Z, (B, N_t, K+S); zero elsewhere."""
+        if not (self.capped and (full := self._full(sent)).any()):
+            return np.zeros_like(W)
+        return np.where(full[..., None], pulled_back(W, sent, self.transmit, power_cotangent(sent)), 0.0)
+
+    def _full(self, sent: Transmission) -> BoolArray:
+        """Which antennas are at a cap, all where it is the total, (B, N_t)."""
+        antennas, power = sent.antenna_power.shape[-1], self.power[:, None]
+        if self.per_antenna:
+            return np.asarray(sent.antenna_power * antennas >= FULL * power)
+        return np.broadcast_to(sent.power[:, None] >= FULL * power, sent.antenna_power.shape)
+
+    def slope(self, point: Placed) -> ComplexArray:
+        """Gradient along the surface, or less what leads above a cap that binds, (B, N_t, K+S)."""
+        if not self.capped:
+            return 2 * along_power(point.W, point.gradient, self.power, self.per_antenna)
+        rise, cost = self._radial(point)
+        price = np.where(cost > 0, np.maximum(rise, 0.0) / np.where(cost > 0, cost, 1.0), 0.0)
+        return 2 * (point.gradient - price * point.normal)
+
+    def at(self, point: Placed) -> Surface:
+        """The surface that keeps the antennas at the cap where it binds at a point and the objective wants above it."""
+        if not self.capped:
+            return self
+        rise, cost = self._radial(point)
+        return attrs.evolve(self, held=np.broadcast_to((cost > 0) & (rise > 0), point.W.shape)[..., 0])
+
+    def _radial(self, point: Placed) -> tuple[FloatArray, FloatArray]:
+        """Slopes of the objective and, at a cap, of the power, as the precoder or each row grows."""
+        W, g, normal, axes = point.W, point.gradient, point.normal, -1 if self.per_antenna else (-2, -1)
+        rise = (W.real * g.real + W.imag * g.imag).sum(axis=axes, keepdims=True)
+        return rise, (W.real * normal.real + W.imag * normal.imag).sum(axis=axes, keepdims=True)
+
+    def spent(self, Z: ComplexArray) -> FloatArray:
+        """Share of the power that coordinates (B, N_t, K+S) have, (B,): 1 but below a cap."""
+        return np.minimum(inner(Z, Z) / self.power, 1.0) if self.capped else np.ones(len(Z))
+
+    def driven(self, Z: ComplexArray, objective: Callable[[ComplexArray], FloatArray]) -> ComplexArray:
+        """The coordinates at the best of some drives up to the cap; behind gain controls those of full power.
+
+        Args:
+            Z: Coordinates (B, N_t, K+S).
+            objective: Of coordinates, (B,).
+        """
+        best = self.project(Z)
+        if not self.capped:
+            return best
+        top, value, drive = best, objective(best), np.zeros(len(best))
+        for grid in ([np.full(drive.shape, float(dB)) for dB in DRIVES], None):
+            for below in [drive + step for step in BETWEEN] if grid is None else grid:
+                trial = self.project(10 ** (-below / 20)[:, None, None] * top)
+                found = objective(trial)
+                better = ~(found <= value)  # also where the value is NaN
+                best, value = np.where(better[:, None, None], trial, best), np.where(better, found, value)
+                drive = np.where(better, below, drive)
+        return best
+
+
+def to_power(X: ComplexArray, power: FloatArray, per_antenna: bool) -> ComplexArray:
+    """The nearest of the coordinates X (B, N_t, K+S) of full power (B,): of the whole array, or of each antenna.
+
+    The latter is [Fang25, eq. (31)] with the exponent -1/2 in place of the printed -1.
+    """
+    if per_antenna:
+        row = squared(X).sum(axis=-1, keepdims=True)
+        if not row.all():  # an antenna that sends nothing: all its points of that power are as near
+            X, row = np.where(row == 0, 1.0, X), np.where(row == 0, X.shape[-1], row)
+        return np.asarray(X * np.sqrt(power[:, None, None] / X.shape[-2] / row))
+    return np.asarray(X * np.sqrt(power / frobenius2(X))[:, None, None])
+
+
+def along_power(W: ComplexArray, g: ComplexArray, power: FloatArray, per_antenna: bool) -> ComplexArray:
+    """Part of the half gradient g along the surface of full power at W, (B, N_t, K+S)."""
+    if per_antenna:
+        share = power[:, None, None] / W.shape[-2]
+        return np.asarray(g - (W.real * g.real + W.imag * g.imag).sum(axis=-1, keepdims=True) / share * W)
+    return np.asarray(g - (inner(W, g) / power)[:, None, None] * W)
+
+
+def power_shares(hardware: Hardware, chains: int) -> FloatArray | None:
+    """What share of its input's power each chain puts out, (chains,); None where it depends on the input."""
+    R = unlike_covariances(chains)
+    shares = hardware.linear_model(R).output_power(R) / chain_power(R)
+    same = np.abs(shares[1] - shares[0]) <= SAME * shares[0]
+    return np.asarray(shares[0]) if same.all() and (shares[0] > 0).all() else None
+
+
+def kept(W: ComplexArray, transmit: Hardware, most: FloatArray, per_antenna: bool, held: BoolArray) -> ComplexArray:
+    """W (B, N_t, K+S) scaled back to a cap, or row by row to equal shares of it; where ``held`` also up to it.
+
+    The secant of logarithms, kept in a bracket, for all at once; rows of a device that does not couple chains do not
+    depend on each other. What is returned is never above.
+
+    Args:
+        W: Precoders.
+        transmit: The chains.
+        most: The cap on the power of each member, (B,).
+        per_antenna: Whether each antenna has its share of it.
+        held: Which antennas are to radiate no less, (B, N_t), all of a member alike without ``per_antenna``.
+    """
+    limit = most[:, None] / (W.shape[-2] if per_antenna else 1)
+
+    def radiated(factor: FloatArray) -> FloatArray:
+        power = Transmission.of(factor[..., None] * W, transmit).antenna_power
+        return power if per_antenna else np.broadcast_to(power.sum(axis=-1, keepdims=True), power.shape)
+
+    given = radiated(np.ones(W.shape[:-1]))
+    above = given > limit
+    moved = above | (held & (given < limit * (1 - 10 * HAIR)) & (given > 0))
+    if not moved.any():
+        return W
+    low, high = np.where(above, 0.0, 1.0), np.where(above, 1.0, STRETCH)  # of the amplitude
+    factor = np.where(moved, np.sqrt(limit / np.where(moved, given, 1.0)) * (1 - HAIR), 1.0)
+    factor = np.clip(factor, low, high)
+    last, last_power, going = np.ones(given.shape), given, moved
+    for _ in range(CLIPPINGS):
+        power = radiated(np.where(moved, factor, 1.0))
+        over = power > limit
+        low = np.where(going & ~over, np.maximum(low, factor), low)
+        high = np.where(going & over, np.minimum(high, factor), high)
+        going = going & (over | (power < limit * (1 - 10 * HAIR)))  # a member that is done changes with no other
+        if not going.any():
+            break
+        with np.errstate(all="ignore"):
+            steepness = np.log(power / last_power) / np.log(factor / last)
+            secant = factor * np.exp(np.log(limit * (1 - 2 * HAIR) / power) / steepness)
+        last, last_power = factor, power
+        inside = (secant > low) & (secant < high)  # False for NaN
+        factor = np.where(inside, secant, (low + high) / 2)
+    return np.asarray(np.where(moved, low, 1.0)[..., None] * W)
