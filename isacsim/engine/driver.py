@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
 from attrs import define, field
 
+from isacsim.engine.code import OtherCode
 from isacsim.engine.events import ChunkEnd, Observer, TrialFailed
 from isacsim.engine.executors import ExecutorFactory
 from isacsim.engine.plan import Task
@@ -29,6 +30,7 @@ class Driver:
         workers: Number of workers.
         observers: Who is told.
         complaints: Observers that raised, with their errors.
+        job: What workers call.
     """
 
     store: Store
@@ -36,6 +38,7 @@ class Driver:
     workers: int
     observers: list[Observer]
     complaints: list[str] = field(factory=list)
+    job: Callable[[Task, Known], Outcome] = work
     _layouts: dict[str, tuple[Entry, ...]] = field(factory=dict, init=False)
 
     def run(self, tasks: Iterator[Task]) -> bool:
@@ -46,9 +49,9 @@ class Driver:
         has failed. Where all of a pool breaks, what was in flight is run again one at a time.
 
         Raises:
-            InvalidInput: If workers cannot start.
+            InvalidInput: If workers cannot start, or have other code.
         """
-        queue, died = _Queue(tasks, 2 * self.workers), False
+        queue, died = _Queue(tasks), False
         while queue:
             executor = self.factory.open(self.workers)
             try:
@@ -80,10 +83,12 @@ class Driver:
 
     def _drain(self, executor: Executor, queue: _Queue) -> None:
         while queue:
-            while (task := queue.next()) is not None:
+            # Two for each that computes: the next one is there when it has done with one.
+            window = 2 * self.factory.width(executor, self.workers)
+            while (task := queue.next(window)) is not None:
                 known = self._known(task)
                 try:
-                    queue.flying[executor.submit(work, task, known)] = task
+                    queue.flying[executor.submit(self.job, task, known)] = task
                 except BrokenProcessPool:
                     queue.suspect(task)
                     raise
@@ -98,6 +103,9 @@ class Driver:
             outcome = future.result()
         except TaskLost as error:
             parts, outcome = halves(task), _lost(task, str(error))
+        except OtherCode as error:
+            remedy = "Install the same versions where it computes."
+            raise InvalidInput("executor", "must compute with the driver's code", str(error), remedy) from None
         else:
             strange = self._strange(outcome)
             parts = halves(task) if strange else []
@@ -119,7 +127,7 @@ class Driver:
         """Commit what is in flight after an interruption; a second one abandons it."""
         try:
             for future, task in list(queue.flying.items()):
-                with contextlib.suppress(TaskLost):  # it is missing, as it was before
+                with contextlib.suppress(TaskLost, OtherCode):  # it is missing, as it was before
                     if not future.cancel():
                         self._commit(task, future.result())
         except (KeyboardInterrupt, BrokenProcessPool):
@@ -148,12 +156,10 @@ class _Queue:
 
     Args:
         tasks: Tasks to come.
-        window: Largest number in flight; a suspect flies alone.
     """
 
-    def __init__(self, tasks: Iterator[Task], window: int) -> None:
+    def __init__(self, tasks: Iterator[Task]) -> None:
         self._tasks = tasks
-        self._window = window
         self._ahead: Task | None = next(tasks, None)
         self._again: list[Task] = []
         self._suspects: list[Task] = []
@@ -163,9 +169,13 @@ class _Queue:
     def __bool__(self) -> bool:
         return bool(self._ahead or self._again or self._suspects or self.flying)
 
-    def next(self) -> Task | None:
-        """The next task to submit, or None if there is none or it must wait."""
-        if len(self.flying) >= (1 if self._alone or self._suspects else self._window):
+    def next(self, window: int) -> Task | None:
+        """The next task to submit, or None if there is none or it must wait.
+
+        Args:
+            window: Largest number in flight; a suspect flies alone.
+        """
+        if len(self.flying) >= (1 if self._alone or self._suspects else window):
             return None
         self._alone = bool(self._suspects)
         if self._alone or self._again:

@@ -31,6 +31,10 @@ class ExecutorFactory(ABC):
         others go on, its future raises `isacsim.engine.pool.TaskLost`.
         """
 
+    def width(self, executor: Executor, workers: int) -> int:
+        """How many tasks an executor that `open` made computes at once now, of ``workers`` asked for."""
+        return workers
+
     def abandon(self, executor: Executor) -> None:
         """Give up what runs on an executor that `open` made; it is not used again."""
         executor.shutdown(wait=False, cancel_futures=True)

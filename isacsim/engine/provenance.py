@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from isacsim import __version__
-from isacsim.engine.identity import Names, classes, defaults, text, version_of
+from isacsim.engine.identity import Names, defaults, text, version_of
 from isacsim.plugin import Registry
 
 LIBRARIES = ("numpy", "scipy", "cvxpy", "clarabel", "attrs", "cattrs", "pluggy", "xarray", "h5netcdf")
@@ -34,15 +34,9 @@ def provenance(registry: Registry) -> dict[str, Any]:
     }
 
 
-def environment(registry: Registry, used: Any) -> dict[str, Any]:
-    """The code that numbers come from, as far as it can change one.
-
-    Of each record in ``used`` it tells the version of the component, the plugin it is from, and the
-    defaults of its options: an address leaves out what is at its default.
-    """
-    names = Names(registry)
-    records = {" ".join(names(cls)): _told(cls, names, registry) for cls in dict.fromkeys(classes(used))}
-    return {"isacsim": __version__, **{name: _version(name) for name in COMPUTING}, "records": records}
+def versions() -> dict[str, Any]:
+    """Versions of isacsim and of the libraries that compute."""
+    return {"isacsim": __version__, **{name: _version(name) for name in COMPUTING}}
 
 
 def differences(was: dict[str, Any], now: dict[str, Any], path: str = "") -> Iterator[str]:
@@ -61,7 +55,11 @@ def merged(was: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
     return {**now, **was, "records": {**was.get("records", {}), **now["records"]}}
 
 
-def _told(cls: type, names: Names, registry: Registry) -> dict[str, Any]:
+def described_code(cls: type, names: Names, registry: Registry) -> dict[str, Any]:
+    """The code of a class of records: its version, the defaults of its options, and the plugin it is from.
+
+    The defaults count, because an address leaves out what is at its default.
+    """
     told: dict[str, Any] = {"version": version_of(cls), "default": defaults(cls, names)}
     kind, name = names(cls)
     if kind in registry.kinds:

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 import attrs
 from attrs import frozen
 
+from isacsim.engine.code import Code, Job
 from isacsim.engine.driver import Driver
 from isacsim.engine.events import Observer, RunEnd, RunStart
 from isacsim.engine.executors import ExecutorFactory
 from isacsim.engine.identity import Names, canonical, described, digest
 from isacsim.engine.load import load_scenario
 from isacsim.engine.plan import Plan, tasks
-from isacsim.engine.provenance import differences, environment, merged, provenance
+from isacsim.engine.provenance import differences, merged, provenance
 from isacsim.engine.reader import Invalid, Reader
 from isacsim.engine.scenario import Scenario
 from isacsim.engine.sinks import Sink
@@ -278,10 +279,11 @@ def run(
     asked = [*scenario.observers, *asked]
     told, complaints = _offered(asked, registry)
     plan = Plan.of(scenario.of_results(), registry)
+    code = _code(plan, registry)
     folder = Path(out) if out is not None else _new_folder(scenario)
-    with _open(folder, plan, registry, resume, force) as store:
+    with _open(folder, plan, code.environment, registry, resume, force) as store:
         wanted = store.meta("trials")
-        driver = Driver(store, factory, workers, [*told, *asked], complaints)
+        driver = Driver(store, factory, workers, [*told, *asked], complaints, Job.of(code))
         current = Run(folder)
         before = current.counts()
         driver.tell("run_start", RunStart(scenario.title, folder, before.requested, before.done))
@@ -362,14 +364,14 @@ def _identity(scenario: Scenario, names: Names) -> dict[str, str]:
     return {name: digest(part) for name, part in parts.items()}
 
 
-def _environment(plan: Plan, registry: Registry) -> dict[str, Any]:
+def _code(plan: Plan, registry: Registry) -> Code:
     """The code that the numbers of a plan come from."""
     scenarios = [point.scenario for point in plan.points]
     used = [[s.base_station, s.users, s.targets, s.hardware, s.design, s.evaluate, s.background] for s in scenarios]
-    return environment(registry, used)
+    return Code.of(registry, used)
 
 
-def _open(folder: Path, plan: Plan, registry: Registry, resume: bool, force: bool) -> Store:
+def _open(folder: Path, plan: Plan, here: dict[str, Any], registry: Registry, resume: bool, force: bool) -> Store:
     """The store of a new run, or of the one to continue."""
     scenario, names = plan.scenario, Names(registry)
     asked = {
@@ -383,7 +385,7 @@ def _open(folder: Path, plan: Plan, registry: Registry, resume: bool, force: boo
         "figures": {name: attrs.asdict(figure) for name, figure in scenario.figure.items()},
         "expectations": {name: attrs.asdict(numbers) for name, numbers in scenario.expect.items()},
     }
-    identity, here = _identity(scenario, names), _environment(plan, registry)
+    identity = _identity(scenario, names)
     if not resume:
         origin = {**provenance(registry), "seed": scenario.seed, "scenario": described(scenario, names)}
         return Store.create(folder, {**asked, "identity": identity, "provenance": origin}, here)

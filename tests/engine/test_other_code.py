@@ -7,7 +7,10 @@ import numpy as np
 import pytest
 
 import isacsim
-from isacsim.engine.provenance import differences, environment, merged
+from isacsim.engine.code import Code, Job, OtherCode
+from isacsim.engine.executors import ExecutorFactory, Serial
+from isacsim.engine.plan import Task
+from isacsim.engine.provenance import differences, merged
 from isacsim.errors import InvalidInput, StoreError
 
 COUNTING = ('design.sca.solver={kind="counting"}', "sweep.bits.values=[1, 2]")
@@ -147,7 +150,49 @@ def test_another_default_is_other_code(registry):
         table: tuple[float, ...] = (1.0, np.nan)
         more: int = 0
 
-    was, now = (json.loads(json.dumps(environment(registry, kind()))) for kind in (Before, After))
+    was, now = (json.loads(json.dumps(Code.of(registry, kind()).environment)) for kind in (Before, After))
     assert list(differences(was, now)) == ["record test.before default steps: 500 -> 1000"]
     assert list(differences(now, was)) == ["record test.before default steps: 1000 -> 500"]
-    assert list(differences(merged(was, environment(registry, isacsim.Aqnm(3))), was)) == []
+    assert list(differences(merged(was, Code.of(registry, isacsim.Aqnm(3)).environment), was)) == []
+
+
+def elsewhere(code, host="another-host", **changes):
+    """The job of a driver on another host, whose code differs from this one's as told."""
+    return Job.of(attrs.evolve(code, home=(host, 1), environment={**code.environment, **changes}))
+
+
+def test_a_worker_of_the_same_code_computes(registry, parts):
+    # A plugin that a script gives is compared by the versions of its classes: elsewhere it has no name.
+    job = elsewhere(Code.of(registry, [isacsim.Aqnm(3), parts.Counting()]))
+    assert job(Task((), ()), {}).rows == {}
+
+
+def test_a_worker_of_other_code_refuses_to_compute(registry, parts, monkeypatch):
+    code = Code.of(registry, [isacsim.Aqnm(3), parts.Counting()])
+    with pytest.raises(OtherCode, match=rf"process \d+ on \S+: numpy: 0\.1 -> {np.__version__}$"):
+        elsewhere(code, numpy="0.1")(Task((), ()), {})
+    monkeypatch.setattr(parts.Counting, "component_version", 3, raising=False)
+    with pytest.raises(OtherCode, match=r": solvers counting version: 1 -> 3$"):
+        elsewhere(code, "a-third-host")(Task((), ()), {})  # a job is compared once
+    missing = attrs.evolve(code, places={"hardware lens": "isacsim_lens.stage:Lens"})
+    with pytest.raises(OtherCode, match=r"ModuleNotFoundError: No module named 'isacsim_lens'"):
+        elsewhere(missing)(Task((), ()), {})
+
+
+class Foreign(ExecutorFactory):
+    """Opens executors whose workers have other code."""
+
+    def open(self, workers):
+        sound = Serial().open(workers)
+        sound.submit = lambda job, *args: Serial().open(1).submit(refuse)
+        return sound
+
+
+def refuse():
+    raise OtherCode("process 7 on node3: numpy: 2.4.6 -> 2.3.0")
+
+
+def test_a_run_whose_workers_have_other_code_ends_with_a_sentence(study, tmp_path):
+    with pytest.raises(InvalidInput, match=r"executor: must compute with the driver's code.*on node3: numpy.*Install"):
+        isacsim.run(study("sweep.bits.values=[3]"), tmp_path / "run", executor=Foreign())
+    assert isacsim.open_run(tmp_path / "run").counts().skipped == 6
