@@ -11,7 +11,7 @@ nox.options.sessions = ["lint", "types", "tests", "docs"]
 nox.options.reuse_existing_virtualenvs = True
 
 ROOT = Path(__file__).parent
-PLUGINS = ("-e", "plugins/isacsim-example", "-e", "plugins/isacsim-rf")
+PLUGINS = ("-e", "plugins/isacsim-example", "-e", "plugins/isacsim-rf", "-e", "plugins/isacsim-dask")
 
 
 def lower_bounds() -> list[str]:

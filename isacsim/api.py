@@ -27,12 +27,18 @@ if TYPE_CHECKING:
     from isacsim.checks import whole as whole
     from isacsim.deprecation import deprecated_names as deprecated_names
     from isacsim.drop import Drop as Drop
+    from isacsim.engine.calls import OtherCode as OtherCode
+    from isacsim.engine.calls import TaskLost as TaskLost
+    from isacsim.engine.calls import deliver as deliver
+    from isacsim.engine.calls import pack_call as pack_call
+    from isacsim.engine.calls import pack_error as pack_error
     from isacsim.engine.events import ChunkEnd as ChunkEnd
     from isacsim.engine.events import Observer as Observer
     from isacsim.engine.events import RunEnd as RunEnd
     from isacsim.engine.events import RunStart as RunStart
     from isacsim.engine.events import TrialFailed as TrialFailed
     from isacsim.engine.executors import ExecutorFactory as ExecutorFactory
+    from isacsim.engine.pool import Pool as Pool
     from isacsim.engine.sinks import Sink as Sink
     from isacsim.errors import InvalidInput as InvalidInput
     from isacsim.errors import PluginError as PluginError
@@ -112,8 +118,10 @@ _HOMES = {
     "isacsim.checks": ("choice", "instance", "number", "whole"),
     "isacsim.deprecation": ("deprecated_names",),
     "isacsim.drop": ("Drop",),
+    "isacsim.engine.calls": ("OtherCode", "TaskLost", "deliver", "pack_call", "pack_error"),
     "isacsim.engine.events": ("ChunkEnd", "Observer", "RunEnd", "RunStart", "TrialFailed"),
     "isacsim.engine.executors": ("ExecutorFactory",),
+    "isacsim.engine.pool": ("Pool",),
     "isacsim.engine.sinks": ("Sink",),
     "isacsim.errors": ("InvalidInput", "PluginError"),
     "isacsim.hardware.base": (

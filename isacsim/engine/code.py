@@ -11,16 +11,13 @@ from typing import Any
 
 from attrs import frozen
 
+from isacsim.engine.calls import OtherCode, this_process
 from isacsim.engine.identity import Names, classes
 from isacsim.engine.plan import Task
 from isacsim.engine.provenance import described_code, differences, versions
 from isacsim.engine.work import Known, Outcome, work
 from isacsim.plugin import Registry, build_registry
 from isacsim.plugin.isolation import guarded
-
-
-class OtherCode(Exception):
-    """Who was to compute has other code than the driver; its numbers would be mixed with others."""
 
 
 @frozen
@@ -101,7 +98,7 @@ def _lacking(packed: bytes) -> str:
         told = "; ".join(differences(code.environment, code.here()))
     except Exception as error:  # whatever a component raises when it is imported
         told = str(error)
-    return told and f"process {os.getpid()} on {socket.gethostname()}: {told}"
+    return told and f"{this_process()}: {told}"
 
 
 def _here() -> tuple[str, int]:

@@ -10,11 +10,10 @@ from typing import Any
 
 from attrs import define, field
 
-from isacsim.engine.code import OtherCode
+from isacsim.engine.calls import OtherCode, TaskLost
 from isacsim.engine.events import ChunkEnd, Observer, TrialFailed
 from isacsim.engine.executors import ExecutorFactory
 from isacsim.engine.plan import Task
-from isacsim.engine.pool import TaskLost
 from isacsim.engine.store import Store
 from isacsim.engine.work import Entry, Failure, Known, Outcome, halves, work
 from isacsim.errors import InvalidInput

@@ -28,7 +28,7 @@ class ExecutorFactory(ABC):
 
         Results do not depend on the executor; one thread a worker keeps them so, because a
         BLAS may sum in another order with more. Where a task takes its worker with it and the
-        others go on, its future raises `isacsim.engine.pool.TaskLost`.
+        others go on, its future raises `isacsim.engine.calls.TaskLost`.
         """
 
     def width(self, executor: Executor, workers: int) -> int:

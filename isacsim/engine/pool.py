@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
-import pickle
 import signal
 import threading
 import time
@@ -14,20 +13,19 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import Connection, wait
-from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
 from attrs import define, field
 from threadpoolctl import threadpool_limits
 
-from isacsim.plugin.isolation import told
+from isacsim.engine.calls import TaskLost, answer, deliver, pack_call
 
 # A fork would copy the threads of a BLAS in unknown states.
 SPAWN = multiprocessing.get_context("spawn")
 
 
-class TaskLost(Exception):
-    """A task took its worker with it, or ran too long; the executor goes on with the others."""
+class Packed(Future[bytes]):
+    """Of a call that came packed: its result is the packed answer, for `deliver` in another process."""
 
 
 @define(eq=False)
@@ -73,12 +71,25 @@ class Pool(Executor):
         Raises:
             BrokenProcessPool: If a worker could not start.
         """
+        future: Future[Any] = Future()
+        self._queue(future, pack_call(fn, args, kwargs))
+        return future
+
+    def forward(self, call: bytes) -> Packed:
+        """Queue a call of `pack_call`, whose answer is not read here either.
+
+        Raises:
+            BrokenProcessPool: If a worker could not start.
+        """
+        future = Packed()
+        self._queue(future, call)
+        return future
+
+    def _queue(self, future: Future[Any], call: bytes) -> None:
         if self._broken:
             raise BrokenProcessPool(self._broken)
-        future: Future[Any] = Future()
-        self._waiting.append((future, bytes(ForkingPickler.dumps((fn, args, kwargs)))))
+        self._waiting.append((future, call))
         self._ring.send_bytes(b"!")
-        return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """End the workers when what is queued is done, or when what they have is."""
@@ -144,7 +155,7 @@ class Pool(Executor):
 
     def _hear(self, worker: _Worker) -> None:
         try:
-            answer = worker.pipe.recv_bytes()
+            heard = worker.pipe.recv_bytes()
         except (EOFError, OSError):
             worker.process.join(1)
             self._lose(worker, f"ended with {_exit(worker.process.exitcode)}")
@@ -154,11 +165,10 @@ class Pool(Executor):
             return
         future, worker.future, worker.deadline = worker.future, None, float("inf")
         assert future is not None
-        raised, value = pickle.loads(answer)
-        if raised:
-            future.set_exception(value)
+        if isinstance(future, Packed):
+            future.set_result(heard)
         else:
-            future.set_result(value)
+            deliver(heard, future)
 
     def _lose(self, worker: _Worker, why: str) -> None:
         """Take a worker off the crew, and its task for lost."""
@@ -190,25 +200,7 @@ def _work(pipe: Connection, memory: int | None) -> None:
     with contextlib.suppress(EOFError, OSError):  # the driver has closed it
         pipe.send_bytes(b"ready")
         while True:
-            pipe.send_bytes(_answer(pipe.recv_bytes()))
-
-
-def _answer(call: bytes) -> bytes:
-    """Whether a call raised, and what it raised or returned."""
-    try:
-        fn, args, kwargs = pickle.loads(call)
-        return bytes(ForkingPickler.dumps((False, fn(*args, **kwargs))))
-    except BaseException as error:
-        return _packed(error)
-
-
-def _packed(error: BaseException) -> bytes:
-    """An exception on its way back; one that cannot travel goes as its text."""
-    with contextlib.suppress(Exception):
-        answer = bytes(ForkingPickler.dumps((True, error)))
-        pickle.loads(answer)
-        return answer
-    return bytes(ForkingPickler.dumps((True, RuntimeError(told(error)))))
+            pipe.send_bytes(answer(pipe.recv_bytes()))
 
 
 def _end_with_parent() -> None:

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import isacsim
-from isacsim.engine.code import Code, Job, OtherCode
+from isacsim.engine.calls import OtherCode
+from isacsim.engine.code import Code, Job
 from isacsim.engine.executors import ExecutorFactory, Serial
 from isacsim.engine.plan import Task
 from isacsim.engine.provenance import differences, merged

@@ -5,12 +5,14 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import Future
 
 import numpy as np
 import pytest
 
+from isacsim.engine.calls import OtherCode, TaskLost, deliver, pack_call
 from isacsim.engine.executors import Processes
-from isacsim.engine.pool import Pool, TaskLost
+from isacsim.engine.pool import Pool
 
 
 class Stubborn(Exception):
@@ -54,6 +56,25 @@ def test_memory_beyond_the_limit_is_an_error_of_the_task(pool):
 def test_an_exception_that_cannot_travel_comes_as_its_text(pool):
     with pytest.raises(RuntimeError, match="Stubborn: cannot travel"):
         pool.submit(stubborn).result()
+
+
+def test_a_packed_call_has_a_packed_answer(pool):
+    for call, expected in ((pack_call(abs, (-3,)), 3), (pack_call(int, ("x",)), ValueError)):
+        future = Future()
+        deliver(pool.forward(call).result(), future)
+        if expected is ValueError:
+            with pytest.raises(ValueError, match="invalid literal"):
+                future.result()
+        else:
+            assert future.result() == expected
+
+
+def test_a_call_of_what_is_not_there_is_told(pool):
+    missing = pack_call(fill, (1,)).replace(b"fill", b"pour")
+    future = Future()
+    deliver(pool.forward(missing).result(), future)
+    with pytest.raises(OtherCode, match=r"process \d+ on \S+ cannot read what it is to compute: AttributeError.*pour"):
+        future.result()
 
 
 def test_a_task_that_takes_too_long_is_ended():

@@ -1,0 +1,1 @@
+"""Runs of isacsim on a cluster: the executor `dask`."""
