@@ -28,6 +28,16 @@ def machine_memory() -> int:
     return physical
 
 
+def peak_memory() -> int:
+    """The most that this process has held, in bytes; 0 where the system does not tell it."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    unit = 1 if sys.platform == "darwin" else 1024
+    return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
 def must_fit(field: str, what: str, value: Any, *shapes: tuple[int, ...]) -> None:
     """Refuse a size whose arrays of complex numbers take more memory than there is.
 

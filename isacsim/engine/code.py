@@ -15,7 +15,7 @@ from isacsim.engine.calls import OtherCode, this_process
 from isacsim.engine.identity import Names, classes
 from isacsim.engine.plan import Task
 from isacsim.engine.provenance import described_code, differences, versions
-from isacsim.engine.work import Known, Outcome, work
+from isacsim.engine.work import Known, Outcome, measured
 from isacsim.plugin import Registry, build_registry
 from isacsim.plugin.isolation import guarded
 
@@ -64,7 +64,7 @@ class Code:
 
 @frozen
 class Job:
-    """What an executor is given to call: `work`, by whoever has the driver's code.
+    """What an executor is given to call: `measured`, by whoever has the driver's code.
 
     Attributes:
         code: A pickled `Code`.
@@ -85,7 +85,7 @@ class Job:
         """
         if lacking := _lacking(self.code):
             raise OtherCode(lacking)
-        return work(task, known)
+        return measured(task, known)
 
 
 @cache

@@ -1,27 +1,30 @@
-"""The driver: submits chunks to an executor, commits what comes back, tells observers."""
+"""The driver: submits tasks to an executor, commits what comes back, tells observers."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, Future
 from concurrent.futures.process import BrokenProcessPool
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from attrs import define, field
 
+from isacsim.engine.backlog import Backlog
 from isacsim.engine.calls import OtherCode, TaskLost
 from isacsim.engine.events import ChunkEnd, Observer, TrialFailed
 from isacsim.engine.executors import ExecutorFactory
+from isacsim.engine.pace import Pace
 from isacsim.engine.plan import Task
 from isacsim.engine.store import Store
-from isacsim.engine.work import Entry, Failure, Known, Outcome, halves, work
+from isacsim.engine.work import Entry, Failure, Known, Outcome, halves, measured
 from isacsim.errors import InvalidInput
 
 
 @define
 class Driver:
-    """Runs tasks to their end, whatever happens to workers and observers.
+    """Runs the work of a backlog to its end, whatever happens to workers and observers.
 
     Attributes:
         store: Where outcomes are committed; the driver is its only writer.
@@ -37,11 +40,12 @@ class Driver:
     workers: int
     observers: list[Observer]
     complaints: list[str] = field(factory=list)
-    job: Callable[[Task, Known], Outcome] = work
+    job: Callable[[Task, Known], Outcome] = measured
+    _pace: Pace = field(factory=Pace, init=False)
     _layouts: dict[str, tuple[Entry, ...]] = field(factory=dict, init=False)
 
-    def run(self, tasks: Iterator[Task]) -> bool:
-        """Run all tasks; returns whether it came to the end without an interruption.
+    def run(self, backlog: Backlog) -> bool:
+        """Do all that is left; returns whether it came to the end without an interruption.
 
         Ctrl-C stops submitting, and commits what is in flight; a second one abandons that.
         A task that takes its worker with it is cut until the trial is found that does; that trial
@@ -50,7 +54,7 @@ class Driver:
         Raises:
             InvalidInput: If workers cannot start, or have other code.
         """
-        queue, died = _Queue(tasks), False
+        queue, died = _Queue(backlog), False
         while queue:
             executor = self.factory.open(self.workers)
             try:
@@ -60,8 +64,7 @@ class Driver:
             except BrokenProcessPool:
                 died = True
                 self.factory.abandon(executor)
-                for task in queue.bury():
-                    self._commit(task, _lost(task, "the worker process died"))
+                self._commit([(task, _lost(task, "the worker process died")) for task in queue.bury()])
             except KeyboardInterrupt:
                 self._finish(executor, queue)
                 return False
@@ -82,39 +85,56 @@ class Driver:
 
     def _drain(self, executor: Executor, queue: _Queue) -> None:
         while queue:
-            # Two for each that computes: the next one is there when it has done with one.
-            window = 2 * self.factory.width(executor, self.workers)
-            while (task := queue.next(window)) is not None:
+            width = max(1, self.factory.width(executor, self.workers))
+            while len(queue.flying) < queue.window(width):
+                task = queue.next(self._items(queue.backlog, width))
+                if task is None:
+                    break
                 known = self._known(task)
                 try:
-                    queue.flying[executor.submit(self.job, task, known)] = task
+                    future = executor.submit(self.job, task, known)
                 except BrokenProcessPool:
                     queue.suspect(task)
                     raise
-            finished, _ = wait(queue.flying, return_when=FIRST_COMPLETED)
-            for future in [f for f in queue.flying if f in finished]:  # in the order of their submission
-                self._take(future, queue)
+                queue.fly(future, task)
+                if future.done():  # it was computed here and now: it is kept before the next
+                    break
+            self._take(queue.landed(), queue)
 
-    def _take(self, future: Future[Outcome], queue: _Queue) -> None:
-        """Commit what came of a task, or cut it in halves where it cannot be taken as a whole."""
-        task = queue.flying[future]
+    def _items(self, backlog: Backlog, width: int) -> int:
+        """How much the next task is to have: towards the end no more than a share of what is left."""
+        return max(1, min(self._pace.items, -(-backlog.items // width)))
+
+    def _take(self, futures: Sequence[Future[Outcome]], queue: _Queue) -> None:
+        """Commit what came of tasks, and cut in halves those that cannot be taken as a whole."""
+        came: list[tuple[Task, Outcome]] = []
+        try:
+            for future in futures:
+                task = queue.flying[future]
+                outcome, parts = self._of(future, task)
+                del queue.flying[future]
+                if parts:
+                    queue.put_back(*parts)
+                else:
+                    came.append((task, outcome))
+        finally:
+            self._commit(came)  # once for all: what a commit costs is that the disk has it
+
+    def _of(self, future: Future[Outcome], task: Task) -> tuple[Outcome, list[Task]]:
+        """What came of a task, and its halves where it cannot be taken as a whole."""
         try:
             outcome = future.result()
         except TaskLost as error:
-            parts, outcome = halves(task), _lost(task, str(error))
+            self._pace.lost(task.items)
+            return _lost(task, str(error)), halves(task)
         except OtherCode as error:
             remedy = "Install the same versions where it computes."
             raise InvalidInput("executor", "must compute with the driver's code", str(error), remedy) from None
-        else:
-            strange = self._strange(outcome)
-            parts = halves(task) if strange else []
-            for point, layout in strange.items():
-                outcome.keep(point, layout)
-        del queue.flying[future]
-        if parts:
-            queue.put_back(*parts)
-        else:
-            self._commit(task, outcome)
+        self._pace.observe(task.items, outcome.cost)
+        strange = self._strange(outcome)
+        for point, layout in strange.items():
+            outcome.keep(point, layout)
+        return outcome, halves(task) if strange else []
 
     def _strange(self, outcome: Outcome) -> dict[str, tuple[Entry, ...]]:
         """The points of which there are rows with other axes than those of an outcome, and the axes of those."""
@@ -128,7 +148,7 @@ class Driver:
             for future, task in list(queue.flying.items()):
                 with contextlib.suppress(TaskLost, OtherCode):  # it is missing, as it was before
                     if not future.cancel():
-                        self._commit(task, future.result())
+                        self._commit([(task, future.result())])
         except (KeyboardInterrupt, BrokenProcessPool):
             self.factory.abandon(executor)
         else:
@@ -140,47 +160,61 @@ class Driver:
             known.update(self.store.designs(address, task.trials))
         return known
 
-    def _commit(self, task: Task, outcome: Outcome) -> None:
-        self.store.commit(outcome)
-        coords = {point.id: point.coords for point in task.points}
-        for (point, trial), parts in outcome.failures.items():
-            for what in parts:
-                self.tell("trial_failed", TrialFailed(coords[point], trial, what.error, what.part))
-        partly = len(outcome.partial)
-        self.tell("chunk_end", ChunkEnd(len(outcome.rows), len(outcome.failures) - partly, partly))
+    def _commit(self, came: Sequence[tuple[Task, Outcome]]) -> None:
+        if came:
+            self.store.commit(*(outcome for _, outcome in came))
+        for task, outcome in came:
+            coords = {point.id: point.coords for point in task.points}
+            for (point, trial), parts in outcome.failures.items():
+                for what in parts:
+                    self.tell("trial_failed", TrialFailed(coords[point], trial, what.error, what.part))
+            partly, cost = len(outcome.partial), outcome.cost
+            counts = len(outcome.rows), len(outcome.failures) - partly, partly
+            self.tell("chunk_end", ChunkEnd(*counts, seconds=cost.seconds, memory=cost.memory))
 
 
 class _Queue:
-    """Tasks to come, those that are suspected of a worker's death, and those in flight.
+    """Work to come, tasks that are suspected of a worker's death, and those in flight.
 
     Args:
-        tasks: Tasks to come.
+        backlog: The work.
     """
 
-    def __init__(self, tasks: Iterator[Task]) -> None:
-        self._tasks = tasks
-        self._ahead: Task | None = next(tasks, None)
+    def __init__(self, backlog: Backlog) -> None:
+        self.backlog = backlog
         self._again: list[Task] = []
         self._suspects: list[Task] = []
         self._alone = False
+        self._landed: SimpleQueue[Future[Outcome]] = SimpleQueue()
         self.flying: dict[Future[Outcome], Task] = {}
 
     def __bool__(self) -> bool:
-        return bool(self._ahead or self._again or self._suspects or self.flying)
+        return bool(self.backlog or self._again or self._suspects or self.flying)
 
-    def next(self, window: int) -> Task | None:
-        """The next task to submit, or None if there is none or it must wait.
+    def window(self, width: int) -> int:
+        """How many tasks may be in flight where ``width`` are computed at once; a suspect flies alone."""
+        # Two for each that computes: the next one is there when it has done with one.
+        return 1 if self._alone or self._suspects else 2 * width
 
-        Args:
-            window: Largest number in flight; a suspect flies alone.
-        """
-        if len(self.flying) >= (1 if self._alone or self._suspects else window):
-            return None
+    def next(self, items: int) -> Task | None:
+        """The next task to submit, if it is a new one of at most so many items; None if there is none."""
         self._alone = bool(self._suspects)
         if self._alone or self._again:
             return (self._suspects if self._alone else self._again).pop()
-        task, self._ahead = self._ahead, next(self._tasks, None) if self._ahead else None
-        return task
+        return self.backlog.take(items)
+
+    def fly(self, future: Future[Outcome], task: Task) -> None:
+        """Take note of a task that is submitted."""
+        self.flying[future] = task
+        future.add_done_callback(self._landed.put)
+
+    def landed(self) -> list[Future[Outcome]]:
+        """The futures that are done, at least one, in the order of their submission."""
+        found = {self._landed.get()}
+        with contextlib.suppress(Empty):
+            while True:
+                found.add(self._landed.get_nowait())
+        return [future for future in self.flying if future in found]  # others flew before a pool broke
 
     def put_back(self, *tasks: Task) -> None:
         """Take back tasks to be submitted again, before all others."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from attrs import frozen
+from attrs import field, frozen
 
 
 @frozen
@@ -19,11 +19,18 @@ class RunStart:
 
 @frozen
 class ChunkEnd:
-    """A chunk is committed: so many of its trials are ``done``, ``failed`` and ``partly`` done."""
+    """A chunk is committed: so many of its trials are ``done``, ``failed`` and ``partly`` done.
+
+    Attributes:
+        seconds: Time that a worker took for it, in s.
+        memory: The most that this worker has held so far, in bytes; 0 where the system does not tell.
+    """
 
     done: int
     failed: int
     partly: int = 0
+    seconds: float = field(default=0.0, eq=False)
+    memory: int = field(default=0, eq=False)
 
 
 @frozen

@@ -1,8 +1,8 @@
-"""The plan: the points of a sweep, what each depends on, and how work is cut."""
+"""The plan: the points of a sweep, and what each depends on."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import product
 from typing import Any
 
@@ -120,45 +120,29 @@ def _swept(error: InvalidInput, scenario: Scenario) -> InvalidInput:
 
 def _shared(points: list[Point]) -> Iterator[tuple[int, ...]]:
     """Connected components of points under "has a design in common"."""
-    groups: list[tuple[set[str], list[int]]] = []
+    groups: dict[int, list[int]] = {}  # by the first point of each
+    group_of: dict[str, int] = {}
     for index, point in enumerate(points):
-        ids, members = set(point.design_ids.values()), [index]
-        apart = []
-        for known, others in groups:
-            if ids & known:
-                ids, members = ids | known, others + members
-            else:
-                apart.append((known, others))
-        groups = [*apart, (ids, members)]
-    yield from (tuple(sorted(members)) for _, members in sorted(groups, key=lambda group: group[1][0]))
+        met = {group_of[address] for address in point.design_ids.values() if address in group_of}
+        first = min(met, default=index)
+        members = groups.setdefault(first, [])
+        for other in met - {first}:
+            members += groups.pop(other)
+        members.append(index)
+        # Those of a group that is merged name another one now.
+        group_of.update((address, first) for i in (members if len(met) > 1 else [index])
+                        for address in points[i].design_ids.values())  # fmt: skip
+    yield from (tuple(sorted(members)) for _, members in sorted(groups.items()))
 
 
 @frozen
 class Task:
-    """A chunk of work: trials of points that share designs."""
+    """A chunk of work: some trials of points, of which those that share designs are together."""
 
     points: tuple[Point, ...]
     trials: tuple[int, ...]
 
-
-def tasks(plan: Plan, trials: int, chunk: int, done: Callable[[str], set[int]]) -> Iterator[Task]:
-    """What is missing of ``trials`` trials a point, in chunks of at most ``chunk`` trials.
-
-    Args:
-        plan: The plan.
-        trials: Trials asked for.
-        chunk: Largest number of trials in a chunk.
-        done: The trials that are there of a point's id.
-    """
-    for group in plan.groups:
-        points = [plan.points[i] for i in group]
-        present = [done(point.id) for point in points]
-        missing: dict[tuple[bool, ...], list[int]] = {}
-        for trial in range(trials):
-            lacking = tuple(trial not in there for there in present)
-            if any(lacking):
-                missing.setdefault(lacking, []).append(trial)
-        for lacking, numbers in missing.items():
-            chosen = tuple(p for p, lacks in zip(points, lacking, strict=True) if lacks)
-            for start in range(0, len(numbers), chunk):
-                yield Task(chosen, tuple(numbers[start : start + chunk]))
+    @property
+    def items(self) -> int:
+        """Pairs of a point and a trial."""
+        return len(self.points) * len(self.trials)

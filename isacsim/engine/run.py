@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 import attrs
 from attrs import frozen
 
+from isacsim.engine.backlog import Backlog
 from isacsim.engine.code import Code, Job
 from isacsim.engine.driver import Driver
 from isacsim.engine.events import Observer, RunEnd, RunStart
 from isacsim.engine.executors import ExecutorFactory
 from isacsim.engine.identity import Names, canonical, described, digest
 from isacsim.engine.load import load_scenario
-from isacsim.engine.plan import Plan, tasks
+from isacsim.engine.plan import Plan
 from isacsim.engine.provenance import differences, merged, provenance
 from isacsim.engine.reader import Invalid, Reader
 from isacsim.engine.scenario import Scenario
@@ -33,9 +34,6 @@ from isacsim.plugin.isolation import guarded
 
 if TYPE_CHECKING:
     import xarray
-
-# Chunks are large enough to batch well and small enough to lose little to a crash.
-MAX_CHUNK = 25
 
 
 @frozen
@@ -255,7 +253,8 @@ def run(
         resume: Continue the run in ``out``: only what is missing is computed.
         force: Continue it also where isacsim, a library that computes, a plugin or a component is of
             another version than before; what came from what is recorded.
-        chunk: Largest number of trials computed together; results do not depend on it.
+        chunk: Largest number of trials computed together; results do not depend on it. None is as many as
+            take half a second, as trials before them say.
         observers: Who is told of the run's events, each as a name, a table or an observer,
             beside those of the scenario and those that plugins offer and that need no options.
         registry: Where components are looked up; None is the registry of this process.
@@ -287,9 +286,8 @@ def run(
         current = Run(folder)
         before = current.counts()
         driver.tell("run_start", RunStart(scenario.title, folder, before.requested, before.done))
-        size = chunk or max(1, min(MAX_CHUNK, -(-wanted // (4 * workers))))
         try:
-            driver.run(tasks(plan, wanted, size, store.done))
+            driver.run(Backlog(plan, wanted, store.done, chunk))
         finally:
             after = _counted(store, current.points, wanted)
             driver.tell("run_end", RunEnd(after.requested, after.done, after.failed, after.skipped, after.partly))

@@ -221,27 +221,31 @@ class Store:
             self._put_environment(number, environment)
         self._environment = number
 
-    def commit(self, outcome: Outcome) -> None:
-        """Add what came of a task, all or nothing; numbers that are there stay as they are.
+    def commit(self, *outcomes: Outcome) -> None:
+        """Add what came of tasks, all or nothing; numbers that are there stay as they are.
 
         Raises:
             StoreError: If it cannot be written, or if the ledger is not where it was.
         """
-        here = self._environment
         self._require_place()
         with self._transaction():
-            self._put("layouts", ((point, encoding.told(entries)) for point, entries in outcome.layouts.items()))
-            self._put("designs", ((*key, *encoding.packed(record), here) for key, record in outcome.designs.items()))
-            self._put("results", ((*key, encoding.as_bytes(row), here) for key, row in outcome.rows.items()))
-            for table in ("failures", "partial"):
-                self._db.executemany(f"DELETE FROM {table} WHERE point = ? AND trial = ?", list(outcome.rows))
-            failures = ((*key, encoding.sentence(of), encoding.told(of)) for key, of in outcome.failures.items())
-            self._put("failures", failures, replace=True)
-            partial = (
-                (*key, encoding.told(entries), encoding.as_bytes(row), here)
-                for key, (entries, row) in outcome.partial.items()
-            )
-            self._put("partial", partial, replace=True)
+            for outcome in outcomes:
+                self._add(outcome)
+
+    def _add(self, outcome: Outcome) -> None:
+        here = self._environment
+        self._put("layouts", ((point, encoding.told(entries)) for point, entries in outcome.layouts.items()))
+        self._put("designs", ((*key, *encoding.packed(record), here) for key, record in outcome.designs.items()))
+        self._put("results", ((*key, encoding.as_bytes(row), here) for key, row in outcome.rows.items()))
+        for table in ("failures", "partial"):
+            self._db.executemany(f"DELETE FROM {table} WHERE point = ? AND trial = ?", list(outcome.rows))
+        failures = ((*key, encoding.sentence(of), encoding.told(of)) for key, of in outcome.failures.items())
+        self._put("failures", failures, replace=True)
+        partial = (
+            (*key, encoding.told(entries), encoding.as_bytes(row), here)
+            for key, (entries, row) in outcome.partial.items()
+        )
+        self._put("partial", partial, replace=True)
 
     def count(self, table: str, trials: int) -> dict[str, int]:
         """How many of the first trials ``results``, ``partial`` or ``failures`` has, by point."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from itertools import chain
 from traceback import format_exception
 from typing import Any
 
@@ -18,6 +20,7 @@ from isacsim.engine.scenario import Evaluation, Scenario
 from isacsim.engine.subcarriers import solved
 from isacsim.errors import origin
 from isacsim.link import link_over
+from isacsim.memory import peak_memory
 from isacsim.metrics.power import radiating
 from isacsim.plugin.isolation import cause, contained, told
 from isacsim.random import Generators, Stream, complex_normal, generator
@@ -135,6 +138,21 @@ class Failure:
         return cls(told(error), type(error).__name__, file, line, **part, traceback=text)
 
 
+@frozen
+class Cost:
+    """What a task took in its worker.
+
+    Attributes:
+        seconds: Time, in s.
+        bytes: Of the numbers that came of it.
+        memory: The most that the worker has held so far, in bytes; 0 where the system does not tell.
+    """
+
+    seconds: float = 0.0
+    bytes: int = 0
+    memory: int = 0
+
+
 OTHER_AXES = (
     "InvalidInput: a measure must have the same axes in all trials of a point, and has others here. "
     "Fill up with NaN where a trial has fewer values."
@@ -152,6 +170,7 @@ class Outcome:
         designs: Solutions that were computed, by (design id, trial).
         failures: What is missing of a trial and why, by (point id, trial).
         partial: Entries and values of what there is of a trial that is not whole, by (point id, trial).
+        cost: What it took; nothing of it is kept.
     """
 
     layouts: dict[str, tuple[Entry, ...]] = field(factory=dict)
@@ -159,6 +178,14 @@ class Outcome:
     designs: dict[tuple[str, int], DesignRecord] = field(factory=dict)
     failures: dict[tuple[str, int], tuple[Failure, ...]] = field(factory=dict)
     partial: dict[tuple[str, int], Partial] = field(factory=dict)
+    cost: Cost = Cost()
+
+    @property
+    def bytes(self) -> int:
+        """Of its rows and its solutions."""
+        solutions = (array for record in self.designs.values() for array in record.decision.values())
+        traces = (array for record in self.designs.values() for array in record.trace.values())
+        return sum(array.nbytes for array in chain(self.rows.values(), solutions, traces))
 
     def add(self, other: Outcome) -> None:
         """Take in the outcome of another part of the task."""
@@ -182,6 +209,15 @@ class Outcome:
 
 
 Known = dict[tuple[str, int], DesignRecord]
+Clock = Callable[[], float]
+
+
+def measured(task: Task, known: Known, clock: Clock = time.perf_counter) -> Outcome:
+    """`work`, with what it took by a clock."""
+    begin = clock()
+    outcome = work(task, known)
+    outcome.cost = Cost(clock() - begin, outcome.bytes, peak_memory())
+    return outcome
 
 
 def work(task: Task, known: Known) -> Outcome:

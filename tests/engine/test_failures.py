@@ -1,7 +1,8 @@
 """What goes wrong stays where it is: one trial, one member, one worker, one observer."""
 
 import json
-from concurrent.futures import ProcessPoolExecutor
+import threading
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 
@@ -200,15 +201,29 @@ def test_an_interrupt_keeps_what_is_committed(study, registry, tmp_path, fuse, c
     assert again.counts().complete
 
 
+class Threads(ExecutorFactory):
+    """Four threads, which begin when they are told to."""
+
+    def __init__(self):
+        self.begin = threading.Event()
+
+    def open(self, workers):
+        executor = ThreadPoolExecutor(4)
+        submit = executor.submit
+        executor.submit = lambda fn, *args: submit(lambda: self.begin.wait() and fn(*args))
+        return executor
+
+
 def test_an_interrupt_of_the_driver_commits_what_is_in_flight(study, tmp_path, monkeypatch):
-    calls = []
+    factory, calls = Threads(), []
 
     def interrupted(*args, **kwargs):
         calls.append(args)
+        factory.begin.set()
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("isacsim.engine.driver.wait", interrupted)
-    run = isacsim.run(study(), tmp_path / "run", chunk=1, workers=2, executor="serial")
+    monkeypatch.setattr("isacsim.engine.driver._Queue.landed", interrupted)
+    run = isacsim.run(study(), tmp_path / "run", chunk=1, workers=2, executor=factory)
     assert len(calls) == 1
     assert run.counts().done == 4 * 6  # two tasks a worker were in flight, each of all points
     assert run.counts().skipped == 2 * 6
@@ -218,7 +233,7 @@ def test_a_second_interrupt_abandons_what_is_in_flight(study, tmp_path, monkeypa
     def interrupted(*args, **kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("isacsim.engine.driver.wait", interrupted)
+    monkeypatch.setattr("isacsim.engine.driver._Queue.landed", interrupted)
     monkeypatch.setattr(Driver, "_commit", interrupted)
     run = isacsim.run(study(), tmp_path / "run", executor=Serial())
     assert run.counts().skipped == 36

@@ -6,7 +6,7 @@ import pytest
 
 import isacsim
 from isacsim.engine.identity import canonical, digest
-from isacsim.engine.plan import Plan, tasks
+from isacsim.engine.plan import Plan
 from isacsim.errors import InvalidInput
 from isacsim.plugin import default_registry
 
@@ -121,15 +121,6 @@ def test_a_swept_value_that_breaks_a_rule_is_refused_before_anything_is_written(
     with pytest.raises(InvalidInput, match=r"sweep.bits at .*transmit.0.bits: must be whole numbers .*, got 99"):
         isacsim.run(study("sweep.bits.values=[1, 99]"), tmp_path / "run")
     assert not (tmp_path / "run").exists()
-
-
-def test_tasks_cover_what_is_missing_and_nothing_else(study, plan):
-    whole = plan(study())
-    there = {point.id: {0, 3} if i else set(range(6)) for i, point in enumerate(whole.points)}
-    cut = list(tasks(whole, 6, 3, there.__getitem__))
-    assert [task.trials for task in cut] == [(1, 2, 4), (5,)]
-    assert all(task.points == whole.points[1:] for task in cut)
-    assert list(tasks(whole, 6, 3, lambda _: set(range(6)))) == []
 
 
 def test_points_differ_in_what_they_judge_and_share_what_they_design(study, plan):

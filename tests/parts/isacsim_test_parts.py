@@ -51,6 +51,7 @@ class Touchy(Metric):
             if self.how == "die":
                 os._exit(3)
             if self.how == "wait":
+                Path(f"{self.armed}-reached").touch()
                 time.sleep(1200)
             if self.how == "pressed":  # as by Ctrl-C
                 signal.raise_signal(signal.SIGINT)
