@@ -12,10 +12,9 @@ import contextlib
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
-from itertools import groupby, islice
-from operator import itemgetter
+from itertools import groupby
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -75,6 +74,7 @@ CREATE TEMP VIEW designs AS
 
 PARTIAL = "point, trial, entries, data, environment"
 DESIGN = "design, trial, scalars, header, data, notes, solve_time, environment"
+Column = Sequence[Any]
 AT_ONCE = 4096  # rows: enough that arrays are made of many, and too few to fill the memory
 
 
@@ -304,12 +304,11 @@ class Store:
     def tables(self, trials: int, point: str = "") -> Iterator[Table]:
         """The rows of all points, or of one, some thousand at a time."""
         where, values = "trial < ?" + " AND point = ?" * bool(point), (trials, point)[: 1 + bool(point)]
-        found = self._rows("results", "point, trial, data, environment", f"{where} ORDER BY point, trial", values)
-        for here, rows in _by_first(found):
-            _, numbers, blobs, environments = zip(*rows, strict=True)
+        found = self._blocks("results", "point, trial, data, environment", f"{where} ORDER BY point, trial", values)
+        for here, (numbers, blobs, environments) in _by_first(found):
             if len(set(map(len, blobs))) > 1:
                 raise self.damaged(f"results {here}")
-            table = np.frombuffer(b"".join(blobs), "<f8").reshape(len(rows), -1)
+            table = np.frombuffer(b"".join(blobs), "<f8").reshape(len(blobs), -1)
             yield Table(here, np.array(numbers), table, np.array(environments))
 
     def rows(self, point: str, trials: int) -> FloatArray:
@@ -331,11 +330,13 @@ class Store:
 
     def solves(self, trials: int) -> Iterator[Solves]:
         """What is kept of all solves but decisions and notes, design by design, some thousand at a time."""
-        found = self._rows("designs", DESIGN, "trial < ? ORDER BY design, trial", (trials,))
-        for design, rows in _by_first(found):
-            _, numbers, scalars, _, _, _, times, environments = zip(*rows, strict=True)
-            told = np.frombuffer(b"".join(scalars), "<f8").reshape(len(rows), -1)
-            traces = {row[1]: encoding.unpacked(*row[2:]).trace for row in rows if '["trace"' in row[3]}
+        found = self._blocks("designs", DESIGN, "trial < ? ORDER BY design, trial", (trials,))
+        for design, columns in _by_first(found):
+            numbers, scalars, headers, _, _, times, environments = columns
+            told = np.frombuffer(b"".join(scalars), "<f8").reshape(len(scalars), -1)
+            traces = {}
+            if any('["trace"' in header for header in set(headers)):
+                traces = {row[0]: encoding.unpacked(*row[1:]).trace for row in zip(*columns, strict=True)}
             for trial, name, data in self._separate_traces(design, (min(numbers), max(numbers))):
                 traces.setdefault(trial, {})[name] = np.frombuffer(data, "<f8")
             yield Solves(design, np.array(numbers), told, np.array(times), np.array(environments), traces)
@@ -420,14 +421,20 @@ class Store:
             where: Which rows.
             values: Of its placeholders.
         """
+        for block in self._blocks(table, columns, where, values):
+            yield from zip(*block, strict=True)
+
+    def _blocks(self, table: str, columns: str, where: str, values: tuple[Any, ...]) -> Iterator[Sequence[Column]]:
+        """The same, some thousand rows at a time, by their columns: what Python does for each row adds up."""
         with self._reading():
-            sealed = self.format >= FORMAT
-            for found in self._db.execute(f"SELECT {columns}, checksum FROM {table} WHERE {where}", values):
-                row = found[:-1]
-                if sealed and encoding.checksum(row) != found[-1]:
-                    place = f"{table} {row[0]}" + (f", trial {row[1]}" if columns.split(", ")[1] == "trial" else "")
-                    raise self.damaged(place)
-                yield row
+            found = self._db.execute(f"SELECT {columns}, checksum FROM {table} WHERE {where}", values)
+            while rows := found.fetchmany(AT_ONCE):
+                *told, sums = zip(*rows, strict=True)
+                if self.format >= FORMAT and (right := encoding.checksums(told)) != list(sums):
+                    at = next(i for i, pair in enumerate(zip(right, sums, strict=True)) if pair[0] != pair[1])
+                    trial = f", trial {rows[at][1]}" if columns.split(", ")[1] == "trial" else ""
+                    raise self.damaged(f"{table} {rows[at][0]}{trial}")
+                yield told
 
     def damaged(self, place: str) -> StoreError:
         """The error of a ledger that is not as it was written."""
@@ -452,11 +459,16 @@ BROKEN = (sqlite3.Error, UnicodeDecodeError)
 RESTORE = "Restore the folder from a copy, or run the scenario into another --out."
 
 
-def _by_first(rows: Iterator[tuple[Any, ...]]) -> Iterator[tuple[str, list[tuple[Any, ...]]]]:
-    """Rows that have their first entry in common, and that follow each other, at most `AT_ONCE` of them."""
-    for first, alike in groupby(rows, itemgetter(0)):
-        while some := list(islice(alike, AT_ONCE)):
-            yield first, some
+def _by_first(blocks: Iterator[Sequence[Column]]) -> Iterator[tuple[Any, list[Column]]]:
+    """Blocks of rows, by their columns, cut where the first entry changes; equal ones follow each other."""
+    for block in blocks:
+        start = 0
+        for first, alike in groupby(block[0]):
+            end = start + sum(1 for _ in alike) if block[0][-1] != first else len(block[0])
+            yield first, [column[start:end] for column in block[1:]]
+            start = end
+            if end == len(block[0]):
+                break
 
 
 def _connect(path: Path, *, write: bool) -> sqlite3.Connection:
