@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from isacsim.arrays import PlacedArray, UniformLinearArray, UniformPlanarArray
     from isacsim.drop import Drop, WidebandDrop
     from isacsim.engine.load import load_scenario
+    from isacsim.engine.precision import Precision
     from isacsim.engine.run import Run, open_run, run
     from isacsim.engine.scenario import BaseStation, Design, Evaluation, Scenario, Users
     from isacsim.engine.sweep import Axis
@@ -40,6 +41,7 @@ _HOMES = {
     "isacsim.arrays": ("PlacedArray", "UniformLinearArray", "UniformPlanarArray"),
     "isacsim.drop": ("Drop", "WidebandDrop"),
     "isacsim.engine.load": ("load_scenario",),
+    "isacsim.engine.precision": ("Precision",),
     "isacsim.engine.run": ("Run", "open_run", "run"),
     "isacsim.engine.scenario": ("BaseStation", "Design", "Evaluation", "Scenario", "Users"),
     "isacsim.engine.sweep": ("Axis",),
@@ -86,6 +88,7 @@ __all__ = [
     "PluginError",
     "PointCrbMin",
     "PointTargets",
+    "Precision",
     "ResponseMatrix",
     "Run",
     "Scenario",

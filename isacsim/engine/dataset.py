@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from attrs import frozen
 
 from isacsim.engine.coordinates import OwnAxes
 from isacsim.engine.store import Store, Table
-from isacsim.engine.views import AXES, ROWS_FROM, SOLVES, SOLVES_FROM, STEP, TRACE
+from isacsim.engine.views import AXES, COUNT, ROWS_FROM, SOLVES, SOLVES_FROM, STEP, TRACE
 from isacsim.engine.work import SCALARS, Entry
 from isacsim.solvers.solution import Status
 from isacsim.typing import AnyArray, ComplexArray, FloatArray, IntArray
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 Place = tuple[int, ...]
 STATUS = {"units": "1", "long_name": f"how the solve ended, one of {', '.join(map(str, Status))}; empty without one"}
-
+COUNTED = "trials that are done of the point, which has no more where it is as precise as was asked"
 FROM = {"units": "1", "long_name": "place among the environments of the run; -1 where there is no number"}
 
 
@@ -46,6 +47,8 @@ def build_dataset(store: Store) -> xarray.Dataset:
     for point, trial, (entries, row) in partial:
         _fill(frame, own, variables, (point, np.array([trial])), entries, row[None])
     variables.update(_solves(store, frame))
+    if store.meta("stops") is not None:
+        variables[COUNT] = (tuple(frame.axes), (frame.origins >= 0).sum(axis=-1), {"units": "1", "long_name": COUNTED})
     environments = store.environments()
     if len(environments) > 1:
         variables[ROWS_FROM] = ((*frame.axes, "trial"), frame.origins, FROM)
@@ -84,6 +87,7 @@ class Frame:
         places: Place along the axes of the sweep of each point of an id.
         solved: The same, and the number of the design, for each address of a design.
         origins: The environment that each row comes from, -1 where there is none, ``(*sweep, trials)``.
+        limits: Trials that each point has at most, ``(*sweep,)``.
     """
 
     axes: dict[str, list[Any]]
@@ -93,6 +97,7 @@ class Frame:
     places: dict[str, list[Place]]
     solved: dict[str, list[Place]]
     origins: IntArray
+    limits: IntArray
 
     @classmethod
     def of(cls, store: Store) -> Frame:
@@ -102,12 +107,15 @@ class Frame:
         lead, trials = tuple(len(values) for values in axes.values()), store.need("trials")
         places: dict[str, list[Place]] = {}
         solved: dict[str, list[Place]] = {}
+        limits, stops = np.full(lead, trials), store.stops()
         for at, point in zip(np.ndindex(lead), store.need("points"), strict=True):
             places.setdefault(point["id"], []).append(at)
+            limits[at] = stops.get(point["id"], trials)
             for name, address in point["design_ids"].items():
                 solved.setdefault(address, []).append((*at, designs.index(name)))
+        trials = int(limits.max(initial=0))
         origins = np.full((*lead, trials), -1)
-        return cls(axes, store.need("evaluations"), designs, trials, places, solved, origins)
+        return cls(axes, store.need("evaluations"), designs, trials, places, solved, origins, limits)
 
     def came(self, table: Table) -> None:
         """Note where the rows of a table come from."""
@@ -152,11 +160,13 @@ def _solves(store: Store, frame: Frame) -> dict[str, Any]:
         of["solve_time"] = solves.times
         ended = names[of.pop("status").astype(int)]
         for place in frame.solved.get(solves.design, ()):
+            there = bisect_left(solves.trials, frame.limits[place[:-1]])
+            here = solves.trials[:there]
             for name, values in of.items():
-                arrays[name][place][solves.trials] = values
-            status[place][solves.trials] = ended
-            origins[place][solves.trials] = solves.environments
-            traces += [((*place, trial), trace) for trial, trace in solves.traces.items()]
+                arrays[name][place][here] = values[:there]
+            status[place][here] = ended[:there]
+            origins[place][here] = solves.environments[:there]
+            traces += [((*place, t), trace) for t, trace in solves.traces.items() if t < frame.limits[place[:-1]]]
     for place in (place for places in frame.solved.values() for place in places):
         # A design whose row is not found, as where its key is damaged, would be numbers that are silently NaN.
         lost = np.flatnonzero((frame.origins[place[:-1]] >= 0) & (origins[place] < 0))

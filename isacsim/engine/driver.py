@@ -64,7 +64,7 @@ class Driver:
             except BrokenProcessPool:
                 died = True
                 self.factory.abandon(executor)
-                self._commit([(task, _lost(task, "the worker process died")) for task in queue.bury()])
+                self._keep([(task, _lost(task, "the worker process died")) for task in queue.bury()], queue.backlog)
             except KeyboardInterrupt:
                 self._finish(executor, queue)
                 return False
@@ -118,7 +118,7 @@ class Driver:
                 else:
                     came.append((task, outcome))
         finally:
-            self._commit(came)  # once for all: what a commit costs is that the disk has it
+            self._keep(came, queue.backlog)
 
     def _of(self, future: Future[Outcome], task: Task) -> tuple[Outcome, list[Task]]:
         """What came of a task, and its halves where it cannot be taken as a whole."""
@@ -160,8 +160,14 @@ class Driver:
             known.update(self.store.designs(address, task.trials))
         return known
 
+    def _keep(self, came: Sequence[tuple[Task, Outcome]], backlog: Backlog) -> None:
+        """Commit what came of tasks, and see what is to be done because of it."""
+        self._commit(came)
+        for task, _ in came:
+            backlog.settled(task)
+
     def _commit(self, came: Sequence[tuple[Task, Outcome]]) -> None:
-        if came:
+        if came:  # once for all: what a commit costs is that the disk has it
             self.store.commit(*(outcome for _, outcome in came))
         for task, outcome in came:
             coords = {point.id: point.coords for point in task.points}

@@ -44,6 +44,14 @@ class TrialFailed:
 
 
 @frozen
+class PointSettled:
+    """A point of the sweep is as precise as was asked after so many ``trials``, and gets no more."""
+
+    coords: dict[str, object]
+    trials: int
+
+
+@frozen
 class RunEnd:
     """A run ends: ``requested = done + partly + failed + skipped``."""
 
@@ -69,6 +77,9 @@ class Observer:
 
     def trial_failed(self, event: TrialFailed) -> None:
         """A trial failed."""
+
+    def point_settled(self, event: PointSettled) -> None:
+        """A point has all the trials that it gets, fewer than the scenario's."""
 
     def run_end(self, event: RunEnd) -> None:
         """A run ends, complete or not."""

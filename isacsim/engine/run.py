@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from isacsim.engine.plan import Plan
 from isacsim.engine.provenance import differences, merged, provenance
 from isacsim.engine.reader import Invalid, Reader
 from isacsim.engine.scenario import Scenario
+from isacsim.engine.settling import Judge, looks
 from isacsim.engine.sinks import Sink
 from isacsim.engine.store import FORMAT, Store
 from isacsim.engine.unnumbered import Unnumbered, unnumbered
@@ -211,10 +213,11 @@ class Run:
 
 def _counted(store: Store, points: list[dict[str, Any]], trials: int) -> Counts:
     done, partly, broken = (store.count(table, trials) for table in ("results", "partial", "failures"))
-    ids = [point["id"] for point in points]
+    ids, stops = [point["id"] for point in points], store.stops()
     some = sum(partly.get(i, 0) for i in ids)  # each has failures too, which tell what is missing
     failed = sum(broken.get(i, 0) for i in ids) - some
-    return Counts(trials * len(ids), sum(done.get(i, 0) for i in ids), failed, some)
+    requested = sum(min(trials, stops.get(i, trials)) for i in ids)
+    return Counts(requested, sum(done.get(i, 0) for i in ids), failed, some)
 
 
 def open_run(path: str | Path) -> Run:
@@ -286,9 +289,13 @@ def run(
         current = Run(folder)
         before = current.counts()
         driver.tell("run_start", RunStart(scenario.title, folder, before.requested, before.done))
+        precisions = list(scenario.precision.values())
+        judge = Judge(store, precisions, partial(driver.tell, "point_settled"))
         try:
-            driver.run(Backlog(plan, wanted, store.done, chunk))
+            driver.run(Backlog(plan, wanted, store.done, chunk, *((list(looks(wanted)), judge) if precisions else ())))
         finally:
+            if precisions:
+                store.set_meta({"stops": judge.stops})
             after = _counted(store, current.points, wanted)
             driver.tell("run_end", RunEnd(after.requested, after.done, after.failed, after.skipped, after.partly))
     finished = Run(folder, driver.complaints)
@@ -356,7 +363,7 @@ def _new_folder(scenario: Scenario) -> Path:
 def _identity(scenario: Scenario, names: Names) -> dict[str, str]:
     """What must be equal for a run to be continued: all but its extent, its looks and versions."""
     said: dict[str, Any] = canonical(scenario, names, versions=False)["fields"]
-    extent = ("title", "trials", "figure", "expect", "sinks", "executor", "observers", "sweep")
+    extent = ("title", "trials", "figure", "expect", "precision", "sinks", "executor", "observers", "sweep")
     sets = {name: sorted(axis.sets) for name, axis in scenario.sweep.items()}
     parts = {**{key: value for key, value in said.items() if key not in extent}, "sweep": sets}
     return {name: digest(part) for name, part in parts.items()}
@@ -381,6 +388,7 @@ def _open(folder: Path, plan: Plan, here: dict[str, Any], registry: Registry, re
         "designs": list(scenario.design),
         "evaluations": list(scenario.evaluate),
         "figures": {name: attrs.asdict(figure) for name, figure in scenario.figure.items()},
+        "stops": {} if scenario.precision else None,
         "expectations": {name: attrs.asdict(numbers) for name, numbers in scenario.expect.items()},
     }
     identity = _identity(scenario, names)
@@ -409,7 +417,8 @@ def _same_scenario(store: Store, identity: dict[str, str]) -> None:
     if changed:
         raise StoreError(
             f"out: {store.folder} holds a run of another scenario: {', '.join(changed)} differ. "
-            "Only trials, sweep values, figures, expectations and sinks may change; choose another --out for the rest."
+            "Only trials, sweep values, precisions, figures, expectations and sinks may change; "
+            "choose another --out for the rest."
         )
 
 

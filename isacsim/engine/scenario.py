@@ -20,10 +20,11 @@ from isacsim.checks import choice, number, whole
 from isacsim.drop import Drop, WidebandDrop
 from isacsim.engine.events import Observer
 from isacsim.engine.executors import ExecutorFactory
+from isacsim.engine.precision import Precision
 from isacsim.engine.reader import joined, keys_of, scenario_key
 from isacsim.engine.sinks import NetCdf, Sink
 from isacsim.engine.sweep import Axis
-from isacsim.engine.views import ROWS_FROM, SOLVES, SOLVES_FROM, STEP, TRACE, Contents, Expectation, Figure
+from isacsim.engine.views import COUNT, ROWS_FROM, SOLVES, SOLVES_FROM, STEP, TRACE, Contents, Expectation, Figure
 from isacsim.errors import InvalidInput, one_of
 from isacsim.grid import Grid
 from isacsim.hardware.base import Transceiver
@@ -37,7 +38,7 @@ from isacsim.targets.models import TargetModel
 from isacsim.waveform.base import Experiment
 
 # Names of the dataset that no axis and no quantity may have.
-RESERVED = ("evaluate", "design", "trial", STEP, "status", ROWS_FROM, SOLVES_FROM, *SOLVES)
+RESERVED = ("evaluate", "design", "trial", STEP, "status", COUNT, ROWS_FROM, SOLVES_FROM, *SOLVES)
 MOST_POINTS = 10**6  # of a sweep, which are laid out before the first is run
 
 
@@ -170,7 +171,7 @@ class Scenario:
     Attributes:
         title: What the study shows.
         seed: Seed of all randomness.
-        trials: Number of Monte Carlo trials.
+        trials: Number of Monte Carlo trials; the most, where a precision is asked.
         base_station: The base station.
         users: The users.
         targets: Target model.
@@ -180,6 +181,7 @@ class Scenario:
         sweep: Axes by name; the sweep is their product.
         figure: Figures by name.
         expect: Numbers that are expected, by name.
+        precision: How precise quantities are to become, by name; a point where all are gets no more trials.
         sinks: Where results go beside the store.
         executor: Where its tasks run; None is the choice of whoever runs it.
         observers: Who is told of a run's events, beside the observers that plugins offer.
@@ -200,6 +202,7 @@ class Scenario:
     sweep: dict[str, Axis] = field(factory=dict)
     figure: dict[str, Figure] = field(factory=dict)
     expect: dict[str, Expectation] = field(factory=dict)
+    precision: dict[str, Precision] = field(factory=dict)
     sinks: tuple[Sink, ...] = field(default=(NetCdf(),))
     executor: ExecutorFactory | None = None
     observers: tuple[Observer, ...] = ()
@@ -262,7 +265,7 @@ class Scenario:
                     if axis not in self.sweep or value not in self.sweep[axis].values:
                         path = f"design.{name}.only"
                         raise InvalidInput(path, "must be swept values", {axis: value}, one_of(self.sweep, axis))
-        for table in ("figure", "expect"):
+        for table in ("figure", "expect", "precision"):
             for name, view in getattr(self, table).items():
                 try:
                     view.check(name, contents)
@@ -292,7 +295,7 @@ class Scenario:
     def bare(self) -> Scenario:
         """The scenario without sweep and views, with designs that are made everywhere."""
         designs = {name: attrs.evolve(design, only={}) for name, design in self.design.items()}
-        return attrs.evolve(self, design=designs, sweep={}, figure={}, expect={})
+        return attrs.evolve(self, design=designs, sweep={}, figure={}, expect={}, precision={})
 
     def keeping(self, designs: Collection[str]) -> Scenario:
         """The scenario with some of its designs, and what judges them.

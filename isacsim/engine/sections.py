@@ -12,6 +12,7 @@ import numpy as np
 from attrs import frozen
 
 from isacsim.batch import CORE, DTYPE
+from isacsim.engine.precision import Precision
 from isacsim.engine.reader import COMPONENTS, keys_of
 from isacsim.engine.scenario import BaseStation, Design, Evaluation, Scenario, Users
 from isacsim.engine.schema import field_docs, types_of
@@ -33,6 +34,7 @@ SECTIONS: dict[str, tuple[str, type]] = {
     "sweep": ("[sweep.NAME]", Axis),
     "figure": ("[figure.NAME]", Figure),
     "expect": ("[expect.NAME]", Expectation),
+    "precision": ("[precision.NAME]", Precision),
 }
 
 

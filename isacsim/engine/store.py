@@ -12,6 +12,7 @@ import contextlib
 import json
 import os
 import sqlite3
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from itertools import groupby
@@ -75,6 +76,7 @@ CREATE TEMP VIEW designs AS
 PARTIAL = "point, trial, entries, data, environment"
 DESIGN = "design, trial, scalars, header, data, notes, solve_time, environment"
 Column = Sequence[Any]
+MOST_TRIALS = 2**63 - 1  # that SQLite counts
 AT_ONCE = 4096  # rows: enough that arrays are made of many, and too few to fill the memory
 
 
@@ -247,11 +249,21 @@ class Store:
         )
         self._put("partial", partial, replace=True)
 
+    def stops(self) -> dict[str, int]:
+        """Trials of the points that were given fewer than others, by id: what lies beyond them is not read."""
+        found: dict[str, int] = self.meta("stops") or {}
+        return found
+
     def count(self, table: str, trials: int) -> dict[str, int]:
         """How many of the first trials ``results``, ``partial`` or ``failures`` has, by point."""
         with self._reading():
             query = f"SELECT point, count(*) FROM {table} WHERE trial < ? GROUP BY point"
-            return dict(self._db.execute(query, (trials,)).fetchall())
+            found = dict(self._db.execute(query, (trials,)).fetchall())
+            query = f"SELECT count(*) FROM {table} WHERE point = ? AND trial < ?"
+            stops = self.stops()
+            for point in found.keys() & stops.keys():
+                (found[point],) = self._db.execute(query, (point, min(trials, stops[point]))).fetchone()
+            return found
 
     def done(self, point: str) -> set[int]:
         """The trials that are there of a point."""
@@ -260,7 +272,8 @@ class Store:
 
     def failures(self, point: str) -> dict[int, tuple[Failure, ...]]:
         """What is missing of a point's trials that failed, or are partly done, and why."""
-        rows = self._rows("failures", "point, trial, error, parts", "point = ?", (point,))
+        end = self.stops().get(point, MOST_TRIALS)
+        rows = self._rows("failures", "point, trial, error, parts", "point = ? AND trial < ?", (point, end))
         # A ledger of an earlier format has the text alone.
         return {
             trial: tuple(Failure(**part) for part in json.loads(parts)) if parts else (Failure(text),)
@@ -274,8 +287,10 @@ class Store:
     def partials(self, point: str = "") -> Iterator[tuple[str, int, Partial]]:
         """Point, trial, entries and values of all trials that are partly done, or of those of a point."""
         where, values = ("point = ?", (point,)) if point else ("1", ())
+        stops = self.stops()
         for here, trial, told, data, _ in self._rows("partial", PARTIAL, where, values):
-            yield here, trial, (encoding.entries(told), np.frombuffer(data, "<f8"))
+            if trial < stops.get(here, MOST_TRIALS):
+                yield here, trial, (encoding.entries(told), np.frombuffer(data, "<f8"))
 
     def layouts(self) -> dict[str, tuple[Entry, ...]]:
         """Entries of the rows of every point of which there is one; points alike share them."""
@@ -304,12 +319,15 @@ class Store:
     def tables(self, trials: int, point: str = "") -> Iterator[Table]:
         """The rows of all points, or of one, some thousand at a time."""
         where, values = "trial < ?" + " AND point = ?" * bool(point), (trials, point)[: 1 + bool(point)]
+        stops = self.stops()
         found = self._blocks("results", "point, trial, data, environment", f"{where} ORDER BY point, trial", values)
         for here, (numbers, blobs, environments) in _by_first(found):
             if len(set(map(len, blobs))) > 1:
                 raise self.damaged(f"results {here}")
             table = np.frombuffer(b"".join(blobs), "<f8").reshape(len(blobs), -1)
-            yield Table(here, np.array(numbers), table, np.array(environments))
+            size = bisect_left(numbers, stops.get(here, MOST_TRIALS))
+            if size:
+                yield Table(here, np.array(numbers[:size]), table[:size], np.array(environments[:size]))
 
     def rows(self, point: str, trials: int) -> FloatArray:
         """Rows of a point, shape (trials, size); NaN where a trial is not there."""

@@ -24,6 +24,7 @@ SOLVES: dict[str, tuple[str, str]] = {
 TRACE, STEP = "trace-", "step"
 # What says which code a row and a solve come from, where there is more than one.
 ROWS_FROM, SOLVES_FROM = "row_environment", "solve_environment"
+COUNT = "trial_count"  # of each point, where a precision is asked
 
 # Axes that quantities have of their own: unit, and what it is.
 AXES: dict[str, tuple[str, str]] = {

@@ -12,9 +12,9 @@ from attrs import frozen
 from rich.table import Table
 
 from isacsim.engine.run import Run
+from isacsim.engine.statistics import mean
 from isacsim.errors import InvalidInput, one_of
 from isacsim.report.curves import text_of
-from isacsim.report.statistics import mean
 
 if TYPE_CHECKING:
     import xarray

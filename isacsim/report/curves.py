@@ -10,9 +10,9 @@ import numpy as np
 from attrs import evolve, frozen
 
 from isacsim.engine.run import Run
+from isacsim.engine.statistics import STATISTICS
 from isacsim.engine.views import STEP, Figure
 from isacsim.errors import InvalidInput, one_of
-from isacsim.report.statistics import STATISTICS
 from isacsim.typing import AnyArray, FloatArray
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from attrs import frozen
 from rich.table import Table
 
 from isacsim.engine.run import Run
+from isacsim.engine.statistics import STATISTICS
 from isacsim.engine.views import Expectation
-from isacsim.report.statistics import STATISTICS
 
 if TYPE_CHECKING:
     import xarray

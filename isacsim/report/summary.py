@@ -10,7 +10,7 @@ import numpy as np
 from rich.table import Table
 
 from isacsim.engine.run import Run
-from isacsim.report.statistics import mean, median
+from isacsim.engine.statistics import mean, median
 from isacsim.solvers.solution import Status
 
 

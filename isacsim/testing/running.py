@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from threadpoolctl import threadpool_info
 
-from isacsim.engine.events import ChunkEnd, Observer, RunEnd, RunStart, TrialFailed
+from isacsim.engine.events import ChunkEnd, Observer, PointSettled, RunEnd, RunStart, TrialFailed
 from isacsim.engine.executors import ExecutorFactory
 from isacsim.engine.sinks import Sink
 from isacsim.errors import InvalidInput
@@ -168,6 +168,7 @@ def check_observer(observer: Observer) -> None:
             ("chunk_end", ChunkEnd(done=3, failed=0)),
             ("trial_failed", TrialFailed(coords, trial=7, error="LinAlgError: Singular matrix")),
             ("chunk_end", ChunkEnd(done=1, failed=1)),
+            ("point_settled", PointSettled(coords, trials=32)),
             ("run_end", RunEnd(requested=10, done=8, failed=1, skipped=1)),
         ):
             event, record = told

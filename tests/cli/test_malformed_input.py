@@ -559,7 +559,7 @@ SCENARIOS = {
         "seed   = 2025",
         "seeds = 2025",
         "seeds: is not a known key, got 2025. Did you mean 'seed'? Valid: background, base_station, design, evaluate, "
-        "executor, expect, figure, hardware, observers, seed, sinks, sweep, targets, title, trials, users.",
+        "executor, expect, figure, hardware, observers, precision, seed, sinks, sweep, targets, title, trials, users.",
     ),
     "sink unknown": (
         "seed   = 2025",
@@ -580,8 +580,8 @@ SCENARIOS = {
 }
 
 LEADS_NOWHERE = (
-    "Valid: background, base_station, design, evaluate, executor, expect, figure, hardware, observers, seed, sinks, "
-    "sweep, targets, title, trials, users."
+    "Valid: background, base_station, design, evaluate, executor, expect, figure, hardware, observers, precision, "
+    "seed, sinks, sweep, targets, title, trials, users."
 )
 SETTINGS = {
     "base_station.power_dbm": (

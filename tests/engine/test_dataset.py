@@ -181,5 +181,5 @@ def test_one_name_stands_for_one_quantity(study, registry):
 
 def test_names_that_the_view_uses_are_reserved(dataset):
     assert set(RESERVED) == {
-        "evaluate", "design", "trial", "step", "status", "row_environment", "solve_environment", *SOLVES
+        "evaluate", "design", "trial", "step", "status", "trial_count", "row_environment", "solve_environment", *SOLVES
     }  # fmt: skip

@@ -5,7 +5,7 @@ import pytest
 
 import isacsim
 from isacsim.engine.files import scenario_file
-from isacsim.report.statistics import mean
+from isacsim.engine.statistics import mean
 from isacsim.report.summary import statuses
 
 LIMITER = (

@@ -8,10 +8,10 @@ import pytest
 from matplotlib.figure import Figure as Canvas
 
 import isacsim
+from isacsim.engine.statistics import mean, median
 from isacsim.errors import InvalidInput
 from isacsim.report import expectations
 from isacsim.report.figures import draw_figures
-from isacsim.report.statistics import mean, median
 
 TRIALS = 6
 

@@ -15,12 +15,12 @@ from rich.console import Console
 
 import isacsim
 from isacsim.engine.events import ChunkEnd, RunEnd, RunStart, TrialFailed
+from isacsim.engine.statistics import mean, median
 from isacsim.errors import InvalidInput
 from isacsim.report import curves, figures
 from isacsim.report.curves import plot_of
 from isacsim.report.figures import draw, draw_figures, looks_of
 from isacsim.report.progress import ProgressBar
-from isacsim.report.statistics import mean, median
 from isacsim.report.summary import rows, statuses, table
 from isacsim.report.tikz import tikz
 

@@ -11,9 +11,9 @@ import xarray
 from scipy.io import loadmat
 
 import isacsim
+from isacsim.engine.statistics import mean
 from isacsim.errors import InvalidInput
 from isacsim.report.page import page, write_page
-from isacsim.report.statistics import mean
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 OCTAVE = shutil.which("octave-cli")

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from isacsim.report.statistics import STATISTICS, mean, median
+from isacsim.engine.statistics import STATISTICS, mean, median
 
 samples = arrays(float, st.tuples(st.integers(1, 3), st.integers(0, 12)), elements=st.floats(-1e6, 1e6))
 

@@ -1,4 +1,4 @@
-"""Mean or median over trials, with a 95 % confidence band."""
+"""Mean or median over trials, with a 95 % confidence interval: of reports, and of what stops a run."""
 
 from __future__ import annotations
 
