@@ -25,6 +25,7 @@ from isacsim.cli.bench import bench
 from isacsim.cli.kinds import kind_named, kinds, names, scenarios
 from isacsim.cli.opening import opened
 from isacsim.cli.plotting import plot
+from isacsim.cli.replaying import replay
 from isacsim.cli.sharing import compare, export, report
 from isacsim.cli.warming import warm_up
 from isacsim.errors import InvalidInput, IsacsimError, one_of, printable
@@ -260,6 +261,7 @@ def check(
 
 
 app.command()(plot)
+app.command()(replay)
 app.command()(report)
 app.command()(compare)
 app.command()(export)

@@ -115,7 +115,7 @@ def described(value: Any, names: Names | None = None) -> Any:
     called = names or Names()
 
     def tell(record: Any) -> Any:
-        fields = {attribute.name: _plain(content, tell) for attribute, content in _contents(record)}
+        fields = {f.name: _plain(getattr(record, f.name), tell) for f in attrs.fields(type(record))}
         return {"type": " ".join(called(type(record))), **_fingerprint(record), **fields}
 
     return _plain(value, tell)

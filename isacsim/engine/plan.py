@@ -38,6 +38,20 @@ class Point:
     drop_id: str
 
     @classmethod
+    def at(cls, coords: dict[str, Any], scenario: Scenario, reader: Reader, names: Names) -> Point:
+        """The point of a scenario's sweep at these values of its axes.
+
+        Raises:
+            InvalidInput: If the values do not fit the scenario.
+        """
+        changes = [change for name, axis in scenario.sweep.items() for change in axis.changes(coords[name])]
+        try:
+            made = [name for name, design in scenario.design.items() if design.made_at(coords)]
+            return cls.of(coords, replace(scenario.bare(), changes, reader).keeping(made), names)
+        except InvalidInput as error:
+            raise _swept(error, scenario) from None
+
+    @classmethod
     def of(cls, coords: dict[str, Any], scenario: Scenario, names: Names | None = None) -> Point:
         """The point of a scenario; ``names`` are those of its records.
 
@@ -90,16 +104,10 @@ class Plan:
                 its solver does not take it.
         """
         reader, names = Reader(registry), Names(registry)
-        bare, points = scenario.bare(), []
-        for values in product(*(axis.values for axis in scenario.sweep.values())):
-            coords = dict(zip(scenario.sweep, values, strict=True))
-            changes = [change for name, axis in scenario.sweep.items() for change in axis.changes(coords[name])]
-            try:
-                made = [name for name, design in scenario.design.items() if design.made_at(coords)]
-                here = replace(bare, changes, reader).keeping(made)
-            except InvalidInput as error:
-                raise _swept(error, scenario) from None
-            points.append(Point.of(coords, here, names))
+        swept = (
+            dict(zip(scenario.sweep, at, strict=True)) for at in product(*(a.values for a in scenario.sweep.values()))
+        )
+        points = [Point.at(coords, scenario, reader, names) for coords in swept]
         seen: set[str] = set()
         for point in points:
             try:

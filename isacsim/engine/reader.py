@@ -145,8 +145,14 @@ class Reader:
         items = _gather(enumerate(value), lambda item: self._converter.structure(item, entry))
         return tuple(items.values())
 
+    def _keys(self, cls: Any) -> dict[str, Any]:
+        return keys_of(cls)
+
+    def _unit(self, attribute: Any) -> Any:
+        return unit_of(attribute)
+
     def _record_hook(self, cls: Any) -> Callable[[Any, Any], Any]:
-        keys, types = keys_of(cls), _types(cls)
+        keys, types = self._keys(cls), _types(cls)
         overrides = {
             f.name: override(rename=key, struct_hook=self._field_hook(f, types.get(f.name))) for key, f in keys.items()
         }
@@ -178,7 +184,7 @@ class Reader:
 
     def _field_hook(self, attribute: Any, kind: Any) -> Callable[[Any, Any], Any] | None:
         """How the value of one field is read, where its type does not say it all."""
-        unit = unit_of(attribute)
+        unit = self._unit(attribute)
         if attribute.converter and isinstance(kind, type) and kind in COMPONENTS:
             # Such a converter, there for Python, would look names up in another registry.
             return lambda value, _: value if isinstance(value, kind) else self._converter.structure(value, kind)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -35,8 +35,11 @@ from isacsim.plugin import Registry, default_registry
 from isacsim.plugin.isolation import guarded
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     import xarray
 
+    from isacsim.engine.replay import Replay
 
 @frozen
 class Counts:
@@ -200,6 +203,39 @@ class Run:
         if not found:
             raise InvalidInput("trial", f"must be a trial that is done, below {self.trials}", trial, "See `counts`.")
         return found[address, trial]
+
+    def replay(
+        self,
+        point: Mapping[str, Any] | None = None,
+        trial: int = 0,
+        *,
+        scenario: Scenario | str | Path | None = None,
+        registry: Registry | None = None,
+        debug: Callable[[TracebackType | None], Any] | None = None,
+    ) -> Replay:
+        """Run one trial at one point again, in this process, and compare it with what is stored.
+
+        Nothing is written. Designs are solved anew.
+
+        Args:
+            point: Values of the axes that tell the point; an axis that makes no difference can be left out.
+            trial: The trial, done, failed or missing.
+            scenario: The scenario or its file; by default it is made again from what the ledger tells.
+            registry: Where components are looked up; None is the registry of this process.
+            debug: Called with the traceback of the first exception of a component, `pdb.post_mortem` for example;
+                what fails is computed once more then.
+
+        Raises:
+            InvalidInput: If there is no such point or trial.
+            StoreError: If the scenario cannot be made again, or is another.
+        """
+        from isacsim.engine.replay import replay
+
+        registry = registry or default_registry()
+        if isinstance(scenario, (str, Path)):
+            scenario = load_scenario(scenario, registry=registry)
+        with self._store() as store:
+            return replay(store, point or {}, trial, registry, scenario=scenario, debug=debug)
 
     def _repr_html_(self) -> str:
         rows = [("folder", self.path), ("trials", self.counts()), ("designs", ", ".join(self.designs))]

@@ -329,6 +329,12 @@ class Store:
             if size:
                 yield Table(here, np.array(numbers[:size]), table[:size], np.array(environments[:size]))
 
+    def row(self, point: str, trial: int) -> tuple[FloatArray, int] | None:
+        """The numbers of a trial at a point and the environment that they come from; None if it is not done."""
+        columns = "point, trial, data, environment"
+        found = next(self._rows("results", columns, "point = ? AND trial = ?", (point, trial)), None)
+        return None if found is None else (np.frombuffer(found[2], "<f8"), found[3])
+
     def rows(self, point: str, trials: int) -> FloatArray:
         """Rows of a point, shape (trials, size); NaN where a trial is not there."""
         whole = np.full((trials, sum(entry.size for entry in self.layout(point))), np.nan)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from itertools import chain
@@ -14,6 +15,7 @@ from attrs import define, field, frozen
 
 from isacsim.batch import flatten, read_only, take
 from isacsim.drop import Drop
+from isacsim.engine.identity import digest
 from isacsim.engine.plan import Point, Task
 from isacsim.engine.returned import checked
 from isacsim.engine.scenario import Evaluation, Scenario
@@ -22,7 +24,7 @@ from isacsim.errors import origin
 from isacsim.link import link_over
 from isacsim.memory import peak_memory
 from isacsim.metrics.power import radiating
-from isacsim.plugin.isolation import cause, contained, told
+from isacsim.plugin.isolation import Ending, cause, contained, told
 from isacsim.random import Generators, Stream, complex_normal, generator
 from isacsim.solvers.solution import Status
 from isacsim.typing import AnyArray, BoolArray, ComplexArray, FloatArray
@@ -106,6 +108,8 @@ class Failure:
         evaluation: Name of the evaluation; empty where the design failed.
         measure: Names of the quantities that are missing; empty where all of the evaluation are.
         traceback: Where it was raised, call by call, as Python prints it.
+        seed_key: Address of its randomness: the seed, the stream and the trial; empty if unknown.
+        inputs: Digest of the realisation, and of the precoder that was measured; empty if there was none.
     """
 
     error: str
@@ -116,6 +120,8 @@ class Failure:
     evaluation: str = ""
     measure: str = ""
     traceback: str = ""
+    seed_key: tuple[int, ...] = field(default=(), converter=tuple)
+    inputs: str = ""
 
     @property
     def part(self) -> str:
@@ -130,8 +136,8 @@ class Failure:
         return f"{self.file}:{self.line}" if self.file else ""
 
     @classmethod
-    def of(cls, error: BaseException, **part: str) -> Failure:
-        """What an exception says of a part of a trial."""
+    def of(cls, error: BaseException, **part: Any) -> Failure:
+        """What an exception says of a part of a trial, of which the fields ``part`` are known."""
         error = cause(error)
         text = "".join(format_exception(error)).encode(errors="backslashreplace").decode()
         file, line = origin(error)
@@ -227,17 +233,16 @@ def work(task: Task, known: Known) -> Outcome:
     breaks each design and each measure by itself: what fails is a row of one of them.
     """
     outcome = Outcome()
-    try:
+    with contextlib.suppress(Exception):  # a component can fail in any way, and the rest must go on
         _compute(task, known, outcome)
-    except Exception:  # a component can fail in any way, and the rest must go on
-        whole = Outcome(designs=outcome.designs)  # what is solved is solved
-        parts = halves(task)
-        if not parts:
-            whole.add(_piecemeal(task.points[0], task.trials, {**known, **whole.designs}))
-        for part in parts:
-            whole.add(work(part, {**known, **whole.designs}))
-        return whole
-    return outcome
+        return outcome
+    whole = Outcome(designs=outcome.designs)  # what is solved is solved
+    parts = halves(task)
+    if not parts:
+        whole.add(_piecemeal(task.points[0], task.trials, {**known, **whole.designs}))
+    for part in parts:
+        whole.add(work(part, {**known, **whole.designs}))
+    return whole
 
 
 def _piecemeal(point: Point, trials: tuple[int, ...], known: Known) -> Outcome:
@@ -246,13 +251,14 @@ def _piecemeal(point: Point, trials: tuple[int, ...], known: Known) -> Outcome:
     try:
         drop = _drawn(scenario, trials)
     except Exception as error:
-        return Outcome(failures={key: (Failure.of(error),)})
+        return Outcome(failures={key: (Failure.of(error, seed_key=_seed_key(scenario, Stream.CHANNEL, trials)),)})
     failures, records, found = [], {}, []
     for name, address in point.design_ids.items():
         try:
             records[name] = _design(scenario, name, address, drop, trials, known, outcome)
         except Exception as error:
-            failures.append(Failure.of(error, design=name))
+            where = {"seed_key": _seed_key(scenario, Stream.SOLVER, trials), "inputs": _inputs(drop)}
+            failures.append(Failure.of(error, design=name, **where))
     for label, evaluation in scenario.evaluate.items():
         for name in evaluation.designs or tuple(scenario.design):
             if name in records:
@@ -284,10 +290,23 @@ def _measured(
                 found += _evaluate(scenario, label, one, name, records, drop, trials)
             except Exception as error:
                 lost = ", ".join(q.name for q in measure.quantities)
-                missing.append(Failure.of(error, design=name, evaluation=label, measure=lost))
+                where = {"seed_key": _seed_key(scenario, Stream.WAVEFORM, trials), "inputs": _inputs(drop, records)}
+                missing.append(Failure.of(error, design=name, evaluation=label, measure=lost, **where))
     if not found and len({failure.error for failure in missing}) == 1:  # as of a power that cannot be radiated
         missing = [attrs.evolve(missing[0], measure="")]
     return found, missing
+
+
+def _seed_key(scenario: Scenario, stream: Stream, trials: tuple[int, ...]) -> tuple[int, ...]:
+    return scenario.seed, int(stream), trials[0]
+
+
+def _inputs(drop: Drop, records: Sequence[DesignRecord] = ()) -> str:
+    """Digest of a realisation and of what was decided for it; none of what has no address."""
+    try:
+        return digest([drop, [record.decision for record in records]])
+    except TypeError:
+        return ""
 
 
 def halves(task: Task) -> list[Task]:
@@ -298,6 +317,16 @@ def halves(task: Task) -> list[Task]:
             middle = len(whole) // 2
             return [attrs.evolve(task, **{name: part}) for part in (whole[:middle], whole[middle:])]
     return []
+
+
+def attempt(task: Task) -> Outcome:
+    """`work` that lets an exception through, with its traceback: for who looks for what raises."""
+    outcome = Outcome()
+    try:
+        _compute(task, {}, outcome)
+    except Ending as error:  # the exception as the component raised it
+        raise cause(error) from None
+    return outcome
 
 
 def _compute(task: Task, known: Known, outcome: Outcome) -> None:
