@@ -15,9 +15,10 @@ PLUGINS = ("-e", "plugins/isacsim-example", "-e", "plugins/isacsim-rf", "-e", "p
 
 
 def lower_bounds() -> list[str]:
-    """The declared dependencies, each at its lower bound."""
+    """The declared dependencies and those of the cone programs, each at its lower bound."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    pins = [re.sub(r">=", "==", requirement) for requirement in project["dependencies"]]
+    declared = [*project["dependencies"], *project["optional-dependencies"]["convex"]]
+    pins = [re.sub(r">=", "==", requirement) for requirement in declared]
     open_ended = [pin for pin in pins if "==" not in pin]
     if open_ended:
         raise ValueError(f"dependencies without a lower bound: {', '.join(open_ended)}")

@@ -77,6 +77,11 @@ def metres() -> dict[str, Unit]:
     return {UNIT: Unit("m", "_m", "m", *_scale(1.0))}
 
 
+def shown(unit: str) -> tuple[str, float]:
+    """How people are shown numbers of an SI unit: the unit in words, and the factor that makes them so."""
+    return ("°", 180 / np.pi) if unit == "rad" else (unit, 1.0)
+
+
 def unit_of(attribute: Any) -> Unit | None:
     """The unit an attrs attribute declares, or None."""
     unit = attribute.metadata.get(UNIT)

@@ -17,7 +17,6 @@ from hypothesis import HealthCheck, settings
 import isacsim
 from isacsim import Hardware
 from isacsim.batch import batch_shape, flatten
-from isacsim.engine.files import scenario_file
 from isacsim.plugin import Registry, build_registry
 from isacsim.solvers.crb_min.reduction import reductions
 from isacsim.solvers.sqinr.least_power import least_power
@@ -254,9 +253,10 @@ def counted() -> type[Counted]:
 
 
 class Studies:
-    """Small variants of the quickstart scenario, and what lies in the ledgers of their runs."""
+    """Small variants of a study, and what lies in the ledgers of their runs."""
 
-    text = scenario_file("quickstart.toml").read_text(encoding="utf-8")
+    FILE = DATA / "study.toml"
+    text = FILE.read_text(encoding="utf-8")
     SMALL = ("trials=6", "design.sca.solver.max_steps=3", "sinks=[]")
     PARTS = Path(__file__).parent / "parts"
 
@@ -264,7 +264,7 @@ class Studies:
     def load(
         *sets: str, text: str = "", folder: Path, small: tuple[str, ...] = SMALL, registry: Any = None
     ) -> isacsim.Scenario:
-        """The quickstart, or another text, with few trials, few steps and further settings."""
+        """The study, or another text, with few trials, few steps and further settings."""
         file = folder / "study.toml"
         file.write_text(text or Studies.text, encoding="utf-8")
         return isacsim.load_scenario(file, set=(*small, *sets), registry=registry)

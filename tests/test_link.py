@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from isacsim import Aqnm, InvalidInput, MidRise, Transceiver, metrics
-from isacsim.engine.files import scenario_file
 from isacsim.engine.load import load_scenario
 from isacsim.engine.plan import Plan, Task
 from isacsim.engine.work import work
@@ -26,9 +25,9 @@ from isacsim.waveform.sensing import SampledEcho
 METRICS = ("sum-rate-nats", "sqinr", "crlb", "crlb-parameters", "radar-sqnr", "radiated-power", "beampattern")
 
 
-def test_all_measures_of_an_evaluation_share_one_linear_model_of_the_transmit_chains(counted):
+def test_all_measures_of_an_evaluation_share_one_linear_model_of_the_transmit_chains(studies, counted):
     registry, transmit = build_registry(installed=False), counted(MidRise(3))
-    scenario = load_scenario(scenario_file("quickstart.toml"), registry=registry)
+    scenario = load_scenario(studies.FILE, registry=registry)
     evaluation = attrs.evolve(
         scenario.evaluate["converters"],
         power="designed",

@@ -33,7 +33,7 @@ name = "isacsim-$name"
 version = "0.1.0"
 description = "$summary"
 requires-python = ">=3.11"
-dependencies = ["isacsim"]
+dependencies = ["$needs"]
 
 # The whole of being a plugin: a module with hook functions, named in the group `isacsim`.
 [project.entry-points.isacsim]
@@ -167,6 +167,7 @@ def _files(kind: str, name: str, template: str) -> dict[str, str]:
         "name": name, "package": package, "kind": kind, "Class": cls, "spec": spec, "imports": imports,
         "summary": f"The {kind.replace('_', ' ')} {name}", "target": CLASSES.get(kind, cls),
         "example": f"{example!r}".replace("'", '"'),
+        "needs": "isacsim[convex]" if kind == "problems" else "isacsim",  # its solver is a cone program
     }  # fmt: skip
     plugin = PLUGIN.substitute(values).replace(", {})", ")")
     if kind == "problems":

@@ -15,9 +15,10 @@ from isacsim.engine.identity import Names, defaults, text, version_of
 from isacsim.plugin import Registry
 
 LIBRARIES = ("numpy", "scipy", "cvxpy", "clarabel", "attrs", "cattrs", "pluggy", "xarray", "h5netcdf")
+MISSING = "not installed"
 # What computes numbers: another version may give others. Of cvxpy and Clarabel that holds where a solver
 # uses them, which nobody can tell beforehand; the other libraries carry numbers and make none, and what
-# Python itself computes with is the machine's.
+# Python itself computes with is the machine's. What is not installed has computed nothing, and is not told.
 COMPUTING = ("numpy", "scipy", "numba", "cvxpy", "clarabel")
 
 
@@ -35,8 +36,9 @@ def provenance(registry: Registry) -> dict[str, Any]:
 
 
 def versions() -> dict[str, Any]:
-    """Versions of isacsim and of the libraries that compute."""
-    return {"isacsim": __version__, **{name: _version(name) for name in COMPUTING}}
+    """Versions of isacsim and of the libraries that compute, as far as they are installed."""
+    found = {name: _version(name) for name in COMPUTING}
+    return {"isacsim": __version__, **{name: version for name, version in found.items() if version != MISSING}}
 
 
 def differences(was: dict[str, Any], now: dict[str, Any], path: str = "") -> Iterator[str]:
@@ -72,4 +74,4 @@ def _version(name: str) -> str:
     try:
         return version(name)
     except PackageNotFoundError:
-        return "not installed"
+        return MISSING

@@ -283,10 +283,37 @@ class CrlbParameters(Metric):
         return _crlb(link, self.mode)
 
 
+@frozen
+class AngleRmseBound(Metric):
+    """Root of the mean CRLB of all angles of the targets, in rad: no unbiased estimates have a smaller RMSE.
+
+    Args:
+        mode: As for ``crlb``.
+    """
+
+    quantity = Quantity("angle-rmse-bound", "rad", (), "least RMSE of the targets' angles")
+    over_band = "own"
+    mode: Mode = field(default="x", validator=choice("x", "xq"))
+
+    def value(self, link: Link) -> FloatArray:
+        """From `isacsim.metrics.crlb`; infinite where an angle cannot be estimated."""
+        targets = parametric("targets", link.drop.targets, "a Cramer-Rao bound")
+        angles = np.array([unit == "rad" for unit in targets.units])
+        if not angles.any():
+            raise InvalidInput("targets", "must have an unknown angle", targets.unknowns, "Ask for crlb-parameters.")
+        return _root_mean(_crlb(link, self.mode)[..., angles])
+
+
+def _root_mean(bounds: FloatArray) -> FloatArray:
+    """Root of the mean of bounds (..., n) on variances, each positive and perhaps infinite, (...)."""
+    return np.sqrt(np.ascontiguousarray(bounds).mean(axis=-1))
+
+
 class _GridCrlb(Metric):
-    """A bound on one kind of unknown of point targets on a grid, each (M,)."""
+    """A bound on one kind of unknown of point targets on a grid, each (M,), or on the RMSE over the targets."""
 
     wideband = True
+    rmse: ClassVar[bool] = False
 
     unknowns: tuple[str, ...]
     mode: Mode
@@ -308,7 +335,18 @@ class _GridCrlb(Metric):
             raise InvalidInput("unknowns", f"must name {self.kind}", self.unknowns, "It is known otherwise.")
         bounds = information_of_band(targets, link.echo.knowing(self.mode), grid, self.unknowns).bounds
         first = kinds.index(self.kind) * targets.count
-        return np.ascontiguousarray(bounds[..., first : first + targets.count] * self.scale(grid))
+        own = np.ascontiguousarray(bounds[..., first : first + targets.count] * self.scale(grid))
+        return _root_mean(own) if self.rmse else own
+
+
+def _squared_metres(grid: Grid) -> float:
+    """From the variance of a delay to that of the range of a monostatic radar, in m^2/s^2."""
+    return (LIGHT / 2) ** 2
+
+
+def _squared_speed(grid: Grid) -> float:
+    """From the variance of a Doppler shift to that of the radial velocity, in m^2."""
+    return (grid.wavelength / 2) ** 2
 
 
 def _unknowns() -> Any:
@@ -333,7 +371,27 @@ class RangeCrlb(_GridCrlb):
 
     def scale(self, grid: Grid) -> float:
         """``(c/2)^2``."""
-        return (LIGHT / 2) ** 2
+        return _squared_metres(grid)
+
+
+@frozen
+class RangeRmseBound(_GridCrlb):
+    """Root of the mean CRLB of the targets' ranges, in m: no unbiased estimates have a smaller RMSE.
+
+    Args:
+        unknowns: As for ``range-crlb``.
+        mode: As for ``crlb``.
+    """
+
+    quantity = Quantity("range-rmse-bound", "m", (), "least RMSE of the targets' ranges")
+    over_band = "own"
+    kind, rmse = "delay", True
+    unknowns: tuple[str, ...] = _unknowns()
+    mode: Mode = field(default="x", validator=choice("x", "xq"))
+
+    def scale(self, grid: Grid) -> float:
+        """``(c/2)^2``."""
+        return _squared_metres(grid)
 
 
 @frozen
@@ -353,7 +411,27 @@ class VelocityCrlb(_GridCrlb):
 
     def scale(self, grid: Grid) -> float:
         """``(wavelength/2)^2``."""
-        return (grid.wavelength / 2) ** 2
+        return _squared_speed(grid)
+
+
+@frozen
+class VelocityRmseBound(_GridCrlb):
+    """Root of the mean CRLB of the targets' velocities, in m/s: no unbiased estimates have a smaller RMSE.
+
+    Args:
+        unknowns: As for ``range-crlb``.
+        mode: As for ``crlb``.
+    """
+
+    quantity = Quantity("velocity-rmse-bound", "m/s", (), "least RMSE of the targets' radial velocities")
+    over_band = "own"
+    kind, rmse = "doppler", True
+    unknowns: tuple[str, ...] = _unknowns()
+    mode: Mode = field(default="x", validator=choice("x", "xq"))
+
+    def scale(self, grid: Grid) -> float:
+        """``(wavelength/2)^2``."""
+        return _squared_speed(grid)
 
 
 @frozen

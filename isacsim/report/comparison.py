@@ -15,6 +15,7 @@ from isacsim.engine.run import Run
 from isacsim.engine.statistics import mean
 from isacsim.errors import InvalidInput, one_of
 from isacsim.report.curves import text_of
+from isacsim.units import shown
 
 if TYPE_CHECKING:
     import xarray
@@ -125,10 +126,12 @@ def table(found: Sequence[dict[str, Any]]) -> Table:
         view.add_column(head, justify="right", no_wrap=True)
     for row in found:
         name = row["design"] if row["design"] == row["other_design"] else f"{row['design']} → {row['other_design']}"
-        quantity = row["quantity"] + (f" ({row['unit']})" if row["unit"] != "1" else "")
-        half = "" if np.isnan(row["low"]) else f" ± {(row['high'] - row['low']) / 2:.2g}"
+        unit, factor = shown(row["unit"])
+        first, second, off, low, high = (factor * row[n] for n in ("first", "second", "difference", "low", "high"))
+        quantity = row["quantity"] + (f" ({unit})" if unit != "1" else "")
+        half = "" if np.isnan(low) else f" ± {(high - low) / 2:.2g}"
         view.add_row(
-            *(text_of(v) for v in row["at"].values()), name, quantity, f"{row['first']:.4g}", f"{row['second']:.4g}",
-            f"{row['difference']:+.3g}{half}{' *' if row['significant'] else ''}", str(row["trials"]),
+            *(text_of(v) for v in row["at"].values()), name, quantity, f"{first:.4g}", f"{second:.4g}",
+            f"{off:+.3g}{half}{' *' if row['significant'] else ''}", str(row["trials"]),
         )  # fmt: skip
     return view

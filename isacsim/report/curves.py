@@ -14,6 +14,7 @@ from isacsim.engine.statistics import STATISTICS
 from isacsim.engine.views import STEP, Figure
 from isacsim.errors import InvalidInput, one_of
 from isacsim.typing import AnyArray, FloatArray
+from isacsim.units import shown
 
 if TYPE_CHECKING:
     import xarray
@@ -163,10 +164,8 @@ class _Unit:
     @classmethod
     def of(cls, values: xarray.DataArray, scale: str) -> _Unit:
         """The way to show a quantity on a scale."""
-        unit, factor = values.attrs.get("units", "1"), 1.0
+        unit, factor = shown(values.attrs.get("units", "1"))
         name = values.attrs.get("long_name", values.name)
-        if unit == "rad":
-            unit, factor = "°", 180 / np.pi
         if scale != "db":
             return cls(f"{name} ({unit})" if unit != "1" else str(name), scale, factor)
         if unit == "W":
@@ -209,12 +208,12 @@ def _placed(run: Run, dataset: xarray.Dataset, figure: Figure) -> tuple[Scale, F
     there = figure.x in dataset.coords
     values: AnyArray = np.asarray(dataset[figure.x].values if there else np.arange(dataset.sizes[figure.x]))
     attributes = dataset[figure.x].attrs if there else {}
-    unit, name = attributes.get("units", "1"), attributes.get("long_name", figure.x)
-    label = run.axis_labels.get(figure.x, name if unit == "1" else f"{name} ({'°' if unit == 'rad' else unit})")
+    (unit, factor), name = shown(attributes.get("units", "1")), attributes.get("long_name", figure.x)
+    label = run.axis_labels.get(figure.x, name if unit == "1" else f"{name} ({unit})")
     if figure.categories or not np.issubdtype(values.dtype, np.number):
         places = np.arange(len(values), dtype=float)
         return Scale(label, ticks=(places.tolist(), [text_of(v) for v in values.tolist()])), places
-    places = values.astype(float) * (180 / np.pi if unit == "rad" else 1.0)
+    places = values.astype(float) * factor
     kind: str = figure.x_scale
     if kind == "auto":  # a swept axis is to scale as it was written, in dBm for example
         kind = "linear" if figure.x in run.axes else _scale_for(places)

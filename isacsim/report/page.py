@@ -20,6 +20,7 @@ from isacsim.errors import InvalidInput
 from isacsim.report import expectations, summary
 from isacsim.report.curves import Plot, plot_of, text_of
 from isacsim.report.figures import draw, looks_of
+from isacsim.units import shown
 
 if TYPE_CHECKING:
     import xarray
@@ -141,14 +142,13 @@ def _results(run: Run, dataset: xarray.Dataset) -> Iterator[str]:
     found = list(summary.rows(run))
     places = [*run.axes, "evaluate", "design"]
     heads = [*places, "quantity", "unit", "mean", "± 95 %", "median", "trials"]
-    lines = [
-        [
-            *(row[name] for name in places), row["quantity"], "" if row["unit"] == "1" else row["unit"],
-            f"{row['mean']:.5g}", f"{row['half_width']:.2g}" if np.isfinite(row["half_width"]) else "",
-            f"{row['median']:.5g}", row["trials"],
-        ]
-        for row in found
-    ]  # fmt: skip
+    lines = []
+    for row in found:
+        unit, factor = shown(row["unit"])
+        average, half, middle = (factor * row[name] for name in ("mean", "half_width", "median"))
+        told = [f"{average:.5g}", f"{half:.2g}" if np.isfinite(half) else "", f"{middle:.5g}"]
+        named = [row["quantity"], "" if unit == "1" else unit]
+        lines.append([*(row[name] for name in places), *named, *told, row["trials"]])
     yield from _table(heads, lines, numbers=heads[-4:])
 
 

@@ -12,6 +12,7 @@ from rich.table import Table
 from isacsim.engine.run import Run
 from isacsim.engine.statistics import mean, median
 from isacsim.solvers.solution import Status
+from isacsim.units import shown
 
 
 def rows(run: Run) -> Iterator[dict[str, Any]]:
@@ -47,9 +48,10 @@ def table(run: Run, width: float = np.inf) -> Table:
     cells: dict[tuple[str, ...], dict[str, str]] = {}
     units: dict[str, str] = {}
     for row in rows(run):
-        half = f" ± {row['half_width']:.2g}" if np.isfinite(row["half_width"]) else ""
-        cells.setdefault(tuple(_text(row[d]) for d in lead), {})[row["quantity"]] = f"{row['mean']:.4g}{half}"
-        units[row["quantity"]] = f"({row['unit']})" if row["unit"] != "1" else ""
+        unit, factor = shown(row["unit"])
+        half = f" ± {factor * row['half_width']:.2g}" if np.isfinite(row["half_width"]) else ""
+        cells.setdefault(tuple(_text(row[d]) for d in lead), {})[row["quantity"]] = f"{factor * row['mean']:.4g}{half}"
+        units[row["quantity"]] = f"({unit})" if unit != "1" else ""
     heads = [*lead, *(f"{name}\n{unit}".strip() for name, unit in units.items())]
     lines = [(*place, *(values.get(name, "") for name in units)) for place, values in cells.items()]
     if _width(heads, lines) > width:

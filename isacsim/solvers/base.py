@@ -5,6 +5,8 @@ from __future__ import annotations
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from functools import cache
+from importlib.util import find_spec
 from typing import Any, ClassVar
 
 import numpy as np
@@ -46,11 +48,16 @@ class Solver(ABC):
             example; `isacsim list solvers` shows it. Empty where nothing is promised.
         heuristic: Whether requirements may be missed: its solutions have the status ``HEURISTIC``, and no
             error recommends it where another solver is looked for.
+        extra: What has to be installed beside its distribution, as pip is told, ``isacsim[convex]`` for
+            example; empty where nothing has.
+        modules: What it imports from there; where one is missing it takes no problem.
     """
 
     problems: ClassVar[tuple[str, ...]]
     guarantee: ClassVar[str] = ""
     heuristic: ClassVar[bool] = False
+    extra: ClassVar[str] = ""
+    modules: ClassVar[tuple[str, ...]] = ()
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -84,6 +91,19 @@ class Solver(ABC):
         if getattr(self, "hardware_aware", False):  # how solvers of the first release said it
             return other_kind(self, problem)
         return other_kind(self, problem) or not_ideal(problem) or not_known(problem)
+
+
+def refusal(solver: Solver, problem: Any) -> str | None:
+    """Nothing, or a sentence why a solver does not take a problem here: what it needs may not be installed."""
+    missing = [name for name in getattr(solver, "modules", ()) if not _installed(name)]
+    if missing:
+        return f"needs {', '.join(missing)}, which is not installed: pip install '{solver.extra}'"
+    return solver.takes(problem)
+
+
+@cache
+def _installed(module: str) -> bool:
+    return find_spec(module) is not None
 
 
 def other_kind(solver: Solver, problem: Any) -> str | None:

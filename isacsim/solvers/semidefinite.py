@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from attrs import evolve, field, frozen
 
+from isacsim.errors import InvalidInput
 from isacsim.solvers.hermitian import basis
 from isacsim.typing import ComplexArray, FloatArray
 
@@ -24,14 +25,24 @@ BACKENDS = {"CLARABEL": ("tol_gap_abs", "tol_gap_rel", "tol_feas"), "SCS": ("eps
 # Where an answer does not serve: the same backend with more regularisation against rounding and less asked, then SCS.
 LOOSER = 1e2
 REGULAR = {"static_regularization_constant": 1e-7, "iterative_refinement_max_iter": 50}
+CONVEX = "isacsim[convex]"  # the extra with cvxpy and its backends
 UNKNOWN = ("InsufficientProgress",)  # what a backend says of a point that it vouches for in no way
 ROUGH, MOST_STEPS = 1e-7, 20_000  # accuracy that a first-order method can be asked for, and its steps
 
 
 def cvxpy() -> Any:
-    """The modelling language, imported when it is first needed."""
-    import cvxpy
+    """The modelling language, imported when it is first needed.
 
+    Raises:
+        InvalidInput: If it is not installed.
+    """
+    try:
+        import cvxpy
+    except ModuleNotFoundError as error:
+        if error.name != "cvxpy":
+            raise
+        rule, remedy = "must have cvxpy, which solves its cone programs", f"Install it: pip install '{CONVEX}'."
+        raise InvalidInput("solver", rule, "", remedy) from None
     return cvxpy
 
 

@@ -18,7 +18,7 @@ from isacsim.errors import InvalidInput, PluginError, one_of, origin
 from isacsim.memory import must_fit
 from isacsim.plugin import Registry, default_registry
 from isacsim.problems.base import Problem, Variable
-from isacsim.solvers.base import Request, Solver
+from isacsim.solvers.base import Request, Solver, refusal
 from isacsim.solvers.scaling import in_noise_units, uncountable
 from isacsim.solvers.solution import Solution, Status, gathered, objects, placed
 from isacsim.threads import one_blas_thread
@@ -93,7 +93,7 @@ def make_solver(
     """
     if isinstance(solver, Solver):
         given = attrs.evolve(solver, **options) if options else solver
-        if given.takes(problem) is not None:
+        if refusal(given, problem) is not None:
             check_takes(problem, given, registry or default_registry())
         return given
     registry = registry or default_registry()
@@ -126,7 +126,7 @@ def check_takes(problem: Problem, solver: Solver, registry: Registry, hardware: 
     Raises:
         InvalidInput: It says why not, and names the solvers that would do, if there are any.
     """
-    told = solver.takes(problem)
+    told = refusal(solver, problem)
     if told is None:
         return
     others, name = takers(problem, registry), solver_name(solver, registry)
@@ -146,7 +146,7 @@ def takers(problem: Problem, registry: Registry) -> list[str]:
     found = []
     for name in registry.names("solvers"):
         solver = made_by_default(name, registry)
-        if solver is not None and not solver.heuristic and solver.takes(problem) is None:
+        if solver is not None and not solver.heuristic and refusal(solver, problem) is None:
             found.append(name)
     return found
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from isacsim.engine.load import load_scenario
 from isacsim.plugin import Registry, default_registry
+from isacsim.solvers.base import refusal
 from isacsim.testing.designs import check_requirements, check_solver
 from isacsim.testing.examples import LOW_RESOLUTION, example_component, example_problem
 from isacsim.testing.hardware import check_hardware, check_power_model
@@ -70,5 +71,5 @@ def _check_on_problems(solver: Any, registry: Registry) -> None:
     for kind in known:
         for transceiver in (None, LOW_RESOLUTION):
             problem = example_problem(kind, registry, transceiver)
-            if transceiver is None or solver.takes(problem) is None:
+            if transceiver is None or refusal(solver, problem) is None:
                 check_solver(solver, problem)

@@ -14,10 +14,12 @@ import pytest
 
 import isacsim
 from isacsim import __version__
+from isacsim.engine.files import scenario_file
 from isacsim.plugin import KINDS, build_registry
 
 SMALL = ("--workers", "1", "--executor", "serial", "--trials", "2", "--set", "design.sca.solver.max_steps=3")
 BARE = (*SMALL, "--set", "figure={}", "--set", "sinks=[]")
+QUICKSTART = scenario_file("quickstart.toml").read_text(encoding="utf-8")
 COMPONENTS = [(kind, name) for kind in KINDS for name in build_registry().names(kind)]
 
 
@@ -41,13 +43,14 @@ def test_run_tells_a_table_the_counts_and_where_everything_is(call, tmp_path):
     assert code == 0
     assert "What converter resolution costs in rate and in sensing" in out
     assert re.search(r"│ ∞ +│ converters │ sca +│ +\d+\.\d+ ± \d", out)
-    assert "(nat/s/Hz)" in out
+    assert "(bit/s/Hz)" in out
+    assert "(°)" in out
     assert "solves:  2 MAX_STEPS" in out
     assert "trials:  12 requested = 12 done + 0 failed + 0 skipped" in out
-    assert out.splitlines()[-3:] == ["run:     run", "figure:  run/rate.png", "figure:  run/crlb.png"]
+    assert out.splitlines()[-3:] == ["run:     run", "figure:  run/rate.png", "figure:  run/accuracy.png"]
     assert "12/12" in err
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [
-        "crlb.png", "ledger.sqlite", "rate.png", "results.nc",
+        "accuracy.png", "ledger.sqlite", "rate.png", "results.nc",
     ]  # fmt: skip
 
 
@@ -55,12 +58,12 @@ def test_run_tells_scripts_the_same(read, tmp_path):
     told = read("run", "quickstart", "--out", "run", *SMALL)
     assert (told["run"], told["requested"], told["done"], told["failed"], told["skipped"]) == ("run", 12, 12, 0, 0)
     assert (told["solves"], told["failures"], told["complaints"]) == ({"MAX_STEPS": 2}, [], [])
-    assert told["figures"] == ["run/rate.png", "run/crlb.png"]
+    assert told["figures"] == ["run/rate.png", "run/accuracy.png"]
     assert len(told["results"]) == 12
     last = told["results"][-1]
     dataset = isacsim.open_run(tmp_path / "run").dataset()
-    samples = dataset["crlb"].sel(bits=np.inf).values.ravel()
-    assert (last["bits"], last["quantity"], last["unit"], last["trials"]) == ("inf", "crlb", "1", 2)
+    samples = dataset["angle-rmse-bound"].sel(bits=np.inf).values.ravel()
+    assert (last["bits"], last["quantity"], last["unit"], last["trials"]) == ("inf", "angle-rmse-bound", "rad", 2)
     assert last["mean"] == pytest.approx(samples.mean(), rel=1e-12)
     # Student's t with one degree of freedom, 12.706 at 97.5 %.
     assert last["half_width"] == pytest.approx(12.706205 * abs(np.diff(samples)[0]) / 2, rel=1e-6)
@@ -135,7 +138,8 @@ def test_a_run_without_a_result_draws_nothing(call, parts, monkeypatch):
 
 
 def test_a_run_says_why_designs_have_no_answer(call, read):
-    twins = ("--set", "targets.azimuth_deg=[10, 10]", "--set", "targets.zenith_deg=[80, 80]")
+    same = ("azimuth_deg=[10, 10]", "zenith_deg=[80, 80]", "reflection=['0.09', '-0.04+0.12j']")
+    twins = [part for change in same for part in ("--set", f"targets.{change}")]
     code, out, _ = call("run", "quickstart", "--out", "run", *BARE, *twins)
     assert code == 0  # an answer, too: there is none
     reason = "are not identifiable: the echo depends on them only in combination"
@@ -236,14 +240,15 @@ def test_check_says_what_a_run_would_do(call, read):
 def test_plot_draws_again_from_the_run_alone(call, read, tmp_path):
     call("run", "quickstart", "--out", "run", *SMALL)
     (tmp_path / "run" / "rate.png").unlink()
-    assert call("plot", "run") == (0, "run/rate.png\nrun/crlb.png\n", "")
+    assert call("plot", "run") == (0, "run/rate.png\nrun/accuracy.png\n", "")
     assert (tmp_path / "run" / "rate.png").read_bytes().startswith(b"\x89PNG")
-    assert read("plot", "run", "--figure", "crlb", "--out", "new/folder", "--format", "svg") == ["new/folder/crlb.svg"]
-    assert (tmp_path / "new" / "folder" / "crlb.svg").read_text(encoding="utf-8").startswith("<?xml")
-    code, _, err = call("plot", "run", "--figure", "crbl")
+    chosen = ("--figure", "accuracy", "--out", "new/folder", "--format", "svg")
+    assert read("plot", "run", *chosen) == ["new/folder/accuracy.svg"]
+    assert (tmp_path / "new" / "folder" / "accuracy.svg").read_text(encoding="utf-8").startswith("<?xml")
+    code, _, err = call("plot", "run", "--figure", "accurcy")
     assert (code, err) == (
         2,
-        "error: figure: must be a figure of the run, got 'crbl'. Did you mean 'crlb'? Valid: crlb, rate.\n",
+        "error: figure: must be a figure of the run, got 'accurcy'. Did you mean 'accuracy'? Valid: accuracy, rate.\n",
     )
     (tmp_path / "file").touch()
     code, _, err = call("plot", "run", "--out", "file")
@@ -306,9 +311,9 @@ def test_conflicts_and_broken_plugins_are_told_and_the_rest_goes_on(call, read, 
     assert err.startswith("error: metrics 'touchy' is offered by isacsim_test_parts and Second; block one with --block")
 
 
-def test_init_writes_a_scenario_that_runs_and_never_overwrites(call, tmp_path, studies):
+def test_init_writes_a_scenario_that_runs_and_never_overwrites(call, tmp_path):
     assert call("init")[1] == "quickstart.toml: written; run it with `isacsim run quickstart.toml`\n"
-    assert (tmp_path / "quickstart.toml").read_text(encoding="utf-8") == studies.text
+    assert (tmp_path / "quickstart.toml").read_text(encoding="utf-8") == QUICKSTART
     assert call("check", "quickstart.toml")[0] == 0
     (tmp_path / "quickstart.toml").write_text("mine", encoding="utf-8")
     code, _, err = call("init")
@@ -316,7 +321,7 @@ def test_init_writes_a_scenario_that_runs_and_never_overwrites(call, tmp_path, s
     assert (tmp_path / "quickstart.toml").read_text(encoding="utf-8") == "mine"
     assert call("init", "quickstart", "--out", "other.toml")[0] == 0
     assert call("init", "other.toml", "--out", "third.toml")[0] == 0
-    assert (tmp_path / "third.toml").read_text(encoding="utf-8") == studies.text
+    assert (tmp_path / "third.toml").read_text(encoding="utf-8") == QUICKSTART
 
 
 def test_init_brings_the_files_that_a_scenario_extends(call, tmp_path, studies):

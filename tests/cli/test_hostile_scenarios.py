@@ -1,13 +1,13 @@
 """Whatever the text of a scenario holds, `check` ends at once with one line and exit code 2."""
 
 import re
+from pathlib import Path
 
 import pytest
 
-from isacsim.engine.files import scenario_file
 from isacsim.engine.toml import MOST_BYTES
 
-TEXT = scenario_file("quickstart.toml").read_text(encoding="utf-8")
+TEXT = (Path(__file__).parents[1] / "data" / "study.toml").read_text(encoding="utf-8")
 LONG = 300_000  # characters: anything that takes their square takes minutes
 
 TEXTS = {

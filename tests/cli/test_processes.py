@@ -24,7 +24,7 @@ COMMAND = [
 SETS = (
     "--workers", "1", "--executor", "serial", "--trials", "100", "--set",
     'evaluate.converters.metrics=["sum-rate-nats", "crlb", {kind="touchy", trial=60, how="wait", armed="%s"}]',
-    "--set", "design.sca.solver.max_steps=2",
+    "--set", "figure={rate={x='bits', y='crlb'}}", "--set", "design.sca.solver.max_steps=2",
 )  # fmt: skip
 
 

@@ -12,14 +12,13 @@ from attrs import field, frozen
 
 import isacsim
 from isacsim.channels.recorded import Recorded
-from isacsim.engine.files import scenario_file
 from isacsim.engine.identity import Names, canonical, classes, described, digest
 from isacsim.engine.plan import Plan
 from isacsim.plugin import Spec, build_registry, default_registry, hookimpl
 
 # What results lie under in the ledgers of users. A change here is a change of numbers, which a raised
 # `component_version` or another default says too, or it makes every run start anew: think twice.
-QUICKSTART = {
+STUDY = {
     "drop": "e6f2b65dd35d5d4c797f4358",
     "sca": "c9e578aa391324a209f72ec2",
     "points": ["737fef2273c6e6eb4af45084", "5f3071b2e86eadfa6fd4c488"],
@@ -36,10 +35,10 @@ def names():
     return Names(default_registry())
 
 
-def test_addresses_of_the_quickstart_last():
-    points = Plan.of(isacsim.load_scenario(scenario_file("quickstart.toml")), default_registry()).points
+def test_addresses_of_a_study_last(studies):
+    points = Plan.of(isacsim.load_scenario(studies.FILE), default_registry()).points
     found = {"drop": points[0].drop_id, "sca": points[0].design_ids["sca"], "points": [points[0].id, points[-1].id]}
-    assert found == QUICKSTART
+    assert found == STUDY
 
 
 def test_addresses_of_hardware_last(names):

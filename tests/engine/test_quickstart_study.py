@@ -23,7 +23,9 @@ def run(tmp_path_factory):
 @pytest.fixture(scope="module")
 def means(run):
     dataset = run.dataset().isel(evaluate=0, design=0)
-    return {name: mean(dataset[name].transpose("bits", "trial").values) for name in ("sum-rate-nats", "crlb")}
+    return {
+        name: mean(dataset[name].transpose("bits", "trial").values) for name in ("sum-rate-bits", "angle-rmse-bound")
+    }
 
 
 def test_every_trial_is_done_with_one_solve_for_all_bits(run, studies):
@@ -33,25 +35,16 @@ def test_every_trial_is_done_with_one_solve_for_all_bits(run, studies):
     assert len(studies.numbers(run, "designs")) == 100
 
 
-@pytest.mark.parametrize(("name", "published"), [("sum-rate-nats", 10.97), ("crlb", 2.46)])
-def test_ideal_converters_reach_the_published_means(means, name, published):
-    # The published study drew other channels, so that both means are random; 0.005 is half
-    # of its last printed digit.
-    estimate = means[name]
-    error = (estimate.high[-1] - estimate.low[-1]) / 2 / 1.984217  # t_99(97.5 %)
-    assert abs(estimate.value[-1] - published) <= 4 * error + 0.005
-
-
 def test_more_bits_are_better_in_every_trial(run):
     dataset = run.dataset().isel(evaluate=0, design=0).transpose("bits", ...)
-    assert (np.diff(dataset["sum-rate-nats"], axis=0) > 0).all()
-    assert (np.diff(dataset["crlb"], axis=0) < 0).all()
+    assert (np.diff(dataset["sum-rate-bits"], axis=0) > 0).all()
+    assert (np.diff(dataset["angle-rmse-bound"], axis=0) < 0).all()
 
 
 def test_one_bit_costs_most(means):
-    rate, crlb = means["sum-rate-nats"].value, means["crlb"].value
+    rate, error = means["sum-rate-bits"].value, means["angle-rmse-bound"].value
     assert rate[0] < rate[-1] / 4
-    assert crlb[0] > 2 * crlb[-1]
+    assert error[0] > 1.5 * error[-1]
     assert rate[-2] > 0.99 * rate[-1]
 
 

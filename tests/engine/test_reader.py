@@ -32,8 +32,8 @@ def radians(*degrees):
     return np.multiply(degrees, np.pi / 180)
 
 
-def quickstart_from_python():
-    """The quickstart, as records."""
+def study_from_python():
+    """The study of the tests, as records."""
     three = isacsim.Chain(isacsim.Aqnm(3))
     return Scenario(
         title="What converter resolution costs in rate and in sensing accuracy",
@@ -72,12 +72,12 @@ def reader(tmp_path):
 
 
 def test_records_and_toml_make_the_same_scenario(study):
-    assert study() == quickstart_from_python()
+    assert study() == study_from_python()
 
 
 def test_records_and_toml_run_to_the_same_bytes(studies, study, tmp_path):
     one = isacsim.run(study(), tmp_path / "one")
-    other = isacsim.run(quickstart_from_python(), tmp_path / "other")
+    other = isacsim.run(study_from_python(), tmp_path / "other")
     assert studies.numbers(one) == studies.numbers(other)
 
 

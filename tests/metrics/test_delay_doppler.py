@@ -12,7 +12,14 @@ from isacsim.drop import WidebandDrop
 from isacsim.grid import LIGHT, Grid
 from isacsim.link import WidebandLink
 from isacsim.metrics import fim
-from isacsim.metrics.components import CrlbTrace, RangeCrlb, VelocityCrlb
+from isacsim.metrics.components import (
+    AngleRmseBound,
+    CrlbTrace,
+    RangeCrlb,
+    RangeRmseBound,
+    VelocityCrlb,
+    VelocityRmseBound,
+)
 from isacsim.metrics.delay_doppler import information_of_band, information_on_grid, kinds_of, require_unambiguous
 
 DATA = Path(__file__).parents[1] / "data" / "wideband"
@@ -106,6 +113,17 @@ def test_one_target_meets_the_closed_forms_of_delay_and_doppler():
                                delay * (LIGHT / 2) ** 2, rtol=1e-9)  # fmt: skip
     np.testing.assert_allclose(VelocityCrlb(unknowns=("delay", "doppler", "reflection")).value(link)[0, 0],
                                doppler * (grid.wavelength / 2) ** 2, rtol=1e-9)  # fmt: skip
+
+
+def test_bounds_on_the_rmse_are_roots_of_the_mean_bound_over_targets():
+    array, grid = UniformPlanarArray(2, 3), Grid(16, 120e3, symbols=12)
+    targets = PointTargets(array, array, [[-0.4, 0.5]], [[1.2, 1.4]], [[0.3, 0.2j]], [[1e-7, 5e-7]], [[30.0, -5.0]])
+    link = link_of(grid, targets)
+    for root, bound, unit in ((RangeRmseBound, RangeCrlb, "m"), (VelocityRmseBound, VelocityCrlb, "m/s")):
+        np.testing.assert_allclose(root().value(link), np.sqrt(bound().value(link).mean(axis=-1)), rtol=1e-14)
+        assert root.quantity.unit == unit
+    known = information_of_band(targets, link.echo, grid, ("azimuth", "zenith", "reflection"))
+    np.testing.assert_allclose(AngleRmseBound().value(link), np.sqrt(known.bounds[:, :4].mean(axis=-1)), rtol=1e-14)
 
 
 @pytest.mark.parametrize(("grid", "lost"), [(Grid(1, 120e3, symbols=8), "delay"), (Grid(16, 120e3), "doppler")])

@@ -16,7 +16,6 @@ sys.path.insert(0, sys.argv[1])
 with warnings.catch_warnings(record=True) as told:
     warnings.simplefilter("always")
     import isacsim
-    from isacsim.engine.files import scenario_file
     from isacsim.plugin import build_registry
     import isacsim_example, isacsim_old_parts
     from isacsim_example import plugin
@@ -29,7 +28,7 @@ with warnings.catch_warnings(record=True) as told:
         'hardware.converters.transmit=[{kind = "aqnm", bits = 3}, ' + limiter + "]",
         "sweep.bits.values=[2]",
     ]
-    scenario = isacsim.load_scenario(scenario_file("quickstart.toml"), set=changes, registry=registry)
+    scenario = isacsim.load_scenario(sys.argv[3], set=changes, registry=registry)
     data = isacsim.run(scenario, sys.argv[2], trials=2, registry=registry).dataset()
 names = ("sum-rate-nats", "old-rate")
 found = {name: data[name].values.ravel().tolist() for name in names}
@@ -39,9 +38,9 @@ print(json.dumps(found))
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory):
+def found(tmp_path_factory, studies):
     out = tmp_path_factory.mktemp("version-1") / "run"
-    command = [sys.executable, "-c", PROGRAM, str(OLD), str(out)]
+    command = [sys.executable, "-c", PROGRAM, str(OLD), str(out), str(studies.FILE)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])

@@ -1,6 +1,7 @@
 """What a solver takes: asked, said in words, and the same for `solve`, `check` and the table of capabilities."""
 
 import json
+import sys
 import warnings
 from pathlib import Path
 from typing import ClassVar
@@ -47,6 +48,22 @@ def test_a_solver_takes_what_it_solves_and_says_why_not(name):
             assert kind in solver.problems
             told = solver.takes(example_problem(kind, BUNDLED, OPAQUE))
         assert kind not in solver.problems or "transmit.1 (" in told or "transmit.0 (Aqnm)" in told
+
+
+def test_a_solver_whose_package_is_missing_names_the_extra(monkeypatch):
+    monkeypatch.setattr("isacsim.solvers.base._installed", lambda module: module != "cvxpy")
+    problem = example_problem("point-crb-min", BUNDLED)
+    told = r"fisher-sdr needs cvxpy, which is not installed: pip install 'isacsim\[convex\]'"
+    with pytest.raises(InvalidInput, match=told):
+        isacsim.solve(problem, registry=BUNDLED)
+    assert takers(problem, BUNDLED) == []
+    assert "ipm" not in takers(example_problem("crb-min", BUNDLED), BUNDLED)
+
+
+def test_a_cone_program_without_its_package_names_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cvxpy", None)  # what makes an import fail as if it were not there
+    with pytest.raises(InvalidInput, match=r"must have cvxpy.*pip install 'isacsim\[convex\]'"):
+        isacsim.solve(example_problem("sqnr-max", BUNDLED), "sdr", route="program", registry=BUNDLED)
 
 
 def test_a_stage_that_is_no_converter_is_named_by_solve():

@@ -20,7 +20,7 @@ from isacsim.solvers.crb_min.program import Answer, solved
 from isacsim.solvers.crb_min.recovery import Beams, cheapest, recovered, shortfall
 from isacsim.solvers.crb_min.reduction import Reduced
 from isacsim.solvers.linear import inverse, trace
-from isacsim.solvers.semidefinite import BACKENDS
+from isacsim.solvers.semidefinite import BACKENDS, CONVEX
 from isacsim.solvers.solution import Solution, Status
 from isacsim.solvers.sqinr.group import Group
 from isacsim.solvers.sqinr.pipeline import one_by_one, trusted
@@ -45,6 +45,8 @@ class RIpm(CrbMinSolver):
     backend: str = field(default="CLARABEL", validator=choice(*BACKENDS))
 
     reduces: ClassVar[bool] = True
+    extra: ClassVar[str] = CONVEX
+    modules: ClassVar[tuple[str, ...]] = ("cvxpy",)
 
     def optimise(self, group: Group, request: Request) -> Solution:
         """One program a member."""
@@ -89,6 +91,8 @@ class Ipm(RIpm):
     """
 
     reduces: ClassVar[bool] = False
+    extra: ClassVar[str] = CONVEX
+    modules: ClassVar[tuple[str, ...]] = ("cvxpy",)
 
 
 def judged(reduced: Reduced, answer: Answer, start: Beams) -> tuple[Beams, Dual, FloatArray]:

@@ -26,7 +26,7 @@ from isacsim.metrics.fim import FimTensor, inverse_fim
 from isacsim.problems.point_crb_min import PointCrbMin
 from isacsim.solvers.base import Request
 from isacsim.solvers.hermitian import basis
-from isacsim.solvers.semidefinite import Answer
+from isacsim.solvers.semidefinite import CONVEX, Answer
 from isacsim.solvers.solution import Solution, Status
 from isacsim.solvers.sqinr.certificate import certify
 from isacsim.solvers.sqinr.group import Group
@@ -52,6 +52,8 @@ class FisherSdr(SystemSolver):
 
     problems: ClassVar[tuple[str, ...]] = ("point-crb-min",)
     guarantee: ClassVar[str] = "global, within a proven gap"
+    extra: ClassVar[str] = CONVEX
+    modules: ClassVar[tuple[str, ...]] = ("cvxpy",)
     rule: ClassVar[str] = "SINR"
     starts: ClassVar[bool] = False
 

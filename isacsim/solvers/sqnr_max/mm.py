@@ -12,6 +12,7 @@ from isacsim.batch import rows, take
 from isacsim.checks import number, whole
 from isacsim.solvers.base import Request
 from isacsim.solvers.iterate import Stop, iterate
+from isacsim.solvers.semidefinite import CONVEX
 from isacsim.solvers.solution import Solution, Status, objects
 from isacsim.solvers.sqinr.certificate import Certificate, certify
 from isacsim.solvers.sqinr.group import Group
@@ -78,6 +79,8 @@ class Mm(SqnrMaxSolver):
     """
 
     guarantee: ClassVar[str] = "stationary"
+    extra: ClassVar[str] = CONVEX
+    modules: ClassVar[tuple[str, ...]] = ("cvxpy",)
 
     tolerance: float = field(default=1e-3, validator=number(above=0))
     max_steps: int = field(default=300, validator=whole(1))

@@ -24,6 +24,7 @@ from attrs import field, frozen
 from isacsim.batch import frobenius2, hermitian, rows, take
 from isacsim.checks import choice, instance, number, whole
 from isacsim.solvers.hermitian import basis
+from isacsim.solvers.semidefinite import CONVEX
 from isacsim.solvers.solution import objects
 from isacsim.solvers.sum_rate_crlb.base import SingleStart
 from isacsim.solvers.sum_rate_crlb.merit import Evaluated, Merit
@@ -64,6 +65,8 @@ class WmmseSdr(SingleStart):
     """
 
     reduced: ClassVar[bool] = True
+    extra: ClassVar[str] = CONVEX
+    modules: ClassVar[tuple[str, ...]] = ("cvxpy",)
 
     tolerance: float = field(default=1e-3, validator=number(above=0))
     max_steps: int = field(default=100, validator=whole(1))
