@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from isacsim.typing import AnyArray
 
 # How files name the parts of a complex number that they store as a compound, in small letters.
 REAL, IMAG = ("real", "re", "r"), ("imag", "im", "i", "imaginary")
+MOST_TOLD = 40  # names of arrays that an error lists
 
 
 def is_file(path: Path) -> bool:
@@ -22,51 +25,104 @@ def is_file(path: Path) -> bool:
         return False
 
 
+def is_matlab(path: Path) -> bool:
+    """Whether a file is one of MATLAB, which drops axes of length 1 at the end."""
+    return path.suffix.lower() == ".mat"
+
+
 def read_array(path: Path, variable: str) -> AnyArray:
-    """The array ``variable`` of an .npz, .mat or HDF5 file, real or complex.
+    """The one array ``variable`` of a file, see `read_arrays`."""
+    arrays = read_arrays(path, variable)
+    if len(arrays) > 1:
+        rule = "must name one array, not that of a struct array"
+        raise InvalidInput("variable", rule, variable, f"It has {len(arrays)} entries.")
+    return arrays[0]
+
+
+def read_arrays(path: Path, variable: str) -> list[AnyArray]:
+    """The arrays ``variable`` of an .npz, .mat or HDF5 file, real or complex: one, but of a struct or cell array.
+
+    ``group/name`` and ``struct.field`` lead into groups and structures, of either version of MATLAB's files.
 
     Raises:
         InvalidInput: If the file cannot be read, has no such array, or holds something else than numbers in it.
     """
     try:
-        array = _content(path, variable)
+        arrays = _content(path, variable)
     except InvalidInput:
         raise
     except Exception as error:  # the readers of a broken file raise whatever they meet
         remedy = f"It could not be read: {error}"
         raise InvalidInput("path", "must be an .npz, .mat or HDF5 file", str(path), remedy) from None
-    if array.dtype.names:
-        array = _joined(array, array.dtype.names, path, variable)
-    if array.dtype.kind not in "biufc":
-        raise InvalidInput("path", "must hold numbers", str(path), f"Check `variable` ({variable!r}).")
-    return array
+    found = []
+    for array in arrays:
+        if array.dtype.names:
+            array = _joined(array, array.dtype.names, path, variable)
+        if array.dtype.kind not in "biufc":
+            raise InvalidInput("path", "must hold numbers", str(path), f"Check `variable` ({variable!r}).")
+        found.append(array)
+    if not found:
+        raise InvalidInput("variable", "must not be an empty struct array", variable, "Check the file.")
+    return found
 
 
-def _content(path: Path, variable: str) -> AnyArray:
-    if path.suffix == ".npz":
+def _content(path: Path, variable: str) -> list[AnyArray]:
+    if path.suffix.lower() == ".npz":
         with path.open("rb") as file, np.load(file) as content:
-            return _pick(content, list(content), path, variable)
-    if path.suffix == ".mat" and not _is_hdf5(path):
+            return [_pick(content, list(content), path, variable)]
+    if is_matlab(path) and not _is_hdf5(path):
         from scipy.io import loadmat
 
-        content = loadmat(path)
-        return _pick(content, [k for k in content if not k.startswith("__")], path, variable)
+        content = {k: v for k, v in loadmat(path).items() if not k.startswith("__")}
+        if variable in content:
+            return _cells(content[variable])
+        first, *fields = re.split(r"[./]", variable)
+        return _fields(_pick(content, list(_structured(content)), path, variable, first), fields, path, variable)
     return _read_hdf5(path, variable)
+
+
+def _structured(content: dict[str, AnyArray]) -> Iterator[str]:
+    """Names of arrays, and of the fields of structures."""
+    for name, value in content.items():
+        if value.dtype.names:
+            yield from (f"{name}.{field}" for field in value.dtype.names)
+        else:
+            yield name
+
+
+def _fields(value: AnyArray, fields: list[str], path: Path, variable: str) -> list[AnyArray]:
+    """The arrays that the fields of a structure of MATLAB 5 lead to, those of all entries of a struct array."""
+    values = [value]
+    for name in fields:
+        for entry in values:
+            if name not in (entry.dtype.names or ()):
+                raise _no_array(path, variable, [f"{variable.split('.')[0]}.{n}" for n in entry.dtype.names or ()])
+        values = [part for entry in values for part in _cells(entry[name])]
+    return values
+
+
+def _cells(value: AnyArray) -> list[AnyArray]:
+    """What a cell array holds, column by column as MATLAB counts; else the array."""
+    return [np.asarray(cell) for cell in value.ravel(order="F")] if value.dtype == object else [value]
 
 
 def _joined(array: AnyArray, fields: tuple[str, ...], path: Path, variable: str) -> AnyArray:
     """Complex numbers out of compounds of a real and an imaginary part, which are told by name, in any order."""
-    parts = {name.lower(): array[name] for name in fields}
-    numbers = all(part.dtype.kind in "biuf" and part.shape == array.shape for part in parts.values())
+    # A structure of MATLAB holds arrays, one of each name.
+    single = array.size == 1 and all(array[name].dtype == object for name in fields)
+    parts = {name.lower(): np.asarray(array[name].item()) if single else array[name] for name in fields}
+    shape = next(iter(parts.values())).shape
+    numbers = all(part.dtype.kind in "biuf" and part.shape == shape for part in parts.values())
     found = [[name for name in parts if name in known] for known in (REAL, IMAG)]
     if not numbers or len(parts) != 2 or [len(names) for names in found] != [1, 1]:
         raise InvalidInput(
             "path", f"must hold complex numbers in {variable!r} as a real and an imaginary part",
             f"{path.name} with the fields {', '.join(fields)}",
-            f"Name the two fields {REAL[0]} and {IMAG[0]}, or store complex numbers.",
+            f"Name the two fields {REAL[0]} and {IMAG[0]}, or store complex numbers; "
+            f"'{variable}.{fields[0]}' is one field.",
         )  # fmt: skip
     (real,), (imag,) = found
-    joined = np.empty(array.shape, complex)
+    joined = np.empty(shape, complex)
     joined.real, joined.imag = parts[real], parts[imag]
     return joined
 
@@ -78,17 +134,44 @@ def _is_hdf5(path: Path) -> bool:
     return head[512:520] == b"\x89HDF\r\n\x1a\n"
 
 
-def _read_hdf5(path: Path, variable: str) -> AnyArray:
+def _read_hdf5(path: Path, variable: str) -> list[AnyArray]:
     import h5py
 
+    def turned(values: Any) -> AnyArray:
+        array = np.asarray(values)
+        return array.T if is_matlab(path) else array
+
     with h5py.File(path, "r") as file:
-        if not isinstance(file.get(variable), h5py.Dataset):
-            _pick({}, [name for name in file if isinstance(file[name], h5py.Dataset)], path, variable)
-        array = np.asarray(file[variable])
-    return array.T if path.suffix == ".mat" else array
+        place = variable if variable in file else variable.replace(".", "/")
+        found = file.get(place)
+        if isinstance(found, h5py.Group) and {name.lower() for name in found} <= {*REAL, *IMAG} and len(found) == 2:
+            compound = np.empty((1, 1), [(name, object) for name in found])  # as MATLAB 5 has a structure
+            for name in found:
+                compound[name][0, 0] = turned(found[name])
+            return [compound]
+        if not isinstance(found, h5py.Dataset):
+            raise _no_array(path, variable, list(_datasets(file)))
+        if h5py.check_ref_dtype(found.dtype):  # a field of a struct array, or a cell array, of MATLAB 7.3
+            return [turned(file[reference]) for reference in np.asarray(found).ravel()]
+        return [turned(found)]
 
 
-def _pick(content: Any, names: list[str], path: Path, variable: str) -> AnyArray:
-    if variable not in names:
-        raise InvalidInput("variable", f"must be an array in {path.name}", variable, one_of(names, variable))
-    return np.asarray(content[variable])
+def _datasets(file: Any) -> Iterator[str]:
+    """Names of the arrays of an HDF5 file, those in groups included; what MATLAB keeps for itself is left out."""
+    import h5py
+
+    names: list[str] = []
+    file.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
+    return (name for name in names if not name.startswith("#"))
+
+
+def _pick(content: Any, names: list[str], path: Path, variable: str, first: str = "") -> AnyArray:
+    if (first or variable) not in content:
+        raise _no_array(path, variable, names)
+    return np.asarray(content[first or variable])
+
+
+def _no_array(path: Path, variable: str, names: list[str]) -> InvalidInput:
+    more = f" and {len(names) - MOST_TOLD} more" if len(names) > MOST_TOLD else ""
+    remedy = one_of(names[:MOST_TOLD], variable)
+    return InvalidInput("variable", f"must be an array in {path.name}", variable, remedy.rstrip(".") + more + ".")

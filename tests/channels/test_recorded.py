@@ -189,8 +189,11 @@ def test_axes_must_name_the_axes_of_the_array(recording, kit):
 
 def test_channels_that_are_not_finite_are_refused(recording, records):
     records[1, 2, 0] = np.nan
-    with pytest.raises(InvalidInput, match="path: must hold finite channels, got .*Remove NaN"):
-        Recorded(recording(records)).draw(ARRAY, 3, [0], [])
+    recorded = Recorded(recording(records))
+    with pytest.raises(InvalidInput, match="path: must hold finite channels in record 1, .*Remove NaN"):
+        recorded.draw(ARRAY, 3, [0, 1], [])
+    # The other records are as good as they were.
+    np.testing.assert_array_equal(recorded.draw(ARRAY, 3, [0, 2], []), records[[0, 2]])
 
 
 def test_text_instead_of_channels_is_refused(tmp_path):
