@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from isacsim.engine.calls import deliver as deliver
     from isacsim.engine.calls import pack_call as pack_call
     from isacsim.engine.calls import pack_error as pack_error
+    from isacsim.elements import ElementPattern as ElementPattern
     from isacsim.engine.events import ChunkEnd as ChunkEnd
     from isacsim.engine.events import Observer as Observer
     from isacsim.engine.events import RunEnd as RunEnd
@@ -113,6 +114,7 @@ if TYPE_CHECKING:
 # The same once more, for programs; a test compares the two, and both with docs/public-names.md.
 _HOMES = {
     "isacsim.arrays": ("AntennaArray",),
+    "isacsim.elements": ("ElementPattern",),
     "isacsim.batch": ("batch_shape", "batched", "flatten", "hermitian", "put", "rows", "squared", "take"),
     "isacsim.channels.models": ("ChannelModel",),
     "isacsim.checks": ("choice", "instance", "number", "whole"),

@@ -18,6 +18,7 @@ import numpy as np
 from attrs import field, frozen
 
 from isacsim.checks import fitting, instance, number, numbers, whole
+from isacsim.elements import ElementPattern
 from isacsim.errors import InvalidInput
 from isacsim.memory import must_fit
 from isacsim.typing import ComplexArray, FloatArray
@@ -28,6 +29,7 @@ class AntennaArray(ABC):
 
     normalized: bool
     conjugate: bool
+    element: ElementPattern | None = None
 
     @property
     @abstractmethod
@@ -48,6 +50,13 @@ class AntennaArray(ABC):
         """Steering vectors a, shape (..., N); the angles in rad broadcast to (...)."""
         return self.steering_basis(azimuth, zenith)[0]
 
+    def plane_wave(self, azimuth: Any, zenith: Any = np.pi / 2) -> ComplexArray:
+        """What a plane wave of unit amplitude is at the elements, (..., N): `steering` however it is normed."""
+        a = self.steering(azimuth, zenith)
+        if self.element is None:
+            return np.asarray(a / np.abs(a))
+        return a * np.sqrt(self.size) if self.normalized else a
+
     def steering_derivatives(self, azimuth: Any, zenith: Any = np.pi / 2) -> tuple[ComplexArray, ComplexArray]:
         """Derivatives of `steering` in azimuth and in zenith, each (..., N), in 1/rad."""
         _, in_azimuth, in_zenith = self.steering_basis(azimuth, zenith)
@@ -67,7 +76,12 @@ class AntennaArray(ABC):
         j_pi, scale = self._sign * np.pi, self.size**-0.5 if self.normalized else 1.0
         a = scale * np.exp(j_pi * (across * sin + vertical * cos))
         turn = j_pi * a
-        return a, turn * (horizontal * (np.cos(azimuth) * sin)), turn * (across * cos - vertical * sin)
+        basis = a, turn * (horizontal * (np.cos(azimuth) * sin)), turn * (across * cos - vertical * sin)
+        if self.element is None:
+            return basis
+        g, *slopes = self.element.basis(azimuth, zenith)
+        in_azimuth, in_zenith = (g * turned + slope * a for turned, slope in zip(basis[1:], slopes, strict=True))
+        return g * a, in_azimuth, in_zenith
 
     @property
     def _sign(self) -> complex:
@@ -75,6 +89,8 @@ class AntennaArray(ABC):
 
 
 SPACING = number(above=0, remedy="Give the distance of elements in wavelengths; 0.5 is usual.")
+
+ELEMENT = attrs.validators.optional(instance(ElementPattern, "Take Tr38901Element(), for example."))
 
 
 @lru_cache(maxsize=64)
@@ -97,6 +113,8 @@ class UniformPlanarArray(AntennaArray):
         vertical: Elements along the vertical axis.
         normalized: Unit-norm steering vectors (the default); else unit-magnitude entries.
         conjugate: Turn the sign of the phase.
+        element: Amplitude pattern of each element; None radiates alike into all directions. Vectors then have its
+            gain for a norm, or for the magnitude of their entries.
         spacing: Distance of columns, and of rows, in wavelengths.
         vertical_spacing: Distance of rows, where it is another one.
     """
@@ -107,6 +125,7 @@ class UniformPlanarArray(AntennaArray):
     conjugate: bool = field(default=False, validator=instance(bool))
     spacing: float = field(default=0.5, validator=SPACING)
     vertical_spacing: float | None = field(default=None, validator=attrs.validators.optional(SPACING))
+    element: ElementPattern | None = field(default=None, validator=ELEMENT)
 
     @property
     def size(self) -> int:
@@ -132,6 +151,8 @@ class UniformLinearArray(AntennaArray):
         elements: Number of elements.
         normalized: Unit-norm steering vectors (the default); else unit-magnitude entries.
         conjugate: Turn the sign of the phase.
+        element: Amplitude pattern of each element; None radiates alike into all directions. Vectors then have its
+            gain for a norm, or for the magnitude of their entries.
         spacing: Distance of elements, in wavelengths.
     """
 
@@ -139,6 +160,7 @@ class UniformLinearArray(AntennaArray):
     normalized: bool = field(default=True, validator=instance(bool))
     conjugate: bool = field(default=False, validator=instance(bool))
     spacing: float = field(default=0.5, validator=SPACING)
+    element: ElementPattern | None = field(default=None, validator=ELEMENT)
 
     @property
     def size(self) -> int:
@@ -173,12 +195,15 @@ class PlacedArray(AntennaArray):
         up: Place along the vertical axis, in wavelengths: one for all, or one each.
         normalized: Unit-norm steering vectors (the default); else unit-magnitude entries.
         conjugate: Turn the sign of the phase.
+        element: Amplitude pattern of each element; None radiates alike into all directions. Vectors then have its
+            gain for a norm, or for the magnitude of their entries.
     """
 
     across: tuple[float, ...] = field(converter=_places)
     up: tuple[float, ...] = field(default=(0.0,), converter=_places)
     normalized: bool = field(default=True, validator=instance(bool))
     conjugate: bool = field(default=False, validator=instance(bool))
+    element: ElementPattern | None = field(default=None, validator=ELEMENT)
 
     def __attrs_post_init__(self) -> None:
         if len(self.up) not in (1, len(self.across)):

@@ -22,6 +22,7 @@ FLOORS = [
         "units",
         "batch",
         "arrays",
+        "elements",
         "random",
         "threads",
         "checks",

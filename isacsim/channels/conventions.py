@@ -111,7 +111,9 @@ def refuse_other_directions(
 
     def shares(convention: Convention) -> FloatArray:
         h = np.moveaxis(convention.applied(recorded, array), -1, -2)
-        return _share(np.abs((np.conj(a) * h).sum(axis=-1)) ** 2 / np.mean(np.abs(a) ** 2, axis=-1), h)
+        power = np.mean(np.abs(a) ** 2, axis=-1)  # an element's pattern may be blind to a direction
+        along = np.abs((np.conj(a) * h).sum(axis=-1)) ** 2
+        return _share(np.divide(along, power, out=np.full(power.shape, np.nan), where=power > 0), h)
 
     own = shares(told)
     for order, turned in product((told.order, *ORDERS), (told.conjugated, not told.conjugated)):

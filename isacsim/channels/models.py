@@ -72,8 +72,9 @@ def _directions(value: Any) -> FloatArray | None:
 class Rician(ChannelModel):
     """Rician fading: a line-of-sight steering vector plus Rayleigh scattering.
 
-    ``h_k = sqrt(gain_k) (sqrt(kappa/(1+kappa)) e^{j psi} sqrt(N_t) a(azimuth_k, zenith_k) +
-    sqrt(1/(1+kappa)) g_k)`` with g_k of i.i.d. CN(0, 1) entries and a uniform phase psi.
+    ``h_k = sqrt(gain_k) (sqrt(kappa/(1+kappa)) e^{j psi} a(azimuth_k, zenith_k) +
+    sqrt(1/(1+kappa)) g_k)`` with g_k of i.i.d. CN(0, 1) entries a uniform phase psi, and a plane wave a at the
+    antennas (`isacsim.arrays.AntennaArray.plane_wave`): of unit magnitude, but for the pattern of an element.
 
     Args:
         k_factor: Power of the line of sight over that of the scattering, linear.
@@ -103,9 +104,9 @@ class Rician(ChannelModel):
             if self.azimuth is not None:
                 azimuth = per_user("azimuth", self.azimuth, users)
             phase = np.exp(2j * np.pi * rng.uniform(size=users))
-            a = array.steering(azimuth, zenith)
-            a = a / np.abs(a)  # entries of unit magnitude, however the array normalises
-            drawn.append(line * phase * a.T + scatter * complex_normal(rng, (array.size, users)))
+            drawn.append(
+                line * phase * array.plane_wave(azimuth, zenith).T + scatter * complex_normal(rng, (array.size, users))
+            )
         return np.stack(drawn) * np.sqrt(gain)
 
 

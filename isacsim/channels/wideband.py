@@ -51,8 +51,7 @@ class TappedDelayLine(ChannelModel):
             phase, azimuth = np.exp(2j * np.pi * rng.uniform(size=users)), rng.uniform(-np.pi / 3, np.pi / 3, users)
             if self.azimuth is not None:
                 azimuth = per_user("azimuth", self.azimuth, users)
-            a = array.steering(azimuth)
-            line = phase * (a / np.abs(a)).T  # entries of unit magnitude, however the array normalises
+            line = phase * array.plane_wave(azimuth).T
             each = np.sqrt(power * sight)[:, None, None] * line
             drawn.append(each + np.sqrt(power * (1 - sight))[:, None, None] * scatter)
         return delays, np.stack(drawn) * np.sqrt(gain)

@@ -1,4 +1,4 @@
-"""Registers the bundled antenna arrays, hardware stages and power models."""
+"""Registers the bundled antenna arrays and elements, hardware stages and power models."""
 
 from collections.abc import Iterable
 
@@ -20,6 +20,17 @@ def isacsim_arrays() -> Iterable[Spec]:
     yield Spec("ula", "isacsim.arrays:UniformLinearArray", "Uniform linear array", {"elements": 8})
     places = {"across": [0, 0.5, 1.1, 1.9], "up": [0, 0.5, 0, 0.4]}
     yield Spec("placed", "isacsim.arrays:PlacedArray", "Elements at any places in a plane", places)
+
+
+@hookimpl
+def isacsim_elements() -> Iterable[Spec]:
+    """Patterns of antenna elements."""
+    home = "isacsim.elements"
+    yield Spec("tr38901", f"{home}:Tr38901Element", "The element of TR 38.901, Table 7.3-1: 8 dBi, 65 degrees")
+    yield Spec("cosine", f"{home}:CosineElement", "A power of the cosine off broadside", {"exponent": 3})
+    angles, gains = [-90, -30, 30, 90], [[-20, -8, -20], [-2, 6, -2], [-2, 6, -2], [-20, -8, -20]]
+    table = {"azimuth_deg": angles, "zenith_deg": [0, 90, 180], "gain_dbi": gains}
+    yield Spec("measured", f"{home}:MeasuredElement", "A measured table of gains, interpolated", table)
 
 
 @hookimpl

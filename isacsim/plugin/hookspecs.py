@@ -33,6 +33,12 @@ def isacsim_arrays() -> Iterable[Spec]:
 
 
 @hookspec
+def isacsim_elements() -> Iterable[Spec]:
+    """Offer patterns of antenna elements: classes derived from `isacsim.api.ElementPattern`."""
+    raise NotImplementedError
+
+
+@hookspec
 def isacsim_channels() -> Iterable[Spec]:
     """Offer user channel models: classes derived from `isacsim.api.ChannelModel`."""
     raise NotImplementedError

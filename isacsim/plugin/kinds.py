@@ -11,6 +11,7 @@ from isacsim.errors import PluginError, brief
 # Components of these kinds are classes derived from a base; a scenario is a function, tried by its call.
 BASES = {
     "arrays": "isacsim.arrays:AntennaArray",
+    "elements": "isacsim.elements:ElementPattern",
     "channels": "isacsim.channels.models:ChannelModel",
     "targets": "isacsim.targets.models:TargetModel",
     "hardware": "isacsim.hardware.base:Hardware",

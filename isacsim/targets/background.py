@@ -136,14 +136,9 @@ class Clutter(BackgroundSource):
     def draw(self, tx_array: AntennaArray, rx_array: AntennaArray, rng: np.random.Generator) -> ComplexArray:
         """``sum_p alpha_p b_p a_p^H`` with azimuths uniform in the sector."""
         azimuth = rng.uniform(-self.sector, self.sector, self.scatterers)
-        A, B = (_unit_magnitude(array.steering(azimuth)) for array in (tx_array, rx_array))
+        A, B = (array.plane_wave(azimuth) for array in (tx_array, rx_array))
         alpha = complex_normal(rng, (self.scatterers,)) * np.sqrt(self.gain / self.scatterers)
         return np.asarray((B.T * alpha) @ np.conj(A))
-
-
-def _unit_magnitude(steering: ComplexArray) -> ComplexArray:
-    """Steering vectors with entries of unit magnitude, however the array normalises."""
-    return np.asarray(steering / np.abs(steering))
 
 
 def _optional(kind: type) -> Any:

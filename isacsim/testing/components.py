@@ -16,10 +16,11 @@ from isacsim.testing.measures import check_detector, check_map_detector, check_m
 from isacsim.testing.models import check_channel, check_targets
 from isacsim.testing.rules import attempt, require
 from isacsim.testing.running import check_executor, check_observer, check_sink
-from isacsim.testing.signals import check_array, check_modulation
+from isacsim.testing.signals import check_array, check_element, check_modulation
 
 CHECKS: dict[str, Callable[[Any], None]] = {
     "arrays": check_array,
+    "elements": check_element,
     "channels": check_channel,
     "targets": check_targets,
     "hardware": check_hardware,

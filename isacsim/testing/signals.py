@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from isacsim.arrays import AntennaArray
+from isacsim.arrays import AntennaArray, PlacedArray
+from isacsim.elements import ElementPattern
 from isacsim.random import complex_normal
 from isacsim.testing.rules import alone, attempt, difference, outcome, record, require
 from isacsim.typing import ComplexArray
@@ -39,7 +40,7 @@ def check_array(array: AntennaArray) -> None:
         shape = (AZIMUTH.size, size)
         require(array, np.shape(a) == shape, f"give vectors and derivatives of shape {shape}", np.shape(a))
         require(array, np.iscomplexobj(a) and np.isfinite(a).all(), "give finite complex numbers", a)
-    if array.normalized:
+    if array.normalized and array.element is None:
         norms = np.linalg.norm(found[0], axis=-1)
         # Rounding of N squares.
         require(array, abs(norms - 1) < 1e-12 * size, "give steering vectors of unit norm", norms)
@@ -51,13 +52,37 @@ def check_array(array: AntennaArray) -> None:
         require(array, abs(turn) < 1e-12 * size, "resolve the zenith where it says that it is planar", turn)
 
 
-def _check_derivatives(array: AntennaArray, found: Sequence[ComplexArray]) -> None:
+def check_element(element: ElementPattern) -> None:
+    """Check a pattern of elements: gains of directions, and their derivatives against differences.
+
+    Args:
+        element: The pattern.
+
+    Raises:
+        ContractError: If it breaks a rule.
+    """
+    record(element, ElementPattern)
+
+    def gains(azimuth: Any, zenith: Any) -> Any:
+        given = {"azimuth": azimuth, "zenith": zenith}
+        return outcome(element, "give gains", lambda _: element.gains(azimuth, zenith), **given)
+
+    for g in (found := gains(AZIMUTH, ZENITH)):
+        good = np.shape(g) == AZIMUTH.shape and np.isrealobj(g) and np.isfinite(g).all()
+        require(element, good, f"give a gain and derivatives of shape {AZIMUTH.shape}, real and finite", g)
+    require(element, np.all(np.asarray(found[0]) >= 0), "give amplitudes, which are not negative", found[0])
+    alone(element, "gain", 3, lambda i: [g[i] for g in found], lambda i: list(gains(AZIMUTH[i], ZENITH[i])))
+    # The array of one element is its pattern.
+    _check_derivatives(PlacedArray([0.0], element=element), [np.asarray(g)[..., None] for g in found], 1e-3)
+
+
+def _check_derivatives(array: AntennaArray, found: Sequence[ComplexArray], step: float = 0.02) -> None:
     a, *derivatives = found
     for name, derivative, turn in zip(("azimuth", "zenith"), derivatives, ((1, 0), (0, 1)), strict=True):
         largest = max(abs(derivative).max(), abs(a).max())
         # In units of the phase across the array 0.02: the remainder of the sixth-order formula is
-        # 0.02^6/140 of the derivative, and rounding 1e-16/0.02.
-        h = 0.02 * abs(a).max() / largest
+        # 0.02^6/140 of the derivative, and rounding 1e-16/0.02. Patterns turn faster than their size tells.
+        h = step * abs(a).max() / largest
         slope = sum(
             w * (array.steering(AZIMUTH + k * h * turn[0], ZENITH + k * h * turn[1])) for k, w in _differences()
         ) / (60 * h)

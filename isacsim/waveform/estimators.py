@@ -154,7 +154,8 @@ class Fitter:
             explained = shared @ np.linalg.inv(_regular(E))
             z = z - (shared @ fit.reflection[..., None])[..., 0]
             energy = np.maximum(energy - (explained * np.conj(shared)).sum(axis=-1).real, 1e-6 * energy)
-        best = np.argmax(squared(z) / energy, axis=-1)
+        heard = energy > 0  # an element's pattern may have zeros
+        best = np.argmax(np.where(heard, squared(z) / np.where(heard, energy, 1.0), 0.0), axis=-1)
         found = azimuth[best][:, None], zenith[best][:, None]
         if fit is not None:
             found = np.concatenate([fit.azimuth, found[0]], axis=-1), np.concatenate([fit.zenith, found[1]], axis=-1)

@@ -198,6 +198,7 @@ def test_targets_are_a_module_and_a_name(target):
 def test_the_kinds_are_those_of_the_promised_hooks():
     promised = (
         "arrays",
+        "elements",
         "channels",
         "targets",
         "hardware",
@@ -248,4 +249,4 @@ def test_building_a_registry_imports_no_component_and_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     # The public functions of isacsim.metrics, beside its plugin file, build on these light ones.
-    assert done.stdout.strip() in ("['isacsim.arrays', 'isacsim.hardware.base']", "[]")
+    assert done.stdout.strip() in ("['isacsim.arrays', 'isacsim.elements', 'isacsim.hardware.base']", "[]")
