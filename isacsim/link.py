@@ -473,18 +473,37 @@ class WidebandLink(Link):
     @cached_property
     def users(self) -> Reception:
         """What the users receive, on each subcarrier."""
-        noise = self.drop.noise_power
-        user = OverBand(self.transceiver.user, self.grid, noise)
-        return Reception.of(self.drop.H, self.sent, noise[..., None, :], user)
+        return band_reception(self.drop.H, self.sent, self.drop.noise_power, self.transceiver, self.grid)
 
     @cached_property
     def echo(self) -> Echo:
         """What a sensing receiver that knows x gets, on each subcarrier."""
-        drop, noise = self.drop, self.drop.radar_noise_power[..., None]
-        receive = OverBand(self.transceiver.receive, self.grid, noise)
-        G = drop.targets.band_response(self.grid)
-        background = None if drop.background is None else drop.background.flat()
-        return Echo.of(G, self.sent, noise, receive, background=background)
+        drop = self.drop
+        G, background = drop.targets.band_response(self.grid), drop.background
+        flat = None if background is None else background.flat()
+        return band_echo(G, self.sent, drop.radar_noise_power, self.transceiver, self.grid, background=flat)
+
+
+def band_reception(
+    H: ComplexArray, sent: Transmission, noise_power: FloatArray, transceiver: Transceiver, grid: Grid
+) -> Reception:
+    """What users with the noise (..., K) receive on each subcarrier over channels (..., F, N_t, K)."""
+    user = OverBand(transceiver.user, grid, noise_power)
+    return Reception.of(H, sent, noise_power[..., None, :], user)
+
+
+def band_echo(
+    G: ComplexArray,
+    sent: Transmission,
+    radar_noise_power: FloatArray,
+    transceiver: Transceiver,
+    grid: Grid,
+    mode: Mode = "x",
+    background: Background | None = None,
+) -> Echo:
+    """What a sensing receiver with the noise (...) gets on each subcarrier of a response (..., F, N_r, N_t)."""
+    noise = np.asarray(radar_noise_power)[..., None]
+    return Echo.of(G, sent, noise, OverBand(transceiver.receive, grid, noise), mode, background)
 
 
 def link_over(W: Any, drop: Drop, transceiver: Transceiver) -> Link:

@@ -168,6 +168,22 @@ class Hardware(ABC):
 
         return subcarrier_model(self, R)
 
+    def spectral_model_vjp(self, R: AnyArray, gain: AnyArray, distortion: AnyArray) -> ComplexArray:
+        """Cotangent of R (..., N, M, M) for those of what `spectral_model` gives, as in `linear_model_vjp`.
+
+        A device with a `spectral_model` of its own gives this beside it.
+        """
+        from isacsim.hardware.spectral import subcarrier_model_vjp  # stands on this file
+
+        return subcarrier_model_vjp(self, R, gain, distortion)
+
+    @property
+    def spectrum_differentiable(self) -> bool:
+        """Whether `spectral_model_vjp` is there."""
+        of = type(self)
+        given = of.spectral_model_vjp is not Hardware.spectral_model_vjp
+        return self.differentiable and (given or of.spectral_model is Hardware.spectral_model)
+
     def tiled(self, copies: int) -> Hardware:
         """The device for ``copies`` times its chains, one set behind the other.
 

@@ -95,11 +95,24 @@ class Chain(Hardware):
 
         What reaches each stage is worked out once, on the way forwards.
         """
-        R = np.asarray(numbers("R", R, axes=2), complex)
-        before, behind = [Ideal().linear_model(R)], []
+        return self._back(numbers("R", R, axes=2), gain, distortion, spectral=False)
+
+    def spectral_model_vjp(self, R: AnyArray, gain: AnyArray, distortion: AnyArray) -> ComplexArray:
+        """As `linear_model_vjp`, on all bins, which have the gain in common."""
+        gain = np.asarray(gain).sum(axis=-3 if np.ndim(gain) == np.ndim(R) else -2, keepdims=True)
+        return self._back(numbers("R", R, axes=3), gain, distortion, spectral=True)
+
+    def _back(self, R: AnyArray, gain: AnyArray, distortion: AnyArray, spectral: bool) -> ComplexArray:
+        """Cotangent of R through the stages, by their models of a sample or those of all bins."""
+
+        def model_of(stage: Hardware, R: ComplexArray) -> LinearModel:
+            return stage.spectral_model(R) if spectral else stage.linear_model(R)
+
+        R = np.asarray(R, complex)
+        before, behind = [model_of(Ideal(), R)], []
         parts = self._parts(R.shape[-1])
         for stage in parts:
-            behind.append(stage.linear_model(before[-1].output_covariance(R)))
+            behind.append(model_of(stage, before[-1].output_covariance(R)))
             before.append(_compose(behind[-1], before[-1]))
         # Cotangents of T and D as matrices: where nothing couples, the diagonal of the first is what counts.
         to_gain = gain if before[-1].coupled else diagonal_matrix(gain)
@@ -109,7 +122,8 @@ class Chain(Hardware):
             A, T, D = model.gain_matrix(), sent.gain_matrix(), sent.distortion_matrix()
             own = to_gain @ hermitian(T) + 2 * to_distortion @ A @ D
             own = own if model.coupled else np.diagonal(own, axis1=-2, axis2=-1)
-            inner = hermitian_part(stage.linear_model_vjp(sent.output_covariance(R), own, to_distortion))
+            back = stage.spectral_model_vjp if spectral else stage.linear_model_vjp
+            inner = hermitian_part(back(sent.output_covariance(R), own, to_distortion))
             total += hermitian(T) @ inner @ T
             to_gain = hermitian(A) @ to_gain + 2 * inner @ T @ R
             to_distortion = hermitian(A) @ to_distortion @ A + inner
@@ -130,6 +144,11 @@ class Chain(Hardware):
     def differentiable(self) -> bool:
         """Whether every stage is."""
         return all(stage.differentiable for stage in self.stages)
+
+    @property
+    def spectrum_differentiable(self) -> bool:
+        """Whether that of every stage is."""
+        return all(stage.spectrum_differentiable for stage in self.stages)
 
     @property
     def memoryless(self) -> bool:  # type: ignore[override]  # of a chain it follows from the stages

@@ -9,6 +9,7 @@ model has a derivative (`isacsim.hardware.base.Hardware.linear_model_vjp`).
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,10 +17,12 @@ from attrs import frozen
 
 from isacsim.batch import hermitian, hermitian_part, squared
 from isacsim.errors import InvalidInput
+from isacsim.grid import Grid
 from isacsim.hardware.base import Hardware, diagonal_matrix
 from isacsim.link import Echo, Reception, Transmission, covariance
+from isacsim.metrics.delay_doppler import correlations, doppler_of, fisher_of_band, kinds_of, matrices, turns
 from isacsim.metrics.fim import fisher, inverse_fim
-from isacsim.targets.scene import ParametricScene
+from isacsim.targets.scene import ParametricScene, PointTargets
 from isacsim.typing import AnyArray, ComplexArray, FloatArray
 
 
@@ -131,19 +134,66 @@ def crlb_cotangent(
         receive: The receive chains.
     """
     V, C, X = targets.transmit_basis(), targets.receive_basis(), targets.parameter_matrices()
+    return _bound_cotangent(echo, receive, (V, C, X), lambda S, K: fisher(X, S, K, snapshots), snapshots, selection)
+
+
+def band_crlb_cotangent(
+    targets: PointTargets, echo: Echo, grid: Grid, unknowns: Sequence[str], selection: FloatArray, receive: Hardware
+) -> tuple[FloatArray, Cotangent]:
+    """`crlb_cotangent` on a grid: the bound (...), and its cotangent on each subcarrier (..., F, N_t, .).
+
+    With the Fisher information of `isacsim.metrics.delay_doppler` the factors L of G_K and G_S become
+    ``conj(u_i[f]) u_j[f] (v_i^H v_j)``.
+
+    Args:
+        targets: The targets.
+        echo: What the sensing receiver gets on each subcarrier.
+        grid: The grid.
+        unknowns: What is not known of the targets.
+        selection: The diagonal of D, (P,), of unknowns in rad, s, Hz and 1.
+        receive: The receive chains, as subcarriers see them.
+    """
+    V, C = targets.transmit_basis()[..., None, :, :], targets.receive_basis()[..., None, :, :]
+    kinds = kinds_of(targets, unknowns)
+    Y, _ = matrices(targets, kinds)
+    turning = correlations(*turns(targets, kinds, grid.frequencies, grid.times, doppler_of(targets, grid)))
+    basis = V, C, Y[..., None, :, :, :]
+    return _bound_cotangent(echo, receive, basis, lambda S, K: fisher_of_band(Y, S, K, turning), turning, selection)
+
+
+def _bound_cotangent(
+    echo: Echo,
+    receive: Hardware,
+    basis: tuple[ComplexArray, ComplexArray, ComplexArray],
+    information: Callable[[ComplexArray, ComplexArray], FloatArray],
+    turning: Any,
+    selection: FloatArray,
+) -> tuple[FloatArray, Cotangent]:
+    """``tr(D F^-1)`` and its cotangent, for ``F_ij = 2 Re sum turning_ij tr(X_i^H S X_j K)`` with Hermitian ``turning``.
+
+    Args:
+        echo: What the sensing receiver gets.
+        receive: The receive chains.
+        basis: V, C and the matrices X_i, (..., P, m', m).
+        information: F of S and K.
+        turning: A number, or (..., F, P, P) where there is a sum over subcarriers.
+        selection: The diagonal of D, (P,).
+    """
+    V, C, X = basis
     VH = hermitian(V)
     received = echo.receive.amplify(C)
     whitened = echo.whiten(C)
     S, K = hermitian(received) @ whitened, VH @ echo.probing @ V
-    F_inverse, regular = inverse_fim(fisher(X, S, K, snapshots))
+    F_inverse, regular = inverse_fim(information(S, K))
     bound = np.where(regular, (np.diagonal(F_inverse, axis1=-2, axis2=-1) * selection).sum(axis=-1), np.inf)
     F_inverse = np.where(regular[..., None, None], F_inverse, np.nan)
     Phi = (F_inverse * selection) @ F_inverse
+    Phi = turning * (Phi if np.ndim(turning) == 0 else Phi[..., None, :, :])
     P, m = X.shape[-3], X.shape[-1]
     mixed = (Phi @ X.reshape(*X.shape[:-2], m * m)).reshape(*Phi.shape[:-2], P, m, m)
     mixed_H = hermitian(mixed)
-    by_K = 2 * snapshots * (mixed_H @ (S[..., None, :, :] @ X)).sum(axis=-3)
-    by_S = 2 * snapshots * (X @ (K[..., None, :, :] @ mixed_H)).sum(axis=-3)
+    by_K = 2 * (mixed_H @ (S[..., None, :, :] @ X)).sum(axis=-3)
+    by_S = 2 * (X @ (K[..., None, :, :] @ mixed_H)).sum(axis=-3)
     probing = V @ hermitian_part(by_K) @ VH
     signal, distortion = _through_receiver(echo, receive, C, whitened, hermitian_part(by_S))
     signal = signal + probing

@@ -86,8 +86,22 @@ def turns(
     return np.concatenate(u, axis=-1), np.concatenate(v, axis=-1)
 
 
+def correlations(u: ComplexArray, v: ComplexArray, kept: FloatArray | None = None) -> ComplexArray:
+    """``conj(u_i[f]) u_j[f] (v_i^H Pi v_j)`` of turns (..., F, P) and (..., T, P), shape (..., F, P, P).
+
+    Pi is what is ``kept`` of the symbols, (T, T); None is all of them.
+    """
+    over_time = hermitian(v) @ (v if kept is None else kept @ v)
+    return np.asarray(np.conj(u)[..., :, None] * u[..., None, :] * over_time[..., None, :, :])
+
+
 def information_on_grid(
-    targets: PointTargets, S: ComplexArray, K: ComplexArray, grid: Grid, unknowns: Sequence[str]
+    targets: PointTargets,
+    S: ComplexArray,
+    K: ComplexArray,
+    grid: Grid,
+    unknowns: Sequence[str],
+    kept: FloatArray | None = None,
 ) -> Information:
     """Fisher information of the unknowns of point targets, and what it is judged by.
 
@@ -97,6 +111,7 @@ def information_on_grid(
         K: ``V^H A_t R[f] A_t^H V``, shape (..., F, 3M, 3M), in W.
         grid: The grid.
         unknowns: What is not known, of ``azimuth``, ``zenith``, ``delay``, ``doppler`` and ``reflection``.
+        kept: What is kept of the symbols, (T, T), `static_removed` for example; None is all.
 
     Returns:
         F (..., P, P): all azimuths, zeniths, delays, Doppler shifts, real and imaginary parts that are
@@ -105,21 +120,38 @@ def information_on_grid(
     kinds = kinds_of(targets, unknowns)
     Y, ruler = matrices(targets, kinds)
     u, v = turns(targets, kinds, grid.frequencies, grid.times, doppler_of(targets, grid))
-    F = _fim(Y, S, K, u, v)
+    F = fisher_of_band(Y, S, K, correlations(u, v, kept))
     # An echo well seen: that of a target with the mean-square bandwidth and duration of the whole grid.
-    reach = {"delay": 2 * np.pi * grid.used * grid.spacing, "doppler": 2 * np.pi * grid.symbols * grid.duration}
+    reach = {kind: 2 * np.pi / cell for kind, cell in cells_of(grid).items()}
     scale = np.repeat([reach.get(kind, 1.0) for kind in kinds], targets.count)
     flat_u, flat_v = np.ones_like(u) * scale, np.ones_like(v)
-    own = np.diagonal(_fim(ruler, S, K, flat_u, flat_v), axis1=-2, axis2=-1)
+    own = np.diagonal(fisher_of_band(ruler, S, K, correlations(flat_u, flat_v)), axis1=-2, axis2=-1)
     return Information(F, np.ascontiguousarray(own))
 
 
-def _fim(Y: ComplexArray, S: ComplexArray, K: ComplexArray, u: ComplexArray, v: ComplexArray) -> FloatArray:
+def fisher_of_band(Y: ComplexArray, S: ComplexArray, K: ComplexArray, turning: ComplexArray) -> FloatArray:
+    """``F_ij = 2 Re sum_f turning_ij[f] tr(Y_i^H S[f] Y_j K[f])``, (..., P, P), of `correlations` (..., F, P, P)."""
     changes = S[..., None, :, :] @ Y[..., None, :, :, :] @ K[..., None, :, :]  # (..., F, P, 3M, 3M)
     flat, own = changes.reshape(*changes.shape[:-2], -1), Y.reshape(*Y.shape[:-2], -1)
     traces = np.conj(own)[..., None, :, :] @ flat.swapaxes(-1, -2)
-    over_band = (traces * np.conj(u)[..., :, None] * u[..., None, :]).sum(axis=-3)
-    return np.asarray(2 * (over_band * (hermitian(v) @ v)).real)
+    return np.asarray(2 * (traces * turning).sum(axis=-3).real)
+
+
+def cells_of(grid: Grid) -> dict[str, float]:
+    """What the grid resolves of a delay, in s, and of a Doppler shift, in Hz: the cells of its map."""
+    return {"delay": 1 / (grid.used * grid.spacing), "doppler": 1 / (grid.symbols * grid.duration)}
+
+
+def static_removed(grid: Grid, streams: int = 1) -> FloatArray:
+    """What is left of T symbols when all that stands still is estimated and subtracted, (T, T).
+
+    Least squares over the T symbols take the rows of the n streams on each subcarrier out of what is received.
+    Of one stream of constant modulus this is the projector ``I - 1 1^T / T``. Each further stream takes one of
+    the T dimensions more, wherever it lies: in the mean over independent symbols ``(1 - (n - 1)/T) I - 1 1^T / T``,
+    but for terms of 1/T^2.
+    """
+    T = grid.symbols
+    return np.asarray(max(0.0, 1 - (streams - 1) / T) * np.eye(T) - np.ones((T, T)) / T)
 
 
 def doppler_of(targets: PointTargets, grid: Grid) -> FloatArray:
@@ -127,14 +159,16 @@ def doppler_of(targets: PointTargets, grid: Grid) -> FloatArray:
     return np.asarray(2 * targets.velocity / grid.wavelength)
 
 
-def information_of_band(targets: PointTargets, echo: Echo, grid: Grid, unknowns: Sequence[str]) -> Information:
+def information_of_band(
+    targets: PointTargets, echo: Echo, grid: Grid, unknowns: Sequence[str], kept: FloatArray | None = None
+) -> Information:
     """`information_on_grid` of an echo whose arrays have the subcarriers behind the batch axes."""
     V, C = targets.transmit_basis()[..., None, :, :], targets.receive_basis()[..., None, :, :]
     K = hermitian(V) @ echo.probing @ V
     S = echo.information(C)
     lead = np.broadcast_shapes(S.shape[:-2], K.shape[:-2])
     S, K = (np.broadcast_to(part, (*lead, *part.shape[-2:])) for part in (S, K))
-    return information_on_grid(targets, S, K, grid, unknowns)
+    return information_on_grid(targets, S, K, grid, unknowns, kept)
 
 
 def require_unambiguous(targets: Any, grid: Grid) -> None:

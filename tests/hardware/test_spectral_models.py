@@ -125,3 +125,30 @@ def test_a_single_chain_has_its_spectrum_too():
     both, one = MidRise(2).spectral_model(R), MidRise(2).spectral_model(R[:, :1, :1])
     np.testing.assert_allclose(one.distortion[:, 0, 0], both.distortion[:, 0, 0], rtol=1e-12)
     assert np.ptp(one.distortion.real) > 1e-3 * one.distortion.real.mean()
+
+
+# An exact model, one that is white, stages in series whose spectra pass each other, and an arc sine.
+DIFFERENTIABLE = [MidRise(3), MidRise(1), Aqnm(2), Chain(MidRise(4), Aqnm(3)), Chain(MidRise(3), MidRise(2))]
+
+
+@pytest.mark.parametrize("stage", DIFFERENTIABLE, ids=str)
+@pytest.mark.parametrize("bins", [6, 7])
+def test_the_derivative_of_a_spectrum_is_that_of_differences(stage, bins):
+    rng = np.random.default_rng(bins)
+    band = OverBand(stage, Grid(bins, 120e3, active=5), floor=0.1)
+    R, step = covariances(5, 2, seed=1), covariances(5, 2, seed=2) - covariances(5, 2, seed=3)
+    model = band.linear_model(R)
+    to_gain = rng.standard_normal((5, 2)) + 1j * rng.standard_normal((5, 2))
+    to_distortion = covariances(5, 2, seed=4) - covariances(5, 2, seed=5)
+    if model.diagonal:
+        to_distortion = np.diagonal(to_distortion, axis1=-2, axis2=-1).real.copy()
+
+    def value(t):
+        there = band.linear_model(R + t * step)
+        return (np.conj(to_gain) * there.gain).real.sum() + (np.conj(to_distortion) * there.distortion).real.sum()
+
+    h = 1e-3
+    differences = (8 * (value(h) - value(-h)) - (value(2 * h) - value(-2 * h))) / (12 * h)
+    back = band.linear_model_vjp(R, to_gain, to_distortion)
+    # Differences of order h^4, of a quadrature of some ten digits.
+    np.testing.assert_allclose((np.conj(back) * step).real.sum(), differences, rtol=1e-7)
