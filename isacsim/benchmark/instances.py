@@ -23,7 +23,7 @@ from isacsim.plugin import Registry
 from isacsim.problems.base import Problem
 from isacsim.random import Stream, complex_normal, generator
 from isacsim.targets.scene import PointTargets, ResponseMatrix, Scene
-from isacsim.testing.examples import example_drop
+from isacsim.testing.examples import drop_for
 from isacsim.typing import ComplexArray
 
 SEED = 2025
@@ -85,9 +85,10 @@ class Family:
     def problem(self, name: str, members: int, registry: Registry) -> Problem:
         """The first ``members`` realisations of a size, along one leading axis."""
         size = next((size for size in self.sizes if size.name == name), None)
-        drop = self.drop(size, members) if size and self.drop else example_drop(members)
         table = {"kind": self.kind, **self.table, **(size.table if size else {})}
-        problem: Problem = Reader(registry).component("problems", table).pose(drop, self.hardware)
+        requirements = Reader(registry).component("problems", table)
+        drop = self.drop(size, members) if size and self.drop else drop_for(requirements, members)
+        problem: Problem = requirements.pose(drop, self.hardware)
         return problem
 
 

@@ -48,7 +48,7 @@ def rehearse_designs(scenario: Scenario, registry: Registry) -> tuple[Drop, dict
     for name, design in scenario.design.items():
         path = f"design.{name}"
         with _told(f"{path}.problem"), faults_of(f"{path}.problem", design.problem):
-            problem = design.problem.pose(posed_on(drop), scenario.transceiver(design.hardware))
+            problem = design.problem.pose(posed_on(drop, design.problem), scenario.transceiver(design.hardware))
         with _told(f"{path}.solver"), faults_of(path, design):
             check_takes(problem, design.solver, registry, design.hardware)
         with _told(f"{path}.problem"):

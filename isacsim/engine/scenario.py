@@ -215,7 +215,7 @@ class Scenario:
         self._check_names()
         self._check_views()
         for name, design in self.design.items():
-            if design.trace and self.base_station.grid is not None:
+            if design.trace and self.base_station.grid is not None and not design.problem.wideband:
                 rule = "must be false where a design is one problem for each subcarrier"
                 raise InvalidInput(f"design.{name}.trace", rule, design.trace, "Trace a narrowband scenario.")
 

@@ -1,7 +1,7 @@
 """Designs for OFDM: a narrowband problem for each subcarrier, and one solution for all of them.
 
 The power is split evenly over the active subcarriers (`isacsim.drop.WidebandDrop.subcarriers`), so that
-the problems of a trial are members of one batch.
+the problems of a trial are members of one batch. A problem that is ``wideband`` takes all subcarriers in one.
 """
 
 from __future__ import annotations
@@ -14,20 +14,21 @@ import numpy as np
 from isacsim.drop import Drop, WidebandDrop
 from isacsim.engine.scenario import Design
 from isacsim.hardware.base import Transceiver
+from isacsim.problems.base import Requirements
 from isacsim.solvers.solution import Solution, Status, objects
 from isacsim.solvers.solve import solve
 from isacsim.typing import AnyArray
 
 
-def posed_on(drop: Drop) -> Drop:
-    """The narrowband realisations that a problem is posed on: those of a wideband drop are its subcarriers."""
-    return drop.subcarriers() if isinstance(drop, WidebandDrop) else drop
+def posed_on(drop: Drop, requirements: Requirements) -> Drop:
+    """The realisations that a problem is posed on: the subcarriers of a wideband drop, unless it takes them in one."""
+    return drop.subcarriers() if isinstance(drop, WidebandDrop) and not requirements.wideband else drop
 
 
 def solved(design: Design, drop: Drop, believed: Transceiver, rngs: Sequence[np.random.Generator]) -> Solution:
     """The solution of a design for the trials of a drop; of OFDM precoders (B, F, N_t, K+S)."""
-    problem = design.problem.pose(posed_on(drop), believed)
-    if not isinstance(drop, WidebandDrop):
+    problem = design.problem.pose(posed_on(drop, design.problem), believed)
+    if not isinstance(drop, WidebandDrop) or design.problem.wideband:
         return solve(problem, design.solver, rng=list(rngs))
     each = [own for rng in rngs for own in rng.spawn(drop.grid.used)]
     return _joined(solve(problem, design.solver, rng=each), drop.grid.used)

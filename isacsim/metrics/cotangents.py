@@ -169,14 +169,14 @@ def _bound_cotangent(
     turning: Any,
     selection: FloatArray,
 ) -> tuple[FloatArray, Cotangent]:
-    """``tr(D F^-1)`` and its cotangent, for ``F_ij = 2 Re sum turning_ij tr(X_i^H S X_j K)`` with Hermitian ``turning``.
+    """``tr(D F^-1)`` and its cotangent, for ``F_ij = 2 Re sum turning_ij tr(X_i^H S X_j K)``.
 
     Args:
         echo: What the sensing receiver gets.
         receive: The receive chains.
         basis: V, C and the matrices X_i, (..., P, m', m).
         information: F of S and K.
-        turning: A number, or (..., F, P, P) where there is a sum over subcarriers.
+        turning: A number, or Hermitian matrices (..., F, P, P) where there is a sum over subcarriers.
         selection: The diagonal of D, (P,).
     """
     V, C, X = basis

@@ -134,7 +134,14 @@ P = TypeVar("P", bound=Problem)
 
 
 class Requirements(ABC):
-    """What a scenario's problem table says; `pose` adds the drop and the hardware."""
+    """What a scenario's problem table says; `pose` adds the drop and the hardware.
+
+    Attributes:
+        wideband: Whether it is posed on a `isacsim.drop.WidebandDrop`, all subcarriers in one; another problem
+            is posed on each subcarrier by itself.
+    """
+
+    wideband: ClassVar[bool] = False
 
     @abstractmethod
     def pose(self, drop: Drop, transceiver: Transceiver) -> Problem:

@@ -2,31 +2,42 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from isacsim.batch import squared
 from isacsim.metrics.fim import CONFUSED, Information
-from isacsim.targets.scene import ParametricScene
 from isacsim.typing import BoolArray, FloatArray, IntArray
 
 
-def identifiability(white: Information, targets: ParametricScene) -> tuple[BoolArray, list[tuple[str, ...]]]:
+class Named(Protocol):
+    """What says what its unknowns are, (P,): a scene, or a problem on a grid."""
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        """Unit of each; ``rad`` makes it an angle."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Name of each."""
+
+
+def identifiability(white: Information, unknowns: Named) -> tuple[BoolArray, list[tuple[str, ...]]]:
     """Which members can be estimated, and notes on each that cannot, or hardly.
 
     Args:
         white: Fisher information for isotropic transmission, with one leading axis: a scene that
             can be estimated at all is regular there.
-        targets: The flat scenes.
+        unknowns: The unknowns.
     """
     F, silent = white.F, white.silent
     inverse, regular = white.inverse()
-    angle = np.array([unit == "rad" for unit in targets.units])
+    angle = np.array([unit == "rad" for unit in unknowns.units])
     vague = angle & (inverse.diagonal(axis1=-2, axis2=-1) > np.pi**2)
     notes: list[tuple[str, ...]] = [()] * F.shape[0]
     for i in np.flatnonzero(~regular | vague.any(axis=-1)):
-        notes[i] = tuple(_remarks(F[i], silent[i], bool(regular[i]), vague[i], targets.labels))
+        notes[i] = tuple(_remarks(F[i], silent[i], bool(regular[i]), vague[i], unknowns.labels))
     return regular, notes
 
 

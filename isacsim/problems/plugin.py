@@ -23,3 +23,6 @@ def isacsim_problems() -> Iterable[Spec]:
     home = "isacsim.problems.point_crb_min"
     asked = {"min_sinr_db": 5}
     yield Spec("point-crb-min", f"{home}:PointCrbMinRequirements", "Minimise the CRLBs of angles under SINRs", asked)
+    home = "isacsim.problems.band_sum_rate_crlb"
+    told = "Balance sum rate and CRLB of moving points over all subcarriers"
+    yield Spec("band-sum-rate-crlb", f"{home}:BandSumRateCrlbRequirements", told, weights)

@@ -6,7 +6,7 @@ Full power is optimal: both terms improve when W grows.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -31,7 +31,8 @@ WEIGHT = number(least=0, remedy="Use 0 to drop the term.")
 STREAMS = whole(0, "Leave it out for max(0, M - K).", optional=True)
 
 
-def _parameters(value: Any) -> tuple[str, ...] | None:
+def kinds_named(value: Any) -> tuple[str, ...] | None:
+    """Names of kinds of parameters in a field: one, or a list of them; None of all."""
     if value is None:
         return None
     names = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, (list, tuple)) else ()
@@ -47,7 +48,41 @@ def _family(kind: str) -> str:
     return kind.removesuffix("_real").removesuffix("_imag")
 
 
-def _parameter_weights(value: Any) -> tuple[float, ...] | None:
+def selection_of(
+    unknowns: Sequence[str], parameters: tuple[str, ...] | None, weights: tuple[float, ...] | None
+) -> FloatArray:
+    """Weight of the CRLB of each unknown (P,), for the kinds that count; None is all kinds, and weights of 1."""
+    if parameters is None:
+        return np.ones(len(unknowns))
+    named = dict(zip(parameters, weights or [1.0] * len(parameters), strict=True))
+    return np.array([named.get(_family(kind), 0.0) for kind in unknowns])
+
+
+def check_parameters(
+    unknowns: Sequence[str], parameters: tuple[str, ...] | None, weights: tuple[float, ...] | None
+) -> None:
+    """Refuse kinds of parameters that no unknown is of, and weights that do not pair up with them.
+
+    Raises:
+        InvalidInput: It names the field.
+    """
+    named = tuple(dict.fromkeys(_family(kind) for kind in unknowns))
+    for name in parameters or ():
+        if name == "zenith" and "azimuth" in named and name not in named:
+            rule = "must not name the zenith of linear arrays"
+            raise InvalidInput("parameters", rule, parameters, "A ULA cannot resolve it.")
+        if name not in named:
+            raise InvalidInput("parameters", "must be kinds of target parameters", name, one_of(named, name))
+    if weights is not None:
+        if parameters is None or len(weights) != len(parameters):
+            rule = "must have one entry for each of `parameters`"
+            raise InvalidInput("parameter_weights", rule, weights, "Name the kinds of parameters, and weigh each.")
+        if not any(weights):
+            raise InvalidInput("parameter_weights", "must not all be 0", weights, "Weigh one.")
+
+
+def weights_of_kinds(value: Any) -> tuple[float, ...] | None:
+    """The weights of kinds of parameters in a field; None where all weigh 1."""
     if value is None:
         return None
     weights = np.atleast_1d(as_array("parameter_weights", value))
@@ -76,8 +111,8 @@ class SumRateCrlbRequirements(Requirements):
     rate_weight: float = field(validator=WEIGHT)
     crlb_weight: float = field(validator=WEIGHT)
     sensing_streams: int | None = field(default=None, validator=STREAMS)
-    parameters: tuple[str, ...] | None = field(default=None, converter=_parameters)
-    parameter_weights: tuple[float, ...] | None = field(default=None, converter=_parameter_weights)
+    parameters: tuple[str, ...] | None = field(default=None, converter=kinds_named)
+    parameter_weights: tuple[float, ...] | None = field(default=None, converter=weights_of_kinds)
     per_antenna: bool = field(default=False, validator=instance(bool))
     mode: Mode = field(default="x", validator=choice("x", "xq"))
     channel_error: float = field(default=0.0, validator=number(least=0), metadata=units.db())
@@ -140,8 +175,8 @@ class SumRateCrlb(Problem):
     rate_weight: float = field(validator=WEIGHT)
     crlb_weight: float = field(validator=WEIGHT)
     sensing_streams: int | None = field(default=None, validator=STREAMS)
-    parameters: tuple[str, ...] | None = field(default=None, converter=_parameters)
-    parameter_weights: tuple[float, ...] | None = field(default=None, converter=_parameter_weights)
+    parameters: tuple[str, ...] | None = field(default=None, converter=kinds_named)
+    parameter_weights: tuple[float, ...] | None = field(default=None, converter=weights_of_kinds)
     per_antenna: bool = field(default=False, validator=instance(bool))
     transceiver: Transceiver = field(default=Transceiver(), validator=instance(Transceiver))
     mode: Mode = field(default="x", validator=choice("x", "xq"))
@@ -151,7 +186,7 @@ class SumRateCrlb(Problem):
         parametric("targets", self.targets, "a CRLB")
         antennas, users = self.H.shape[-2:]
         self._check_shapes(antennas, users)
-        self._check_parameters()
+        check_parameters(self.targets.unknowns, self.parameters, self.parameter_weights)
         spread_over_users(self, "noise_power")
         self._spread_error(antennas, users)
         batch_shape(self)
@@ -193,23 +228,6 @@ class SumRateCrlb(Problem):
         if users == 0 and self.crlb_weight == 0:
             raise InvalidInput("H", "must have users when crlb_weight is 0", self.H.shape, "H is (..., N_t, K).")
 
-    def _check_parameters(self) -> None:
-        named = tuple(dict.fromkeys(_family(kind) for kind in self.targets.unknowns))
-        for name in self.parameters or ():
-            if name == "zenith" and "azimuth" in named and name not in named:
-                rule = "must not name the zenith of linear arrays"
-                raise InvalidInput("parameters", rule, self.parameters, "A ULA cannot resolve it.")
-            if name not in named:
-                raise InvalidInput("parameters", "must be kinds of target parameters", name, one_of(named, name))
-        if self.parameter_weights is not None:
-            if self.parameters is None or len(self.parameter_weights) != len(self.parameters):
-                raise InvalidInput(
-                    "parameter_weights", "must have one entry for each of `parameters`", self.parameter_weights,
-                    "Name the kinds of parameters, and weigh each.",
-                )  # fmt: skip
-            if not any(self.parameter_weights):
-                raise InvalidInput("parameter_weights", "must not all be 0", self.parameter_weights, "Weigh one.")
-
     @property
     def users(self) -> int:
         """Number of users K."""
@@ -226,10 +244,7 @@ class SumRateCrlb(Problem):
     @property
     def selection(self) -> FloatArray:
         """Weight of each unknown parameter's CRLB, the diagonal of D, shape (P,)."""
-        if self.parameters is None:
-            return np.ones(len(self.targets.unknowns))
-        weights = dict(zip(self.parameters, self.parameter_weights or [1.0] * len(self.parameters), strict=True))
-        return np.array([weights.get(_family(kind), 0.0) for kind in self.targets.unknowns])
+        return selection_of(self.targets.unknowns, self.parameters, self.parameter_weights)
 
     @cached_property
     def ideal_sensing(self) -> tuple[ComplexArray, FimTensor]:

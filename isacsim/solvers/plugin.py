@@ -32,7 +32,7 @@ def _of_sum_rate_crlb() -> Iterable[SolverSpec]:
         "riemannian-lbfgs",
         f"{home}.lbfgs:RiemannianLbfgs",
         "Preconditioned Riemannian L-BFGS from several starts, fast",
-        default_for="sum-rate-crlb",
+        default_for=("sum-rate-crlb", "band-sum-rate-crlb"),
     )
     yield SolverSpec(
         "riemannian-cg",

@@ -29,7 +29,9 @@ def in_noise_units(problem: Any) -> Any:
         level = np.asarray(getattr(problem, noise))
         half = _half(level)
         if np.any(half):
-            rows = half[..., None, :] if channel == "H" else half[..., None, None]
+            rows = half[..., None, None]
+            if channel == "H":  # (..., N_t, K), or with subcarriers before
+                rows = half.reshape(len(half), *[1] * (problem.H.ndim - 2), -1)
             error = getattr(problem, "channel_error", None)
             if channel == "H" and error is not None and np.any(error):
                 changes["channel_error"] = _shifted(error, -2 * half[..., None, None])
@@ -54,7 +56,8 @@ def uncountable(problem: Any) -> list[str]:
     power = _order(getattr(problem, "power", 1.0))
     found[f"the power is not within 2^-{POWER} and 2^{POWER} W"] = np.abs(power) > POWER
     if hasattr(problem, "H") and hasattr(problem, "noise_power"):
-        ratio = power[..., None] + 2 * _strength(problem.H, -2) - _order(problem.noise_power)
+        strength = _strength(problem.H, tuple(range(1, problem.H.ndim - 1)))
+        ratio = power[..., None] + 2 * strength - _order(problem.noise_power)
         found[f"the channel of a user is beyond 2^{MOST} times its noise"] = np.any(ratio > MOST, axis=-1)
     if hasattr(problem, "radar_noise_power") and (hasattr(problem, "G") or hasattr(problem, "targets")):
         ratio = power + 2 * _echo(problem) - _order(problem.radar_noise_power)

@@ -15,7 +15,7 @@ from isacsim.problems.base import Problem, Requirements, Variable
 from isacsim.solvers.base import Solver
 from isacsim.solvers.solution import Solution, Status
 from isacsim.solvers.solve import solve
-from isacsim.testing.examples import example_decision, example_drop
+from isacsim.testing.examples import drop_for, example_decision
 from isacsim.testing.rules import alone, attempt, difference, generators, outcome, record, require
 
 SLACK = -1e-9  # relative slack down to which a constraint counts as met
@@ -31,13 +31,14 @@ def check_requirements(requirements: Requirements, kind: str | None = None, drop
         requirements: The requirements, a problem table of a scenario.
         kind: Name under which the problem is offered, which it must have as its ``kind``;
             None leaves that open.
-        drop: Realisations with one leading axis to pose it on; None is `example_drop`.
+        drop: Realisations with one leading axis to pose it on; None is `example_drop`, or
+            of a ``wideband`` problem `example_wideband_drop`.
 
     Raises:
         ContractError: If they break a rule.
     """
     record(requirements, Requirements)
-    drop = flatten(drop or example_drop())
+    drop = flatten(drop or drop_for(requirements))
     members = batch_shape(drop)[0]
     problem = _pose(requirements, drop)
     require(_name(problem), kind in (None, problem.kind), f"have the kind {kind!r}", problem.kind)
@@ -211,6 +212,7 @@ def _check_answers(solver: Solver, problem: Problem, solution: Solution) -> None
             said = told and name not in (
                 "total",
                 "antenna",
+                "subcarrier",
             )  # a heuristic keeps the power, and says what else it misses
             require(solver, said or least >= SLACK, rule, least)
     told, value = solution.objective[answered], problem.objective(W)[answered]

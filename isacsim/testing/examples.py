@@ -16,7 +16,7 @@ from isacsim.grid import Grid
 from isacsim.hardware.base import Transceiver
 from isacsim.hardware.quantisers import Aqnm
 from isacsim.plugin import Registry, default_registry
-from isacsim.problems.base import Problem
+from isacsim.problems.base import Problem, Requirements
 from isacsim.random import complex_normal
 from isacsim.targets.scene import PointTargets
 from isacsim.typing import AnyArray, ComplexArray
@@ -75,6 +75,11 @@ def example_wideband_drop(members: int = MEMBERS) -> WidebandDrop:
     )
 
 
+def drop_for(requirements: Requirements, members: int = MEMBERS) -> Drop:
+    """The `example_drop` that a problem can be posed on, or the `example_wideband_drop`."""
+    return example_wideband_drop(members) if requirements.wideband else example_drop(members)
+
+
 def example_precoder(drop: Drop, streams: int | None = None) -> ComplexArray:
     """Random precoders of full power, shape (B, N_t, streams), of OFDM (B, F, N_t, streams), in sqrt(W).
 
@@ -96,12 +101,13 @@ def example_decision(problem: Problem, drop: Drop | None = None) -> dict[str, An
 
     Args:
         problem: The problem, with one leading axis B.
-        drop: The realisations it was posed on; None is `example_drop`.
+        drop: The realisations it was posed on; None is `example_drop`, or `example_wideband_drop`.
     """
     found: dict[str, AnyArray] = {}
     for name, variable in problem.decision.items():
         if name == "precoder":
-            found[name] = example_precoder(drop or example_drop(problem.members), problem.streams)
+            example = example_drop if len(variable.shape) == 2 else example_wideband_drop
+            found[name] = example_precoder(drop or example(problem.members), problem.streams)
         else:
             rngs = [np.random.default_rng(100 + i) for i in range(problem.members)]
             draw = complex_normal if variable.dtype is complex else _positive
@@ -128,7 +134,7 @@ def example_component(kind: str, name: str, registry: Registry | None = None, fo
 
 
 def example_problem(kind: str, registry: Registry | None = None, transceiver: Transceiver | None = None) -> Problem:
-    """The problem that the example of a kind of requirements poses on `example_drop`.
+    """The problem that the example of a kind of requirements poses on the drop that `drop_for` gives.
 
     Args:
         kind: Name of the problem, ``sum-rate-crlb`` for example.
@@ -136,5 +142,5 @@ def example_problem(kind: str, registry: Registry | None = None, transceiver: Tr
         transceiver: The hardware designed for; None is ideal.
     """
     requirements = example_component("problems", kind, registry)
-    problem: Problem = requirements.pose(example_drop(), transceiver or Transceiver())
+    problem: Problem = requirements.pose(drop_for(requirements), transceiver or Transceiver())
     return problem

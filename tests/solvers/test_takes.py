@@ -39,7 +39,7 @@ def test_a_solver_takes_what_it_solves_and_says_why_not(name):
     solver = made_by_default(name, BUNDLED)
     for kind in BUNDLED.names("problems"):
         told = solver.takes(example_problem(kind, BUNDLED))
-        assert told is None if kind in solver.problems else told == f"takes {solver.problems[0]}, not {kind}"
+        assert told is None if kind in solver.problems else told == f"takes {', '.join(solver.problems)}, not {kind}"
         told = solver.takes(example_problem(kind, BUNDLED, AMPLIFIED))
         if solver.heuristic:  # its beams know nothing of hardware
             assert (told is None) == (kind in solver.problems)

@@ -35,7 +35,7 @@ def push(
         place: Where the pairs go.
         step: s of the new pairs, (B, n).
         change: y, likewise.
-        preconditioner: M^-1, (B, N, N).
+        preconditioner: M^-1, (B, blocks N, N): one matrix of N x N above the other where it is of blocks.
     """
     for b in range(len(step)):
         curvature = dot(step[b], change[b])
@@ -101,13 +101,15 @@ def add(x: FloatArray, factor: float, y: FloatArray) -> None:
 
 @part
 def times(matrix: ComplexArray, vector: FloatArray) -> FloatArray:
-    """A matrix (N, N) times the matrix (N, K+S) that a vector stands for, as a vector."""
-    X = vector.view(np.complex128).reshape(len(matrix), -1)
+    """Blocks (blocks N, N), one above the other, times those of (blocks N, K+S) that a vector stands for."""
+    rows, side = matrix.shape
+    X = vector.view(np.complex128).reshape(rows, -1)
     product = np.empty_like(X)
-    for i in range(len(matrix)):
+    for i in range(rows):
+        first = i // side * side
         for k in range(X.shape[1]):
             total = 0j
-            for j in range(len(matrix)):
-                total += matrix[i, j] * X[j, k]
+            for j in range(side):
+                total += matrix[i, j] * X[first + j, k]
             product[i, k] = total
     return product.reshape(-1).view(np.float64)

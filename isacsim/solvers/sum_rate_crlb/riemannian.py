@@ -21,10 +21,13 @@ from attrs import field, frozen
 
 from isacsim.batch import dot, frobenius2, hermitian, real_vectors, rows, take
 from isacsim.checks import number, whole
+from isacsim.problems.band_sum_rate_crlb import BandSumRateCrlb
+from isacsim.problems.base import Problem
 from isacsim.problems.sum_rate_crlb import SumRateCrlb
 from isacsim.solvers.base import Request, Solver, not_differentiable, other_kind
 from isacsim.solvers.iterate import Stop, iterate
 from isacsim.solvers.solution import Solution, Status, placed
+from isacsim.solvers.sum_rate_crlb.band import BandMerit, not_over_a_band
 from isacsim.solvers.sum_rate_crlb.hardware import HardwareMerit, Loosened
 from isacsim.solvers.sum_rate_crlb.merit import Merit, Point
 from isacsim.solvers.sum_rate_crlb.search import Line, PointState, search
@@ -110,7 +113,7 @@ class RiemannianState(PointState):
 class RiemannianSolver(Solver):
     """What `riemannian-lbfgs` and `riemannian-cg` share: their options, and one iteration."""
 
-    problems: ClassVar[tuple[str, ...]] = ("sum-rate-crlb",)
+    problems: ClassVar[tuple[str, ...]] = ("sum-rate-crlb", "band-sum-rate-crlb")
     guarantee: ClassVar[str] = "stationary, the best of several starts"
 
     tolerance: float = field(default=1e-5, validator=number(above=0))
@@ -119,16 +122,18 @@ class RiemannianSolver(Solver):
     random_load: float = field(default=0.3, validator=number(least=0))
     random_starts: int = field(default=14, validator=whole(0))
 
-    def takes(self, problem: SumRateCrlb) -> str | None:
+    def takes(self, problem: Any) -> str | None:
         """Nothing, or a sentence why not: hardware without a derivative, or whose antenna powers hang together."""
-        return other_kind(self, problem) or not_differentiable(problem)
+        return other_kind(self, problem) or not_differentiable(problem) or not_over_a_band(problem)
 
     @abstractmethod
     def remember(self, gradient: FloatArray) -> Memory:
         """A memory of nothing, for vectors like the gradients (B, 2 N (K+S))."""
 
-    def solve(self, problem: SumRateCrlb, request: Request) -> Solution:
+    def solve(self, problem: SumRateCrlb | BandSumRateCrlb, request: Request) -> Solution:
         """Iterate all starts of all members as one batch, and keep the best of each."""
+        if isinstance(problem, BandSumRateCrlb):
+            return self._over_band(problem, request)
         if not (problem.transceiver.is_ideal and problem.channels_known):
             return self._behind_hardware(problem, request)
         merit = Merit.of(problem)
@@ -171,7 +176,23 @@ class RiemannianSolver(Solver):
         solution = self._best(problem, merit, starts, request)
         return attrs.evolve(solution, precoder=merit.precoder(solution.precoder))
 
-    def _best(self, problem: SumRateCrlb, merit: Judge, starts: list[ComplexArray], request: Request) -> Solution:
+    def _over_band(self, problem: BandSumRateCrlb, request: Request) -> Solution:
+        """The best that the starts lead to, all subcarriers in one."""
+        merit = BandMerit.of(problem)
+        if request.initial is not None:
+            starts = [merit.stacked(request.initial[:, : merit.blocks])]
+        elif request.start is not None:
+            starts = [merit.start(request.start, request)]
+        else:
+            starts = [merit.start(name, request) for name in self.starts]
+            if problem.rate_weight and problem.users > self.random_load * problem.H.shape[-2]:
+                # Of random starts of a whole band each would be bad somewhere: each subcarrier gets its own best.
+                alone = attrs.evolve(problem.subcarriers(), crlb_weight=0.0, sensing_streams=0)
+                starts.append(merit.around(self.solve(alone, Request(rngs=merit.spawned(request.rngs))).precoder))
+        solution = self._best(problem, merit, starts, request)
+        return attrs.evolve(solution, precoder=merit.precoder(solution.precoder))
+
+    def _best(self, problem: Problem, merit: Judge, starts: list[ComplexArray], request: Request) -> Solution:
         """The best of what all starts lead to, as coordinates of the merit."""
         every = np.repeat(np.arange(merit.members), len(starts))
         W = np.stack(starts, axis=1).reshape(-1, *starts[0].shape[1:])
@@ -251,9 +272,11 @@ def ready(
 
 
 def times(preconditioner: ComplexArray, vectors: FloatArray) -> FloatArray:
-    """M^-1 (B, N, N) times what real vectors (B, 2 N (K+S)) stand for, as vectors."""
-    members, side = preconditioner.shape[:2]
-    return real_vectors(preconditioner @ vectors.view(complex).reshape(members, side, -1))
+    """M^-1, blocks (B, blocks N, N) one above the other, times what real vectors (B, 2 blocks N (K+S)) stand for."""
+    members, rows, side = preconditioner.shape
+    blocks = preconditioner.reshape(members, rows // side, side, side)
+    products = blocks @ vectors.view(complex).reshape(members, rows // side, side, -1)
+    return real_vectors(products.reshape(members, rows, -1))
 
 
 def hopeless(point: Point, slope: FloatArray, origin: IntArray) -> BoolArray:

@@ -95,7 +95,7 @@ def start(merit: Merit, name: str, streams: int, rngs: Sequence[np.random.Genera
     """
     antennas, users = merit.H.shape[-2:]
     if name in NAMED:
-        return merit.project(_served(merit, NAMED[name](merit), streams))
+        return merit.project(served(merit, NAMED[name](merit), streams))
     if name in ("random", "published"):
         if rngs is None:
             raise InvalidInput(
@@ -117,7 +117,7 @@ def start(merit: Merit, name: str, streams: int, rngs: Sequence[np.random.Genera
     return merit.project(W)
 
 
-def _served(merit: Merit, beams: ComplexArray, streams: int) -> ComplexArray:
+def served(merit: Merit, beams: ComplexArray, streams: int) -> ComplexArray:
     """Users' beams (B, N_t, K) with the sensing streams behind them, (B, N_t, streams)."""
     users = merit.users
     W = np.empty((merit.members, beams.shape[-2], streams), complex)
