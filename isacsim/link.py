@@ -321,6 +321,13 @@ class Echo:
         """The same echo at a receiver that knows something else."""
         return self if mode == self.mode else attrs.evolve(self, mode=mode)
 
+    def cancelled(self) -> Echo:
+        """The same echo where cancellation leaves nothing of the background."""
+        background = self.background
+        if background is None or background.perfect:
+            return self
+        return attrs.evolve(self, background=attrs.evolve(background, residual=np.zeros_like(background.residual)))
+
     @property
     def whole(self) -> ComplexArray:
         """Response of targets and background together, shape (..., N_r, N_t), amplitude."""

@@ -13,7 +13,7 @@ from attrs import field, frozen
 
 from isacsim import units
 from isacsim.batch import batched
-from isacsim.checks import choice
+from isacsim.checks import choice, instance
 from isacsim.deprecation import warn_deprecated
 from isacsim.drop import Drop, WidebandDrop
 from isacsim.errors import InvalidInput
@@ -21,7 +21,7 @@ from isacsim.grid import LIGHT, Grid
 from isacsim.hardware.power import ConverterPower, PowerModel
 from isacsim.link import Link, Mode, WidebandLink
 from isacsim.metrics.attainable import sqinr_bound
-from isacsim.metrics.delay_doppler import information_of_band, kinds_of, require_unambiguous
+from isacsim.metrics.delay_doppler import information_of_band, kinds_of, require_unambiguous, static_kept
 from isacsim.metrics.fim import information_of
 from isacsim.metrics.power import energy_efficiency, power_toward
 from isacsim.metrics.sensing import combiner_sqnr, response_bound, sqnr
@@ -317,6 +317,7 @@ class _GridCrlb(Metric):
 
     unknowns: tuple[str, ...]
     mode: Mode
+    static_removed: bool
     kind: ClassVar[str]
 
     def scale(self, grid: Grid) -> float:
@@ -333,7 +334,10 @@ class _GridCrlb(Metric):
         kinds = kinds_of(targets, self.unknowns)
         if self.kind not in kinds:
             raise InvalidInput("unknowns", f"must name {self.kind}", self.unknowns, "It is known otherwise.")
-        bounds = information_of_band(targets, link.echo.knowing(self.mode), grid, self.unknowns).bounds
+        echo, kept = link.echo.knowing(self.mode), None
+        if self.static_removed:
+            echo, kept = echo.cancelled(), static_kept(grid, min(link.W.shape[-2:]))
+        bounds = information_of_band(targets, echo, grid, self.unknowns, kept).bounds
         first = kinds.index(self.kind) * targets.count
         own = np.ascontiguousarray(bounds[..., first : first + targets.count] * self.scale(grid))
         return _root_mean(own) if self.rmse else own
@@ -361,6 +365,8 @@ class RangeCrlb(_GridCrlb):
         unknowns: What is not known of the targets: of ``azimuth``, ``zenith`` (of planar arrays), ``delay``,
             ``doppler`` and ``reflection``.
         mode: As for ``crlb``.
+        static_removed: Whether the receiver takes all that stands still out of what it receives, as in
+            ``range-doppler``, instead of knowing its background: a mean over symbols.
     """
 
     quantity = Quantity("range-crlb", "m^2", ("target",), "CRLB of the range of each target")
@@ -368,6 +374,7 @@ class RangeCrlb(_GridCrlb):
     kind = "delay"
     unknowns: tuple[str, ...] = _unknowns()
     mode: Mode = field(default="x", validator=choice("x", "xq"))
+    static_removed: bool = field(default=False, validator=instance(bool))
 
     def scale(self, grid: Grid) -> float:
         """``(c/2)^2``."""
@@ -401,6 +408,7 @@ class VelocityCrlb(_GridCrlb):
     Args:
         unknowns: As for ``range-crlb``.
         mode: As for ``crlb``.
+        static_removed: As for ``range-crlb``.
     """
 
     quantity = Quantity("velocity-crlb", "m^2/s^2", ("target",), "CRLB of the radial velocity of each target")
@@ -408,6 +416,7 @@ class VelocityCrlb(_GridCrlb):
     kind = "doppler"
     unknowns: tuple[str, ...] = _unknowns()
     mode: Mode = field(default="x", validator=choice("x", "xq"))
+    static_removed: bool = field(default=False, validator=instance(bool))
 
     def scale(self, grid: Grid) -> float:
         """``(wavelength/2)^2``."""

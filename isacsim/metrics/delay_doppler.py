@@ -111,7 +111,7 @@ def information_on_grid(
         K: ``V^H A_t R[f] A_t^H V``, shape (..., F, 3M, 3M), in W.
         grid: The grid.
         unknowns: What is not known, of ``azimuth``, ``zenith``, ``delay``, ``doppler`` and ``reflection``.
-        kept: What is kept of the symbols, (T, T), `static_removed` for example; None is all.
+        kept: What is kept of the symbols, (T, T), `static_kept` for example; None is all.
 
     Returns:
         F (..., P, P): all azimuths, zeniths, delays, Doppler shifts, real and imaginary parts that are
@@ -142,7 +142,7 @@ def cells_of(grid: Grid) -> dict[str, float]:
     return {"delay": 1 / (grid.used * grid.spacing), "doppler": 1 / (grid.symbols * grid.duration)}
 
 
-def static_removed(grid: Grid, streams: int = 1) -> FloatArray:
+def static_kept(grid: Grid, streams: int = 1) -> FloatArray:
     """What is left of T symbols when all that stands still is estimated and subtracted, (T, T).
 
     Least squares over the T symbols take the rows of the n streams on each subcarrier out of what is received.
