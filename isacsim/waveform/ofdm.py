@@ -45,6 +45,16 @@ def symbols(carried: Modulation, W: ComplexArray, count: int, sources: Sources) 
     return np.ascontiguousarray(np.moveaxis(carried.draw(sources.symbols, shape), 0, -1))
 
 
+def spread(d: ComplexArray) -> ComplexArray:
+    """Symbols d (..., F, K, T) of a single carrier as subcarriers: their unitary DFT, whose samples are d again."""
+    return np.asarray(np.fft.fft(d, axis=-3, norm="ortho"))
+
+
+def despread(s: ComplexArray) -> ComplexArray:
+    """The symbols of subcarriers s (..., F, K, T): the inverse of `spread`."""
+    return np.asarray(np.fft.ifft(s, axis=-3, norm="ortho"))
+
+
 def sample_power(W: ComplexArray, grid: Grid) -> FloatArray:
     """Power of the samples of each chain, shape (..., N_t), in W, for precoders W (..., F, N_t, K+S)."""
     return np.asarray(squared(W).sum(axis=(-3, -1)) / grid.subcarriers)

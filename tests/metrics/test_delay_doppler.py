@@ -166,7 +166,7 @@ def test_words_and_scenes_that_make_no_sense_are_refused():
         require_unambiguous(evolve(targets, velocity=[1e4]), grid)
 
 
-# Doppler shift in cells, and what removing the mean over the symbols costs of delay, Doppler shift and real part, in dB.
+# Doppler shift in cells, and what removing the mean over symbols costs of delay, Doppler shift and real part, in dB.
 REMOVED = [(0.25, 7.2, 13.9, 20.2), (0.5, 2.3, 7.7, 7.0), (1.0, 0.0, 1.6, 0.0), (2.0, 0.0, 0.4, 0.0)]
 
 
