@@ -1,0 +1,92 @@
+"""A whole transceiver in series over a band: prediction and samples of every subcarrier."""
+
+import numpy as np
+import pytest
+from attrs import field, frozen
+from isacsim_rf.amplifiers import Rapp
+from isacsim_rf.mixers import IqImbalance
+from isacsim_rf.oscillators import PhaseNoise
+
+from isacsim import Chain, MidRise, PointTargets, Transceiver, UniformLinearArray
+from isacsim.api import Hardware, LinearModel, chain_power
+from isacsim.channels.wideband import Exponential
+from isacsim.drop import WidebandDrop
+from isacsim.grid import Grid
+from isacsim.link import WidebandLink
+from isacsim.waveform.ofdm_link import OfdmLink
+
+GRID = Grid(128, 120e3, active=96, prefix=16)
+ARRAY = UniformLinearArray(8)
+
+
+@frozen
+class Offset(Hardware):
+    """A carrier that is off by a part of the spacing, with the common phase of each body tracked."""
+
+    memoryless = False
+    part: float = field()
+
+    def apply(self, x, rng=None, *, power=None):
+        body = GRID.prefix + GRID.subcarriers
+        place = np.arange(x.shape[-1]) % body - GRID.prefix - (GRID.subcarriers - 1) / 2
+        return x * np.exp(2j * np.pi * self.part * place / GRID.subcarriers)
+
+    def _leaks(self):
+        """|J_k|^2 of each bin k, that of the own one first."""
+        N = GRID.subcarriers
+        turn = np.exp(2j * np.pi * self.part * (np.arange(N) - (N - 1) / 2) / N)
+        return np.abs(np.fft.fft(turn) / N) ** 2
+
+    def linear_model(self, R):
+        own = self._leaks()[0]
+        return LinearModel(np.full(R.shape[-1], np.sqrt(own)), (1 - own) * chain_power(R))
+
+    def spectral_model(self, R):
+        power = np.diagonal(R, axis1=-2, axis2=-1).real
+        leaks = self._leaks()
+        gain, leaks[0] = np.sqrt(leaks[0]), 0.0
+        spread = np.fft.ifft(np.fft.fft(power, axis=-2) * np.fft.fft(leaks)[:, None], axis=-2).real
+        return LinearModel(np.full((*R.shape[:-3], 1, R.shape[-1]), gain), spread)
+
+
+def link_of(hardware, noise=0.003, seed=3):
+    rng = np.random.default_rng(seed)
+    H = Exponential(0.02 / GRID.spacing, taps=6).draw_band(GRID, ARRAY, 2, range(1), [rng])
+    Hh = np.conj(H.swapaxes(-1, -2))
+    W = H @ np.linalg.inv(Hh @ H + 0.05 * np.eye(2))
+    W = W / np.sqrt((np.abs(W) ** 2).sum() / GRID.subcarriers)
+    drop = WidebandDrop(
+        H=H, targets=PointTargets(ARRAY, ARRAY, [0.2], np.pi / 2, [0.1]), tx_array=ARRAY, rx_array=ARRAY,
+        power=1.0, noise_power=np.full(2, noise), radar_noise_power=0.1, grid=GRID,
+    )  # fmt: skip
+    return WidebandLink(W, drop, hardware)
+
+
+AMPLIFIED = Chain(MidRise(4), Rapp(saturation=4 / 8))  # 6 dB above the mean power of a chain
+OSCILLATOR = PhaseNoise(linewidth=20.0, sampling_rate=GRID.rate, block=37)
+RECEIVER = Chain(Offset(0.05), OSCILLATOR, IqImbalance(1.05, 0.03), MidRise(5))
+
+
+@pytest.mark.parametrize(
+    ("hardware", "symbols"),
+    [
+        (Transceiver(user=Chain(Offset(0.05), MidRise(8))), 400),
+        (Transceiver(transmit=AMPLIFIED, user=RECEIVER), 400),
+        pytest.param(Transceiver(transmit=AMPLIFIED, user=RECEIVER), 4000, marks=pytest.mark.slow),
+    ],
+    ids=["offset", "all in series", "all in series, long"],
+)
+def test_converter_amplifier_paths_offset_phase_image_and_converter_are_predicted(hardware, symbols):
+    found = OfdmLink(symbols=symbols).trial(link_of(hardware), np.random.default_rng(4))
+    # 192 ratios of n symbols each have a mean of 4.3 sqrt(2 / 192 n) dB; a tenth is what series of stages may be off.
+    assert abs(found["sqinr-error-db"][0]) < 0.1
+    error = 10 * np.log10(found["sampled-subcarrier-sqinr"] / found["predicted-subcarrier-sqinr"])
+    # The scatter of one ratio is 6 / sqrt(n) dB: four and a half of it, of 192, beside the tenth.
+    assert np.abs(error).max() < 0.1 + 4.5 * 6 / np.sqrt(symbols)
+
+
+def test_one_bit_on_both_sides_is_off_by_what_the_second_input_lacks_of_gaussian():
+    # What a second stage of one bit meets behind a first is no Gaussian signal: the limit of the prediction.
+    hardware = Transceiver(transmit=MidRise(1), user=MidRise(1))
+    found = OfdmLink(symbols=400).trial(link_of(hardware), np.random.default_rng(4))
+    assert 0.1 < found["sqinr-error-db"][0] < 1.0
