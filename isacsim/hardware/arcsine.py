@@ -13,14 +13,14 @@ cancels there. With one jump each w is constant, and this the arcsine law of one
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
 from isacsim.hardware.codebooks import Codebook
 from isacsim.hardware.gaussian import density, hermite, legendre
-from isacsim.typing import FloatArray
+from isacsim.typing import AnyArray, FloatArray
 
 NODES = 48  # of the angle: 4e-15 of the power at 3 bits, 1e-13 at 5
 # Squared cosine below which derivatives are cut off: they grow as 1/sqrt(1 - r^2) where chains send in phase.
@@ -28,7 +28,8 @@ GRAZING = 1e-30
 PAIRS = 2**14  # of thresholds, up to which a pair of codebooks is tabulated: some 7 bits each
 DEGREES = (32, 64, 128, 256, 512)
 SETTLED = 1e-16  # of the output power: the last coefficients of a table
-PART = 2**12  # values of a table at once: 32 KiB an array
+# Cells of a table, and coefficients of each: with degree 512 in all of them, the polynomial of a cell is 1e-15 off.
+CELLS, ORDER = 512, 8
 ORDERS = 201  # of the series of finer codebooks, whose distortion is correlated for |r| near 1 alone
 
 Jumps = tuple[FloatArray, FloatArray]
@@ -63,11 +64,13 @@ def _bell(s: FloatArray, t: FloatArray, r: FloatArray) -> FloatArray:
 class Pair(NamedTuple):
     """``E[Q_1(u) Q_2(v)] - E[u Q_1] E[v Q_2] r`` of two odd codebooks over r: what of them is distortion.
 
+    Polynomials in cells of ``x = 2 asin(r) / pi``, in which both are smooth up to |r| = 1; a row of coefficients each.
+
     Attributes:
-        value: Coefficients of odd Chebyshev polynomials in 2 asin(r) / pi, or of odd powers of r.
-        slope: Of even ones, of the derivative in the angle, or in r.
-        linear: E[u Q_1] E[v Q_2], which a table holds and a series does not.
-        angular: Whether it is a table in the angle.
+        value: Of the first term over x, an even function.
+        slope: Of its derivative in the angle, or in r.
+        linear: E[u Q_1] E[v Q_2], where the first term has its linear part.
+        angular: Whether the slope is in the angle.
     """
 
     value: FloatArray
@@ -77,24 +80,34 @@ class Pair(NamedTuple):
 
     def __call__(self, r: FloatArray) -> FloatArray:
         """At r (...), from -1 to 1."""
-        if not self.angular:
-            return r * _power_series(self.value, r**2)
-        return _chebyshev(self.value, np.arcsin(r) * (2 / np.pi), odd=True) - self.linear * r
+        x = np.arcsin(r) * (2 / np.pi)
+        return x * _looked_up(self.value, np.abs(x)) - self.linear * r
 
     def derivative(self, r: FloatArray) -> FloatArray:
         """In r."""
+        slope = _looked_up(self.slope, np.abs(np.arcsin(r)) * (2 / np.pi))
         if not self.angular:
-            return _power_series(self.slope, r**2)
-        cosine = np.sqrt(np.maximum((1 - r) * (1 + r), GRAZING))
-        return _chebyshev(self.slope, np.arcsin(r) * (2 / np.pi), odd=False) / cosine - self.linear
+            return slope
+        return slope / np.sqrt(np.maximum((1 - r) * (1 + r), GRAZING)) - self.linear
 
 
 @lru_cache(maxsize=256)
 def pair_of(one: Codebook, other: Codebook) -> Pair:
     """The pair function of two codebooks, worked out once."""
-    linear = one.gain * other.gain
+    x = _places()
+    r = np.sin(np.pi / 2 * x)
     if one.thresholds.size * other.thresholds.size > PAIRS:
-        return _series(one, other, linear)
+        value, slope = _series(one, other)
+        return Pair(_table(np.polyval(value[::-1], r**2) * r / x), _table(np.polyval(slope[::-1], r**2)), 0.0, False)
+    slope = _angular_slope(one, other)
+    every = np.stack([slope, np.zeros_like(slope)], axis=-1).ravel()  # even orders alone
+    value = np.polynomial.chebyshev.chebint(every) * np.pi / 2
+    series = np.polynomial.chebyshev.chebval
+    return Pair(_table(series(x, value) / x), _table(series(x, every)), one.gain * other.gain, True)
+
+
+def _angular_slope(one: Codebook, other: Codebook) -> FloatArray:
+    """Coefficients of w in even Chebyshev polynomials of x."""
     for degree in DEGREES:
         node = np.cos(np.pi * (np.arange(degree + 1) + 0.5) / (degree + 1))
         w = np.array([_density_in_angle(one, other, np.pi / 2 * abs(x)) for x in node])  # w is even
@@ -104,9 +117,7 @@ def pair_of(one: Codebook, other: Codebook) -> Pair:
         slope[0] /= 2
         if np.max(np.abs(slope[-4:])) <= SETTLED * one.power * other.power * degree:
             break
-    slope = slope[: np.flatnonzero(np.abs(slope) > SETTLED * one.power * other.power).max() + 1]
-    value = np.polynomial.chebyshev.chebint(np.stack([slope, np.zeros_like(slope)], axis=-1).ravel())[1::2] * np.pi / 2
-    return Pair(value, slope, linear, True)
+    return np.asarray(slope)
 
 
 def _density_in_angle(one: Codebook, other: Codebook, angle: float) -> float:
@@ -115,13 +126,14 @@ def _density_in_angle(one: Codebook, other: Codebook, angle: float) -> float:
     return float((heights * _bell(s, t, np.asarray(np.sin(angle)))).sum())
 
 
-def _series(one: Codebook, other: Codebook, linear: float) -> Pair:
-    """By Hermite coefficients; what is above goes to one further order, as the power of a chain asks for."""
-    first, second = _coefficients(one), _coefficients(other)
-    value = first * second
-    n = 2 * np.arange(value.size) + 1
+def _series(one: Codebook, other: Codebook) -> tuple[FloatArray, FloatArray]:
+    """By Hermite coefficients, of r^(2m) in the value over r and in the slope; the linear one is left out.
+
+    What is above goes to one further order, as the power of a chain asks for.
+    """
+    value = _coefficients(one) * _coefficients(other)
     value[0] = 0.0
-    return Pair(value, n * value, linear, False)
+    return value, (2 * np.arange(value.size) + 1) * value
 
 
 @lru_cache(maxsize=64)
@@ -133,28 +145,31 @@ def _coefficients(book: Codebook) -> FloatArray:
     return np.append(c, np.sqrt(max(book.power - (c**2).sum(), 0.0)))
 
 
-def _chebyshev(c: FloatArray, x: FloatArray, odd: bool) -> FloatArray:
-    """``sum_m c_m T_(2m+1)(x)``, or of T_2m unless ``odd``, by Clenshaw's recursion in ``T_2 = 2 x^2 - 1``."""
-    flat = x.reshape(-1)
-    # In parts that stay in the cache of a core: the recursion goes over them once for each coefficient.
-    parts = [_clenshaw(c, flat[i : i + PART], odd) for i in range(0, flat.size, PART)]
-    return np.concatenate(parts).reshape(x.shape) if parts else np.zeros(x.shape)
+@cache
+def _inner() -> FloatArray:
+    """Where a polynomial of a cell meets the function, from -1 to 1, (ORDER,)."""
+    return np.cos(np.pi * (np.arange(ORDER) + 0.5) / ORDER)
 
 
-def _clenshaw(c: FloatArray, x: FloatArray, odd: bool) -> FloatArray:
-    double = 4 * x**2 - 2
-    ahead, here, spare = np.zeros_like(x), np.zeros_like(x), np.empty_like(x)
-    for coefficient in c[:0:-1]:
-        np.multiply(double, here, out=spare)
-        spare -= ahead
-        spare += coefficient
-        ahead, here, spare = here, spare, ahead
-    # The polynomials before the first: T_-1 = x, and T_-2 = T_2.
-    return x * (c[0] + (double - 1) * here - ahead) if odd else c[0] + here * double / 2 - ahead
+@cache
+def _places() -> FloatArray:
+    """The same in all cells of [0, 1], (CELLS, ORDER)."""
+    return (np.arange(CELLS)[:, None] + (1 + _inner()) / 2) / CELLS
 
 
-def _power_series(c: FloatArray, x: FloatArray) -> FloatArray:
-    total = np.zeros_like(x)
-    for coefficient in c[::-1]:
-        total = total * x + coefficient
-    return total
+def _table(values: AnyArray) -> FloatArray:
+    """Coefficients of polynomials through values at `_places`, (CELLS, ORDER), of ascending powers."""
+    return np.ascontiguousarray(np.linalg.solve(np.vander(_inner(), increasing=True), values.T).T)
+
+
+def _looked_up(table: FloatArray, x: FloatArray) -> FloatArray:
+    """A table at x (...), from 0 to 1: some ten operations each, where a series takes a hundred."""
+    place = x.reshape(-1) * CELLS
+    cell = np.fmin(place, CELLS - 1).astype(np.intp)  # what is no number is looked up, and is none
+    t = 2 * (place - cell) - 1
+    c = table.take(cell, axis=0)
+    total = c[:, -1].copy()
+    for k in range(ORDER - 2, -1, -1):
+        total *= t
+        total += c[:, k]
+    return total.reshape(x.shape)

@@ -17,7 +17,7 @@ from attrs import frozen
 from isacsim.hardware.arcsine import Pair, pair_of
 from isacsim.hardware.codebooks import Codebook
 from isacsim.hardware.expansions import Expander, Expansion
-from isacsim.typing import AnyArray, ComplexArray, FloatArray, IntArray
+from isacsim.typing import ComplexArray, FloatArray, IntArray
 
 Books = tuple[Codebook | None, ...]
 
@@ -58,14 +58,15 @@ class Quantised(Expansion):
 
     def distortion(self, other: Quantised, xi: ComplexArray) -> ComplexArray:
         """``sqrt(rho_i rho_j) (d(Re xi) + j d(Im xi))``."""
-        unit = self._over_pairs(xi, lambda pair, z: pair(z.real) + 1j * pair(z.imag))
+        unit = self._over_pairs(xi, lambda pair, parts: pair(parts))
         return np.asarray(self.scale[..., :, None] * unit * other.scale[..., None, :])
 
     def toward(self, xi: ComplexArray, g: ComplexArray) -> ComplexArray:
         """``sqrt(rho_i rho_j) (d'(Re xi) Re g + j d'(Im xi) Im g)``."""
-        real = self._over_pairs(xi, lambda pair, z: pair.derivative(z.real)).real
-        imag = self._over_pairs(xi, lambda pair, z: pair.derivative(z.imag)).real
-        return np.asarray(self.scale[..., :, None] * (real * g.real + 1j * imag * g.imag) * self.scale[..., None, :])
+        slope = self._over_pairs(xi, lambda pair, parts: pair.derivative(parts))
+        imaginary = np.triu(slope.imag) - np.tril(slope.imag)  # alike on both sides of the diagonal
+        unit = slope.real * g.real + 1j * imaginary * g.imag
+        return np.asarray(self.scale[..., :, None] * unit * self.scale[..., None, :])
 
     def scaled(self, amplitude: FloatArray, power: FloatArray) -> Quantised:
         """By the scale."""
@@ -75,11 +76,12 @@ class Quantised(Expansion):
         """Scales add."""
         raise NotImplementedError("the derivative of codebooks under gain control has a closed form")
 
-    def _over_pairs(self, xi: ComplexArray, of: Callable[[Pair, ComplexArray], AnyArray]) -> ComplexArray:
-        """``of`` the correlation of each pair of chains, Hermitian, without the diagonal."""
+    def _over_pairs(self, xi: ComplexArray, of: Callable[[Pair, FloatArray], FloatArray]) -> ComplexArray:
+        """``of`` both parts of the correlation of each pair of chains, Hermitian, without the diagonal."""
         found = np.zeros(xi.shape, complex)
         for (one, other), (i, j) in _pairs(self.books):
-            value = of(pair_of(one, other), xi[..., i, j])
+            parts = np.ascontiguousarray(xi[..., i, j]).view(float)
+            value = of(pair_of(one, other), parts).view(complex)
             found[..., i, j] = value
             found[..., j, i] = np.conj(value)
         return found

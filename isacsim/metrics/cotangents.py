@@ -70,8 +70,10 @@ def power_cotangent(sent: Transmission) -> Cotangent:
     return Cotangent(sent.precoder, np.broadcast_to(np.eye(antennas, dtype=complex), sent.radiated.shape))
 
 
-def rate_cotangent(H: ComplexArray, sent: Transmission, users: Reception, user: Hardware) -> Cotangent:
-    """That of the sum rate ``sum_k ln(1 + SQINR_k)``.
+def rate_cotangent(
+    H: ComplexArray, sent: Transmission, users: Reception, user: Hardware, weights: Any = 1.0
+) -> Cotangent:
+    """That of the weighted sum rate ``sum_k w_k ln(1 + SQINR_k)``.
 
     Behind a receiver of gain g and distortion d it is ``ln((|g|^2 (S + T) + d) / (|g|^2 T + d))``, where g and d may
     follow the power S + T that arrives.
@@ -81,8 +83,9 @@ def rate_cotangent(H: ComplexArray, sent: Transmission, users: Reception, user: 
         sent: What leaves the transmit chains.
         users: What the users receive of it.
         user: Their receivers.
+        weights: w, broadcast to (..., K).
     """
-    own, others = _rate_by_power(users, user)
+    own, others = (np.asarray(weights * each) for each in _rate_by_power(users, user))
     received = hermitian(H) @ sent.precoder
     mine = np.eye(received.shape[-2], received.shape[-1]) > 0
     precoder = H @ (np.where(mine, own[..., None], others[..., None]) * received)

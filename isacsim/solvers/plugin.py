@@ -83,6 +83,11 @@ def _of_sqnr_max() -> Iterable[SolverSpec]:
         default_for="sqnr-max",
     )
     yield SolverSpec(
+        "augmented-lagrangian",
+        f"{home}.behind_hardware:AugmentedLagrangian",
+        "Augmented Lagrangian method behind exact models of hardware",
+    )
+    yield SolverSpec(
         "mm", f"{home}.mm:Mm", "Majorisation-minimisation by cone programs, a slow baseline", {"max_steps": 20}
     )
 

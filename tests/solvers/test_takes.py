@@ -70,12 +70,18 @@ def test_a_stage_that_is_no_converter_is_named_by_solve():
     problem = example_problem("sqnr-max", BUNDLED, AMPLIFIED)
     with pytest.raises(
         InvalidInput,
-        match=r"newton-mm designs for data converters, and transmit\.1 \(Compressing\) does not add noise.*"
-        r"No solver of sqnr-max takes this hardware",
+        match=r"mm designs for data converters, and transmit\.1 \(Compressing\) does not add noise.*"
+        r"augmented-lagrangian, newton-mm",
     ):
-        isacsim.solve(problem, registry=BUNDLED)
-    assert takers(problem, BUNDLED) == []
-    assert takers(example_problem("sqnr-max", BUNDLED), BUNDLED) == ["mm", "newton-mm", "sdr"]
+        isacsim.solve(problem, "mm", registry=BUNDLED)
+    assert takers(problem, BUNDLED) == ["augmented-lagrangian", "newton-mm"]
+    assert takers(example_problem("sqnr-max", BUNDLED), BUNDLED) == ["augmented-lagrangian", "mm", "newton-mm", "sdr"]
+    opaque = example_problem("sqnr-max", BUNDLED, OPAQUE)
+    with pytest.raises(
+        InvalidInput, match=r"newton-mm needs the derivative of hardware, and transmit\.1 \(Opaque\) gives"
+    ):
+        isacsim.solve(opaque, registry=BUNDLED)
+    assert takers(opaque, BUNDLED) == []
 
 
 def test_a_power_of_each_antenna_leaves_the_solvers_that_take_one():
@@ -136,6 +142,7 @@ def test_list_solvers_tells_hardware_constraints_and_guarantee(capsys):
     assert main(["list", "solvers"]) == 0
     told = capsys.readouterr().out
     assert "sum-rate-crlb: hardware ideal; constraints total; or antenna" in told
+    assert "sqnr-max: hardware any; constraints sqinr + total" in told
     assert "sqnr-max: hardware converters; constraints sqinr + total" in told
     assert main(["list", "solvers", "--json"]) == 0
     rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}

@@ -73,7 +73,7 @@ class SqinrSolver(Solver):
         hopeless = group.feasible.exceeds(group.system.limit)
         if hopeless.any():
             here = take(group, hopeless)
-            yield self._infeasible(problem, here), here.places
+            yield infeasible(problem, here, self.rule), here.places
         left, size = np.flatnonzero(~hopeless), self.chunk(group.system)
         for part in (left[i : i + size] for i in range(0, left.size, size)):
             here = group if part.size == group.places.size else take(group, part)
@@ -81,12 +81,13 @@ class SqinrSolver(Solver):
             solution = self.optimise(here, _remaining(request, waited))
             yield self.finished(problem, here, _later(solution, begin, waited)), here.places
 
-    def _infeasible(self, problem: Any, group: Group) -> Solution:
-        """The solution of members whose SQINRs are out of reach; the bound is the least power, in W."""
-        told = [certificate(take(group, np.array([i])), self.rule) for i in range(group.places.size)]
-        nothing = np.full((len(told), problem.H.shape[-2], problem.streams), np.nan, complex)
-        notes, bound = [note for _, note in told], np.array([watts for watts, _ in told])
-        return Solution.resting(nothing, Status.INFEASIBLE, notes, bound=bound, least_power=bound)
+
+def infeasible(problem: Any, group: Group, rule: str = "SQINR") -> Solution:
+    """The solution of members whose SQINRs are out of reach; the bound is the least power, in W."""
+    told = [certificate(take(group, np.array([i])), rule) for i in range(group.places.size)]
+    nothing = np.full((len(told), problem.H.shape[-2], problem.streams), np.nan, complex)
+    notes, bound = [note for _, note in told], np.array([watts for watts, _ in told])
+    return Solution.resting(nothing, Status.INFEASIBLE, notes, bound=bound, least_power=bound)
 
 
 def one_by_one(group: Group, request: Request, one: Callable[[Group, bool], Solution]) -> Solution:

@@ -19,6 +19,7 @@ from attrs import field, frozen
 from isacsim.batch import frobenius2, inner, put, rows, take
 from isacsim.checks import number, whole
 from isacsim.compiled import compiled
+from isacsim.problems.sqnr_max import SqnrMax
 from isacsim.solvers.base import Request
 from isacsim.solvers.iterate import Stop, iterate
 from isacsim.solvers.solution import Solution, Status, gathered, objects
@@ -119,7 +120,8 @@ class NewtonMm(SqnrMaxSolver):
     One point target takes no steps: its optimum is a search in the K + 1 multipliers
     (`isacsim.solvers.sqnr_max.point`). Where that has no answer, or a start is asked for by name or
     as a precoder, the member is iterated like all others.
-    Derived in docs/derivations/newton-mm.
+    Behind hardware that is more than data converters as the AQNM has them ``augmented-lagrangian`` does the work,
+    at its own tolerance where that is coarser. Derived in docs/derivations/newton-mm.
 
     Args:
         tolerance: Relative residual of the optimality conditions at which a member has
@@ -131,6 +133,16 @@ class NewtonMm(SqnrMaxSolver):
 
     tolerance: float = field(default=1e-6, validator=number(above=0))
     max_steps: int = field(default=200, validator=whole(1))
+
+    def takes(self, problem: SqnrMax) -> str | None:
+        """Nothing, or a sentence why not: hardware that is no converter and has no derivative."""
+        return None if super().takes(problem) is None else behind_hardware(self.tolerance).takes(problem)
+
+    def solve(self, problem: SqnrMax, request: Request) -> Solution:
+        """The solution of a flat batch, for the hardware designed for."""
+        if super().takes(problem) is None:
+            return super().solve(problem, request)
+        return behind_hardware(self.tolerance).solve(problem, request)
 
     def chunk(self, system: System) -> int:
         """Members whose arrays take some 64 MB together."""
@@ -294,6 +306,14 @@ class NewtonMm(SqnrMaxSolver):
         new = attrs.evolve(new, **settings)
         kept = np.flatnonzero(~accepted)
         return put(new, kept, take(attrs.evolve(state, **settings), kept)) if kept.size else new
+
+
+def behind_hardware(tolerance: float) -> Any:
+    """What solves a problem whose hardware is no converter."""
+    from isacsim.solvers.sqnr_max.behind_hardware import AugmentedLagrangian  # which starts from designs of this file
+
+    default = AugmentedLagrangian()
+    return attrs.evolve(default, tolerance=max(tolerance, default.tolerance))
 
 
 def _settings(state: NewtonMmState, accepted: BoolArray, missing: BoolArray, progress: FloatArray) -> dict[str, Any]:
