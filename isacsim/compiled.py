@@ -52,7 +52,7 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
         kernel = numba.njit(cache=True, **OPTIONS)(named)
     except RuntimeError:  # neither the package nor the user has a folder that can be written
         return numba.njit(**OPTIONS)(named)
-    return _guarded(kernel)
+    return _shared(_guarded(kernel))
 
 
 def parts_of(function: Any) -> list[FunctionType]:
@@ -101,6 +101,34 @@ def _guarded(kernel: Any) -> Any:
 
     kernel._cache.load_overload = load_overload
     return kernel
+
+
+def _shared(kernel: Any) -> Any:
+    """The kernel, which of the processes that share the folder on disk one compiles; the others wait, and load it.
+
+    Workers of a node begin together, and all with the same kernels.
+    """
+    compile_here = kernel.compile
+
+    def compile_once(signature: Any) -> Any:
+        with _alone(Path(kernel.stats.cache_path) / f"{kernel.py_func.__qualname__}.lock"):
+            return compile_here(signature)
+
+    kernel.compile = compile_once
+    return kernel
+
+
+@contextlib.contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    """Within it no other process is that names the same file; where the system cannot tell, others may be."""
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(ImportError, OSError):  # Windows; a folder of a network without locks
+            import fcntl
+
+            lock.parent.mkdir(parents=True, exist_ok=True)
+            file = stack.enter_context(lock.open("ab"))
+            fcntl.flock(file, fcntl.LOCK_EX)  # released with the file, and with a process that is killed
+        yield
 
 
 @cache

@@ -44,6 +44,23 @@ def test_what_is_kept_on_disk_is_renewed_when_a_part_in_another_file_changes(tmp
     assert run(5.0) == ["15.0", "0"]
 
 
+def test_of_processes_that_begin_together_one_compiles(tmp_path):
+    package = tmp_path / "isacsim_kernels"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "loop.py").write_text("def each(x):\n    return 2 * x\n")
+    use = USE.replace("print(", "import numba; print('ready', flush=True); input(); print(")
+    piped = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    crew = [subprocess.Popen([sys.executable, "-c", use], cwd=tmp_path, **piped) for _ in range(3)]
+    for process in crew:
+        assert process.stdout.readline() == "ready\n"
+    for process in crew:  # all are at the same place
+        process.stdin.write("\n")
+        process.stdin.flush()
+    found = [process.communicate()[0].split() for process in crew]
+    assert sorted(found) == [["6.0", "0"], ["6.0", "1"], ["6.0", "1"]]
+
+
 def test_what_is_kept_on_disk_and_names_a_record_that_has_moved_is_compiled_anew(tmp_path):
     package = tmp_path / "isacsim_kernels"
     package.mkdir()
