@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from isacsim.checks import whole as whole
     from isacsim.deprecation import deprecated_names as deprecated_names
     from isacsim.drop import Drop as Drop
+    from isacsim.elements import ElementPattern as ElementPattern
     from isacsim.engine.calls import OtherCode as OtherCode
     from isacsim.engine.calls import TaskLost as TaskLost
     from isacsim.engine.calls import deliver as deliver
     from isacsim.engine.calls import pack_call as pack_call
     from isacsim.engine.calls import pack_error as pack_error
-    from isacsim.elements import ElementPattern as ElementPattern
     from isacsim.engine.events import ChunkEnd as ChunkEnd
     from isacsim.engine.events import Observer as Observer
     from isacsim.engine.events import RunEnd as RunEnd

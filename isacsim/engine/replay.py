@@ -11,8 +11,9 @@ import numpy as np
 from attrs import frozen
 from threadpoolctl import threadpool_limits
 
+from isacsim.engine.code import Code
 from isacsim.engine.plan import Point, Task
-from isacsim.engine.provenance import differences, environment
+from isacsim.engine.provenance import differences
 from isacsim.engine.rebuilt import point_of, rebuilt
 from isacsim.engine.scenario import Scenario
 from isacsim.engine.store import Store
@@ -152,7 +153,7 @@ def _other_code(store: Store, point: Point, registry: Registry, number: int | No
     before = {} if number is None else store.environments().get(number, {})
     s = point.scenario
     used = [s.base_station, s.users, s.targets, s.hardware, s.design, s.evaluate, s.background]
-    yield from differences(before, environment(registry, used))
+    yield from differences(before, Code.of(registry, used).environment)
 
 
 def _parts(outcome: Outcome, point: Point, trial: int) -> tuple[Values, dict[str, DesignRecord], tuple[Failure, ...]]:

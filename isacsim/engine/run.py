@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
     from isacsim.engine.replay import Replay
 
+
 @frozen
 class Counts:
     """Where the trials of a run are: ``requested = done + partly + failed + skipped``.

@@ -22,9 +22,9 @@ from isacsim.link import Transmission
 from isacsim.metrics.cotangents import pulled_back
 from isacsim.problems.band_sum_rate_crlb import BandSumRateCrlb
 from isacsim.solvers.base import SIDES, Request, stages
-from isacsim.solvers.sum_rate_crlb.hardware import FULL, power_shares
 from isacsim.solvers.sum_rate_crlb.merit import Merit, Point, damped_inverse
 from isacsim.solvers.sum_rate_crlb.starts import served, start
+from isacsim.solvers.surface import FULL, power_shares
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
 
@@ -181,6 +181,10 @@ class BandMerit:
         power = np.where(free, own, 0.0).sum(axis=-1, keepdims=True)
         mean = np.where(free, rise, 0.0).sum(axis=-1, keepdims=True) / np.where(power > 0, power, 1.0)
         return np.where(power > 0, mean, worth.min(axis=-1, keepdims=True))
+
+    def size(self, point: BandPoint) -> FloatArray:
+        """The power of each member, (B,): the squared length of all coordinates."""
+        return self.power
 
     def at(self, point: BandPoint) -> BandMerit:
         """The merit that keeps at the cap the blocks that would give most for more power."""
