@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import isacsim
+from isacsim.engine.files import scenario_file
 from isacsim.engine.identity import Names, described
 from isacsim.engine.load import load_scenario
 from isacsim.engine.plan import Point
@@ -138,13 +139,13 @@ def check_rebuilt(path):
 
 @pytest.mark.parametrize("name", ["quickstart", "wideband/radar", "hardware-aware/mixed-per-antenna"])
 def test_a_scenario_is_made_again_with_the_same_addresses(name):
-    check_rebuilt(isacsim.engine.files.scenario_file(f"{name}.toml"))
+    check_rebuilt(scenario_file(f"{name}.toml"))
 
 
 @pytest.mark.slow
 def test_every_bundled_scenario_is_made_again_with_the_same_addresses():
     pytest.importorskip("isacsim_rf")
-    found = sorted(isacsim.engine.files.scenario_file("").rglob("*.toml"))
+    found = sorted(scenario_file("").rglob("*.toml"))
     assert len(found) > 50
     for path in found:
         if path.name not in ("scene.toml",):
