@@ -95,13 +95,15 @@ class FimTensor:
         return self._pass(compiled(adjoint_each), Phi, self.parameters, (self.columns, complex))
 
     def _pass(self, kernel: Any, given: AnyArray, side: int, made: tuple[int, type]) -> AnyArray:
-        shape = np.broadcast_shapes(self.terms.shape[:-1], given.shape[:-2])
-        count = self.terms.shape[-1]
-        shared = self.terms.size == count
-        terms = self.terms.reshape(1, count) if shared else np.broadcast_to(self.terms, (*shape, count))
-        given = np.ascontiguousarray(np.broadcast_to(given, (*shape, side, side))).reshape(-1, side, side)
+        terms, count = self.terms, self.terms.shape[-1]
+        shape = np.broadcast_shapes(terms.shape[:-1], given.shape[:-2])
+        if terms.size > count and terms.shape[:-1] != shape:
+            terms = np.ascontiguousarray(np.broadcast_to(terms, (*shape, count)))
+        if given.shape[:-2] != shape:
+            given = np.broadcast_to(given, (*shape, side, side))
+        given = np.ascontiguousarray(given).reshape(-1, side, side)
         result: AnyArray = np.empty((len(given), made[0], made[0]), made[1])
-        flat = np.ascontiguousarray(terms).reshape(-1, count)
+        flat = terms.reshape(-1, count)
         kernel(flat, self.places, given, result)
         return result.reshape(*shape, *result.shape[1:])
 

@@ -299,19 +299,20 @@ def followers(point: Point, origin: IntArray) -> BoolArray:
     are the covariances R = W W^H, in which neither the phases of streams nor turns among sensing
     streams count: ``|R_1 - R_2|^2 = |R_1|^2 + |R_2|^2 - 2 |W_1^H W_2|^2``.
     """
-    W, f, found = point.W, point.objective, np.zeros(origin.size, bool)
+    W, f, found, own = point.W, point.objective, np.zeros(origin.size, bool), None
     rates = np.log1p(point.signal / point.interference)
     for lag in range(1, f.size):  # starts of a problem are neighbours
         kin = origin[lag:] == origin[:-lag]
         if not kin.any():
             break
-        near = kin & (np.abs(f[lag:] - f[:-lag]) < SAME * np.abs(f[lag:]))
-        near &= np.abs(rates[lag:] - rates[:-lag]).max(axis=-1, initial=0.0) <= SAME * point.sum_rate[lag:]
-        if not near.any():
+        (a,) = np.nonzero(kin & (np.abs(f[lag:] - f[:-lag]) < SAME * np.abs(f[lag:])))
+        a = a[np.abs(rates[a + lag] - rates[a]).max(axis=-1, initial=0.0) <= SAME * point.sum_rate[a + lag]]
+        if not a.size:
             continue
-        own = frobenius2(hermitian(W) @ W)
-        apart = own[lag:] + own[:-lag] - 2 * frobenius2(hermitian(W[lag:]) @ W[:-lag])
-        near &= apart < SAME**2 * own[lag:]
-        found[lag:] |= near & (f[lag:] <= f[:-lag])
-        found[:-lag] |= near & (f[lag:] > f[:-lag])
+        own = frobenius2(hermitian(W) @ W) if own is None else own
+        b = a + lag
+        near = own[b] + own[a] - 2 * frobenius2(hermitian(W[b]) @ W[a]) < SAME**2 * own[b]
+        behind = f[b] <= f[a]
+        found[b[near & behind]] = True
+        found[a[near & ~behind]] = True
     return found
