@@ -19,7 +19,8 @@ from isacsim.hardware.gaussian import laguerre, legendre
 from isacsim.typing import AnyArray, FloatArray
 
 ORDERS = 40  # a soft limiter to 2e-5 of its power at correlations of 0.99, smooth maps to 1e-9
-NODES = 64  # of each of the two panels
+NODES = 64  # of the panels below the first bend and above the last
+BETWEEN = 12  # of each between two bends, where tables are interpolated: they are narrow
 SPAN = 40.0  # length of a panel in mean powers: exp(-40) is below rounding
 REST = 1e-13  # share of the power that is told from the rounding of a difference of powers
 
@@ -30,7 +31,8 @@ class Envelopes(Expander):
 
     Args:
         response: Complex gain of samples of the powers (..., N, n) in W, of the same shape.
-        knee: Power at which the response bends, shape (N,), in W: panels of the quadrature meet there.
+        knee: Powers at which the response bends, shape (N,), or (N, J) in ascending order, in W: panels of the
+            quadrature meet there.
     """
 
     response: Callable[[FloatArray], AnyArray]
@@ -57,7 +59,8 @@ class Envelopes(Expander):
 
     def _expanded(self, rho: FloatArray) -> tuple[Ito, AnyArray, FloatArray]:
         """The expansion, the coefficient after the last (..., N, 1), and the derivative of the power (..., N)."""
-        u, weight = _nodes(np.minimum(self.knee / rho, SPAN)[..., None])
+        knee = self.knee if self.knee.ndim == 2 else self.knee[:, None]
+        u, weight = _nodes(np.minimum(knee / rho[..., None], SPAN))
         F = np.sqrt(rho[..., None] * u) * self.response(rho[..., None] * u)
         h = laguerre(u, 1, ORDERS + 1)
         linear = np.sum(F * weight * h[0], axis=-1)
@@ -68,8 +71,17 @@ class Envelopes(Expander):
 
 
 def _nodes(edge: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Nodes and weights (..., N, n) for the mean of a function of u ~ Exp(1) that bends at ``edge`` (..., N, 1)."""
+    """Nodes and weights (..., N, n) for the mean of a function of u ~ Exp(1) that bends at ``edge`` (..., N, J)."""
     t, w = legendre(NODES)
-    below, above = edge * t, edge + SPAN * t**2  # the square resolves a bend that lies close to 0
-    weights = edge * w * np.exp(-below), 2 * SPAN * t * w * np.exp(-above)
-    return np.concatenate([below, above], axis=-1), np.concatenate(weights, axis=-1)
+    first, last = edge[..., :1], edge[..., -1:]
+    below, above = first * t, last + SPAN * t**2  # the square resolves a bend that lies close to 0
+    points, weights = [below], [first * w * np.exp(-below)]
+    if edge.shape[-1] > 1:
+        s, v = legendre(BETWEEN)
+        low, width = edge[..., :-1, None], np.diff(edge, axis=-1)[..., None]
+        inner = (low + width * s).reshape(*edge.shape[:-1], -1)
+        points.append(inner)
+        weights.append((width * v).reshape(inner.shape) * np.exp(-inner))
+    points.append(above)
+    weights.append(2 * SPAN * t * w * np.exp(-above))
+    return np.concatenate(points, axis=-1), np.concatenate(weights, axis=-1)

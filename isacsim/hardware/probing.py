@@ -22,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from enum import Enum
 from functools import lru_cache
+from pathlib import Path
 from types import FunctionType
 from typing import Any
 
@@ -141,7 +142,9 @@ def value_of(item: Any) -> Hashable:
     """What tells ``item`` from others, or TypeError where that is not known."""
     kind = type(item)
     if attrs.has(kind):
-        return kind, tuple(value_of(getattr(item, f.name)) for f in attrs.fields(kind))
+        read = getattr(item, "fingerprint", None)  # of the file that it was read from, which stands for the path
+        said = (getattr(item, f.name) for f in attrs.fields(kind))
+        return kind, read, tuple(value_of(value) for value in said if not (read and isinstance(value, Path)))
     if isinstance(item, np.ndarray) and not item.dtype.hasobject:
         return kind, item.shape, item.dtype.str, item.tobytes()
     if isinstance(item, (tuple, list)):

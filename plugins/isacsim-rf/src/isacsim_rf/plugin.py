@@ -1,10 +1,13 @@
 """What this plugin offers; isacsim calls it through the entry point of the distribution."""
 
 from collections.abc import Iterable
+from pathlib import Path
 
 from isacsim.api import ScenarioSpec, Spec, hookimpl
 
 isacsim_api = 2
+
+DATA = Path(__file__).resolve().parent / "data"  # files to begin with
 
 
 @hookimpl
@@ -51,6 +54,18 @@ def isacsim_hardware() -> Iterable[Spec]:
         "isacsim_rf.converters:SigmaDelta",
         "Sigma-delta converter of first order, one bit",
         {"oversampling": 32, "full_scale_dbm": 36},
+    )
+    yield Spec(
+        "measured-amplifier",
+        "isacsim_rf.measured:MeasuredAmplifier",
+        "Amplifier by its measured AM/AM and AM/PM",
+        {"path": str(DATA / "amplifier.csv")},
+    )
+    yield Spec(
+        "measured-converter",
+        "isacsim_rf.measured:MeasuredConverter",
+        "Converter by the measured errors of its codes",
+        {"path": str(DATA / "converter.csv"), "full_scale_dbm": 36},
     )
 
 
