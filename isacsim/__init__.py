@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from isacsim.engine.scenario import BaseStation, Design, Evaluation, Scenario, Users
     from isacsim.engine.sweep import Axis
     from isacsim.engine.views import Expectation, Figure
-    from isacsim.errors import InvalidInput, IsacsimError, PluginError, StoreError
+    from isacsim.errors import InvalidInput, IsacsimError, PlausibilityWarning, PluginError, StoreError
     from isacsim.grid import Grid
     from isacsim.hardware.base import Hardware, Ideal, LinearModel, Transceiver
     from isacsim.hardware.chain import Chain
@@ -46,7 +46,7 @@ _HOMES = {
     "isacsim.engine.scenario": ("BaseStation", "Design", "Evaluation", "Scenario", "Users"),
     "isacsim.engine.sweep": ("Axis",),
     "isacsim.engine.views": ("Expectation", "Figure"),
-    "isacsim.errors": ("InvalidInput", "IsacsimError", "PluginError", "StoreError"),
+    "isacsim.errors": ("InvalidInput", "IsacsimError", "PlausibilityWarning", "PluginError", "StoreError"),
     "isacsim.grid": ("Grid",),
     "isacsim.hardware.base": ("Hardware", "Ideal", "LinearModel", "Transceiver"),
     "isacsim.hardware.chain": ("Chain",),
@@ -85,6 +85,7 @@ __all__ = [
     "LinearModel",
     "MidRise",
     "PlacedArray",
+    "PlausibilityWarning",
     "PluginError",
     "PointCrbMin",
     "PointTargets",

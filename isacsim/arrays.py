@@ -20,6 +20,7 @@ from attrs import field, frozen
 from isacsim.checks import fitting, instance, number, numbers, whole
 from isacsim.elements import ElementPattern
 from isacsim.errors import InvalidInput
+from isacsim.keywords import keywords
 from isacsim.memory import must_fit
 from isacsim.typing import ComplexArray, FloatArray
 
@@ -104,6 +105,7 @@ def _grid(horizontal: int, vertical: int, across: float = 0.5, up: float = 0.5) 
     return columns, rows
 
 
+@keywords()
 @frozen
 class UniformPlanarArray(AntennaArray):
     """Planar array of ``horizontal`` columns and ``vertical`` rows.
@@ -143,6 +145,7 @@ class UniformPlanarArray(AntennaArray):
         return True
 
 
+@keywords()
 @frozen
 class UniformLinearArray(AntennaArray):
     """Horizontal row of ``elements``; targets lie at zenith pi/2, which is no unknown.
@@ -186,6 +189,7 @@ def _places(value: Any) -> tuple[float, ...]:
     return tuple(places.tolist())
 
 
+@keywords()
 @frozen
 class PlacedArray(AntennaArray):
     """Elements at any places in a plane, in the order in which they are given.

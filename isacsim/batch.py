@@ -72,6 +72,7 @@ def batched(
     default: Any = attrs.NOTHING,
     scalar: bool = False,
     metadata: dict[str, Any] | None = None,
+    of: Callable[[Any], Any] | None = None,
 ) -> Any:
     """An attrs field holding a finite array whose last ``core`` axes belong to a member.
 
@@ -87,9 +88,11 @@ def batched(
         scalar: Whether a value with fewer axes is taken; the record's own post-init then
             broadcasts it to the core axes.
         metadata: Further metadata, a unit from `isacsim.units` for example.
+        of: What makes numbers of a value that may be something else.
     """
 
     def convert(value: Any, _self: Any, attribute: attrs.Attribute[Any]) -> AnyArray:
+        value = value if of is None else of(value)
         array = as_array(attribute.name, value, dtype, 0 if scalar else core)
         if least is not None and np.any(array < least):
             raise InvalidInput(attribute.name, f"must be at least {least:g}", array, "Check sign and unit.")

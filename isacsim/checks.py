@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from isacsim.errors import InvalidInput, one_of
+from isacsim.errors import InvalidInput, doubt, one_of
+
+MOST_WATTS = 1e3  # a macro cell radiates some 100 W; more is a level in dBm or mW, as a rule
 
 Validator = Callable[[Any, Any, Any], None]
 
@@ -164,3 +166,19 @@ def positive(name: str, value: Any, *, infinite: bool = False) -> None:
     if not np.all(array > 0) or not (infinite or np.isfinite(array).all()):
         rule = "must be positive" if infinite else "must be positive and finite"
         raise InvalidInput(name, rule, value, "Check sign and unit.")
+
+
+def doubt_angles(name: str, value: Any, stacklevel: int = 4) -> None:
+    """Warn of angles beyond a full turn, which are degrees as a rule."""
+    most = float(np.max(np.abs(value), initial=0.0))
+    if most > 2 * math.pi:
+        remedy = "Write np.deg2rad(...) if it is in degrees."
+        doubt(name, "should be in radians, and be within a full turn", most, remedy, stacklevel)
+
+
+def doubt_power(name: str, value: Any, stacklevel: int = 4) -> None:
+    """Warn of transmit powers that no base station has."""
+    most = float(np.max(value, initial=0.0))
+    if most > MOST_WATTS:
+        remedy = "Write 10 ** (p / 10) / 1000 if it is in dBm."
+        doubt(name, f"should be in W, and be at most {MOST_WATTS:g}", most, remedy, stacklevel)

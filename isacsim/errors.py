@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from traceback import extract_tb
@@ -50,6 +51,18 @@ class PluginError(IsacsimError):
 
 class StoreError(IsacsimError):
     """A run folder cannot be created, opened or continued."""
+
+
+class PlausibilityWarning(UserWarning):
+    """A number that can be, and hardly is what was meant: it is used as it is.
+
+    ``warnings.simplefilter("ignore", isacsim.PlausibilityWarning)`` silences it.
+    """
+
+
+def doubt(field: str, rule: str, value: Any, remedy: str, stacklevel: int = 3) -> None:
+    """Warn of an implausible number, in the form of `InvalidInput`."""
+    warnings.warn(str(InvalidInput(field, rule, value, remedy)), PlausibilityWarning, stacklevel=stacklevel)
 
 
 def brief(value: Any, limit: int = 80) -> str:

@@ -15,11 +15,13 @@ from attrs import field, frozen
 from isacsim import units
 from isacsim.checks import number, whole
 from isacsim.errors import InvalidInput
+from isacsim.keywords import keywords
 from isacsim.typing import AnyArray, FloatArray, IntArray
 
 LIGHT = 299792458.0  # m/s
 
 
+@keywords()
 @frozen
 class Grid:
     """Subcarriers and symbols of an OFDM signal.

@@ -23,6 +23,7 @@ FLOORS = [
         "batch",
         "arrays",
         "elements",
+        "keywords",
         "random",
         "threads",
         "checks",

@@ -28,6 +28,7 @@ from isacsim.engine.views import COUNT, ROWS_FROM, SOLVES, SOLVES_FROM, STEP, TR
 from isacsim.errors import InvalidInput, one_of
 from isacsim.grid import Grid
 from isacsim.hardware.base import Transceiver
+from isacsim.keywords import keywords
 from isacsim.metrics.components import Metric, Quantity
 from isacsim.notebook import fields
 from isacsim.problems.base import Requirements
@@ -42,6 +43,7 @@ RESERVED = ("evaluate", "design", "trial", STEP, "status", COUNT, ROWS_FROM, SOL
 MOST_POINTS = 10**6  # of a sweep, which are laid out before the first is run
 
 
+@keywords()
 @frozen
 class BaseStation:
     """The base station: its arrays, its power and the noise of its sensing receiver.
@@ -72,6 +74,7 @@ class BaseStation:
         object.__setattr__(self, "snapshots", symbols)
 
 
+@keywords()
 @frozen
 class Users:
     """The users and their channels.
@@ -102,6 +105,7 @@ def _lists(value: Any) -> Any:
     return {axis: tuple(v) if isinstance(v, (list, tuple)) else (v,) for axis, v in value.items()}
 
 
+@keywords()
 @frozen
 class Design:
     """What is optimised, by whom, believing in which hardware and which channels.
@@ -132,6 +136,7 @@ class Design:
         return all(coords[axis] in values for axis, values in self.only.items())
 
 
+@keywords()
 @frozen
 class Evaluation:
     """What is measured on the designs, through which hardware.
@@ -164,6 +169,7 @@ class Evaluation:
             raise InvalidInput("designs", "must name each design once", self.designs, "Leave it out for all designs.")
 
 
+@keywords()
 @frozen
 class Scenario:
     """A study: who is where, what is designed, through what it is judged, and what is swept.

@@ -19,6 +19,7 @@ from attrs import field, frozen
 from isacsim.batch import hermitian, same_array, squared
 from isacsim.checks import numbers
 from isacsim.errors import InvalidInput
+from isacsim.keywords import keywords
 from isacsim.typing import AnyArray, ComplexArray, FloatArray
 
 
@@ -260,6 +261,7 @@ class Ideal(Hardware):
         return True
 
 
+@keywords()
 @frozen
 class Transceiver:
     """The hardware of a link: base-station transmitter and sensing receiver, and the users.

@@ -22,6 +22,7 @@ from isacsim.hardware.codebooks import MAX_BITS, Codebook, aqnm_distortion, lloy
 from isacsim.hardware.expansions import exact_model, exact_vjp
 from isacsim.hardware.gain_control import GainControlled
 from isacsim.hardware.kernels import quantise_rows
+from isacsim.keywords import keywords
 from isacsim.typing import AnyArray, ComplexArray, FloatArray
 
 
@@ -97,6 +98,7 @@ def _quantise_alike(
         quantise_rows(rows, scale, codebook(int(bits)), out)
 
 
+@keywords()
 @frozen
 class Aqnm(Hardware):
     """Converter of few bits: Lloyd-Max or uniform codebook, and its quantisation-noise model.
@@ -161,6 +163,7 @@ class Aqnm(Hardware):
         return _per_chain(self.bits, (chains,), float)
 
 
+@keywords()
 @frozen
 class MidRise(Hardware):
     """Uniform mid-rise quantiser ``clip(step (floor(x/step) + 1/2))``.

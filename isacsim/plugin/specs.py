@@ -36,6 +36,16 @@ def _of(kind: type, told: str) -> Callable[[Any, Any, Any], None]:
     return check
 
 
+SIZES = ("antennas", "receive_antennas", "users", "trials")
+
+
+def _sizes(_instance: Any, attribute: Any, value: Any) -> None:
+    _of(Mapping, "a table")(_instance, attribute, value)
+    for name, size in value.items():
+        if name not in SIZES or not isinstance(size, int) or isinstance(size, bool) or size < 1:
+            raise PluginError(f"sizes: must be whole numbers of {', '.join(SIZES)}, got {name} = {brief(size)}.")
+
+
 @frozen
 class Spec:
     """A component under a name that scenario files can use.
@@ -46,12 +56,15 @@ class Spec:
         summary: One line for `isacsim list`.
         example: A table that builds one, without its ``kind``: for `isacsim show` and for the
             contract tests, which run over every component.
+        sizes: Sizes that contract draws of a channel or of targets use, of ``antennas``, ``receive_antennas``,
+            ``users`` and ``trials``, where a recording for example has its own.
     """
 
     name: str = field(validator=_named)
     target: str = field(validator=_located)
     summary: str = field(default="", validator=_of(str, "text"))
     example: Mapping[str, Any] = field(factory=dict, validator=_of(Mapping, "a table"))
+    sizes: Mapping[str, int] = field(factory=dict, validator=_sizes, kw_only=True)
 
     def load(self) -> Any:
         """Import the component.

@@ -27,6 +27,7 @@ from isacsim.errors import InvalidInput
 from isacsim.grid import Grid
 from isacsim.hardware.base import Transceiver, chain_power
 from isacsim.hardware.spectral import OverBand
+from isacsim.keywords import keywords
 from isacsim.link import Echo, Mode, Reception, Transmission, band_echo, band_reception, covariance
 from isacsim.metrics.cotangents import Cotangent, band_crlb_cotangent, rate_cotangent
 from isacsim.metrics.delay_doppler import cells_of, information_of_band, kinds_of, labels_of, require_unambiguous
@@ -92,6 +93,7 @@ class BandSumRateCrlbRequirements(Requirements):
         return posed(BandSumRateCrlb, self, drop, transceiver)
 
 
+@keywords()
 @frozen
 class BandSumRateCrlb(Problem):
     """Maximise ``rate_weight (1/F) sum_f SR(W[f]) - crlb_weight tr(D F^-1)`` at full power.

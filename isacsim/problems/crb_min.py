@@ -32,11 +32,13 @@ from isacsim.checks import instance, whole
 from isacsim.drop import Drop
 from isacsim.errors import InvalidInput
 from isacsim.hardware.base import Transceiver, diagonal_matrix
+from isacsim.keywords import keywords
 from isacsim.link import Transmission
 from isacsim.problems.sinr_constrained import SinrConstrained, SinrRequirements
 from isacsim.typing import ComplexArray, FloatArray
 
 
+@keywords()
 @frozen
 class CrbMin(SinrConstrained):
     """Minimise ``nu tr(R^-1)`` with SINRs of at least ``min_sinr`` and a total power.

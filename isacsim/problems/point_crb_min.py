@@ -25,6 +25,7 @@ from isacsim.batch import batch_shape, batched
 from isacsim.checks import instance, snapshots
 from isacsim.errors import InvalidInput
 from isacsim.hardware.base import Transceiver
+from isacsim.keywords import keywords
 from isacsim.link import Echo, Transmission
 from isacsim.metrics.fim import information, information_of
 from isacsim.problems.identifiability import identifiability
@@ -34,6 +35,7 @@ from isacsim.targets.scene import ParametricScene, parametric
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
 
+@keywords()
 @frozen
 class PointCrbMin(SinrConstrained):
     """Minimise the summed CRLBs of the angles of point targets, in rad^2, with least SINRs.

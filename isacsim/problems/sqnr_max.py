@@ -8,7 +8,7 @@ not depend on the precoder.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from attrs import field, frozen
 
@@ -17,12 +17,19 @@ from isacsim.batch import batched
 from isacsim.checks import instance
 from isacsim.errors import InvalidInput
 from isacsim.hardware.base import Transceiver
+from isacsim.keywords import keywords
 from isacsim.link import Echo, Transmission
 from isacsim.metrics.sensing import sqnr
 from isacsim.problems.sinr_constrained import SinrConstrained, SinrRequirements
+from isacsim.targets.scene import Scene
 from isacsim.typing import ComplexArray, FloatArray
 
 
+def _response(value: Any) -> Any:
+    return value.response() if isinstance(value, Scene) else value
+
+
+@keywords(targets="G")
 @frozen
 class SqnrMax(SinrConstrained):
     """Maximise the radar SQNR with SQINRs of at least ``min_sqinr`` and a radiated power.
@@ -30,7 +37,8 @@ class SqnrMax(SinrConstrained):
     Args:
         H: Channels, shape (..., N_t, K), amplitude; column k is h_k, user k receives
             ``h_k^H x_q + n_k``.
-        G: Target response, shape (..., N_r, N_t), amplitude.
+        G: Target response, shape (..., N_r, N_t), amplitude; or the targets, a scene whose response it is, also
+            by the keyword ``targets``.
         min_sqinr: Least SQINR of each user, broadcast to (..., K), linear; 0 is none.
         power: Power that leaves the transmit chains, shape (...), in W.
         noise_power: Noise of each user, broadcast to (..., K), in W.
@@ -45,7 +53,7 @@ class SqnrMax(SinrConstrained):
     asks: ClassVar[str] = "min_sqinr"
 
     H: ComplexArray = batched(2, dtype=complex)
-    G: ComplexArray = batched(2, dtype=complex)
+    G: Any = batched(2, dtype=complex, of=_response)
     min_sqinr: FloatArray = batched(1, least=0.0, scalar=True)
     power: FloatArray = batched(0, above=0.0)
     noise_power: FloatArray = batched(1, above=0.0, scalar=True)

@@ -19,6 +19,7 @@ from isacsim.checks import choice, instance, number, snapshots, whole
 from isacsim.drop import Drop
 from isacsim.errors import InvalidInput, one_of
 from isacsim.hardware.base import Transceiver
+from isacsim.keywords import keywords
 from isacsim.link import Echo, Mode, Reception, Transmission
 from isacsim.metrics.cotangents import Cotangent, crlb_cotangent, rate_cotangent
 from isacsim.metrics.fim import FimTensor, Information, information, information_of, white_information
@@ -132,6 +133,7 @@ class Merits:
     sqinr: FloatArray
 
 
+@keywords()
 @frozen
 class SumRateCrlb(Problem):
     """Maximise ``rate_weight SR - crlb_weight tr(D F^-1)`` at full power.

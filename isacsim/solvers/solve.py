@@ -14,6 +14,7 @@ import attrs
 import numpy as np
 
 from isacsim.batch import as_array, batch_shape, flatten, take
+from isacsim.checks import doubt_power
 from isacsim.errors import InvalidInput, PluginError, one_of, origin
 from isacsim.memory import must_fit
 from isacsim.plugin import Registry, default_registry
@@ -63,6 +64,8 @@ def solve(
         raise InvalidInput("problem", "must be a design problem", problem, "Build a SumRateCrlb, for example.")
     if callback is not None and not callable(callback):
         raise InvalidInput("callback", "must be a function", callback, "It is given a Progress after each step.")
+    if hasattr(problem, "power"):
+        doubt_power("power", problem.power, stacklevel=4)
     chosen = make_solver(problem, solver, options, registry)
     shape = batch_shape(problem)
     for name, variable in problem.decision.items():

@@ -14,9 +14,10 @@ from attrs import field, frozen
 
 from isacsim.arrays import AntennaArray
 from isacsim.batch import batch_shape, batched, hermitian
-from isacsim.checks import instance
+from isacsim.checks import doubt_angles, instance
 from isacsim.errors import InvalidInput
 from isacsim.grid import Grid
+from isacsim.keywords import keywords
 from isacsim.typing import ComplexArray
 
 ANGLES = ("azimuth", "zenith")
@@ -113,6 +114,7 @@ def parametric(name: str, scene: Any, purpose: str, remedy: str = "Use kind 'poi
     raise InvalidInput(name, rule, type(scene).__name__, remedy)
 
 
+@keywords()
 @frozen
 class PointTargets(ParametricScene):
     """M point targets in the far field of co-located arrays [Fang25, eqs. (4)-(7)].
@@ -157,6 +159,8 @@ class PointTargets(ParametricScene):
                 "Give lists of equal length.",
             )
         batch_shape(self)
+        for name in ANGLES:
+            doubt_angles(name, getattr(self, name))
         if not self.planar and not np.allclose(self.zenith, np.pi / 2, rtol=0, atol=1e-12):
             raise InvalidInput(
                 "zenith", "must be pi/2 (90 degrees) for linear arrays", self.zenith, "Use a UPA to resolve it."
@@ -257,6 +261,7 @@ class PointTargets(ParametricScene):
         return np.ascontiguousarray(steering.swapaxes(-1, -2))
 
 
+@keywords()
 @frozen
 class ResponseMatrix(Scene):
     """A scene given by its response alone: an extended target, or measured data.

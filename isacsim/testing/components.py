@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from isacsim.arrays import UniformLinearArray
 from isacsim.engine.load import load_scenario
 from isacsim.plugin import Registry, default_registry
 from isacsim.solvers.base import refusal
@@ -18,7 +19,7 @@ from isacsim.testing.rules import attempt, require
 from isacsim.testing.running import check_executor, check_observer, check_sink
 from isacsim.testing.signals import check_array, check_element, check_modulation
 
-CHECKS: dict[str, Callable[[Any], None]] = {
+CHECKS: dict[str, Callable[..., None]] = {
     "arrays": check_array,
     "elements": check_element,
     "channels": check_channel,
@@ -62,7 +63,17 @@ def check_component(kind: str, name: str, registry: Registry | None = None, fold
     elif kind == "solvers":
         _check_on_problems(component, registry)
     else:
-        CHECKS[kind](component)
+        CHECKS[kind](component, **_sizes(kind, registry.spec(kind, name).sizes))
+
+
+def _sizes(kind: str, sizes: Mapping[str, int]) -> dict[str, Any]:
+    """What a check of channels or targets is asked with, by the sizes that the spec states."""
+    arrays = {"channels": {"antennas": "array"}, "targets": {"antennas": "tx_array", "receive_antennas": "rx_array"}}
+    if kind not in arrays:
+        return {}
+    counts = ("users", "trials") if kind == "channels" else ("trials",)
+    found: dict[str, Any] = {name: sizes[name] for name in counts if name in sizes}
+    return found | {key: UniformLinearArray(sizes[name]) for name, key in arrays[kind].items() if name in sizes}
 
 
 def _check_on_problems(solver: Any, registry: Registry) -> None:

@@ -19,18 +19,22 @@ from isacsim.typing import ComplexArray
 TRIALS = (0, 1, 2, 3)
 
 
-def check_channel(model: ChannelModel, array: AntennaArray = TX_ARRAY, users: int = USERS) -> None:
+def check_channel(
+    model: ChannelModel, array: AntennaArray = TX_ARRAY, users: int = USERS, trials: int = len(TRIALS)
+) -> None:
     """Check a channel model: shape, and that a trial's draw depends on its generator alone.
 
     Args:
         model: The channel model.
         array: Transmit array.
         users: Number of users K.
+        trials: Number of trials that are drawn.
 
     Raises:
         ContractError: If it breaks a rule.
     """
     record(model, ChannelModel)
+    every = tuple(range(trials))
 
     def draw(trials: Sequence[int]) -> ComplexArray:
         rule, shape = f"draw channels of the trials {tuple(trials)}", (len(trials), array.size, users)
@@ -40,23 +44,29 @@ def check_channel(model: ChannelModel, array: AntennaArray = TX_ARRAY, users: in
         require(model, np.isfinite(H), "draw finite channels", H)
         return np.asarray(H)
 
-    H = draw(TRIALS)
-    alone(model, "channel", len(TRIALS), lambda i: H[i], lambda i: draw(TRIALS[i : i + 1])[0])
+    H = draw(every)
+    alone(model, "channel", trials, lambda i: H[i], lambda i: draw(every[i : i + 1])[0])
 
 
-def check_targets(model: TargetModel, tx_array: AntennaArray = TX_ARRAY, rx_array: AntennaArray = RX_ARRAY) -> None:
+def check_targets(
+    model: TargetModel,
+    tx_array: AntennaArray = TX_ARRAY,
+    rx_array: AntennaArray = RX_ARRAY,
+    trials: int = len(TRIALS),
+) -> None:
     """Check a target model: the scene's response, and that it depends on a trial's generator alone.
 
     Args:
         model: The target model.
         tx_array: Transmit array.
         rx_array: Sensing receive array.
+        trials: Number of trials that are drawn.
 
     Raises:
         ContractError: If it breaks a rule.
     """
     record(model, TargetModel)
-    core = (rx_array.size, tx_array.size)
+    core, every = (rx_array.size, tx_array.size), tuple(range(trials))
 
     def draw(trials: Sequence[int]) -> Any:
         rule = f"draw scenes of the trials {tuple(trials)}"
@@ -72,17 +82,17 @@ def check_targets(model: TargetModel, tx_array: AntennaArray = TX_ARRAY, rx_arra
             _check_unknowns(model, scene, core)
         return flatten(scene, (len(trials),))
 
-    whole = draw(TRIALS)
+    whole = draw(every)
 
     def member(scene: Any, i: int) -> Any:
         one = take(scene, np.array([i]))
-        return one, one.response(), np.broadcast_to(scene.response(), (len(TRIALS), *core))[i]
+        return one, one.response(), np.broadcast_to(scene.response(), (trials, *core))[i]
 
     def single(i: int) -> Any:
-        one = draw(TRIALS[i : i + 1])
+        one = draw(every[i : i + 1])
         return one, one.response(), one.response()[0]
 
-    alone(model, "scene", len(TRIALS), lambda i: member(whole, i), single)
+    alone(model, "scene", trials, lambda i: member(whole, i), single)
 
 
 def _check_unknowns(model: TargetModel, scene: ParametricScene, antennas: tuple[int, int]) -> None:
