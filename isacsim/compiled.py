@@ -164,6 +164,23 @@ def _named_by_parts(function: Any) -> FunctionType:
 
 # Who is told of compilations is a matter of the process, like loggers and warnings; no result depends on it.
 _WATCHERS: list[dict[str, float]] = []
+_LISTENERS: list[Callable[[str], None]] = []
+
+
+@contextlib.contextmanager
+def heard(hear: Callable[[str], None]) -> Iterator[None]:
+    """Within it: ``hear`` is called with what is said of compilations, before the first and after each."""
+    _LISTENERS.append(hear)
+    try:
+        yield
+    finally:
+        _LISTENERS.remove(hear)
+
+
+def _say(text: str) -> None:
+    LOG.info("%s", text)
+    for hear in _LISTENERS:
+        hear(text)
 
 
 @cache
@@ -182,7 +199,7 @@ def _listen() -> None:
         def on_end(self, event: Any) -> None:
             if _is_kernel(event) and began:
                 name, seconds = event.data["dispatcher"].py_func.__name__, time.perf_counter() - began.pop()
-                LOG.info("compiled %s in %.1f s", name, seconds)
+                _say(f"compiled {name} in {seconds:.1f} s")
                 for each in _WATCHERS:
                     each[name] = each.get(name, 0.0) + seconds
 
@@ -199,6 +216,6 @@ def _announce() -> None:
 
     Workers of a run say nothing on it: there are many, and a progress bar.
     """
-    LOG.info("%s", ANNOUNCEMENT)
+    _say(ANNOUNCEMENT)
     if sys.stderr is not None and sys.stderr.isatty() and multiprocessing.parent_process() is None:
         print(ANNOUNCEMENT, file=sys.stderr, flush=True)

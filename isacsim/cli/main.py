@@ -62,6 +62,9 @@ TrialTimeout = Annotated[
     float | None, typer.Option(metavar="SECONDS", help="Longest time of a trial; one that takes longer fails.")
 ]
 Told = Annotated[list[str] | None, typer.Option(metavar="NAME", help="Observer to tell (`isacsim list observers`).")]
+Log = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Log of the run, a line of JSON for each event; added to.")
+]
 ObserverOption = Annotated[
     list[str] | None, typer.Option(metavar="OBSERVER.KEY=VALUE", help="Option of an observer, who is told then.")
 ]
@@ -107,6 +110,7 @@ def run(
     executor_option: ExecutorOption = None,
     observer: Told = None,
     observer_option: ObserverOption = None,
+    log: Log = None,
     trial_timeout: TrialTimeout = None,
     set_: Set = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
@@ -126,6 +130,8 @@ def run(
         raise InvalidInput("--force", "needs --resume", "", "Leave it out for a new run.")
     registry: Registry = context.obj
     loaded = load_scenario(_scenario_path(scenario, registry), set=tuple(set_ or ()), registry=registry)
+    told = observer_tables(observer or (), observer_option or ())
+    told += [{"kind": "log", "path": str(log)}] if log else []
     finished = run_scenario(
         loaded,
         out,
@@ -134,7 +140,7 @@ def run(
         executor=executor_table(executor, executor_option or (), trial_timeout, given=loaded.executor is not None),
         resume=resume,
         force=force,
-        observers=[*observer_tables(observer or (), observer_option or ()), *(() if as_json else (ProgressBar(),))],
+        observers=[*told, *(() if as_json else (ProgressBar(),))],
         registry=registry,
     )
     counts = finished.counts()
@@ -403,7 +409,7 @@ def _tell(finished: Any, figures: list[Path]) -> None:
     from rich.console import Console
 
     from isacsim.report import expectations
-    from isacsim.report.summary import failures, remarks, statuses, table, unnumbered
+    from isacsim.report.summary import failures, remarks, status_lines, statuses, table, unnumbered
 
     counts = finished.counts()
     console = Console(markup=False)  # names and units are text, whatever is in them
@@ -412,6 +418,9 @@ def _tell(finished: Any, figures: list[Path]) -> None:
         if numbers.row_count:
             console.print(numbers)
         print("solves:  " + ", ".join(f"{n} {s}" for s, n in statuses(finished).items()))
+        by_place = status_lines(finished, MOST_LINES)
+        for line in by_place if len(by_place) > 1 else ():
+            print(f"         {line}")
         for remark in remarks(finished):
             place = f" at {remark['at']}" if remark["at"] else ""
             print(f"         {remark['design']}{place}, trial {remark['trial']}: {remark['note']}")

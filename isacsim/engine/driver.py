@@ -13,7 +13,7 @@ from attrs import define, field
 
 from isacsim.engine.backlog import Backlog
 from isacsim.engine.calls import OtherCode, TaskLost
-from isacsim.engine.events import ChunkEnd, Observer, TrialFailed
+from isacsim.engine.events import ChunkEnd, Observer, TrialFailed, Word
 from isacsim.engine.executors import ExecutorFactory
 from isacsim.engine.pace import Pace
 from isacsim.engine.plan import Task
@@ -57,6 +57,7 @@ class Driver:
         queue, died = _Queue(backlog), False
         while queue:
             executor = self.factory.open(self.workers)
+            self.factory.listen(executor, queue.hear)
             try:
                 if died:
                     _try(executor)
@@ -99,7 +100,10 @@ class Driver:
                 queue.fly(future, task)
                 if future.done():  # it was computed here and now: it is kept before the next
                     break
-            self._take(queue.landed(), queue)
+            landed = queue.landed()
+            for text in queue.words():
+                self.tell("word", Word(text))
+            self._take(landed, queue)
 
     def _items(self, backlog: Backlog, width: int) -> int:
         """How much the next task is to have: towards the end no more than a share of what is left."""
@@ -191,7 +195,8 @@ class _Queue:
         self._again: list[Task] = []
         self._suspects: list[Task] = []
         self._alone = False
-        self._landed: SimpleQueue[Future[Outcome]] = SimpleQueue()
+        self._landed: SimpleQueue[Future[Outcome] | None] = SimpleQueue()
+        self._words: SimpleQueue[str] = SimpleQueue()
         self.flying: dict[Future[Outcome], Task] = {}
 
     def __bool__(self) -> bool:
@@ -214,8 +219,17 @@ class _Queue:
         self.flying[future] = task
         future.add_done_callback(self._landed.put)
 
+    def hear(self, text: str) -> None:
+        """Take note of what a worker says."""
+        self._words.put(text)
+        self._landed.put(None)
+
+    def words(self) -> list[str]:
+        """What workers have said."""
+        return [self._words.get() for _ in range(self._words.qsize())]
+
     def landed(self) -> list[Future[Outcome]]:
-        """The futures that are done, at least one, in the order of their submission."""
+        """The futures that are done, in the order of their submission; waits for one, or for a word."""
         found = {self._landed.get()}
         with contextlib.suppress(Empty):
             while True:

@@ -9,12 +9,25 @@ from attrs import field, frozen
 
 @frozen
 class RunStart:
-    """A run begins: ``requested`` trials in all, ``done`` of them there already."""
+    """A run begins.
+
+    Attributes:
+        title: Title of the scenario.
+        folder: The run folder.
+        requested: Trials of all points.
+        done: Those of them that are there already.
+        trials: Trials of each point, at most.
+        points: Points of the sweep.
+        workers: Workers that were asked for.
+    """
 
     title: str
     folder: Path
     requested: int
     done: int
+    trials: int = field(default=0, eq=False)
+    points: int = field(default=1, eq=False)
+    workers: int = field(default=1, eq=False)
 
 
 @frozen
@@ -41,6 +54,13 @@ class TrialFailed:
     trial: int
     error: str
     part: str = ""
+
+
+@frozen
+class Word:
+    """What a worker says while it computes: that it compiles, for the first use on a machine."""
+
+    text: str
 
 
 @frozen
@@ -77,6 +97,9 @@ class Observer:
 
     def trial_failed(self, event: TrialFailed) -> None:
         """A trial failed."""
+
+    def word(self, event: Word) -> None:
+        """A worker says why it takes its time."""
 
     def point_settled(self, event: PointSettled) -> None:
         """A point has all the trials that it gets, fewer than the scenario's."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
+from contextlib import ExitStack
 from typing import Any
 
 from attrs import field, frozen
 from threadpoolctl import threadpool_limits
 
 from isacsim.checks import number
+from isacsim.compiled import heard
 from isacsim.engine.pool import Pool
 from isacsim.memory import machine_memory
 
@@ -35,6 +37,12 @@ class ExecutorFactory(ABC):
         """How many tasks an executor that `open` made computes at once now, of ``workers`` asked for."""
         return workers
 
+    def listen(self, executor: Executor, hear: Callable[[str], None]) -> None:  # noqa: B027  # nothing to hear
+        """Have an executor that `open` made call ``hear`` with what its workers say, from any thread.
+
+        Of nothing by default. What is worth a word is why a task takes long: kernels that are compiled.
+        """
+
     def abandon(self, executor: Executor) -> None:
         """Give up what runs on an executor that `open` made; it is not used again."""
         executor.shutdown(wait=False, cancel_futures=True)
@@ -46,6 +54,10 @@ class _Here(Executor):
     def __init__(self) -> None:
         # Once, not for each task: looking through the libraries takes as long as a small task.
         self._limits = threadpool_limits(1)
+        self._kept = ExitStack()
+
+    def listen(self, hear: Callable[[str], None]) -> None:
+        self._kept.enter_context(heard(hear))
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         future: Future[Any] = Future()
@@ -57,6 +69,7 @@ class _Here(Executor):
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         self._limits.restore_original_limits()
+        self._kept.close()
 
 
 @frozen
@@ -66,6 +79,11 @@ class Serial(ExecutorFactory):
     def open(self, workers: int) -> Executor:
         """An executor without workers."""
         return _Here()
+
+    def listen(self, executor: Executor, hear: Callable[[str], None]) -> None:
+        """Tell what is compiled."""
+        if isinstance(executor, _Here):
+            executor.listen(hear)
 
 
 @frozen
@@ -89,6 +107,11 @@ class Processes(ExecutorFactory):
         else:
             memory = int(self.memory_gb * 1e9)
         return Pool(workers, self.trial_timeout or float("inf"), memory)
+
+    def listen(self, executor: Executor, hear: Callable[[str], None]) -> None:
+        """Tell what workers compile."""
+        if isinstance(executor, Pool):
+            executor.hear = hear
 
     def abandon(self, executor: Executor) -> None:
         """End the workers; an interpreter that ends would wait for them otherwise."""

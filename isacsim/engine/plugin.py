@@ -22,6 +22,12 @@ def isacsim_sinks() -> Iterable[Spec]:
     yield Spec("csv", "isacsim.engine.sinks:Csv", "One row a trial as results.csv")
 
 
+@hookimpl
+def isacsim_observers() -> Iterable[Spec]:
+    """Observers."""
+    yield Spec("log", "isacsim.engine.log:RunLog", "A line of JSON for each event of a run, in a file")
+
+
 # The figures of [Fang25] that come in both settings.
 SUM_RATE_CRLB = {
     "fig2": "Convergence of Algorithm 1",

@@ -18,10 +18,12 @@ from typing import Any
 from attrs import define, field
 from threadpoolctl import threadpool_limits
 
+from isacsim.compiled import heard
 from isacsim.engine.calls import TaskLost, answer, deliver, pack_call
 
 # A fork would copy the threads of a BLAS in unknown states.
 SPAWN = multiprocessing.get_context("spawn")
+WORD = b"word "  # what a worker says before it answers; an answer is a pickle, which begins otherwise
 
 
 class Packed(Future[bytes]):
@@ -47,11 +49,15 @@ class Pool(Executor):
         workers: Number of processes.
         timeout: Longest time of a task, in s; a worker that takes longer is killed.
         memory: Most memory of a worker, in bytes; beyond it an allocation raises `MemoryError`.
+
+    Attributes:
+        hear: Who is told, in a thread of the pool, what a worker says while it computes.
     """
 
     workers: int
     timeout: float = float("inf")
     memory: int | None = None
+    hear: Callable[[str], None] | None = field(default=None, init=False)
     _waiting: deque[tuple[Future[Any], bytes]] = field(factory=deque, init=False)
     _crew: list[_Worker] = field(factory=list, init=False)
     _bell: Any = field(init=False)
@@ -155,7 +161,7 @@ class Pool(Executor):
 
     def _hear(self, worker: _Worker) -> None:
         try:
-            heard = worker.pipe.recv_bytes()
+            answered = worker.pipe.recv_bytes()
         except (EOFError, OSError):
             worker.process.join(1)
             self._lose(worker, f"ended with {_exit(worker.process.exitcode)}")
@@ -163,12 +169,16 @@ class Pool(Executor):
         if not worker.ready:
             worker.ready = True
             return
+        if answered.startswith(WORD):
+            if self.hear is not None:
+                self.hear(answered.removeprefix(WORD).decode())
+            return
         future, worker.future, worker.deadline = worker.future, None, float("inf")
         assert future is not None
         if isinstance(future, Packed):
-            future.set_result(heard)
+            future.set_result(answered)
         else:
-            deliver(heard, future)
+            deliver(answered, future)
 
     def _lose(self, worker: _Worker, why: str) -> None:
         """Take a worker off the crew, and its task for lost."""
@@ -197,7 +207,7 @@ def _work(pipe: Connection, memory: int | None) -> None:
     """What a worker does until its pipe, or its parent, ends."""
     prepare_worker(memory)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    with contextlib.suppress(EOFError, OSError):  # the driver has closed it
+    with contextlib.suppress(EOFError, OSError), heard(lambda text: pipe.send_bytes(WORD + text.encode())):
         pipe.send_bytes(b"ready")
         while True:
             pipe.send_bytes(answer(pipe.recv_bytes()))

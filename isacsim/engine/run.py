@@ -324,8 +324,8 @@ def run(
         wanted = store.meta("trials")
         driver = Driver(store, factory, workers, [*told, *asked], complaints, Job.of(code))
         current = Run(folder)
-        before = current.counts()
-        driver.tell("run_start", RunStart(scenario.title, folder, before.requested, before.done))
+        before, extent = current.counts(), (wanted, len(plan.points), workers)
+        driver.tell("run_start", RunStart(scenario.title, folder, before.requested, before.done, *extent))
         precisions = list(scenario.precision.values())
         judge = Judge(store, precisions, partial(driver.tell, "point_settled"))
         try:

@@ -2,52 +2,106 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from rich.console import Console
 from rich.progress import (
     BarColumn,
-    MofNCompleteColumn,
     Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
-from isacsim.engine.events import ChunkEnd, Observer, RunEnd, RunStart, TrialFailed
+from isacsim.engine.events import ChunkEnd, Observer, PointSettled, RunEnd, RunStart, TrialFailed, Word
+
+MOST_FAILURES = 10  # kinds of failure that are told while they happen; the summary has all
+
+
+class _Count(ProgressColumn):
+    """Trials as they were asked for: of each point, where there are several."""
+
+    def render(self, task: Task) -> Text:
+        points, total = task.fields["points"], int(task.total or 0)
+        count = f"{int(task.completed) // points}/{-(-total // points)} trials"
+        return Text(count + (f" x {points} points" if points > 1 else ""))
+
+
+class _Pace(ProgressColumn):
+    """Trials a second, workers that are busy and the memory of the largest; or why nothing moves."""
+
+    def render(self, task: Task) -> Text:
+        if task.fields["word"]:
+            return Text(task.fields["word"], style="yellow")
+        told = [f"{task.speed:.3g}/s"] if task.speed else []
+        if task.elapsed and task.fields["seconds"]:
+            told.append(f"{task.fields['seconds'] / task.elapsed:.1f} of {task.fields['workers']} busy")
+        if task.fields["memory"]:
+            told.append(f"{task.fields['memory'] / 1e6:.0f} MB")
+        return Text(", ".join(told))
 
 
 class ProgressBar(Observer):
-    """Shows how many trials are done, how many failed, and how long it will take."""
+    """Shows how many trials are done, how many failed, how fast it goes and how long it will take."""
 
     def __init__(self, console: Console | None = None) -> None:
         self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
+            SpinnerColumn(),
+            _Count(),
+            BarColumn(bar_width=24),
+            _Pace(),
             TextColumn("[red]{task.fields[failed]}"),
             TimeElapsedColumn(),
-            TimeRemainingColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(compact=True),
             console=console or Console(stderr=True),
         )
         self._task = TaskID(0)
+        self._trials = 0
         self._failed = 0
+        self._told: set[tuple[str, str]] = set()
 
     def run_start(self, event: RunStart) -> None:
         """Show the bar."""
-        self._task = self._bar.add_task("trials", total=event.requested, completed=event.done, failed="")
+        self._trials = event.trials
+        told: dict[str, Any] = {"failed": "", "word": "starting", "seconds": 0.0, "memory": 0}
+        self._task = self._bar.add_task("trials", total=event.requested, completed=event.done)
+        self._bar.update(self._task, points=event.points, workers=event.workers, **told)
         self._bar.start()
+
+    def word(self, event: Word) -> None:
+        """Say why nothing moves."""
+        self._bar.update(self._task, word=event.text.removeprefix("isacsim: "))
 
     def chunk_end(self, event: ChunkEnd) -> None:
         """Move the bar."""
-        self._bar.advance(self._task, event.done + event.partly + event.failed)
+        fields = self._bar.tasks[self._task].fields
+        told: dict[str, Any] = {
+            "seconds": fields["seconds"] + event.seconds,
+            "memory": max(fields["memory"], event.memory),
+        }
+        self._bar.update(self._task, advance=event.done + event.partly + event.failed, word="", **told)
+
+    def point_settled(self, event: PointSettled) -> None:
+        """Take off what the point does not need."""
+        total = self._bar.tasks[self._task].total or 0
+        self._bar.update(self._task, total=total - max(0, self._trials - event.trials))
 
     def trial_failed(self, event: TrialFailed) -> None:
-        """Count the failure; the first one is told at once."""
+        """Count the failure; the first of each kind is told at once."""
         self._failed += 1
-        part = f"{event.part} of " if event.part else ""
         self._bar.update(self._task, failed=f"{self._failed} failed")
-        if self._failed == 1:
-            self._bar.console.print(f"{part}trial {event.trial} failed at {event.coords}: {event.error}", markup=False)
+        kind = event.part, event.error
+        if kind not in self._told and len(self._told) < MOST_FAILURES:
+            self._told.add(kind)
+            part = f"{event.part} of " if event.part else ""
+            line = f"{part}trial {event.trial} failed at {event.coords}: {event.error}"
+            self._bar.console.print(line, markup=False)
 
     def run_end(self, event: RunEnd) -> None:
         """Leave the bar as it is."""

@@ -90,6 +90,24 @@ def solves(run: Run) -> list[dict[str, Any]]:
     return found
 
 
+def status_lines(run: Run, most: int = 20) -> list[str]:
+    """The statuses of each design, a line for each point where they are not the same at all; at most ``most``."""
+    found: dict[str, list[tuple[dict[str, Any], dict[str, int]]]] = {}
+    for row in solves(run):
+        found.setdefault(row["design"], []).append((row["at"], row["statuses"]))
+    lines = []
+    for design, points in found.items():
+        names = {name for _, counted in points for name in counted}
+        if len(names) == 1:
+            lines.append(f"{design}: {sum(n for _, counted in points for n in counted.values())} {names.pop()}")
+            continue
+        for at, counted in points:
+            told = ", ".join(f"{count} {name}" for name, count in counted.items())
+            lines.append(f"{design}{f' at {at}' if at else ''}: {told}")
+    more = [f"and {len(lines) - most} more such lines: see isacsim.report.summary.solves"] if len(lines) > most else []
+    return lines[:most] + more
+
+
 def remarks(run: Run) -> list[dict[str, Any]]:
     """Why designs have no answer: of each of them and each such status the first solve with a note."""
     found: dict[tuple[str, Status], dict[str, Any]] = {}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from threadpoolctl import threadpool_info
 
-from isacsim.engine.events import ChunkEnd, Observer, PointSettled, RunEnd, RunStart, TrialFailed
+from isacsim.engine.events import ChunkEnd, Observer, PointSettled, RunEnd, RunStart, TrialFailed, Word
 from isacsim.engine.executors import ExecutorFactory
 from isacsim.engine.sinks import Sink
 from isacsim.errors import InvalidInput
@@ -165,6 +165,7 @@ def check_observer(observer: Observer) -> None:
     with TemporaryDirectory() as folder:
         for told in (
             ("run_start", RunStart("A run that is continued", Path(folder), requested=10, done=4)),
+            ("word", Word("compiled push in 3.0 s")),
             ("chunk_end", ChunkEnd(done=3, failed=0)),
             ("trial_failed", TrialFailed(coords, trial=7, error="LinAlgError: Singular matrix")),
             ("chunk_end", ChunkEnd(done=1, failed=1)),

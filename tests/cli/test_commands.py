@@ -48,7 +48,7 @@ def test_run_tells_a_table_the_counts_and_where_everything_is(call, tmp_path):
     assert "solves:  2 MAX_STEPS" in out
     assert "trials:  12 requested = 12 done + 0 failed + 0 skipped" in out
     assert out.splitlines()[-3:] == ["run:     run", "figure:  run/rate.png", "figure:  run/accuracy.png"]
-    assert "12/12" in err
+    assert "2/2 trials x 6 points" in err
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [
         "accuracy.png", "ledger.sqlite", "rate.png", "results.nc",
     ]  # fmt: skip

@@ -14,13 +14,11 @@ from matplotlib.figure import Figure
 from rich.console import Console
 
 import isacsim
-from isacsim.engine.events import ChunkEnd, RunEnd, RunStart, TrialFailed
 from isacsim.engine.statistics import mean, median
 from isacsim.errors import InvalidInput
 from isacsim.report import curves, figures
 from isacsim.report.curves import plot_of
 from isacsim.report.figures import draw, draw_figures, looks_of
-from isacsim.report.progress import ProgressBar
 from isacsim.report.summary import rows, statuses, table
 from isacsim.report.tikz import tikz
 
@@ -513,19 +511,3 @@ def test_a_table_that_does_not_fit_a_line_has_rows_for_its_quantities(run):
 def test_solves_are_counted_once_where_points_share_them(run):
     # Two designs at two powers, eight trials each; bits share them.
     assert sum(statuses(run).values()) == 2 * 2 * 8
-
-
-def test_the_progress_bar_shows_counts_and_the_first_failure(tmp_path):
-    console = Console(width=120, file=io.StringIO(), force_terminal=True, color_system=None)
-    bar = ProgressBar(console)
-    bar.run_start(RunStart("study", tmp_path, 20, 5))
-    bar.chunk_end(ChunkEnd(4, 0))
-    for trial in (6, 7):
-        bar.trial_failed(TrialFailed({"bits": 3}, trial, "[red] is no markup"))
-    bar.chunk_end(ChunkEnd(2, 2))
-    bar.run_end(RunEnd(20, 11, 2, 7))
-    text = console.file.getvalue()
-    assert "13/20" in text
-    assert "2 failed" in text
-    assert text.count("[red] is no markup") == 1
-    assert "trial 6 failed at {'bits': 3}" in text
