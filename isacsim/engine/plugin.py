@@ -74,6 +74,8 @@ WAVEFORM = {
 
 WIDEBAND = {
     "link": "OFDM over TDL-C through converters of few bits, measured and predicted",
+    "joint-design": "Rate against range accuracy over all subcarriers at once",
+    "detection-over-range": "Detection over range, through a receiver of few bits that hears itself",
     "radar": "Detection on range-Doppler maps under self-interference, over the receiver's resolution",
     "self-interference": "Radar SQNR and CRLB under self-interference, over the receiver's resolution",
 }

@@ -198,7 +198,7 @@ class SubcarrierSqinr(Metric):
 
     def labels(self, drop: Drop) -> dict[str, Sequence[Any]]:
         """Signed indices of the subcarriers."""
-        return {"subcarrier": [int(i) for i in drop.grid.index]} if isinstance(drop, WidebandDrop) else {}
+        return _subcarriers(drop)
 
     def value(self, link: Link) -> FloatArray:
         """`isacsim.link.WidebandLink.users`; without a grid there is one subcarrier."""
@@ -495,6 +495,23 @@ class RadiatedPower(Metric):
 
 
 @frozen
+class SubcarrierPower(Metric):
+    """Power that leaves the transmit chains on each active subcarrier, in W; the sum over N is that of the samples."""
+
+    quantity = Quantity("subcarrier-power", "W", ("subcarrier",), "power out of the transmit chains on each subcarrier")
+    over_band = "own"
+
+    def labels(self, drop: Drop) -> dict[str, Sequence[Any]]:
+        """Signed indices of the subcarriers."""
+        return _subcarriers(drop)
+
+    def value(self, link: Link) -> FloatArray:
+        """`isacsim.link.Transmission.power`; without a grid there is one subcarrier."""
+        power = link.sent.power
+        return power if isinstance(link, WidebandLink) else power[:, None]
+
+
+@frozen
 class Beampattern(Metric):
     """Radiated power toward a grid of azimuths, in W.
 
@@ -534,6 +551,10 @@ class EnergyEfficiency(Metric):
         sizes = drop.tx_array.size, drop.rx_array.size, drop.H.shape[-1]
         drawn = self.power_model.consumption(link.transceiver, *sizes, drop.power)
         return energy_efficiency(_sum_rate_bits(link), sqnr(link.echo), drawn)
+
+
+def _subcarriers(drop: Drop) -> dict[str, Sequence[Any]]:
+    return {"subcarrier": [int(i) for i in drop.grid.index]} if isinstance(drop, WidebandDrop) else {}
 
 
 def _sum_rate_bits(link: Link) -> FloatArray:

@@ -80,11 +80,11 @@ class RangeDoppler(Experiment):
         )
 
     def labels(self, drop: Drop) -> dict[str, Any]:
-        """Ranges of the targets, in m, where they differ."""
+        """Ranges of the targets, in m, where there are several that differ."""
         if not isinstance(drop.targets, PointTargets):
             return {}
         ranges = [float(r) for r in flatten(drop.targets).delay[0] * LIGHT / 2]
-        return {"target": ranges} if len(set(ranges)) == len(ranges) else {}
+        return {"target": ranges} if 1 < len(ranges) == len(set(ranges)) else {}
 
     def check(self, link: Link) -> None:
         """Refuse other scenes, delays beyond the prefix, ambiguous targets and maps that are too small."""
