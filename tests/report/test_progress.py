@@ -104,7 +104,7 @@ def test_the_log_has_a_line_for_each_event_and_is_added_to(study, registry, tmp_
             scenario, tmp_path / "run", trials=trials, chunk=2, resume=trials > 3, registry=registry,
             observers=[{"kind": "log", "path": str(log)}],
         )  # fmt: skip
-    lines = lines_of(log)
+    lines = [line for line in lines_of(log) if line["event"] != "word"]  # where kernels are not compiled yet
     first = [line["event"] for line in lines]
     assert first[:6] == ["run_start", "trial_failed", "trial_failed", "chunk_end", "chunk_end", "run_end"]
     assert first.count("run_start") == 2
