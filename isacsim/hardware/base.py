@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from functools import cache
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from attrs import field, frozen
@@ -207,6 +207,14 @@ class Hardware(ABC):
         model says so here if it is.
         """
         return self.memoryless and type(self).linear_model is Hardware.linear_model
+
+    def envelopes(self, chains: int) -> Any:
+        """The `isacsim.api.Envelopes` of ``chains`` of them, where a gain by the power of the sample is all there is.
+
+        Of stages in series that give theirs a `Chain` has the model in closed form; None, the default, leaves it
+        to trying.
+        """
+        return None
 
     @property
     def is_ideal(self) -> bool:

@@ -14,7 +14,7 @@ stages that couple chains, where many are mixed, and those that draw or remember
 from __future__ import annotations
 
 from functools import reduce
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from attrs import frozen
@@ -191,6 +191,13 @@ class Series(Hardware):
             at = power if power is None or i == 0 else self._reaching(i, power)
             x = stage.apply(x, rng, power=at)
         return x
+
+    def envelopes(self, chains: int) -> Any:
+        """Those of all stages, where each has its own."""
+        from isacsim.hardware.envelopes import in_series  # stands on this file
+
+        found = [stage.envelopes(chains) for stage in self.stages]
+        return None if any(each is None for each in found) else in_series(found)
 
     def tiled(self, copies: int) -> Series:
         """Every stage tiled."""

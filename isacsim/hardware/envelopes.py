@@ -8,7 +8,8 @@ integration by parts, a sum of the next order,
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from attrs import frozen
@@ -22,6 +23,7 @@ ORDERS = 40  # a soft limiter to 2e-5 of its power at correlations of 0.99, smoo
 NODES = 64  # of the panels below the first bend and above the last
 BETWEEN = 12  # of each between two bends, where tables are interpolated: they are narrow
 SPAN = 40.0  # length of a panel in mean powers: exp(-40) is below rounding
+BISECTIONS = 60  # of a bend behind another device
 REST = 1e-13  # share of the power that is told from the rounding of a difference of powers
 
 
@@ -68,6 +70,33 @@ class Envelopes(Expander):
         b = np.stack([linear, *(np.sum(rest * weight * each, axis=-1) for each in h[1:])], axis=-1)
         moment = (squared(F) * weight * (u - 1)).sum(axis=-1)
         return Ito.of({1: b[..., :-1]}, (squared(rest) * weight).sum(axis=-1)), b[..., -1:], moment
+
+
+def in_series(parts: Sequence[Envelopes]) -> Envelopes:
+    """The envelopes of devices one behind the other: gains multiply, each at the power that reaches its device."""
+
+    def response(power: FloatArray) -> AnyArray:
+        gain: Any = 1.0
+        for part in parts:
+            gain = gain * part.response(power * squared(gain))
+        return gain
+
+    knees = [parts[0].knee if parts[0].knee.ndim == 2 else parts[0].knee[:, None]]
+    for i, part in enumerate(parts[1:], 1):
+        knee = part.knee if part.knee.ndim == 2 else part.knee[:, None]
+        knees.append(_reaching(in_series(parts[:i]) if i > 1 else parts[0], knee))
+    return Envelopes(response, np.sort(np.concatenate(knees, axis=-1), axis=-1))
+
+
+def _reaching(before: Envelopes, power: FloatArray) -> FloatArray:
+    """Input powers (N, J) at which devices put out some power, by bisection; far out where they never do."""
+    low, high = np.full(power.shape, -30.0), np.full(power.shape, 30.0)  # of the logarithm to 10, in W
+    for _ in range(BISECTIONS):
+        middle = (low + high) / 2
+        at = 10**middle
+        above = at * squared(before.response(at)) >= power
+        low, high = np.where(above, low, middle), np.where(above, middle, high)
+    return np.asarray(10**high)
 
 
 def _nodes(edge: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -36,6 +36,7 @@ from isacsim.hardware.base import Hardware
 from isacsim.hardware.cells import LEVELS, Cells
 from isacsim.hardware.chain import Series
 from isacsim.hardware.codebooks import Codebook
+from isacsim.hardware.envelopes import Envelopes
 from isacsim.hardware.expansions import Expander, Expansion, Ito, Rails
 from isacsim.hardware.gain_control import GainControlled, Quantised
 from isacsim.hardware.quadrature import SAME, SMOOTH, Kind, apart, expand, of_unit, on_grid
@@ -80,6 +81,9 @@ def _kept(key: _Valued, chains: int) -> Expander:
 
 
 def _tried(device: Hardware, chains: int) -> Expander:
+    if isinstance(device, Series) and (known := device.envelopes(chains)) is not None:
+        maps: Envelopes = known
+        return maps
     kind = kind_of(device, chains)
     if kind == "general" and (cells := _cells(device, chains)) is not None:
         return cells

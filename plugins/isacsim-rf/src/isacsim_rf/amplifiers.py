@@ -67,11 +67,11 @@ class Amplifier(Hardware):
         By quadrature, to 1e-6 of the distortion up to 20 dB beyond saturation, and to rounding
         below it; see `isacsim.api.Envelopes`.
         """
-        return exact_model(self._maps(R), R)
+        return exact_model(self.envelopes(covariance(R).shape[-1]), R)
 
     def linear_model_vjp(self, R: ComplexArray, gain: AnyArray, distortion: AnyArray) -> ComplexArray:
         """By the next order of the expansion."""
-        return exact_vjp(self._maps(R), R, gain, distortion)
+        return exact_vjp(self.envelopes(covariance(R).shape[-1]), R, gain, distortion)
 
     def tiled(self, copies: int) -> Amplifier:
         """The saturation of every chain repeated."""
@@ -82,8 +82,9 @@ class Amplifier(Hardware):
         """Always true."""
         return True
 
-    def _maps(self, R: ComplexArray) -> Envelopes:
-        saturation = self._saturation(covariance(R).shape[-1])
+    def envelopes(self, chains: int) -> Envelopes:
+        """Complex gain of samples by their power, which bends at saturation."""
+        saturation = self._saturation(chains)
         return Envelopes(lambda power: self.response(power / saturation[:, None]), saturation)
 
     def _saturation(self, chains: int) -> FloatArray:

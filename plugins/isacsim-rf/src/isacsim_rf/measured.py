@@ -153,15 +153,15 @@ class MeasuredAmplifier(Measured):
 
     def linear_model(self, R: ComplexArray) -> LinearModel:
         """Gain and covariance of the distortion, exact for the interpolated curve, for R (..., N, N), in W."""
-        return exact_model(self._maps(R), R)
+        return exact_model(self.envelopes(covariance(R).shape[-1]), R)
 
     def linear_model_vjp(self, R: ComplexArray, gain: AnyArray, distortion: AnyArray) -> ComplexArray:
         """By the next order of the expansion."""
-        return exact_vjp(self._maps(R), R, gain, distortion)
+        return exact_vjp(self.envelopes(covariance(R).shape[-1]), R, gain, distortion)
 
-    def _maps(self, R: ComplexArray) -> Envelopes:
-        knees = 10 ** (self.curve[0] / 10)
-        return Envelopes(self.response, np.tile(knees, (covariance(R).shape[-1], 1)))
+    def envelopes(self, chains: int) -> Envelopes:
+        """Complex gain of samples by their power, which bends at each row."""
+        return Envelopes(self.response, np.tile(10 ** (self.curve[0] / 10), (chains, 1)))
 
 
 @frozen(slots=False)

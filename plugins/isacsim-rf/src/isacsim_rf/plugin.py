@@ -56,6 +56,12 @@ def isacsim_hardware() -> Iterable[Spec]:
         {"oversampling": 32, "full_scale_dbm": 36},
     )
     yield Spec(
+        "predistorter",
+        "isacsim_rf.predistortion:Predistorter",
+        "Predistorter of the amplifier behind it",
+        {"device": {"kind": "rapp", "saturation_dbm": 33}},
+    )
+    yield Spec(
         "measured-amplifier",
         "isacsim_rf.measured:MeasuredAmplifier",
         "Amplifier by its measured AM/AM and AM/PM",
