@@ -1,9 +1,10 @@
 """Builders of scenes and problems that the tests of all rooms share."""
 
 import importlib
+import os
 import sqlite3
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -15,11 +16,17 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import isacsim
+import isacsim.compiled
 from isacsim import Hardware
 from isacsim.batch import batch_shape, flatten
 from isacsim.plugin import Registry, build_registry
 from isacsim.solvers.crb_min.reduction import reductions
 from isacsim.solvers.sqinr.least_power import least_power
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 DATA = Path(__file__).parent / "data"
 
@@ -28,6 +35,31 @@ settings.register_profile(
     "isacsim", deadline=None, derandomize=True, max_examples=25, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("isacsim")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_worker_compiles(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Lets each kernel be compiled by one worker of pytest-xdist, for which the others wait to load it from disk."""
+    if "PYTEST_XDIST_WORKER" not in os.environ or fcntl is None:
+        yield
+        return
+    locks, made = tmp_path_factory.getbasetemp().parent, isacsim.compiled._guarded
+
+    def guarded(kernel: Any) -> Any:
+        kernel, lock = made(kernel), locks / f"{kernel.py_func.__qualname__}.lock"
+        compile_ = kernel.compile
+
+        def alone(signature: Any) -> Any:
+            with lock.open("w") as file:
+                fcntl.flock(file, fcntl.LOCK_EX)  # until it is closed, also by the end of the process
+                return compile_(signature)
+
+        kernel.compile = alone
+        return kernel
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(isacsim.compiled, "_guarded", guarded)
+        yield
 
 
 def complex_gaussian(shape: tuple[int, ...], seed: int) -> np.ndarray:

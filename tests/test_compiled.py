@@ -1,7 +1,6 @@
 """Compiled loops: what is kept on disk, when it is renewed, and what is told of it."""
 
 import logging
-import os
 import re
 import subprocess
 import sys
@@ -116,15 +115,15 @@ def test_what_is_compiled_is_logged_and_counted_once(caplog, monkeypatch, tmp_pa
 
 def announced(tmp_path, stderr):
     """What a fresh process writes to a stream that says that it is, or is not, a terminal."""
+    (tmp_path / "kernel.py").write_text("def each(x):\n    return 2 * x\n", encoding="utf-8")
     program = (
         "import sys\n"
         f"sys.stderr.isatty = lambda: {stderr}\n"
-        "import numpy as np\n"
-        "from isacsim.metrics.fim import inverse_fim\n"
-        "inverse_fim(np.eye(2))\n"
+        "from isacsim.compiled import compiled\n"
+        "from kernel import each\n"
+        "assert compiled(each)(3.0) == 6.0\n"
     )
-    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
-    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout == ""
     return done.stderr.strip()
 
@@ -132,6 +131,7 @@ def announced(tmp_path, stderr):
 def test_a_terminal_is_told_of_the_wait_when_something_is_really_compiled(tmp_path):
     assert announced(tmp_path, stderr=True) == ANNOUNCEMENT
     assert announced(tmp_path, stderr=True) == ""  # it is on disk now
+    (tmp_path / "other").mkdir()
     assert announced(tmp_path / "other", stderr=False) == ""
 
 

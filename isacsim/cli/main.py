@@ -13,6 +13,7 @@ import sys
 import textwrap
 import threading
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -474,6 +475,12 @@ def _ending_gently() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+@cache
+def _command() -> Any:
+    # Reading the signatures of all commands takes longer than most of them run.
+    return typer.main.get_command(app)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     for stream in (sys.stdout, sys.stderr):
@@ -481,7 +488,7 @@ def main(arguments: list[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     try:
         with _ending_gently():
-            code = typer.main.get_command(app).main(arguments, prog_name="isacsim", standalone_mode=False)
+            code = _command().main(arguments, prog_name="isacsim", standalone_mode=False)
     except _UsageError as error:
         print(f"error: {error.format_message()}", file=sys.stderr)
         return 2

@@ -1,5 +1,6 @@
 """A plugin with a solver, a problem and a stage of its own, as a user would bring them."""
 
+import math
 import sys
 from types import ModuleType
 from typing import Any, ClassVar
@@ -9,7 +10,7 @@ import pytest
 from attrs import frozen
 
 import isacsim
-from isacsim.benchmark import clock, instances
+from isacsim.benchmark import clock, instances, suite
 from isacsim.plugin import SolverSpec, Spec, build_registry, hookimpl
 from isacsim.problems.sum_rate_crlb import SumRateCrlb, SumRateCrlbRequirements
 from isacsim.solvers.base import Solver
@@ -125,6 +126,7 @@ def mine(monkeypatch):
 
 @pytest.fixture
 def small(monkeypatch):
-    """One size of each problem's reference instances, the smallest."""
+    """One size of each problem's reference instances, the smallest, and few realisations of it."""
     families = tuple(attrs.evolve(family, sizes=family.sizes[:1]) for family in instances.FAMILIES)
     monkeypatch.setattr(instances, "FAMILIES", families)
+    monkeypatch.setattr(suite, "MEMBERS", ((0.02, 2, 3), (math.inf, 1, 2)))

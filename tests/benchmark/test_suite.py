@@ -181,5 +181,5 @@ def test_the_tables_tell_every_case(mine, small):
     assert "`isacsim bench`" in text
     assert "- example my-solver: ArithmeticError: no step is finite" in text
     lines = [line for line in text.splitlines() if line.startswith("| 16x4 | primal-dual-newton | ")]
-    assert [line.split(" | ")[2] for line in lines] == ["5", "x20"]
+    assert [line.split(" | ")[2] for line in lines] == ["2", "x3"]
     assert all(line.endswith("| OPTIMAL |") for line in lines)

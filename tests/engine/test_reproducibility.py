@@ -10,7 +10,7 @@ import pytest
 
 import isacsim
 
-SETS = ("trials=10", "design.sca.solver.max_steps=60", 'evaluate.converters.metrics=["sum-rate-nats", "crlb", "sqinr"]')
+SETS = ("trials=10", "design.sca.solver.max_steps=15", 'evaluate.converters.metrics=["sum-rate-nats", "crlb", "sqinr"]')
 EXPERIMENT = 'evaluate.converters.experiments=[{kind="link", symbols=16, training=8}]'
 
 

@@ -200,15 +200,30 @@ def test_a_limiter_found_by_its_samples_has_the_closed_form_at_any_power(power):
 
 @pytest.mark.parametrize("device", DEVICES, ids=str)
 def test_the_derivative_is_that_of_the_model(device):
-    _check_derivative(device, 4, 1.0)
+    # A map is followed for each chain: two have all there is of one and of a pair.
+    _check_derivative(device, 4 if isinstance(device, MidRise) else 2, 1.0)
 
 
-@given(st.integers(0, 2**32 - 1), st.lists(st.integers(0, 4), min_size=3, max_size=3))
-@settings(max_examples=8)
-def test_random_chains_of_three_have_their_derivative(seed, picks):
+picked = given(st.integers(0, 2**32 - 1), st.lists(st.integers(0, 4), min_size=3, max_size=3))
+
+
+def three_stages_have_their_derivative(seed, picks):
     bits = int(np.random.default_rng(seed).integers(1, 5))
     stages = (MidRise(bits), Limiter(1.5), Aqnm(bits), ElevenLevels(), Clipping(1.0))
     _check_derivative(Chain(*(stages[i] for i in picks)), 3, 1.0)
+
+
+@picked
+@settings(max_examples=3)
+def test_random_chains_of_three_have_their_derivative(seed, picks):
+    three_stages_have_their_derivative(seed, picks)
+
+
+@pytest.mark.slow
+@picked
+@settings(max_examples=8)
+def test_more_chains_of_three_have_their_derivative(seed, picks):
+    three_stages_have_their_derivative(seed, picks)
 
 
 @pytest.mark.parametrize("device", DEVICES, ids=str)
@@ -237,7 +252,7 @@ def test_a_chain_and_its_like_share_all_distortion(kit):
 
 
 def test_scalar_stages_in_series_are_one_map(kit):
-    R = few_streams(kit, 3, 2, 1)
+    R = few_streams(kit, 2, 2, 1)
     # Two limiters are the tighter one; a converter before an ideal stage is itself; both exactly.
     both, one = Chain(Limiter(2.0), Limiter(1.0)).linear_model(R), Limiter(1.0).linear_model(R)
     np.testing.assert_allclose(both.gain, one.gain, rtol=1e-10)

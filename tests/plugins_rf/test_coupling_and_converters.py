@@ -192,8 +192,8 @@ def test_an_oversampling_that_is_not_even_is_refused(oversampling):
 
 
 def test_members_of_a_batch_have_the_bytes_they_have_alone(kit):
-    A = kit.complex_gaussian((4, 3, 2), 1)
-    R, x = A @ A.conj().swapaxes(-1, -2), kit.complex_gaussian((4, 3, 11), 2)
+    A = kit.complex_gaussian((2, 3, 2), 1)
+    R, x = A @ A.conj().swapaxes(-1, -2), kit.complex_gaussian((2, 3, 11), 2)
     for device in (
         ClippingDac(5, 3.0),
         SigmaDelta(16, 3.0),
@@ -201,7 +201,7 @@ def test_members_of_a_batch_have_the_bytes_they_have_alone(kit):
         Chain(ClippingDac(5, 3.0), Rapp(1.0), MutualCoupling(C)),
     ):
         whole, samples = device.linear_model(R), device.apply(x)
-        for i in range(4):
+        for i in range(2):
             alone = device.linear_model(R[i])
             assert kit.raw_bytes(alone.gain) == kit.raw_bytes(whole.gain[i])
             assert kit.raw_bytes(alone.distortion) == kit.raw_bytes(whole.distortion[i])

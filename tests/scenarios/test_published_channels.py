@@ -19,7 +19,10 @@ LD = {
 BARE = ("sweep={}", "figure={}", "expect={}")
 
 
-@pytest.mark.parametrize(("antennas", "channel"), sorted(LD))
+CASES = [pytest.param(*case, marks=[pytest.mark.slow] * (case[0] > 32)) for case in sorted(LD)]
+
+
+@pytest.mark.parametrize(("antennas", "channel"), CASES)
 def test_the_low_dimensional_iteration_gives_the_published_numbers(antennas, channel):
     sizes = [f"base_station.{side}_array.vertical={antennas // 4}" for side in ("transmit", "receive")]
     scenario = isacsim.load_scenario(scenario_file("sum-rate-crlb/table1-as-run.toml"), set=(*BARE, *sizes))

@@ -155,7 +155,7 @@ def test_blocks_rounds_and_threads_change_no_byte(detector, modulation, monkeypa
     W, realisations, hardware = precoders(1), drop(1, extended(1), 2), Transceiver(MidRise(2), MidRise(3))
 
     def values(threads=1):
-        detection = Detection(detector, decisions=20_000, modulation=modulation, threads=threads)
+        detection = Detection(detector, decisions=10_000, modulation=modulation, threads=threads)
         return detection.measure(Link(W, realisations, hardware), generators(1))
 
     expected = values()

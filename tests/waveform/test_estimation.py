@@ -136,8 +136,8 @@ def link(W, scene, noise_power, hardware=IDEAL, snapshots=32):
     return Link(W, Drop(H, scene, *arrays, 1.0, np.zeros(0), [noise_power], snapshots), hardware)
 
 
-CASES = [(LINEAR, 1), (LINEAR, 2), (LINEAR, 3), (PLANAR, 1)]
-SLOW = [pytest.param(PLANAR, m, marks=pytest.mark.slow) for m in (2, 3)]
+CASES = [(LINEAR, 1), (LINEAR, 2), (PLANAR, 1)]
+SLOW = [pytest.param(*case, marks=pytest.mark.slow) for case in ((LINEAR, 3), (PLANAR, 2), (PLANAR, 3))]
 
 
 @pytest.mark.parametrize(("arrays", "count"), [*CASES, *SLOW])
