@@ -16,6 +16,7 @@ import isacsim
 from isacsim import __version__
 from isacsim.engine.files import scenario_file
 from isacsim.plugin import KINDS, build_registry
+from isacsim.random import Stream
 
 SMALL = ("--workers", "1", "--executor", "serial", "--trials", "2", "--set", "design.sca.solver.max_steps=3")
 BARE = (*SMALL, "--set", "figure={}", "--set", "sinks=[]")
@@ -114,6 +115,8 @@ def test_a_run_with_failures_exits_with_1_and_says_how_to_go_on(call, parts, tmp
     failure = told["failures"][-1]
     assert (failure.pop("file"), failure.pop("line") > 0) == ("parts/isacsim_test_parts.py", True)
     assert 'raise KeyboardInterrupt if self.how == "interrupt"' in failure.pop("traceback")
+    assert re.fullmatch("[0-9a-f]{24}", failure.pop("inputs"))
+    assert failure.pop("seed_key") == [2025, Stream.WAVEFORM, 1]
     assert failure == {
         "at": {"bits": "inf"},
         "trial": 1,
@@ -193,7 +196,8 @@ def test_show_tells_the_keys_of_every_component(call, read, kind, name):
         assert tomllib.loads(Path(told["file"]).read_text(encoding="utf-8"))
         assert f"  file: {told['file']}\n  run:  isacsim run {name}\n" in out
         return
-    assert max(map(len, out.splitlines())) < 140
+    # Text is folded, but for examples, which are there to be copied.
+    assert max(len(line) for line in out.splitlines() if "example: " not in line) < 140
     for field in told["fields"]:
         assert re.search(rf"^  {field['key']}\b", out, re.MULTILINE)
     example = re.search(r"^  example: (.*)$", out, re.MULTILINE)[1]

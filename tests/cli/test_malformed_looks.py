@@ -146,13 +146,13 @@ CASES = {
         ARRAY,
         '{ kind = "upa", horizontal = 4, vertical = 4, spaceing = 0.5 }',
         "base_station.transmit_array.spaceing: is not a known key, got 0.5. Did you mean 'spacing'? "
-        "Valid: conjugate, horizontal, normalized, spacing, vertical, vertical_spacing.",
+        "Valid: conjugate, element, horizontal, normalized, spacing, vertical, vertical_spacing.",
     ),
     "array ula columns": (
         ARRAY,
         '{ kind = "ula", horizontal = 16 }',
         "base_station.transmit_array.horizontal: is not a known key, got 16. Valid: conjugate, "
-        "elements, normalized, spacing.",
+        "element, elements, normalized, spacing.",
     ),
     "array placed empty": (
         ARRAY,
