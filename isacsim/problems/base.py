@@ -41,7 +41,8 @@ class Problem(ABC):
 
     A problem knows nothing of solvers. ``kind`` is the name that scenarios use and that a
     solver lists in its ``problems``; ``sense`` is 1 where the objective is maximised and -1
-    where it is minimised. ``variants`` says which fields make other sets of constraints, by name.
+    where it is minimised. ``variants`` says which fields make other sets of constraints, or leave out
+    a term of the objective, by name: some solvers take nothing else.
 
     What is decided is named arrays. Most problems decide on a precoder alone and say its
     ``streams``; one that decides on something else, a power allocation or the phases of a surface

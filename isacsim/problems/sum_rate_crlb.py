@@ -166,7 +166,10 @@ class SumRateCrlb(Problem):
     """
 
     kind: ClassVar[str] = "sum-rate-crlb"
-    variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {"per antenna": {"per_antenna": True}}
+    variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "per antenna": {"per_antenna": True},
+        "rates alone": {"crlb_weight": 0.0},
+    }
 
     H: ComplexArray = batched(2, dtype=complex)
     targets: ParametricScene = field()

@@ -39,6 +39,7 @@ def _of_sum_rate_crlb() -> Iterable[SolverSpec]:
         f"{home}.conjugate_gradient:RiemannianCg",
         "Preconditioned Riemannian conjugate gradients from several starts",
     )
+    yield SolverSpec("r-wmmse", f"{home}.wmmse:RWmmse", "Reduced WMMSE for rates alone, a baseline")
     yield SolverSpec(
         "wmmse-sdr",
         f"{home}.wmmse_sdr:WmmseSdr",

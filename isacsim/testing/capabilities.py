@@ -16,7 +16,7 @@ from isacsim.plugin import Registry, default_registry
 from isacsim.problems.base import Problem
 from isacsim.solvers.base import Solver
 from isacsim.solvers.solve import made_by_default
-from isacsim.testing.examples import example_decision, example_problem
+from isacsim.testing.examples import example_decision, example_problem, problem_for
 from isacsim.typing import AnyArray, ComplexArray, FloatArray
 
 
@@ -83,16 +83,19 @@ def capabilities(registry: Registry | None = None) -> list[Capability]:
             default = registry.default_solver(problem)
         for name in registry.names("solvers"):
             solver = made_by_default(name, registry)
-            if posed and solver is not None and solver.takes(posed["ideal"]) is None:
+            if posed and solver is not None and solver.takes(problem_for(solver, posed["ideal"])[0]) is None:
                 found.append(_capability(solver, name, posed, name == default))
     return found
 
 
 def _capability(solver: Solver, name: str, posed: dict[str, Any], default: bool) -> Capability:
-    hardware = [probe for probe, problem in posed.items() if solver.takes(problem) is None]
-    ideal = posed["ideal"]
+    own = {probe: problem_for(solver, problem) for probe, problem in posed.items()}
+    hardware = [probe for probe, (problem, _) in own.items() if solver.takes(problem) is None]
+    ideal: Any
+    ideal, alone = own["ideal"]
     variants = [ideal, *(attrs.evolve(ideal, **changes) for changes in ideal.variants.values())]
-    sets = (" + ".join(_constraints(variant)) for variant in variants if solver.takes(variant) is None)
+    sets = [" + ".join(_constraints(variant)) for variant in variants if solver.takes(variant) is None]
+    sets = [f"{names} ({alone})" if alone else names for names in sets]
     return Capability(ideal.kind, name, hardware[-1], tuple(dict.fromkeys(sets)), solver.guarantee, default)
 
 

@@ -11,7 +11,7 @@ from isacsim.engine.load import load_scenario
 from isacsim.plugin import Registry, default_registry
 from isacsim.solvers.base import refusal
 from isacsim.testing.designs import check_requirements, check_solver
-from isacsim.testing.examples import LOW_RESOLUTION, example_component, example_problem
+from isacsim.testing.examples import LOW_RESOLUTION, example_component, example_problem, problem_for
 from isacsim.testing.hardware import check_hardware, check_power_model
 from isacsim.testing.measures import check_detector, check_map_detector, check_measure
 from isacsim.testing.models import check_channel, check_targets
@@ -82,6 +82,6 @@ def _check_on_problems(solver: Any, registry: Registry) -> None:
     require(solver, known, "take a problem that is offered", getattr(solver, "problems", ()))
     for kind in known:
         for transceiver in (None, LOW_RESOLUTION):
-            problem = example_problem(kind, registry, transceiver)
+            problem, _ = problem_for(solver, example_problem(kind, registry, transceiver))
             if transceiver is None or refusal(solver, problem) is None:
                 check_solver(solver, problem)

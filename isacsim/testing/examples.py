@@ -144,3 +144,18 @@ def example_problem(kind: str, registry: Registry | None = None, transceiver: Tr
     requirements = example_component("problems", kind, registry)
     problem: Problem = requirements.pose(drop_for(requirements), transceiver or Transceiver())
     return problem
+
+
+def problem_for(solver: Any, problem: Problem) -> tuple[Problem, str]:
+    """A problem as it is, or the first of its variants that a solver takes where it takes that alone, with its name.
+
+    Args:
+        solver: The solver.
+        problem: The problem, of `example_problem` for example.
+    """
+    if solver.takes(problem) is not None:
+        for name, changes in problem.variants.items():
+            variant = attrs.evolve(cast(Any, problem), **changes)
+            if solver.takes(variant) is None:
+                return variant, name
+    return problem, ""

@@ -727,7 +727,7 @@ def test_the_table_is_long_enough():
         (["plot", "full", "--font-size", "-2"], "--font-size: must be a finite number of at least 0, got -2.0. Check"),
         (["list", "solvrs"], "kind: must be a kind of component, got 'solvrs'. Did you mean 'solvers'? Valid: "),
         (["show", "solvrs", "sca"], "kind: must be a kind of component, got 'solvrs'. Did you mean 'solvers'? Valid: "),
-        (["show", "solver"], "name: must name one of the solvers. Valid: bal, "),
+        (["show", "solver"], "name: must name one of the solvers. Valid: augmented-lagrangian, bal, "),
         (
             ["show", "figre"],
             "kind: must be a kind of component, or a table of scenarios, got 'figre'. Did you mean 'fi",

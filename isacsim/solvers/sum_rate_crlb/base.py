@@ -25,7 +25,7 @@ NO_RULE = number(above=0, remedy="Leave it out for no such rule.", optional=True
 
 @frozen
 class SingleStart(Solver):
-    """A solver that iterates from one start: over precoders, or over the range of [H, V] if ``reduced``."""
+    """A solver that iterates from one start: over precoders, or, if ``reduced``, over the range of [H, V], or of H."""
 
     problems: ClassVar[tuple[str, ...]] = ("sum-rate-crlb",)
     guarantee: ClassVar[str] = "stationary"
@@ -51,9 +51,14 @@ class SingleStart(Solver):
         stop = Stop(self.tolerance, self.max_steps, request.time_limit, request.callback, *rules)
         if not self.reduced:
             return iterate(self.init(merit, W), self.step, stop)
+        merit = self.relevant(merit)
         basis = merit.span()
         solution = iterate(self.init(merit.within(basis), hermitian(basis) @ W), self.step, stop)
         return attrs.evolve(solution, precoder=basis @ solution.precoder)
+
+    def relevant(self, merit: Merit) -> Merit:
+        """The merit whose span the iterates lie in, of a solver that is ``reduced``: the whole."""
+        return merit
 
     @abstractmethod
     def init(self, merit: Merit, W: ComplexArray) -> Any:
