@@ -120,6 +120,8 @@ class Design:
         channel_error: Variance of the error in each entry of the channels the designer
             believes in: it designs for H + E with E of independent entries
             CN(0, channel_error), and is judged on H. 0 is perfect knowledge.
+        split: How the power is split over the subcarriers of a grid, of a problem that is posed on each of
+            them: ``even``, or ``joint``, by one price for the power of all, with a proven gap.
     """
 
     known_as: ClassVar[str] = "design"
@@ -130,6 +132,7 @@ class Design:
     trace: bool = False
     only: dict[str, Any] = field(factory=dict, converter=_lists)
     channel_error: float = field(default=0.0, validator=number(least=0), metadata=units.db())
+    split: Literal["even", "joint"] = field(default="even", validator=choice("even", "joint"))
 
     def made_at(self, coords: dict[str, Any]) -> bool:
         """Whether the design is made at a point of the sweep."""

@@ -58,6 +58,14 @@ class Problem(ABC):
         return fields(self)
 
     @property
+    def convex_in_power(self) -> bool:
+        """Whether the optimum is a convex function of the power, or of what is maximised a concave one.
+
+        It is where the problem is a convex one in the covariances of the streams, with a relaxation that is tight.
+        """
+        return False
+
+    @property
     def members(self) -> int:
         """Number of members of the batch, over all leading axes."""
         return math.prod(batch_shape(self))

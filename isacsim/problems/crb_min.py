@@ -88,6 +88,11 @@ class CrbMin(SinrConstrained):
         bound = np.where(singular, np.inf, (1 / np.where(singular[..., None], 1.0, spectrum)).sum(axis=-1))
         return bound if self.transceiver.is_ideal else bound * self.noise_factor(sent)
 
+    @property
+    def convex_in_power(self) -> bool:
+        """On ideal hardware."""
+        return self.transceiver.is_ideal
+
     def noise_factor(self, sent: Transmission) -> FloatArray:
         """nu, the noise of the sensing receiver before its gain over thermal noise, a mean over its chains, (...)."""
         thermal, tau = np.asarray(self.radar_noise_power), np.asarray(self.response_variance)

@@ -71,6 +71,11 @@ class SqnrMax(SinrConstrained):
                 "G is (..., N_r, N_t).",
             )
 
+    @property
+    def convex_in_power(self) -> bool:
+        """On ideal hardware."""
+        return self.transceiver.is_ideal
+
     def merit(self, sent: Transmission) -> FloatArray:
         """Radar SQNR ``tr(Q^-1 N)`` of what leaves the transmit chains, shape (...), linear [Xu25, eq. (9)]."""
         return sqnr(Echo.of(self.G, sent, self.radar_noise_power, self.transceiver.receive))
