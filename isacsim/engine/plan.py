@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import product
 from typing import Any
 
@@ -154,3 +156,35 @@ class Task:
     def items(self) -> int:
         """Pairs of a point and a trial."""
         return len(self.points) * len(self.trials)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Tasks follow each other that have the same points, whose scenarios take longer to pickle than all else.
+        return _travelled, (_packed(_Itself(self.points)), self.trials)
+
+
+@frozen(eq=False)
+class _Itself:
+    """Points as a key: equal to themselves alone, which nothing needs to be looked through for."""
+
+    points: tuple[Point, ...]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Itself) and other.points is self.points
+
+    def __hash__(self) -> int:
+        return id(self.points)
+
+
+@lru_cache(maxsize=4)
+def _packed(key: _Itself) -> bytes:
+    return pickle.dumps(key.points)
+
+
+@lru_cache(maxsize=4)
+def _unpacked(packed: bytes) -> tuple[Point, ...]:
+    points: tuple[Point, ...] = pickle.loads(packed)
+    return points
+
+
+def _travelled(packed: bytes, trials: tuple[int, ...]) -> Task:
+    return Task(_unpacked(packed), trials)

@@ -12,7 +12,7 @@ from pathlib import Path
 import attrs
 import pytest
 
-PATIENCE = 120  # s: of a machine with other work; nothing waits as long on a quiet one
+PATIENCE = 600  # s: of a machine with other work; nothing waits as long on a quiet one
 PARTS = Path(__file__).parents[1] / "parts"
 SCHEDULER = ("scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--no-show")
 WORKER = ("worker", "--host", "127.0.0.1", "--no-nanny", "--no-dashboard", "--memory-limit", "0")
@@ -84,6 +84,16 @@ class Cluster:
                 cwd=self.folder,
             )
 
+    def repair(self, workers):
+        """Start what is missing of a scheduler and so many workers."""
+        self.workers = [worker for worker in self.workers if worker.poll() is None]
+        if self.scheduler is None or self.scheduler.poll() is not None:
+            self.close()
+            self.workers = []
+            self.start_scheduler()
+        while len(self.workers) < workers:
+            self.start_worker()
+
     def kill(self, process):
         """End a process as the kernel does when memory is short."""
         process.send_signal(signal.SIGKILL)
@@ -113,6 +123,12 @@ def clusters(tmp_path):
     yield make
     for cluster in made:
         cluster.close()
+
+
+@pytest.fixture(scope="session")
+def cluster_of():
+    """A cluster without processes, in a folder."""
+    return Cluster
 
 
 @pytest.fixture(scope="module")

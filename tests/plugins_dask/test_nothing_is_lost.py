@@ -180,10 +180,7 @@ def kill_worker(bench, number):
 def scheduler_killed(bench, out):
     def restart():
         bench.cluster.close()
-        bench.cluster.start_scheduler()
-        bench.cluster.workers = []
-        for _ in range(bench.workers):
-            bench.cluster.start_worker()
+        bench.cluster.repair(bench.workers)
 
     bench.run(out, [At({1: restart})])
 
@@ -191,18 +188,18 @@ def scheduler_killed(bench, out):
 MOUNT = shutil.which("mount") is not None and os.geteuid() == 0
 
 
-def mounted(folder, options, *flags):
-    return subprocess.run(["mount", *flags, "-o", options, "tmpfs", str(folder)], capture_output=True).returncode == 0
+def mounted(*arguments):
+    return subprocess.run(["mount", *map(str, arguments)], capture_output=True).returncode == 0
 
 
 @contextlib.contextmanager
 def small_disk(folder):
     """A file system that the ledger does not fit in; where none may be mounted, a limit of the size of files."""
     folder.mkdir()
-    if MOUNT and mounted(folder, "size=300k", "-t", "tmpfs"):
+    if MOUNT and mounted("-t", "tmpfs", "-o", "size=300k", "tmpfs", folder):
         kept = folder.with_name("kept")
         try:
-            yield lambda: mounted(folder, "remount,size=64m")
+            yield lambda: mounted("-o", "remount,size=64m", folder)
             shutil.copytree(folder, kept)
         finally:
             subprocess.run(["umount", str(folder)], check=True)
@@ -221,7 +218,7 @@ def small_disk(folder):
 def read_only(folder):
     """Within it nobody can write: not its owner, and where it can be mounted so, not the superuser."""
     if os.geteuid() == 0:
-        if not mounted(folder, "bind,ro", "--bind", str(folder)):
+        if not (mounted("--bind", folder, folder) and mounted("-o", "remount,bind,ro", folder)):
             pytest.skip("the superuser writes everywhere, and may not mount here")
         try:
             yield
@@ -267,10 +264,26 @@ def expected(studies, scenario, tmp_path_factory):
     return contents(run, studies)
 
 
+@pytest.fixture(scope="module")
+def lasting(cluster_of, tmp_path_factory):
+    """Clusters by their number of workers, with what a test has killed started again."""
+    made = {}
+
+    def standing(workers):
+        if workers not in made:
+            made[workers] = cluster_of(tmp_path_factory.mktemp("cluster"))
+        made[workers].repair(workers)
+        return made[workers]
+
+    yield standing
+    for cluster in made.values():
+        cluster.close()
+
+
 @pytest.fixture
 def bench(executor, workers, chunk, request, tmp_path, scenario, studies):
     (tmp_path / "study.toml").write_text(studies.text, encoding="utf-8")
-    cluster = request.getfixturevalue("clusters")(workers) if executor == "dask" else None
+    cluster = request.getfixturevalue("lasting")(workers) if executor == "dask" else None
     seed = random.Random(request.node.name)
     return Bench(tmp_path, scenario, executor, workers, chunk, cluster, seed)
 
