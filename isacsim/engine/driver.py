@@ -135,16 +135,14 @@ class Driver:
             remedy = "Install the same versions where it computes."
             raise InvalidInput("executor", "must compute with the driver's code", str(error), remedy) from None
         self._pace.observe(task.items, outcome.cost)
-        strange = self._strange(outcome)
-        for point, layout in strange.items():
-            outcome.keep(point, layout)
-        return outcome, halves(task) if strange else []
+        return outcome, halves(task) if self._strange(outcome) else []  # each trial's own axes are found alone
 
-    def _strange(self, outcome: Outcome) -> dict[str, tuple[Entry, ...]]:
-        """The points of which there are rows with other axes than those of an outcome, and the axes of those."""
-        known = {point: self._layouts.setdefault(point, self.store.layout(point) or entries)
-                 for point, entries in outcome.layouts.items()}  # fmt: skip
-        return {point: layout for point, layout in known.items() if layout != outcome.layouts[point]}
+    def _strange(self, outcome: Outcome) -> bool:
+        """Whether there are rows with other axes than those of an outcome at one of its points."""
+        return any(
+            self._layouts.setdefault(point, self.store.layout(point) or entries) != entries
+            for point, entries in outcome.layouts.items()
+        )
 
     def _finish(self, executor: Executor, queue: _Queue) -> None:
         """Commit what is in flight after an interruption; a second one abandons it."""

@@ -17,7 +17,7 @@ from isacsim.engine.provenance import differences
 from isacsim.engine.rebuilt import point_of, rebuilt
 from isacsim.engine.scenario import Scenario
 from isacsim.engine.store import Store
-from isacsim.engine.work import DesignRecord, Entry, Failure, Outcome, attempt, work
+from isacsim.engine.work import DesignRecord, Entry, Failure, Outcome, attempt, fitting, work
 from isacsim.errors import InvalidInput, StoreError, one_of
 from isacsim.plugin import Registry
 from isacsim.typing import FloatArray
@@ -103,7 +103,7 @@ def replay(
         if debug is not None:
             _debugged(task, debug)
         outcome = work(task, {})
-    values, solutions, failures = _parts(outcome, again, trial)
+    values, solutions, failures = _parts(outcome, again, trial, store.layout(told["id"]))
     before = _stored(store, told, trial)
     changes = () if before[0] == "nothing" else tuple(_changes(before, (values, solutions, failures)))
     return Replay(told["coords"], trial, tuple(values), solutions, failures, before[0], changes, code)
@@ -156,14 +156,19 @@ def _other_code(store: Store, point: Point, registry: Registry, number: int | No
     yield from differences(before, Code.of(registry, used).environment)
 
 
-def _parts(outcome: Outcome, point: Point, trial: int) -> tuple[Values, dict[str, DesignRecord], tuple[Failure, ...]]:
-    """Numbers, solutions and failures of the one trial of an outcome."""
+def _parts(
+    outcome: Outcome, point: Point, trial: int, layout: tuple[Entry, ...]
+) -> tuple[Values, dict[str, DesignRecord], tuple[Failure, ...]]:
+    """Numbers, solutions and failures of the one trial of an outcome, as a ledger would keep them."""
     key = point.id, trial
     solved = {name: outcome.designs.get((address, trial)) for name, address in point.design_ids.items()}
+    if key in outcome.rows and outcome.layouts[point.id] != (layout or outcome.layouts[point.id]):
+        outcome.set_apart(point.id, layout)
     if key in outcome.rows:
         values = Values(outcome.layouts[point.id], outcome.rows[key])
     else:
-        values = Values(*outcome.partial.get(key, ()))
+        part = outcome.partial.get(key)
+        values = Values(*(fitting(part, layout) if part and layout else part or ()))
     return values, {n: r for n, r in solved.items() if r is not None}, outcome.failures.get(key, ())
 
 

@@ -24,7 +24,7 @@ import numpy as np
 from attrs import frozen
 
 from isacsim.engine import encoding
-from isacsim.engine.work import Entry, Failure, Known, Outcome, Partial
+from isacsim.engine.work import OTHER_AXES, Entry, Failure, Known, Outcome, Partial, fitting, misfits, only_apart
 from isacsim.errors import StoreError
 from isacsim.typing import FloatArray, IntArray
 
@@ -73,6 +73,7 @@ CREATE TEMP VIEW designs AS
     FROM main.designs;
 """
 
+RESULT = "point, trial, data, environment"
 PARTIAL = "point, trial, entries, data, environment"
 DESIGN = "design, trial, scalars, header, data, notes, solve_time, environment"
 Column = Sequence[Any]
@@ -130,18 +131,32 @@ class Store:
             folder.mkdir(parents=True, exist_ok=True)
             if any(folder.iterdir()):
                 raise StoreError(f"out: {folder} is not empty. Continue it with --resume, or choose another --out.")
+        except OSError as error:
+            raise _unwritable(folder, error.strerror) from None
+        try:
             store = cls(_connect(folder / FILE, write=True), folder, write=True)
-            _keep_journal(store._db)
-            with store._transaction():
-                store._db.executescript("BEGIN;" + SCHEMA)
-                store._put_meta({"format": FORMAT, **meta})
-                store._put_environment(0, environment or {})
-            # Out of the journal and into the file: a journal that is damaged costs chunks, never the ledger.
-            store._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        except (OSError, sqlite3.Error) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise StoreError(f"out: {folder} cannot be written ({reason}). Choose another --out.") from None
+        except sqlite3.Error as error:
+            raise _unwritable(folder, error) from None
+        try:
+            store._make({"format": FORMAT, **meta}, environment or {})
+        except sqlite3.Error as error:
+            store._db.close()
+            for part in folder.glob(f"{FILE}*"):  # half a ledger would be taken for a run
+                part.unlink()
+            raise _unwritable(folder, error) from None
         return store
+
+    def _make(self, meta: dict[str, Any], environment: dict[str, Any]) -> None:
+        """Lay out a new ledger."""
+        _keep_journal(self._db)
+        with self._db:
+            self._db.executescript("BEGIN;" + SCHEMA)
+            self._put_meta(meta)
+            self._put_environment(0, environment)
+        # Out of the journal and into the file: a journal that is damaged costs chunks, never the ledger.
+        busy, *_ = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if busy:
+            raise sqlite3.OperationalError("its journal cannot be emptied")
 
     @classmethod
     def open(cls, folder: Path, *, write: bool = False) -> Store:
@@ -176,6 +191,10 @@ class Store:
         with self._reading(), contextlib.suppress(sqlite3.OperationalError):  # another program's database
             row = self._db.execute("SELECT value FROM meta WHERE key = 'format'").fetchone()
         found = str(row[0] if row else None)
+        if row is None:
+            raise StoreError(
+                f"run: {self.folder / FILE} is no run's ledger, or lost all of it. Give the folder of a run. {RESTORE}"
+            )
         if found not in map(str, READABLE):
             raise StoreError(
                 f"run: {self.folder / FILE} has format {found}, this isacsim reads "
@@ -236,18 +255,64 @@ class Store:
 
     def _add(self, outcome: Outcome) -> None:
         here = self._environment
-        self._put("layouts", ((point, encoding.told(entries)) for point, entries in outcome.layouts.items()))
+        # First: it takes the write lock, so that no other driver comes between a question and its answer.
+        told = [(point, encoding.told(entries)) for point, entries in outcome.layouts.items()]
+        self._put("layouts", told)
+        for point, text in told:
+            if self._db.execute("SELECT entries FROM layouts WHERE point = ?", (point,)).fetchone() != (text,):
+                self._settle(point, outcome.layouts[point], outcome)
+        for key, (entries, _) in list(outcome.partial.items()):
+            if only_apart(outcome.failures[key]) and entries == self.layout(key[0]):
+                outcome.bring_back(key)
         self._put("designs", ((*key, *encoding.packed(record), here) for key, record in outcome.designs.items()))
         self._put("results", ((*key, encoding.as_bytes(row), here) for key, row in outcome.rows.items()))
-        for table in ("failures", "partial"):
-            self._db.executemany(f"DELETE FROM {table} WHERE point = ? AND trial = ?", list(outcome.rows))
-        failures = ((*key, encoding.sentence(of), encoding.told(of)) for key, of in outcome.failures.items())
-        self._put("failures", failures, replace=True)
-        partial = (
-            (*key, encoding.told(entries), encoding.as_bytes(row), here)
-            for key, (entries, row) in outcome.partial.items()
-        )
+        self._forget(outcome.rows)
+        news = [key for key in outcome.failures if self._is_news(key, key in outcome.partial)]
+        failures = [(key, outcome.failures[key]) for key in news]
+        self._put("failures", ((*key, encoding.sentence(of), encoding.told(of)) for key, of in failures), replace=True)
+        parts = [(key, outcome.partial[key]) for key in news if key in outcome.partial]
+        partial = ((*key, encoding.told(entries), encoding.as_bytes(row), here) for key, (entries, row) in parts)
         self._put("partial", partial, replace=True)
+
+    def _settle(self, point: str, entries: tuple[Entry, ...], outcome: Outcome) -> None:
+        """Where axes differ from trial to trial, let those of the lowest one be the point's, whatever comes first.
+
+        Rows with other axes are set apart as partly done, whole, so that they can come back.
+        """
+        layout = self.layout(point)
+        (first,) = self._db.execute("SELECT min(trial) FROM results WHERE point = ?", (point,)).fetchone()
+        if first is not None and first <= min(trial for at, trial in outcome.rows if at == point):
+            outcome.set_apart(point, layout)
+            return
+        done = list(self._rows("results", RESULT, "point = ?", (point,)))
+        apart = [row for row in self._rows("partial", PARTIAL, "point = ?", (point,)) if self._is_apart(row[:2])]
+        self._put("layouts", [(point, encoding.told(entries))], replace=True)
+        self._db.execute("DELETE FROM results WHERE point = ?", (point,))
+        self._put("partial", ((*row[:2], encoding.told(layout), *row[2:]) for row in done))
+        lost = misfits(layout, entries)
+        self._put("failures", ((*row[:2], encoding.sentence(lost), encoding.told(lost)) for row in done))
+        back = [row for row in apart if encoding.entries(row[2]) == entries]
+        self._put("results", ((*row[:2], *row[3:]) for row in back))
+        self._forget(row[:2] for row in back)
+
+    def _forget(self, keys: Iterable[tuple[Any, ...]]) -> None:
+        """Remove what was said of trials that are whole now."""
+        keys = list(keys)
+        for table in ("failures", "partial"):
+            self._db.executemany(f"DELETE FROM {table} WHERE point = ? AND trial = ?", keys)
+
+    def _is_news(self, key: tuple[str, int], has_some: bool) -> bool:
+        """Whether a trial that failed, or has only some numbers, has no more of them here from another attempt."""
+        where = "point = ? AND trial = ?"
+        if self._db.execute(f"SELECT 1 FROM results WHERE {where}", key).fetchone():
+            return False
+        some = self._db.execute(f"SELECT 1 FROM partial WHERE {where}", key).fetchone()
+        return not some or (has_some and not self._is_apart(key))
+
+    def _is_apart(self, key: tuple[Any, ...]) -> bool:
+        """Whether a trial is partly done for nothing but its axes."""
+        parts = self._db.execute("SELECT parts FROM failures WHERE point = ? AND trial = ?", key).fetchone()
+        return parts is not None and only_apart(Failure(**part) for part in json.loads(parts[0]))
 
     def stops(self) -> dict[str, int]:
         """Trials of the points that were given fewer than others, by id: what lies beyond them is not read."""
@@ -273,19 +338,30 @@ class Store:
     def failures(self, point: str) -> dict[int, tuple[Failure, ...]]:
         """What is missing of a point's trials that failed, or are partly done, and why."""
         end = self.stops().get(point, MOST_TRIALS)
-        rows = self._rows("failures", "point, trial, error, parts", "point = ? AND trial < ?", (point, end))
-        # A ledger of an earlier format has the text alone.
-        return {
-            trial: tuple(Failure(**part) for part in json.loads(parts)) if parts else (Failure(text),)
-            for _, trial, text, parts in rows
-        }
+        rows = list(self._rows("failures", "point, trial, error, parts", "point = ? AND trial < ?", (point, end)))
+        layout = self.layout(point) if rows else ()
+        whole = {trial: entries for _, trial, (entries, _) in self._partials(point)} if layout else {}
+        found = {}
+        for _, trial, text, parts in rows:  # a ledger of an earlier format has the text alone
+            told = [Failure(**part) for part in json.loads(parts)] if parts else [Failure(text)]
+            own = (failure for failure in told if failure.error != OTHER_AXES or not layout)
+            found[trial] = (*own, *misfits(whole.get(trial, ()), layout))
+        return found
 
     def partial(self, point: str) -> dict[int, Partial]:
         """Entries and values of what there is of a point's trials that are partly done."""
         return {trial: part for _, trial, part in self.partials(point)}
 
     def partials(self, point: str = "") -> Iterator[tuple[str, int, Partial]]:
-        """Point, trial, entries and values of all trials that are partly done, or of those of a point."""
+        """Point, trial, entries and values of all trials that are partly done, or of those of a point.
+
+        What has other axes than the point's is left out.
+        """
+        layout = cache(self.layout)
+        for here, trial, part in self._partials(point):
+            yield here, trial, fitting(part, layout(here)) if layout(here) else part
+
+    def _partials(self, point: str) -> Iterator[tuple[str, int, Partial]]:
         where, values = ("point = ?", (point,)) if point else ("1", ())
         stops = self.stops()
         for here, trial, told, data, _ in self._rows("partial", PARTIAL, where, values):
@@ -320,7 +396,7 @@ class Store:
         """The rows of all points, or of one, some thousand at a time."""
         where, values = "trial < ?" + " AND point = ?" * bool(point), (trials, point)[: 1 + bool(point)]
         stops = self.stops()
-        found = self._blocks("results", "point, trial, data, environment", f"{where} ORDER BY point, trial", values)
+        found = self._blocks("results", RESULT, f"{where} ORDER BY point, trial", values)
         for here, (numbers, blobs, environments) in _by_first(found):
             if len(set(map(len, blobs))) > 1:
                 raise self.damaged(f"results {here}")
@@ -331,8 +407,7 @@ class Store:
 
     def row(self, point: str, trial: int) -> tuple[FloatArray, int] | None:
         """The numbers of a trial at a point and the environment that they come from; None if it is not done."""
-        columns = "point, trial, data, environment"
-        found = next(self._rows("results", columns, "point = ? AND trial = ?", (point, trial)), None)
+        found = next(self._rows("results", RESULT, "point = ? AND trial = ?", (point, trial)), None)
         return None if found is None else (np.frombuffer(found[2], "<f8"), found[3])
 
     def rows(self, point: str, trials: int) -> FloatArray:
@@ -493,6 +568,10 @@ def _by_first(blocks: Iterator[Sequence[Column]]) -> Iterator[tuple[Any, list[Co
             start = end
             if end == len(block[0]):
                 break
+
+
+def _unwritable(folder: Path, reason: Any) -> StoreError:
+    return StoreError(f"out: {folder} cannot be written ({reason}). Choose another --out.")
 
 
 def _connect(path: Path, *, write: bool) -> sqlite3.Connection:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from traceback import format_exception
 from typing import Any
@@ -160,8 +160,8 @@ class Cost:
 
 
 OTHER_AXES = (
-    "InvalidInput: a measure must have the same axes in all trials of a point, and has others here. "
-    "Fill up with NaN where a trial has fewer values."
+    "InvalidInput: a measure must have the same axes in all trials of a point, and has others here than in the first "
+    "one. Fill up with NaN where a trial has fewer values."
 )
 Partial = tuple[tuple["Entry", ...], FloatArray]
 
@@ -194,24 +194,45 @@ class Outcome:
         return sum(array.nbytes for array in chain(self.rows.values(), solutions, traces))
 
     def add(self, other: Outcome) -> None:
-        """Take in the outcome of another part of the task."""
+        """Take in the outcome of another part of the task, of trials behind or points beside these."""
+        for point in [p for p, entries in other.layouts.items() if self.layouts.get(p, entries) != entries]:
+            other.set_apart(point, self.layouts[point])
         for name in ("layouts", "rows", "designs", "partial", "failures"):
             getattr(self, name).update(getattr(other, name))
 
-    def keep(self, point: str, layout: tuple[Entry, ...]) -> None:
-        """Keep of a point's rows what has the axes of a layout, and take the rest for failed."""
+    def bring_back(self, key: tuple[str, int]) -> None:
+        """Take a trial that was set apart for one that is whole after all."""
+        self.rows[key] = self.partial.pop(key)[1]
+        del self.failures[key]
+
+    def set_apart(self, point: str, layout: tuple[Entry, ...]) -> None:
+        """Take a point's rows, which have other axes than its layout, for partly done; no number of them is lost."""
         entries = self.layouts.pop(point)
-        ends = np.cumsum([entry.size for entry in entries])
-        kept = tuple(entry for entry in entries if entry in layout)
-        places = np.concatenate([np.arange(e.size) + end - e.size for e, end in zip(entries, ends, strict=True)
-                                 if e in layout] or [np.zeros(0, int)])  # fmt: skip
-        lost = [Failure(OTHER_AXES, "InvalidInput", design=e.design, evaluation=e.evaluation, measure=e.name)
-                for e in entries if e not in layout]  # fmt: skip
         for key in [key for key in self.rows if key[0] == point]:
-            row = self.rows.pop(key)
-            self.failures[key] = tuple(lost)
-            if kept:
-                self.partial[key] = kept, row[places]
+            self.partial[key] = entries, self.rows.pop(key)
+            self.failures[key] = misfits(entries, layout)
+
+
+def only_apart(failures: Iterable[Failure]) -> bool:
+    """Whether nothing is missing of a trial, which has but other axes."""
+    return all(failure.error == OTHER_AXES for failure in failures)
+
+
+def misfits(entries: tuple[Entry, ...], layout: tuple[Entry, ...]) -> tuple[Failure, ...]:
+    """What is to be said of entries that a point's layout has not, or has with other axes."""
+    return tuple(
+        Failure(OTHER_AXES, "InvalidInput", design=e.design, evaluation=e.evaluation, measure=e.name)
+        for e in entries
+        if e not in layout
+    )
+
+
+def fitting(part: Partial, layout: tuple[Entry, ...]) -> Partial:
+    """What a layout has of entries and their numbers."""
+    entries, row = part
+    ends = np.cumsum([entry.size for entry in entries])
+    places = [np.arange(end - e.size, end) for e, end in zip(entries, ends, strict=True) if e in layout]
+    return tuple(e for e in entries if e in layout), row[np.concatenate([*places, np.zeros(0, int)])]
 
 
 Known = dict[tuple[str, int], DesignRecord]

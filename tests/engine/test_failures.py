@@ -83,6 +83,27 @@ def test_a_design_or_a_scene_that_would_end_the_program_costs_its_trial(study, r
     assert {(f.trial, f.what.type) for f in run.failures()} == {(3, error)}
 
 
+def test_of_axes_that_differ_those_of_the_first_trial_are_kept_whatever_comes_first(
+    studies, study, registry, tmp_path, fuse
+):
+    ragged = f'evaluate.converters.metrics=["sum-rate-nats", {{kind="ragged", armed="{fuse}"}}]'
+    scenario = study(ragged, "sweep.bits.values=[3]", "figure={}", "expect={}", registry=registry)
+    # Trial 0 fails at first, so that others say the axes until it comes.
+    first = isacsim.run(scenario, tmp_path / "late", chunk=1, registry=registry)
+    assert (first.counts().done, first.counts().partly) == (3, 3)
+    assert sorted(t for _, t in studies.numbers(first)) == [1, 3, 5]
+    fuse.unlink()
+    late = isacsim.run(scenario, tmp_path / "late", resume=True, chunk=2, registry=registry)
+    whole = isacsim.run(scenario, tmp_path / "whole", chunk=4, registry=registry)
+    for run in (late, whole):
+        assert str(run.counts()) == "6 requested = 3 done + 3 partly done + 0 failed + 0 skipped"
+        assert {(f.trial, f.what.measure) for f in run.failures()} == {(t, "ragged") for t in (1, 3, 5)}
+        assert run.dataset()["ragged"].squeeze().values[::2].tolist() == [[0, 1], [2, 3], [4, 5]]
+        assert np.isfinite(run.dataset()["sum-rate-nats"]).all()
+        assert run.replay(trial=3, registry=registry).same
+    assert studies.numbers(late) == studies.numbers(whole)
+
+
 def test_resuming_tries_failed_trials_again(studies, study, registry, tmp_path, fuse):
     scenario = study(touchy(trial=3, armed=str(fuse)), registry=registry)
     first = isacsim.run(scenario, tmp_path / "run", registry=registry)

@@ -65,6 +65,23 @@ class Touchy(Metric):
 
 
 @frozen
+class Ragged(Metric):
+    """Two places at even trials and three at odd ones; trials that differ cannot be judged together."""
+
+    quantity = Quantity("ragged", "1", ("place",), "the number of the trial, and more")
+    armed: str = ""  # a file: while it exists, trial 0 fails
+
+    def measure(self, link: Any, rngs: Any) -> Any:
+        trials = [trial_of(rng) for rng in rngs]
+        if 0 in trials and self.armed and os.path.exists(self.armed):
+            raise ArithmeticError("not yet")
+        return {"ragged": np.array([t + np.arange(2.0 + t % 2) for t in trials])}  # raises where lengths differ
+
+    def value(self, link: Any) -> Any:
+        raise NotImplementedError
+
+
+@frozen
 class Impostor(Metric):
     """Records another quantity as ``crlb``."""
 
@@ -151,6 +168,7 @@ class Leaky(Sink):
 @hookimpl
 def isacsim_metrics() -> Iterable[Spec]:
     yield Spec("touchy", f"{__name__}:Touchy")
+    yield Spec("ragged", f"{__name__}:Ragged")
     yield Spec("impostor", f"{__name__}:Impostor")
 
 
