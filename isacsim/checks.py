@@ -79,6 +79,33 @@ def instance(kind: type, remedy: str = "Check the type.") -> Validator:
     return check
 
 
+MOST_BYTES = 200  # of a name: a file's has at most 255, with its ending
+MOST_TEXT = 500  # characters of a title or a label: a figure has no place for more
+
+
+def carried(field: str, name: str) -> None:
+    """Refuse a name that files, datasets or terminals cannot carry.
+
+    Raises:
+        InvalidInput: It names ``field``.
+    """
+    fits = name == name.strip() and name.isprintable() and 0 < len(name.encode(errors="replace")) <= MOST_BYTES
+    if not fits or "/" in name or "\\" in name or name in (".", ".."):
+        rule = f"must be a name of 1 to {MOST_BYTES} bytes, printable, without / and \\, and no blanks around it"
+        raise InvalidInput(field, rule, name or "''", "Rename it.")
+
+
+def told(field: str, text: Any) -> None:
+    """Refuse text that a terminal would obey, or a figure has no place for; anything else passes.
+
+    Raises:
+        InvalidInput: It names ``field``.
+    """
+    if isinstance(text, str) and not (len(text) <= MOST_TEXT and text.replace("\n", "").isprintable()):
+        rule = f"must be printable text of at most {MOST_TEXT} characters"
+        raise InvalidInput(field, rule, text, "Remove control characters, or shorten it.")
+
+
 def snapshots(_instance: Any, attribute: Any, value: Any) -> None:
     """A number of samples: whole, and at least 1; validator of a field."""
     sample_count(attribute.name, value)

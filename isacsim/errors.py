@@ -40,7 +40,7 @@ class InvalidInput(IsacsimError, ValueError):
         return moved
 
     def __str__(self) -> str:
-        field, rule, value, remedy = (one_line(str(part)) for part in self.args)
+        field, rule, value, remedy = (printable(one_line(str(part))) for part in self.args)
         got = f", got {value}" if value else ""
         return f"{field}: {rule}{got}.{' ' + remedy if remedy else ''}"
 
@@ -89,10 +89,15 @@ def one_line(text: str, limit: int = 1000) -> str:
     return text if len(text) <= limit else f"{text[: limit // 10]}...{text[-limit // 10 :]}"
 
 
+MOST_LETTERS, MOST_NAMES = 100, 1000  # of a name, and of those that are compared with it
+
+
 def one_of(known: Iterable[str], name: str = "") -> str:
     """A remedy that lists the valid names, the nearest to ``name`` first."""
     names = sorted(known)
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    # Each comparison takes the product of both lengths, and neither of a real name is long.
+    near = [known for known in names if len(known) <= MOST_LETTERS][:MOST_NAMES] if len(name) <= MOST_LETTERS else []
+    close = difflib.get_close_matches(name, near, n=1, cutoff=0.5)
     hint = f"Did you mean {close[0]!r}? " if close else ""
     return f"{hint}Valid: {', '.join(names) or 'none'}."
 

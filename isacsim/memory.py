@@ -52,9 +52,15 @@ def must_fit(field: str, what: str, value: Any, *shapes: tuple[int, ...]) -> Non
     """
     needed, there = COMPLEX * sum(math.prod(map(int, shape)) for shape in shapes), machine_memory()
     if needed > there:
-        rule = f"must fit in memory: {what} takes at least {_size(needed)}, and there are {_size(there)}"
+        rule = f"must fit in memory: {what} takes at least {size_told(needed)}, and there are {size_told(there)}"
         raise InvalidInput(field, rule, value, "Take less of it.")
 
 
-def _size(count: int) -> str:
-    return f"{count // 10**9} GB" if count < 10**15 else f"10^{len(str(count)) - 10} GB"
+def size_told(count: int) -> str:
+    """A number of bytes in words, rounded down."""
+    if count >= 10**15:
+        return f"10^{len(str(count)) - 10} GB"
+    for unit, name in ((10**9, "GB"), (10**6, "MB")):
+        if count >= unit:
+            return f"{count // unit} {name}"
+    return f"{count // 1000} kB"

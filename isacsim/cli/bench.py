@@ -104,7 +104,7 @@ def _tell(found: Results, before: Results | None, comparisons: list[Comparison],
     from isacsim.benchmark.comparison import differences, same_machine
     from isacsim.report import benchmarks
 
-    console = Console(markup=False)  # names and units are text, whatever is in them
+    console = Console(markup=False, emoji=False)  # names and units are text, whatever is in them
     if kind == "markdown":
         print(benchmarks.markdown(found))
     else:

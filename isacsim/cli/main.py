@@ -53,6 +53,7 @@ _INTERRUPTED = 130
 MOST_LINES = 20  # of one kind in a summary
 
 Force = Annotated[bool, typer.Option("--force", help="Continue also with other versions of the code, and record it.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Take also what is estimated not to fit the disk or the memory.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a place of the scenario.")]
 
@@ -116,6 +117,7 @@ def run(
     set_: Set = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
     force: Force = False,
+    yes: Yes = False,
     as_json: Json = False,
 ) -> None:
     """Run a scenario: design, judge, store, and draw its figures."""
@@ -123,6 +125,7 @@ def run(
     from isacsim.engine.load import load_scenario
     from isacsim.engine.run import run as run_scenario
     from isacsim.report.figures import draw_figures
+    from isacsim.report.mathtext import check_texts
     from isacsim.report.progress import ProgressBar
 
     if resume and out is None:
@@ -131,6 +134,7 @@ def run(
         raise InvalidInput("--force", "needs --resume", "", "Leave it out for a new run.")
     registry: Registry = context.obj
     loaded = load_scenario(_scenario_path(scenario, registry), set=tuple(set_ or ()), registry=registry)
+    check_texts(loaded)
     told = observer_tables(observer or (), observer_option or ())
     told += [{"kind": "log", "path": str(log)}] if log else []
     finished = run_scenario(
@@ -141,6 +145,7 @@ def run(
         executor=executor_table(executor, executor_option or (), trial_timeout, given=loaded.executor is not None),
         resume=resume,
         force=force,
+        any_size=yes,
         observers=[*told, *(() if as_json else (ProgressBar(),))],
         registry=registry,
     )
@@ -250,21 +255,28 @@ def check(
     context: typer.Context,
     scenario: Annotated[str, typer.Argument(help="A scenario file, or the name of one.", autocompletion=scenarios)],
     set_: Set = None,
+    yes: Yes = False,
     as_json: Json = False,
 ) -> None:
     """Check a scenario without running it, and say what a run would do."""
+    from isacsim.engine.checkup import check_up
     from isacsim.engine.load import load_scenario
-    from isacsim.engine.plan import Plan
+    from isacsim.report.mathtext import check_texts
 
     registry: Registry = context.obj
     loaded = load_scenario(_scenario_path(scenario, registry), set=tuple(set_ or ()), registry=registry)
-    plan = Plan.of(loaded, registry, thorough=True)
-    solves = len({address for point in plan.points for address in point.design_ids.values()})
-    told = {"points": len(plan.points), "trials": loaded.trials, "solves": solves * loaded.trials}
+    check_texts(loaded)
+    found = check_up(loaded, registry)
+    if not yes:
+        found.estimate.require(Path())
     if as_json:
-        _print_json({"valid": True, **told})
-    else:
-        print(f"{scenario}: valid; {told['points']} points x {told['trials']} trials, {told['solves']} solves")
+        told = {name: getattr(found, name) for name in ("points", "trials", "solves", "looked")}
+        _print_json({"valid": True, **told, "estimate": attrs.asdict(found.estimate)})
+        return
+    print(f"{scenario}: valid; {found.points} points x {found.trials} trials, {found.solves} solves")
+    print(f"  takes {found.estimate}")
+    if found.looked < found.points:
+        print(f"  {found.looked} of the points were looked at")
 
 
 app.command()(plot)
@@ -295,7 +307,7 @@ def verify(
     if as_json:
         _print_json(expectations.rows(judged))
     elif judged:
-        console = Console(markup=False)  # names and units are text, whatever is in them
+        console = Console(markup=False, emoji=False)  # names and units are text, whatever is in them
         for entry in judged:
             console.print(expectations.heading(entry))
             console.print(expectations.table(entry))
@@ -413,7 +425,7 @@ def _tell(finished: Any, figures: list[Path]) -> None:
     from isacsim.report.summary import failures, remarks, status_lines, statuses, table, unnumbered
 
     counts = finished.counts()
-    console = Console(markup=False)  # names and units are text, whatever is in them
+    console = Console(markup=False, emoji=False)  # names and units are text, whatever is in them
     if counts.done or counts.partly:
         numbers = table(finished, console.width)
         if numbers.row_count:

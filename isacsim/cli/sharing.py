@@ -44,7 +44,7 @@ def compare(
     if as_json:
         print(json.dumps(finite(rows), indent=2))
     else:
-        console, view = Console(markup=False), comparison.table(rows)
+        console, view = Console(markup=False, emoji=False), comparison.table(rows)
         # A line that is too long is the terminal's to wrap: no word of a table is broken.
         console.print(view, width=max(console.width, console.measure(view).maximum), crop=False, soft_wrap=True)
 

@@ -226,4 +226,5 @@ def _label(name: str) -> str:
 def _text(value: Any) -> Any:
     import json
 
-    return value if isinstance(value, (str, int, float)) else json.dumps(value)
+    number = isinstance(value, float) or (isinstance(value, int) and abs(value) < 2**63)  # as a file can hold them
+    return value if number or isinstance(value, str) else json.dumps(value)

@@ -100,11 +100,8 @@ def canonical(value: Any, names: Names | None = None, *, versions: bool = True) 
 
     def tell(record: Any) -> Any:
         version = [version_of(type(record))] if versions else []
-        said = {
-            attribute.name: _plain(content, tell)
-            for attribute, content in _contents(record)
-            if not _is_default(record, attribute, content, tell)
-        }
+        told = ((attribute, _plain(content, tell)) for attribute, content in _contents(record))
+        said = {f.name: plain for f, plain in told if not _is_default(record, f, plain, tell)}
         return {"type": [*called(type(record)), *version], **_fingerprint(record), "fields": said}
 
     return _plain(value, tell)
@@ -161,8 +158,8 @@ def _fingerprint(record: Any) -> dict[str, Any]:
     return {"fingerprint": record.fingerprint} if hasattr(record, "fingerprint") else {}
 
 
-def _is_default(record: Any, attribute: Any, content: Any, tell: Callable[[Any], Any]) -> bool:
-    """Whether a field has the value that it has when nothing is said of it.
+def _is_default(record: Any, attribute: Any, plain: Any, tell: Callable[[Any], Any]) -> bool:
+    """Whether a field has the value, told as ``plain`` data, that it has when nothing is said of it.
 
     A field that is not an argument is no option: what it holds may come from elsewhere, and counts.
     """
@@ -172,7 +169,7 @@ def _is_default(record: Any, attribute: Any, content: Any, tell: Callable[[Any],
     if convert is not None:
         own = [record] * getattr(convert, "takes_self", False), [attribute] * getattr(convert, "takes_field", False)
         default = getattr(convert, "converter", convert)(default, *own[0], *own[1])
-    here = text(_plain(content, tell))  # by their text: True == 1 in Python, and NaN is not NaN
+    here = text(plain)  # by their text: True == 1 in Python, and NaN is not NaN
     with contextlib.suppress(TypeError):  # a default that only marks what is not given
         return here == text(_plain(default, tell))
     return False
@@ -187,6 +184,8 @@ def _made(default: Any, record: Any = None) -> Any:
 
 def _plain(value: Any, tell: Callable[[Any], Any]) -> Any:
     """``value`` as JSON-ready data, with numbers of equal value alike; ``tell`` says what a record is."""
+    if type(value) is float:  # first, as nearly all of a long list is
+        return _number(value)
     if attrs.has(type(value)):
         return tell(value)
     if isinstance(value, dict):

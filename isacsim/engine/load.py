@@ -93,6 +93,7 @@ def files_of(path: Path) -> list[Path]:
 def _layers(path: Path) -> list[tuple[Path, dict[str, Any]]]:
     """The files that a scenario file extends, lowest first, and itself, each with its table; each is read once."""
     tables: dict[Path, dict[str, Any]] = {}
+    sizes: dict[Path, int] = {}
     layers: list[tuple[Path, dict[str, Any]]] = []
 
     def add(file: Path, above: tuple[Path, ...]) -> None:
@@ -106,6 +107,10 @@ def _layers(path: Path) -> list[tuple[Path, dict[str, Any]]]:
             )
         if place not in tables:
             tables[place] = toml.read(file)
+            sizes[place] = file.stat().st_size
+        if sum(sizes.values()) > toml.MOST_BYTES:
+            rule = f"must lead to files of at most {toml.MOST_BYTES} bytes in all"
+            raise InvalidInput("extends", rule, str(path), "Extend fewer or shorter files.")
         bases = _names("extends", tables[place].get("extends", []), "paths of scenario files", "base.toml")
         # A file that several extend is laid each time, so that a fan of fans doubles with every storey.
         if len(above) + len(layers) + len(bases) >= MOST_FILES:

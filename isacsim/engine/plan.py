@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import pickle
 from collections.abc import Iterator
 from functools import lru_cache
@@ -14,7 +15,7 @@ from attrs import frozen
 from isacsim.engine.identity import Names, digest
 from isacsim.engine.load import replace
 from isacsim.engine.reader import Reader
-from isacsim.engine.rehearsal import Raised, rehearse_designs, rehearse_evaluations
+from isacsim.engine.rehearsal import Raised, rehearse_designs
 from isacsim.engine.scenario import Scenario
 from isacsim.errors import InvalidInput
 from isacsim.plugin import Registry
@@ -40,8 +41,8 @@ class Point:
     drop_id: str
 
     @classmethod
-    def at(cls, coords: dict[str, Any], scenario: Scenario, reader: Reader, names: Names) -> Point:
-        """The point of a scenario's sweep at these values of its axes.
+    def at(cls, coords: dict[str, Any], scenario: Scenario, bare: Scenario, reader: Reader, names: Names) -> Point:
+        """The point of a scenario's sweep at these values of its axes; ``bare`` is its `Scenario.bare`.
 
         Raises:
             InvalidInput: If the values do not fit the scenario.
@@ -49,7 +50,7 @@ class Point:
         changes = [change for name, axis in scenario.sweep.items() for change in axis.changes(coords[name])]
         try:
             made = [name for name, design in scenario.design.items() if design.made_at(coords)]
-            return cls.of(coords, replace(scenario.bare(), changes, reader).keeping(made), names)
+            return cls.of(coords, replace(bare, changes, reader).keeping(made), names)
         except InvalidInput as error:
             raise _swept(error, scenario) from None
 
@@ -89,7 +90,7 @@ class Plan:
     groups: tuple[tuple[int, ...], ...]
 
     @classmethod
-    def of(cls, scenario: Scenario, registry: Registry, *, thorough: bool = False) -> Plan:
+    def of(cls, scenario: Scenario, registry: Registry) -> Plan:
         """The plan of a scenario.
 
         Every point's problems are posed once, on the last trial, so that what cannot be
@@ -98,27 +99,19 @@ class Plan:
         Args:
             scenario: The scenario.
             registry: Where solvers are looked up.
-            thorough: Whether metrics and experiments are rehearsed too, and whatever a
-                component raises on the last trial counts: a run would go on with the others.
 
         Raises:
             InvalidInput: If the sweep does not fit the scenario, a problem cannot be posed, or
                 its solver does not take it.
         """
-        reader, names = Reader(registry), Names(registry)
+        reader, names, bare = Reader(registry), Names(registry), scenario.bare()
         swept = (
             dict(zip(scenario.sweep, at, strict=True)) for at in product(*(a.values for a in scenario.sweep.values()))
         )
-        points = [Point.at(coords, scenario, reader, names) for coords in swept]
-        seen: set[str] = set()
+        points = [Point.at(coords, scenario, bare, reader, names) for coords in swept]
         for point in points:
-            try:
-                drop, problems = rehearse_designs(point.scenario, registry)
-                if thorough:
-                    rehearse_evaluations(point.scenario, drop, problems, seen)
-            except Raised:  # not a complaint about the input: the trials will tell, one by one
-                if thorough:
-                    raise
+            with contextlib.suppress(Raised):  # no complaint about the input: the trials will tell, one by one
+                rehearse_designs(point.scenario, registry)
         return cls(scenario, tuple(points), tuple(_shared(points)))
 
 

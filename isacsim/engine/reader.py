@@ -30,6 +30,7 @@ from isacsim.units import key_of, unit_of
 
 # A field of one of these types takes a table whose `kind` names a component.
 COMPONENTS: dict[type, str] = {base_of(kind): kind for kind in BASES}
+MOST_ENTRIES = 1000  # of a table or a list of records
 MOST_FAULTS = 20  # of one table that are told at once
 
 
@@ -127,6 +128,7 @@ class Reader:
 
     def _hardware(self, value: Any) -> Hardware:
         if isinstance(value, list):
+            _require_few(value)
             stages = _gather(enumerate(value), partial(self.component, "hardware"))
             return Chain(*stages.values())
         stage: Hardware = self.component("hardware", value)
@@ -135,6 +137,7 @@ class Reader:
     def _table(self, value: Any, kind: Any) -> dict[str, Any]:
         if not isinstance(value, Mapping):
             raise InvalidInput("", "must be a table", value, "Write [section.name] or { key = value }.")
+        _require_few(value)
         entry = get_args(kind)[1]
         return _gather(value.items(), lambda item: self._converter.structure(item, entry))
 
@@ -142,6 +145,8 @@ class Reader:
         if not isinstance(value, (list, tuple)):
             raise InvalidInput("", "must be a list", value, "Write [ ... ].")
         entry = get_args(kind)[0]
+        if entry not in (int, float, complex):
+            _require_few(value)
         items = _gather(enumerate(value), lambda item: self._converter.structure(item, entry))
         return tuple(items.values())
 
@@ -208,6 +213,13 @@ class Reader:
             return float(numbers) if np.ndim(numbers) == 0 else numbers
 
         return convert
+
+
+def _require_few(entries: Any) -> None:
+    """Refuse more records than anybody writes: each is read, checked and rehearsed."""
+    if len(entries) > MOST_ENTRIES:
+        rule = f"must have at most {MOST_ENTRIES} entries"
+        raise InvalidInput("", rule, f"{len(entries)} entries", "Sweep what differs, or write several scenarios.")
 
 
 def _types(cls: Any) -> dict[str, Any]:

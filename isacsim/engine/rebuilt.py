@@ -15,7 +15,7 @@ from isacsim.errors import InvalidInput, PluginError, StoreError
 from isacsim.plugin import Registry
 
 # What changes no number, and may need a plugin that is not here.
-LOOKS = ("figure", "expect", "sinks", "executor", "observers")
+LOOKS = ("figure", "expect", "precision", "sinks", "executor", "observers")
 KINDS = frozenset(COMPONENTS.values())
 
 
@@ -56,7 +56,7 @@ def rebuilt(told: Mapping[str, Any], registry: Registry) -> Scenario:
 
 def point_of(scenario: Scenario, coords: dict[str, Any], registry: Registry) -> Point:
     """The point of a scenario at values of its axes."""
-    return Point.at(coords, scenario, Reader(registry), Names(registry))
+    return Point.at(coords, scenario, scenario.bare(), Reader(registry), Names(registry))
 
 
 def _table(value: Any) -> Any:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterator
+from functools import cache
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
 from isacsim.drop import Drop, WidebandDrop
+from isacsim.engine.estimate import labelled
 from isacsim.engine.identity import digest
 from isacsim.engine.returned import checked
 from isacsim.engine.scenario import Evaluation, Scenario, faults_of
@@ -27,6 +31,8 @@ from isacsim.solvers.base import SIDES, stages
 from isacsim.solvers.solve import check_takes
 from isacsim.typing import ComplexArray
 
+MOST_NUMBERS = 2 * 10**7  # that judging a stand-in goes through: a pattern of a million directions takes a second
+
 
 class Raised(InvalidInput):
     """A component raised something that is no complaint about the input; another trial may be spared it."""
@@ -41,7 +47,7 @@ def rehearse_designs(scenario: Scenario, registry: Registry) -> tuple[Drop, dict
     Raises:
         InvalidInput: For what no trial would survive; `Raised` for what this one does not.
     """
-    _require_memory(scenario)
+    require_memory(scenario)
     with _told("trials"):
         drop = scenario.drop((scenario.trials - 1,))
     problems = {}
@@ -64,8 +70,12 @@ def rehearse_designs(scenario: Scenario, registry: Registry) -> tuple[Drop, dict
     return drop, problems
 
 
-def _require_memory(scenario: Scenario) -> None:
-    """Refuse arrays and users whose channels, response and covariances of one trial cannot be held."""
+def require_memory(scenario: Scenario) -> None:
+    """Refuse arrays and users whose channels, response and covariances of one trial cannot be held.
+
+    Raises:
+        InvalidInput: With the estimate.
+    """
     station, users = scenario.base_station, scenario.users
     transmit, receive = station.transmit_array.size, station.receive_array.size
     must_fit("base_station.transmit_array", "a covariance of one trial", transmit, (transmit, transmit))
@@ -84,7 +94,9 @@ def _rehearse_hardware(scenario: Scenario, drop: Drop) -> None:
                     stage.linear_model(np.eye(chains, dtype=complex))
 
 
-def rehearse_evaluations(scenario: Scenario, drop: Drop, problems: dict[str, Problem], seen: set[str]) -> None:
+def rehearse_evaluations(
+    scenario: Scenario, drop: Drop, problems: dict[str, Problem], seen: set[str], most: int
+) -> None:
     """Measure every metric on a stand-in for each design's precoder, and ask experiments what they refuse.
 
     Args:
@@ -92,22 +104,25 @@ def rehearse_evaluations(scenario: Scenario, drop: Drop, problems: dict[str, Pro
         drop: The realisation.
         problems: The problems posed on it, by design.
         seen: Addresses of what was rehearsed before, at other points of a sweep; added to.
+        most: Number of pairs of evaluation and design that are looked at; others are left to the trials.
 
     Raises:
         InvalidInput: As `rehearse_designs`.
     """
     s = scenario
-    place = (s.seed, s.base_station, s.users, s.targets, s.trials, s.background)
-    for label, evaluation in scenario.evaluate.items():
-        hardware = scenario.transceiver(evaluation.hardware)
-        for name in evaluation.designs or tuple(scenario.design):
-            problem = problems[name]
-            made = None if "precoder" in problem.decision else _made(problem)
-            W = stand_in(drop, problem.streams if made is None else made.shape[-1])
-            address = digest((place, evaluation, hardware, W.shape[-1]))
-            if address not in seen:
-                seen.add(address)
-                _rehearse_evaluation(scenario, label, W, drop, hardware)
+    place = digest((s.seed, s.base_station, s.users, s.targets, s.trials, s.background))
+    met = cache(lambda name: digest(s.transceiver(name)))
+    judged = cache(lambda label: digest(s.evaluate[label]))
+    pairs = ((label, name) for label, e in s.evaluate.items() for name in e.designs or tuple(s.design))
+    for label, name in islice(pairs, most):
+        problem, evaluation = problems[name], s.evaluate[label]
+        hardware = s.transceiver(evaluation.hardware)
+        made = None if "precoder" in problem.decision else _made(problem)
+        W = stand_in(drop, problem.streams if made is None else made.shape[-1])
+        address = " ".join((place, judged(label), met(evaluation.hardware), str(W.shape[-1])))
+        if address not in seen:
+            seen.add(address)
+            _rehearse_evaluation(scenario, label, W, drop, hardware)
 
 
 def _rehearse_evaluation(scenario: Scenario, label: str, W: ComplexArray, drop: Drop, hardware: Transceiver) -> None:
@@ -123,7 +138,8 @@ def _rehearse_evaluation(scenario: Scenario, label: str, W: ComplexArray, drop: 
             with _told(at), faults_of(at, measure):
                 labels = measure.labels(drop)
                 measure.check(link)
-                if isinstance(measure, Metric):
+                work = W.size * math.prod(labelled(measure, drop).values())
+                if isinstance(measure, Metric) and work <= MOST_NUMBERS:
                     checked(measure, measure.measure(link, rngs), labels, len(W))
 
 

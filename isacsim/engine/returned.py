@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from isacsim.errors import InvalidInput
+from isacsim.errors import InvalidInput, printable
 from isacsim.metrics.components import Measure, Quantity
 from isacsim.typing import FloatArray
 
@@ -66,4 +66,4 @@ def _labels(who: str, q: Quantity, shape: tuple[int, ...], named: Mapping[str, A
 def _plain(label: Any) -> str | int | float:
     value = label.item() if isinstance(label, (np.generic, np.ndarray)) and np.ndim(label) == 0 else label
     number = isinstance(value, (int, float)) and not isinstance(value, bool) and value == value
-    return value if number or isinstance(value, str) else str(value)
+    return value if number else printable(value if isinstance(value, str) else str(value))

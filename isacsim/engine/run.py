@@ -15,6 +15,7 @@ from attrs import frozen
 from isacsim.engine.backlog import Backlog
 from isacsim.engine.code import Code, Job
 from isacsim.engine.driver import Driver
+from isacsim.engine.estimate import Estimate
 from isacsim.engine.events import Observer, RunEnd, RunStart
 from isacsim.engine.executors import ExecutorFactory
 from isacsim.engine.identity import Names, canonical, described, digest
@@ -275,6 +276,7 @@ def run(
     executor: str | Mapping[str, Any] | ExecutorFactory | None = None,
     resume: bool = False,
     force: bool = False,
+    any_size: bool = False,
     chunk: int | None = None,
     observers: Sequence[str | Mapping[str, Any] | Observer] = (),
     registry: Registry | None = None,
@@ -293,6 +295,7 @@ def run(
         resume: Continue the run in ``out``: only what is missing is computed.
         force: Continue it also where isacsim, a library that computes, a plugin or a component is of
             another version than before; what came from what is recorded.
+        any_size: Run it also where its ledger is estimated not to fit the disk, or its dataset the memory.
         chunk: Largest number of trials computed together; results do not depend on it. None is as many as
             take half a second, as trials before them say.
         observers: Who is told of the run's events, each as a name, a table or an observer,
@@ -320,6 +323,9 @@ def run(
     plan = Plan.of(scenario.of_results(), registry)
     code = _code(plan, registry)
     folder = Path(out) if out is not None else _new_folder(scenario)
+    if not any_size:
+        solves = len({address for point in plan.points for address in point.design_ids.values()})
+        Estimate.of(scenario, len(plan.points), solves).require(folder)
     with _open(folder, plan, code.environment, registry, resume, force) as store:
         wanted = store.meta("trials")
         driver = Driver(store, factory, workers, [*told, *asked], complaints, Job.of(code))

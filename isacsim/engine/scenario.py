@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from functools import partial
 from typing import Any, ClassVar, Literal
@@ -16,7 +17,7 @@ from isacsim import units
 from isacsim.arrays import AntennaArray
 from isacsim.batch import batched
 from isacsim.channels.models import ChannelModel
-from isacsim.checks import choice, number, whole
+from isacsim.checks import carried, choice, number, told, whole
 from isacsim.drop import Drop, WidebandDrop
 from isacsim.engine.events import Observer
 from isacsim.engine.executors import ExecutorFactory
@@ -165,11 +166,16 @@ class Evaluation:
         names = [q.name for measure in (*self.metrics, *self.experiments) for q in measure.quantities]
         if not names:
             raise InvalidInput("metrics", "must name a metric, or experiments an experiment", (), "Add one.")
-        for name in names:
-            if names.count(name) > 1:
+        for name, times in Counter(names).items():
+            if times > 1:
                 raise InvalidInput("metrics", "must record a quantity once", name, "Use a second [evaluate] table.")
         if self.designs is not None and (not self.designs or len(set(self.designs)) < len(self.designs)):
             raise InvalidInput("designs", "must name each design once", self.designs, "Leave it out for all designs.")
+
+
+def _has_128_bits(_: Any, attribute: Any, value: Any) -> None:
+    if value >= 2**128:
+        raise InvalidInput(attribute.name, "must be below 2^128", value, "Take a smaller one.")
 
 
 @keywords()
@@ -205,7 +211,7 @@ class Scenario:
     design: dict[str, Design]
     evaluate: dict[str, Evaluation]
     title: str = ""
-    seed: int = field(default=0, validator=whole(0))
+    seed: int = field(default=0, validator=[whole(0), _has_128_bits])
     trials: int = field(default=1, validator=whole(1))
     hardware: dict[str, Transceiver] = field(factory=dict)
     sweep: dict[str, Axis] = field(factory=dict)
@@ -229,7 +235,15 @@ class Scenario:
                 raise InvalidInput(f"design.{name}.trace", rule, design.trace, "Trace a narrowband scenario.")
 
     def _check_names(self) -> None:
-        """Check that the hardware and the designs that tables name are there."""
+        """Check that the hardware and the designs that tables name are there, and that names can be carried."""
+        for table in ("hardware", "design", "evaluate", "sweep", "figure", "expect", "precision"):
+            for name in getattr(self, table):
+                carried(joined(table, name or "''"), name)
+        told("title", self.title)
+        for name, axis in self.sweep.items():
+            told(f"sweep.{name}.label", axis.label)
+            for value in axis.values:
+                told(f"sweep.{name}.values", value)
         known = {"ideal", *self.hardware}
         for table in ("design", "evaluate"):
             for name, entry in getattr(self, table).items():
@@ -270,8 +284,9 @@ class Scenario:
         )
         for name, design in self.design.items():
             for axis, values in design.only.items():
+                known = frozenset(self.sweep[axis].values) if axis in self.sweep else frozenset()
                 for value in values:
-                    if axis not in self.sweep or value not in self.sweep[axis].values:
+                    if value not in known:
                         path = f"design.{name}.only"
                         raise InvalidInput(path, "must be swept values", {axis: value}, one_of(self.sweep, axis))
         for table in ("figure", "expect", "precision"):
@@ -286,6 +301,8 @@ class Scenario:
         found: dict[str, Quantity] = {}
         for label, evaluation in self.evaluate.items():
             for quantity in (q for m in (*evaluation.metrics, *evaluation.experiments) for q in m.quantities):
+                for word in (quantity.name, *quantity.dims):
+                    carried(f"evaluate.{label}.metrics", word)
                 before = found.setdefault(quantity.name, quantity)
                 taken = quantity.name in RESERVED or quantity.name.startswith(TRACE)
                 if taken or (before.unit, before.dims) != (quantity.unit, quantity.dims):
@@ -314,9 +331,9 @@ class Scenario:
         """
         if not designs:
             raise InvalidInput("design", "must have one that is made at every point", "", "Widen an `only`.")
-        judged = {}
+        judged, kept = {}, frozenset(designs)
         for name, evaluation in self.evaluate.items():
-            chosen = tuple(d for d in evaluation.designs or self.design if d in designs)
+            chosen = tuple(d for d in evaluation.designs or self.design if d in kept)
             if chosen:
                 judged[name] = attrs.evolve(evaluation, designs=chosen if evaluation.designs else None)
         return attrs.evolve(self, design={name: self.design[name] for name in designs}, evaluate=judged)

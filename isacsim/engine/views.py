@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from attrs import field, frozen
 
-from isacsim.checks import choice, instance, is_number, number
+from isacsim.checks import choice, instance, is_number, number, told
 from isacsim.engine.sweep import Axis
 from isacsim.errors import InvalidInput, one_of
 
@@ -65,6 +64,7 @@ class Contents:
     designs: tuple[str, ...]
     evaluations: tuple[str, ...]
     traced: bool
+    _swept: dict[str, frozenset[Any]] = field(factory=dict, init=False)
 
     def dims(self, key: str, name: str) -> tuple[str, ...]:
         """Axes of a quantity, or of something recorded of each solve, behind the trial.
@@ -82,6 +82,12 @@ class Contents:
             raise InvalidInput(key, "must name a quantity that is evaluated", name, remedy)
         return known[name]
 
+    def swept(self, axis: str) -> frozenset[Any]:
+        """The values of an axis; figures of a long one each ask for some."""
+        if axis not in self._swept:
+            self._swept[axis] = frozenset(self.sweep[axis].values)
+        return self._swept[axis]
+
     def fix(self, at: Mapping[str, Any], free: Iterable[str]) -> None:
         """Check that ``at`` fixes every axis of the sweep that is not ``free``.
 
@@ -92,7 +98,7 @@ class Contents:
             if axis not in free and axis not in at:
                 raise InvalidInput("at", f"must fix the axis {axis!r}", at, f"Write at = {{ {axis} = ... }}.")
         for axis, value in at.items():
-            if axis not in self.sweep or value not in self.sweep[axis].values:
+            if axis not in self.sweep or value not in self.swept(axis):
                 raise InvalidInput("at", "must fix axes at swept values", {axis: value}, one_of(self.sweep, axis))
 
 
@@ -195,8 +201,7 @@ class Figure:
         Raises:
             InvalidInput: If it names what is not there.
         """
-        if Path(name).name != name:
-            raise InvalidInput("", "must have a name that a file can have", name, "Rename it.")
+        told("title", self.title)
         own = contents.dims("y", self.y)
         ends = [contents.dims("band", end) for end in self.band]
         if self.band and (ends != [own, own] or self.along):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from isacsim.engine.run import Run
-from isacsim.engine.sinks import scalar_frame
+from isacsim.engine.sinks import replacing, scalar_frame
 from isacsim.errors import InvalidInput, one_of
 
 if TYPE_CHECKING:
@@ -46,7 +46,8 @@ def export(run: Run, to: str, path: Path | None = None, *, precoders: bool = Tru
                 dataset[f"precoder-{name}"] = W
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write(dataset, path)
+        with replacing(path) as part:
+            write(dataset, part)
     except OSError as error:
         rule = f"must be a file that can be written ({error.strerror or error})"
         raise InvalidInput("out", rule, str(path), "Choose another file.") from None
@@ -70,7 +71,13 @@ def _mat(dataset: xarray.Dataset, path: Path) -> None:
     axes = {names[str(name)]: _for_matlab(values.values) for name, values in dataset.coords.items()}
     made = {key: str(value) for key, value in dataset.attrs.items()}
     arrays = {names[str(name)]: _for_matlab(values.values) for name, values in dataset.items()}
-    savemat(path, {**arrays, "axes": axes, "info": info, "run": made}, do_compression=True, oned_as="column")
+    savemat(
+        path,
+        {**arrays, "axes": axes, "info": info, "run": made},
+        appendmat=False,
+        do_compression=True,
+        oned_as="column",
+    )
 
 
 def _for_matlab(values: Any) -> Any:

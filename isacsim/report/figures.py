@@ -11,6 +11,7 @@ import attrs
 import numpy as np
 
 from isacsim.engine.run import Run
+from isacsim.engine.sinks import replacing
 from isacsim.engine.views import FORMATS, Figure
 from isacsim.errors import InvalidInput, one_of
 from isacsim.report import curves
@@ -74,9 +75,15 @@ def save(plot: Plot, figure: Figure, path: Path, form: str) -> Path:
     """
     if form not in FORMATS:
         raise InvalidInput("format", "must be a file type of figures", form, one_of(FORMATS, form))
+    with replacing(path) as part:  # a link is replaced, and what it leads to stays
+        _save(plot, figure, part, form)
+    return path
+
+
+def _save(plot: Plot, figure: Figure, path: Path, form: str) -> None:
     if form == "tikz":
         path.write_text(tikz(plot, figure), encoding="utf-8")
-        return path
+        return
     metadata = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}.get(form)
     with looks_of(figure, form):
         canvas = draw(plot, figure)
@@ -87,7 +94,6 @@ def save(plot: Plot, figure: Figure, path: Path, form: str) -> Path:
                 raise
             remedy = "Install LaTeX with xelatex, or choose tikz, which needs none."
             raise InvalidInput("format", "must be one that can be made here", form, remedy) from error
-    return path
 
 
 @contextmanager

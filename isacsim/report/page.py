@@ -15,6 +15,7 @@ import attrs
 import numpy as np
 
 from isacsim.engine.run import Run
+from isacsim.engine.sinks import replacing
 from isacsim.engine.views import STEP, TRACE, Figure
 from isacsim.errors import InvalidInput
 from isacsim.report import expectations, summary
@@ -40,7 +41,8 @@ def write_page(run: Run, path: Path | None = None) -> Path:
     text = page(run)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        with replacing(path) as part:
+            part.write_text(text, encoding="utf-8")
     except OSError as error:
         rule = f"must be a file that can be written ({error.strerror})"
         raise InvalidInput("out", rule, str(path), "Choose another file.") from None

@@ -59,7 +59,7 @@ class ProgressBar(Observer):
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(compact=True),
-            console=console or Console(stderr=True),
+            console=console or Console(stderr=True, emoji=False),
         )
         self._task = TaskID(0)
         self._trials = 0

@@ -38,7 +38,31 @@ crlb = {{ {}, kind = "published", source = "Doe", relative = 0.1 }}"""
 NUMBERS = "Write 0.1 or [0.1, 0.2], without quotes."
 POSITIVE = "must be a finite number greater than 0"
 SIGN = "Check sign and unit."
+TITLE = 'title  = "'
+NAME = "must be a name of 1 to 200 bytes, printable, without / and \\, and no blanks around it"
+TEXT = "must be printable text of at most 500 characters"
 POWER_RADIATED = 'power    = "radiated"'
+
+# Names that files, datasets or terminals cannot carry, as TOML writes them and as they are told.
+NAMES = {
+    "a null character": ("a\\u0000b", r"a\x00b"),
+    "a slash": ("a/b", "a/b"),
+    "a backslash": ("a\\\\b", "a\\b"),
+    "an escape": ("\\u001b[31mred", r"\x1b[31mred"),
+    "a turn of direction": ("a\\u202eb", r"a\u202eb"),
+    "nothing": ("", "''"),
+    "300 letters": ("x" * 300, "x" * 300),
+    "100 letters of three bytes": ("\u2202" * 100, "\u2202" * 100),
+    "two dots": ("..", ".."),
+    "blanks": (" a", " a"),
+}
+TABLES = {
+    "design": ("[design.sca]", '[design."{}"]'),
+    "evaluate": ("[evaluate.converters]", '[evaluate."{}"]'),
+    "hardware": ("[hardware.converters]", '[hardware."{}"]\n[hardware.converters]'),
+    "sweep": ("[sweep.bits]", '[sweep."{}"]'),
+    "figure": ("[figure.crlb]", '[figure."{}"]'),
+}
 
 # name: (text to replace, its replacement, what standard error says)
 SCENARIOS = {
@@ -530,7 +554,7 @@ SCENARIOS = {
     "figure in another folder": (
         "[figure.crlb]",
         '[figure."../crlb"]',
-        "figure.../crlb: must have a name that a file can have, got '../crlb'. Rename it.",
+        f"figure.../crlb: {NAME}, got '../crlb'. Rename it.",
     ),
     "statistic unknown": (
         FIGURE,
@@ -669,6 +693,63 @@ def test_a_malformed_scenario_is_one_clear_error(studies, refused, tmp_path, cas
     lines = refused(studies.text.replace(old, new, 1))
     assert_told(lines, message, tmp_path)
     assert len(lines) == 1 or case in ("targets missing", "design missing")
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("table", TABLES)
+def test_a_name_that_nothing_can_carry_is_refused_and_told_in_plain_letters(studies, call, tmp_path, table, name):
+    (old, new), (written, seen) = TABLES[table], NAMES[name]
+    assert old in studies.text
+    text = studies.text[: studies.text.index("[figure.")] if table == "sweep" else studies.text
+    (tmp_path / "study.toml").write_text(text.replace(old, new.format(written), 1), encoding="utf-8")
+    code, out, err = call("check", "study.toml")
+    assert (code, out) == (2, "")
+    assert f"error: {table}.{seen}: {NAME}, got " in err
+    assert all(line.isprintable() for line in err.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "place"),
+    [
+        (TITLE, 'title = "\\u001b]0;mine\\u0007', "title"),
+        (VALUES, '["3", "a\\u0007"]', "sweep.bits.values"),
+        ('label  = "', 'label = "\\u0000', "sweep.bits.label"),
+        (FIGURE, FIGURE + '\ntitle = "\\u001b[2J"', "figure.crlb.title"),
+        (FIGURE, FIGURE + f'\ntitle = "{"x" * 501}"', "figure.crlb.title"),
+    ],
+)
+def test_text_that_a_terminal_would_obey_is_refused(studies, call, tmp_path, old, new, place):
+    assert old in studies.text
+    (tmp_path / "study.toml").write_text(studies.text.replace(old, new, 1), encoding="utf-8")
+    code, out, err = call("check", "study.toml")
+    assert (code, out) == (2, "")
+    assert f"error: {place}: {TEXT}, got " in err
+    assert all(line.isprintable() for line in err.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ('label  = "', 'label = "$\\\\frac{1}$ ', "sweep.bits.label: must have formulas that can be drawn ("),
+        (FIGURE, FIGURE + '\ntitle = "$x_$"', "figure.crlb.title: must have formulas that can be drawn ("),
+        (TITLE, 'title = "$\\\\nope$ ', "title: must have formulas that can be drawn ("),
+    ],
+)
+@pytest.mark.parametrize("command", ["check", "run"])
+def test_a_formula_that_cannot_be_drawn_is_refused_before_the_work(studies, call, tmp_path, command, old, new, told):
+    assert old in studies.text
+    (tmp_path / "study.toml").write_text(studies.text.replace(old, new, 1), encoding="utf-8")
+    more = ["--out", "out", "--workers", "1"] if command == "run" else []
+    code, out, err = call(command, "study.toml", *more)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith(f"error: {told}")
+    assert not (tmp_path / "out").exists()
+
+
+def test_dollars_and_formulas_that_can_be_drawn_are_taken(studies, call, tmp_path):
+    text = studies.text.replace(FIGURE, FIGURE + '\ntitle = "$\\\\bar{x}_1^2$ for 5 \\\\$"')
+    (tmp_path / "study.toml").write_text(text, encoding="utf-8")
+    assert call("check", "study.toml")[0] == 0
 
 
 @pytest.mark.parametrize("setting", SETTINGS)

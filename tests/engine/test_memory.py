@@ -5,7 +5,7 @@ import pytest
 import isacsim
 from isacsim import InvalidInput, UniformLinearArray, UniformPlanarArray
 from isacsim.cli.main import main
-from isacsim.engine.plan import Plan
+from isacsim.engine.checkup import check_up
 from isacsim.memory import machine_memory, must_fit
 from isacsim.plugin import default_registry
 from isacsim.waveform.estimators import Fitter
@@ -61,7 +61,7 @@ def test_an_experiment_whose_samples_or_search_cannot_fit_is_refused(study, monk
     monkeypatch.setattr("isacsim.memory.machine_memory", lambda: 10**9)  # whatever machine this is
     scenario = study(f"evaluate.converters.experiments=[{experiment}]", *changes)
     with pytest.raises(InvalidInput, match=rf"evaluate.converters.experiments.0.{field}: must fit in memory"):
-        Plan.of(scenario, default_registry(), thorough=True)
+        check_up(scenario, default_registry())
 
 
 def test_a_search_asks_for_what_it_takes():

@@ -131,7 +131,7 @@ def check_rebuilt(path):
     told = json.loads(json.dumps(described(scenario, names)))  # as the ledger keeps it
     coords = {name: axis.values[-1] for name, axis in scenario.sweep.items()}
     point, again = (
-        Point.at(coords, scenario, Reader(registry), names),
+        Point.at(coords, scenario, scenario.bare(), Reader(registry), names),
         point_of(rebuilt(told, registry), coords, registry),
     )
     assert (again.id, again.design_ids, again.drop_id) == (point.id, point.design_ids, point.drop_id)
