@@ -54,10 +54,19 @@ class OwnAxes:
         mixed = {dim for dim, labels in found.items() if len({isinstance(x, str) for x in labels}) > 1}
         return {dim: [str(x) for x in labels] if dim in mixed else labels for dim, labels in found.items()}
 
-    def put(self, array: FloatArray, trials: IntArray, entry: Entry, values: FloatArray) -> None:
-        """Put the numbers of an entry ``(n, *shape)``, of some trials, where they belong in an array (trials, ...)."""
+    def put(self, array: FloatArray, points: IntArray, trials: IntArray, entry: Entry, values: FloatArray) -> None:
+        """Put numbers of an entry where they belong.
+
+        Args:
+            array: Where they go, (points, trials, ...).
+            points: Point of each of them, (n,).
+            trials: Its trial, (n,).
+            entry: What they are.
+            values: The numbers, (n, *shape).
+        """
         lists = [self._along(entry, dim, size) for dim, size in zip(entry.dims, entry.shape, strict=True)]
-        array[np.ix_(trials, *lists)] = values
+        rows, *places = np.ix_(np.arange(len(points)), *lists)
+        array[(points[rows], trials[rows], *places)] = values
 
     def _along(self, entry: Entry, dim: str, size: int) -> IntArray:
         places = self._places(dim)

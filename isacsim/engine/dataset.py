@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from attrs import frozen
 
 from isacsim.engine.coordinates import OwnAxes
-from isacsim.engine.store import Store, Table
+from isacsim.engine.store import AT_ONCE, Store, Table
 from isacsim.engine.views import AXES, COUNT, ROWS_FROM, SOLVES, SOLVES_FROM, STEP, TRACE
 from isacsim.engine.work import SCALARS, Entry
 from isacsim.solvers.solution import Status
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     import xarray
 
 Place = tuple[int, ...]
+Layout = tuple[Entry, ...]
 STATUS = {"units": "1", "long_name": f"how the solve ended, one of {', '.join(map(str, Status))}; empty without one"}
 COUNTED = "trials that are done of the point, which has no more where it is as precise as was asked"
 FROM = {"units": "1", "long_name": "place among the environments of the run; -1 where there is no number"}
@@ -39,13 +41,15 @@ def build_dataset(store: Store) -> xarray.Dataset:
         for entry in entries:
             own.add(entry)
     variables: dict[str, Any] = {}
-    for table in store.tables(frame.trials):
-        entries = layouts.get(table.point, ())
-        rows = store.fitting(table, sum(entry.size for entry in entries))
-        _fill(frame, own, variables, (table.point, table.trials), entries, rows)
-        frame.came(table)
+    for entries, tables in _alike(store.tables(frame.trials), layouts):
+        size = sum(entry.size for entry in entries)
+        rows = [store.fitting(table, size) for table in tables]
+        points, trials = frame.came(tables)
+        copies = [rows[i] for i, table in enumerate(tables) for _ in frame.places.get(table.point, ())]
+        _fill(frame, own, variables, points, trials, entries, copies)
     for point, trial, (entries, row) in partial:
-        _fill(frame, own, variables, (point, np.array([trial])), entries, row[None])
+        at = np.array(frame.places.get(point, ()), int)
+        _fill(frame, own, variables, at, np.full(at.shape, trial), entries, [row[None]] * at.size)
     variables.update(_solves(store, frame))
     if store.meta("stops") is not None:
         variables[COUNT] = (tuple(frame.axes), (frame.origins >= 0).sum(axis=-1), {"units": "1", "long_name": COUNTED})
@@ -84,8 +88,8 @@ class Frame:
         evaluations: Names of the evaluations.
         designs: Names of the designs.
         trials: Number of trials.
-        places: Place along the axes of the sweep of each point of an id.
-        solved: The same, and the number of the design, for each address of a design.
+        places: Which points of the sweep, the last axis running fastest, have an id.
+        solved: Place along the axes of the sweep, and the number of the design, for each address of a design.
         origins: The environment that each row comes from, -1 where there is none, ``(*sweep, trials)``.
         limits: Trials that each point has at most, ``(*sweep,)``.
     """
@@ -94,7 +98,7 @@ class Frame:
     evaluations: list[str]
     designs: list[str]
     trials: int
-    places: dict[str, list[Place]]
+    places: dict[str, list[int]]
     solved: dict[str, list[Place]]
     origins: IntArray
     limits: IntArray
@@ -105,11 +109,11 @@ class Frame:
         axes: dict[str, list[Any]] = store.need("axes")
         designs: list[str] = store.need("designs")
         lead, trials = tuple(len(values) for values in axes.values()), store.need("trials")
-        places: dict[str, list[Place]] = {}
+        places: dict[str, list[int]] = {}
         solved: dict[str, list[Place]] = {}
         limits, stops = np.full(lead, trials), store.stops()
-        for at, point in zip(np.ndindex(lead), store.need("points"), strict=True):
-            places.setdefault(point["id"], []).append(at)
+        for number, (at, point) in enumerate(zip(np.ndindex(lead), store.need("points"), strict=True)):
+            places.setdefault(point["id"], []).append(number)
             limits[at] = stops.get(point["id"], trials)
             for name, address in point["design_ids"].items():
                 solved.setdefault(address, []).append((*at, designs.index(name)))
@@ -117,26 +121,51 @@ class Frame:
         origins = np.full((*lead, trials), -1)
         return cls(axes, store.need("evaluations"), designs, trials, places, solved, origins, limits)
 
-    def came(self, table: Table) -> None:
-        """Note where the rows of a table come from."""
-        for at in self.places.get(table.point, ()):
-            self.origins[at][table.trials] = table.environments
+    def came(self, tables: Sequence[Table]) -> tuple[IntArray, IntArray]:
+        """Note where the rows of tables come from; returns point and trial of each, again for points of the same id."""
+        there = [(number, table) for table in tables for number in self.places.get(table.point, ())]
+        sizes = [len(table.trials) for _, table in there]
+        points = np.repeat(np.array([number for number, _ in there], int), sizes)
+        trials = np.concatenate([np.zeros(0, int), *(table.trials for _, table in there)])
+        environments = [np.zeros(0, int), *(table.environments for _, table in there)]
+        self.origins.reshape(-1, self.trials)[points, trials] = np.concatenate(environments)
+        return points, trials
 
     def empty(self, *behind: int | str, fill: float = np.nan) -> AnyArray:
         """An array of the sweep's axes, and of others of these lengths."""
         return np.full((*self.origins.shape[:-1], *behind), fill)
 
 
+def _alike(tables: Iterator[Table], layouts: Mapping[str, Layout]) -> Iterator[tuple[Layout, list[Table]]]:
+    """Tables whose rows hold the same, some thousand rows at a time.
+
+    A few calls of NumPy for each quantity of each of many points would take longer than all their numbers.
+    """
+    entries: Layout = ()
+    bunch: list[Table] = []
+    size = 0
+    for table in tables:
+        here = layouts.get(table.point, ())
+        if bunch and (here is not entries or size >= AT_ONCE):
+            yield entries, bunch
+            bunch, size = [], 0
+        entries, size = here, size + len(table.trials)
+        bunch.append(table)
+    if bunch:
+        yield entries, bunch
+
+
 def _fill(
     frame: Frame,
     own: OwnAxes,
     variables: dict[str, Any],
-    where: tuple[str, IntArray],
-    entries: tuple[Entry, ...],
-    rows: FloatArray,
+    points: IntArray,
+    trials: IntArray,
+    entries: Layout,
+    parts: Sequence[FloatArray],
 ) -> None:
-    """Put rows of some trials of a point into the variables, which are made where they are new."""
-    start = 0
+    """Put rows, in ``parts`` behind one another, into the variables, which are made where they are new."""
+    start, rows = 0, np.concatenate(parts) if parts else np.zeros((0, sum(entry.size for entry in entries)))
     for entry in entries:
         if entry.name not in variables:
             sizes = len(frame.evaluations), len(frame.designs), frame.trials, *map(own.size, entry.dims)
@@ -144,8 +173,9 @@ def _fill(
             variables[entry.name] = dims, frame.empty(*sizes), {"units": entry.unit, "long_name": entry.summary}
         values = rows[:, start : start + entry.size].reshape(-1, *entry.shape)
         e, d = frame.evaluations.index(entry.evaluation), frame.designs.index(entry.design)
-        for at in frame.places.get(where[0], ()):
-            own.put(variables[entry.name][1][(*at, e, d)], where[1], entry, values)
+        array = variables[entry.name][1]
+        array = array.reshape(-1, *array.shape[len(frame.axes) :])
+        own.put(array[:, e, d], points, trials, entry, values)
         start += entry.size
 
 
@@ -167,11 +197,13 @@ def _solves(store: Store, frame: Frame) -> dict[str, Any]:
             status[place][here] = ended[:there]
             origins[place][here] = solves.environments[:there]
             traces += [((*place, t), trace) for t, trace in solves.traces.items() if t < frame.limits[place[:-1]]]
+    # A design whose row is not found, as where its key is damaged, would be numbers that are silently NaN.
+    made = np.zeros(status.shape[:-1], bool)
     for place in (place for places in frame.solved.values() for place in places):
-        # A design whose row is not found, as where its key is damaged, would be numbers that are silently NaN.
-        lost = np.flatnonzero((frame.origins[place[:-1]] >= 0) & (origins[place] < 0))
-        if lost.size:
-            raise store.damaged(f"designs, {frame.designs[place[-1]]}, trial {lost[0]}")
+        made[place] = True
+    lost = np.argwhere(made[..., None] & (frame.origins[..., None, :] >= 0) & (origins < 0))
+    if lost.size:
+        raise store.damaged(f"designs, {frame.designs[lost[0, -2]]}, trial {lost[0, -1]}")
     dims = (*frame.axes, "design", "trial")
     numbers = {n: (dims, v, {"units": SOLVES[n][0], "long_name": SOLVES[n][1]}) for n, v in arrays.items()}
     return {

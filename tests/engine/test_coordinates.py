@@ -23,7 +23,7 @@ def test_every_number_is_found_at_its_label(ways):
         axes.add(entry(labels))
     names, whole = axes.coordinates()["k"], np.full((len(ways), axes.size("k")), np.nan)
     for i, labels in enumerate(ways):
-        axes.put(whole, np.array([i]), entry(labels), np.arange(len(labels), dtype=float)[None])
+        axes.put(whole[None], np.array([0]), np.array([i]), entry(labels), np.arange(len(labels), dtype=float)[None])
     for row, labels in zip(whole, ways, strict=True):
         found = [(str(names[place]), row[place]) for place in np.flatnonzero(~np.isnan(row))]
         assert sorted(found) == sorted((str(label), float(i)) for i, label in enumerate(labels))
