@@ -109,10 +109,10 @@ class OfdmDownlink:
         d = ofdm.symbols(carried, self.W, count, sources)
         s = ofdm.spread(d) if self.single_carrier else d
         y, users = self.received(s, sources), slice(self.users)
-        z = ofdm.despread(tap * y) if self.single_carrier else tap * y
+        z = ofdm.despread(tap * y) if self.single_carrier else y
         sent = decided = unlabelled = np.zeros((*y.shape[:-1], 0), np.uint8)
         if isinstance(carried, Constellation):
-            sent, decided = carried.decide(d[..., users, :]), carried.decide(z)
+            sent, decided = carried.decide(d[..., users, :]), carried.decide(z if self.single_carrier else tap * y)
         if not self.single_carrier:
             on = Tally.of(s[..., users, :], y, sent, decided, carried.bits)
             return Sums(on, on)
