@@ -20,6 +20,7 @@ from isacsim.errors import InvalidInput
 from isacsim.typing import FloatArray
 
 PER_DB = np.log(10) / 20  # of an amplitude: its relative change for one dB, as the logarithm
+LOSS = "It is a loss, above 0 dB: 30 dB is usual."
 FEWEST = 2  # places of a measured table along an angle, between which there is something to interpolate
 
 
@@ -68,8 +69,8 @@ class Tr38901Element(ElementPattern):
     gain: float = field(default=10**0.8, validator=number(above=0), metadata=units.db())
     vertical_width: float = field(default=np.deg2rad(65), validator=number(above=0), metadata=units.degrees())
     horizontal_width: float = field(default=np.deg2rad(65), validator=number(above=0), metadata=units.degrees())
-    side_lobes: float = field(default=1e3, validator=number(above=1), metadata=units.db())
-    front_to_back: float = field(default=1e3, validator=number(above=1), metadata=units.db())
+    side_lobes: float = field(default=1e3, validator=number(above=1, remedy=LOSS), metadata=units.db())
+    front_to_back: float = field(default=1e3, validator=number(above=1, remedy=LOSS), metadata=units.db())
 
     def gains(self, azimuth: FloatArray, zenith: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Of the table; where a loss is at its most, it has no slope."""

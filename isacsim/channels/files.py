@@ -30,15 +30,6 @@ def is_matlab(path: Path) -> bool:
     return path.suffix.lower() == ".mat"
 
 
-def read_array(path: Path, variable: str) -> AnyArray:
-    """The one array ``variable`` of a file, see `read_arrays`."""
-    arrays = read_arrays(path, variable)
-    if len(arrays) > 1:
-        rule = "must name one array, not that of a struct array"
-        raise InvalidInput("variable", rule, variable, f"It has {len(arrays)} entries.")
-    return arrays[0]
-
-
 def read_arrays(path: Path, variable: str) -> list[AnyArray]:
     """The arrays ``variable`` of an .npz, .mat or HDF5 file, real or complex: one, but of a struct or cell array.
 

@@ -15,7 +15,7 @@ from attrs import field, frozen
 from isacsim import units
 from isacsim.arrays import AntennaArray
 from isacsim.channels.conventions import ORDERS, PHASES, Convention, conjugates, refuse_other_directions, shown_order
-from isacsim.channels.files import is_file, is_matlab, read_array, read_arrays
+from isacsim.channels.files import is_file, is_matlab, read_arrays
 from isacsim.channels.layouts import AXES, BANDS, CORE, DELAYS, FIRST_MAY_LACK, KEYS, LAYOUTS, ROLES, arranged, named
 from isacsim.channels.models import ChannelModel
 from isacsim.checks import choice, instance, number
@@ -166,7 +166,7 @@ class Recorded(ChannelModel):
     @cached_property
     def records(self) -> ComplexArray:
         """All channels as they lie in the file, shape (records, band, N_t, K); of a blocked user they are zero."""
-        found = self._arranged(self.variable, self._axes)
+        found = self._arranged("variable", self._axes)
         # Fewer paths than there is room for are padded, by NaN or by zeros.
         over = 2 if self._band == "path" else (1, 2)
         blocked = np.asarray(np.isnan(found).all(axis=over, keepdims=True))
@@ -178,19 +178,30 @@ class Recorded(ChannelModel):
         if self.delay_variable is None:
             return None
         axes = DELAYS.get(self.layout or "", tuple(a for a in self._axes if a in ("trial", "user", "path")))
-        if np.squeeze(read_arrays(self.path, self.delay_variable)[0]).ndim == 1 and len(axes) > 1:
+        if np.squeeze(self._read("delay_variable")[0]).ndim == 1 and len(axes) > 1:
             axes = ("path",)
-        found = self._arranged(self.delay_variable, axes).real
+        found = self._arranged("delay_variable", axes).real
         wanted = (*self.records.shape[:2], 1, self.records.shape[-1])
-        if found.shape[1] != wanted[1] or not all(n in (1, most) for n, most in zip(found.shape, wanted, strict=True)):
+        if found.shape[1] != wanted[1]:
+            remedy = f"The axes of {self.delay_variable!r} are {', '.join(axes)}."
+            raise InvalidInput("delay_variable", f"must have the {wanted[1]} recorded paths", found.shape[1], remedy)
+        if not all(n in (1, most) for n, most in zip(found.shape, wanted, strict=True)):
             remedy = f"Its axes are {', '.join(axes)}."
             raise InvalidInput("delay_variable", "must be delays of the recorded paths", found.shape, remedy)
         # A path that is not there is marked by a delay of NaN, or below 0; its coefficients are zero.
         return np.where(found >= 0, found, 0)
 
-    def _arranged(self, variable: str, axes: tuple[str, ...]) -> ComplexArray:
-        """An array of the file, (records, band, N_t, K); an axis that it lacks has one entry."""
-        parts, lacking = read_arrays(self.path, variable), self.layout in FIRST_MAY_LACK and axes[0] == self._axes[0]
+    def _read(self, field: str) -> list[AnyArray]:
+        """The arrays of the variable that a field names; what is wrong with it is told of that field."""
+        try:
+            return read_arrays(self.path, getattr(self, field))
+        except InvalidInput as error:
+            raise error.at(field) if error.field == "variable" else error from None
+
+    def _arranged(self, field: str, axes: tuple[str, ...]) -> ComplexArray:
+        """The array that a field names, (records, band, N_t, K); an axis that it lacks has one entry."""
+        variable, parts = getattr(self, field), self._read(field)
+        lacking = self.layout in FIRST_MAY_LACK and axes[0] == self._axes[0]
         array, axes = named(variable, parts, axes, lacking, is_matlab(self.path))
         return arranged(array, axes, {axis: getattr(self, key) for axis, key in KEYS.items()}, self._band)
 
@@ -199,15 +210,15 @@ class Recorded(ChannelModel):
         """Azimuth and zenith of the users in line of sight, each (records, K), in rad; None if the file has none."""
         if self.azimuth_variable is None:
             return None
-        azimuth = self._angles(self.azimuth_variable)
+        azimuth = self._angles("azimuth_variable")
         if self.zenith_variable is None:
             return azimuth, np.full(azimuth.shape, np.pi / 2)
-        return azimuth, self._angles(self.zenith_variable)
+        return azimuth, self._angles("zenith_variable")
 
-    def _angles(self, variable: str) -> FloatArray:
+    def _angles(self, field: str) -> FloatArray:
         axes = tuple(axis for axis in self._axes if axis in ("trial", "user"))
         lacking = self.layout in FIRST_MAY_LACK and self._axes[0] == "trial"
-        array, axes = named(variable, [read_array(self.path, variable)], axes, lacking, is_matlab(self.path))
+        array, axes = named(getattr(self, field), self._read(field), axes, lacking, is_matlab(self.path))
         if axes == ("user", "trial"):
             array = array.T
         return np.deg2rad(array.real if "trial" in axes else array.real[None])

@@ -333,7 +333,7 @@ class _GridCrlb(Metric):
         require_unambiguous(targets, grid)
         kinds = kinds_of(targets, self.unknowns)
         if self.kind not in kinds:
-            raise InvalidInput("unknowns", f"must name {self.kind}", self.unknowns, "It is known otherwise.")
+            raise InvalidInput("unknowns", f"must name {self.kind}", self.unknowns, "It is known otherwise; add it.")
         echo, kept = link.echo.knowing(self.mode), None
         if self.static_removed:
             echo, kept = echo.cancelled(), static_kept(grid, min(link.W.shape[-2:]))
@@ -388,6 +388,7 @@ class RangeRmseBound(_GridCrlb):
     Args:
         unknowns: As for ``range-crlb``.
         mode: As for ``crlb``.
+        static_removed: As for ``range-crlb``.
     """
 
     quantity = Quantity("range-rmse-bound", "m", (), "least RMSE of the targets' ranges")
@@ -395,6 +396,7 @@ class RangeRmseBound(_GridCrlb):
     kind, rmse = "delay", True
     unknowns: tuple[str, ...] = _unknowns()
     mode: Mode = field(default="x", validator=choice("x", "xq"))
+    static_removed: bool = field(default=False, validator=instance(bool))
 
     def scale(self, grid: Grid) -> float:
         """``(c/2)^2``."""
@@ -430,6 +432,7 @@ class VelocityRmseBound(_GridCrlb):
     Args:
         unknowns: As for ``range-crlb``.
         mode: As for ``crlb``.
+        static_removed: As for ``range-crlb``.
     """
 
     quantity = Quantity("velocity-rmse-bound", "m/s", (), "least RMSE of the targets' radial velocities")
@@ -437,6 +440,7 @@ class VelocityRmseBound(_GridCrlb):
     kind, rmse = "doppler", True
     unknowns: tuple[str, ...] = _unknowns()
     mode: Mode = field(default="x", validator=choice("x", "xq"))
+    static_removed: bool = field(default=False, validator=instance(bool))
 
     def scale(self, grid: Grid) -> float:
         """``(wavelength/2)^2``."""

@@ -209,6 +209,19 @@ def test_struct_arrays_of_links_are_users_in_all_versions_of_matlab(tmp_path, ki
         Recorded(path, variable="c.coef", layout="quadriga").draw(ARRAY, 3, [0], [])
 
 
+def test_the_angles_of_links_check_the_sign_of_their_phases(tmp_path):
+    azimuth = np.array([-0.5, 0.1, 0.7])
+    links = [np.exp(1j * np.pi * np.arange(4) * np.sin(angle)).reshape(1, 4, 1) for angle in azimuth]
+    struct = np.zeros((1, 3), [("coeff", object), ("azimuth", object)])
+    struct["coeff"], struct["azimuth"] = [links], [list(np.rad2deg(azimuth))]
+    savemat(tmp_path / "links.mat", {"c": struct})
+    said = {"variable": "c.coeff", "layout": "quadriga", "azimuth_variable": "c.azimuth"}
+    H = Recorded(tmp_path / "links.mat", phase="positive", **said).draw(ARRAY, 3, [0], [])
+    np.testing.assert_allclose(H[0], ARRAY.plane_wave(azimuth).T, rtol=1e-12)
+    with pytest.raises(InvalidInput, match="channel: must have more than .* Set phase = 'positive'"):
+        Recorded(tmp_path / "links.mat", phase="negative", **said).draw(ARRAY, 3, [0], [])
+
+
 @pytest.mark.parametrize("version", ["5", "7.3"])
 def test_a_structure_of_a_real_and_an_imaginary_part_is_complex_in_all_versions_of_matlab(tmp_path, kit, version):
     H = kit.complex_gaussian((2, 4, 3), 0)
