@@ -96,8 +96,10 @@ def test_a_scheduler_that_does_not_answer_is_told(tmp_path):
 
 
 def test_a_lost_worker_and_a_lost_scheduler_cost_nothing_but_time(clusters, tools):
-    cluster = clusters(2)
-    with Dask(scheduler_file=str(cluster.file)).open(1) as crew:
+    cluster, words = clusters(2), []
+    factory = Dask(scheduler_file=str(cluster.file))
+    with factory.open(1) as crew:
+        factory.listen(crew, words.append)
         tools.until(lambda: crew.width == 2, "both workers")
         futures = [crew.submit(time.sleep, 1) for _ in range(8)]
         tools.until(lambda: sum(f.running() for f in futures) == 4, "tasks in flight")
@@ -108,6 +110,8 @@ def test_a_lost_worker_and_a_lost_scheduler_cost_nothing_but_time(clusters, tool
         cluster.start_scheduler()  # at another port
         cluster.start_worker()
         assert [f.result() for f in futures] == [None] * 8
+    assert any("the worker at" in word and "is lost with" in word for word in words)
+    assert any("the scheduler is gone" in word for word in words)
 
 
 @pytest.mark.slow

@@ -21,7 +21,7 @@ from lz4 import frame
 
 from isacsim.api import InvalidInput, OtherCode, TaskLost, deliver, pack_call
 from isacsim_dask.place import Place
-from isacsim_dask.seat import Seat
+from isacsim_dask.seat import WORD, Seat
 
 LOG = logging.getLogger(__name__)
 LOOK = 1.0  # s between looks at which workers there are
@@ -72,6 +72,7 @@ class Crew(Executor):
 
     Attributes:
         width: Processes that compute now.
+        hear: Who is told what workers say, and which of them come and go, in a thread of the crew.
 
     Raises:
         InvalidInput: If no scheduler answers.
@@ -79,6 +80,7 @@ class Crew(Executor):
 
     def __init__(self, place: Place, options: tuple[float, int | None], patience: float, direct: bool) -> None:
         self.width = 0
+        self.hear: Callable[[str], None] | None = None
         self._place, self._options, self._patience, self._direct = place, options, patience, direct
         self._waiting: deque[_Call] = deque()
         self._members: dict[str, _Member] = {}
@@ -158,7 +160,7 @@ class Crew(Executor):
                     with client.as_current():  # by which seats know their client; it is no other's
                         await self._attend(client)
                 except OSError as error:
-                    LOG.warning("the scheduler is gone (%s); waiting %g s for one", error, self._patience)
+                    self._say(f"the scheduler is gone ({error}); waiting {self._patience:g} s for one")
                 finally:
                     with contextlib.suppress(OSError):
                         await asyncio.wait_for(client.close(), 10)
@@ -237,11 +239,16 @@ class Crew(Executor):
         self._changed.set()
         self._offer(member)
         self._assign()
+        if self.hear is not None:  # which has the driver look at the width
+            self.hear(f"the worker at {address} computes, with {slots} processes")
         why = "it is gone"
         try:
             while True:
-                for number, packed in await seat.take():
-                    self._hear(member, number, packed)
+                for number, content in await seat.take():
+                    if number != WORD:
+                        self._take(member, number, content)
+                    elif self.hear is not None:
+                        self.hear(f"{address}: {content.decode()}")
                 self._assign()
         except _Refused as error:
             self._refuse(address, str(error))
@@ -252,7 +259,7 @@ class Crew(Executor):
             with contextlib.suppress(Exception):
                 await asyncio.wait_for(seat.close(), 5)
 
-    def _hear(self, member: _Member, number: int, packed: bytes) -> None:
+    def _take(self, member: _Member, number: int, packed: bytes) -> None:
         """Give a call its answer; one that says nothing of the call is no answer."""
         call = member.has.get(number)
         if call is None:
@@ -271,7 +278,11 @@ class Crew(Executor):
 
     def _refuse(self, address: str, why: str) -> None:
         self._refused[address] = f"{address}: {why}"
-        LOG.warning("a worker is left out, %s", self._refused[address])
+        self._say(f"a worker is left out, {self._refused[address]}")
+
+    def _say(self, text: str) -> None:
+        """Tell whoever listens; where nobody does, the log, which is on standard error by default."""
+        LOG.warning("%s", text) if self.hear is None else self.hear(text)
 
     def _fail_if_all_are_refused(self, there: dict[str, int]) -> None:
         """Say why, where nobody that is there can compute."""
@@ -288,7 +299,7 @@ class Crew(Executor):
         self.width -= member.slots
         blamed = member.address not in self._refused
         if blamed and not self._done:
-            LOG.warning("the worker at %s is lost with %d tasks (%s)", member.address, len(member.has), why)
+            self._say(f"the worker at {member.address} is lost with {len(member.has)} tasks ({why})")
         for call in member.has.values():
             call.losses += blamed
             if call.losses < MOST_LOSSES:

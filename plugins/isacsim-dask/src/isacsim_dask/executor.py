@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import Executor
 
 from attrs import field, frozen
@@ -56,6 +57,11 @@ class Dask(ExecutorFactory):
     def width(self, executor: Executor, workers: int) -> int:
         """How many processes of the cluster there are now, and at least one."""
         return max(1, executor.width) if isinstance(executor, Crew) else workers
+
+    def listen(self, executor: Executor, hear: Callable[[str], None]) -> None:
+        """Tell what workers compile, and which of them come and go."""
+        if isinstance(executor, Crew):
+            executor.hear = hear
 
     def abandon(self, executor: Executor) -> None:
         """Leave the cluster at once."""

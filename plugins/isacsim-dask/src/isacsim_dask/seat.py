@@ -20,6 +20,7 @@ from isacsim.api import Pool, pack_error
 LONGEST_TAKE = 5.0
 # bytes; a share below what an interpreter with its libraries and a common trial take would fail trials that fit.
 LEAST_MEMORY = 2 * 2**30
+WORD = -1  # in the place of a call's number: what a process says while it computes
 
 
 class Seat:
@@ -44,17 +45,18 @@ class Seat:
         multiprocessing.current_process().daemon = False
         self._pool = Pool(slots, timeout, memory)
         self._answers = _Answers()
+        self._pool.hear = self._answers.say
 
     async def give(self, calls: Sequence[tuple[int, bytes]]) -> None:
         """Queue packed calls, each with its number."""
-        loop = asyncio.get_running_loop()
+        self._answers.loop = asyncio.get_running_loop()
         for number, call in calls:
             future = self._pool.forward(frame.decompress(call))
             # Not a method of the seat, which would be kept by what it waits for.
-            future.add_done_callback(partial(self._answers.hear, loop, number))
+            future.add_done_callback(partial(self._answers.hear, number))
 
     async def take(self) -> list[tuple[int, bytes]]:
-        """The answers that have come since the last time, with their numbers; waits for one for some seconds."""
+        """The answers and words that have come since the last time; waits for one for some seconds."""
         return await self._answers.take()
 
     async def close(self) -> None:
@@ -70,17 +72,24 @@ class _Answers:
     """Compressed answers in the order in which they came; filled by a thread of the pool."""
 
     def __init__(self) -> None:
+        self.loop: asyncio.AbstractEventLoop | None = None  # of the worker
         self._there: list[tuple[int, bytes]] = []
         self._news = asyncio.Event()
 
-    def hear(self, loop: asyncio.AbstractEventLoop, number: int, future: Any) -> None:
+    def hear(self, number: int, future: Any) -> None:
         error = future.exception()
-        packed = frame.compress(future.result() if error is None else pack_error(error))
-        with contextlib.suppress(RuntimeError):  # the worker has ended its loop
-            loop.call_soon_threadsafe(self._put, number, packed)
+        self._keep(number, frame.compress(future.result() if error is None else pack_error(error)))
 
-    def _put(self, number: int, packed: bytes) -> None:
-        self._there.append((number, packed))
+    def say(self, text: str) -> None:
+        self._keep(WORD, text.encode())
+
+    def _keep(self, number: int, content: bytes) -> None:
+        with contextlib.suppress(RuntimeError):  # the worker has ended its loop
+            if self.loop is not None:
+                self.loop.call_soon_threadsafe(self._put, number, content)
+
+    def _put(self, number: int, content: bytes) -> None:
+        self._there.append((number, content))
         self._news.set()
 
     async def take(self) -> list[tuple[int, bytes]]:
