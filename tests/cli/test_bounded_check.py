@@ -13,7 +13,7 @@ from isacsim.plugin import Registry
 
 TEXT = scenario_file("quickstart.toml").read_text(encoding="utf-8")
 HEAD = TEXT[: TEXT.index("[sweep")]
-METRICS = '["sum-rate-nats", "crlb"]'
+METRICS = '["sum-rate-bits", "angle-rmse-bound"]'
 ARRAY = '{ kind = "upa", horizontal = 4, vertical = 4 }'
 DESIGN = """
 [design.d{}]
@@ -108,11 +108,11 @@ def test_a_thousand_designs_judged_a_thousand_times_are_rehearsed_in_part(counte
 
 
 def test_a_pattern_of_many_directions_is_looked_at_once_and_not_computed(counted, monkeypatch):
-    angles = [i * 1e-2 for i in range(30_000)]
+    angles = [i * 1e-3 for i in range(30_000)]
     monkeypatch.setattr(checkup, "MOST_LETTERS", 10**5)
     monkeypatch.setattr(rehearsal, "MOST_NUMBERS", 10**6)
     monkeypatch.setattr(Beampattern, "value", lambda *_: pytest.fail("computed"))
-    text = TEXT.replace(METRICS, f'["sum-rate-nats", "crlb", {{ kind = "beampattern", azimuth_deg = {angles} }}]')
+    text = TEXT.replace(METRICS, f'["sum-rate-bits", "angle-rmse-bound", {{ kind = "beampattern", azimuth_deg = {angles} }}]')
     code, told, counts = counted(text)
     assert (code, told["looked"], counts["designs"]) == (0, 1, 1)
     assert told["estimate"]["numbers"] == 30_002
