@@ -63,6 +63,10 @@ ExecutorOption = Annotated[
 TrialTimeout = Annotated[
     float | None, typer.Option(metavar="SECONDS", help="Longest time of a trial; one that takes longer fails.")
 ]
+OnFailure = Annotated[
+    str, typer.Option(metavar="POLICY", help="When a trial fails: skip it, retry it once before, or abort the run.")
+]
+FailFast = Annotated[bool, typer.Option("--fail-fast", help="The same as --on-failure abort.")]
 Told = Annotated[list[str] | None, typer.Option(metavar="NAME", help="Observer to tell (`isacsim list observers`).")]
 Log = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Log of the run, a line of JSON for each event; added to.")
@@ -114,6 +118,8 @@ def run(
     observer_option: ObserverOption = None,
     log: Log = None,
     trial_timeout: TrialTimeout = None,
+    on_failure: OnFailure = "skip",
+    fail_fast: FailFast = False,
     set_: Set = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
     force: Force = False,
@@ -146,6 +152,7 @@ def run(
         resume=resume,
         force=force,
         any_size=yes,
+        on_failure="abort" if fail_fast else on_failure,
         observers=[*told, *(() if as_json else (ProgressBar(),))],
         registry=registry,
     )

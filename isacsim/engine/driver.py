@@ -17,6 +17,7 @@ from isacsim.engine.events import ChunkEnd, Observer, TrialFailed, Word
 from isacsim.engine.executors import ExecutorFactory
 from isacsim.engine.pace import Pace
 from isacsim.engine.plan import Task
+from isacsim.engine.policy import Aborted, Policy
 from isacsim.engine.store import Store
 from isacsim.engine.work import Entry, Failure, Known, Outcome, halves, measured
 from isacsim.errors import InvalidInput
@@ -33,6 +34,7 @@ class Driver:
         observers: Who is told.
         complaints: Observers that raised, with their errors.
         job: What workers call.
+        policy: What is done about trials that fail.
     """
 
     store: Store
@@ -41,13 +43,15 @@ class Driver:
     observers: list[Observer]
     complaints: list[str] = field(factory=list)
     job: Callable[[Task, Known], Outcome] = measured
+    policy: Policy = field(factory=Policy)
     _pace: Pace = field(factory=Pace, init=False)
     _layouts: dict[str, tuple[Entry, ...]] = field(factory=dict, init=False)
 
     def run(self, backlog: Backlog) -> bool:
         """Do all that is left; returns whether it came to the end without an interruption.
 
-        Ctrl-C stops submitting, and commits what is in flight; a second one abandons that.
+        Ctrl-C stops submitting, and commits what is in flight; a second one abandons that. So does a failed trial
+        where the policy says so.
         A task that takes its worker with it is cut until the trial is found that does; that trial
         has failed. Where all of a pool breaks, what was in flight is run again one at a time.
 
@@ -65,8 +69,11 @@ class Driver:
             except BrokenProcessPool:
                 died = True
                 self.factory.abandon(executor)
-                self._keep([(task, _lost(task, "the worker process died")) for task in queue.bury()], queue.backlog)
-            except KeyboardInterrupt:
+                try:
+                    self._bury(queue)
+                except Aborted:
+                    return False
+            except (KeyboardInterrupt, Aborted):
                 self._finish(executor, queue)
                 return False
             except BaseException:
@@ -74,6 +81,13 @@ class Driver:
                 raise
             executor.shutdown()
         return True
+
+    def _bury(self, queue: _Queue) -> None:
+        """Keep that a trial took the pool with it, or run it once more."""
+        for task in queue.bury():
+            came, again = self.policy.taken(task, _lost(task, "the worker process died"))
+            queue.put_back(*again)
+            self._keep(came, queue.backlog)
 
     def tell(self, event: str, record: Any) -> None:
         """Tell every observer of an event; one that raises is told nothing more."""
@@ -117,10 +131,10 @@ class Driver:
                 task = queue.flying[future]
                 outcome, parts = self._of(future, task)
                 del queue.flying[future]
-                if parts:
-                    queue.put_back(*parts)
-                else:
-                    came.append((task, outcome))
+                if not parts:
+                    kept, parts = self.policy.taken(task, outcome)
+                    came += kept
+                queue.put_back(*parts)
         finally:
             self._keep(came, queue.backlog)
 
@@ -167,6 +181,7 @@ class Driver:
         self._commit(came)
         for task, _ in came:
             backlog.settled(task)
+        self.policy.judge(came)
 
     def _commit(self, came: Sequence[tuple[Task, Outcome]]) -> None:
         if came:  # once for all: what a commit costs is that the disk has it

@@ -21,6 +21,7 @@ from isacsim.engine.executors import ExecutorFactory
 from isacsim.engine.identity import Names, canonical, described, digest
 from isacsim.engine.load import load_scenario
 from isacsim.engine.plan import Plan
+from isacsim.engine.policy import Policy
 from isacsim.engine.provenance import differences, merged, provenance
 from isacsim.engine.reader import Invalid, Reader
 from isacsim.engine.scenario import Scenario
@@ -277,6 +278,7 @@ def run(
     resume: bool = False,
     force: bool = False,
     any_size: bool = False,
+    on_failure: str = "skip",
     chunk: int | None = None,
     observers: Sequence[str | Mapping[str, Any] | Observer] = (),
     registry: Registry | None = None,
@@ -296,6 +298,8 @@ def run(
         force: Continue it also where isacsim, a library that computes, a plugin or a component is of
             another version than before; what came from what is recorded.
         any_size: Run it also where its ledger is estimated not to fit the disk, or its dataset the memory.
+        on_failure: What is done about a trial that fails: ``skip`` keeps why and goes on, ``retry`` runs it once more
+            before, ``abort`` ends the run. On resume all that failed are run again.
         chunk: Largest number of trials computed together; results do not depend on it. None is as many as
             take half a second, as trials before them say.
         observers: Who is told of the run's events, each as a name, a table or an observer,
@@ -316,6 +320,7 @@ def run(
     for name, value in (("workers", workers), ("chunk", 1 if chunk is None else chunk)):
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise InvalidInput(name, "must be a whole number of at least 1", value, "Leave it out for the default.")
+    policy = Policy(on_failure)
     factory = _factory(executor or scenario.executor, workers, registry)
     asked = [_component(Observer, who, registry, f"observers.{i}") for i, who in enumerate(observers)]
     asked = [*scenario.observers, *asked]
@@ -328,7 +333,7 @@ def run(
         Estimate.of(scenario, len(plan.points), solves).require(folder)
     with _open(folder, plan, code.environment, registry, resume, force) as store:
         wanted = store.meta("trials")
-        driver = Driver(store, factory, workers, [*told, *asked], complaints, Job.of(code))
+        driver = Driver(store, factory, workers, [*told, *asked], complaints, Job.of(code), policy)
         current = Run(folder)
         before, extent = current.counts(), (wanted, len(plan.points), workers)
         driver.tell("run_start", RunStart(scenario.title, folder, before.requested, before.done, *extent))

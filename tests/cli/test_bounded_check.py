@@ -112,7 +112,9 @@ def test_a_pattern_of_many_directions_is_looked_at_once_and_not_computed(counted
     monkeypatch.setattr(checkup, "MOST_LETTERS", 10**5)
     monkeypatch.setattr(rehearsal, "MOST_NUMBERS", 10**6)
     monkeypatch.setattr(Beampattern, "value", lambda *_: pytest.fail("computed"))
-    text = TEXT.replace(METRICS, f'["sum-rate-bits", "angle-rmse-bound", {{ kind = "beampattern", azimuth_deg = {angles} }}]')
+    text = TEXT.replace(
+        METRICS, f'["sum-rate-bits", "angle-rmse-bound", {{ kind = "beampattern", azimuth_deg = {angles} }}]'
+    )
     code, told, counts = counted(text)
     assert (code, told["looked"], counts["designs"]) == (0, 1, 1)
     assert told["estimate"]["numbers"] == 30_002

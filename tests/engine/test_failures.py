@@ -83,6 +83,46 @@ def test_a_design_or_a_scene_that_would_end_the_program_costs_its_trial(study, r
     assert {(f.trial, f.what.type) for f in run.failures()} == {(3, error)}
 
 
+@pytest.mark.parametrize("chunk", [1, 4])
+def test_a_run_that_is_to_abort_ends_with_its_first_failure(studies, study, registry, tmp_path, fuse, chunk):
+    scenario = study(touchy(trial=1, armed=str(fuse)), "sweep.bits.values=[2, 3]", registry=registry)
+    run = isacsim.run(scenario, tmp_path / "run", chunk=chunk, on_failure="abort", registry=registry)
+    counts = run.counts()
+    assert counts.requested == counts.done + counts.partly + counts.failed + counts.skipped == 12
+    assert counts.partly == 2
+    assert counts.skipped == (8 if chunk == 1 else 4)
+    fuse.unlink()
+    again = isacsim.run(scenario, tmp_path / "run", resume=True, on_failure="abort", registry=registry)
+    assert again.counts().complete
+    assert studies.numbers(again) == studies.numbers(isacsim.run(scenario, tmp_path / "whole", registry=registry))
+
+
+@pytest.mark.parametrize("chunk", [None, 4])
+def test_a_trial_that_is_tried_again_fails_once_or_is_done(study, registry, parts, tmp_path, fuse, chunk):
+    scenario = study(touchy(trial=1, armed=str(fuse)), "sweep.bits.values=[2, 3]", registry=registry)
+    kept = {"chunk": chunk, "on_failure": "retry", "registry": registry, "observers": ["listener"]}
+    run = isacsim.run(scenario, tmp_path / "run", **kept)
+    assert str(run.counts()) == "12 requested = 10 done + 2 partly done + 0 failed + 0 skipped"
+    assert [f.trial for f in run.failures()] == [1, 1]
+    told = [event for event in parts.EVENTS if type(event).__name__ == "TrialFailed"]
+    assert [event.trial for event in told] == [1, 1]  # of each failure once, and not of the first attempt
+    ends = [event for event in parts.EVENTS if type(event).__name__ == "ChunkEnd"]
+    assert (sum(end.done for end in ends), sum(end.partly for end in ends)) == (10, 2)
+    # What fails but once is done, as where a worker is killed for want of memory.
+    once = study(touchy(trial=1, armed=str(fuse), how="once"), "sweep.bits.values=[2]", registry=registry)
+    again = isacsim.run(once, tmp_path / "again", **kept)
+    assert again.counts().complete
+    fuse.touch()
+    skipped = isacsim.run(once, tmp_path / "skipped", **{**kept, "on_failure": "skip"})
+    assert skipped.counts().partly == 1
+
+
+def test_a_policy_that_is_not_known_is_refused(study, tmp_path):
+    with pytest.raises(InvalidInput, match="on_failure: must be one of its choices, got 'abrot'. Did you mean 'abort'"):
+        isacsim.run(study(), tmp_path / "run", on_failure="abrot")
+    assert not (tmp_path / "run").exists()
+
+
 def test_of_axes_that_differ_those_of_the_first_trial_are_kept_whatever_comes_first(
     studies, study, registry, tmp_path, fuse
 ):

@@ -48,6 +48,9 @@ class Touchy(Metric):
 
     def measure(self, link: Any, rngs: Any) -> Any:
         if self.trial in map(trial_of, rngs) and (not self.armed or os.path.exists(self.armed)):
+            if self.how == "once" and len(rngs) == 1:  # asked alone, and then by itself: that is one attempt
+                fuse = Path(self.armed)
+                fuse.unlink() if fuse.stat().st_size else fuse.write_text("asked", encoding="utf-8")
             if self.how == "die":
                 os._exit(3)
             if self.how == "wait":
