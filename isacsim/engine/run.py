@@ -31,7 +31,7 @@ from isacsim.engine.store import FORMAT, Store
 from isacsim.engine.unnumbered import Unnumbered, unnumbered
 from isacsim.engine.views import Expectation, Figure
 from isacsim.engine.work import DesignRecord, Failure
-from isacsim.errors import InvalidInput, PluginError, StoreError, one_of
+from isacsim.errors import InvalidInput, PluginError, StoreError, one_line, one_of
 from isacsim.notebook import table
 from isacsim.plugin import Registry, default_registry
 from isacsim.plugin.isolation import guarded
@@ -357,7 +357,7 @@ def _write(sink: Sink, finished: Run) -> None:
         sink.write(finished.dataset(), finished.path)
     except (Exception, SystemExit) as error:  # a sink can fail in any way
         raise StoreError(
-            f"sinks: {type(sink).__name__} failed on {finished.path} ({error}). "
+            f"sinks: {type(sink).__name__} failed on {finished.path} ({one_line(str(error))}). "
             "Every number is safe in the run folder: continue with --resume."
         ) from error
 

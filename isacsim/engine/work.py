@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from traceback import format_exception
 from typing import Any
@@ -247,6 +248,21 @@ def measured(task: Task, known: Known, clock: Clock = time.perf_counter) -> Outc
     return outcome
 
 
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Puts back what a component changed of the process, in which the driver may live and the next task will."""
+    here = None
+    with contextlib.suppress(OSError):  # the folder is gone
+        here = os.getcwd()
+    try:
+        with np.errstate():
+            yield
+    finally:
+        if here is not None:
+            os.chdir(here)
+
+
+@_undisturbed()
 def work(task: Task, known: Known) -> Outcome:
     """Compute a task; ``known`` are stored solutions that need no new solve.
 

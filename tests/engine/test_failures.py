@@ -1,6 +1,7 @@
 """What goes wrong stays where it is: one trial, one member, one worker, one observer."""
 
 import json
+import os
 import threading
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -115,6 +116,16 @@ def test_a_trial_that_is_tried_again_fails_once_or_is_done(study, registry, part
     fuse.touch()
     skipped = isacsim.run(once, tmp_path / "skipped", **{**kept, "on_failure": "skip"})
     assert skipped.counts().partly == 1
+
+
+def test_what_a_component_changes_of_its_process_is_put_back(study, registry, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    scenario = study(touchy(trial=1, how="wander"), "sweep.bits.values=[3]", "sinks=['csv']", registry=registry)
+    before = np.geterr()
+    run = isacsim.run(scenario, "run", chunk=1, registry=registry)  # in this process, by a path from here
+    assert run.counts().complete
+    assert (tmp_path / "run" / "results.csv").exists()
+    assert (os.getcwd(), np.geterr()) == (str(tmp_path), before)
 
 
 def test_a_policy_that_is_not_known_is_refused(study, tmp_path):

@@ -60,6 +60,10 @@ class Touchy(Metric):
                 signal.raise_signal(signal.SIGINT)
             if self.how == "quit":
                 sys.exit("not today")
+            if self.how == "wander":
+                os.chdir("/")
+                np.seterr(all="raise")
+                return {"touchy": np.full(len(rngs), self.level)}
             raise KeyboardInterrupt if self.how == "interrupt" else ArithmeticError("this trial is touchy")
         return {"touchy": np.full(len(rngs), np.nan if self.none else self.level)}
 
