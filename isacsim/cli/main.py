@@ -155,7 +155,7 @@ def run(
         on_failure="abort" if fail_fast else on_failure,
         observers=[*told, *(() if as_json else (ProgressBar(),))],
         registry=registry,
-    )
+    ).once()
     counts = finished.counts()
     figures = draw_figures(finished) if counts.done or counts.partly else []
     _print_json(_summary(finished, figures)) if as_json else _tell(finished, figures)

@@ -15,7 +15,7 @@ def opened(folder: Path) -> Run:
     from isacsim.engine.run import open_run
     from isacsim.engine.store import FORMAT
 
-    run = open_run(folder)
+    run = open_run(folder).once()
     if run.format < FORMAT:
         print(f"{run.path}: a run of format {run.format}, which can be read but not continued", file=sys.stderr)
     return run

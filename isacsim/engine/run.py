@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import copy
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import attrs
 from attrs import frozen
@@ -114,6 +115,7 @@ class Run:
     def __init__(self, path: str | Path, complaints: Sequence[str] = ()) -> None:
         self.path = Path(path)
         self.complaints = tuple(complaints)
+        self._keeps, self._kept = False, cast("xarray.Dataset | None", None)
         with self._store() as store:
             self.format = store.format
             self.points: list[dict[str, Any]] = store.need("points")
@@ -146,8 +148,18 @@ class Run:
         """Every number, labelled: sweep axes x evaluate x design x trial, units and provenance."""
         from isacsim.engine.dataset import build_dataset
 
+        if self._kept is not None:
+            return self._kept
         with self._store() as store:
-            return build_dataset(store)
+            found = build_dataset(store)
+        self._kept = found if self._keeps else None
+        return found
+
+    def once(self) -> Run:
+        """The same run for who asks it many things: its dataset is read once, and what is asked must not change it."""
+        kept = copy(self)
+        kept._keeps = True
+        return kept
 
     @property
     def designs(self) -> list[str]:
@@ -347,8 +359,9 @@ def run(
             after = _counted(store, current.points, wanted)
             driver.tell("run_end", RunEnd(after.requested, after.done, after.failed, after.skipped, after.partly))
     finished = Run(folder, driver.complaints)
+    kept = finished.once()
     for sink in scenario.sinks if after.done or after.partly else ():
-        _write(sink, finished)
+        _write(sink, kept)
     return finished
 
 

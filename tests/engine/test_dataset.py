@@ -15,6 +15,8 @@ from isacsim.engine.sinks import Csv, NetCdf
 from isacsim.engine.views import SOLVES
 from isacsim.errors import InvalidInput
 from isacsim.plugin import build_registry
+from isacsim.report.figures import draw_figures
+from isacsim.report.summary import rows, statuses
 
 METRICS = 'evaluate.converters.metrics=["sum-rate-nats", "sqinr", "crlb-parameters", "radiated-power"]'
 FIGURE = "figure.crlb.y=sqinr"
@@ -183,3 +185,29 @@ def test_names_that_the_view_uses_are_reserved(dataset):
     assert set(RESERVED) == {
         "evaluate", "design", "trial", "step", "status", "trial_count", "row_environment", "solve_environment", *SOLVES
     }  # fmt: skip
+
+
+def test_a_run_whose_numbers_are_asked_for_many_times_reads_them_once(study, tmp_path, monkeypatch):
+    import isacsim.engine.dataset as room
+
+    read, build = [], room.build_dataset
+    monkeypatch.setattr(room, "build_dataset", lambda store: read.append(1) or build(store))
+    run = isacsim.run(study("sinks=['netcdf', 'csv']", "trials=2"), tmp_path / "run")
+    assert len(read) == 1  # for all sinks
+    kept = run.once()
+    assert draw_figures(kept)
+    assert len(list(rows(kept))) == len(list(rows(kept)))
+    assert statuses(kept)
+    assert len(read) == 2
+    run.dataset()
+    run.dataset()
+    assert len(read) == 4  # who may change what they get
+
+
+def test_points_of_one_id_have_the_same_numbers(study, tmp_path):
+    scenario = study('sweep.bits.values=["one", "two"]', 'sweep.bits.sets="title"', "trials=3", "sinks=[]")
+    run = isacsim.run(scenario, tmp_path / "run")
+    assert len({point["id"] for point in run.points}) == 1
+    rate = run.dataset()["sum-rate-nats"]
+    np.testing.assert_array_equal(rate.isel(bits=0), rate.isel(bits=1))
+    assert not np.isnan(rate).any()
