@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import attrs
@@ -29,13 +30,8 @@ def sentence(failures: Iterable[Failure]) -> str:
     return "; ".join(dict.fromkeys(failure.error for failure in failures))
 
 
-def checksum(row: Iterable[Any]) -> int:
-    """CRC-32 of a row: any single bit that turns, or burst of up to 32, is found."""
-    return checksums([[value] for value in row])[0]
-
-
 def checksums(columns: Sequence[Sequence[Any]]) -> list[int]:
-    """`checksum` of many rows, given by their columns."""
+    """CRC-32 of each row, given by their columns: any single bit that turns, or burst of up to 32, is found."""
     return list(map(zlib.crc32, map(b"".join, zip(*map(_parts, columns), strict=True))))
 
 
@@ -62,9 +58,13 @@ def packed(record: DesignRecord) -> tuple[Any, ...]:
     """A solution as columns: its scalars, the header of its arrays, their bytes, notes and time."""
     parts = {"decision": record.decision, "trace": record.trace}
     arrays = [(part, name, np.asarray(array)) for part, named in parts.items() for name, array in named.items()]
-    header = [(part, name, a.dtype.newbyteorder("<").str, a.shape) for part, name, a in arrays]
+    header = tuple((part, name, a.dtype.newbyteorder("<").str, a.shape) for part, name, a in arrays)
     data = b"".join(as_bytes(a, dtype) for (*_, a), (*_, dtype, _) in zip(arrays, header, strict=True))
-    return as_bytes(record.scalars), json.dumps(header), data, json.dumps(record.notes), float(record.solve_time)
+    return as_bytes(record.scalars), _json(header), data, _json(record.notes), float(record.solve_time)
+
+
+# Most solutions of a run have the same header and no notes.
+_json = lru_cache(json.dumps)
 
 
 def unpacked(scalars: bytes, header: str, data: bytes, notes: str, solve_time: float, environment: int) -> DesignRecord:

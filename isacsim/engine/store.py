@@ -78,7 +78,7 @@ PARTIAL = "point, trial, entries, data, environment"
 DESIGN = "design, trial, scalars, header, data, notes, solve_time, environment"
 Column = Sequence[Any]
 MOST_TRIALS = 2**63 - 1  # that SQLite counts
-AT_ONCE = 4096  # rows: enough that arrays are made of many, and too few to fill the memory
+AT_ONCE = 512  # rows: enough that arrays are made of many, and so few that they stay in the caches
 
 
 @frozen(eq=False)
@@ -541,8 +541,9 @@ class Store:
 
     def _put(self, table: str, rows: Iterable[tuple[Any, ...]], *, replace: bool = False) -> None:
         """Add rows with their checksums; one that is there stays, unless it is to be replaced."""
-        sealed = [(*row, encoding.checksum(row)) for row in rows]
-        if sealed:
+        columns = list(zip(*rows, strict=True))
+        if columns:
+            sealed = list(zip(*columns, encoding.checksums(columns), strict=True))
             verb, marks = "REPLACE" if replace else "IGNORE", ", ".join("?" * len(sealed[0]))
             self._db.executemany(f"INSERT OR {verb} INTO {table} VALUES ({marks})", sealed)
 
