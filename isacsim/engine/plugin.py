@@ -25,7 +25,8 @@ def isacsim_sinks() -> Iterable[Spec]:
 @hookimpl
 def isacsim_observers() -> Iterable[Spec]:
     """Observers."""
-    yield Spec("log", "isacsim.engine.log:RunLog", "A line of JSON for each event of a run, in a file")
+    words = "A line of JSON for each event of a run, in a file"
+    yield Spec("log", "isacsim.engine.log:RunLog", words, {"path": "run.jsonl"})
 
 
 # The figures of [Fang25] that come in both settings.

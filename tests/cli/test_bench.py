@@ -133,7 +133,7 @@ def test_a_solver_that_fails_exits_with_1(call, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (("--solver", "scaa"), "--solver: must name one of the solvers, got 'scaa'. Did you mean 'sca'? Valid: bal, "),
+        (("--solver", "scaa"), "--solver: must name one of the solvers, got 'scaa'. Did you mean 'sca'? Valid: "),
         (("--problem", "crbmin"), "--problem: must name one of the problems, got 'crbmin'. Did you mean 'crb-min'? "),
         (("--hardware", "idael"), "--hardware: must name one of the hardware, got 'idael'. Did you mean 'ideal'? "),
         (("--problem", "crb-min", "--solver", "sca"), "--solver: must take a problem that is measured, got 'sca'. "),

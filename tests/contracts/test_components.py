@@ -27,8 +27,9 @@ COMPONENTS = [(kind, name) for kind in REGISTRY.kinds for name in REGISTRY.names
 
 
 @pytest.fixture
-def recording(tmp_path, kit):
-    """A folder with the file that the example of `recorded` names."""
+def recording(tmp_path, kit, monkeypatch):
+    """The folder that tests work in, with the file that the example of `recorded` names."""
+    monkeypatch.chdir(tmp_path)
     np.savez(tmp_path / "channels.npz", H=kit.complex_gaussian((4, TX_ARRAY.size, USERS), 0))
     return tmp_path
 
