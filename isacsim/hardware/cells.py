@@ -8,10 +8,13 @@ unitary matrix,
 
     H_pq(z) = 2^(-n/2) (p! q!)^(-1/2) (u + j v)^p (u - j v)^q + ...,  u^a v^b -> sqrt(a! b!) h_a(u) h_b(v)
 
+Coefficients of a map that jumps fall slowly, and nearly all of what is above the last degree is that of the parts
+alone, ``q(u) + j q(v)`` with ``q(u) = E[f | u]``, whose series costs little and goes far.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from math import lgamma
 
@@ -20,13 +23,14 @@ from attrs import frozen
 
 from isacsim.batch import squared
 from isacsim.hardware.base import Hardware
-from isacsim.hardware.expansions import Expander, Ito, Rails
+from isacsim.hardware.expansions import Expander, Expansion, Ito, Rails, with_rest
 from isacsim.hardware.fixed_codebooks import FAR
 from isacsim.hardware.gain_control import Quantised
 from isacsim.hardware.gaussian import density, hermite
-from isacsim.typing import ComplexArray, FloatArray
+from isacsim.typing import AnyArray, ComplexArray, FloatArray
 
-DEGREE = 33  # p + q: 0.02 dB of an SQINR; with 9 it is 0.4 dB
+DEGREE = 33  # p + q: 0.001 dB of an SQINR; without the parts above it would be 0.04 dB off
+LAST = 151  # degree of the parts
 LEVELS = 64  # of a codebook, up to which all pairs of its levels are tried
 
 
@@ -39,13 +43,15 @@ class Cells(Expander):
         rest: What follows.
         fourfold: Whether the rest turns by right angles with its input, as all stages do that treat real and
             imaginary part alike: then p - q is 1 modulo 4.
+        unturned: Whether it leaves real input real: then the parts have a series of their own above the last degree.
     """
 
     first: Expander
     rest: Hardware
     fourfold: bool
+    unturned: bool
 
-    def at(self, rho: FloatArray) -> Ito:
+    def at(self, rho: FloatArray) -> Expansion:
         """By sums over the cells."""
         from scipy.special import ndtr
 
@@ -63,11 +69,70 @@ class Cells(Expander):
         T = integrals @ F @ integrals.swapaxes(-1, -2)
         power = (squared(F) * chance[..., :, None] * chance[..., None, :]).sum(axis=(-2, -1))
         b = {turns: _turned(T, turns) for turns in self._turns()}
-        return Ito.of(b, np.maximum(power - squared(b[1][..., 0]), 0.0))
+        own = np.maximum(power - squared(b[1][..., 0]), 0.0)
+        parts = (F * chance[..., None, :]).sum(axis=-1)  # E[f | u], in the cells of u
+        if not (self.fourfold and self.unturned):
+            return Ito.of(b, own)
+        tail = _tail(t, parts.real, chance)
+        return Tailed(b[1][..., 0], own, Ito.of(b, np.maximum(own - tail.own, 0.0)), tail)
 
     def _turns(self) -> list[int]:
         every = range(-DEGREE, DEGREE + 1)
         return [turns for turns in every if not self.fourfold or turns % 4 == 1]
+
+
+@frozen(eq=False)
+class Tailed(Expansion):
+    """A series, and what its parts have above its last degree.
+
+    Attributes:
+        linear: E[f z*], shape (..., N), in sqrt(W).
+        own: Power of the rest, shape (..., N), in W.
+        series: Up to a degree.
+        tail: Of the parts, above it.
+    """
+
+    linear: AnyArray
+    own: FloatArray
+    series: Ito
+    tail: Rails
+
+    def distortion(self, other: Tailed, xi: ComplexArray) -> ComplexArray:
+        """The sum of both: of different degrees nothing is correlated."""
+        return self.series.distortion(other.series, xi) + self.tail.distortion(other.tail, xi)
+
+    def toward(self, xi: ComplexArray, g: ComplexArray) -> ComplexArray:
+        """The sum of both."""
+        return self.series.toward(xi, g) + self.tail.toward(xi, g)
+
+    def scaled(self, amplitude: AnyArray, power: AnyArray) -> Tailed:
+        """Both alike."""
+        parts = self.series.scaled(amplitude, power), self.tail.scaled(amplitude, power)
+        return Tailed(amplitude * self.linear, power * self.own, *parts)
+
+    def combined(self, parts: Sequence[tuple[float, Tailed]]) -> Tailed:
+        """Part by part."""
+        series = self.series.combined([(w, each.series) for w, each in parts])
+        tail = self.tail.combined([(w, each.tail) for w, each in parts])
+        linear = np.asarray(sum(w * each.linear for w, each in parts))
+        return Tailed(linear, np.asarray(sum(w * each.own for w, each in parts)), series, tail)
+
+
+def _tail(t: FloatArray, levels: FloatArray, chance: FloatArray) -> Rails:
+    """The degrees above the last of odd rails with thresholds t (..., N, J) and levels (..., N, J + 1)."""
+    degrees = np.arange(DEGREE + 2 - DEGREE % 2, LAST + 1, 2)  # odd ones
+    h = hermite(t, LAST)[degrees - 1]
+    kept = np.stack([(np.diff(levels, axis=-1) * density(t) * each).sum(axis=-1) for each in h], axis=-1)
+    c = np.zeros((*levels.shape[:-1], LAST + 1))
+    c[..., degrees] = kept / np.sqrt(degrees)
+    low = hermite(t, DEGREE)[:DEGREE]
+    below = np.stack([(np.diff(levels, axis=-1) * density(t) * each).sum(axis=-1) for each in low], axis=-1)
+    below = below / np.sqrt(np.arange(1, DEGREE + 1))
+    square = (levels**2 * chance).sum(axis=-1)
+    own = np.maximum(2 * (square - (below**2).sum(axis=-1)), 0.0)
+    none = t[..., :0]
+    c = with_rest(c, own, none)
+    return Rails(np.zeros_like(own), own, c, 0 * c, none, none)
 
 
 def _codebooks(before: object, rho: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -109,13 +109,22 @@ def _cells(device: Hardware, chains: int) -> Cells | None:
         fits = 0 < unit.places.shape[-1] < LEVELS and bool(smooth <= SAME * np.sqrt(unit.power.max()))
     else:
         fits = False
-    return Cells(before, rest, _is_fourfold(rest, chains)) if fits else None
+    return Cells(before, rest, _is_fourfold(rest, chains), _is_unturned(rest, chains)) if fits else None
 
 
 def _is_fourfold(device: Hardware, chains: int) -> bool:
     x = _probes() * np.ones((chains, 1))
     y = device.apply(x, None, power=np.ones(chains))
     return bool(np.abs(device.apply(1j * x, None, power=np.ones(chains)) - 1j * y).max() <= SAME * np.abs(y).max())
+
+
+def _is_unturned(device: Hardware, chains: int) -> bool:
+    for decade in DECADES:
+        rho = np.full(chains, 10.0**decade)
+        y = device.apply(np.sqrt(rho)[:, None] * np.abs(_probes()).astype(complex), None, power=rho)
+        if np.isfinite(y).all() and np.abs(y.imag).max() > SAME * np.abs(y).max():
+            return False
+    return True
 
 
 def is_one_map(device: Hardware, chains: int) -> bool:
