@@ -27,6 +27,14 @@ def test_it_is_found_by_name_and_can_be_planned():
     assert all(e.source for e in scenario.expect.values())
 
 
+def test_the_study_of_amplifiers_is_found_and_says_where_its_numbers_come_from():
+    registry = default_registry()
+    scenario = isacsim.load_scenario(registry.load("scenarios", "rf-amplifier")())
+    assert len(Plan.of(scenario, registry).points) == 3
+    assert all(e.source for e in scenario.expect.values())
+    assert {e.evaluate for e in scenario.expect.values()} == {"amplifier", "linearised"}
+
+
 def test_samples_through_the_whole_chain_carry_the_rate_of_the_linear_models(finished):
     model, samples = finished["sum-rate-nats"], finished["sampled-sum-rate-nats"]
     excess = (samples - model).sel(evaluate="whole")

@@ -79,3 +79,5 @@ def isacsim_hardware() -> Iterable[Spec]:
 def isacsim_scenarios() -> Iterable[ScenarioSpec]:
     """Scenario files."""
     yield ScenarioSpec("rf", "isacsim_rf.files:scenario_file", "What a whole RF chain costs", file="rf.toml")
+    summary = "Design for the amplifier, or linearise it"
+    yield ScenarioSpec("rf-amplifier", "isacsim_rf.files:scenario_file", summary, file="amplifier.toml")
