@@ -25,7 +25,7 @@ TARGET_KEYS
 transmit = [{ kind = "aqnm", bits = 3 }, AMPLIFIER]
 [design.d]
 problem = { kind = "sqnr-max", min_sqinr_db = 1 }
-solver = { kind = "newton-mm" }
+solver = { kind = "SOLVER" }
 hardware = "BELIEVED"
 [evaluate.real]
 hardware = "lossy"
@@ -38,6 +38,7 @@ VALID = {
     "TARGET": "point",
     "AMPLIFIER": '{ kind = "soft-limiter", saturation_dbm = 10 }',
     "BELIEVED": "ideal",
+    "SOLVER": "newton-mm",
     "POWER": "designed",
     "METRICS": '"sum-rate-nats"',
     "EXPERIMENTS": "",
@@ -58,8 +59,8 @@ def scenario(folder, **changes):
     ("changes", "told"),
     [
         (
-            {"BELIEVED": "lossy", "AMPLIFIER": '{ kind = "rapp", saturation_dbm = 10 }'},
-            "design.d.solver: must take the problem sqnr-max; newton-mm designs for data converters, and transmit.1 "
+            {"BELIEVED": "lossy", "SOLVER": "mm", "AMPLIFIER": '{ kind = "rapp", saturation_dbm = 10 }'},
+            "design.d.solver: must take the problem sqnr-max; mm designs for data converters, and transmit.1 "
             "(Rapp) does not add noise",
         ),
         ({**EXTENDED, "METRICS": '"crlb"'}, "targets: must have unknown parameters, as point targets do"),

@@ -317,7 +317,7 @@ def test_chunks_change_no_bytes(kit, monkeypatch):
     assert kit.raw_bytes(parts.objective) == kit.raw_bytes(whole.objective)
 
 
-def test_hardware_that_is_no_converter_is_refused(kit):
+def test_hardware_that_is_no_converter_and_has_no_derivative_is_refused(kit):
     from isacsim.hardware.base import Hardware, LinearModel
 
     class Saturating(Hardware):
@@ -328,5 +328,5 @@ def test_hardware_that_is_no_converter_is_refused(kit):
             power = np.diagonal(R, axis1=-2, axis2=-1).real
             return LinearModel(1 / (1 + power), 0.1 * power)
 
-    with pytest.raises(InvalidInput, match=r"transmit \(Saturating\) does not add noise in proportion .* aqnm"):
+    with pytest.raises(InvalidInput, match=r"needs the derivative of hardware, and transmit \(Saturating\) gives none"):
         isacsim.solve(kit.make_sqnr_max(transceiver=Transceiver(transmit=Saturating())))
