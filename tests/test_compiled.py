@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 import isacsim
-from isacsim.algebra import inverted, real_inner, rows_squared, solve_into, times_adjoint, write
+from isacsim.algebra import invert_positive, real_inner, solve_into, times_adjoint
 from isacsim.compiled import ANNOUNCEMENT, compilations, compiled, parts_of
-from isacsim.solvers.sqnr_max.objectives import surrogate_each
+from isacsim.solvers.sqinr.system import member, write_slack
+from isacsim.solvers.sqinr.tight import settle_each
 
 USE = """
 from isacsim.compiled import compiled
@@ -22,8 +23,8 @@ print(compiled(each)(3.0), sum(compiled(each).stats.cache_hits.values()))
 
 
 def test_the_parts_of_a_function_are_those_it_calls_and_those_they_call():
-    found = parts_of(surrogate_each)
-    assert {inverted, write, real_inner, rows_squared} <= set(found)
+    found = parts_of(settle_each)
+    assert {invert_positive, real_inner, member, write_slack} <= set(found)
     assert len(found) == len(set(found))
 
 

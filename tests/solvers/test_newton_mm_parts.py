@@ -27,8 +27,9 @@ seeds = st.integers(0, 2**32 - 1)
 
 
 def traced(problem, **options):
-    """The solution, and the states of the iteration."""
+    """The solution, and the states of the iteration, which a start by name asks for."""
     states = []
+    options.setdefault("starts", "least-power")
     solution = isacsim.solve(problem, callback=lambda progress: states.append(progress.state), **options)
     return solution, states
 

@@ -10,12 +10,11 @@ from __future__ import annotations
 import numpy as np
 from attrs import frozen
 
-from isacsim.algebra import real_inner
 from isacsim.batch import frobenius2, inner, rows, squared
 from isacsim.compiled import compiled
 from isacsim.solvers.linear import eigh
 from isacsim.solvers.sqinr.objective import Surrogate
-from isacsim.solvers.sqinr.system import Constraints, System, add_prices, member, write_slack
+from isacsim.solvers.sqinr.system import Constraints, System, add_prices, member, violation, write_slack
 from isacsim.typing import ComplexArray, FloatArray
 
 BISECTIONS = 40  # which leave 1e-12 of the interval
@@ -57,11 +56,11 @@ class Kkt:
 def conditions(system: System, V: ComplexArray, multipliers: FloatArray, surrogate: Surrogate) -> Kkt:
     """The conditions at V (B, N, L), whose surrogate is at hand, and multipliers (B, K+1)."""
     gradient, received, V = system.objective.gradient(surrogate), system.HH @ V, np.ascontiguousarray(V)
-    S, left, slack, violation = np.empty_like(gradient), np.empty_like(V), np.empty_like(multipliers), np.empty(len(V))
+    S, left, slack, violated = np.empty_like(gradient), np.empty_like(V), np.empty_like(multipliers), np.empty(len(V))
     point = (V, multipliers, gradient, received, surrogate.chain)
-    compiled(conditions_each)(system.constraints, *point, S, left, slack, violation)
+    compiled(conditions_each)(system.constraints, *point, S, left, slack, violated)
     spectrum, U = eigh(S)
-    return Kkt(surrogate.value, gradient, spectrum, U, left, received, slack, violation)
+    return Kkt(surrogate.value, gradient, spectrum, U, left, received, slack, violated)
 
 
 def conditions_each(
@@ -74,7 +73,7 @@ def conditions_each(
     S: ComplexArray,
     left: ComplexArray,
     slack: FloatArray,
-    violation: FloatArray,
+    violated: FloatArray,
 ) -> None:
     """What of `conditions` follows from the rest, into the last four arrays, member by member.
 
@@ -92,14 +91,11 @@ def conditions_each(
                 S[b, i, j] = gradient[b, i, j] - S[b, i, j]
         np.dot(S[b], V[b], left[b])
         write_slack(here, received[b], chain[b], slack[b])
-        violation[b] = max(0.0, -slack[b, K])
+        violated[b] = violation(here, received[b], slack[b])
         for k in range(K):
             mine = here.ratio[k] * received[b, k, k]
             for i in range(N):
                 left[b, i, k] += here.H[i, k] * multipliers[b, k] * mine
-            # To first order the SQINR falls short by the slack over what the user receives, at least 1.
-            total = real_inner(mine, received[b, k, k]) - slack[b, k]
-            violation[b] = max(violation[b], -slack[b, k] * (1 + here.threshold[k]) / total)
 
 
 def largest_of_all(system: System, kkt: Kkt, multipliers: FloatArray) -> FloatArray:

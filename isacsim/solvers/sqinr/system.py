@@ -128,6 +128,18 @@ def write_slack(constraints: Constraints, received: ComplexArray, chain: FloatAr
 
 
 @part
+def violation(constraints: Constraints, received: ComplexArray, slack: FloatArray) -> float:
+    """The largest relative violation, of a point with ``received`` (K, L) and slacks (K+1,)."""
+    K = constraints.ratio.size
+    worst = max(0.0, -slack[K])
+    for k in range(K):
+        # To first order the SQINR falls short by the slack over what the user receives, at least 1.
+        total = constraints.ratio[k] * real_inner(received[k, k], received[k, k]) - slack[k]
+        worst = max(worst, -slack[k] * (1 + constraints.threshold[k]) / total)
+    return worst
+
+
+@part
 def add_prices(constraints: Constraints, multipliers: FloatArray, prices: ComplexArray) -> None:
     """Add ``sum_k lambda_k (h_k h_k^H + diag(e |h_k|^2)) + mu I`` of one member, Hermitian, to ``prices`` (N, N).
 

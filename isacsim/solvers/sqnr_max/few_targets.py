@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from isacsim.batch import frobenius2, hermitian, squared
+from isacsim.random import complex_normal
 from isacsim.solvers.sqinr.curvature import Curvature
 from isacsim.solvers.sqnr_max.fractional import NOTHING
 from isacsim.typing import ComplexArray, FloatArray, IntArray
@@ -35,6 +36,20 @@ def row_space(G: ComplexArray) -> tuple[IntArray, ComplexArray]:
         basis[..., r] = a
         rest = rest - (rest @ a[..., None]) * np.conj(a)[:, None, :]
     return rank + (frobenius2(rest) > NOTHING * whole), basis
+
+
+def factors(G: ComplexArray, most: int) -> tuple[IntArray, ComplexArray, ComplexArray]:
+    """Ranks (B,) of matrices (B, N_r, N), most + 1 standing for more, and ``G = B A^H``: B (B, N_r, r), A (B, N, r).
+
+    Seen along most + 1 directions that no matrix knows of, the columns of G span what all of them span. B is
+    orthonormal; of both the first ``rank`` columns count.
+    """
+    receivers, N = G.shape[-2:]
+    drawn = complex_normal(np.random.default_rng(0), (N, min(most + 1, receivers, N)))
+    B, R = np.linalg.qr(G @ drawn)
+    sizes = squared(np.diagonal(R, axis1=-2, axis2=-1))
+    rank = (sizes > NOTHING * frobenius2(R)[:, None]).sum(axis=-1)
+    return rank, B, hermitian(G) @ B
 
 
 def polarisation(r: int) -> tuple[ComplexArray, IntArray, IntArray]:

@@ -35,6 +35,7 @@ from isacsim.solvers.sqnr_max.newton_system import newton_direction
 from isacsim.solvers.sqnr_max.objectives import Sqnr
 from isacsim.solvers.sqnr_max.point import point_optima
 from isacsim.solvers.sqnr_max.starts import start
+from isacsim.solvers.sqnr_max.tight_optima import tight_optima
 from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray
 
 FIRST_POWER = 0.35  # first multiplier of the power, relative to the size of C
@@ -118,8 +119,9 @@ class NewtonMm(SqnrMaxSolver):
     proven to be the global optimum where `isacsim.solvers.sqinr.certificate` has a proof.
 
     One point target takes no steps: its optimum is a search in the K + 1 multipliers
-    (`isacsim.solvers.sqnr_max.point`). Where that has no answer, or a start is asked for by name or
-    as a precoder, the member is iterated like all others.
+    (`isacsim.solvers.sqnr_max.point`). All others go to Newton's method on tight constraints
+    (`isacsim.solvers.sqnr_max.tight_optima`) first, in some fifteen steps. Where these have no answer, or a start is
+    asked for by name or as a precoder, the member is iterated as told above.
     Behind hardware that is more than data converters as the AQNM has them ``augmented-lagrangian`` does the work,
     at its own tolerance where that is coarser. Derived in docs/derivations/newton-mm.
 
@@ -149,23 +151,30 @@ class NewtonMm(SqnrMaxSolver):
         return max(1, 2**17 // system.antennas**2)
 
     def optimise(self, group: Group, request: Request) -> Solution:
-        """The optima of point targets in few multipliers; for the others, steps until all have ended."""
+        """Optima of point targets in few multipliers, of others on tight constraints; where that fails, steps."""
         if not isinstance(group.system.objective, Sqnr):
             return self._of_one_rank(group, request)
         left, parts = np.arange(group.places.size), []
-        points = np.flatnonzero(group.system.objective.target.there)
-        if points.size and request.initial is None and request.start is None:
-            solution, found = point_optima(group if points.size == left.size else take(group, points), self.tolerance)
-            if found.all() and points.size == left.size:
-                return solution
-            parts = [(solution.take(found), points[found])] if found.any() else []
-            left = np.delete(left, points[found])
+        there = group.system.objective.target.there
+        for members in (there, ~there) if request.initial is None and request.start is None else ():
+            if members.any():
+                here = take(group, members)
+                if members is there:
+                    solution, found = point_optima(here, self.tolerance)
+                else:
+                    solution, found = tight_optima(here, request, self.tolerance, self.max_steps)
+                    solution = _proven(here.system, solution, self.tolerance)
+                found &= ~(solution.gap > self.tolerance)
+                parts += [(solution.take(found), np.flatnonzero(members)[found])] if found.any() else []
+                left = np.setdiff1d(left, np.flatnonzero(members)[found])
         return gathered([*parts, *self._by_rank(group, request, left)], 0.0)
 
     def _by_rank(self, group: Group, request: Request, places: IntArray) -> list[tuple[Solution, IntArray]]:
         """Solutions of the members at some places, by the rank of the response where that is low."""
+        parts: list[tuple[Solution, IntArray]] = []
+        if not places.size:
+            return parts
         rank, basis = row_space(group.system.objective.G[places])
-        parts = []
         for r in np.unique(rank):
             at = rank == r
             here = take(group, places[at])

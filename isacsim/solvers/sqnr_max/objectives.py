@@ -15,10 +15,11 @@ from __future__ import annotations
 import numpy as np
 from attrs import field, frozen
 
-from isacsim.algebra import inverted, product, real_inner, rows_squared, times_adjoint, write
-from isacsim.batch import hermitian, rows, squared, take
-from isacsim.compiled import compiled, part
+from isacsim.algebra import real_inner, times_adjoint, write
+from isacsim.batch import hermitian, inner, rows, squared, take
+from isacsim.compiled import compiled
 from isacsim.problems.sqnr_max import SqnrMax
+from isacsim.solvers.linear import inverse
 from isacsim.solvers.sqinr.converters import distortion_ratios
 from isacsim.solvers.sqinr.curvature import Curvature
 from isacsim.solvers.sqinr.group import Group
@@ -50,10 +51,18 @@ class Sqnr:
 
     def surrogate(self, V: ComplexArray) -> Surrogate:
         """Value and surrogate at the anchor V, (B, N, L)."""
-        (members, receivers, antennas), V = self.G.shape, np.ascontiguousarray(V)
-        value, C, M = np.empty(members), np.empty_like(V), np.empty_like(self.G, shape=(members, antennas, antennas))
-        chain, Q_inverse = np.empty((members, antennas)), np.empty_like(M, shape=(members, receivers, receivers))
-        compiled(surrogate_each)(self.G, self.transmit, self.receive, V, value, C, M, chain, Q_inverse)
+        GH, chain, GV = hermitian(self.G), squared(V).sum(axis=-1), self.G @ V
+        j, i = np.arange(self.G.shape[-2]), np.arange(self.G.shape[-1])
+        spread = self.transmit * chain
+        received = squared(GV).sum(axis=-1) + (squared(self.G) @ spread[..., None])[..., 0]
+        Q = (self.G * spread[:, None, :]) @ GH
+        Q[:, j, j] += 1 + self.receive * (received + 1)
+        Q_inverse = inverse(Q)
+        Y = Q_inverse @ GV
+        C = GH @ Y
+        M = (GH * (self.receive * squared(Y).sum(axis=-1))[:, None, :]) @ self.G
+        M[:, i, i] += self.transmit * (squared(C).sum(axis=-1) + M[:, i, i].real)
+        value = inner(GV, Y)
         return Surrogate(value, self.size(value), C, M, chain, Q_inverse)
 
     def value(self, V: ComplexArray) -> FloatArray:
@@ -107,57 +116,6 @@ class Sqnr:
         arrays = (surrogate.Q_inverse, np.ascontiguousarray(V), rates, features, seen, form)
         compiled(curvature_each)(self.G, hermitian(self.G), gains, *arrays)
         return Curvature(features, seen, form, rates, gains)
-
-
-def surrogate_each(
-    G: ComplexArray,
-    transmit: FloatArray,
-    receive: FloatArray,
-    V: ComplexArray,
-    value: FloatArray,
-    C: ComplexArray,
-    M: ComplexArray,
-    chain: FloatArray,
-    Q_inverse: ComplexArray,
-) -> None:
-    """The surrogate of the radar SQNR at V (B, N, L), into the last five arrays, member by member."""
-    (N, L), receivers = V.shape[1:], G.shape[1]
-    GH = np.zeros((N, receivers), np.complex128)
-    GV, Y = np.zeros((receivers, L), np.complex128), np.zeros((receivers, L), np.complex128)
-    for b in range(V.shape[0]):
-        for i in range(N):
-            for j in range(receivers):
-                GH[i, j] = np.conj(G[b, j, i])
-        powers = rows_squared(V[b])
-        write(powers, chain[b])
-        np.dot(G[b], V[b], GV)
-        received = rows_squared(GV)
-        Q = product(scaled(G[b], transmit[b], powers), GH)
-        for j in range(receivers):
-            for i in range(N):
-                received[j] += real_inner(G[b, j, i], G[b, j, i]) * (transmit[b, i] * powers[i])
-            Q[j, j] += 1 + receive[b, j] * (received[j] + 1)
-        write(inverted(Q), Q_inverse[b])
-        np.dot(Q_inverse[b], GV, Y)
-        np.dot(GH, Y, C[b])
-        np.dot(scaled(GH, receive[b], rows_squared(Y)), G[b], M[b])
-        spread = rows_squared(C[b])
-        for i in range(N):
-            M[b, i, i] += transmit[b, i] * (spread[i] + M[b, i, i].real)
-        value[b] = 0.0
-        for j in range(receivers):
-            for s in range(L):
-                value[b] += real_inner(GV[j, s], Y[j, s])
-
-
-@part
-def scaled(A: ComplexArray, a: FloatArray, b: FloatArray) -> ComplexArray:
-    """A diag(a b)."""
-    result = np.empty_like(A)
-    for i in range(A.shape[0]):
-        for j in range(A.shape[1]):
-            result[i, j] = A[i, j] * (a[j] * b[j])
-    return result
 
 
 def curvature_each(

@@ -1,0 +1,142 @@
+"""The radar SQNR and its gradient for a response in factors, ``G = B A^H`` with r columns.
+
+Where r is small, all matrices that are inverted or multiplied by one another are r x r. With
+``Delta = diag(1 + eps_j (Ry_j + 1))``, ``X = A^H diag(e_i R_ii) A`` and ``F = B^H Delta^-1 B``::
+
+    Q = Delta + B X B^H,  Q^-1 B = Delta^-1 B (I + X F)^-1
+
+Elsewhere B is the identity and left out, r is N_r, and Q itself is inverted.
+
+With ``Y = Q^-1 G V``, ``C = G^H Y``, ``T_j = eps_j ||Y_j||^2`` and ``d_i = e_i ||C_i||^2 + sum_j e_i |G_ji|^2 T_j``
+half of the derivative by V is ``C - G^H (T o G V) - d o V``, where o multiplies each row by its number.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from attrs import field, frozen
+
+from isacsim.batch import inner, rows, squared
+from isacsim.solvers.linear import inverse
+from isacsim.typing import ComplexArray, FloatArray, IntArray
+
+
+class Factors(NamedTuple):
+    """The response as compiled functions see it: of B members, or of one without the first axis."""
+
+    A: ComplexArray  #: (B, N, r)
+    AH: ComplexArray  #: (B, r, N)
+    B: ComplexArray  #: (B, N_r, r), or (B, 0, 0) for the identity
+    BH: ComplexArray  #: (B, r, N_r), likewise
+    gains: FloatArray  #: ``e_i |G_ji|^2``, (B, N_r, N)
+    transmit: FloatArray  #: e, (B, N)
+    receive: FloatArray  #: eps, (B, N_r)
+
+
+@frozen(eq=False)
+class Response:
+    """The `Factors` of B members, of one rank."""
+
+    A: ComplexArray = rows(2)
+    AH: ComplexArray = rows(2)
+    B: ComplexArray = rows(2)
+    BH: ComplexArray = rows(2)
+    gains: FloatArray = rows(2)
+    transmit: FloatArray = rows(1)
+    receive: FloatArray = rows(1)
+
+    @property
+    def thin(self) -> bool:
+        """Whether r is small, and B something."""
+        return bool(self.B.shape[-1])
+
+    @property
+    def factors(self) -> Factors:
+        """The same for compiled functions."""
+        return Factors(self.A, self.AH, self.B, self.BH, self.gains, self.transmit, self.receive)
+
+    def onto(self, few: ComplexArray) -> ComplexArray:
+        """``B few``, for (B, r, L)."""
+        return self.B @ few if self.thin else few
+
+    def back(self, echo: ComplexArray) -> ComplexArray:
+        """``G^H echo``, for (B, N_r, L)."""
+        return np.asarray(self.A @ (self.BH @ echo if self.thin else echo))
+
+    def middle(self, weights: FloatArray) -> ComplexArray:
+        """``B^H diag(weights) B``, for weights (B, N_r), (B, r, r)."""
+        if self.thin:
+            return (self.BH * weights[:, None, :]) @ self.B
+        return np.asarray(weights[..., None] * np.eye(weights.shape[-1], dtype=complex))
+
+
+class Seen(NamedTuple):
+    """A point of B members, or of one without the first axis, and what the SQNR is there."""
+
+    V: ComplexArray  #: (B, N, L)
+    echo: ComplexArray  #: ``G V``, (B, N_r, L)
+    quiet: FloatArray  #: The diagonal of ``Delta^-1``, (B, N_r)
+    X: ComplexArray  #: (B, r, r)
+    inverse: ComplexArray  #: ``(I + X F)^-1``, or ``Q^-1`` where B is the identity, (B, r, r)
+    Y: ComplexArray  #: (B, N_r, L)
+    C: ComplexArray  #: (B, N, L)
+    T: FloatArray  #: (B, N_r)
+
+
+@frozen(eq=False)
+class Echoes:
+    """The SQNR at B points with its derivative."""
+
+    value: FloatArray = rows()  #: f, (B,)
+    half: ComplexArray = rows(2)  #: Half of the derivative by V, (B, N, L)
+    d: FloatArray = rows(1)  #: (B, N)
+    seen: Seen = field()
+    F: ComplexArray = rows(2)  #: (B, r, r), or (B, 0, 0) where B is the identity
+
+
+class Known(NamedTuple):
+    """What `value_at` knows of points, for `echoes_at`; named as in `Seen` and `Echoes`."""
+
+    echo: ComplexArray
+    quiet: FloatArray
+    X: ComplexArray
+    inverse: ComplexArray
+    Y: ComplexArray
+    F: ComplexArray
+
+    def of(self, members: IntArray) -> Known:
+        """That of some members."""
+        echo, quiet, X, inverted, Y, F = self
+        return Known(echo[members], quiet[members], X[members], inverted[members], Y[members], F[members])
+
+
+def value_at(response: Response, V: ComplexArray) -> tuple[FloatArray, Known]:
+    """The SQNR at V (B, N, L), (B,), and what `echoes_at` goes on with."""
+    few, powers = response.AH @ V, squared(V).sum(axis=-1)
+    echo = response.onto(few)
+    loud = squared(echo).sum(axis=-1) + (response.gains @ powers[..., None])[..., 0]
+    noise = 1 + response.receive * (loud + 1)
+    X = (response.AH * (response.transmit * powers)[:, None, :]) @ response.A
+    r = np.arange(X.shape[-1])
+    if response.thin:
+        F = response.middle(1 / noise)
+        matrix = X @ F
+        matrix[:, r, r] += 1
+    else:
+        F, matrix = X[:, :0, :0], X.copy()
+        matrix[:, r, r] += noise
+    inverted = inverse(matrix)
+    Y = response.onto(inverted @ few)
+    Y = Y / noise[..., None] if response.thin else Y
+    return inner(echo, Y), Known(echo, 1 / noise, X, inverted, Y, F)
+
+
+def echoes_at(response: Response, V: ComplexArray, value: FloatArray, known: Known) -> Echoes:
+    """The derivative at V, where `value_at` gave the value and what else it knows."""
+    echo, quiet, X, inverted, Y, F = known
+    C, T = response.back(Y), response.receive * squared(Y).sum(axis=-1)
+    d = response.transmit * squared(C).sum(axis=-1) + (T[:, None, :] @ response.gains)[:, 0]
+    half = C - response.back(T[..., None] * echo) - d[..., None] * V
+    return Echoes(value, half, d, Seen(V, echo, quiet, X, inverted, Y, C, T), F)

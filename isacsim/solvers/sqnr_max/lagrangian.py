@@ -1,0 +1,100 @@
+"""The curvature of the Lagrangian of the SQNR at points, the metric of its surrogate, and what a new stream would gain.
+
+``Phi = A (B^H diag(T) B) A^H + diag(d) + prices``, the curvature of the surrogate and what the multipliers
+charge, exceeds half of the Lagrangian's negative curvature but for what beams get back of their own price:
+the safe side of it, of which conjugate gradients make the rest.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from isacsim.batch import frobenius2, inner
+from isacsim.solvers.linear import inverse
+from isacsim.solvers.sqinr.system import System
+from isacsim.solvers.sqinr.tight import Tangent
+from isacsim.solvers.sqnr_max.conjugate_gradients import Lagrangian
+from isacsim.solvers.sqnr_max.echo import Echoes, Response
+from isacsim.typing import ComplexArray, FloatArray
+
+LEAST_USER = 1e-6  # multiplier of a user in the metric, relative to that of the power: a negative one would spoil it
+LEAST_POWER = 1e-3  # multiplier of the power in the metric, relative to f
+FIRST = 0.25  # length of the first step at most, where V has length 1: longer ones may leave the basin of the start
+
+
+def lagrangian_at(
+    system: System, response: Response, echoes: Echoes, way: Tangent, multipliers: FloatArray
+) -> Lagrangian:
+    """What the curvature of the Lagrangian is made of, and the inverse of the metric."""
+    T, prices = echoes.seen.T, multipliers.copy()
+    prices[:, -1] = np.maximum(prices[:, -1], LEAST_POWER * echoes.value)
+    prices[:, :-1] = np.maximum(prices[:, :-1], LEAST_USER * prices[:, -1:])
+    diagonal = echoes.d + (system.load @ prices[..., None])[..., 0]
+    users, middle = multipliers[:, :-1], response.middle(T)
+    level = echoes.d + (system.load @ multipliers[..., None])[..., 0]
+    none = diagonal[:, :0, None].astype(complex)
+    if response.thin:
+        left, right = _thin(system, response, middle, prices, diagonal)
+        whole = none[:, :, :0]
+    else:
+        left, right = np.zeros((*diagonal.shape, 0), complex), np.zeros((len(T), 0, diagonal.shape[-1]), complex)
+        Phi = (response.A * T[:, None, :]) @ response.AH + (system.H * prices[:, None, :-1]) @ system.HH
+        i = np.arange(diagonal.shape[-1])
+        Phi[:, i, i] += diagonal
+        whole = inverse(Phi)
+    own = users * (1 - system.ratio)
+    normals = (system.load, way.R, way.tight, way.inverse)
+    return Lagrangian(system.H, system.HH, *normals, users, own, level, 1 / diagonal, left, right, whole)
+
+
+def _thin(
+    system: System, response: Response, middle: ComplexArray, prices: FloatArray, diagonal: FloatArray
+) -> tuple[ComplexArray, ComplexArray]:
+    """What to take away from ``diag(1 / diagonal)``: ``D^-1 E Mid (I + E^H D^-1 E Mid)^-1`` and ``E^H D^-1``.
+
+    E is [A, H], and Mid has the middle and the users' prices on its diagonal.
+    """
+    r, K = middle.shape[-1], system.users
+    E = np.concatenate([response.A, system.H], axis=-1)
+    mid = np.zeros((len(E), r + K, r + K), complex)
+    mid[:, :r, :r] = middle
+    k = np.arange(K)
+    mid[:, r + k, r + k] = prices[:, :-1]
+    right = np.concatenate([response.AH, system.HH], axis=-2) / diagonal[:, None, :]
+    both = right @ E @ mid
+    i = np.arange(r + K)
+    both[:, i, i] += 1
+    return np.asarray((E / diagonal[..., None]) @ (mid @ inverse(both))), np.asarray(right, complex)
+
+
+def first_radius(lagrangian: Lagrangian, way: Tangent, gradient: ComplexArray) -> FloatArray:
+    """The radius at which a step along the gradient has the length FIRST, (B,)."""
+    direction = turned(lagrangian, gradient)
+    direction = direction - way.mixed(way.components(direction))
+    return np.asarray(FIRST * np.sqrt(inner(gradient, direction) / frobenius2(direction)))
+
+
+def turned(lagrangian: Lagrangian, D: ComplexArray) -> ComplexArray:
+    """``Phi^-1 D``, (B, N, L)."""
+    if lagrangian.whole.size:
+        return np.asarray(lagrangian.whole @ D)
+    return np.asarray(D * lagrangian.share[..., None] - lagrangian.left @ (lagrangian.right @ D))
+
+
+def missing(system: System, response: Response, echoes: Echoes, multipliers: FloatArray) -> ComplexArray:
+    """-S, (B, N, N): along an eigenvector of a negative eigenvalue a new stream would gain."""
+    seen = echoes.seen
+    middle = response.middle(seen.T) - (echoes.F @ seen.inverse if response.thin else seen.inverse)
+    lacks = response.A @ middle @ response.AH + (system.H * multipliers[:, None, :-1]) @ system.HH
+    i = np.arange(lacks.shape[-1])
+    lacks[:, i, i] += echoes.d + (system.load @ multipliers[..., None])[..., 0]
+    return np.asarray(lacks)
+
+
+def positive(matrix: ComplexArray, shift: float) -> bool:
+    """Whether a Hermitian matrix (N, N) has no eigenvalue below -shift."""
+    try:
+        np.linalg.cholesky(matrix + shift * np.eye(len(matrix)))
+    except np.linalg.LinAlgError:
+        return False
+    return True

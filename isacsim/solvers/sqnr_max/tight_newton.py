@@ -1,0 +1,210 @@
+"""Newton's method on the points that meet their constraints with equality, batched.
+
+Each step maximises the second-order model of the Lagrangian in the tangent space of the tight constraints, within a
+trust region (`isacsim.solvers.sqnr_max.conjugate_gradients`), and goes back to equality along the normals. A user
+whose multiplier is negative has slack at the optimum: its constraint is let go, and taken up again where a step
+violates it.
+Derived in docs/derivations/tight-newton.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import attrs
+import numpy as np
+from attrs import field, frozen
+
+from isacsim.batch import frobenius2, put, real_vectors, rows, take
+from isacsim.compiled import compiled
+from isacsim.solvers.linear import eigh
+from isacsim.solvers.sqinr.certificate import certify
+from isacsim.solvers.sqinr.system import System
+from isacsim.solvers.sqinr.tight import Tangent, settled
+from isacsim.solvers.sqnr_max.conjugate_gradients import SHORTER, Steps, room, steps_each
+from isacsim.solvers.sqnr_max.echo import Echoes, Known, Response, echoes_at, value_at
+from isacsim.solvers.sqnr_max.lagrangian import first_radius, lagrangian_at, missing, positive
+from isacsim.typing import BoolArray, ComplexArray, FloatArray
+
+TAKEN, POOR, GOOD = (
+    1e-3,
+    0.25,
+    0.75,
+)  # shares of the promised rise: of a step that is taken, of a poor and of a good one
+LONGER = 2.5  # growth of the radius after a good step that it had cut short
+FORCING = 0.2  # relative error of a direction
+ENOUGH = 0.3  # error of the last direction, relative to the tolerance
+ROUNDING = 1e-12  # relative rise that says nothing
+BELIEVED = 1e-2  # residual below which a negative multiplier is
+SHARE = 1e-2  # of the power, for new streams
+IDLE = 4  # trials that promise no more than rounding, after which a member has stalled
+
+
+@frozen(eq=False)
+class TightState:
+    """Iterates of B members, in normalised units, and the steps that are tried next."""
+
+    traced: ClassVar[tuple[str, ...]] = ("products",)
+
+    system: System
+    response: Response
+    V: Any = rows(2)
+    value: Any = rows()
+    multipliers: Any = rows(1)  # (B, K+1)
+    tight: Any = rows(1)  # which constraints are, (B, K+1)
+    error: Any = rows()  # of stationarity
+    complete: Any = rows()  # whether no new stream gains more than the tolerance
+    steps: Any = rows(2)  # of falling length, (B, 3, 2NL)
+    rise: Any = rows(1)  # what each promises, (B, 3)
+    length: Any = rows(1)  # in the metric, (B, 3)
+    next: Any = rows()  # which of them is tried next
+    radius: Any = rows()
+    idle: Any = rows()
+    products: Any = rows()
+    tolerance: float = field()
+
+    @property
+    def precoder(self) -> ComplexArray:
+        """V, (B, N, K + S)."""
+        return np.asarray(self.V)
+
+    @property
+    def objective(self) -> FloatArray:
+        """f, (B,)."""
+        return np.asarray(self.value)
+
+    @property
+    def residual(self) -> FloatArray:
+        """Relative error of stationarity, (B,); infinite where a stream is missing."""
+        return np.where((self.error > self.tolerance) | self.complete, self.error, np.inf)
+
+    @property
+    def stalled(self) -> BoolArray:
+        """Which members get no further, (B,)."""
+        return np.asarray((self.idle > IDLE) | ((self.error <= self.tolerance) & ~self.complete))
+
+    @property
+    def bound(self) -> FloatArray:
+        """Upper bound on f where first order proves one, (B,)."""
+        bound, proof = np.full(len(self.V), np.nan), self.system.objective.proof()
+        known = proof.known & (self.error <= self.tolerance)
+        if known.any():
+            here = take(self, known)
+            bound[known] = certify(here.system, here.V, here.multipliers).bound
+        return bound
+
+
+def begin(system: System, response: Response, V: ComplexArray, tolerance: float) -> TightState:
+    """The state at points near V (B, N, L) that meet all constraints with equality, where there are some."""
+    members, K, n = len(V), system.users, len(SHORTER)
+    way, broken = settled(system, V, np.ones((members, K + 1), bool))
+    if broken.any():  # far from equality: with the power alone, until a step violates an SQINR
+        at = np.flatnonzero(broken)
+        alone, broken[at] = settled(take(system, at), V[at], np.tile(np.arange(K + 1) == K, (at.size, 1)))
+        way = put(way, at, alone)
+    none, count = np.zeros(members), np.zeros(members, int)
+    state = TightState(
+        system=system,
+        response=response,
+        V=way.V,
+        value=none,
+        multipliers=np.zeros((members, K + 1)),
+        tight=way.tight,
+        error=none,
+        complete=none.astype(bool),
+        steps=np.zeros((members, n, 2 * V[0].size)),
+        rise=np.zeros((members, n)),
+        length=np.zeros((members, n)),
+        next=count,
+        radius=none,
+        idle=np.where(broken, IDLE + 1, 0),
+        products=count,
+        tolerance=tolerance,
+    )
+    return _looked(state, way, *value_at(response, way.V))
+
+
+def step(state: TightState) -> TightState:
+    """One trial of each member, and the next steps where it is taken."""
+    at = np.arange(len(state.V)), state.next
+    trial = state.V + state.steps[at].view(complex).reshape(state.V.shape)
+    way, broken = settled(state.system, trial, state.tight)
+    value, known = value_at(state.response, way.V)
+    gained, rise, length = np.where(broken, -np.inf, value - state.value), state.rise[at], state.length[at]
+    flat = rise <= ROUNDING * state.value
+    taken = (gained > TAKEN * rise) | (flat & (np.abs(gained) <= ROUNDING * state.value))
+    cut = length >= 0.99 * state.radius
+    radius = np.where(cut & (gained > GOOD * rise), LONGER * state.radius, state.radius)
+    radius = np.where(gained >= POOR * rise, radius, SHORTER[1] * length)
+    idle, following = state.idle + flat, state.next + 1
+    state = attrs.evolve(state, radius=radius, idle=idle, next=following)
+    short = ~taken & (following == len(SHORTER))  # these try shorter steps from where they are
+    anew = np.flatnonzero(taken | short)
+    if not anew.size:
+        return state
+    way, value, known = take(way, anew), value[anew], known.of(anew)
+    if short.any():
+        back = np.flatnonzero(short[anew])
+        here = take(state, short)
+        stay, _ = settled(here.system, here.V, here.tight)
+        old, again = value_at(here.response, stay.V)
+        way, value[back] = put(way, back, stay), old
+        for each, other in zip(known, again, strict=True):
+            each[back] = other
+    return put(state, anew, _looked(take(state, anew), way, value, known))
+
+
+def _looked(state: TightState, way: Tangent, value: FloatArray, known: Known) -> TightState:
+    """The state of points with multipliers, errors, and the steps to try next."""
+    echoes = echoes_at(state.response, way.V, value, known)
+    state, way, gradient = _priced(attrs.evolve(state, V=way.V, value=value), way, echoes)
+    complete = np.zeros(len(value), bool)
+    ends = np.flatnonzero(state.error <= state.tolerance)
+    if ends.size:
+        lacks = missing(state.system, state.response, echoes, state.multipliers)
+        complete[ends] = [positive(lacks[i], state.tolerance * value[i]) for i in ends]
+    state = attrs.evolve(state, complete=complete, next=np.zeros(len(value), int))
+    if ends.size == len(value):
+        return state
+    lagrangian = lagrangian_at(state.system, state.response, echoes, way, state.multipliers)
+    fresh = state.radius == 0
+    radius = np.where(fresh, first_radius(lagrangian, way, gradient), state.radius)
+    accuracy = np.maximum(FORCING, ENOUGH * state.tolerance / state.error)
+    shape = state.rise.shape
+    steps = Steps(np.zeros((*shape, 2 * gradient[0].size)), np.zeros(shape), np.zeros(shape), np.zeros(shape[0], int))
+    # Members that have ended come along with a radius of zero: their path has one segment of no length.
+    reach = np.where(state.error <= state.tolerance, 0.0, radius)
+    data = (state.response.factors, echoes.seen, lagrangian)
+    compiled(steps_each)(*data, real_vectors(gradient), reach, accuracy, room(*data), steps)
+    return attrs.evolve(
+        state, steps=steps.step, rise=steps.rise, length=steps.length, radius=radius,
+        products=state.products + steps.products,
+    )  # fmt: skip
+
+
+def _priced(state: TightState, way: Tangent, echoes: Echoes) -> tuple[TightState, Tangent, ComplexArray]:
+    """The state with multipliers next to stationarity, normals, and half of the Lagrangian's gradient, (B, N, L)."""
+    size = np.sqrt(frobenius2(way.V)) / np.maximum(state.value, np.finfo(float).tiny)
+    for _ in range(way.tight.shape[-1]):
+        multipliers = -way.components(echoes.half)
+        gradient = echoes.half + way.mixed(multipliers)
+        error = np.sqrt(frobenius2(gradient)) * size
+        goes = (error <= BELIEVED) & (multipliers[:, :-1].min(axis=-1, initial=0.0) < 0)
+        if not goes.any():
+            break
+        tight = way.tight.copy()
+        tight[goes, multipliers[goes, :-1].argmin(axis=-1)] = False
+        way, _ = settled(state.system, way.V, tight)
+    state = attrs.evolve(
+        state, V=way.V, tight=way.tight, multipliers=multipliers, error=np.where(np.isfinite(error), error, np.inf)
+    )
+    return state, way, gradient
+
+
+def seeded(state: TightState, streams: int) -> ComplexArray:
+    """V (B, N, L + streams) of stationary points with new streams of little power where they gain most."""
+    value, known = value_at(state.response, state.V)
+    lacks = missing(state.system, state.response, echoes_at(state.response, state.V, value, known), state.multipliers)
+    fresh = eigh(lacks)[1][:, :, :streams]
+    share = SHARE / streams
+    return np.concatenate([np.sqrt(1 - SHARE) * state.V, np.sqrt(share) * fresh], axis=-1)

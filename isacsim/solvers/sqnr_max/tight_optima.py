@@ -1,0 +1,84 @@
+"""The way of any response: Newton's method on tight constraints, with as many sensing streams as it takes."""
+
+from __future__ import annotations
+
+import attrs
+import numpy as np
+
+from isacsim.batch import hermitian, squared, take
+from isacsim.solvers.base import Request
+from isacsim.solvers.iterate import Stop, iterate
+from isacsim.solvers.solution import Solution, Status, gathered
+from isacsim.solvers.sqinr.group import Group
+from isacsim.solvers.sqnr_max.echo import Response
+from isacsim.solvers.sqnr_max.few_targets import factors
+from isacsim.solvers.sqnr_max.objectives import Sqnr
+from isacsim.solvers.sqnr_max.starts import start
+from isacsim.solvers.sqnr_max.tight_newton import begin, seeded, step
+from isacsim.typing import BoolArray, IntArray
+
+MOST = 16  # the largest rank that counts as few scatterers
+STREAMS = 4  # at the start: of one or two, some twentieth of members with few users ends in a poorer optimum
+STEPS = 100  # some fifteen are usual; what takes more goes the other way
+SHARP = 1e-2  # tolerance where a bound is to be proven: a stream enters it to first order, relative to the option's
+
+
+def tight_optima(group: Group, request: Request, tolerance: float, most: int) -> tuple[Solution, BoolArray]:
+    """Solutions of members with a response, with N sensing streams, and which need no other method, (B,).
+
+    Args:
+        group: The members, with a least power of less than 1 but for rounding.
+        request: What the caller asks; no start.
+        tolerance: Relative error of the optimality conditions.
+        most: Largest number of steps.
+    """
+    parts = []
+    for places, response in responses(group.system.objective):
+        here = take(group, places)
+        proof = here.system.objective.proof().known
+        for proven in np.unique(proof):
+            mine = proof == proven
+            sharp = SHARP * tolerance if proven else tolerance
+            solution = _optima(take(here, mine), take(response, mine), request, sharp, most)
+            parts.append((solution, places[mine]))
+    solution = gathered(parts, 0.0)
+    limited = most < STEPS or request.time_limit is not None or request.callback is not None
+    ended = (Status.STATIONARY, Status.MAX_STEPS) if limited else (Status.STATIONARY,)
+    return solution, np.array([status in ended for status in solution.status], bool)
+
+
+def responses(objective: Sqnr) -> list[tuple[IntArray, Response]]:
+    """The responses of B members by rank, with the places of the members."""
+    G, members = objective.G, len(objective.G)
+    gains, least = squared(G) * objective.transmit[:, None, :], min(G.shape[1:]) // 2
+    rank, B, A = factors(G, min(MOST, least)) if least else (np.ones(members, int), G, G)
+    found = []
+    for r in np.unique(rank):
+        at = np.flatnonzero(rank == r)
+        if r <= min(MOST, least):
+            a, b = np.ascontiguousarray(A[at, :, :r]), np.ascontiguousarray(B[at, :, :r])
+        else:
+            a, b = hermitian(G[at]), np.zeros((at.size, 0, 0), complex)
+        response = Response(a, hermitian(a), b, hermitian(b), gains[at], objective.transmit[at], objective.receive[at])
+        found.append((at, response))
+    return found
+
+
+def _optima(group: Group, response: Response, request: Request, tolerance: float, most: int) -> Solution:
+    """Solutions of members of one rank: those that lack streams go on with twice as many."""
+    N, K = group.system.antennas, group.system.users
+    streams = min(STREAMS, N)
+    left, V, parts = np.arange(group.places.size), start(group, request, streams), []
+    while True:
+        here, mine = take(group, left), take(response, left)
+        stop = Stop(tolerance, min(most, STEPS), request.time_limit, request.callback)
+        solution = iterate(begin(here.system, mine, V, tolerance), step, stop, labels=here.places)
+        wide = np.pad(solution.precoder, ((0, 0), (0, 0), (0, K + N - solution.precoder.shape[-1])))
+        lacks = np.isinf(solution.residual) & (streams < N)
+        done = np.flatnonzero(~lacks)
+        parts.append((attrs.evolve(solution, precoder=wide).take(done), left[done]))
+        if not lacks.any():
+            return gathered([part for part in parts if part[1].size], 0.0)
+        more = min(streams, N - streams)
+        again = begin(take(here.system, lacks), take(mine, lacks), solution.precoder[lacks], tolerance)
+        V, left, streams = seeded(again, more), left[lacks], streams + more
