@@ -19,7 +19,11 @@ from isacsim.benchmark.instances import families
 from isacsim.compiled import compilations
 from isacsim.errors import IsacsimError, PluginError
 from isacsim.plugin import Registry, default_registry
+from isacsim.solvers.solve import solve
 from isacsim.solvers.sqinr.least_power import uplink
+
+# What a default solver comes to only where its first way has no answer; a start by name asks for it.
+RESCUES = (("sqnr-max", "newton-mm", "least-power"),)
 
 
 @frozen
@@ -55,6 +59,13 @@ def warm_up(registry: Registry | None = None) -> Iterator[Warmed]:
         with compilations() as compiled, contextlib.suppress(IsacsimError):
             ready(case, registry).warm_up()
         yield Warmed(case.subject, case.name, time.perf_counter() - begin, compiled)
+    for subject, name, start in RESCUES:
+        begin = time.perf_counter()
+        with compilations() as compiled, contextlib.suppress(IsacsimError, KeyError):
+            family = families(registry)[subject]
+            problem = family.problem(family.names(full=False)[0], 1, registry)
+            solve(problem, name, starts=start, callback=lambda _: True, registry=registry)
+        yield Warmed(subject, f"{name} from {start}", time.perf_counter() - begin, compiled)
     begin = time.perf_counter()
     with compilations() as compiled:  # a small instance is feasible, and does not come to the fixed point
         uplink(np.ones((1, 1, 1), complex), np.ones((1, 1)))

@@ -7,10 +7,11 @@ import pytest
 import isacsim
 from isacsim import Aqnm, Ideal, Transceiver
 from isacsim.batch import flatten, hermitian, inner, real_vectors, squared, take
+from isacsim.compiled import compiled
 from isacsim.solvers.base import Request
 from isacsim.solvers.solution import Status
 from isacsim.solvers.sqinr.group import feasibility
-from isacsim.solvers.sqinr.tight import settled
+from isacsim.solvers.sqinr.tight import settle_each, settled
 from isacsim.solvers.sqnr_max import conjugate_gradients
 from isacsim.solvers.sqnr_max.conjugate_gradients import SHORTER, Steps, room, steps_each
 from isacsim.solvers.sqnr_max.echo import echoes_at, value_at
@@ -153,6 +154,13 @@ def test_what_is_compiled_computes_what_is_written(kit, monkeypatch):
         assert found.all()
         # The same operations in another BLAS; at an optimum rounding counts squared.
         np.testing.assert_allclose(mine.objective, other.objective, rtol=1e-9)
+
+
+def test_responses_of_any_rank_are_of_one_type_to_the_kernels(kit):
+    for kind in RESPONSES:
+        tight_optima(posed(kit, kind)[0], Request(), 1e-6, 200)
+    assert len(compiled(steps_each).signatures) == 1  # another one would be compiled for seconds
+    assert len(compiled(settle_each).signatures) == 1
 
 
 @pytest.mark.parametrize("kind", RESPONSES)

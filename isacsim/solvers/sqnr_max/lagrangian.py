@@ -32,10 +32,9 @@ def lagrangian_at(
     diagonal = echoes.d + (system.load @ prices[..., None])[..., 0]
     users, middle = multipliers[:, :-1], response.middle(T)
     level = echoes.d + (system.load @ multipliers[..., None])[..., 0]
-    none = diagonal[:, :0, None].astype(complex)
     if response.thin:
         left, right = _thin(system, response, middle, prices, diagonal)
-        whole = none[:, :, :0]
+        whole = np.zeros((len(T), 0, 0), complex)
     else:
         left, right = np.zeros((*diagonal.shape, 0), complex), np.zeros((len(T), 0, diagonal.shape[-1]), complex)
         Phi = (response.A * T[:, None, :]) @ response.AH + (system.H * prices[:, None, :-1]) @ system.HH

@@ -42,9 +42,12 @@ def tight_optima(group: Group, request: Request, tolerance: float, most: int) ->
             solution = _optima(take(here, mine), take(response, mine), request, sharp, most)
             parts.append((solution, places[mine]))
     solution = gathered(parts, 0.0)
-    limited = most < STEPS or request.time_limit is not None or request.callback is not None
-    ended = (Status.STATIONARY, Status.MAX_STEPS) if limited else (Status.STATIONARY,)
-    return solution, np.array([status in ended for status in solution.status], bool)
+    # What the caller has stopped, has ended; what took more steps than usual is for the other method.
+    found = [
+        status is Status.STATIONARY or (status is Status.MAX_STEPS and (bool(notes) or most <= STEPS))
+        for status, notes in zip(solution.status, solution.notes, strict=True)
+    ]
+    return solution, np.array(found)
 
 
 def responses(objective: Sqnr) -> list[tuple[IntArray, Response]]:
