@@ -195,7 +195,7 @@ def test_streams_are_added_until_no_new_one_gains(kit):
     V = solution.precoder
     state = begin(group.system, response, V, 1e-6)
     echoes = echoes_at(response, state.V, *value_at(response, state.V))
-    lacks = missing(group.system, response, echoes, state.multipliers)[0]
+    lacks = missing(group.system, response, echoes, state.multipliers, np.array([0]))[0]
     assert positive(lacks, 2e-6 * state.value[0])
     assert np.linalg.eigvalsh(lacks)[0] >= -2e-6 * state.value[0]  # as Cholesky's factor says
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from isacsim.batch import frobenius2, inner
+from isacsim.batch import frobenius2, inner, take
 from isacsim.solvers.linear import inverse
 from isacsim.solvers.sqinr.system import System
 from isacsim.solvers.sqinr.tight import Tangent
 from isacsim.solvers.sqnr_max.conjugate_gradients import Lagrangian
 from isacsim.solvers.sqnr_max.echo import Echoes, Response
-from isacsim.typing import ComplexArray, FloatArray
+from isacsim.typing import ComplexArray, FloatArray, IntArray
 
 LEAST_USER = 1e-6  # multiplier of a user in the metric, relative to that of the power: a negative one would spoil it
 LEAST_POWER = 1e-3  # multiplier of the power in the metric, relative to f
@@ -80,13 +80,14 @@ def turned(lagrangian: Lagrangian, D: ComplexArray) -> ComplexArray:
     return np.asarray(D * lagrangian.share[..., None] - lagrangian.left @ (lagrangian.right @ D))
 
 
-def missing(system: System, response: Response, echoes: Echoes, multipliers: FloatArray) -> ComplexArray:
-    """-S, (B, N, N): along an eigenvector of a negative eigenvalue a new stream would gain."""
-    seen = echoes.seen
-    middle = response.middle(seen.T) - (echoes.F @ seen.inverse if response.thin else seen.inverse)
-    lacks = response.A @ middle @ response.AH + (system.H * multipliers[:, None, :-1]) @ system.HH
+def missing(system: System, response: Response, echoes: Echoes, multipliers: FloatArray, at: IntArray) -> ComplexArray:
+    """-S of members at some places, (b, N, N): a new stream gains along eigenvectors of negative eigenvalues."""
+    system, response, prices = take(system, at), take(response, at), multipliers[at]
+    inverted, d = echoes.seen.inverse[at], echoes.d[at]
+    middle = response.middle(echoes.seen.T[at]) - (echoes.F[at] @ inverted if response.thin else inverted)
+    lacks = response.A @ middle @ response.AH + (system.H * prices[:, None, :-1]) @ system.HH
     i = np.arange(lacks.shape[-1])
-    lacks[:, i, i] += echoes.d + (system.load @ multipliers[..., None])[..., 0]
+    lacks[:, i, i] += d + (system.load @ prices[..., None])[..., 0]
     return np.asarray(lacks)
 
 

@@ -139,19 +139,19 @@ def step(state: TightState) -> TightState:
     idle, following = state.idle + flat, state.next + 1
     state = attrs.evolve(state, radius=radius, idle=idle, next=following)
     short = ~taken & (following == len(SHORTER))  # these try shorter steps from where they are
-    anew = np.flatnonzero(taken | short)
-    if not anew.size:
-        return state
-    way, value, known = take(way, anew), value[anew], known.of(anew)
     if short.any():
-        back = np.flatnonzero(short[anew])
         here = take(state, short)
         stay, _ = settled(here.system, here.V, here.tight)
         old, again = value_at(here.response, stay.V)
-        way, value[back] = put(way, back, stay), old
+        way, value[short] = put(way, short, stay), old
         for each, other in zip(known, again, strict=True):
-            each[back] = other
-    return put(state, anew, _looked(take(state, anew), way, value, known))
+            each[short] = other
+    if (taken | short).all():
+        return _looked(state, way, value, known)
+    anew = np.flatnonzero(taken | short)
+    if not anew.size:
+        return state
+    return put(state, anew, _looked(take(state, anew), take(way, anew), value[anew], known.of(anew)))
 
 
 def _looked(state: TightState, way: Tangent, value: FloatArray, known: Known) -> TightState:
@@ -161,14 +161,15 @@ def _looked(state: TightState, way: Tangent, value: FloatArray, known: Known) ->
     complete = np.zeros(len(value), bool)
     ends = np.flatnonzero(state.error <= state.tolerance)
     if ends.size:
-        lacks = missing(state.system, state.response, echoes, state.multipliers)
-        complete[ends] = [positive(lacks[i], state.tolerance * value[i]) for i in ends]
+        lacks = missing(state.system, state.response, echoes, state.multipliers, ends)
+        complete[ends] = [positive(lack, state.tolerance * value[i]) for i, lack in zip(ends, lacks, strict=True)]
     state = attrs.evolve(state, complete=complete, next=np.zeros(len(value), int))
     if ends.size == len(value):
         return state
     lagrangian = lagrangian_at(state.system, state.response, echoes, way, state.multipliers)
-    fresh = state.radius == 0
-    radius = np.where(fresh, first_radius(lagrangian, way, gradient), state.radius)
+    radius, fresh = state.radius, state.radius == 0
+    if fresh.any():
+        radius = np.where(fresh, first_radius(lagrangian, way, gradient), radius)
     accuracy = np.maximum(FORCING, ENOUGH * state.tolerance / state.error)
     shape = state.rise.shape
     steps = Steps(np.zeros((*shape, 2 * gradient[0].size)), np.zeros(shape), np.zeros(shape), np.zeros(shape[0], int))
@@ -204,7 +205,8 @@ def _priced(state: TightState, way: Tangent, echoes: Echoes) -> tuple[TightState
 def seeded(state: TightState, streams: int) -> ComplexArray:
     """V (B, N, L + streams) of stationary points with new streams of little power where they gain most."""
     value, known = value_at(state.response, state.V)
-    lacks = missing(state.system, state.response, echoes_at(state.response, state.V, value, known), state.multipliers)
+    echoes = echoes_at(state.response, state.V, value, known)
+    lacks = missing(state.system, state.response, echoes, state.multipliers, np.arange(len(value)))
     fresh = eigh(lacks)[1][:, :, :streams]
     share = SHARE / streams
     return np.concatenate([np.sqrt(1 - SHARE) * state.V, np.sqrt(share) * fresh], axis=-1)
