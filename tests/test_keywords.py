@@ -59,7 +59,7 @@ def test_sqnr_max_takes_targets_in_place_of_their_response(how):
 def test_angles_beyond_a_full_turn_are_doubted_and_can_be_silenced():
     with pytest.warns(PlausibilityWarning, match=r"azimuth: should be in radians.*got 42\.0.*np\.deg2rad") as told:
         isacsim.PointTargets(ARRAY, ARRAY, [-42.0, 0.1], [1.2, 1.3], [0.1, 0.1])
-    assert len(told) == 1
+    assert [(len(told), told[0].filename)] == [(1, __file__)]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         isacsim.PointTargets(ARRAY, ARRAY, [-2 * np.pi, 0.1], [1.2, 1.3], [0.1, 0.1])
@@ -101,3 +101,11 @@ def test_a_spec_states_the_sizes_that_its_contract_draws(tmp_path, kit):
     for sizes in ({"antenna": 8}, {"users": 0}, {"users": 2.0}, {"users": True}):
         with pytest.raises(PluginError, match="sizes: must be whole numbers of antennas, receive_antennas, users, tri"):
             Spec("mine", "a:B", sizes=sizes)
+
+
+def test_a_scenario_of_such_a_power_is_doubted_where_it_is_made(study):
+    with pytest.warns(
+        PlausibilityWarning, match=r"base_station\.power: should be at most 1000 W, 60 dBm, got 10000\.0"
+    ):
+        scenario = study("base_station.power_dbm=70", "trials=1", "sweep.bits.values=[3]", "figure={}")
+    assert scenario.base_station.power == pytest.approx(1e4)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial, reduce
@@ -64,7 +65,9 @@ def solve(
         raise InvalidInput("problem", "must be a design problem", problem, "Build a SumRateCrlb, for example.")
     if callback is not None and not callable(callback):
         raise InvalidInput("callback", "must be a function", callback, "It is given a Progress after each step.")
-    if hasattr(problem, "power"):
+    # The engine's powers are those of a scenario, which has been doubted where it was made.
+    within = str(sys._getframe(1).f_globals.get("__name__", "")).startswith("isacsim.")
+    if hasattr(problem, "power") and not within:
         doubt_power("power", problem.power, stacklevel=4)
     chosen = make_solver(problem, solver, options, registry)
     shape = batch_shape(problem)

@@ -160,7 +160,7 @@ class PointTargets(ParametricScene):
             )
         batch_shape(self)
         for name in ANGLES:
-            doubt_angles(name, getattr(self, name))
+            doubt_angles(name, getattr(self, name), stacklevel=6)  # past post-init, init and `keywords`
         if not self.planar and not np.allclose(self.zenith, np.pi / 2, rtol=0, atol=1e-12):
             raise InvalidInput(
                 "zenith", "must be pi/2 (90 degrees) for linear arrays", self.zenith, "Use a UPA to resolve it."
