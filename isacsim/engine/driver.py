@@ -279,5 +279,5 @@ def _try(executor: Executor) -> None:
 
 
 def _lost(task: Task, why: str) -> Outcome:
-    failure = Failure(f"{why} over this trial; run it with --executor serial to see why", "TaskLost")
+    failure = Failure(f"{why} over this trial; `isacsim replay` shows where", "TaskLost")
     return Outcome(failures={(point.id, trial): (failure,) for point in task.points for trial in task.trials})
