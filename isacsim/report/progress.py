@@ -29,7 +29,7 @@ class _Count(ProgressColumn):
     def render(self, task: Task) -> Text:
         points, total = task.fields["points"], int(task.total or 0)
         count = f"{int(task.completed) // points}/{-(-total // points)} trials"
-        return Text(count + (f" x {points} points" if points > 1 else ""))
+        return Text(count + (f" x {points} points" if points > 1 else ""), no_wrap=True)
 
 
 class _Pace(ProgressColumn):
@@ -37,13 +37,13 @@ class _Pace(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         if task.fields["word"]:
-            return Text(task.fields["word"], style="yellow")
+            return Text(task.fields["word"], style="yellow", no_wrap=True, overflow="ellipsis")
         told = [f"{task.speed:.3g}/s"] if task.speed else []
         if task.elapsed and task.fields["seconds"]:
-            told.append(f"{task.fields['seconds'] / task.elapsed:.1f} of {task.fields['workers']} busy")
+            told.append(f"{task.fields['seconds'] / task.elapsed:.1f}/{task.fields['workers']} busy")
         if task.fields["memory"]:
             told.append(f"{task.fields['memory'] / 1e6:.0f} MB")
-        return Text(", ".join(told))
+        return Text(" ".join(told), no_wrap=True)
 
 
 class ProgressBar(Observer):
@@ -53,11 +53,10 @@ class ProgressBar(Observer):
         self._bar = Progress(
             SpinnerColumn(),
             _Count(),
-            BarColumn(bar_width=24),
+            BarColumn(bar_width=10),  # all of it fits 80 characters
             _Pace(),
             TextColumn("[red]{task.fields[failed]}"),
             TimeElapsedColumn(),
-            TextColumn("left"),
             TimeRemainingColumn(compact=True),
             console=console or Console(stderr=True, emoji=False),
         )

@@ -61,9 +61,21 @@ def test_the_bar_tells_how_fast_it_goes_and_on_how_much(bar):
         bar.chunk_end(ChunkEnd(6, 0, seconds=0.02, memory=310_000_000))
     text = shown(bar)
     assert "/s" in text
-    assert "of 2 busy" in text
+    assert "/2 busy" in text
     assert "310 MB" in text
     bar.run_end(RunEnd(60, 36, 0, 24))
+
+
+def test_the_bar_fits_a_terminal_of_80_characters():
+    bar = ProgressBar(Console(width=80, file=io.StringIO(), force_terminal=True, color_system=None))
+    bar.run_start(START)
+    for word in (compiled.ANNOUNCEMENT, ""):
+        bar.word(Word(word))
+        console = Console(width=80, file=io.StringIO())
+        console.print(bar._bar.get_renderable())
+        assert len(console.file.getvalue().splitlines()) == 1
+        bar.chunk_end(ChunkEnd(6, 0, seconds=0.02, memory=310_000_000))
+    bar.run_end(RunEnd(60, 24, 0, 36))
 
 
 def test_a_settled_point_takes_the_trials_it_does_not_need_off_the_bar(bar):
