@@ -22,6 +22,12 @@ def isacsim_channels() -> Iterable[Spec]:
         "Taps of exponentially falling power, frequency-selective",
         {"delay_spread_s": 100e-9},
     )
+    near = "isacsim.channels.correlated"
+    yield Spec(
+        "kronecker", f"{near}:Kronecker", "Antennas correlated as a matrix or a coefficient says", {"correlation": 0.7}
+    )
+    ring = {"azimuth_deg": 20, "spread_deg": 10}
+    yield Spec("one-ring", f"{near}:OneRing", "Scattering from a range of directions about each user", ring)
     yield Spec("fang25", "isacsim.channels.fang25:Fang25", "The very channels of the published code of [Fang25]")
     yield Spec(
         "recorded", "isacsim.channels.recorded:Recorded", "Read from .npz, .mat or HDF5", {"path": "channels.npz"}

@@ -39,6 +39,17 @@ class TappedDelayLine(ChannelModel):
     def power_profile(self) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Delays in s, powers that add up to 1, and the part of each that is line of sight, each (P,)."""
 
+    def sources(self, array: AntennaArray) -> int:
+        """Independent Gaussian numbers that the scattering of a tap is made of; by default one an antenna."""
+        return array.size
+
+    def colouring(self, array: AntennaArray, azimuth: FloatArray) -> ComplexArray | None:
+        """What makes scattering (K, N_t) of the sources for users in directions (K,), shape (K, N_t, sources).
+
+        The covariance of user k is it times its Hermitian. None, the default, leaves antennas independent.
+        """
+        return None
+
     def draw_taps(
         self, array: AntennaArray, users: int, rngs: Sequence[np.random.Generator]
     ) -> tuple[FloatArray, ComplexArray]:
@@ -47,10 +58,13 @@ class TappedDelayLine(ChannelModel):
         gain = per_user("gain", self.gain, users)
         drawn = []
         for rng in rngs:
-            scatter = complex_normal(rng, (delays.size, array.size, users))
+            scatter = complex_normal(rng, (delays.size, self.sources(array), users))
             phase, azimuth = np.exp(2j * np.pi * rng.uniform(size=users)), rng.uniform(-np.pi / 3, np.pi / 3, users)
             if self.azimuth is not None:
                 azimuth = per_user("azimuth", self.azimuth, users)
+            root = self.colouring(array, azimuth)
+            if root is not None:
+                scatter = np.moveaxis(root @ scatter.transpose(2, 1, 0), (0, 1, 2), (2, 1, 0))  # (K, N_t, P), and back
             line = phase * array.plane_wave(azimuth).T
             each = np.sqrt(power * sight)[:, None, None] * line
             drawn.append(each + np.sqrt(power * (1 - sight))[:, None, None] * scatter)
@@ -129,9 +143,16 @@ class Exponential(TappedDelayLine):
 
     def power_profile(self) -> tuple[FloatArray, FloatArray, FloatArray]:
         """``p ~ exp(-tau / delay_spread)``."""
-        step = 5 * self.delay_spread / max(1, self.taps - 1) if self.spacing is None else self.spacing
-        delays: FloatArray = step * np.arange(float(self.taps))
-        power = np.exp(-delays / self.delay_spread)
-        sight = np.zeros(self.taps)
-        sight[0] = self.k_factor / (1 + self.k_factor)
-        return delays, np.asarray(power / power.sum()), sight
+        return falling(self.delay_spread, self.taps, self.spacing, self.k_factor)
+
+
+def falling(
+    spread: float, taps: int, spacing: float | None, k_factor: float
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """The profile of `Exponential`, as `TappedDelayLine.power_profile` has it."""
+    step = 5 * spread / max(1, taps - 1) if spacing is None else spacing
+    delays: FloatArray = step * np.arange(float(taps))
+    power = np.exp(-delays / spread)
+    sight = np.zeros(taps)
+    sight[0] = k_factor / (1 + k_factor)
+    return delays, np.asarray(power / power.sum()), sight
