@@ -28,6 +28,8 @@ def isacsim_channels() -> Iterable[Spec]:
     )
     ring = {"azimuth_deg": 20, "spread_deg": 10}
     yield Spec("one-ring", f"{near}:OneRing", "Scattering from a range of directions about each user", ring)
+    urban = {"channel": "rayleigh", "distance_m": 100, "carrier_hz": 28e9}
+    yield Spec("path-loss", "isacsim.channels.pathloss:PathLoss", "Urban path loss and shadowing of TR 38.901", urban)
     yield Spec("fang25", "isacsim.channels.fang25:Fang25", "The very channels of the published code of [Fang25]")
     yield Spec(
         "recorded", "isacsim.channels.recorded:Recorded", "Read from .npz, .mat or HDF5", {"path": "channels.npz"}
