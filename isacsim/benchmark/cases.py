@@ -79,11 +79,13 @@ class Entry:
         label: What results call it: its name, or that of a published variant.
         name: Its name in the registry.
         options: Its options.
+        sizes: Names of the sizes of its problem that it takes.
     """
 
     label: str
     name: str
     options: Mapping[str, Any] = field(factory=dict)
+    sizes: tuple[str, ...] = ()
 
     def make(self, registry: Registry) -> Solver:
         """The solver; where it has no defaults, that of its example."""
@@ -97,11 +99,14 @@ class Entry:
 
 def entries(family: Family, registry: Registry) -> Iterator[Entry]:
     """The solvers of a problem, the published variant last."""
-    one = family.problem(family.names(full=False)[0], 1, registry)
-    for name in takers(one, registry):
-        yield Entry(name, name)
-    if family.solver in registry.names("solvers"):
-        yield Entry(family.published, family.solver, family.options)
+    taken: dict[str, tuple[str, ...]] = {}
+    for size in family.names(full=True):
+        for name in takers(family.problem(size, 1, registry), registry):
+            taken[name] = (*taken.get(name, ()), size)
+    for name, sizes in taken.items():
+        yield Entry(name, name, sizes=sizes)
+    if family.solver in taken:
+        yield Entry(family.published, family.solver, family.options, taken[family.solver])
 
 
 def ready(case: Case, registry: Registry) -> Work:

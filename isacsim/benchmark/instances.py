@@ -40,6 +40,7 @@ class Size:
         short: Whether the short run takes it; the others are the sweeps of the paper.
         table: What the problem's table says otherwise at this size.
         point: Whether the target is one point, where it is an extended one otherwise.
+        mark: What its name ends with, where its table says what other sizes do not.
     """
 
     antennas: int
@@ -47,11 +48,14 @@ class Size:
     short: bool = False
     table: Mapping[str, Any] = field(factory=dict)
     point: bool = False
+    mark: str = ""
 
     @property
     def name(self) -> str:
         """Antennas and users, ``16x4``, and what else tells it from others."""
-        return f"{self.antennas}x{self.users}" + ("-point" if self.point else "")
+        return (
+            f"{self.antennas}x{self.users}" + ("-point" if self.point else "") + (f"-{self.mark}" if self.mark else "")
+        )
 
 
 @frozen
@@ -152,7 +156,13 @@ FAMILIES = (
         "sum-rate-crlb",
         {"rate_weight": 0.25, "crlb_weight": 1.0},
         _points,
-        (Size(16, 4, True), Size(32, 4), Size(64, 4, True), Size(128, 4), Size(256, 4)),
+        (
+            Size(16, 4, True),
+            Size(32, 4),
+            *(Size(64, users, users == 4) for users in (4, 8)),
+            *(Size(antennas, 4) for antennas in (128, 256)),
+            *(Size(*size, table={"crlb_weight": 0.0}, mark="rates") for size in ((16, 4), (64, 8))),
+        ),
         published="ld-sca as published",
         solver="ld-sca",
         options={

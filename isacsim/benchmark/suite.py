@@ -61,7 +61,7 @@ def plan(
         published = family.published if family.published in [e.label for e in known] else ""
         for entry in (e for e in known if e.label in labels):
             slow = ""
-            for size in family.names(full):
+            for size in (size for size in family.names(full) if size in entry.sizes):
                 case = Case(family.kind, size, entry.label, "alone", 1)
                 blank = Result(case, published=published)
                 if slow:

@@ -79,7 +79,7 @@ class Plugin:
 
     @hookimpl
     def isacsim_observers(self):
-        yield Spec("log", f"{__name__}:Log", "A line", {"path": "run.log"})
+        yield Spec("lines", f"{__name__}:Log", "A line", {"path": "run.log"})
         yield Spec("count", f"{__name__}:Count", "A count")
         yield Spec("plain", f"{__name__}:Plain", "A plain class")
 
@@ -114,7 +114,7 @@ def load(study, tmp_path):
 def test_a_scenario_says_where_it_runs_and_who_is_told(load, tmp_path):
     scenario = load(
         'executor = { kind = "remote", address = "tcp://there", budget_db = 10 }',
-        'observers = [{ kind = "log", path = "log.txt" }, { kind = "count", every = 2 }]',
+        'observers = [{ kind = "lines", path = "log.txt" }, { kind = "count", every = 2 }]',
         'sinks = [{ kind = "text", name = "mine.txt" }]',
     )
     run = isacsim.run(scenario, tmp_path / "run", registry=REGISTRY)
@@ -134,7 +134,7 @@ def test_an_observer_that_needs_options_is_told_only_when_a_run_names_it(load, t
 
 
 def test_python_gives_a_name_a_table_or_a_record(load, tmp_path):
-    scenario, log = load("sinks = []"), {"kind": "log", "path": str(tmp_path / "log.txt")}
+    scenario, log = load("sinks = []"), {"kind": "lines", "path": str(tmp_path / "log.txt")}
     for i, executor in enumerate(({"kind": "remote", "address": "a"}, Remote("b"), "serial", None)):
         observers = [log, Count(7)]
         isacsim.run(scenario, tmp_path / str(i), executor=executor, observers=observers, registry=REGISTRY)
@@ -143,7 +143,7 @@ def test_python_gives_a_name_a_table_or_a_record(load, tmp_path):
     with pytest.raises(InvalidInput, match="^executor: must name one of the executors, got 'remoat'. Did you mean"):
         isacsim.run(scenario, tmp_path / "no", executor="remoat", registry=REGISTRY)
     with pytest.raises(InvalidInput, match="^observers.0.pth: is not a known key, got 'x'. Did you mean 'path'"):
-        isacsim.run(scenario, tmp_path / "no", observers=[{"kind": "log", "pth": "x"}], registry=REGISTRY)
+        isacsim.run(scenario, tmp_path / "no", observers=[{"kind": "lines", "pth": "x"}], registry=REGISTRY)
     assert not (tmp_path / "no").exists()
 
 
@@ -226,7 +226,7 @@ def test_the_command_line_gives_options_too(command, tmp_path):
         "--executor-option",
         "retries=2",
     )
-    log = ("--observer-option", "log.path=log.txt", "--observer", "plain")
+    log = ("--observer-option", "lines.path=log.txt", "--observer", "plain")
     assert command(*remote, *log) == (0, "")
     assert opened == [Remote("tcp://10.0.0.1:8786", retries=2)]
     assert (tmp_path / "log.txt").read_text(encoding="utf-8") == "1 done"
@@ -246,9 +246,9 @@ REMOTE = ("--executor", "remote")
         (("--executor-option", "a=b"), "--executor-option: needs --executor, got 'a=b'. Name the executor"),
         (("--executor", "serial", "--executor-option", "a=3"), "executor.a: is not a known key, got 3. "),
         (("--observer-option", "path=x"), "--observer-option: must read OBSERVER.KEY=VALUE, got 'path=x'. Write "),
-        (("--observer-option", "log.pth=x"), "observers.0.pth: is not a known key, got 'x'. Did you mean 'path'?"),
+        (("--observer-option", "lines.pth=x"), "observers.0.pth: is not a known key, got 'x'. Did you mean 'path'?"),
         (("--observer", "lgo"), "observers.0.kind: must name one of the observers, got 'lgo'. Did you mean 'log'?"),
-        (("--observer", "log"), "observers.0.path: is required. Add it."),
+        (("--observer", "lines"), "observers.0.path: is required. Add it."),
     ],
 )  # fmt: skip
 def test_a_wrong_option_on_the_command_line_is_refused_by_its_key(command, tmp_path, arguments, told):
