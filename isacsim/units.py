@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from attrs import frozen
 
-__all__ = ["db", "dbm", "degrees", "hertz", "key_of", "metres", "seconds", "unit_of", "watts"]
+__all__ = ["db", "dbm", "dbsm", "degrees", "hertz", "key_of", "metres", "seconds", "unit_of", "watts"]
 
 UNIT = "isacsim.unit"
 
@@ -50,6 +50,11 @@ def dbm() -> dict[str, Unit]:
 def db() -> dict[str, Unit]:
     """Power ratio: linear inside, ``_db`` in a scenario."""
     return {UNIT: Unit("dB", "_db", "1", _from_db, _to_db)}
+
+
+def dbsm() -> dict[str, Unit]:
+    """Radar cross-section: square metres inside, ``_dbsm`` in a scenario."""
+    return {UNIT: Unit("dBsm", "_dbsm", "m^2", _from_db, _to_db)}
 
 
 def degrees() -> dict[str, Unit]:

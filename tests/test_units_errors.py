@@ -19,6 +19,7 @@ from isacsim.random import Stream, complex_normal, generator
         (units.dbm(), 0.0, 1e-3),
         (units.dbm(), 30.0, 1.0),
         (units.db(), 3.0, 10**0.3),
+        (units.dbsm(), 10.0, 10.0),
         (units.db(), -np.inf, 0.0),
         (units.degrees(), 180.0, np.pi),
         (units.watts(), 2.5, 2.5),
@@ -33,7 +34,7 @@ def test_a_unit_converts_both_ways(unit, edge, inside):
 
 @given(st.lists(st.floats(-150, 150), min_size=1, max_size=4))
 def test_conversion_takes_arrays_and_is_undone_by_its_inverse(values):
-    for make in (units.dbm, units.db, units.degrees, units.watts, units.hertz):
+    for make in (units.dbm, units.db, units.dbsm, units.degrees, units.watts, units.hertz):
         (unit,) = make().values()
         np.testing.assert_allclose(unit.from_si(unit.to_si(values)), values, rtol=1e-12, atol=1e-11)
 

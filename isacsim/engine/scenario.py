@@ -356,7 +356,11 @@ class Scenario:
             else:
                 H = users.channel.draw_band(station.grid, station.transmit_array, users.count, trials, channel)
         with faults_of("targets", self.targets):
-            targets = self.targets.draw(station.transmit_array, station.receive_array, trials, target)
+            if station.grid is None:
+                targets = self.targets.draw(station.transmit_array, station.receive_array, trials, target)
+            else:
+                arrays = (station.transmit_array, station.receive_array)
+                targets = self.targets.draw_band(station.grid, *arrays, trials, target)
         background = None
         if self.background is not None:
             behind = [generator(self.seed, Stream.BACKGROUND, t) for t in trials]

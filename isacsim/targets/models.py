@@ -14,7 +14,7 @@ from isacsim.arrays import AntennaArray
 from isacsim.batch import batched
 from isacsim.checks import number
 from isacsim.errors import InvalidInput
-from isacsim.grid import LIGHT
+from isacsim.grid import LIGHT, Grid
 from isacsim.random import complex_normal
 from isacsim.targets.scene import PointTargets, ResponseMatrix, Scene
 
@@ -34,6 +34,12 @@ class TargetModel(ABC):
             trials: Trial numbers.
             rngs: One generator for each trial.
         """
+
+    def draw_band(
+        self, grid: Grid, tx_array: AntennaArray, rx_array: AntennaArray, trials: Sequence[int], rngs: Rngs
+    ) -> Scene:
+        """The scenes of ``trials`` of an OFDM signal; by default those of `draw`, whatever the grid."""
+        return self.draw(tx_array, rx_array, trials, rngs)
 
 
 class _Fixed(TargetModel):

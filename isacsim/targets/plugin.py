@@ -15,4 +15,12 @@ def isacsim_targets() -> Iterable[Spec]:
     two = {"azimuth_deg": [-42, 20], "zenith_deg": [38, 71], "reflection": [0.09, "-0.04+0.1j"]}
     yield Spec("point", "isacsim.targets.models:PointTarget", "One fixed point target", one)
     yield Spec("points", "isacsim.targets.models:FixedPoints", "Several fixed point targets", two)
+    far = {
+        "azimuth_deg": [-42, 20],
+        "zenith_deg": [60, 71],
+        "range_m": [80, 150],
+        "rcs_dbsm": [0, 10],
+        "carrier_hz": 28e9,
+    }
+    yield Spec("radar", "isacsim.targets.radar:RadarTargets", "Point targets by range and cross-section", far)
     yield Spec("extended", "isacsim.targets.models:ExtendedTarget", "Gaussian response of an extended target")
