@@ -84,7 +84,7 @@ def metres() -> dict[str, Unit]:
 
 def shown(unit: str) -> tuple[str, float]:
     """How people are shown numbers of an SI unit: the unit in words, and the factor that makes them so."""
-    return ("°", 180 / np.pi) if unit == "rad" else (unit, 1.0)
+    return {"rad": ("°", 180 / np.pi), "Hz": ("MHz", 1e-6)}.get(unit, (unit, 1.0))
 
 
 def unit_of(attribute: Any) -> Unit | None:

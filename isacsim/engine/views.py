@@ -29,6 +29,7 @@ COUNT = "trial_count"  # of each point, where a precision is asked
 AXES: dict[str, tuple[str, str]] = {
     "azimuth": ("rad", "azimuth"),
     "zenith": ("rad", "zenith angle"),
+    "frequency": ("Hz", "frequency from the carrier"),
     "user": ("1", "user"),
     "parameter": ("1", "target parameter"),
     "symbol": ("1", "symbol"),

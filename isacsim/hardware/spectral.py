@@ -199,18 +199,3 @@ class OverBand(Hardware):
     def scale_free(self) -> bool:
         """Whether the stage is, and there is no noise beside the signal."""
         return self.stage.scale_free and not np.any(self.floor)
-
-
-def adjacent_leakage(D: AnyArray, R: AnyArray, grid: Grid) -> FloatArray:
-    """Power outside the active subcarriers over that on them, of each chain, shape (..., M), linear.
-
-    Args:
-        D: Distortion on all N bins, shape (..., N, M) or (..., N, M, M), in W.
-        R: What is left of the signal there, shape (..., N, M, M), in W.
-        grid: The grid.
-    """
-    own = np.diagonal(R, axis1=-2, axis2=-1).real
-    power = own + (D.real if D.ndim < R.ndim else np.diagonal(D, axis1=-2, axis2=-1).real)
-    inside = np.zeros(grid.subcarriers, bool)
-    inside[grid.bins] = True
-    return np.asarray(power[..., ~inside, :].sum(axis=-2) / power[..., inside, :].sum(axis=-2))

@@ -25,6 +25,7 @@ from isacsim.metrics.delay_doppler import information_of_band, kinds_of, require
 from isacsim.metrics.fim import information_of
 from isacsim.metrics.power import energy_efficiency, power_toward
 from isacsim.metrics.sensing import combiner_sqnr, response_bound, sqnr
+from isacsim.metrics.spectrum import adjacent_leakage, radiated_spectrum, whole_band
 from isacsim.targets.scene import ParametricScene, PointTargets, parametric
 from isacsim.typing import FloatArray
 
@@ -513,6 +514,44 @@ class SubcarrierPower(Metric):
         """`isacsim.link.Transmission.power`; without a grid there is one subcarrier."""
         power = link.sent.power
         return power if isinstance(link, WidebandLink) else power[:, None]
+
+
+@frozen
+class RadiatedSpectrum(Metric):
+    """Power that leaves the transmit chains on each of the N bins, those beside the band too, in W."""
+
+    wideband = True
+    quantity = Quantity("radiated-spectrum", "W", ("frequency",), "radiated power on each bin")
+    over_band = "own"
+
+    def labels(self, drop: Drop) -> dict[str, Sequence[Any]]:
+        """Frequencies of the bins from the carrier, in Hz."""
+        return {"frequency": whole_band(drop.grid).frequencies.tolist()} if isinstance(drop, WidebandDrop) else {}
+
+    def value(self, link: Link) -> FloatArray:
+        """`isacsim.metrics.spectrum.radiated_spectrum`, of all chains together."""
+        return np.asarray(_spectrum(link, self.quantity.name).sum(axis=-1))
+
+
+@frozen
+class AdjacentLeakage(Metric):
+    """Radiated power beside the active subcarriers over that on them, linear: what hardware regrows."""
+
+    wideband = True
+    quantity = Quantity("adjacent-leakage", "1", (), "radiated power beside the band over that within")
+    over_band = "own"
+
+    def value(self, link: Link) -> FloatArray:
+        """`isacsim.metrics.spectrum.adjacent_leakage`."""
+        spectrum = _spectrum(link, self.quantity.name)
+        assert isinstance(link, WidebandLink)
+        return adjacent_leakage(spectrum, link.grid)
+
+
+def _spectrum(link: Link, name: str) -> FloatArray:
+    if not isinstance(link, WidebandLink):
+        raise InvalidInput("metrics", "must have a band, for a spectrum", name, "Add base_station.grid.")
+    return radiated_spectrum(link.W, link.transceiver.transmit, link.grid)
 
 
 @frozen

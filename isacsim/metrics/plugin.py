@@ -17,6 +17,8 @@ def isacsim_metrics() -> Iterable[Spec]:
     yield Spec("rate-nats", f"{home}:RateNats", "Rate of each user, nat/s/Hz")
     yield Spec("sqinr", f"{home}:Sqinr", "SQINR of each user")
     yield Spec("subcarrier-power", f"{home}:SubcarrierPower", "Power out of the transmit chains on each subcarrier")
+    yield Spec("radiated-spectrum", f"{home}:RadiatedSpectrum", "Power out of the transmit chains on all bins, W")
+    yield Spec("adjacent-leakage", f"{home}:AdjacentLeakage", "Radiated power beside the band over that within")
     yield Spec("subcarrier-sqinr", f"{home}:SubcarrierSqinr", "SQINR of each user on each subcarrier of a grid")
     yield Spec("mean-sqinr", f"{home}:MeanSqinr", "Mean SQINR of the users")
     yield Spec("min-sqinr", f"{home}:MinSqinr", "Least SQINR of the users")

@@ -9,7 +9,7 @@ from isacsim import Aqnm, Chain, Ideal, MidRise
 from isacsim.batch import hermitian
 from isacsim.grid import Grid
 from isacsim.hardware.base import diagonal_matrix
-from isacsim.hardware.spectral import OverBand, adjacent_leakage
+from isacsim.hardware.spectral import OverBand
 from isacsim.link import Reception, Transmission
 
 DATA = Path(__file__).parents[1] / "data" / "wideband"
@@ -102,13 +102,6 @@ def test_a_chain_of_stages_carries_what_falls_out_of_band():
     expected = b.gain[..., :, None] * a.distortion * b.gain[..., None, :] + diagonal_matrix(b.distortion)
     np.testing.assert_allclose(model.distortion, expected, rtol=1e-12, atol=1e-13)
     assert np.all(np.diagonal(model.distortion[5:11], axis1=-2, axis2=-1).real > 0)
-
-
-def test_leakage_of_white_distortion_is_its_share_of_the_band():
-    grid = Grid(32, 1.0, active=8)
-    R = grid.spread(np.broadcast_to(np.eye(2), (8, 2, 2)).astype(complex), -3, np.zeros((2, 2)))
-    D = np.full((32, 2), 0.01)
-    np.testing.assert_allclose(adjacent_leakage(D, R, grid), 24 * 0.01 / (8 * 1.01), rtol=1e-12)
 
 
 def test_noise_beside_the_band_takes_its_part_of_the_full_scale():
