@@ -62,7 +62,7 @@ class OwnAxes:
             points: Point of each of them, (n,).
             trials: Its trial, (n,).
             entry: What they are.
-            values: The numbers, (n, *shape).
+            values: The numbers, (n, ...).
         """
         lists = [self._along(entry, dim, size) for dim, size in zip(entry.dims, entry.shape, strict=True)]
         rows, *places = np.ix_(np.arange(len(points)), *lists)
