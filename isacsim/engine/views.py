@@ -30,6 +30,8 @@ AXES: dict[str, tuple[str, str]] = {
     "azimuth": ("rad", "azimuth"),
     "zenith": ("rad", "zenith angle"),
     "frequency": ("Hz", "frequency from the carrier"),
+    "range": ("m", "range"),
+    "velocity": ("m/s", "radial velocity"),
     "user": ("1", "user"),
     "parameter": ("1", "target parameter"),
     "symbol": ("1", "symbol"),
@@ -135,6 +137,7 @@ class Figure:
             ``solve_time``, ...), or ``trace-NAME`` of a design that keeps its trace.
         beside: Quantities of the same kind as y that are drawn with it, each in a line style of
             its own: a bound or a prediction beside what is measured.
+        up: Axis of the quantity that goes up in a heat map of it, over ``x``, another one of its axes.
         along: Axis that is followed where x and y are both quantities.
         series: What has a colour each: ``design``, ``evaluate`` or another sweep axis. What
             else differs has a line style each.
@@ -142,8 +145,8 @@ class Figure:
         band: Two quantities, the lower and the upper end of a band of y, that are shown by the
             same statistic instead of that confidence band.
         scale: Scale of the y axis: ``linear``, ``log``, or ``db`` for a power ratio in dB, which
-            is converted after the statistic; ``auto`` is dB for a pattern over directions, and a
-            logarithm where positive numbers span two decades.
+            is converted after the statistic; ``auto`` is dB for a pattern over directions and for a
+            heat map, and a logarithm where positive numbers span two decades.
         x_scale: Scale of the x axis; ``db`` where that is a quantity.
         title: Title; empty is the scenario's on a screen, and none on paper, where the caption has it.
         at: Value of each sweep axis that is neither followed nor series.
@@ -163,6 +166,7 @@ class Figure:
     x: str
     y: str
     beside: tuple[str, ...] = ()
+    up: str = ""
     along: str = ""
     series: str = "design"
     statistic: Literal["mean", "median"] = field(default="mean", validator=STATISTIC)
@@ -208,6 +212,8 @@ class Figure:
         if self.band and (ends != [own, own] or self.along):
             remedy = "Write band = [LOWER, UPPER], and leave `along` out."
             raise InvalidInput("band", f"must name two quantities with the axes of {self.y}", self.band, remedy)
+        if self.up:
+            self._check_heat(own)
         axes = {*contents.sweep, *own}
         key = "along" if self.along else "x"
         if self.followed not in axes:
@@ -227,6 +233,16 @@ class Figure:
         if self.series not in series:
             raise InvalidInput("series", "must name what differs", self.series, one_of(series, self.series))
         contents.fix(self.at, (self.followed, self.series))
+
+    def _check_heat(self, own: tuple[str, ...]) -> None:
+        if self.up not in own or self.x not in own or self.up == self.x:
+            rule = f"must be an axis of {self.y!r}, and x another one"
+            raise InvalidInput("up", rule, self.up, one_of(own, self.up))
+        for name in ("beside", "along", "band", "dots", "categories"):
+            if getattr(self, name):
+                raise InvalidInput(name, "must be left out in a heat map", getattr(self, name), "Remove it, or `up`.")
+        if "tikz" in self.format:
+            raise InvalidInput("format", "must not be tikz for a heat map", self.format, "Use pdf.")
 
 
 def _numbers(value: Any) -> tuple[float, ...]:

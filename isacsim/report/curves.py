@@ -230,6 +230,15 @@ def _placed(run: Run, dataset: xarray.Dataset, figure: Figure) -> tuple[Scale, F
     return Scale(label, kind, (places.tolist(), texts), infinite), places
 
 
+def shown_axis(dataset: xarray.Dataset, name: str) -> tuple[FloatArray, str]:
+    """Places along an axis of a quantity as they are shown, and its label with the unit."""
+    there = name in dataset.coords
+    places = np.asarray(dataset[name].values if there else np.arange(dataset.sizes[name]), float)
+    attributes = dataset[name].attrs if there else {}
+    (unit, factor), words = shown(attributes.get("units", "1")), attributes.get("long_name", name)
+    return places * factor, words if unit == "1" else f"{words} ({unit})"
+
+
 def _beyond(finite: FloatArray, kind: str) -> float:
     """Where infinity lies: one and a half usual steps beyond the largest number."""
     if not finite.size:

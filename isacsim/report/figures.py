@@ -16,6 +16,7 @@ from isacsim.engine.views import FORMATS, Figure
 from isacsim.errors import InvalidInput, one_of
 from isacsim.report import curves
 from isacsim.report.curves import Curve, Plot, plot_of
+from isacsim.report.heat import Heat, draw_heat, heat_of
 from isacsim.report.tikz import tikz
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def draw_figures(
         folder.mkdir(parents=True, exist_ok=True)
         for name in names or tuple(run.figures):
             figure = attrs.evolve(run.figures[name], **changes)
-            plot = plot_of(run, dataset, figure)
+            plot = heat_of(run, dataset, figure) if figure.up else plot_of(run, dataset, figure)
             files += [save(plot, figure, folder / f"{name}.{FILES.get(f, f)}", f) for f in figure.format]
     except OSError as error:
         rule = f"must be a folder that can be written ({error.strerror})"
@@ -67,7 +68,7 @@ def draw_figures(
     return files
 
 
-def save(plot: Plot, figure: Figure, path: Path, form: str) -> Path:
+def save(plot: Plot | Heat, figure: Figure, path: Path, form: str) -> Path:
     """Draw a figure into a file of a format; equal numbers give equal files.
 
     Raises:
@@ -80,13 +81,15 @@ def save(plot: Plot, figure: Figure, path: Path, form: str) -> Path:
     return path
 
 
-def _save(plot: Plot, figure: Figure, path: Path, form: str) -> None:
+def _save(plot: Plot | Heat, figure: Figure, path: Path, form: str) -> None:
     if form == "tikz":
+        if isinstance(plot, Heat):
+            raise InvalidInput("format", "must not be tikz for a heat map", form, "Use pdf.")
         path.write_text(tikz(plot, figure), encoding="utf-8")
         return
     metadata = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}.get(form)
     with looks_of(figure, form):
-        canvas = draw(plot, figure)
+        canvas = draw_heat(plot, figure) if isinstance(plot, Heat) else draw(plot, figure)
         try:
             canvas.savefig(path, format=form, metadata=metadata)
         except RuntimeError as error:

@@ -21,6 +21,7 @@ from isacsim.errors import InvalidInput
 from isacsim.report import expectations, summary
 from isacsim.report.curves import Plot, plot_of, text_of
 from isacsim.report.figures import draw, looks_of
+from isacsim.report.heat import Heat, draw_heat, heat_of
 from isacsim.units import shown
 
 if TYPE_CHECKING:
@@ -104,16 +105,17 @@ def _traces(run: Run, dataset: xarray.Dataset) -> Iterator[str]:
 def _figure(run: Run, dataset: xarray.Dataset, figure: Figure) -> str:
     """An image, and beside it the numbers of its points, each with its place as a part of width and height."""
     figure = attrs.evolve(figure, size="screen", format=("svg",))
-    plot = plot_of(run, dataset, figure)
-    if not plot.curves:
+    plot = heat_of(run, dataset, figure) if figure.up else plot_of(run, dataset, figure)
+    if not (plot.panels if isinstance(plot, Heat) else plot.curves):
         return ""
     with looks_of(figure, "svg"):
-        canvas, stream = draw(plot, figure), io.BytesIO()
+        canvas, stream = draw_heat(plot, figure) if isinstance(plot, Heat) else draw(plot, figure), io.BytesIO()
         canvas.savefig(stream, format="svg", metadata={"Date": None})
-        points = list(_points(plot, canvas))
+        points = [] if isinstance(plot, Heat) else list(_points(plot, canvas))
     image = base64.b64encode(stream.getvalue()).decode("ascii")
     width, height = (round(96 * inches) for inches in (canvas.get_figwidth(), canvas.get_figheight()))
-    alt = escape(f"{plot.title}: {plot.y.label} over {plot.x.label}", quote=True)
+    told = f"{plot.label} over {plot.x[1]}" if isinstance(plot, Heat) else f"{plot.y.label} over {plot.x.label}"
+    alt = escape(f"{plot.title}: {told}", quote=True)
     return (
         f'<figure class="figure"><img alt="{alt}" width="{width}" height="{height}" '
         f'src="data:image/svg+xml;base64,{image}"><script type="application/json">{_json(points)}</script></figure>\n'

@@ -38,6 +38,7 @@ def isacsim_experiments() -> Iterable[Spec]:
     pulse = {"bursts": 4, "detector": {"kind": "ca-cfar", "cells": 2, "guard": 0, "false_alarm": 0.1}}
     maps = "Detection on range-Doppler maps, beside closed forms, on samples"
     yield Spec("range-doppler", "isacsim.waveform.range_doppler:RangeDoppler", maps, pulse)
+    yield Spec("range-doppler-map", "isacsim.waveform.map:RangeDopplerMap", "A range-Doppler map to look at")
     told = "Errors of ranges, velocities and directions beside their CRLB, on OFDM bursts"
     home = "isacsim.waveform.band_estimation:DelayDopplerEstimation"
     yield Spec("delay-doppler-estimation", home, told, {"runs": 2})
