@@ -102,7 +102,12 @@ def run(studies, tmp_path_factory):
 def drawn(run, monkeypatch):
     """The axes of a figure of the run, instead of its file."""
     kept = []
-    monkeypatch.setattr(Figure, "savefig", lambda self, path, **_: kept.append(self))
+
+    def savefig(self, path, **_):
+        path.touch()  # it is then moved to its place
+        kept.append(self)
+
+    monkeypatch.setattr(Figure, "savefig", savefig)
 
     def draw(name):
         draw_figures(run, (name,))
