@@ -30,6 +30,9 @@ from isacsim.hardware.gaussian import density, hermite
 from isacsim.typing import AnyArray, ComplexArray, FloatArray
 
 DEGREE = 33  # p + q: 0.001 dB of an SQINR; without the parts above it would be 0.04 dB off
+BEYOND = (
+    40.0  # deviations, where the density is 0 in floating point and polynomials of the last degree are not infinite
+)
 LAST = 151  # degree of the parts
 LEVELS = 64  # of a codebook, up to which all pairs of its levels are tried
 
@@ -121,6 +124,7 @@ class Tailed(Expansion):
 def _tail(t: FloatArray, levels: FloatArray, chance: FloatArray) -> Rails:
     """The degrees above the last of odd rails with thresholds t (..., N, J) and levels (..., N, J + 1)."""
     degrees = np.arange(DEGREE + 2 - DEGREE % 2, LAST + 1, 2)  # odd ones
+    t = np.clip(t, -BEYOND, BEYOND)
     h = hermite(t, LAST)[degrees - 1]
     kept = np.stack([(np.diff(levels, axis=-1) * density(t) * each).sum(axis=-1) for each in h], axis=-1)
     c = np.zeros((*levels.shape[:-1], LAST + 1))

@@ -134,7 +134,7 @@ def sizes_of(monkeypatch, scenario, folder, step, **options):
     """Trials in each chunk of a serial run by a clock that gains ``step`` seconds with each task."""
     keeper = Sizes()
     job = partial(measured, clock=ticking(step))
-    monkeypatch.setattr("isacsim.engine.run.Driver", lambda *given: Driver(*given[:-1], job))
+    monkeypatch.setattr("isacsim.engine.run.Driver", lambda *given: Driver(*given[:-2], job, given[-1]))
     run = isacsim.run(scenario, folder, observers=[keeper], **options)
     np.testing.assert_allclose(keeper.seconds, step)
     return keeper.sizes, run

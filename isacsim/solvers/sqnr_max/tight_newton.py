@@ -173,13 +173,14 @@ def _looked(state: TightState, way: Tangent, value: FloatArray, known: Known) ->
     accuracy = np.maximum(FORCING, ENOUGH * state.tolerance / state.error)
     shape = state.rise.shape
     steps = Steps(np.zeros((*shape, 2 * gradient[0].size)), np.zeros(shape), np.zeros(shape), np.zeros(shape[0], int))
-    # Members that have ended come along with a radius of zero: their path has one segment of no length.
-    reach = np.where(state.error <= state.tolerance, 0.0, radius)
+    # Members that have ended come along with a radius of zero: their path has one segment of no length, which is none.
+    ended = state.error <= state.tolerance
+    reach = np.where(ended, 0.0, radius)
     data = (state.response.factors, echoes.seen, lagrangian)
     compiled(steps_each)(*data, real_vectors(gradient), reach, accuracy, room(*data), steps)
     return attrs.evolve(
         state, steps=steps.step, rise=steps.rise, length=steps.length, radius=radius,
-        products=state.products + steps.products,
+        products=state.products + np.where(ended, 0, steps.products),
     )  # fmt: skip
 
 
