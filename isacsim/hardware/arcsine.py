@@ -23,6 +23,7 @@ from isacsim.hardware.gaussian import density, hermite, legendre
 from isacsim.typing import AnyArray, FloatArray
 
 NODES = 48  # of the angle: 4e-15 of the power at 3 bits, 1e-13 at 5
+AT_ONCE = 2**14  # densities of a member in one array: enough for the processor, and few for its cache
 # Squared cosine below which derivatives are cut off: they grow as 1/sqrt(1 - r^2) where chains send in phase.
 GRAZING = 1e-30
 PAIRS = 2**14  # of thresholds, up to which a pair of codebooks is tabulated: some 7 bits each
@@ -43,15 +44,19 @@ def jump_pairs(one: Jumps, other: Jumps, r: FloatArray) -> tuple[FloatArray, Flo
         other: Those of the second.
         r: Correlations, shape (..., N, N), from -1 to 1.
     """
-    angle = np.arcsin(r)
+    angle, (node, weight) = np.arcsin(r), legendre(NODES)
     value, end = np.zeros(r.shape), np.zeros(r.shape)
-    t, d = (a[..., None, :, :] for a in other)
+    t, d = (a[..., None, :, None, :] for a in other)
+    # Of a member's size alone, so that a member in a batch has the bytes it has alone.
+    some = max(1, AT_ONCE // (r.shape[-1] ** 2 * t.shape[-1]))
     for k in range(one[0].shape[-1]):
-        s = one[0][..., :, None, k, None]
-        heights = one[1][..., :, None, k, None] * d / (2 * np.pi)
-        for node, weight in zip(*legendre(NODES), strict=True):
-            value += weight * (heights * _bell(s, t, np.sin(angle * node)[..., None])).sum(axis=-1)
-        end += (heights * _bell(s, t, r[..., None])).sum(axis=-1)
+        s = one[0][..., :, None, k, None, None]
+        heights = one[1][..., :, None, k, None, None] * d / (2 * np.pi)
+        for first in range(0, NODES, some):
+            here = slice(first, first + some)
+            bells = _bell(s, t, np.sin(angle[..., None] * node[here])[..., None])
+            value += ((heights * bells).sum(axis=-1) * weight[here]).sum(axis=-1)
+        end += (heights * _bell(s, t, r[..., None, None])).sum(axis=(-2, -1))
     return angle * value, end / np.sqrt(np.maximum((1 - r) * (1 + r), GRAZING))
 
 
