@@ -30,7 +30,8 @@ def lagrangian_at(
     prices[:, -1] = np.maximum(prices[:, -1], LEAST_POWER * echoes.value)
     prices[:, :-1] = np.maximum(prices[:, :-1], LEAST_USER * prices[:, -1:])
     diagonal = echoes.d + (system.load @ prices[..., None])[..., 0]
-    users, middle = multipliers[:, :-1], response.middle(T)
+    # In C order, which a view of a batch is not: another one would be compiled for anew.
+    users, middle = np.ascontiguousarray(multipliers[:, :-1]), response.middle(T)
     level = echoes.d + (system.load @ multipliers[..., None])[..., 0]
     if response.thin:
         left, right = _thin(system, response, middle, prices, diagonal)

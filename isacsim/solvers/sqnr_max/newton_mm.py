@@ -55,6 +55,7 @@ RESOLUTION = 1e-12  # relative rounding of the terms that make up a bound
 NEARLY = 1e-3  # violation below which a direction is judged by the objective
 POOR = 1e-5  # progress of a Newton step, relative to the square of the error, below which it leads to a saddle
 IDLE = 6  # steps without progress after which a member has stalled
+MORE_STEPS = 5  # of the augmented Lagrangian for one of these, which costs as much
 
 
 @frozen(eq=False)
@@ -128,7 +129,7 @@ class NewtonMm(SqnrMaxSolver):
     Args:
         tolerance: Relative residual of the optimality conditions at which a member has
             converged, and gap to its bound at which it is globally optimal.
-        max_steps: Largest number of steps after those.
+        max_steps: Largest number of steps after those; of ``augmented-lagrangian`` five times as many.
     """
 
     guarantee: ClassVar[str] = "stationary; global with a proof for ideal hardware and point targets"
@@ -138,13 +139,13 @@ class NewtonMm(SqnrMaxSolver):
 
     def takes(self, problem: SqnrMax) -> str | None:
         """Nothing, or a sentence why not: hardware that is no converter and has no derivative."""
-        return None if super().takes(problem) is None else behind_hardware(self.tolerance).takes(problem)
+        return None if super().takes(problem) is None else behind_hardware(self).takes(problem)
 
     def solve(self, problem: SqnrMax, request: Request) -> Solution:
         """The solution of a flat batch, for the hardware designed for."""
         if super().takes(problem) is None:
             return super().solve(problem, request)
-        return behind_hardware(self.tolerance).solve(problem, request)
+        return behind_hardware(self).solve(problem, request)
 
     def chunk(self, system: System) -> int:
         """Members whose arrays take some 64 MB together."""
@@ -317,12 +318,12 @@ class NewtonMm(SqnrMaxSolver):
         return put(new, kept, take(attrs.evolve(state, **settings), kept)) if kept.size else new
 
 
-def behind_hardware(tolerance: float) -> Any:
+def behind_hardware(solver: NewtonMm) -> Any:
     """What solves a problem whose hardware is no converter."""
     from isacsim.solvers.sqnr_max.behind_hardware import AugmentedLagrangian  # which starts from designs of this file
 
-    default = AugmentedLagrangian()
-    return attrs.evolve(default, tolerance=max(tolerance, default.tolerance))
+    tolerance = max(solver.tolerance, AugmentedLagrangian().tolerance)
+    return AugmentedLagrangian(tolerance, MORE_STEPS * solver.max_steps)
 
 
 def _settings(state: NewtonMmState, accepted: BoolArray, missing: BoolArray, progress: FloatArray) -> dict[str, Any]:
