@@ -48,7 +48,7 @@ def jump_pairs(one: Jumps, other: Jumps, r: FloatArray) -> tuple[FloatArray, Flo
     value, end = np.zeros(r.shape), np.zeros(r.shape)
     t, d = (a[..., None, :, None, :] for a in other)
     # Of a member's size alone, so that a member in a batch has the bytes it has alone.
-    some = max(1, AT_ONCE // (r.shape[-1] ** 2 * t.shape[-1]))
+    some = max(1, AT_ONCE // max(1, r.shape[-1] ** 2 * t.shape[-1]))
     for k in range(one[0].shape[-1]):
         s = one[0][..., :, None, k, None, None]
         heights = one[1][..., :, None, k, None, None] * d / (2 * np.pi)

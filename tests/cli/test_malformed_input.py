@@ -149,13 +149,13 @@ SCENARIOS = {
         CHANNEL,
         '"rayliegh"',
         "users.channel.kind: must name one of the channels, got 'rayliegh'. Did you mean 'rayleigh'? "
-        "Valid: exponential, fang25, rayleigh, recorded, rician, tdl.",
+        "Valid: exponential, fang25, kronecker, one-ring, path-loss, rayleigh, recorded, rician, tdl.",
     ),
     "channel number": (
         CHANNEL,
         "3",
         "users.channel: must be a name or a table with a `kind` of channels, got 3. "
-        "Valid: exponential, fang25, rayleigh, recorded, rician, tdl.",
+        "Valid: exponential, fang25, kronecker, one-ring, path-loss, rayleigh, recorded, rician, tdl.",
     ),
     "channel gains too few": (
         CHANNEL,
@@ -190,7 +190,7 @@ SCENARIOS = {
         '"points"',
         '"pointz"',
         "targets.kind: must name one of the targets, got 'pointz'. "
-        "Did you mean 'point'? Valid: extended, point, points.",
+        "Did you mean 'point'? Valid: extended, point, points, radar.",
     ),
     "targets missing": ("[targets]", "[users.targets]", "targets: is required. Add it."),
     "target angle NaN": (
@@ -652,7 +652,7 @@ ARGUMENTS = {
     "--trials 0": "trials: must be a whole number of at least 1, got 0. Check the value.",
     "--trials -1": "trials: must be a whole number of at least 1, got -1. Check the value.",
     "--trials 2.5": "Invalid value for '--trials': ",
-    "--executor cloud": "executor: must name one of the executors, got 'cloud'. Valid: processes, serial.",
+    "--executor cloud": "executor: must name one of the executors, got 'cloud'. Valid: ",
     "--frobnicate": "No such option",  # how it goes on depends on the version of typer
     "--resume": "run: {out} holds no run (no ledger.sqlite). Give the folder that `isacsim run` wrote.",
 }

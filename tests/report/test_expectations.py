@@ -108,7 +108,12 @@ def test_a_standard_error_shrinks_with_the_root_of_the_trials(statistic):
 
 def test_expected_numbers_are_crosses_of_their_line_colour(judge, plain, monkeypatch):
     kept = []
-    monkeypatch.setattr(Canvas, "savefig", lambda self, path, **_: kept.append(self))
+
+    def savefig(self, path, **_):
+        path.touch()  # it is then moved to its place
+        kept.append(self)
+
+    monkeypatch.setattr(Canvas, "savefig", savefig)
     judge(over="bits", values=[1.0, math.nan, 3.0])
     draw_figures(plain, ("rate",))
     lines = kept.pop().axes[0].lines
