@@ -21,7 +21,7 @@ from typing import ClassVar
 import numpy as np
 from attrs import field, frozen
 
-from isacsim.batch import frobenius2, hermitian, rows, take
+from isacsim.batch import frobenius2, hermitian, put, rows, take
 from isacsim.checks import choice, instance, number, whole
 from isacsim.solvers.hermitian import basis
 from isacsim.solvers.semidefinite import CONVEX
@@ -33,6 +33,10 @@ from isacsim.solvers.sum_rate_crlb.search import Line, MovingState, search
 from isacsim.solvers.sum_rate_crlb.starts import STARTS
 from isacsim.solvers.sum_rate_crlb.surrogate import rate_terms
 from isacsim.typing import AnyArray, BoolArray, ComplexArray, FloatArray
+
+SHORT = (
+    1e-2  # length of a step along the gradient, relative to the precoder: there the objective is next to its optimum
+)
 
 
 @frozen(eq=False)
@@ -91,6 +95,10 @@ class WmmseSdr(SingleStart):
             whole_way, nothing = np.ones(len(found)), np.zeros(len(found))
             line = Line(merit, before.W, target - before.W, whole_way, nothing, shrink=0.5)
             point, stalled = search(line, Line.propose, before)
+            solved = np.any(target != before.W, axis=(-2, -1))
+            if (stalled & solved).any():
+                point, stuck = _uphill(merit, before, point, stalled & solved)
+                stalled = np.where(solved, stuck, stalled)
         return _state(merit, point, before, stalled, [note for _, note in found])
 
     def target(self, merit: Merit, point: Evaluated) -> tuple[ComplexArray, str]:
@@ -120,6 +128,20 @@ class WmmseSdr(SingleStart):
         old = point.W[0, :, W_c.shape[1] :] / np.sqrt(power)
         W = np.concatenate([W_c, aligned(factor(excess, old.shape[1]), old)], axis=1)
         return np.sqrt(power) * W[None], told
+
+
+def _uphill(merit: Merit, before: Evaluated, point: Evaluated, lost: BoolArray) -> tuple[Evaluated, BoolArray]:
+    """The points with a step along the gradient for those members that are ``lost``, and which of them found none.
+
+    Next to a stationary point a program is not solved well enough for its solution to lie uphill.
+    """
+    here, start = take(merit, lost), take(before, lost)
+    slope = here.slope(start)
+    length = SHORT * np.sqrt(frobenius2(start.W) / np.maximum(frobenius2(slope), np.finfo(float).tiny))
+    found, stuck = search(Line(here, start.W, slope, length, frobenius2(slope)), Line.propose, start)
+    stalled = lost.copy()
+    stalled[lost] = stuck
+    return put(point, np.flatnonzero(lost), found), stalled
 
 
 def _sensing(merit: Merit, point: Evaluated) -> tuple[FloatArray, FloatArray]:
