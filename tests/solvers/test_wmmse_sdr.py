@@ -11,7 +11,7 @@ from isacsim import InvalidInput, Status, UniformPlanarArray
 from isacsim.solvers import semidefinite
 from isacsim.solvers.sum_rate_crlb.merit import Merit
 from isacsim.solvers.sum_rate_crlb.sdr_program import program
-from isacsim.solvers.sum_rate_crlb.wmmse_sdr import _uphill
+from isacsim.solvers.sum_rate_crlb.wmmse_sdr import uphill
 
 VARIANTS = {
     "plain": {},
@@ -169,7 +169,7 @@ def test_weights_on_some_parameters_alone_reach_the_optimum_that_other_solvers_f
 def test_a_member_whose_program_leads_nowhere_goes_up_along_the_gradient(kit):
     merit = Merit.of(kit.make_problem(batch=(3,)))
     before = merit.evaluate(merit.project(kit.complex_gaussian((3, 6, 2), 0)))
-    point, stalled = _uphill(merit, before, before, np.array([True, False, True]))
+    point, stalled = uphill(merit, before, before, np.array([True, False, True]))
     assert not stalled.any()
     assert np.all(point.objective[[0, 2]] > before.objective[[0, 2]])
     assert kit.raw_bytes(point.W[1]) == kit.raw_bytes(before.W[1])

@@ -26,11 +26,7 @@ from isacsim.solvers.sqnr_max.echo import Echoes, Known, Response, echoes_at, va
 from isacsim.solvers.sqnr_max.lagrangian import first_radius, lagrangian_at, missing, positive
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
-TAKEN, POOR, GOOD = (
-    1e-3,
-    0.25,
-    0.75,
-)  # shares of the promised rise: of a step that is taken, of a poor and of a good one
+TAKEN, POOR, GOOD = 1e-3, 0.25, 0.75  # shares of the promised rise: of a step that is taken, a poor one, a good one
 LONGER = 2.5  # growth of the radius after a good step that it had cut short
 FORCING = 0.2  # relative error of a direction
 ENOUGH = 0.3  # error of the last direction, relative to the tolerance

@@ -97,7 +97,7 @@ class WmmseSdr(SingleStart):
             point, stalled = search(line, Line.propose, before)
             solved = np.any(target != before.W, axis=(-2, -1))
             if (stalled & solved).any():
-                point, stuck = _uphill(merit, before, point, stalled & solved)
+                point, stuck = uphill(merit, before, point, stalled & solved)
                 stalled = np.where(solved, stuck, stalled)
         return _state(merit, point, before, stalled, [note for _, note in found])
 
@@ -130,7 +130,7 @@ class WmmseSdr(SingleStart):
         return np.sqrt(power) * W[None], told
 
 
-def _uphill(merit: Merit, before: Evaluated, point: Evaluated, lost: BoolArray) -> tuple[Evaluated, BoolArray]:
+def uphill(merit: Merit, before: Evaluated, point: Evaluated, lost: BoolArray) -> tuple[Evaluated, BoolArray]:
     """The points with a step along the gradient for those members that are ``lost``, and which of them found none.
 
     Next to a stationary point a program is not solved well enough for its solution to lie uphill.
