@@ -131,7 +131,7 @@ def _example_dataset(folder: Path) -> Any:
     from isacsim.engine.run import run
     from isacsim.engine.scenario import BaseStation, Design, Evaluation, Scenario, Users
     from isacsim.engine.sweep import Axis
-    from isacsim.metrics.components import RateNats, SumRateNats
+    from isacsim.metrics.communication import RateNats, SumRateNats
     from isacsim.plugin import build_registry
     from isacsim.problems.sum_rate_crlb import SumRateCrlbRequirements
     from isacsim.solvers.sum_rate_crlb.sca import Sca

@@ -8,7 +8,7 @@ import pytest
 import isacsim
 from isacsim.engine import checkup, rehearsal
 from isacsim.engine.files import scenario_file
-from isacsim.metrics.components import Beampattern
+from isacsim.metrics.radiation import Beampattern
 from isacsim.plugin import Registry
 
 TEXT = scenario_file("quickstart.toml").read_text(encoding="utf-8")

@@ -17,7 +17,9 @@ from isacsim.engine.sweep import Axis
 from isacsim.engine.views import Figure
 from isacsim.errors import InvalidInput
 from isacsim.hardware.power import ConverterPower, PowerModel
-from isacsim.metrics.components import Beampattern, CrlbTrace, EnergyEfficiency, SumRateNats
+from isacsim.metrics.bounds import CrlbTrace
+from isacsim.metrics.communication import SumRateNats
+from isacsim.metrics.radiation import Beampattern, EnergyEfficiency
 from isacsim.plugin import build_registry, default_registry
 from isacsim.problems.sum_rate_crlb import SumRateCrlbRequirements
 from isacsim.solvers.sum_rate_crlb.sca import Sca

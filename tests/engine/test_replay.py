@@ -73,7 +73,7 @@ def test_a_debugger_is_shown_where_the_component_raised(failed, registry):
 
 
 def test_other_numbers_are_told_by_name_and_size(failed, registry, tmp_path, monkeypatch):
-    from isacsim.metrics.components import SumRateNats
+    from isacsim.metrics.communication import SumRateNats
 
     value = SumRateNats.value
     monkeypatch.setattr(SumRateNats, "value", lambda self, link: 1.5 * value(self, link))

@@ -12,14 +12,8 @@ from isacsim.drop import WidebandDrop
 from isacsim.grid import LIGHT, Grid
 from isacsim.link import WidebandLink
 from isacsim.metrics import fim
-from isacsim.metrics.components import (
-    AngleRmseBound,
-    CrlbTrace,
-    RangeCrlb,
-    RangeRmseBound,
-    VelocityCrlb,
-    VelocityRmseBound,
-)
+from isacsim.metrics.band_bounds import RangeCrlb, RangeRmseBound, VelocityCrlb, VelocityRmseBound
+from isacsim.metrics.bounds import AngleRmseBound, CrlbTrace
 from isacsim.metrics.delay_doppler import (
     information_of_band,
     information_on_grid,

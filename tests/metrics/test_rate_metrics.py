@@ -125,7 +125,7 @@ def test_bits_of_another_number_of_users_are_refused(kit):
 
 
 def test_mean_and_least_sqinr_are_those_of_the_users(kit):
-    from isacsim.metrics.components import MeanSqinr, MinSqinr
+    from isacsim.metrics.communication import MeanSqinr, MinSqinr
     from isacsim.testing import example_drop, example_precoder
 
     drop, hardware = example_drop(), Transceiver(user=Aqnm([1, 3]))

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from isacsim import Aqnm, CrbMin, PointCrbMin, PointTargets, SqnrMax, Transceiver, UniformLinearArray, metrics, solve
-from isacsim.metrics.components import ConverterPower
+from isacsim.hardware.power import ConverterPower
 
 N, K, CHANNELS = 16, 4, 8
 TX = UniformLinearArray(N, normalized=False, conjugate=True)

@@ -13,7 +13,7 @@ import isacsim
 from isacsim import Aqnm, Drop, PointCrbMin, ResponseMatrix, SumRateCrlb, Transceiver, UniformLinearArray, metrics
 from isacsim.batch import batched
 from isacsim.link import Link
-from isacsim.metrics.components import CrlbParameters
+from isacsim.metrics.bounds import CrlbParameters
 from isacsim.targets.models import TargetModel
 from isacsim.targets.scene import ParametricScene
 from isacsim.testing import ContractError, check_targets

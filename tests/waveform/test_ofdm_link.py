@@ -10,8 +10,9 @@ from isacsim.channels.wideband import Exponential
 from isacsim.drop import Drop, WidebandDrop
 from isacsim.grid import Grid
 from isacsim.link import Link, WidebandLink, link_over
-from isacsim.metrics.components import Beampattern, RadiatedPower, Sqinr, SubcarrierSqinr, SumRateNats
+from isacsim.metrics.communication import Sqinr, SubcarrierSqinr, SumRateNats
 from isacsim.metrics.power import radiating
+from isacsim.metrics.radiation import Beampattern, RadiatedPower
 from isacsim.waveform import ofdm
 from isacsim.waveform.link import SampledLink
 from isacsim.waveform.modulation import QAM16, QPSK
