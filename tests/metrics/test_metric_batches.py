@@ -7,7 +7,9 @@ from attrs import frozen
 from isacsim import Aqnm, Chain, Drop, Hardware, Ideal, MidRise, PointTargets, Transceiver, metrics
 from isacsim.hardware.base import estimate_linear_model
 from isacsim.link import Link, link_over
-from isacsim.metrics import components
+from isacsim.metrics.bounds import CrlbParameters, CrlbTrace
+from isacsim.metrics.components import Metric
+from isacsim.metrics.radiation import Beampattern, EnergyEfficiency
 from isacsim.plugin import build_registry
 from isacsim.testing.examples import example_wideband_drop
 
@@ -115,7 +117,7 @@ COMPONENTS = build_registry(installed=False).names("metrics")
 @pytest.mark.parametrize("name", COMPONENTS)
 def test_every_registered_metric_records_what_it_says(kit, name, drop):
     measure = build_registry(installed=False).load("metrics", name)()
-    assert isinstance(measure, components.Metric)
+    assert isinstance(measure, Metric)
     if measure.wideband:
         drop = example_wideband_drop(MEMBERS)
     *band, antennas, _ = drop.H.shape[1:]
@@ -160,19 +162,19 @@ def test_options_of_metrics_reach_the_functions(kit, drop):
     W, transceiver = kit.complex_gaussian((MEMBERS, 6, 3), 3), TRANSCEIVERS["uniform"]
     radar = drop.targets, W, drop.radar_noise_power, drop.snapshots, transceiver
     np.testing.assert_array_equal(
-        components.CrlbParameters(mode="xq").value(Link(W, drop, transceiver)), metrics.crlb(*radar, "xq")
+        CrlbParameters(mode="xq").value(Link(W, drop, transceiver)), metrics.crlb(*radar, "xq")
     )
-    grid = components.Beampattern(azimuth=[0.1, 0.2], zenith=1.2)
+    grid = Beampattern(azimuth=[0.1, 0.2], zenith=1.2)
     expected = metrics.beampattern(W, drop.tx_array, [0.1, 0.2], 1.2, transceiver.transmit)
     np.testing.assert_array_equal(grid.value(Link(W, drop, transceiver)), expected)
     assert grid.labels(drop) == {"azimuth": [0.1, 0.2]}
-    parameters = components.CrlbParameters().labels(drop)["parameter"]
+    parameters = CrlbParameters().labels(drop)["parameter"]
     assert list(parameters)[:3] == ["azimuth[0]", "azimuth[1]", "zenith[0]"]
 
 
 def test_energy_efficiency_counts_both_rates_and_all_consumers(kit, drop):
     W, transceiver = kit.complex_gaussian((MEMBERS, 6, 3), 3), TRANSCEIVERS["uniform"]
-    measure = components.EnergyEfficiency()
+    measure = EnergyEfficiency()
     rate = FUNCTIONS["sum_rate_bits"](W, drop, transceiver) + np.log2(1 + FUNCTIONS["radar_sqnr"](W, drop, transceiver))
     drawn = measure.power_model.consumption(transceiver, 6, 9, 2, drop.power)
     np.testing.assert_allclose(measure.value(Link(W, drop, transceiver)), rate / drawn, rtol=1e-12)
@@ -180,4 +182,4 @@ def test_energy_efficiency_counts_both_rates_and_all_consumers(kit, drop):
 
 def test_an_unknown_mode_of_a_bound_is_refused():
     with pytest.raises(ValueError, match="mode"):
-        components.CrlbTrace(mode="y")
+        CrlbTrace(mode="y")
