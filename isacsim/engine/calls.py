@@ -11,6 +11,7 @@ from concurrent.futures import Future
 from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
+from isacsim.engine.spawning import Unguarded
 from isacsim.plugin.isolation import told
 
 
@@ -32,6 +33,8 @@ def answer(call: bytes) -> bytes:
     try:
         try:
             fn, args, kwargs = pickle.loads(call)
+        except Unguarded:
+            raise
         except Exception as error:  # what is not installed here
             raise OtherCode(f"{this_process()} cannot read what it is to compute: {told(error)}") from None
         return bytes(ForkingPickler.dumps((False, fn(*args, **kwargs))))
@@ -50,7 +53,10 @@ def pack_error(error: BaseException) -> bytes:
 
 def deliver(packed: bytes, future: Future[Any]) -> None:
     """Give a future what a call raised or returned, by its packed answer."""
-    raised, value = pickle.loads(packed)
+    try:
+        raised, value = pickle.loads(packed)
+    except Exception as error:  # of a class that is made there and cannot be here
+        raised, value = True, TaskLost(f"the answer of a worker cannot be read: {told(error)}")
     if raised:
         future.set_exception(value)
     else:

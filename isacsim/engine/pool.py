@@ -20,9 +20,9 @@ from threadpoolctl import threadpool_limits
 
 from isacsim.compiled import heard
 from isacsim.engine.calls import TaskLost, answer, deliver, pack_call
+from isacsim.engine.spawning import SPAWN, require_begun, started
+from isacsim.plugin.isolation import told
 
-# A fork would copy the threads of a BLAS in unknown states.
-SPAWN = multiprocessing.get_context("spawn")
 WORD = b"word "  # what a worker says before it answers; an answer is a pickle, which begins otherwise
 
 
@@ -67,8 +67,9 @@ class Pool(Executor):
     _thread: threading.Thread = field(init=False)
 
     def __attrs_post_init__(self) -> None:
+        require_begun()
         self._bell, self._ring = SPAWN.Pipe(duplex=False)
-        self._thread = threading.Thread(target=self._serve, name="isacsim-pool", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="isacsim-pool", daemon=True)
         self._thread.start()
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
@@ -95,7 +96,9 @@ class Pool(Executor):
         if self._broken:
             raise BrokenProcessPool(self._broken)
         self._waiting.append((future, call))
-        self._ring.send_bytes(b"!")
+        with contextlib.suppress(OSError):  # it has just broken
+            self._ring.send_bytes(b"!")
+        self._give_up()  # where it has broken meanwhile, and nobody may be there any more who looks
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """End the workers when what is queued is done, or when what they have is."""
@@ -114,6 +117,15 @@ class Pool(Executor):
             worker.deadline = 0.0
         self.shutdown(wait=True, cancel_futures=True)
 
+    def _run(self) -> None:
+        """Serve, and leave nobody waiting for a future whatever becomes of that."""
+        try:
+            self._serve()
+        except BaseException as error:  # as where no process can be started; a pool without its thread would hang
+            self._broken = f"the pool cannot go on: {told(error)}"
+        finally:
+            self._end()
+
     def _serve(self) -> None:
         while not self._closing or self._waiting or any(worker.future for worker in self._crew):
             self._assign()
@@ -127,14 +139,28 @@ class Pool(Executor):
                     self._hear(worker)
                 elif time.monotonic() >= worker.deadline:
                     self._lose(worker, f"took longer than {self.timeout:g} s")
+
+    def _end(self) -> None:
+        """End the workers, and answer those who still wait for something."""
         for worker in list(self._crew):
             worker.pipe.close()  # which ends it, once it reads
-            if worker.ready:
+            if worker.ready and worker.future is None:
                 worker.process.join(5)
             worker.process.kill()
             worker.process.join()
+            if worker.future is not None:
+                worker.future.set_exception(BrokenProcessPool(self._broken))
+        self._give_up()
         self._bell.close()
         self._ring.close()
+
+    def _give_up(self) -> None:
+        """Tell those who wait that the pool is broken, if it is."""
+        with contextlib.suppress(IndexError):  # two threads may come here
+            while self._broken:
+                future, _ = self._waiting.popleft()
+                if future.set_running_or_notify_cancel():
+                    future.set_exception(BrokenProcessPool(self._broken))
 
     def _assign(self) -> None:
         """Hand what waits to those who are free, and start workers where there are too few."""
@@ -152,9 +178,8 @@ class Pool(Executor):
 
     def _start(self) -> _Worker:
         ours, theirs = SPAWN.Pipe()
-        process = SPAWN.Process(target=_work, args=(theirs, self.memory), daemon=True)
         try:
-            process.start()
+            process = started(_work, theirs, self.memory)
         finally:
             theirs.close()  # so that the end of the process is the end of the pipe
         return _Worker(process, ours)
@@ -188,8 +213,7 @@ class Pool(Executor):
         worker.pipe.close()
         if not worker.ready:  # the next one would not start either
             self._broken = f"a worker {why} when it started"
-            while self._waiting:
-                self._waiting.popleft()[0].set_exception(BrokenProcessPool(self._broken))
+            self._give_up()
         if worker.future is not None:
             worker.future.set_exception(TaskLost(f"the worker process {why}"))
 

@@ -28,6 +28,7 @@ from isacsim.engine.reader import Invalid, Reader
 from isacsim.engine.scenario import Scenario
 from isacsim.engine.settling import Judge, looks
 from isacsim.engine.sinks import Sink
+from isacsim.engine.spawning import require_begun
 from isacsim.engine.store import FORMAT, Store
 from isacsim.engine.unnumbered import Unnumbered, unnumbered
 from isacsim.engine.views import Expectation, Figure
@@ -297,7 +298,8 @@ def run(
 ) -> Run:
     """Run a scenario; every chunk that is finished is kept, whatever happens after it.
 
-    With several workers, the calling script needs the usual ``if __name__ == "__main__":``.
+    A script that defines components and runs them with several workers needs the usual
+    ``if __name__ == "__main__":``, since workers import it to find them; others need it not.
 
     Args:
         scenario: The scenario, or the path of its file.
@@ -322,6 +324,7 @@ def run(
         InvalidInput: If an argument or the scenario breaks a rule; nothing is written then.
         StoreError: If the folder cannot be created or continued.
     """
+    require_begun()
     if force and not resume:
         raise InvalidInput("force", "needs resume=True", force, "Leave it out for a new run.")
     registry = registry or default_registry()

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
 
 import numpy as np
 import pytest
@@ -123,3 +124,45 @@ def test_no_worker_outlives_its_driver(tmp_path, number):
     while any(os.path.exists(f"/proc/{pid}") for pid in workers) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not any(os.path.exists(f"/proc/{pid}") for pid in workers)
+
+
+def unreadable():
+    return Unreadable()
+
+
+class Unreadable:
+    """Can leave a process and not enter another one."""
+
+    def __reduce__(self):
+        return float, ("no number",)
+
+
+def test_an_answer_that_cannot_be_read_is_told(pool):
+    with pytest.raises(TaskLost, match="the answer of a worker cannot be read: ValueError"):
+        pool.submit(unreadable).result()
+    assert pool.submit(abs, -1).result() == 1
+
+
+def test_a_pool_whose_thread_breaks_leaves_nobody_waiting(monkeypatch):
+    def fails(*args):
+        raise OSError("no more processes")
+
+    monkeypatch.setattr("isacsim.engine.pool.started", fails)
+    pool = Pool(2)
+    first = pool.submit(abs, -1)
+    with pytest.raises(BrokenProcessPool, match="the pool cannot go on: OSError: no more processes"):
+        first.result(timeout=60)
+    with pytest.raises(BrokenProcessPool, match="no more processes"):
+        pool.submit(abs, -2)
+    pool.shutdown()
+
+
+def test_what_a_broken_pool_has_begun_is_answered_too(monkeypatch):
+    pool = Pool(1)
+    pool.submit(int).result()
+    begun = pool.submit(time.sleep, 3600)
+    monkeypatch.setattr("isacsim.engine.pool.wait", lambda *args: 1 / 0)
+    waiting = pool.submit(abs, -1)
+    for future in (begun, waiting):
+        with pytest.raises(BrokenProcessPool, match="ZeroDivisionError"):
+            future.result(timeout=60)

@@ -69,6 +69,7 @@ class Local:
         cluster = LocalCluster(
             n_workers=1,
             threads_per_worker=self.workers,
+            processes=False,  # what computes is a process of its own; another one would import the calling script
             asynchronous=True,
             dashboard_address=None,
             silence_logs=logging.ERROR,
