@@ -17,7 +17,9 @@ from isacsim.arrays import AntennaArray
 from isacsim.errors import InvalidInput
 from isacsim.typing import ComplexArray, FloatArray, IntArray
 
-ORDERS = ("vertical-fastest", "horizontal-fastest")
+# Column by column and row by row, both upwards; and column by column from the top, as Sionna numbers a panel.
+ORDERS = ("vertical-fastest", "horizontal-fastest", "vertical-fastest-from-top")
+TOLD_APART = ORDERS[:2]  # by channels alone; up and down differ in a sign, which only angles tell
 PHASES = ("positive", "negative")
 # A user is in line of sight under one convention and not under another if along one wave it has at least this share of
 # its power, and what is left is more than three times as much under the other. A Rayleigh channel of 6 antennas has the
@@ -48,7 +50,7 @@ class Convention:
         if not isinstance(self.order, str):
             return np.asarray(self.order)
         columns, rows = array.grid
-        slow, fast = (columns, rows) if self.order == ORDERS[0] else (rows, columns)
+        slow, fast = {ORDERS[0]: (columns, rows), ORDERS[1]: (rows, columns), ORDERS[2]: (columns, -rows)}[self.order]
         places = np.empty(array.size, int)
         places[np.lexsort((fast, slow))] = np.arange(array.size)
         return places
@@ -70,11 +72,11 @@ def shown_order(recorded: ComplexArray, array: AntennaArray) -> str | None:
         return None
     shares = []
     places = np.argsort(array.grid[0] * rows + array.grid[1])
-    for order in ORDERS:
+    for order in TOLD_APART:
         waves = np.moveaxis(Convention(order).applied(recorded, array)[..., places, :], -1, -2)
         shares.append(_share(_strongest_tone(waves.reshape(-1, columns, rows)), waves.reshape(-1, array.size)))
     own = 0 if np.array_equal(places, np.arange(array.size)) else 1
-    return ORDERS[1 - own] if _outvoted(shares[own], shares[1 - own], SOME_WAVE) else None
+    return TOLD_APART[1 - own] if _outvoted(shares[own], shares[1 - own], SOME_WAVE) else None
 
 
 def _strongest_tone(plane: ComplexArray) -> FloatArray:

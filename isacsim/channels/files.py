@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ def is_matlab(path: Path) -> bool:
 def read_arrays(path: Path, variable: str) -> list[AnyArray]:
     """The arrays ``variable`` of an .npz, .mat or HDF5 file, real or complex: one, but of a struct or cell array.
 
+    A star stands for any characters: all arrays with such a name are taken, in the order of their names.
     ``group/name`` and ``struct.field`` lead into groups and structures, of either version of MATLAB's files.
 
     Raises:
@@ -60,16 +62,26 @@ def read_arrays(path: Path, variable: str) -> list[AnyArray]:
 def _content(path: Path, variable: str) -> list[AnyArray]:
     if path.suffix.lower() == ".npz":
         with path.open("rb") as file, np.load(file) as content:
-            return [_pick(content, list(content), path, variable)]
+            return [_pick(content, list(content), path, name) for name in _meant(list(content), path, variable)]
     if is_matlab(path) and not _is_hdf5(path):
         from scipy.io import loadmat
 
         content = {k: v for k, v in loadmat(path).items() if not k.startswith("__")}
-        if variable in content:
-            return _cells(content[variable])
+        if variable in content or "*" in variable:
+            return [cell for name in _meant(list(content), path, variable) for cell in _cells(content[name])]
         first, *fields = re.split(r"[./]", variable)
         return _fields(_pick(content, list(_structured(content)), path, variable, first), fields, path, variable)
     return _read_hdf5(path, variable)
+
+
+def _meant(names: list[str], path: Path, variable: str) -> list[str]:
+    """The names that a variable with stars stands for; one without is its own."""
+    if "*" not in variable:
+        return [variable]
+    found = sorted(name for name in names if fnmatchcase(name, variable))
+    if not found:
+        raise _no_array(path, variable, names)
+    return found
 
 
 def _structured(content: dict[str, AnyArray]) -> Iterator[str]:
@@ -133,6 +145,8 @@ def _read_hdf5(path: Path, variable: str) -> list[AnyArray]:
         return array.T if is_matlab(path) else array
 
     with h5py.File(path, "r") as file:
+        if "*" in variable:
+            return [turned(file[name]) for name in _meant(list(_datasets(file)), path, variable)]
         place = variable if variable in file else variable.replace(".", "/")
         found = file.get(place)
         if isinstance(found, h5py.Group) and {name.lower() for name in found} <= {*REAL, *IMAG} and len(found) == 2:

@@ -19,17 +19,23 @@ CORE = ("trial", "antenna", "user")  # what is left in the end, beside a band
 BANDS = ("path", "subcarrier")
 AXES = (*CORE, "receive", "station", "snapshot", *BANDS)
 
-# Axes of arrays as others write them. The first axis of Sionna's is the batch of the link level, which its ray tracer
-# leaves out; that of QuaDRiGa's is the struct array of links, of which there may be one.
+# Axes of arrays as others write them: DeepMIMO 3.2 (`generate_MIMO_channel`) and 4.0 (`Dataset.compute_channels`,
+# with an axis of moments where some are asked for); Sionna 2.2 (`Paths.cir` and `Paths.cfr` of the ray tracer,
+# `GenerateOFDMChannel` and `cir_to_ofdm_channel` of the link level); QuaDRiGa 2.8 (`coeff` and `fr` of `qd_channel`).
 LAYOUTS: Mapping[str, tuple[str, ...]] = {
-    "deepmimo": ("user", "receive", "antenna", "subcarrier"),
-    "deepmimo-paths": ("user", "receive", "antenna", "path"),
+    "deepmimo": ("user", "receive", "antenna", "subcarrier", "snapshot"),
+    "deepmimo-paths": ("user", "receive", "antenna", "path", "snapshot"),
     "sionna": ("trial", "user", "receive", "station", "antenna", "path", "snapshot"),
     "sionna-ofdm": ("trial", "user", "receive", "station", "antenna", "snapshot", "subcarrier"),
     "quadriga": ("user", "receive", "antenna", "path", "snapshot"),
     "quadriga-fr": ("user", "receive", "antenna", "subcarrier", "snapshot"),
 }
-FIRST_MAY_LACK = ("sionna", "sionna-ofdm", "quadriga", "quadriga-fr")
+# The axis that may not be there: moments where none were asked for, the batch that Sionna's ray tracer has not, and
+# the links of QuaDRiGa, each of which is an array of its own.
+MAY_LACK: Mapping[str, str] = {
+    "deepmimo": "snapshot", "deepmimo-paths": "snapshot", "sionna": "trial", "sionna-ofdm": "trial", "quadriga": "user",
+    "quadriga-fr": "user",
+}  # fmt: skip
 
 # What can be said of each axis that is not one of `CORE`, and the key that says it; `path` is that of the file.
 KEYS = {"receive": "receive", "station": "station", "snapshot": "snapshot", "path": "paths", "subcarrier": "subcarrier"}
@@ -37,31 +43,55 @@ ROLES = {"receive": ("sum", "trial", "user"), "station": ("trial", "user"), "sna
          "path": ("sum",), "subcarrier": ("trial",)}  # fmt: skip
 
 
-# The axes of the delays of their paths, where those are not those of the channels' trials, users and paths.
+# The axes of the delays of paths that all antennas see alike, where those are not trials, users and paths; and of those
+# that each pair of antennas sees apart: of `synthetic_array = False` in Sionna, of `individual_delays` in QuaDRiGa.
 DELAYS: Mapping[str, tuple[str, ...]] = {
     "sionna": ("trial", "user", "station", "path"),
     "quadriga": ("user", "path", "snapshot"),
 }
+ELEMENT_DELAYS: Mapping[str, tuple[str, ...]] = {
+    "sionna": ("trial", "user", "receive", "station", "antenna", "path"),
+    "quadriga": LAYOUTS["quadriga"],
+}
+
+
+def delay_axes(layout: str | None, axes: tuple[str, ...], parts: Sequence[AnyArray]) -> tuple[str, ...]:
+    """Names of the axes of delays, by how many there are.
+
+    Args:
+        layout: Name of the layout of the channels, or None.
+        axes: Names of the axes of the channels.
+        parts: Arrays of delays, one or one for each user.
+    """
+    count = parts[0].ndim + (len(parts) > 1)
+    plain = DELAYS.get(layout or "", tuple(a for a in axes if a in ("trial", "user", "path")))
+    if np.squeeze(parts[0]).ndim == 1 and len(parts) == 1 and len(plain) > 1:
+        return ("path",)
+    return ELEMENT_DELAYS[layout] if layout in ELEMENT_DELAYS and count > len(plain) else plain
 
 
 def named(
-    variable: str, parts: Sequence[AnyArray], axes: tuple[str, ...], lacking: bool, matlab: bool
+    variable: str, parts: Sequence[AnyArray], axes: tuple[str, ...], lacking: str | None, matlab: bool
 ) -> tuple[AnyArray, Any]:
     """The arrays of a variable as one, and the names of its axes; several are those of users.
+
+    Users with fewer paths than others get more of zeros.
 
     Args:
         variable: Its name.
         parts: Arrays, one unless the variable is a struct array.
         axes: Names of the axes.
-        lacking: Whether the first of them may not be there.
+        lacking: Which of them may not be there, or None.
         matlab: Whether axes of length 1 at the end have been dropped.
 
     Raises:
         InvalidInput: If axes and array do not fit.
     """
     own = tuple(axis for axis in axes if axis != "user") if len(parts) > 1 else axes
-    least = len(own) - (lacking and own == axes)
+    least = len(own) - (lacking in own)
     padded = [part.reshape(part.shape + (1,) * (matlab * (least - part.ndim))) for part in parts]
+    if "path" in own and {part.ndim for part in padded} <= {least, len(own)}:
+        padded = _filled(padded, [axis for axis in own if len(own) == padded[0].ndim or axis != lacking].index("path"))
     if len({part.shape for part in padded}) > 1:
         shapes = ", ".join(str(part.shape) for part in padded[:4])
         raise InvalidInput("variable", "must have one shape for all entries of a struct array", shapes, "Name one.")
@@ -69,12 +99,18 @@ def named(
     if array.ndim > len(own) and np.sum(np.array(array.shape) > 1) <= len(own):
         array = _squeezed(array, len(own))
         padded = [part.reshape(array.shape) for part in padded]
-    if array.ndim == len(own) - 1 and lacking and own == axes:
-        own = own[1:]
+    if array.ndim == len(own) - 1:
+        own = tuple(axis for axis in own if axis != lacking)
     if array.ndim != len(own):
         told = f"Its shape is {array.shape}."
         raise InvalidInput("axes", f"must name the {array.ndim} axes of {variable!r}", own, told)
     return (np.stack(padded), ("user", *own)) if len(parts) > 1 else (array, own)
+
+
+def _filled(parts: Sequence[AnyArray], place: int) -> list[AnyArray]:
+    """Arrays as long as the longest along the axis at ``place``, by zeros behind."""
+    most = max(part.shape[place] for part in parts)
+    return [np.pad(p, [(0, (most - p.shape[i]) * (i == place)) for i in range(p.ndim)]) for p in parts]
 
 
 def _squeezed(array: AnyArray, wanted: int) -> AnyArray:

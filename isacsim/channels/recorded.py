@@ -16,7 +16,7 @@ from isacsim import units
 from isacsim.arrays import AntennaArray
 from isacsim.channels.conventions import ORDERS, PHASES, Convention, conjugates, refuse_other_directions, shown_order
 from isacsim.channels.files import is_file, is_matlab, read_arrays
-from isacsim.channels.layouts import AXES, BANDS, CORE, DELAYS, FIRST_MAY_LACK, KEYS, LAYOUTS, ROLES, arranged, named
+from isacsim.channels.layouts import AXES, BANDS, CORE, KEYS, LAYOUTS, MAY_LACK, ROLES, arranged, delay_axes, named
 from isacsim.channels.models import ChannelModel
 from isacsim.checks import choice, instance, number
 from isacsim.errors import InvalidInput, one_of
@@ -62,7 +62,8 @@ class Recorded(ChannelModel):
     Args:
         path: The file; a scenario file's own folder is the base of a relative path.
         variable: Name of the array in the file; ``group/name`` and ``struct.field`` lead into groups and
-            structures. The entries of a struct array are users.
+            structures. The entries of a struct array are users, and so are the arrays that a name with a star means,
+            ``channel_*_Coeffs`` for example; one with fewer paths has further ones of zeros.
         axes: Order of the array's axes, of ``trial``, ``antenna``, ``user``, ``receive`` (antennas of a user),
             ``station``, ``snapshot``, ``path`` and ``subcarrier``; of one entry they may be left out.
         layout: Name of the axes in place of ``axes``: ``deepmimo``, ``sionna-ofdm`` and ``quadriga-fr`` of responses
@@ -70,9 +71,9 @@ class Recorded(ChannelModel):
         conjugate: Conjugate the entries, without regard to the array; ``phase`` is the safer way to say it.
         wrap: Start again from the first record when there are more trials than records.
         element_order: How the file numbers the antennas of a planar array: ``vertical-fastest`` column by column,
-            as kron(a_h, a_v), ``horizontal-fastest`` row by row, or the place in the file, from 0, of each
-            element of the array. None is the array's own order, which is refused where the channels
-            plainly show another one.
+            as kron(a_h, a_v), ``vertical-fastest-from-top`` the same downwards, ``horizontal-fastest`` row by
+            row, or the place in the file, from 0, of each element of the array. None is the array's own order,
+            which is refused where the channels plainly show another one.
         phase: Sign of the phase of a user in line of sight as it lies in the file: ``positive`` for entries
             exp(+j pi (n_h sin(azimuth) sin(zenith) + n_v cos(zenith))), ``negative`` for their
             conjugates. Entries are conjugated where the array's sign is another one. None takes the array's.
@@ -174,14 +175,15 @@ class Recorded(ChannelModel):
 
     @cached_property
     def delays(self) -> FloatArray | None:
-        """Delays of the paths, shape (records, P, 1, K) or 1 for an axis they are alike over, in s; None without."""
+        """Delays of the paths, shape (records, P, N_t, K) or 1 for an axis they are alike over, in s; None without."""
         if self.delay_variable is None:
             return None
-        axes = DELAYS.get(self.layout or "", tuple(a for a in self._axes if a in ("trial", "user", "path")))
-        if np.squeeze(self._read("delay_variable")[0]).ndim == 1 and len(axes) > 1:
-            axes = ("path",)
+        axes = delay_axes(self.layout, self._axes, self._read("delay_variable"))
+        if "receive" in axes and self.receive == "sum":
+            rule = "must be one antenna, 'user' or 'trial' where each antenna has delays of its own"
+            raise InvalidInput("receive", rule, self.receive, "Set receive = 0.")
         found = self._arranged("delay_variable", axes).real
-        wanted = (*self.records.shape[:2], 1, self.records.shape[-1])
+        wanted = self.records.shape
         if found.shape[1] != wanted[1]:
             remedy = f"The axes of {self.delay_variable!r} are {', '.join(axes)}."
             raise InvalidInput("delay_variable", f"must have the {wanted[1]} recorded paths", found.shape[1], remedy)
@@ -201,8 +203,7 @@ class Recorded(ChannelModel):
     def _arranged(self, field: str, axes: tuple[str, ...]) -> ComplexArray:
         """The array that a field names, (records, band, N_t, K); an axis that it lacks has one entry."""
         variable, parts = getattr(self, field), self._read(field)
-        lacking = self.layout in FIRST_MAY_LACK and axes[0] == self._axes[0]
-        array, axes = named(variable, parts, axes, lacking, is_matlab(self.path))
+        array, axes = named(variable, parts, axes, MAY_LACK.get(self.layout or ""), is_matlab(self.path))
         return arranged(array, axes, {axis: getattr(self, key) for axis, key in KEYS.items()}, self._band)
 
     @cached_property
@@ -217,7 +218,7 @@ class Recorded(ChannelModel):
 
     def _angles(self, field: str) -> FloatArray:
         axes = tuple(axis for axis in self._axes if axis in ("trial", "user"))
-        lacking = self.layout in FIRST_MAY_LACK and self._axes[0] == "trial"
+        lacking = "trial" if MAY_LACK.get(self.layout or "") == "trial" else None
         array, axes = named(getattr(self, field), self._read(field), axes, lacking, is_matlab(self.path))
         if axes == ("user", "trial"):
             array = array.T
@@ -245,7 +246,8 @@ class Recorded(ChannelModel):
         found = self._drawn(array, chosen)
         if self.delays is not None and self._band == "path":
             frequencies = grid.frequencies[:, None, None, None]
-            delays = _taken(np.broadcast_to(self.delays, (*self.delays.shape[:3], self.records.shape[-1])), chosen)
+            delays = np.broadcast_to(self.delays, (*self.delays.shape[:3], self.records.shape[-1]))
+            delays = _taken(self._ordered(delays, array), chosen)
             # h_k^H x is delayed, so that h_k itself turns by the conjugate, see `Grid.response`.
             turn = np.exp(2j * np.pi * frequencies * delays[:, None])
             return np.ascontiguousarray((turn * found[:, None]).sum(axis=2))
@@ -325,6 +327,14 @@ class Recorded(ChannelModel):
                 "Match transmit_array.",
             )  # fmt: skip
         return Convention(order, self.conjugate if self.phase is None else conjugates(self.phase, array))
+
+    def _ordered(self, delays: FloatArray, array: AntennaArray) -> FloatArray:
+        """Delays (records, P, N_t or 1, K) by the elements of ``array``."""
+        return (
+            delays
+            if delays.shape[2] == 1
+            else attrs.evolve(self._convention(array), conjugated=False).applied(delays, array)
+        )
 
     def _check_plausible(self, array: AntennaArray, convention: Convention) -> None:
         """Refuse an order or a phase that what is known of the users' directions contradicts."""
