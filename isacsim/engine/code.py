@@ -15,7 +15,8 @@ from isacsim.engine.calls import OtherCode, this_process
 from isacsim.engine.identity import Names, classes
 from isacsim.engine.plan import Task
 from isacsim.engine.provenance import described_code, differences, versions
-from isacsim.engine.work import Known, Outcome, measured
+from isacsim.engine.sealed import Sealed
+from isacsim.engine.work import Known, measured
 from isacsim.plugin import Registry, build_registry
 from isacsim.plugin.isolation import guarded
 
@@ -68,24 +69,26 @@ class Job:
 
     Attributes:
         code: A pickled `Code`.
+        environment: Its number, as the ledger counts it.
     """
 
     code: bytes
+    environment: int
 
     @classmethod
-    def of(cls, code: Code) -> Job:
+    def of(cls, code: Code, environment: int) -> Job:
         """The job of a driver."""
-        return cls(pickle.dumps(code))
+        return cls(pickle.dumps(code), environment)
 
-    def __call__(self, task: Task, known: Known) -> Outcome:
-        """Compute a task.
+    def __call__(self, task: Task, known: Known) -> Sealed:
+        """Compute a task, and make what comes of it ready for the ledger.
 
         Raises:
             OtherCode: If this process has other code than the driver.
         """
         if lacking := _lacking(self.code):
             raise OtherCode(lacking)
-        return measured(task, known)
+        return Sealed.of(measured(task, known), self.environment)
 
 
 @cache

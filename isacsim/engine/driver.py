@@ -18,8 +18,9 @@ from isacsim.engine.executors import ExecutorFactory
 from isacsim.engine.pace import Pace
 from isacsim.engine.plan import Task
 from isacsim.engine.policy import Aborted, Policy
+from isacsim.engine.sealed import Sealed
 from isacsim.engine.store import Store
-from isacsim.engine.work import Entry, Failure, Known, Outcome, halves, measured
+from isacsim.engine.work import Failure, Known, halves
 from isacsim.errors import InvalidInput
 
 
@@ -31,21 +32,21 @@ class Driver:
         store: Where outcomes are committed; the driver is its only writer.
         factory: Opens executors.
         workers: Number of workers.
+        job: What workers call.
         observers: Who is told.
         complaints: Observers that raised, with their errors.
-        job: What workers call.
         policy: What is done about trials that fail.
     """
 
     store: Store
     factory: ExecutorFactory
     workers: int
+    job: Callable[[Task, Known], Sealed]
     observers: list[Observer]
     complaints: list[str] = field(factory=list)
-    job: Callable[[Task, Known], Outcome] = measured
     policy: Policy = field(factory=Policy)
     _pace: Pace = field(factory=Pace, init=False)
-    _layouts: dict[str, tuple[Entry, ...]] = field(factory=dict, init=False)
+    _layouts: dict[str, str] = field(factory=dict, init=False)
 
     def run(self, backlog: Backlog) -> bool:
         """Do all that is left; returns whether it came to the end without an interruption.
@@ -123,9 +124,9 @@ class Driver:
         """How much the next task is to have: towards the end no more than a share of what is left."""
         return max(1, min(self._pace.items, -(-backlog.items // width)))
 
-    def _take(self, futures: Sequence[Future[Outcome]], queue: _Queue) -> None:
+    def _take(self, futures: Sequence[Future[Sealed]], queue: _Queue) -> None:
         """Commit what came of tasks, and cut in halves those that cannot be taken as a whole."""
-        came: list[tuple[Task, Outcome]] = []
+        came: list[tuple[Task, Sealed]] = []
         try:
             for future in futures:
                 task = queue.flying[future]
@@ -138,7 +139,7 @@ class Driver:
         finally:
             self._keep(came, queue.backlog)
 
-    def _of(self, future: Future[Outcome], task: Task) -> tuple[Outcome, list[Task]]:
+    def _of(self, future: Future[Sealed], task: Task) -> tuple[Sealed, list[Task]]:
         """What came of a task, and its halves where it cannot be taken as a whole."""
         try:
             outcome = future.result()
@@ -151,11 +152,11 @@ class Driver:
         self._pace.observe(task.items, outcome.cost)
         return outcome, halves(task) if self._strange(outcome) else []  # each trial's own axes are found alone
 
-    def _strange(self, outcome: Outcome) -> bool:
+    def _strange(self, outcome: Sealed) -> bool:
         """Whether there are rows with other axes than those of an outcome at one of its points."""
         return any(
-            self._layouts.setdefault(point, self.store.layout(point) or entries) != entries
-            for point, entries in outcome.layouts.items()
+            told != (self._layouts.get(point) or self._layouts.setdefault(point, self.store.layout_told(point) or told))
+            for point, told in outcome.layouts.items()
         )
 
     def _finish(self, executor: Executor, queue: _Queue) -> None:
@@ -176,14 +177,14 @@ class Driver:
             known.update(self.store.designs(address, task.trials))
         return known
 
-    def _keep(self, came: Sequence[tuple[Task, Outcome]], backlog: Backlog) -> None:
+    def _keep(self, came: Sequence[tuple[Task, Sealed]], backlog: Backlog) -> None:
         """Commit what came of tasks, and see what is to be done because of it."""
         self._commit(came)
         for task, _ in came:
             backlog.settled(task)
         self.policy.judge(came)
 
-    def _commit(self, came: Sequence[tuple[Task, Outcome]]) -> None:
+    def _commit(self, came: Sequence[tuple[Task, Sealed]]) -> None:
         if came:  # once for all: what a commit costs is that the disk has it
             self.store.commit(*(outcome for _, outcome in came))
         for task, outcome in came:
@@ -192,7 +193,7 @@ class Driver:
                 for what in parts:
                     self.tell("trial_failed", TrialFailed(coords[point], trial, what.error, what.part))
             partly, cost = len(outcome.partial), outcome.cost
-            counts = len(outcome.rows), len(outcome.failures) - partly, partly
+            counts = len(outcome.results), len(outcome.failures) - partly, partly
             self.tell("chunk_end", ChunkEnd(*counts, seconds=cost.seconds, memory=cost.memory))
 
 
@@ -208,9 +209,9 @@ class _Queue:
         self._again: list[Task] = []
         self._suspects: list[Task] = []
         self._alone = False
-        self._landed: SimpleQueue[Future[Outcome] | None] = SimpleQueue()
+        self._landed: SimpleQueue[Future[Sealed] | None] = SimpleQueue()
         self._words: SimpleQueue[str] = SimpleQueue()
-        self.flying: dict[Future[Outcome], Task] = {}
+        self.flying: dict[Future[Sealed], Task] = {}
 
     def __bool__(self) -> bool:
         return bool(self.backlog or self._again or self._suspects or self.flying)
@@ -227,7 +228,7 @@ class _Queue:
             return (self._suspects if self._alone else self._again).pop()
         return self.backlog.take(items)
 
-    def fly(self, future: Future[Outcome], task: Task) -> None:
+    def fly(self, future: Future[Sealed], task: Task) -> None:
         """Take note of a task that is submitted."""
         self.flying[future] = task
         future.add_done_callback(self._landed.put)
@@ -241,13 +242,13 @@ class _Queue:
         """What workers have said."""
         return [self._words.get() for _ in range(self._words.qsize())]
 
-    def landed(self) -> list[Future[Outcome]]:
-        """The futures that are done, in the order of their submission; waits for one, or for a word."""
-        found = {self._landed.get()}
+    def landed(self) -> list[Future[Sealed]]:
+        """The futures that are done, in the order in which they came; waits for one, or for a word."""
+        found = [self._landed.get()]
         with contextlib.suppress(Empty):
             while True:
-                found.add(self._landed.get_nowait())
-        return [future for future in self.flying if future in found]  # others flew before a pool broke
+                found.append(self._landed.get_nowait())
+        return [future for future in found if future in self.flying]  # others flew before a pool broke
 
     def put_back(self, *tasks: Task) -> None:
         """Take back tasks to be submitted again, before all others."""
@@ -278,6 +279,6 @@ def _try(executor: Executor) -> None:
         raise InvalidInput("executor", "must be able to start its workers", str(error), remedy) from None
 
 
-def _lost(task: Task, why: str) -> Outcome:
+def _lost(task: Task, why: str) -> Sealed:
     failure = Failure(f"{why} over this trial; `isacsim replay` shows where", "TaskLost")
-    return Outcome(failures={(point.id, trial): (failure,) for point in task.points for trial in task.trials})
+    return Sealed(failures={(point.id, trial): (failure,) for point in task.points for trial in task.trials})

@@ -30,6 +30,12 @@ def sentence(failures: Iterable[Failure]) -> str:
     return "; ".join(dict.fromkeys(failure.error for failure in failures))
 
 
+def with_checksums(rows: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Rows of a table, each with its checksum behind it."""
+    columns = list(zip(*rows, strict=True))
+    return list(zip(*columns, checksums(columns), strict=True)) if columns else []
+
+
 def checksums(columns: Sequence[Sequence[Any]]) -> list[int]:
     """CRC-32 of each row, given by their columns: any single bit that turns, or burst of up to 32, is found."""
     return list(map(zlib.crc32, map(b"".join, zip(*map(_parts, columns), strict=True))))

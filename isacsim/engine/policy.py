@@ -8,10 +8,11 @@ from attrs import define, field
 
 from isacsim.checks import choice
 from isacsim.engine.plan import Task
-from isacsim.engine.work import Outcome, only_apart
+from isacsim.engine.sealed import Sealed
+from isacsim.engine.work import only_apart
 
 ON_FAILURE = ("skip", "retry", "abort")
-Came = list[tuple[Task, Outcome]]
+Came = list[tuple[Task, Sealed]]
 
 
 class Aborted(Exception):
@@ -30,7 +31,7 @@ class Policy:
     on_failure: str = field(default="skip", validator=choice(*ON_FAILURE))
     _tried: set[tuple[str, int]] = field(factory=set, init=False)
 
-    def taken(self, task: Task, outcome: Outcome) -> tuple[Came, list[Task]]:
+    def taken(self, task: Task, outcome: Sealed) -> tuple[Came, list[Task]]:
         """What is to be kept of a task, by the parts of it that are settled, and what is to be run once more."""
         failed = [] if self.on_failure != "retry" else [key for key in _failed(outcome) if key not in self._tried]
         if not failed:
@@ -41,10 +42,10 @@ class Policy:
             outcome.partial.pop(key, None)
         again = {point.id: [t for at, t in failed if at == point.id] for point in task.points}
         rest = [Task((p,), tuple(t for t in task.trials if t not in again[p.id])) for p in task.points]
-        came = [(Task(task.points, ()), outcome), *((part, Outcome()) for part in rest)]
+        came = [(Task(task.points, ()), outcome), *((part, Sealed()) for part in rest)]
         return came, [Task((p,), (trial,)) for p in task.points for trial in again[p.id]]
 
-    def judge(self, came: Iterable[tuple[Task, Outcome]]) -> None:
+    def judge(self, came: Iterable[tuple[Task, Sealed]]) -> None:
         """See whether the run is to go on behind what is kept.
 
         Raises:
@@ -54,6 +55,6 @@ class Policy:
             raise Aborted
 
 
-def _failed(outcome: Outcome) -> list[tuple[str, int]]:
+def _failed(outcome: Sealed) -> list[tuple[str, int]]:
     """The points and trials of which something failed; other axes come again as often as they are asked for."""
     return [key for key, parts in outcome.failures.items() if not only_apart(parts)]

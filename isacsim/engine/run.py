@@ -348,7 +348,7 @@ def run(
         Estimate.of(scenario, len(plan.points), solves).require(folder)
     with _open(folder, plan, code.environment, registry, resume, force) as store:
         wanted = store.meta("trials")
-        driver = Driver(store, factory, workers, [*told, *asked], complaints, Job.of(code), policy)
+        driver = Driver(store, factory, workers, Job.of(code, store.environment), [*told, *asked], complaints, policy)
         current = Run(folder)
         before, extent = current.counts(), (wanted, len(plan.points), workers)
         driver.tell("run_start", RunStart(scenario.title, folder, before.requested, before.done, *extent))

@@ -18,12 +18,13 @@ from functools import cache
 from itertools import groupby
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from attrs import frozen
 
 from isacsim.engine import encoding
+from isacsim.engine.sealed import Sealed
 from isacsim.engine.work import OTHER_AXES, Entry, Failure, Known, Outcome, Partial, fitting, misfits, only_apart
 from isacsim.errors import StoreError
 from isacsim.typing import FloatArray, IntArray
@@ -117,6 +118,7 @@ class Store:
         self._db = connection
         self._write = write
         self._environment = 0
+        self._version, self._layouts = 0, cast(dict[str, str], {})  # layouts as of a version of the file
         told = os.stat(folder / FILE)
         self._place = told.st_dev, told.st_ino
 
@@ -148,6 +150,8 @@ class Store:
 
     def _make(self, meta: dict[str, Any], environment: dict[str, Any]) -> None:
         """Lay out a new ledger."""
+        # In pages of 4 KiB, the default, rows of 1 KiB have a further page each, as those of a precoder of 16 x 4.
+        self._db.execute("PRAGMA page_size = 8192")
         _keep_journal(self._db)
         with self._db:
             self._db.executescript("BEGIN;" + SCHEMA)
@@ -242,7 +246,12 @@ class Store:
             self._put_environment(number, environment)
         self._environment = number
 
-    def commit(self, *outcomes: Outcome) -> None:
+    @property
+    def environment(self) -> int:
+        """Number of the environment that what is committed now comes from."""
+        return self._environment
+
+    def commit(self, *outcomes: Outcome | Sealed) -> None:
         """Add what came of tasks, all or nothing; numbers that are there stay as they are.
 
         Raises:
@@ -250,29 +259,53 @@ class Store:
         """
         self._require_place()
         with self._transaction():
+            # At once, so that no other driver comes between a question and its answer.
+            self._db.execute("BEGIN IMMEDIATE")
+            (version,) = self._db.execute("PRAGMA data_version").fetchone()
+            if version != self._version:  # another driver has written
+                self._version, self._layouts = version, {}
             for outcome in outcomes:
                 self._add(outcome)
 
-    def _add(self, outcome: Outcome) -> None:
+    def _add(self, outcome: Outcome | Sealed) -> None:
         here = self._environment
-        # First: it takes the write lock, so that no other driver comes between a question and its answer.
-        told = [(point, encoding.told(entries)) for point, entries in outcome.layouts.items()]
-        self._put("layouts", told)
-        for point, text in told:
-            if self._db.execute("SELECT entries FROM layouts WHERE point = ?", (point,)).fetchone() != (text,):
-                self._settle(point, outcome.layouts[point], outcome)
+        if isinstance(outcome, Sealed) and outcome.environment != here:
+            outcome = outcome.opened()
+        sealed = outcome if isinstance(outcome, Sealed) else Sealed.of(outcome, here)
+        others = [point for point, told in sealed.layouts.items() if self._laid_out(point, told) != told]
+        if others or sealed.partial:
+            sealed = self._joined(sealed.opened(), others)
+        self._insert("designs", sealed.designs)
+        self._insert("results", sealed.results)
+        self._forget(row[:2] for row in sealed.results)
+        self._add_failures(sealed)
+
+    def _laid_out(self, point: str, told: str) -> str:
+        """The layout of a point, which is what is told of it unless it has one, as text."""
+        if point not in self._layouts:
+            self._put("layouts", [(point, told)])
+            self._layouts[point] = self.layout_told(point) or told
+        return self._layouts[point]
+
+    def _joined(self, outcome: Outcome, others: Iterable[str]) -> Sealed:
+        """An outcome that has other axes than the ledger at some points, and parts that may fit, made one with it."""
+        for point in others:
+            self._settle(point, outcome.layouts[point], outcome)
         for key, (entries, _) in list(outcome.partial.items()):
             if only_apart(outcome.failures[key]) and entries == self.layout(key[0]):
                 outcome.bring_back(key)
-        self._put("designs", ((*key, *encoding.packed(record), here) for key, record in outcome.designs.items()))
-        self._put("results", ((*key, encoding.as_bytes(row), here) for key, row in outcome.rows.items()))
-        self._forget(outcome.rows)
-        news = [key for key in outcome.failures if self._is_news(key, key in outcome.partial)]
-        failures = [(key, outcome.failures[key]) for key in news]
+        return Sealed.of(outcome, self._environment)
+
+    def _add_failures(self, came: Sealed) -> None:
+        """Add why trials failed, and what there is of them, where no more is known of them."""
+        news = [key for key in came.failures if self._is_news(key, key in came.partial)]
+        failures = [(key, came.failures[key]) for key in news]
         self._put("failures", ((*key, encoding.sentence(of), encoding.told(of)) for key, of in failures), replace=True)
-        parts = [(key, outcome.partial[key]) for key in news if key in outcome.partial]
-        partial = ((*key, encoding.told(entries), encoding.as_bytes(row), here) for key, (entries, row) in parts)
-        self._put("partial", partial, replace=True)
+        parts = [(key, came.partial[key]) for key in news if key in came.partial]
+        told = (
+            (*key, encoding.told(entries), encoding.as_bytes(row), came.environment) for key, (entries, row) in parts
+        )
+        self._put("partial", told, replace=True)
 
     def _settle(self, point: str, entries: tuple[Entry, ...], outcome: Outcome) -> None:
         """Where axes differ from trial to trial, let those of the lowest one be the point's, whatever comes first.
@@ -286,7 +319,8 @@ class Store:
             return
         done = list(self._rows("results", RESULT, "point = ?", (point,)))
         apart = [row for row in self._rows("partial", PARTIAL, "point = ?", (point,)) if self._is_apart(row[:2])]
-        self._put("layouts", [(point, encoding.told(entries))], replace=True)
+        self._layouts[point] = encoding.told(entries)
+        self._put("layouts", [(point, self._layouts[point])], replace=True)
         self._db.execute("DELETE FROM results WHERE point = ?", (point,))
         self._put("partial", ((*row[:2], encoding.told(layout), *row[2:]) for row in done))
         lost = misfits(layout, entries)
@@ -299,6 +333,8 @@ class Store:
         """Remove what was said of trials that are whole now."""
         keys = list(keys)
         for table in ("failures", "partial"):
+            if self._db.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchone() is None:
+                continue  # looking for each of the trials takes a quarter of a commit
             self._db.executemany(f"DELETE FROM {table} WHERE point = ? AND trial = ?", keys)
 
     def _is_news(self, key: tuple[str, int], has_some: bool) -> bool:
@@ -375,8 +411,13 @@ class Store:
 
     def layout(self, point: str) -> tuple[Entry, ...]:
         """Entries of a point's rows; empty if nothing is there yet."""
+        told = self.layout_told(point)
+        return () if told is None else encoding.entries(told)
+
+    def layout_told(self, point: str) -> str | None:
+        """The same as text, as the ledger has it; None if nothing is there yet."""
         row = next(self._rows("layouts", "point, entries", "point = ?", (point,)), None)
-        return () if row is None else encoding.entries(row[1])
+        return None if row is None else str(row[1])
 
     def _require_place(self) -> None:
         """Refuse to write to a ledger that was removed or replaced: nobody would find it again."""
@@ -499,7 +540,10 @@ class Store:
         try:
             with self._db:
                 yield
-        except sqlite3.Error as error:
+        except BaseException as error:
+            self._layouts = {}  # what was put in is out again
+            if not isinstance(error, sqlite3.Error):
+                raise
             raise StoreError(
                 f"run: {self.folder} cannot be written ({error}). What is in it is kept: continue with --resume."
             ) from None
@@ -541,11 +585,13 @@ class Store:
 
     def _put(self, table: str, rows: Iterable[tuple[Any, ...]], *, replace: bool = False) -> None:
         """Add rows with their checksums; one that is there stays, unless it is to be replaced."""
-        columns = list(zip(*rows, strict=True))
-        if columns:
-            sealed = list(zip(*columns, encoding.checksums(columns), strict=True))
-            verb, marks = "REPLACE" if replace else "IGNORE", ", ".join("?" * len(sealed[0]))
-            self._db.executemany(f"INSERT OR {verb} INTO {table} VALUES ({marks})", sealed)
+        self._insert(table, encoding.with_checksums(rows), "REPLACE" if replace else "IGNORE")
+
+    def _insert(self, table: str, sealed: Sequence[tuple[Any, ...]], otherwise: str = "IGNORE") -> None:
+        """Add rows that have their checksums."""
+        if sealed:
+            marks = ", ".join("?" * len(sealed[0]))
+            self._db.executemany(f"INSERT OR {otherwise} INTO {table} VALUES ({marks})", sealed)
 
     def _put_meta(self, values: dict[str, Any]) -> None:
         self._put("meta", ((key, json.dumps(value)) for key, value in values.items()), replace=True)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import isacsim
 from isacsim.engine.backlog import Backlog
-from isacsim.engine.driver import Driver, _Queue
+from isacsim.engine.driver import _Queue
 from isacsim.engine.events import ChunkEnd, Observer
 from isacsim.engine.executors import ExecutorFactory
 from isacsim.engine.pace import AIM, GROWTH, MOST_BYTES, Pace
@@ -133,8 +133,7 @@ class Sizes(Observer):
 def sizes_of(monkeypatch, scenario, folder, step, **options):
     """Trials in each chunk of a serial run by a clock that gains ``step`` seconds with each task."""
     keeper = Sizes()
-    job = partial(measured, clock=ticking(step))
-    monkeypatch.setattr("isacsim.engine.run.Driver", lambda *given: Driver(*given[:-2], job, given[-1]))
+    monkeypatch.setattr("isacsim.engine.code.measured", partial(measured, clock=ticking(step)))
     run = isacsim.run(scenario, folder, observers=[keeper], **options)
     np.testing.assert_allclose(keeper.seconds, step)
     return keeper.sizes, run

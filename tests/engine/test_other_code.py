@@ -159,13 +159,13 @@ def test_another_default_is_other_code(registry):
 
 def elsewhere(code, host="another-host", **changes):
     """The job of a driver on another host, whose code differs from this one's as told."""
-    return Job.of(attrs.evolve(code, home=(host, 1), environment={**code.environment, **changes}))
+    return Job.of(attrs.evolve(code, home=(host, 1), environment={**code.environment, **changes}), 0)
 
 
 def test_a_worker_of_the_same_code_computes(registry, parts):
     # A plugin that a script gives is compared by the versions of its classes: elsewhere it has no name.
     job = elsewhere(Code.of(registry, [isacsim.Aqnm(3), parts.Counting()]))
-    assert job(Task((), ()), {}).rows == {}
+    assert job(Task((), ()), {}).results == []
 
 
 def test_a_worker_of_other_code_refuses_to_compute(registry, parts, monkeypatch):

@@ -81,7 +81,7 @@ def test_a_task_that_ends_its_process_or_takes_too_long_is_lost_and_nothing_else
 
 def test_a_worker_of_other_versions_is_left_out(standing):
     code = Code.of(build_registry(installed=False), isacsim.Aqnm(3))
-    job = Job.of(attrs.evolve(code, environment={**code.environment, "numpy": "0.1"}))
+    job = Job.of(attrs.evolve(code, environment={**code.environment, "numpy": "0.1"}), 0)
     with Dask(standing.address).open(1) as crew, pytest.raises(OtherCode, match=r"tcp://.*: process.*numpy: 0\.1 -> "):
         crew.submit(job, Task((), ()), {}).result()
 
