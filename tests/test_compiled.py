@@ -6,12 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numba
 import numpy as np
 import pytest
 
 import isacsim
 from isacsim.algebra import invert_positive, real_inner, solve_into, times_adjoint
-from isacsim.compiled import ANNOUNCEMENT, compilations, compiled, parts_of
+from isacsim.compiled import ANNOUNCEMENT, OPTIONS, _linked, _with_parts, compilations, compiled, part, parts_of
 from isacsim.solvers.sqinr.system import member, write_slack
 from isacsim.solvers.sqinr.tight import settle_each
 
@@ -42,6 +43,24 @@ def test_what_is_kept_on_disk_is_renewed_when_a_part_in_another_file_changes(tmp
     assert run(2.0) == ["6.0", "0"]
     assert run(2.0) == ["6.0", "1"]
     assert run(5.0) == ["15.0", "0"]
+
+
+@part
+def tenfold(x):
+    return 10 * x
+
+
+def tenfold_each(x):
+    return tenfold(x[0])
+
+
+def test_a_part_is_copied_into_what_calls_it_and_has_no_code_of_its_own():
+    kernel = numba.njit(**OPTIONS)(_with_parts(tenfold_each))
+    assert kernel(np.array([3.0])) == 30.0
+    (own,), (whole,) = _linked(tenfold).overloads.values(), kernel.overloads.values()
+    assert own.library.get_pointer_to_function(own.fndesc.llvm_func_name) == 0
+    assert whole.library.get_pointer_to_function(whole.fndesc.llvm_func_name) != 0
+    assert any("tenfold_each" not in f.name and "tenfold" in f.name for f in own.library.get_defined_functions())
 
 
 def test_of_processes_that_begin_together_one_compiles(tmp_path):
