@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from isacsim.batch import squared as squared
     from isacsim.batch import take as take
     from isacsim.channels.models import ChannelModel as ChannelModel
+    from isacsim.channels.motion import Motion as Motion
     from isacsim.checks import choice as choice
     from isacsim.checks import instance as instance
     from isacsim.checks import number as number
@@ -117,6 +118,7 @@ _HOMES = {
     "isacsim.elements": ("ElementPattern",),
     "isacsim.batch": ("batch_shape", "batched", "flatten", "hermitian", "put", "rows", "squared", "take"),
     "isacsim.channels.models": ("ChannelModel",),
+    "isacsim.channels.motion": ("Motion",),
     "isacsim.checks": ("choice", "instance", "number", "whole"),
     "isacsim.deprecation": ("deprecated_names",),
     "isacsim.drop": ("Drop",),

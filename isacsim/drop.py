@@ -9,6 +9,7 @@ from attrs import field, frozen
 
 from isacsim.arrays import AntennaArray
 from isacsim.batch import batch_shape, batched, flatten, take
+from isacsim.channels.motion import Motion
 from isacsim.checks import instance
 from isacsim.errors import InvalidInput
 from isacsim.grid import Grid
@@ -55,10 +56,12 @@ class WidebandDrop(Drop):
     Attributes:
         H: User channels on the active subcarriers, shape (..., F, N_t, K), amplitude.
         grid: The grid.
+        motion: How the channels go on over a burst that begins with H; None is a channel that stays.
     """
 
     H: ComplexArray = batched(3, dtype=complex)
     grid: Grid = field(validator=instance(Grid))
+    motion: Motion | None = None
 
     def __attrs_post_init__(self) -> None:
         if self.H.shape[-3] != self.grid.used:

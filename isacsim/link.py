@@ -93,6 +93,10 @@ class Transmission:
         distortion = self.distortion.real if self.diagonal else chain_power(self.distortion)
         return np.asarray(squared(self.precoder).sum(axis=-1) + distortion)
 
+    def power_along(self, A: ComplexArray) -> FloatArray:
+        """Power a^H R_xq a along the columns a of A (..., N_t, n), shape (..., n), in W."""
+        return np.asarray(squared(hermitian(A) @ self.precoder).sum(axis=-1) + self.distortion_along(A))
+
     @property
     def power(self) -> FloatArray:
         """Power that leaves the chains, shape (...), in W."""
@@ -492,11 +496,19 @@ class WidebandLink(Link):
 
 
 def band_reception(
-    H: ComplexArray, sent: Transmission, noise_power: FloatArray, transceiver: Transceiver, grid: Grid
+    H: ComplexArray,
+    sent: Transmission,
+    noise_power: FloatArray,
+    transceiver: Transceiver,
+    grid: Grid,
+    leaked: AnyArray | float = 0.0,
 ) -> Reception:
-    """What users with the noise (..., K) receive on each subcarrier over channels (..., F, N_t, K)."""
+    """What users with the noise (..., K) receive on each subcarrier over channels (..., F, N_t, K).
+
+    ``leaked`` (..., F, K) is the power, in W, that comes from other subcarriers where the channel turns within a body.
+    """
     user = OverBand(transceiver.user, grid, noise_power)
-    return Reception.of(H, sent, noise_power[..., None, :], user)
+    return Reception.of(H, sent, noise_power[..., None, :] + leaked, user)
 
 
 def band_echo(

@@ -50,6 +50,7 @@ class Kronecker(_Correlated):
         taps: Number of taps where there is a delay spread.
         gain: Mean power gain: one number, or one for each user (K,), linear.
         azimuth: Directions of the users' lines of sight (K,), in rad; None draws them within 60 degrees.
+        speed: Speed of the users, in m/s; it counts on a grid.
     """
 
     correlation: Any = batched(2, dtype=complex, scalar=True)
@@ -58,6 +59,7 @@ class Kronecker(_Correlated):
     taps: int = field(default=16, validator=whole(1))
     gain: Any = batched(0, above=0.0, default=1.0, metadata=units.db())
     azimuth: Any = field(default=None, metadata=units.degrees())
+    speed: float = field(default=0.0, validator=number(least=0))
 
     def __attrs_post_init__(self) -> None:
         R = self.correlation
@@ -128,6 +130,7 @@ class OneRing(_Correlated):
         delay_spread: Constant of the decay over delays, in s; zero is a flat channel.
         taps: Number of taps where there is a delay spread.
         gain: Mean power gain: one number, or one for each user (K,), linear.
+        speed: Speed of the users, in m/s; it counts on a grid.
     """
 
     spread: float = field(validator=number(above=0), metadata=units.degrees())
@@ -136,6 +139,7 @@ class OneRing(_Correlated):
     delay_spread: float = field(default=0.0, validator=number(least=0), metadata=units.seconds())
     taps: int = field(default=16, validator=whole(1))
     gain: Any = batched(0, above=0.0, default=1.0, metadata=units.db())
+    speed: float = field(default=0.0, validator=number(least=0))
 
     def sources(self, array: AntennaArray) -> int:
         """Directions from which scattering comes: the nodes of a quadrature."""

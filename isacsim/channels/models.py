@@ -12,6 +12,7 @@ from attrs import field, frozen
 from isacsim import units
 from isacsim.arrays import AntennaArray
 from isacsim.batch import as_array, batched, same_array
+from isacsim.channels.motion import Motion
 from isacsim.checks import number
 from isacsim.errors import InvalidInput
 from isacsim.grid import Grid
@@ -44,6 +45,15 @@ class ChannelModel(ABC):
         """
         flat = self.draw(array, users, trials, rngs)[:, None]
         return np.ascontiguousarray(np.broadcast_to(flat, (len(flat), grid.used, *flat.shape[2:])))
+
+    def draw_burst(
+        self, grid: Grid, array: AntennaArray, users: int, trials: Sequence[int], rngs: Sequence[np.random.Generator]
+    ) -> tuple[ComplexArray, Motion | None]:
+        """Channels as `draw_band` has them, those of the first symbol, and how they go on over a burst.
+
+        This default is a channel that stays: `draw_band` and None.
+        """
+        return self.draw_band(grid, array, users, trials, rngs), None
 
 
 @frozen

@@ -12,6 +12,7 @@ from isacsim import units
 from isacsim.arrays import AntennaArray
 from isacsim.batch import batched
 from isacsim.channels.models import ChannelModel, per_user
+from isacsim.channels.motion import Motion
 from isacsim.checks import choice, instance, number
 from isacsim.errors import InvalidInput
 from isacsim.grid import Grid
@@ -113,7 +114,13 @@ class PathLoss(ChannelModel):
     def draw_band(
         self, grid: Grid, array: AntennaArray, users: int, trials: Sequence[int], rngs: Sequence[np.random.Generator]
     ) -> ComplexArray:
-        """Channels of the model on the subcarriers, attenuated alike.
+        """Channels of the model on the subcarriers, attenuated alike; `draw_burst` says what is refused."""
+        return self.draw_burst(grid, array, users, trials, rngs)[0]
+
+    def draw_burst(
+        self, grid: Grid, array: AntennaArray, users: int, trials: Sequence[int], rngs: Sequence[np.random.Generator]
+    ) -> tuple[ComplexArray, Motion | None]:
+        """Channels of the model over a burst, attenuated alike.
 
         Raises:
             InvalidInput: If the carrier is another one than that of the grid.
@@ -121,8 +128,9 @@ class PathLoss(ChannelModel):
         if self.carrier not in (None, grid.carrier):
             raise InvalidInput("carrier", f"must be the {grid.carrier:g} Hz of the grid", self.carrier, "Leave it out.")
         _within("carrier", grid.carrier, 0.5e9, 100e9, "Hz")
-        H = self.channel.draw_band(grid, array, users, trials, rngs)
-        return H * self._amplitude(grid.carrier, users, rngs)[:, None, None]
+        H, motion = self.channel.draw_burst(grid, array, users, trials, rngs)
+        amplitude = self._amplitude(grid.carrier, users, rngs)
+        return H * amplitude[:, None, None], None if motion is None else motion.times(amplitude)
 
     def _amplitude(self, carrier: float, users: int, rngs: Sequence[np.random.Generator]) -> FloatArray:
         """Of each user, (trials, K); shadowing is drawn last, so that the fading is that of the model alone."""

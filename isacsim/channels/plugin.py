@@ -16,6 +16,7 @@ def isacsim_channels() -> Iterable[Spec]:
     wide = "isacsim.channels.wideband"
     delays = {"profile": "C", "delay_spread_s": 100e-9}
     yield Spec("tdl", f"{wide}:Tdl", "Tapped delay lines of TR 38.901, frequency-selective", delays)
+    yield Spec("cdl", "isacsim.channels.clustered:Cdl", "Clustered delay lines of TR 38.901, with directions", delays)
     yield Spec(
         "exponential",
         f"{wide}:Exponential",

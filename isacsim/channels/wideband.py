@@ -21,16 +21,52 @@ from isacsim import units
 from isacsim.arrays import AntennaArray
 from isacsim.batch import batched
 from isacsim.channels.models import ChannelModel, per_user
+from isacsim.channels.motion import Moments, Motion, rayleigh
 from isacsim.checks import choice, number, whole
 from isacsim.grid import Grid
-from isacsim.random import complex_normal
 from isacsim.typing import ComplexArray, FloatArray
 
 PROFILES = ("A", "B", "C", "D", "E")
+SIGHT_DOPPLER = 0.7  # of the line of sight of a tapped delay line, in largest Doppler shifts
 
 
-class TappedDelayLine(ChannelModel):
-    """Independent Rayleigh taps, and a line of sight in some of them."""
+class TapChannel(ChannelModel):
+    """Taps at delays, which turn where users move."""
+
+    speed: float
+
+    @abstractmethod
+    def draw_taps(
+        self, array: AntennaArray, users: int, rngs: Sequence[np.random.Generator], moments: Moments
+    ) -> Motion:
+        """The taps of trials at some moments, (trials, T, P, N_t, K)."""
+
+    def draw(
+        self, array: AntennaArray, users: int, trials: Sequence[int], rngs: Sequence[np.random.Generator]
+    ) -> ComplexArray:
+        """Channels at the carrier, where all taps add up; without a grid there is no time that goes by."""
+        return np.asarray(self.draw_taps(array, users, rngs, Moments()).taps[:, 0].sum(axis=1))
+
+    def draw_band(
+        self, grid: Grid, array: AntennaArray, users: int, trials: Sequence[int], rngs: Sequence[np.random.Generator]
+    ) -> ComplexArray:
+        """The response of the taps on every active subcarrier; delays are never rounded to samples."""
+        return self.draw_burst(grid, array, users, trials, rngs)[0]
+
+    def draw_burst(
+        self, grid: Grid, array: AntennaArray, users: int, trials: Sequence[int], rngs: Sequence[np.random.Generator]
+    ) -> tuple[ComplexArray, Motion | None]:
+        """The response of the taps in the first symbol, and where users move the taps of all."""
+        motion = self.draw_taps(array, users, rngs, Moments.of(grid, self.speed))
+        return np.asarray(grid.response(motion.delays, motion.taps[:, 0])), motion if self.speed else None
+
+
+class TappedDelayLine(TapChannel):
+    """Independent Rayleigh taps, and a line of sight in some of them.
+
+    Where users move, taps fade as `isacsim.channels.motion.rayleigh` has it, and a line of sight has 0.7 of the largest
+    Doppler shift, as TR 38.901 has it for its tapped delay lines [3GPP38901].
+    """
 
     gain: Any
     azimuth: Any
@@ -51,36 +87,35 @@ class TappedDelayLine(ChannelModel):
         return None
 
     def draw_taps(
-        self, array: AntennaArray, users: int, rngs: Sequence[np.random.Generator]
-    ) -> tuple[FloatArray, ComplexArray]:
-        """Delays (P,), in s, and the taps of trials, shape (trials, P, N_t, K), amplitude."""
+        self, array: AntennaArray, users: int, rngs: Sequence[np.random.Generator], moments: Moments
+    ) -> Motion:
+        """The taps of the profile, line of sight and scattering."""
         delays, power, sight = self.power_profile()
-        gain = per_user("gain", self.gain, users)
+        amplitude = np.sqrt(per_user("gain", self.gain, users))
+        seen, scattered = (np.sqrt(power * part)[:, None, None] for part in (sight, 1 - sight))
+        line_turns = [turn[:, None, None, None] for turn in moments.turns(np.asarray(SIGHT_DOPPLER * moments.doppler))]
         drawn = []
         for rng in rngs:
-            scatter = complex_normal(rng, (delays.size, self.sources(array), users))
+            scatter = rayleigh(rng, (delays.size, self.sources(array), users), moments)
             phase, azimuth = np.exp(2j * np.pi * rng.uniform(size=users)), rng.uniform(-np.pi / 3, np.pi / 3, users)
             if self.azimuth is not None:
                 azimuth = per_user("azimuth", self.azimuth, users)
             root = self.colouring(array, azimuth)
-            if root is not None:
-                scatter = np.moveaxis(root @ scatter.transpose(2, 1, 0), (0, 1, 2), (2, 1, 0))  # (K, N_t, P), and back
             line = phase * array.plane_wave(azimuth).T
-            each = np.sqrt(power * sight)[:, None, None] * line
-            drawn.append(each + np.sqrt(power * (1 - sight))[:, None, None] * scatter)
-        return delays, np.stack(drawn) * np.sqrt(gain)
+            each = [
+                seen * line * turn + scattered * _coloured(fading, root)
+                for turn, fading in zip(line_turns, scatter, strict=True)
+            ]
+            drawn.append(np.stack(each) * amplitude)
+        taps, slopes = np.stack(drawn, axis=1)
+        return Motion(delays, taps, slopes)
 
-    def draw(
-        self, array: AntennaArray, users: int, trials: Sequence[int], rngs: Sequence[np.random.Generator]
-    ) -> ComplexArray:
-        """Channels at the carrier, where all taps add up."""
-        return np.asarray(self.draw_taps(array, users, rngs)[1].sum(axis=1))
 
-    def draw_band(
-        self, grid: Grid, array: AntennaArray, users: int, trials: Sequence[int], rngs: Sequence[np.random.Generator]
-    ) -> ComplexArray:
-        """The response of the taps on every active subcarrier; delays are never rounded to samples."""
-        return np.asarray(grid.response(*self.draw_taps(array, users, rngs)))
+def _coloured(scatter: ComplexArray, root: ComplexArray | None) -> ComplexArray:
+    """Scattering (T, P, sources, K) behind a root (K, N_t, sources), shape (T, P, N_t, K)."""
+    if root is None:
+        return scatter
+    return np.moveaxis(root @ np.moveaxis(scatter, -1, -3).swapaxes(-1, -2), (-3, -2, -1), (-1, -2, -3))
 
 
 @cache
@@ -102,12 +137,14 @@ class Tdl(TappedDelayLine):
         delay_spread: Scale of its delays, in s.
         gain: Mean power gain: one number, or one for each user (K,), linear.
         azimuth: Directions of the users' lines of sight (K,), in rad; None draws them within 60 degrees.
+        speed: Speed of the users, in m/s; it counts on a grid.
     """
 
     profile: Literal["A", "B", "C", "D", "E"] = field(default="C", validator=choice(*PROFILES))
     delay_spread: float = field(default=100e-9, validator=number(least=0), metadata=units.seconds())
     gain: Any = batched(0, above=0.0, default=1.0, metadata=units.db())
     azimuth: Any = field(default=None, metadata=units.degrees())
+    speed: float = field(default=0.0, validator=number(least=0))
 
     def power_profile(self) -> tuple[FloatArray, FloatArray, FloatArray]:
         """The table of the profile, scaled."""
@@ -132,6 +169,7 @@ class Exponential(TappedDelayLine):
         k_factor: Power of the line of sight over that of the scattering in the first tap, linear.
         gain: Mean power gain: one number, or one for each user (K,), linear.
         azimuth: Directions of the users' lines of sight (K,), in rad; None draws them within 60 degrees.
+        speed: Speed of the users, in m/s; it counts on a grid.
     """
 
     delay_spread: float = field(validator=number(above=0), metadata=units.seconds())
@@ -140,6 +178,7 @@ class Exponential(TappedDelayLine):
     k_factor: float = field(default=0.0, validator=number(least=0), metadata=units.db())
     gain: Any = batched(0, above=0.0, default=1.0, metadata=units.db())
     azimuth: Any = field(default=None, metadata=units.degrees())
+    speed: float = field(default=0.0, validator=number(least=0))
 
     def power_profile(self) -> tuple[FloatArray, FloatArray, FloatArray]:
         """``p ~ exp(-tau / delay_spread)``."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 from typing import Any, ClassVar, Literal
 
@@ -351,10 +351,13 @@ class Scenario:
         channel = [generator(self.seed, Stream.CHANNEL, t) for t in trials]
         target = [generator(self.seed, Stream.TARGET, t) for t in trials]
         with faults_of("users.channel", users.channel):
+            kind: Callable[..., Drop]
+            asked = (station.transmit_array, users.count, trials, channel)
             if station.grid is None:
-                H = users.channel.draw(station.transmit_array, users.count, trials, channel)
+                H, kind = users.channel.draw(*asked), Drop
             else:
-                H = users.channel.draw_band(station.grid, station.transmit_array, users.count, trials, channel)
+                H, motion = users.channel.draw_burst(station.grid, *asked)
+                kind = partial(WidebandDrop, grid=station.grid, motion=motion)
         with faults_of("targets", self.targets):
             if station.grid is None:
                 targets = self.targets.draw(station.transmit_array, station.receive_array, trials, target)
@@ -365,7 +368,6 @@ class Scenario:
         if self.background is not None:
             behind = [generator(self.seed, Stream.BACKGROUND, t) for t in trials]
             background = self.background.draw(station.transmit_array, station.receive_array, behind)
-        kind = Drop if station.grid is None else partial(WidebandDrop, grid=station.grid)
         return kind(
             H=H,
             targets=targets,

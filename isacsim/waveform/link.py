@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+import attrs
 import numpy as np
 from attrs import field, frozen
 
@@ -121,6 +122,10 @@ class Tally:
         wrong = self.bit_errors.sum(axis=-3)
         return Tally(symbols=self.symbols * self.cross.shape[-2], bit_errors=wrong, **added)
 
+    def behind(self, tap: ComplexArray) -> Tally:
+        """The sums behind a tap (..., K)."""
+        return attrs.evolve(self, cross=self.cross * tap, received=self.received * squared(tap))
+
     @classmethod
     def of(cls, s: ComplexArray, y: ComplexArray, sent: AnyArray, decided: AnyArray, bits: int) -> Tally:
         """The sums over symbols s, samples y and the labels sent and decided, each (..., K, L)."""
@@ -130,7 +135,7 @@ class Tally:
     @property
     def gain(self) -> ComplexArray:
         """Empirical gain c = mean(y s*) / mean|s|^2, shape (..., K), in sqrt(W)."""
-        return _over(self.cross, self.sent)
+        return over(self.cross, self.sent)
 
     @property
     def sqinr(self) -> FloatArray:
@@ -140,18 +145,18 @@ class Tally:
         Gaussian and the SQINR is g, n symbols estimate it with a bias of (1 + 2 g) / (n - 2)
         and a standard deviation of about sqrt((2 g (1 + g) + 1 / n) / n).
         """
-        explained = _over(squared(self.cross), self.sent)
-        return _over(explained, np.maximum(self.received - explained, explained / LARGEST))
+        explained = over(squared(self.cross), self.sent)
+        return over(explained, np.maximum(self.received - explained, explained / LARGEST))
 
     def error_vector_magnitude(self, tap: ComplexArray) -> FloatArray:
         """Root of mean|f y - s|^2 over mean|s|^2 behind the tap f (..., K), shape (..., K), linear."""
         error = squared(tap) * self.received - 2 * (tap * self.cross).real + self.sent
-        return np.sqrt(_over(np.maximum(error, 0.0), self.sent))
+        return np.sqrt(over(np.maximum(error, 0.0), self.sent))
 
 
-def _over(a: AnyArray, b: FloatArray) -> AnyArray:
+def over(a: AnyArray, b: AnyArray) -> AnyArray:
     """a/b, zero where b is."""
-    return np.divide(a, b, out=np.zeros_like(a), where=b > 0)
+    return np.divide(a, b, out=np.zeros_like(a), where=b != 0)
 
 
 def _dot(s: ComplexArray, y: ComplexArray) -> ComplexArray:
@@ -178,7 +183,7 @@ class Taps:
     @classmethod
     def of(cls, gain: ComplexArray, received: FloatArray) -> Taps:
         """The taps for a gain c (..., K) and a power (..., K) of samples, in W; zero for a user without gain."""
-        return cls(_over(np.conj(gain), squared(gain)), _over(np.conj(gain), received))
+        return cls(over(np.conj(gain), squared(gain)), over(np.conj(gain), received))
 
 
 def send(

@@ -77,6 +77,29 @@ def radiate(W: ComplexArray, s: ComplexArray, grid: Grid, transmit: Hardware, so
     return demodulate(x, grid)
 
 
+def ramp(grid: Grid) -> FloatArray:
+    """Time of each sample of a body from its middle, shape (N,), in s."""
+    return np.asarray((np.arange(grid.subcarriers) - (grid.subcarriers - 1) / 2) / grid.rate)
+
+
+def drifted(Y: ComplexArray, grid: Grid) -> ComplexArray:
+    """Active subcarriers of what grows with the time from the middle of a body, (..., F, M, T), in sqrt(W).
+
+    Args:
+        Y: What arrives through the derivative of the channel, shape (..., F, M, T), in sqrt(W)/s.
+        grid: The grid.
+    """
+    body = np.fft.ifft(grid.spread(Y, -3), axis=-3)
+    return np.asarray(np.fft.fft(body * ramp(grid)[:, None, None], axis=-3)[..., grid.bins, :, :])
+
+
+def leaked(power: FloatArray, grid: Grid) -> FloatArray:
+    """Power that `drifted` leaves on each subcarrier, (..., F, M), in W, for ``power`` (..., F, M) in W/s^2."""
+    response = np.abs(np.fft.fft(ramp(grid)) / grid.subcarriers) ** 2
+    whole = np.fft.fft(grid.spread(power, -2), axis=-2) * np.fft.fft(response)[:, None]
+    return np.maximum(np.fft.ifft(whole, axis=-2).real[..., grid.bins, :], 0.0)
+
+
 def receive(
     side: str, device: Hardware, Y: ComplexArray, grid: Grid, noise: FloatArray, power: FloatArray, sources: Sources
 ) -> ComplexArray:

@@ -11,22 +11,24 @@ square error, whose bias is taken off.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from functools import reduce
+from operator import add
+from typing import Any, Literal, cast
 
 import numpy as np
 from attrs import field, frozen
 
 from isacsim.batch import hermitian
-from isacsim.checks import choice, whole
-from isacsim.drop import Drop
+from isacsim.checks import choice, instance, whole
+from isacsim.drop import Drop, WidebandDrop
 from isacsim.grid import Grid
 from isacsim.hardware.base import Transceiver
-from isacsim.link import Link, Reception, WidebandLink
+from isacsim.link import Link, Reception, WidebandLink, band_reception
 from isacsim.metrics.components import Quantity
 from isacsim.typing import AnyArray, ComplexArray, FloatArray
 from isacsim.waveform import ofdm
 from isacsim.waveform.base import Experiment
-from isacsim.waveform.link import ERROR_RATES, Tally, Taps, error_rates
+from isacsim.waveform.link import ERROR_RATES, Tally, Taps, error_rates, over
 from isacsim.waveform.modulation import Constellation, Gaussian, Modulation, modulation
 from isacsim.waveform.pilots import smoothed
 from isacsim.waveform.signals import Sources, blocks
@@ -48,6 +50,11 @@ class Sums:
         on = self.subcarriers + other.subcarriers
         return Sums(on, on if self.symbols is self.subcarriers else self.symbols + other.symbols)
 
+    def behind(self, tap: ComplexArray) -> Sums:
+        """The same, where subcarriers have passed a tap (..., F, K) before they are summed up."""
+        on = self.subcarriers.behind(tap)
+        return Sums(on, on if self.symbols is self.subcarriers else self.symbols)
+
 
 @frozen(eq=False)
 class OfdmDownlink:
@@ -61,6 +68,7 @@ class OfdmDownlink:
         transceiver: The hardware.
         grid: The grid.
         single_carrier: Whether symbols are spread over the subcarriers.
+        slope: Derivative of the channel in time, of its shape, in 1/s; None where it stays.
     """
 
     channel: ComplexArray
@@ -70,12 +78,22 @@ class OfdmDownlink:
     transceiver: Transceiver
     grid: Grid
     single_carrier: bool = False
+    slope: ComplexArray | None = None
 
     @classmethod
-    def over(cls, link: WidebandLink, single_carrier: bool = False) -> OfdmDownlink:
-        """The way of the precoders of a link."""
-        noise = np.broadcast_to(link.drop.noise_power, (*link.W.shape[:-3], link.drop.H.shape[-1]))
-        return cls(hermitian(link.drop.H), link.W, noise, link.users, link.transceiver, link.grid, single_carrier)
+    def over(cls, link: WidebandLink, single_carrier: bool = False) -> list[OfdmDownlink]:
+        """The ways of the precoders of a link: of each symbol of a burst, or one where the channel stays."""
+        drop, W, chains, grid = cast(WidebandDrop, link.drop), link.W, link.transceiver, link.grid
+        noise = np.broadcast_to(drop.noise_power, (*W.shape[:-3], drop.H.shape[-1]))
+        if drop.motion is None:
+            return [cls(hermitian(drop.H), W, noise, link.users, chains, grid, single_carrier)]
+        ways = []
+        for symbol in range(drop.motion.symbols):
+            H, slope = drop.motion.at(grid, symbol)
+            leaked = ofdm.leaked(link.sent.power_along(slope), grid)
+            predicted = band_reception(H, link.sent, noise, chains, grid, leaked)
+            ways.append(cls(hermitian(H), W, noise, predicted, chains, grid, single_carrier, hermitian(slope)))
+        return ways
 
     @property
     def users(self) -> int:
@@ -84,7 +102,10 @@ class OfdmDownlink:
 
     def received(self, s: ComplexArray, sources: Sources) -> ComplexArray:
         """Subcarriers out of the users' receivers, shape (..., F, K, T), in sqrt(W), for symbols (..., F, K+S, T)."""
-        arriving = self.channel @ ofdm.radiate(self.W, s, self.grid, self.transceiver.transmit, sources)
+        x = ofdm.radiate(self.W, s, self.grid, self.transceiver.transmit, sources)
+        arriving = self.channel @ x
+        if self.slope is not None:
+            arriving += ofdm.drifted(self.slope @ x, self.grid)
         power = ofdm.band_power(self.predicted.power, self.noise_power, self.grid)
         return ofdm.receive("user", self.transceiver.user, arriving, self.grid, self.noise_power, power, sources)
 
@@ -120,6 +141,25 @@ class OfdmDownlink:
         return Sums(on, Tally.of(d[..., users, :], z, sent, decided, carried.bits))
 
 
+BURST = (
+    Quantity("sampled-burst-rate-nats", "nat/s/Hz", ("symbol",), "sum rate of the users in each symbol, measured"),
+    Quantity("predicted-burst-rate-nats", "nat/s/Hz", ("symbol",), "sum rate of the users in each symbol, predicted"),
+)
+
+
+def _rate(sqinr: FloatArray) -> FloatArray:
+    """Sum rate over the band, shape (...), in nat/s/Hz, of SQINRs (..., F, K)."""
+    return np.asarray(np.log1p(sqinr).sum(axis=-1).mean(axis=-1))
+
+
+def _harmonic(sqinr: FloatArray, axis: int, keepdims: bool = False) -> FloatArray:
+    """Harmonic mean along an axis: that of noises behind taps 1/c."""
+    if sqinr.shape[axis] == 1:
+        return sqinr if keepdims else sqinr.squeeze(axis)
+    with np.errstate(divide="ignore"):
+        return np.asarray(1 / (1 / sqinr).mean(axis=axis, keepdims=keepdims))
+
+
 @frozen
 class OfdmLink(Experiment):
     """Error rates, EVM and SQINR of the users on each subcarrier, measured on samples, beside the prediction.
@@ -128,9 +168,14 @@ class OfdmLink(Experiment):
     linear model of the hardware, whose distortion is exact on each subcarrier where that of a sample is
     (`isacsim.hardware.spectral`).
 
+    Where users move, the channel turns from symbol to symbol of the burst of the grid, and within a body by a straight
+    line, by which subcarriers leak into others. Precoders stay those of the channel of the first symbol, where
+    training is sent too; receivers follow their own gain from there, as pilots let them. Quantities are over the whole
+    burst.
+
     Args:
         modulation: What the streams carry: ``qpsk``, ``qam16``, ``qam64``, ``qam256`` or ``gaussian``.
-        symbols: Number of OFDM symbols.
+        symbols: Number of OFDM symbols; where users move, in whole bursts.
         gain: How a receiver knows its gain on each subcarrier: ``empirical``, from training symbols by least
             squares; ``smoothed``, the same with the least mean square error over the band, for paths within
             the prefix (it suits precoders that are alike on neighbouring subcarriers); or ``predicted``, by the linear
@@ -141,6 +186,8 @@ class OfdmLink(Experiment):
         waveform: ``ofdm``, or ``sc-fde``, a single carrier: symbols are spread by a DFT over the active subcarriers,
             and decided behind its inverse. The prediction takes what converters and amplifiers meet for Gaussian,
             which a single carrier of few levels is not.
+        burst: Whether rates are recorded for each symbol of the burst too. Those measured are of few symbols each, and
+            n of them show an SQINR g larger by (1 + 2 g)/n in the mean.
     """
 
     wideband = True
@@ -153,6 +200,7 @@ class OfdmLink(Experiment):
     training: int = field(default=64, validator=whole(2))
     equaliser: Literal["one-tap", "lmmse"] = field(default="one-tap", validator=choice("one-tap", "lmmse"))
     waveform: Literal["ofdm", "sc-fde"] = field(default="ofdm", validator=choice("ofdm", "sc-fde"))
+    burst: bool = field(default=False, validator=instance(bool))
 
     @property
     def quantities(self) -> tuple[Quantity, ...]:
@@ -171,38 +219,52 @@ class OfdmLink(Experiment):
                 Quantity("symbol-sqinr", "1", ("user",), "SQINR of each user's symbols, measured"),
                 Quantity("predicted-symbol-sqinr", "1", ("user",), "SQINR of each user's symbols, predicted"),
             )
+        always += BURST if self.burst else ()
         return (*always, *ERROR_RATES) if isinstance(self.modulation, Constellation) else always
 
     def labels(self, drop: Drop) -> dict[str, Any]:
-        """Signed indices of the subcarriers."""
+        """Signed indices of the subcarriers, and places of the symbols in a burst."""
         grid: Grid = drop.grid  # type: ignore[attr-defined]  # `check` has seen to it
-        return {"subcarrier": [int(i) for i in grid.index]}
+        symbols = {"symbol": list(range(grid.symbols))} if self.burst else {}
+        return {"subcarrier": [int(i) for i in grid.index], **symbols}
 
     def trial(self, link: Link, rng: np.random.Generator) -> dict[str, FloatArray]:
         """All quantities, from the `Tally` of the trial."""
         assert isinstance(link, WidebandLink)
-        way, (early, late) = OfdmDownlink.over(link, self.waveform == "sc-fde"), rng.spawn(2)
-        taps = self.taps(way, Sources.of(early))
-        sums = way.send(self.modulation, self.symbols, Sources.of(late), self._deciding(taps))
-        tally = sums.subcarriers
-        measured, predicted = tally.sqinr, link.users.sqinr
+        ways, (early, late) = OfdmDownlink.over(link, self.waveform == "sc-fde"), rng.spawn(2)
+        taps, sources = self.taps(ways[0], Sources.of(early)), Sources.of(late)
+        each = [self._sent(way, ways[0], taps, -(-self.symbols // len(ways)), sources) for way in ways]
+        sums, every = reduce(add, each), np.stack([way.predicted.sqinr for way in ways])
+        tally, measured, predicted = sums.subcarriers, sums.subcarriers.sqinr, _harmonic(every, 0)
         served = np.where((measured > 0) & (predicted > 0), measured / np.where(predicted > 0, predicted, 1.0), 1.0)
         found = {
             "sampled-subcarrier-sqinr": measured,
             "predicted-subcarrier-sqinr": predicted,
             "sqinr-error-db": 10 * np.log10(served).mean(axis=(-2, -1)),
             "subcarrier-evm": tally.error_vector_magnitude(taps.lmmse if self.equaliser == "lmmse" else taps.unbiased),
-            "sampled-sum-rate-nats": np.log1p(measured).sum(axis=-1).mean(axis=-1),
-            "predicted-sum-rate-nats": np.log1p(predicted).sum(axis=-1).mean(axis=-1),
+            "sampled-sum-rate-nats": _rate(measured),
+            "predicted-sum-rate-nats": _rate(predicted),
         }
-        decided, expected = sums.symbols.over_subcarriers(), self._symbol_sqinr(predicted)
+        if self.burst:
+            rates = np.stack([part.subcarriers.sqinr for part in each]), every
+            shape = (*predicted.shape[:-2], link.grid.symbols)
+            for name, rate in zip(BURST, rates, strict=True):
+                found[name.name] = np.array(np.broadcast_to(np.moveaxis(_rate(rate), 0, -1), shape))
+        decided, expected = sums.symbols.over_subcarriers(), self._symbol_sqinr(every)
         if self.waveform == "sc-fde":
-            found |= {"symbol-sqinr": decided.sqinr, "predicted-symbol-sqinr": expected[..., 0, :]}
+            found |= {"symbol-sqinr": decided.sqinr, "predicted-symbol-sqinr": _harmonic(expected, 0)[..., 0, :]}
         if isinstance(self.modulation, Constellation):
-            each = error_rates(self.modulation, decided, expected)
-            found |= {q.name: each[q.name] for q in self.quantities if q.name in each}
-            found["predicted-bit-error-rate"] = self.modulation.bit_error_rate(expected).mean(axis=(-2, -1))
+            rates_of = error_rates(self.modulation, decided, predicted)
+            found |= {q.name: rates_of[q.name] for q in self.quantities if q.name in rates_of}
+            found["predicted-bit-error-rate"] = self.modulation.bit_error_rate(expected).mean(axis=(0, -2, -1))
         return found
+
+    def _sent(self, way: OfdmDownlink, first: OfdmDownlink, taps: Taps, count: int, sources: Sources) -> Sums:
+        """What arrives of one symbol of a burst at receivers that follow their gains from the first."""
+        if way is first:
+            return way.send(self.modulation, count, sources, self._deciding(taps))
+        turn = over(first.predicted.gain, way.predicted.gain)
+        return way.send(self.modulation, count, sources, self._deciding(taps) * turn).behind(turn)
 
     def _symbol_sqinr(self, sqinr: FloatArray) -> FloatArray:
         """SQINR of what is decided, (..., F, K), or, of all symbols of a single carrier, (..., 1, K)."""
@@ -210,8 +272,7 @@ class OfdmLink(Experiment):
             return sqinr
         if self.equaliser == "lmmse":
             return np.asarray(1 / (1 / (1 + sqinr)).mean(axis=-2, keepdims=True) - 1)
-        with np.errstate(divide="ignore"):
-            return np.asarray(1 / (1 / sqinr).mean(axis=-2, keepdims=True))
+        return _harmonic(sqinr, -2, keepdims=True)
 
     def _deciding(self, taps: Taps) -> ComplexArray:
         """The taps before decisions: without bias on each subcarrier, or, of a single carrier, over the band."""
