@@ -49,6 +49,14 @@ def test_the_optimum_for_additive_noise_is_that_of_newton_mm(kit, rank):
     np.testing.assert_allclose(found.objective, known.objective, rtol=1e-7)
 
 
+def test_without_users_all_power_goes_to_the_target(kit):
+    """Converters of no users have no power at which they could be believed."""
+    one = problem(kit, attrs.evolve(COARSE, transmit=Aqnm(3)), rank=1, users=0)
+    found = isacsim.solve(one)
+    assert all(status.answered for status in found.status)
+    np.testing.assert_allclose(one.constraints(found.precoder)["total"], 0.0, atol=1e-9)
+
+
 @pytest.mark.parametrize("rank", [1, 4])
 def test_a_design_through_the_exact_model_keeps_what_is_asked_and_gains(kit, rank):
     one = problem(kit, COARSE, rank)

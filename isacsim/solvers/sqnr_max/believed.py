@@ -39,7 +39,9 @@ class Frozen(Hardware):
 
     @classmethod
     def at(cls, device: Hardware, power: FloatArray) -> Hardware:
-        """The device at powers (N,) of its chains; ideal where it couples them or a chain has no gain."""
+        """The device at powers (N,) of its chains; ideal where there are none, it couples them or one has no gain."""
+        if not power.size:  # no users
+            return Ideal()
         power = np.maximum(power, FAINT * power.mean())
         model = device.linear_model(diagonal_matrix(power).astype(complex))
         if device.is_ideal or model.coupled or not np.all(model.gain):
