@@ -145,15 +145,26 @@ class Run:
                 for what in parts
             ]
 
-    def dataset(self) -> xarray.Dataset:
-        """Every number, labelled: sweep axes x evaluate x design x trial, units and provenance."""
-        from isacsim.engine.dataset import build_dataset
+    def dataset(self, *, trials: range | None = None, **coords: Any) -> xarray.Dataset:
+        """Every number, labelled: sweep axes x evaluate x design x trial, units and provenance.
 
-        if self._kept is not None:
+        A run that does not fit the memory is read in parts: ``run.dataset(bits=[2, 3], trials=range(10_000))``.
+
+        Args:
+            trials: Which trials, a range of step 1; None is all.
+            coords: A value of an axis of the sweep, or several, by its name; other axes are whole.
+
+        Raises:
+            InvalidInput: If there is no such axis or value.
+        """
+        from isacsim.engine.dataset import Part, build_dataset
+
+        whole = not coords and trials is None
+        if whole and self._kept is not None:
             return self._kept
         with self._store() as store:
-            found = build_dataset(store)
-        self._kept = found if self._keeps else None
+            found = build_dataset(store, Part(coords, trials))
+        self._kept = found if self._keeps and whole else self._kept
         return found
 
     def once(self) -> Run:

@@ -240,6 +240,11 @@ class Store:
         """What the run's numbers were computed with, by number; empty in a ledger that does not tell."""
         return {number: json.loads(told) for number, told in self._rows("environments", "number, told", "1", ())}
 
+    @property
+    def numbers(self) -> np.dtype[Any]:
+        """The least type that numbers of environments, and -1, fit in."""
+        return np.min_scalar_type(-1 - max(self.environments(), default=0))
+
     def enter(self, number: int, environment: dict[str, Any]) -> None:
         """Say that what is committed from now on comes from an environment, a new one or a known one."""
         with self._transaction():
@@ -433,11 +438,11 @@ class Store:
                 "run the scenario again into another --out."
             )
 
-    def tables(self, trials: int, point: str = "") -> Iterator[Table]:
-        """The rows of all points, or of one, some thousand at a time."""
-        where, values = "trial < ?" + " AND point = ?" * bool(point), (trials, point)[: 1 + bool(point)]
+    def tables(self, trials: int, point: str = "", first: int = 0) -> Iterator[Table]:
+        """The rows of all points, or of one, from a ``first`` trial up to ``trials``, some thousand at a time."""
+        where, values = "trial >= ? AND trial < ?" + " AND point = ?" * bool(point), [first, trials, point]
         stops = self.stops()
-        found = self._blocks("results", RESULT, f"{where} ORDER BY point, trial", values)
+        found = self._blocks("results", RESULT, f"{where} ORDER BY point, trial", values[: 2 + bool(point)])
         for here, (numbers, blobs, environments) in _by_first(found):
             if len(set(map(len, blobs))) > 1:
                 raise self.damaged(f"results {here}")
@@ -468,9 +473,10 @@ class Store:
             raise self.damaged(f"layouts {table.point}")
         return table.rows
 
-    def solves(self, trials: int) -> Iterator[Solves]:
-        """What is kept of all solves but decisions and notes, design by design, some thousand at a time."""
-        found = self._blocks("designs", DESIGN, "trial < ? ORDER BY design, trial", (trials,))
+    def solves(self, trials: int, design: str = "", first: int = 0) -> Iterator[Solves]:
+        """What is kept of solves but decisions and notes, as `tables`: design by design, or of one."""
+        where, values = "trial >= ? AND trial < ?" + " AND design = ?" * bool(design), [first, trials, design]
+        found = self._blocks("designs", DESIGN, f"{where} ORDER BY design, trial", values[: 2 + bool(design)])
         for design, columns in _by_first(found):
             numbers, scalars, headers, _, _, times, environments = columns
             told = np.frombuffer(b"".join(scalars), "<f8").reshape(len(scalars), -1)
@@ -567,7 +573,7 @@ class Store:
         for block in self._blocks(table, columns, where, values):
             yield from zip(*block, strict=True)
 
-    def _blocks(self, table: str, columns: str, where: str, values: tuple[Any, ...]) -> Iterator[Sequence[Column]]:
+    def _blocks(self, table: str, columns: str, where: str, values: Sequence[Any]) -> Iterator[Sequence[Column]]:
         """The same, some thousand rows at a time, by their columns: what Python does for each row adds up."""
         with self._reading():
             found = self._db.execute(f"SELECT {columns}, checksum FROM {table} WHERE {where}", values)

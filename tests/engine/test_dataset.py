@@ -64,6 +64,35 @@ def test_every_variable_has_its_axes_and_unit(dataset):
     assert dataset.attrs["index_dims"] == "bits evaluate design trial"
 
 
+@pytest.mark.parametrize(
+    ("coords", "trials"),
+    [({"bits": 3}, None), ({"bits": [4, 1]}, range(2, 5)), ({}, range(3)), ({}, range(4, 99)), ({"bits": np.inf}, None)],
+)
+def test_a_part_is_what_the_whole_has_there(run, dataset, coords, trials):
+    part = run.dataset(trials=trials, **coords)
+    chosen = {name: sorted(np.atleast_1d(values)) for name, values in coords.items()}
+    there = dataset["trial"] if trials is None else [t for t in dataset["trial"].values if t in trials]
+    assert part.identical(dataset.sel(**chosen, trial=there))
+
+
+def test_a_part_that_is_not_there_is_refused(run):
+    for options, told in (
+        ({"bit": 3}, r"coords: must name axes of the sweep, got 'bit'.*Valid: bits"),
+        ({"bits": [3, 5]}, r"coords: must have values of the axis 'bits', got 5\. Valid: 1, 2, 3, 4, 6, inf"),
+        ({"trials": range(0, 6, 2)}, r"trials: must be a range of step 1"),
+    ):
+        with pytest.raises(InvalidInput, match=told):
+            run.dataset(**options)
+
+
+def test_what_was_read_once_is_not_mixed_with_a_part(run, dataset):
+    kept = run.once()
+    assert kept.dataset(bits=3).sizes["bits"] == 1
+    assert kept.dataset() is kept.dataset()
+    assert kept.dataset(trials=range(2)).sizes["trial"] == 2
+    assert kept.dataset().identical(dataset)
+
+
 def test_coordinates_are_the_values_of_the_scenario(dataset):
     assert dataset["bits"].values.tolist() == [1, 2, 3, 4, 6, np.inf]
     assert dataset["evaluate"].values.tolist() == ["converters", "unimpaired"]
@@ -191,7 +220,7 @@ def test_a_run_whose_numbers_are_asked_for_many_times_reads_them_once(study, tmp
     import isacsim.engine.dataset as room
 
     read, build = [], room.build_dataset
-    monkeypatch.setattr(room, "build_dataset", lambda store: read.append(1) or build(store))
+    monkeypatch.setattr(room, "build_dataset", lambda *given: read.append(1) or build(*given))
     run = isacsim.run(study("sinks=['netcdf', 'csv']", "trials=2"), tmp_path / "run")
     assert len(read) == 1  # for all sinks
     kept = run.once()

@@ -196,7 +196,7 @@ def mounted(*arguments):
 def small_disk(folder):
     """A file system that the ledger does not fit in; where none may be mounted, a limit of the size of files."""
     folder.mkdir()
-    if MOUNT and mounted("-t", "tmpfs", "-o", "size=300k", "tmpfs", folder):
+    if MOUNT and mounted("-t", "tmpfs", "-o", "size=220k", "tmpfs", folder):
         kept = folder.with_name("kept")
         try:
             yield lambda: mounted("-o", "remount,size=64m", folder)
@@ -207,7 +207,7 @@ def small_disk(folder):
         kept.rename(folder)
     else:
         before = resource.getrlimit(resource.RLIMIT_FSIZE)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (200 * 1024, before[1]))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (80 * 1024, before[1]))
         try:
             yield lambda: resource.setrlimit(resource.RLIMIT_FSIZE, before)
         finally:
