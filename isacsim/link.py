@@ -279,7 +279,6 @@ class Echo:
         G: Target response, (..., N_r, N_t), amplitude.
         sent: What leaves the transmit chains.
         thermal: Noise of each receive chain, (..., N_r), in W.
-        power: Power that arrives at each receive chain, (..., N_r), in W.
         receive: Linear model of the receive chains.
         mode: What the receiver knows.
         background: What arrives beside the echo of the targets; None is nothing.
@@ -288,7 +287,6 @@ class Echo:
     G: ComplexArray
     sent: Transmission
     thermal: FloatArray
-    power: FloatArray
     receive: LinearModel
     mode: Mode = "x"
     background: Background | None = None
@@ -318,8 +316,12 @@ class Echo:
         thermal = np.asarray(radar_noise_power, float)[..., None] + np.zeros(G.shape[-2])
         with fitting("G, W, radar_noise_power, background"):
             whole = G if background is None else G + background.response()
-            arriving = whole @ sent.radiated @ hermitian(whole) + diagonal_matrix(thermal)
-        return cls(G, sent, thermal, chain_power(arriving), receive.linear_model(arriving), mode, background)
+            if receive.is_ideal:  # whatever arrives
+                lead = np.broadcast_shapes(whole.shape[:-2], sent.precoder.shape[:-2], thermal.shape[:-1])
+                arriving = np.broadcast_to(0j, (*lead, *whole.shape[-2:-1] * 2))
+            else:
+                arriving = _arriving(whole, sent, thermal)
+        return cls(G, sent, thermal, receive.linear_model(arriving), mode, background)
 
     def knowing(self, mode: Mode) -> Echo:
         """The same echo at a receiver that knows something else."""
@@ -336,6 +338,11 @@ class Echo:
     def whole(self) -> ComplexArray:
         """Response of targets and background together, shape (..., N_r, N_t), amplitude."""
         return self.G if self.background is None else self.G + self.background.response()
+
+    @property
+    def power(self) -> FloatArray:
+        """Power that arrives at each receive chain, shape (..., N_r), in W."""
+        return chain_power(_arriving(self.whole, self.sent, self.thermal))
 
     @property
     def probing(self) -> ComplexArray:
@@ -398,6 +405,11 @@ class Echo:
         kept = squared(self.gain)
         before = np.where(kept == 0, np.inf, noise / np.where(kept == 0, 1.0, kept))  # nothing comes through
         return np.ascontiguousarray(before).sum(axis=-1)
+
+
+def _arriving(G: ComplexArray, sent: Transmission, thermal: FloatArray) -> ComplexArray:
+    """Covariance of echo and noise at the receive chains, (..., N_r, N_r), in W."""
+    return np.asarray(G @ sent.radiated @ hermitian(G) + diagonal_matrix(thermal))
 
 
 @frozen(eq=False, slots=False)

@@ -31,11 +31,13 @@ class LinearModel:
         gain: Bussgang gain A: its diagonal, shape (..., N), or where ``coupled`` the matrix, (..., N, N).
         distortion: Covariance of q: (..., N) when diagonal, else (..., N, N); in W.
         coupled: Whether the output of a chain depends on the input of others linearly.
+        ideal: Whether the device is known to change nothing, so that products with the gain can be left out.
     """
 
     gain: AnyArray = field(eq=same_array)
     distortion: AnyArray = field(eq=same_array)
     coupled: bool = False
+    ideal: bool = field(default=False, eq=False)
 
     @property
     def diagonal(self) -> bool:
@@ -58,10 +60,14 @@ class LinearModel:
 
     def amplify(self, X: AnyArray) -> AnyArray:
         """``A X`` for X (..., N, m): a precoder, channels or samples behind the gain."""
+        if self.ideal:
+            return X
         return self.gain @ X if self.coupled else self.gain[..., None] * X
 
     def carry(self, R: ComplexArray) -> ComplexArray:
         """``A R A^H``, the covariance of what is left of an input of covariance R, both (..., N, N), in W."""
+        if self.ideal:
+            return R
         if self.coupled:
             return self.gain @ R @ hermitian(self.gain)
         return self.gain[..., :, None] * R * np.conj(self.gain)[..., None, :]
@@ -74,6 +80,8 @@ class LinearModel:
 
     def output_covariance(self, R: ComplexArray) -> ComplexArray:
         """Covariance of the output for the input covariance R, both (..., N, N), in W."""
+        if self.ideal:
+            return R
         return self.carry(R) + self.distortion_matrix()
 
     def output_power(self, R: ComplexArray) -> FloatArray:
@@ -252,7 +260,7 @@ class Ideal(Hardware):
     def linear_model(self, R: ComplexArray) -> LinearModel:
         """Unit gain, no distortion."""
         shape = chain_power(R).shape
-        return LinearModel(np.ones(shape), np.zeros(shape))
+        return LinearModel(np.ones(shape), np.zeros(shape), ideal=True)
 
     def linear_model_vjp(self, R: ComplexArray, gain: AnyArray, distortion: AnyArray) -> ComplexArray:
         """Zero: neither gain nor distortion depends on the input."""
@@ -305,7 +313,10 @@ def chain_power(R: ComplexArray) -> FloatArray:
 def diagonal_matrix(d: AnyArray) -> AnyArray:
     """Matrices (..., N, N) with the diagonals d (..., N)."""
     d = np.asarray(d)
-    return d[..., None] * np.eye(d.shape[-1])
+    n = d.shape[-1]
+    matrix = np.zeros((*d.shape[:-1], n * n), np.result_type(d, float))
+    matrix[..., :: n + 1] = d
+    return matrix.reshape(*d.shape, n)
 
 
 def unlike_covariances(chains: int) -> ComplexArray:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from attrs import frozen
@@ -93,9 +93,7 @@ def exact_model(maps: Expander, R: ComplexArray) -> LinearModel:
     own = np.where(np.isfinite(rho), own, np.nan)
     if rho.shape[-1] == 1:
         return LinearModel(gain, own)
-    both = rho[..., :, None] * rho[..., None, :] > 0
-    D = hermitian_part(np.where(both, here.distortion(here, xi), 0.0))
-    return LinearModel(gain, D + diagonal_matrix(own - np.diagonal(D, axis1=-2, axis2=-1)))
+    return LinearModel(gain, _with_diagonal(hermitian_part(_of_heard(here.distortion(here, xi), rho)), own))
 
 
 def exact_vjp(maps: Expander, R: ComplexArray, gain: AnyArray, distortion: AnyArray) -> ComplexArray:
@@ -106,19 +104,16 @@ def exact_vjp(maps: Expander, R: ComplexArray, gain: AnyArray, distortion: AnyAr
     rho, xi = correlations(R)
     matrix = hermitian_part(distortion) if np.ndim(distortion) == xi.ndim else diagonal_matrix(distortion)
     own = np.diagonal(matrix, axis1=-2, axis2=-1).real
-    heard = rho > 0
-    g = np.where(heard[..., :, None] & heard[..., None, :], matrix - diagonal_matrix(own), 0.0)
+    g = _of_heard(_with_diagonal(matrix, 0.0), rho)
     here, slope = maps.at(_heard(rho)), maps.slope(_heard(rho))
     root = np.sqrt(_heard(rho))
     to_xi = here.toward(xi, g)
     along = (np.conj(gain) * (slope.linear - here.linear / 2)).real / root
     along = along + own * slope.own
     pairs = 2 * np.conj(g) * slope.distortion(here, xi) - np.conj(to_xi) * xi
-    along = np.where(heard, along + pairs.real.sum(axis=-1), 0.0)
+    along = np.where(rho > 0, along + pairs.real.sum(axis=-1), 0.0)
     off = to_xi / (root[..., :, None] * root[..., None, :])
-    return hermitian_part(
-        off - diagonal_matrix(np.diagonal(off, axis1=-2, axis2=-1)) + diagonal_matrix(along / root**2)
-    )
+    return hermitian_part(_with_diagonal(off, along / root**2))
 
 
 def chainwise_vjp(device: Hardware, R: ComplexArray, gain: AnyArray, distortion: AnyArray) -> ComplexArray:
@@ -138,6 +133,21 @@ def chainwise_vjp(device: Hardware, R: ComplexArray, gain: AnyArray, distortion:
 
 def _heard(rho: FloatArray) -> FloatArray:
     return np.where(rho > 0, rho, FAINT)
+
+
+def _of_heard(matrix: AnyArray, rho: FloatArray) -> AnyArray:
+    """A matrix (..., N, N) without the rows and columns of silent chains."""
+    heard = rho > 0
+    if heard.all():
+        return matrix
+    return np.where(heard[..., :, None] & heard[..., None, :], matrix, 0.0)
+
+
+def _with_diagonal(matrix: AnyArray, d: Any) -> AnyArray:
+    """A copy of matrices (..., N, N) with the diagonals d (..., N)."""
+    copy = np.array(matrix, order="C")
+    copy.reshape(*copy.shape[:-2], -1)[..., :: copy.shape[-1] + 1] = d
+    return copy
 
 
 @frozen(eq=False)

@@ -9,7 +9,7 @@ additive quantisation noise model has this diagonal, where levels are centroids,
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 from attrs import frozen
@@ -28,12 +28,20 @@ class GainControlled(Expander):
 
     books: Books
 
+    @cached_property
+    def gain(self) -> FloatArray:
+        """Gain of each codebook, (N,)."""
+        return np.array([1.0 if book is None else book.gain for book in self.books])
+
+    @cached_property
+    def noise(self) -> FloatArray:
+        """Power of what each puts out beside it, for input of 1 W, (N,)."""
+        return np.array([0.0 if book is None else book.noise for book in self.books])
+
     def at(self, rho: FloatArray) -> Quantised:
         """Gain and power of each codebook, scaled."""
-        gain = np.array([1.0 if book is None else book.gain for book in self.books])
-        noise = np.array([0.0 if book is None else book.noise for book in self.books])
         scale = np.sqrt(rho)
-        return Quantised(gain * scale, noise * rho, scale, self.books)
+        return Quantised(self.gain * scale, self.noise * rho, scale, self.books)
 
     def slope(self, rho: FloatArray) -> Quantised:
         """Amplitudes grow with the root of the power."""
@@ -63,9 +71,9 @@ class Quantised(Expansion):
 
     def toward(self, xi: ComplexArray, g: ComplexArray) -> ComplexArray:
         """``sqrt(rho_i rho_j) (d'(Re xi) Re g + j d'(Im xi) Im g)``."""
-        slope = self._over_pairs(xi, lambda pair, parts: pair.derivative(parts))
-        imaginary = np.triu(slope.imag) - np.tril(slope.imag)  # alike on both sides of the diagonal
-        unit = slope.real * g.real + 1j * imaginary * g.imag
+        # Alike on both sides of the diagonal, in the imaginary part as well.
+        slope = self._over_pairs(xi, lambda pair, parts: pair.derivative(parts), mirrored=np.asarray)
+        unit = slope.real * g.real + 1j * (slope.imag * g.imag)
         return np.asarray(self.scale[..., :, None] * unit * self.scale[..., None, :])
 
     def scaled(self, amplitude: FloatArray, power: FloatArray) -> Quantised:
@@ -76,27 +84,34 @@ class Quantised(Expansion):
         """Scales add."""
         raise NotImplementedError("the derivative of codebooks under gain control has a closed form")
 
-    def _over_pairs(self, xi: ComplexArray, of: Callable[[Pair, FloatArray], FloatArray]) -> ComplexArray:
-        """``of`` both parts of the correlation of each pair of chains, Hermitian, without the diagonal."""
-        found = np.zeros(xi.shape, complex)
-        for (one, other), (i, j) in _pairs(self.books):
-            parts = np.ascontiguousarray(xi[..., i, j]).view(float)
+    def _over_pairs(
+        self,
+        xi: ComplexArray,
+        of: Callable[[Pair, FloatArray], FloatArray],
+        mirrored: Callable[[ComplexArray], ComplexArray] = np.conj,
+    ) -> ComplexArray:
+        """``of`` both parts of the correlation of each pair of chains, and below the diagonal ``mirrored``; 0 on it."""
+        flat = xi.reshape(*xi.shape[:-2], xi.shape[-1] ** 2)
+        found = np.zeros_like(flat)
+        for (one, other), (above, below) in _pairs(self.books):
+            parts = np.ascontiguousarray(flat.take(above, axis=-1)).view(float)
             value = of(pair_of(one, other), parts).view(complex)
-            found[..., i, j] = value
-            found[..., j, i] = np.conj(value)
-        return found
+            found[..., above] = value
+            found[..., below] = mirrored(value)
+        return found.reshape(xi.shape)
 
 
 @lru_cache(maxsize=256)
 def _pairs(books: Books) -> list[tuple[tuple[Codebook, Codebook], tuple[IntArray, IntArray]]]:
-    """Places above the diagonal of each pair of codebooks."""
+    """Places above the diagonal of each pair of codebooks, and those below, among the N^2 of a matrix."""
     known = list({id(book): book for book in books if book is not None}.values())
     kind = np.array([-1 if book is None else [id(each) for each in known].index(id(book)) for book in books])
-    i, j = np.triu_indices(len(books), 1)
+    n = len(books)
+    i, j = np.triu_indices(n, 1)
     found = []
     for a, one in enumerate(known):
         for b, other in enumerate(known[a:], a):
             at = ((kind[i] == a) & (kind[j] == b)) | ((kind[i] == b) & (kind[j] == a))
             if at.any():
-                found.append(((one, other), (i[at], j[at])))
+                found.append(((one, other), (n * i[at] + j[at], n * j[at] + i[at])))
     return found

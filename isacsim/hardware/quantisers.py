@@ -8,6 +8,7 @@ noise model is ``y = alpha x + q``, ``cov(q) = alpha (1 - alpha) diag(R_x)``.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, ClassVar, Literal
 
 import attrs
@@ -217,7 +218,7 @@ class MidRise(Hardware):
 
     def _maps(self, chains: int) -> GainControlled:
         bits = _per_chain(self.bits, (chains,), float)
-        return GainControlled(tuple(None if np.isinf(b) else self.codebook(int(b)) for b in bits))
+        return _gain_controlled(tuple(bits.tolist()), self.step)
 
     def tiled(self, copies: int) -> MidRise:
         """The bits of every chain repeated."""
@@ -236,3 +237,9 @@ class MidRise(Hardware):
     def resolution(self, chains: int) -> FloatArray:
         """The bits of each chain, shape (chains,)."""
         return _per_chain(self.bits, (chains,), float)
+
+
+@lru_cache(maxsize=64)
+def _gain_controlled(bits: tuple[float, ...], step: float | None) -> GainControlled:
+    """The maps of mid-rise chains of so many bits, which each linear model asks for again."""
+    return GainControlled(tuple(None if np.isinf(b) else mid_rise(int(b), step) for b in bits))

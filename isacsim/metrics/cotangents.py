@@ -21,7 +21,7 @@ from isacsim.grid import Grid
 from isacsim.hardware.base import Hardware, diagonal_matrix
 from isacsim.link import Echo, Reception, Transmission, covariance
 from isacsim.metrics.delay_doppler import correlations, doppler_of, fisher_of_band, kinds_of, matrices, turns
-from isacsim.metrics.fim import fisher, inverse_fim
+from isacsim.metrics.fim import abreast, fisher, from_left, from_right, inverse_fim, stacked
 from isacsim.targets.scene import ParametricScene, PointTargets
 from isacsim.typing import AnyArray, ComplexArray, FloatArray
 
@@ -192,11 +192,9 @@ def _bound_cotangent(
     F_inverse = np.where(regular[..., None, None], F_inverse, np.nan)
     Phi = (F_inverse * selection) @ F_inverse
     Phi = turning * (Phi if np.ndim(turning) == 0 else Phi[..., None, :, :])
-    P, m = X.shape[-3], X.shape[-1]
-    mixed = (Phi @ X.reshape(*X.shape[:-2], m * m)).reshape(*Phi.shape[:-2], P, m, m)
-    mixed_H = hermitian(mixed)
-    by_K = 2 * (mixed_H @ (S[..., None, :, :] @ X)).sum(axis=-3)
-    by_S = 2 * (X @ (K[..., None, :, :] @ mixed_H)).sum(axis=-3)
+    mixed = (Phi @ X.reshape(*X.shape[:-2], -1)).reshape(*Phi.shape[:-2], *X.shape[-3:])
+    by_K = 2 * hermitian(stacked(mixed)) @ stacked(from_left(S, X))  # sum_i mixed_i^H S X_i
+    by_S = 2 * abreast(from_right(mixed, K)) @ hermitian(abreast(X))  # sum_i mixed_i K X_i^H, as Hermitian part alike
     probing = V @ hermitian_part(by_K) @ VH
     signal, distortion = _through_receiver(echo, receive, C, whitened, hermitian_part(by_S))
     signal = signal + probing

@@ -27,7 +27,7 @@ from isacsim.batch import hermitian
 from isacsim.errors import InvalidInput, one_of
 from isacsim.grid import LIGHT, Grid
 from isacsim.link import Echo
-from isacsim.metrics.fim import Information
+from isacsim.metrics.fim import Information, from_left, from_right
 from isacsim.targets.scene import PointTargets
 from isacsim.typing import ComplexArray, FloatArray
 
@@ -131,7 +131,7 @@ def information_on_grid(
 
 def fisher_of_band(Y: ComplexArray, S: ComplexArray, K: ComplexArray, turning: ComplexArray) -> FloatArray:
     """``F_ij = 2 Re sum_f turning_ij[f] tr(Y_i^H S[f] Y_j K[f])``, (..., P, P), of `correlations` (..., F, P, P)."""
-    changes = S[..., None, :, :] @ Y[..., None, :, :, :] @ K[..., None, :, :]  # (..., F, P, 3M, 3M)
+    changes = from_right(from_left(S, Y[..., None, :, :, :]), K)  # (..., F, P, 3M, 3M)
     flat, own = changes.reshape(*changes.shape[:-2], -1), Y.reshape(*Y.shape[:-2], -1)
     traces = np.conj(own)[..., None, :, :] @ flat.swapaxes(-1, -2)
     return np.asarray(2 * (traces * turning).sum(axis=-3).real)

@@ -204,16 +204,44 @@ class Information:
 
 def fisher(X: ComplexArray, S: ComplexArray, K: ComplexArray, snapshots: float) -> FloatArray:
     """``F_ij = 2 L Re tr(X_i^H S X_j K)``, (..., P, P), of X (..., P, m', m), S (..., m', m') and K (..., m, m)."""
-    changes = S[..., None, :, :] @ X @ K[..., None, :, :]
+    changes = from_right(from_left(S, X), K)
     # A `FimTensor` pays where many K meet one S; here each meets its own.
     return np.asarray(2 * snapshots * (real_vectors(X) @ real_vectors(changes).swapaxes(-1, -2)))
+
+
+# One product with matrices side by side, or one above the other, where each alone costs more in calls.
+
+
+def abreast(X: ComplexArray) -> ComplexArray:
+    """Matrices (..., P, m', m) side by side, (..., m', P m)."""
+    *lead, count, rows, columns = X.shape
+    return np.ascontiguousarray(X.swapaxes(-3, -2)).reshape(*lead, rows, count * columns)
+
+
+def stacked(X: ComplexArray) -> ComplexArray:
+    """Matrices (..., P, m', m) one above the other, (..., P m', m)."""
+    *lead, count, rows, columns = X.shape
+    return X.reshape(*lead, count * rows, columns)
+
+
+def from_left(S: ComplexArray, X: ComplexArray) -> ComplexArray:
+    """``S X_i``, (..., P, m', m), of matrices X (..., P, m', m)."""
+    count, _, columns = X.shape[-3:]
+    product = S @ abreast(X)
+    return np.ascontiguousarray(product.reshape(*product.shape[:-1], count, columns).swapaxes(-3, -2))
+
+
+def from_right(X: ComplexArray, K: ComplexArray) -> ComplexArray:
+    """``X_i K``, (..., P, m', m), of matrices X (..., P, m', m)."""
+    product = stacked(X) @ K
+    return product.reshape(*product.shape[:-2], *X.shape[-3:])
 
 
 def yardstick(targets: ParametricScene, S: ComplexArray, V: ComplexArray, share: Any, snapshots: float) -> FloatArray:
     """What the scene's yardsticks say of each unknown where all antennas send alike; see `Information`."""
     Y = targets.yardsticks()
     K = np.asarray(share)[..., None, None] * (hermitian(V) @ V)
-    return np.asarray(2 * snapshots * inner(Y, S[..., None, :, :] @ Y @ K[..., None, :, :]))
+    return np.asarray(2 * snapshots * inner(Y, from_right(from_left(S, Y), K)))
 
 
 def information(

@@ -7,6 +7,7 @@ receive array gets back, ``y = G x + n``.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -203,14 +204,12 @@ class PointTargets(ParametricScene):
 
     def response(self) -> ComplexArray:
         """Response matrix G = B U A^H, shape (..., N_r, N_t)."""
-        A = self._columns(self.tx_array.steering(self.azimuth, self.zenith))
-        B = self._columns(self.rx_array.steering(self.azimuth, self.zenith))
+        A, B = (basis[..., : self.count] for basis in self._bases)
         return (B * self.reflection[..., None, :]) @ hermitian(A)
 
     def band_response(self, grid: Grid) -> ComplexArray:
         """``G[f] = B U diag(exp(-2 pi j f tau)) A^H``, shape (..., F, N_r, N_t); velocities turn it over time."""
-        A = self._columns(self.tx_array.steering(self.azimuth, self.zenith))
-        B = self._columns(self.rx_array.steering(self.azimuth, self.zenith))
+        A, B = (basis[..., : self.count] for basis in self._bases)
         turn = np.exp(-2j * np.pi * grid.frequencies[:, None] * self.delay[..., None, :])
         return (B[..., None, :, :] * (self.reflection[..., None, :] * turn)[..., None, :]) @ hermitian(A)[
             ..., None, :, :
@@ -218,14 +217,23 @@ class PointTargets(ParametricScene):
 
     def transmit_basis(self) -> ComplexArray:
         """V = [A, dA/dazimuth, dA/dzenith], shape (..., N_t, 3M)."""
-        return self._basis(self.tx_array)
+        return self._bases[0]
 
     def receive_basis(self) -> ComplexArray:
         """C = [B, dB/dazimuth, dB/dzenith], shape (..., N_r, 3M)."""
-        return self._basis(self.rx_array)
+        return self._bases[1]
 
     def parameter_matrices(self) -> ComplexArray:
         """The matrices X_i, shape (..., P, 3M, 3M)."""
+        return self._matrices
+
+    @cached_property
+    def _bases(self) -> tuple[ComplexArray, ComplexArray]:
+        """V and C, which each evaluation of a merit asks for again."""
+        return self._basis(self.tx_array), self._basis(self.rx_array)
+
+    @cached_property
+    def _matrices(self) -> ComplexArray:
         M, alpha = self.count, self.reflection
         X = np.zeros((*alpha.shape[:-1], 4, M, 3 * M, 3 * M), complex)
         for m in range(M):
@@ -234,7 +242,7 @@ class PointTargets(ParametricScene):
             X[..., 1, m, a_zenith, a] = X[..., 1, m, a, a_zenith] = alpha[..., m]
             X[..., 2, m, a, a] = 1
             X[..., 3, m, a, a] = 1j
-        return self._of_unknowns(X)
+        return _kept(self._of_unknowns(X))
 
     def yardsticks(self) -> ComplexArray:
         """Of an angle the echo of its target, as a phase ramp over few elements turns it; X_i of a reflection."""
@@ -254,11 +262,14 @@ class PointTargets(ParametricScene):
 
     def _basis(self, array: AntennaArray) -> ComplexArray:
         basis = array.steering_basis(self.azimuth, self.zenith)
-        return np.concatenate([self._columns(x) for x in basis], axis=-1)
+        return _kept(np.concatenate([x.swapaxes(-1, -2) for x in basis], axis=-1))
 
-    @staticmethod
-    def _columns(steering: ComplexArray) -> ComplexArray:
-        return np.ascontiguousarray(steering.swapaxes(-1, -2))
+
+def _kept(array: ComplexArray) -> ComplexArray:
+    """An array in C order that is handed out more than once, and not to be written to."""
+    array = np.ascontiguousarray(array)
+    array.flags.writeable = False
+    return array
 
 
 @keywords()

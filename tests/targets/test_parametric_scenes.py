@@ -12,14 +12,17 @@ from hypothesis import strategies as st
 import isacsim
 from isacsim import Aqnm, Drop, PointCrbMin, ResponseMatrix, SumRateCrlb, Transceiver, UniformLinearArray, metrics
 from isacsim.batch import batched
-from isacsim.link import Link
+from isacsim.link import Echo, Link, transmission
 from isacsim.metrics.bounds import CrlbParameters
+from isacsim.metrics.cotangents import crlb_cotangent
+from isacsim.targets.condensed import Condensed
 from isacsim.targets.models import TargetModel
 from isacsim.targets.scene import ParametricScene
 from isacsim.testing import ContractError, check_targets
 
 TX, RX = UniformLinearArray(6), UniformLinearArray(5)
 SNAPSHOTS, NOISE = 40, 0.05
+IDEAL = isacsim.Ideal()
 
 
 def columns(*vectors):
@@ -130,6 +133,45 @@ def information_by_differences(kit, scene, W, transceiver):
     noise = A @ D @ np.conj(A).T + receive.distortion_matrix()
     reference, middle = transmit.carry(R), np.conj(A).T @ np.linalg.solve(noise, A)
     return np.array([[2 * SNAPSHOTS * np.trace(np.conj(a).T @ middle @ b @ reference).real for b in J] for a in J])
+
+
+@pytest.mark.parametrize("mode", ["x", "xq"])
+@given(seed=seeds)
+def test_a_scene_seen_in_the_span_of_its_echo_tells_the_same_behind_any_transmitter(kit, mode, seed):
+    tx, rx = UniformLinearArray(6), isacsim.UniformPlanarArray(4, 3)
+    scene = isacsim.PointTargets(tx, rx, [0.3, -0.5], np.pi / 2, [0.2, 0.1j])
+    few = Condensed.of(scene)
+    assert few.antennas == (scene.receive_basis().shape[-1], 6)
+    sent = transmission(kit.complex_gaussian((6, 3), seed), Transceiver(isacsim.MidRise(2)))
+    (bound, toward), (expected, wanted) = (
+        crlb_cotangent(each, Echo.of(each.response(), sent, NOISE, IDEAL, mode), np.ones(8), SNAPSHOTS, IDEAL)
+        for each in (few, scene)
+    )
+    np.testing.assert_allclose(bound, expected, rtol=1e-9)  # inverses of Fisher matrices lose some digits
+    for name in ("precoder", "distortion"):
+        part = getattr(wanted, name)
+        np.testing.assert_allclose(getattr(toward, name), part, atol=1e-8 * np.abs(part).max(), rtol=0)
+
+
+@each_scene
+def test_a_scene_keeps_the_antennas_that_its_echo_spans(kind):
+    scene = kind(SCENES[kind])
+    receivers, span = scene.antennas[0], scene.receive_basis().shape[-1]
+    assert Condensed.of(scene).antennas[0] == min(receivers, span)
+
+
+@each_scene
+def test_a_foreign_scene_is_designed_for_behind_exact_converters(kit, kind):
+    problem = SumRateCrlb(
+        H=kit.complex_gaussian((6, 2), 1), targets=kind(SCENES[kind]), power=1.0, noise_power=0.1,
+        radar_noise_power=NOISE, snapshots=SNAPSHOTS, rate_weight=0.3, crlb_weight=1.0,
+        transceiver=Transceiver(isacsim.MidRise(3)),
+    )  # fmt: skip
+    found = isacsim.solve(problem)
+    np.testing.assert_allclose(found.objective, problem.objective(found.precoder), rtol=1e-9)
+    ideal = isacsim.solve(attrs.evolve(problem, transceiver=Transceiver()))
+    fair = metrics.rescale_to_radiated(ideal.precoder, problem.transceiver.transmit, problem.power)
+    assert found.objective >= problem.objective(fair)
 
 
 @each_scene

@@ -18,6 +18,7 @@ from isacsim.metrics.cotangents import pulled_back
 from isacsim.problems.sum_rate_crlb import SumRateCrlb
 from isacsim.solvers.sum_rate_crlb.merit import Merit, Point
 from isacsim.solvers.surface import Surface
+from isacsim.targets.condensed import Condensed
 from isacsim.typing import AnyArray, ComplexArray, FloatArray
 
 
@@ -57,6 +58,8 @@ class HardwareMerit:
         antennas, surface = problem.H.shape[-2], Surface.of(problem)
         gain = problem.transceiver.transmit.linear_model(np.eye(antennas, dtype=complex) / antennas)
         ideal = Merit.in_coordinates(problem, np.asarray(gain.gain_matrix() * surface.scale, complex))
+        if problem.transceiver.receive.is_ideal:  # so that its noise is white
+            problem = attrs.evolve(problem, targets=Condensed.of(problem.targets))
         return cls(problem, ideal, surface)
 
     @property
