@@ -43,6 +43,8 @@ def check_split(design: Design, drop: Drop, problem: Problem) -> None:
         raise InvalidInput("split", rule, design.split, "Add base_station.grid, or leave it out.")
     if not problem.convex_in_power:
         rule = f"must be 'even' where the optimum is not convex in the power, as of {problem.kind} here"
+        if not problem.transceiver.is_ideal:
+            rule = "must be 'even' behind hardware: the power of all subcarriers makes the distortion on each"
         remedy = "Believe in ideal hardware with crb-min or sqnr-max, or use band-sum-rate-crlb."
         raise InvalidInput("split", rule, design.split, remedy)
 

@@ -3,9 +3,12 @@
 import attrs
 import numpy as np
 import pytest
+from scipy.optimize import brentq
 
 from isacsim import Aqnm, InvalidInput, MidRise, PointTargets, SumRateCrlb, Transceiver, UniformLinearArray, solve
+from isacsim.batch import flatten, take
 from isacsim.grid import Grid
+from isacsim.hardware.base import Hardware
 from isacsim.metrics.cotangents import pulled_back
 from isacsim.problems.band_sum_rate_crlb import BandSumRateCrlb, BandSumRateCrlbRequirements
 from isacsim.solvers.solution import Status
@@ -20,7 +23,14 @@ def both_ways(stage):
     return Transceiver(transmit=stage, receive=stage, user=stage)
 
 
-@pytest.mark.parametrize("stage", [None, Aqnm(3), MidRise(3)], ids=str)
+class Limiting(Hardware):
+    """An amplifier that is known by its samples alone: distortion that chains share, and spectra of its own."""
+
+    def apply(self, x, rng=None, *, power=None):
+        return x / np.sqrt(1 + np.abs(x) ** 2)
+
+
+@pytest.mark.parametrize("stage", [None, Aqnm(3), MidRise(3), Limiting()], ids=lambda s: type(s).__name__)
 @pytest.mark.parametrize("mode", ["x", "xq"])
 def test_the_gradient_is_that_of_differences(stage, mode):
     problem = attrs.evolve(BALANCED, mode=mode).pose(DROP, Transceiver() if stage is None else both_ways(stage))
@@ -162,6 +172,64 @@ def test_a_design_for_converters_is_better_behind_them_than_one_for_ideal_hardwa
     assert np.all(aware.objective > through.objective(unaware))
 
 
+@pytest.mark.parametrize(
+    ("shared", "power", "spent"),
+    [
+        (False, 0.05, True),
+        pytest.param(True, 0.05, True, marks=pytest.mark.slow),
+        pytest.param(False, 2.0, False, marks=pytest.mark.slow),
+        pytest.param(True, 50.0, False, marks=pytest.mark.slow),
+    ],
+)
+def test_a_design_for_amplifiers_takes_the_drive_that_is_best(shared, power, spent):
+    chains = Transceiver(transmit=Compressing())
+    asked = attrs.evolve(BALANCED, shared=shared, crlb_weight=0.01)
+    drop = attrs.evolve(example_wideband_drop(1), power=power)
+    unaware = solve(asked.pose(drop, Transceiver())).precoder
+    problem = asked.pose(drop, chains)
+    solution = solve(problem, tolerance=1e-4)
+    assert all(status is Status.STATIONARY for status in solution.status)
+    slack = problem.constraints(solution.precoder)["total"]
+    # Below saturation all that may be radiated is; far above it six antennas of 1 W would be distortion alone.
+    np.testing.assert_allclose(slack[slack < 1e-8], 0, atol=1e-9)
+    assert np.all((slack < 1e-8) == spent)
+    best = problem.objective(rescale(unaware, chains.transmit, problem.grid, power) if spent else unaware)
+    assert np.all(solution.objective > best)
+    rng = np.random.default_rng(1)
+    for scale in (1e-3, 1e-2):  # no neighbour of as little power is better
+        step = rng.standard_normal(solution.precoder.shape) + 1j * rng.standard_normal(solution.precoder.shape)
+        step = step.mean(axis=1, keepdims=True) + np.zeros_like(step) if shared else step
+        near = solution.precoder + scale * np.sqrt(np.mean(np.abs(solution.precoder) ** 2)) * step
+        if spent:
+            near = rescale(near, chains.transmit, problem.grid, power)
+        # A residual of 1e-4 leaves some 1e-8 of the objective.
+        assert np.all(problem.objective(near) <= solution.objective * (1 + 1e-7))
+
+
+def rescale(W, transmit, grid, power):
+    """Precoders whose samples radiate a power."""
+
+    def radiated(a):
+        sample = (a**2 * W @ np.conj(W.swapaxes(-1, -2))).sum(axis=-3) / grid.subcarriers
+        return transmit.linear_model(sample).output_power(sample).sum()
+
+    return W * brentq(lambda a: radiated(a) - power, 1e-3, 1e2, xtol=1e-13)
+
+
+def test_one_subcarrier_behind_amplifiers_is_the_narrowband_problem():
+    band, narrow = one_subcarrier(transceiver=Transceiver(transmit=Compressing()))
+    narrow = attrs.evolve(narrow, transceiver=Transceiver(transmit=Compressing()))
+    one, other = solve(band, tolerance=1e-6), solve(narrow, tolerance=1e-6)
+    # The narrowband solver has random starts too, and may find a better optimum.
+    np.testing.assert_allclose(one.objective, other.objective, rtol=1e-6)
+
+
+def test_a_member_behind_amplifiers_has_the_bytes_it_has_alone():
+    problem = flatten(BALANCED.pose(example_wideband_drop(2), Transceiver(transmit=Compressing())))
+    whole = solve(problem).precoder
+    np.testing.assert_array_equal(whole[1], solve(take(problem, np.array([1]))).precoder[0])
+
+
 @pytest.mark.parametrize(("grid", "unknown"), [(Grid(1, 120e3, symbols=4), "delay"), (Grid(6, 120e3), "doppler")])
 def test_what_a_grid_cannot_tell_is_unidentifiable_unless_it_is_known(grid, unknown):
     drop = example_drop()
@@ -186,7 +254,7 @@ def test_what_a_grid_cannot_tell_is_unidentifiable_unless_it_is_known(grid, unkn
 def test_what_it_is_not_for_is_refused():
     with pytest.raises(InvalidInput, match=r"base_station.grid: must be there for band-sum-rate-crlb"):
         BALANCED.pose(example_drop(), Transceiver())
-    amplified = BALANCED.pose(DROP, Transceiver(transmit=Compressing()))
+    amplified = attrs.evolve(BALANCED, subcarrier_cap=2.0).pose(DROP, Transceiver(transmit=Compressing()))
     with pytest.raises(InvalidInput, match="in proportion to their input"):
         solve(amplified, "riemannian-lbfgs")
     with pytest.raises(InvalidInput, match="6 active subcarriers and 6 transmit antennas"):

@@ -1,11 +1,8 @@
-"""Value and gradient of the `BandSumRateCrlb` objective, and the surface that its power leaves.
+"""Value and gradient of the `BandSumRateCrlb` objective, batched.
 
 A precoder of F subcarriers stands as one tall matrix, (F N_t, K+S), one block above the other: the power of the
 samples is its norm, so that full power is the sphere of the narrowband problem, and the preconditioner, whose rates
 know of no other subcarrier, is one block for each. One precoder for all subcarriers is a single block.
-
-A cap holds a block at a norm. What is left of the gradient follows from the multipliers: all blocks pay a price mu for
-power, and a block at the cap pays what it would give for more, as long as that is above mu.
 """
 
 from __future__ import annotations
@@ -22,10 +19,11 @@ from isacsim.link import Transmission
 from isacsim.metrics.cotangents import pulled_back
 from isacsim.problems.band_sum_rate_crlb import BandSumRateCrlb
 from isacsim.solvers.base import SIDES, Request, stages
+from isacsim.solvers.sum_rate_crlb.band_surface import BandSurface, Drives, Sphere, blocks_of
 from isacsim.solvers.sum_rate_crlb.merit import Merit, Point, damped_inverse
 from isacsim.solvers.sum_rate_crlb.starts import served, start
-from isacsim.solvers.surface import FULL, power_shares
-from isacsim.typing import BoolArray, ComplexArray, FloatArray
+from isacsim.solvers.surface import power_shares
+from isacsim.typing import ComplexArray, FloatArray
 
 
 @frozen(eq=False)
@@ -34,10 +32,12 @@ class BandPoint(Point):
 
     Attributes:
         gradient: Half gradient in the coordinates, (B, blocks N_t, K+S).
+        normal: That of the radiated power at a cap; zero elsewhere.
         weights: Weight of each user's channel in the preconditioner, (B, F, K).
     """
 
     gradient: ComplexArray = rows(2)
+    normal: ComplexArray = rows(2)
     weights: FloatArray = rows(2)
 
 
@@ -50,18 +50,18 @@ class BandMerit:
         H: Channels in the coordinates, (B, F, N_t, K).
         scale: ``W[f] = diag(scale) Z[f]``, (1, N_t): the power is the norm of Z, whatever shares chains put out.
         blocks: Precoders: F, or 1 that all subcarriers share.
-        held: Which blocks steps are to leave at the cap, (B, blocks).
+        surface: What the power leaves.
     """
 
     problem: BandSumRateCrlb = field()
     H: ComplexArray = rows(3)
     scale: FloatArray = rows(1)
     blocks: int = field()
-    held: BoolArray = rows(1)
+    surface: BandSurface = field()
 
     @classmethod
     def of(cls, problem: BandSumRateCrlb) -> BandMerit:
-        """Compile a problem (leading axes are flattened) whose chains put out in proportion to their input."""
+        """Compile a problem (leading axes are flattened)."""
         problem = flatten(problem)
         F, antennas = problem.H.shape[-3:-1]
         transmit = problem.transceiver.transmit
@@ -70,7 +70,14 @@ class BandMerit:
         gain = transmit.linear_model(np.eye(antennas, dtype=complex) / antennas).gain_matrix()
         H = np.ascontiguousarray(hermitian(gain * scale) @ problem.H)
         blocks = 1 if problem.shared else F
-        return cls(problem, H, scale[None], blocks, np.zeros((1, blocks), bool))
+        bins, power = problem.grid.subcarriers, problem.power
+        surface: BandSurface
+        if shares is None:
+            surface = Drives.of(transmit, power, antennas, blocks, float(np.sqrt(F / (bins * blocks))))
+        else:
+            cap = problem.subcarrier_cap if problem.subcarrier_cap and blocks > 1 else np.inf
+            surface = Sphere(power * (bins * blocks / F), blocks, cap, np.zeros((1, blocks), bool))
+        return cls(problem, H, scale[None], blocks, surface)
 
     @property
     def members(self) -> int:
@@ -82,12 +89,6 @@ class BandMerit:
         """Squared norm of the coordinates at full power, (B,), in W."""
         grid = self.problem.grid
         return self.problem.power * (grid.subcarriers * self.blocks / grid.used)
-
-    @property
-    def limit(self) -> FloatArray:
-        """Most of it in one block, (B, 1), in W; infinite without a cap."""
-        cap = self.problem.subcarrier_cap
-        return (np.inf if cap is None or self.blocks == 1 else cap) * self.power[:, None] / self.blocks
 
     def start(self, name: str, request: Request) -> ComplexArray:
         """The coordinates of a named start: that of each subcarrier by itself, at even power."""
@@ -115,12 +116,8 @@ class BandMerit:
 
     def precoder(self, Z: ComplexArray) -> ComplexArray:
         """The precoders (B, F, N_t, K+S) of coordinates."""
-        W = self.scale[..., None] * self._each(Z)
+        W = self.scale[..., None] * blocks_of(Z, self.blocks)
         return np.ascontiguousarray(np.broadcast_to(W, (len(Z), self.problem.grid.used, *W.shape[2:])))
-
-    def _each(self, Z: ComplexArray) -> ComplexArray:
-        """Coordinates block by block, (B, blocks, N_t, K+S)."""
-        return Z.reshape(len(Z), self.blocks, -1, Z.shape[-1])
 
     def evaluate(self, Z: ComplexArray) -> BandPoint:
         """The objective at Z, and its derivative."""
@@ -138,59 +135,28 @@ class BandMerit:
         return BandPoint(
             W=Z, objective=np.asarray(objective), sum_rate=worth.sum_rate, crlb=worth.crlb,
             signal=flat, interference=np.ones_like(flat),
-            gradient=gradient.reshape(Z.shape), weights=worth.sqinr / received,
+            gradient=gradient.reshape(Z.shape), normal=self.surface.normal(Z), weights=worth.sqinr / received,
         )  # fmt: skip
 
-    def project(self, X: ComplexArray) -> ComplexArray:
-        """X scaled to full power, with blocks above the cap scaled back to it, and those held there up to it."""
-        each, limit = self._each(X), self.limit
-        own = squared(each).sum(axis=(-2, -1))
-        full = np.broadcast_to(self.held, own.shape)
-        for _ in range(self.blocks):  # each round caps one more, or is the last
-            rest = np.where(full, 0.0, own).sum(axis=-1, keepdims=True)
-            left = self.power[:, None] - np.where(full, limit, 0.0).sum(axis=-1, keepdims=True)
-            power = np.where(full, limit, own * (np.maximum(left, 0.0) / np.where(rest > 0, rest, 1.0)))
-            above = full | (power > limit)
-            if np.array_equal(above, full):
-                break
-            full = above
-        factor = np.sqrt(np.minimum(power, limit) / np.where(own > 0, own, 1.0))
-        return np.asarray((factor[..., None, None] * each).reshape(X.shape))
+    def driven(self, Z: ComplexArray) -> ComplexArray:
+        """A start at the best of some drives, where they are free."""
+        return self.surface.driven(Z, lambda trial: np.asarray(self.problem.objective(self.precoder(trial))))
+
+    def project(self, Z: ComplexArray) -> ComplexArray:
+        """Coordinates of full power, or below what chains may radiate."""
+        return self.surface.project(Z)
 
     def slope(self, point: BandPoint) -> ComplexArray:
-        """Gradient of the objective along what the power and the cap leave, (B, blocks N_t, K+S)."""
-        Z, g = self._each(point.W), self._each(point.gradient)
-        price, _ = self._prices(point)
-        return (2 * (g - price[..., None, None] * Z)).reshape(point.W.shape)
-
-    def _prices(self, point: BandPoint) -> tuple[FloatArray, BoolArray]:
-        """What each block pays for its power, and which pay more than the others, at the cap, each (B, blocks)."""
-        Z, g = self._each(point.W), self._each(point.gradient)
-        rise = (Z.real * g.real + Z.imag * g.imag).sum(axis=(-2, -1))
-        own = squared(Z).sum(axis=(-2, -1))
-        worth = rise / np.where(own > 0, own, 1.0)
-        full = own >= FULL * self.limit
-        mu = self._common(rise, own, ~full, worth)
-        mu = self._common(rise, own, ~full | (worth < mu), worth)  # who would give less than the others leaves the cap
-        bound = full & (worth > mu)
-        return np.where(bound, worth, mu), bound
-
-    @staticmethod
-    def _common(rise: FloatArray, own: FloatArray, free: BoolArray, worth: FloatArray) -> FloatArray:
-        """The price that the free blocks pay, (B, 1): the least that any would give where none is free."""
-        power = np.where(free, own, 0.0).sum(axis=-1, keepdims=True)
-        mean = np.where(free, rise, 0.0).sum(axis=-1, keepdims=True) / np.where(power > 0, power, 1.0)
-        return np.where(power > 0, mean, worth.min(axis=-1, keepdims=True))
+        """Gradient of the objective along what the power leaves, (B, blocks N_t, K+S)."""
+        return self.surface.slope(point)
 
     def size(self, point: BandPoint) -> FloatArray:
         """The power of each member, (B,): the squared length of all coordinates."""
-        return self.power
+        return self.power * self.surface.spent(point.W)
 
     def at(self, point: BandPoint) -> BandMerit:
-        """The merit that keeps at the cap the blocks that would give most for more power."""
-        if self.problem.subcarrier_cap is None or self.blocks == 1:
-            return self
-        return attrs.evolve(self, held=self._prices(point)[1])
+        """The merit that stays at the caps which the objective wants more of."""
+        return attrs.evolve(self, surface=self.surface.at(point))
 
     def preconditioner(self, point: BandPoint) -> ComplexArray:
         """That of the narrowband problem on each subcarrier; of one precoder that of their sum."""
@@ -204,16 +170,20 @@ class BandMerit:
         else:
             H, weights = H.reshape(-1, antennas, users), weights.reshape(-1, users)
         # One price for all: that of a block with next to no power says nothing of its curvature.
-        mu = np.repeat(inner(point.W, point.gradient) / self.power, self.blocks)
+        rise = inner(point.W, point.gradient)
+        if self.surface.capped:  # more drive may bring nothing: what ideal hardware would make of it
+            rise = (problem.rate_weight / F * point.weights * problem.noise_power[:, None]).sum(axis=(-2, -1))
+            rise = rise + (problem.crlb_weight * point.crlb if problem.crlb_weight else 0.0)
+        mu = np.repeat(rise / self.size(point), self.blocks)
         return damped_inverse(H, weights, mu).reshape(members, -1, antennas)
 
-    def residual(self, point: Point, slope2: FloatArray) -> FloatArray:
+    def residual(self, point: BandPoint, slope2: FloatArray) -> FloatArray:
         """KKT residual (B,), as of the narrowband merit."""
         problem = self.problem
         scale = problem.rate_weight * point.sum_rate
         if problem.crlb_weight:
             scale = scale + problem.crlb_weight * point.crlb
-        return np.asarray(np.sqrt(slope2 * self.power) / scale)
+        return np.asarray(np.sqrt(slope2 * self.size(point)) / scale)
 
 
 def not_over_a_band(problem: Any) -> str | None:
@@ -224,8 +194,9 @@ def not_over_a_band(problem: Any) -> str | None:
         for place, stage in stages(getattr(problem.transceiver, side), side):
             if not stage.spectrum_differentiable:
                 return f"needs the derivative of a spectrum, and {place} ({type(stage).__name__}) gives none"
-    for place, stage in stages(problem.transceiver.transmit, "transmit"):
-        if power_shares(stage, problem.H.shape[-2]) is None:
-            told = "designs over a band where transmit chains put out in proportion to their input"
-            return f"{told}, and {place} ({type(stage).__name__}) does not"
+    if problem.subcarrier_cap is not None and not problem.shared:
+        for place, stage in stages(problem.transceiver.transmit, "transmit"):
+            if power_shares(stage, problem.H.shape[-2]) is None:
+                told = "keeps a cap on each subcarrier where transmit chains put out in proportion to their input"
+                return f"{told}, and {place} ({type(stage).__name__}) does not"
     return None

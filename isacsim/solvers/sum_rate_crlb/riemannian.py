@@ -189,6 +189,7 @@ class RiemannianSolver(Solver):
                 # Of random starts of a whole band each would be bad somewhere: each subcarrier gets its own best.
                 alone = attrs.evolve(problem.subcarriers(), crlb_weight=0.0, sensing_streams=0)
                 starts.append(merit.around(self.solve(alone, Request(rngs=merit.spawned(request.rngs))).precoder))
+            starts = [merit.driven(Z) for Z in starts]
         solution = self._best(problem, merit, starts, request)
         return attrs.evolve(solution, precoder=merit.precoder(solution.precoder))
 
