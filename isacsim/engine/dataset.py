@@ -61,7 +61,8 @@ def build_dataset(store: Store, part: Part | None = None) -> xarray.Dataset:
         variables[ROWS_FROM] = ((*frame.axes, "trial"), frame.origins, FROM)
     else:
         variables.pop(SOLVES_FROM)
-    along = {"evaluate": frame.evaluations, "design": frame.designs, "trial": pandas.RangeIndex(frame.first, frame.span.stop)}
+    numbers = pandas.RangeIndex(frame.first, frame.span.stop)  # which takes no memory
+    along = {"evaluate": frame.evaluations, "design": frame.designs, "trial": numbers}
     labels, given = {**frame.axes, **along, **own.coordinates()}, store.need("axis_labels")
     coords = {name: (name, values, _axis_attributes(name, given)) for name, values in labels.items()}
     index = " ".join([*frame.axes, "evaluate", "design", "trial"])
