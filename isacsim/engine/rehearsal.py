@@ -129,9 +129,9 @@ def _rehearse_evaluation(scenario: Scenario, label: str, W: ComplexArray, drop: 
     evaluation: Evaluation = scenario.evaluate[label]
     path, rngs = f"evaluate.{label}", [generator(scenario.seed, Stream.WAVEFORM, scenario.trials - 1)]
     link = link_over(W, drop, hardware)
-    if evaluation.power == "radiated":
+    if evaluation.power != "designed":
         with _told(f"{path}.power"), faults_of(path, evaluation):
-            link = radiating(link, drop.power)
+            link = radiating(link, drop.power, per_antenna=evaluation.power == "per-antenna")
     for table in ("metrics", "experiments"):
         for i, measure in enumerate(getattr(evaluation, table)):
             at = f"{path}.{table}.{i}"

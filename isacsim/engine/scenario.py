@@ -151,7 +151,8 @@ class Evaluation:
     Attributes:
         hardware: Name of the hardware the precoders really meet.
         power: ``designed`` sends the precoder as it is; ``radiated`` scales it so that the
-            power budget is what leaves the transmit chains.
+            power budget is what leaves the transmit chains; ``per-antenna`` scales each row, so that each antenna
+            radiates the same share of it.
         metrics: Metrics in closed form.
         experiments: Waveform experiments.
         designs: Names of the designs to judge; None is all.
@@ -162,7 +163,9 @@ class Evaluation:
     metrics: tuple[Metric, ...] = ()
     experiments: tuple[Experiment, ...] = ()
     hardware: str = "ideal"
-    power: Literal["designed", "radiated"] = field(default="designed", validator=choice("designed", "radiated"))
+    power: Literal["designed", "radiated", "per-antenna"] = field(
+        default="designed", validator=choice("designed", "radiated", "per-antenna")
+    )
     designs: tuple[str, ...] | None = None
 
     def __attrs_post_init__(self) -> None:

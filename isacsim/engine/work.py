@@ -477,8 +477,8 @@ def _evaluate(
     W.flags.writeable = False  # the next measure is to find it as it was
     here = _some(drop, chosen)
     link, found = link_over(W, here, hardware), []
-    if evaluation.power == "radiated":
-        link = radiating(link, here.power)
+    if evaluation.power != "designed":
+        link = radiating(link, here.power, per_antenna=evaluation.power == "per-antenna")
     numbers = tuple(t for t, ok in zip(trials, chosen, strict=True) if ok)
     for measure in measures:
         rngs = Generators(scenario.seed, Stream.WAVEFORM, numbers)

@@ -62,8 +62,11 @@ def power_toward(sent: Transmission, array: AntennaArray, azimuth: Any, zenith: 
     return np.asarray((np.conj(a) * np.swapaxes(sent.radiated @ a.T, -1, -2)).real.sum(axis=-1))
 
 
-def rescale_to_radiated(W: Any, transmit: Hardware, power: Any) -> ComplexArray:
+def rescale_to_radiated(W: Any, transmit: Hardware, power: Any, *, per_antenna: bool = False) -> ComplexArray:
     """The precoder scaled so that ``power`` leaves the transmit chains, shape (..., N_t, K+S).
+
+    With ``per_antenna`` each row is scaled by itself, so that every antenna radiates the same share of it; an
+    antenna that is sent nothing stays silent.
 
     The linear model is evaluated twice where the output is proportional to the drive, as it is of
     data converters with gain control, and mostly three to six times for devices that saturate, up to a
@@ -74,38 +77,59 @@ def rescale_to_radiated(W: Any, transmit: Hardware, power: Any) -> ComplexArray:
         W: Precoder, shape (..., N_t, K+S), in sqrt(W).
         transmit: The transmit chains.
         power: Wanted power, broadcast to (...), in W.
+        per_antenna: Whether each antenna is to radiate its share.
 
     Raises:
-        InvalidInput: If ``power`` is not positive, or the chains saturate below it.
+        InvalidInput: If ``power`` is not positive, or the chains saturate below it; or for ``per_antenna`` where
+            they couple.
     """
-    return _rescaled(W, transmit, power)[0]
+    return _rescaled(W, transmit, power, per_antenna=per_antenna)[0]
 
 
-def radiating(link: Link, power: Any) -> Link:
+def radiating(link: Link, power: Any, *, per_antenna: bool = False) -> Link:
     """The link of precoders scaled by `rescale_to_radiated`, whose last evaluation of the hardware it keeps."""
     bins = link.grid.subcarriers if isinstance(link, WidebandLink) else 0
-    W, sent = _rescaled(link.W, link.transmit, power, bins)
+    W, sent = _rescaled(link.W, link.transmit, power, bins, per_antenna=per_antenna)
     scaled = attrs.evolve(link, W=W)
     return scaled if sent is None else scaled.sending(sent)
 
 
-def _rescaled(W: Any, transmit: Hardware, power: Any, bins: int = 0) -> tuple[ComplexArray, Transmission | None]:
-    """The scaled precoder; with ``bins`` N one for each subcarrier, (..., F, N_t, K+S), of a common factor."""
+def _rescaled(
+    W: Any, transmit: Hardware, power: Any, bins: int = 0, *, per_antenna: bool = False
+) -> tuple[ComplexArray, Transmission | None]:
+    """The scaled precoder; with ``bins`` N one for each subcarrier, (..., F, N_t, K+S), of a common factor.
+
+    To the search for the drive an antenna of ``per_antenna`` is a member with one chain.
+    """
     positive("power", power)
     core = (-3, -2, -1) if bins else (-2, -1)
     W = np.asarray(numbers("W", W, axes=len(core)), complex, order="C")
     with fitting("power"):
         target = np.broadcast_to(np.asarray(power, float), W.shape[: -len(core)])
+    finite = np.isfinite(W).all(axis=core)
+    if per_antenna:
+        target = np.repeat(target[..., None] / W.shape[-2], W.shape[-2], axis=-1)
+        finite = finite[..., None]
 
     def of_samples(sent: Transmission) -> FloatArray:
-        return np.asarray(sent.antenna_power.sum(axis=-2) / bins) if bins else sent.antenna_power
+        if per_antenna and sent.model is not None and sent.model.coupled:
+            remedy = "Scale to the power of all of them together."
+            raise InvalidInput("per_antenna", "must be false where the transmit chains couple", transmit, remedy)
+        chains = np.asarray(sent.antenna_power.sum(axis=-2) / bins) if bins else sent.antenna_power
+        return chains[..., None] if per_antenna else chains
 
     given = of_samples(Transmission.of(W, Ideal()))
-    alive = np.isfinite(W).all(axis=core) & (given.sum(axis=-1) > 0)
+    alive = finite & (given.sum(axis=-1) > 0)
     last: list[tuple[FloatArray, ComplexArray, Transmission]] = []
 
+    def driven(factor: FloatArray) -> ComplexArray:
+        if per_antenna:
+            factor = np.expand_dims(factor, -2) if bins else factor
+            return np.asarray(np.sqrt(factor)[..., None] * W)
+        return np.asarray(np.sqrt(factor).reshape(factor.shape + (1,) * len(core)) * W)
+
     def output(drive: FloatArray) -> FloatArray:
-        scaled = _driven(W, drive)
+        scaled = driven(drive)
         last[:] = [(drive, scaled, Transmission.of(scaled, transmit))]
         return of_samples(last[0][2])
 
@@ -114,17 +138,12 @@ def _rescaled(W: Any, transmit: Hardware, power: Any, bins: int = 0) -> tuple[Co
         tried, scaled, sent = last[0]
         if np.array_equal(tried, found.factor):
             return scaled, sent
-        return _driven(W, found.factor), None  # which needed no evaluation to confirm it
+        return driven(found.factor), None  # which needed no evaluation to confirm it
     worst, most = (float(np.max(power[~found.reached])) for power in (target, found.most))
     raise InvalidInput(
         "power", f"must be reachable: the transmit chains saturate near {most:.4g} W", f"{worst:.4g} W",
         "Lower the power, raise the saturation level, or judge the power as designed.",
     )  # fmt: skip
-
-
-def _driven(W: ComplexArray, factor: FloatArray) -> ComplexArray:
-    """Precoders of ``factor`` (...) times the power."""
-    return np.asarray(np.sqrt(factor).reshape(factor.shape + (1,) * (W.ndim - factor.ndim)) * W)
 
 
 def energy_efficiency(sum_rate_bits: Any, radar_sqnr: Any, consumption: Any) -> FloatArray:

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isacsim import Aqnm, Chain, Hardware, Ideal, InvalidInput, MidRise, Transceiver, UniformPlanarArray, metrics
+from isacsim.hardware.base import LinearModel
 from isacsim.hardware.codebooks import aqnm_distortion, mid_rise
 from isacsim.hardware.power import ConverterPower
 
@@ -48,6 +49,46 @@ def test_rescaling_to_radiated_power_is_exact_through_converters(kit, seed, tran
     ratio = scaled / W
     np.testing.assert_allclose(ratio.real, np.broadcast_to(ratio.real[:, :1, :1], W.shape), rtol=1e-12)
     np.testing.assert_allclose(ratio.imag, 0.0, atol=1e-12 * ratio.real.max())
+
+
+@given(seeds, st.sampled_from([Ideal(), Aqnm(BITS), MidRise(1), Chain(MidRise(3), Aqnm(2))]))
+def test_each_antenna_radiates_its_share(kit, seed, transmit):
+    W = kit.complex_gaussian((3, 6, 2), seed)
+    W[0, 2] = 0.0  # an antenna that is sent nothing
+    power = np.array([0.01, 1.0, 5.0])
+    scaled = metrics.rescale_to_radiated(W, transmit, power, per_antenna=True)
+    share = np.broadcast_to(power[:, None] / 6, (3, 6)).copy()
+    share[0, 2] = 0.0
+    np.testing.assert_allclose(metrics.antenna_power(scaled, transmit), share, rtol=1e-11)
+    ratio = np.divide(scaled, W, out=np.ones_like(W), where=W != 0)
+    np.testing.assert_allclose(ratio, np.broadcast_to(ratio[..., :1].real, W.shape), rtol=1e-12)  # rows are scaled
+
+
+def test_each_antenna_of_a_saturating_device_has_a_drive_of_its_own(kit):
+    W = kit.complex_gaussian((4, 3), 0)
+    scaled = metrics.rescale_to_radiated(W, Saturating(1.0), 2.0, per_antenna=True)
+    # The accuracy that is promised where six evaluations do not reach more.
+    np.testing.assert_allclose(metrics.antenna_power(scaled, Saturating(1.0)), 0.5, rtol=1e-6)
+
+
+@frozen
+class Coupled(Hardware):
+    """A coupling of neighbours."""
+
+    memoryless = False
+
+    def apply(self, x, rng=None, *, power=None):
+        return x + 0.1 * np.roll(x, 1, axis=-2)
+
+    def linear_model(self, R):
+        chains = R.shape[-1]
+        gain = np.eye(chains) + 0.1 * np.roll(np.eye(chains), 1, axis=0)
+        return LinearModel(np.broadcast_to(gain, R.shape), np.zeros(R.shape[:-1]), coupled=True)
+
+
+def test_antennas_that_couple_have_no_share_of_their_own(kit):
+    with pytest.raises(InvalidInput, match="per_antenna: must be false where the transmit chains couple"):
+        metrics.rescale_to_radiated(kit.complex_gaussian((4, 2), 0), Coupled(), 1.0, per_antenna=True)
 
 
 @pytest.mark.parametrize("power", [1.0, 2.0, 3.8])
