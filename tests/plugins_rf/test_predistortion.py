@@ -1,5 +1,7 @@
 """Predistortion: the limiter that it makes of an amplifier, what polynomials reach, and what cannot be predistorted."""
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -94,3 +96,11 @@ def test_below_the_ceiling_nothing_is_lost():
 def test_what_cannot_be_predistorted_is_refused(device, told):
     with pytest.raises(InvalidInput, match=f"device: {told}"):
         Predistorter(device).apply(np.ones((1, 3), complex))
+
+
+def test_a_predistorter_that_was_asked_travels_to_a_worker(kit):
+    stage, R = Predistorter(Rapp(1.0)), covariance(kit)
+    model = stage.linear_model(R)
+    there = pickle.loads(pickle.dumps(stage))
+    assert there == stage
+    np.testing.assert_array_equal(there.linear_model(R).distortion, model.distortion)

@@ -101,6 +101,10 @@ class Predistorter(Hardware):
             fits[chains] = _Fit(self, chains).envelopes
         return fits[chains]
 
+    def __getstate__(self) -> dict[str, Any]:
+        """The record without its fits, which cannot be sent to a worker and are soon found again."""
+        return {name: value for name, value in self.__dict__.items() if name != "fits"}
+
 
 class _Fit:
     """The fit of a predistorter to the chains of its device."""
