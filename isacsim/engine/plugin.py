@@ -77,6 +77,8 @@ WIDEBAND = {
     "link": "OFDM over TDL-C through converters of few bits, measured and predicted",
     "joint-design": "Rate against range accuracy over all subcarriers at once",
     "detection-over-range": "Detection over range, through a receiver of few bits that hears itself",
+    "mobility": "A slot of OFDM to users who move, through clustered delay lines",
+    "spectrum": "Spectrum of an array of few bits against a mask",
     "radar": "Detection on range-Doppler maps under self-interference, over the receiver's resolution",
     "self-interference": "Radar SQNR and CRLB under self-interference, over the receiver's resolution",
 }

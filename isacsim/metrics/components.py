@@ -39,10 +39,10 @@ class Measure(ABC):
     """Judges precoders on realisations, through hardware.
 
     Attributes:
-        wideband: Whether it is of an OFDM signal alone, on the grid of the base station.
+        wideband: Whether it is of an OFDM signal alone, on the grid of the base station; None is of either.
     """
 
-    wideband: ClassVar[bool] = False
+    wideband: ClassVar[bool | None] = False
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)

@@ -22,6 +22,9 @@ def isacsim_metrics() -> Iterable[Spec]:
     yield Spec(
         "radiated-spectrum", f"{home}.radiation:RadiatedSpectrum", "Power out of the transmit chains on all bins, W"
     )
+    mask = {"offset_hz": [1e5, 1e6], "limit_db": [-20.0, -40.0]}
+    yield Spec("spectral-mask", f"{home}.radiation:SpectralMask", "Power that a mask allows on all bins, W", mask)
+    yield Spec("mask-margin", f"{home}.radiation:MaskMargin", "Least distance from a spectral mask", mask)
     yield Spec(
         "adjacent-leakage", f"{home}.radiation:AdjacentLeakage", "Radiated power beside the band over that within"
     )

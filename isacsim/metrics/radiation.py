@@ -18,7 +18,7 @@ from isacsim.metrics.communication import subcarriers, sum_rate_bits_of
 from isacsim.metrics.components import Metric, Quantity
 from isacsim.metrics.power import energy_efficiency, power_toward
 from isacsim.metrics.sensing import sqnr
-from isacsim.metrics.spectrum import adjacent_leakage, radiated_spectrum, whole_band
+from isacsim.metrics.spectrum import adjacent_leakage, in_band, mask_limit, radiated_spectrum, whole_band
 from isacsim.typing import FloatArray
 
 
@@ -81,6 +81,62 @@ class AdjacentLeakage(Metric):
         spectrum = _spectrum(link, self.quantity.name)
         assert isinstance(link, WidebandLink)
         return adjacent_leakage(spectrum, link.grid)
+
+
+@frozen(kw_only=True)
+class SpectralMask(Metric):
+    """Most power that a spectral mask allows on each of the N bins, in W: a line beside `RadiatedSpectrum`.
+
+    Args:
+        offset: Corners of the mask from the carrier, ascending, in Hz.
+        limit: What is allowed there over the mean on the active subcarriers, linear: a straight line in decibels
+            between corners, level before the first and behind the last.
+    """
+
+    wideband = True
+    quantity = Quantity("spectral-mask", "W", ("frequency",), "power on each bin that the mask allows")
+    over_band = "own"
+    offset: FloatArray = batched(1, least=0.0, metadata=units.hertz())
+    limit: FloatArray = batched(1, above=0.0, metadata=units.db())
+
+    def __attrs_post_init__(self) -> None:
+        if self.offset.ndim > 1 or self.offset.shape != self.limit.shape or np.any(np.diff(self.offset) <= 0):
+            got = f"{self.offset.size} offsets and {self.limit.size} limits"
+            rule = "must be ascending, with a limit for each"
+            raise InvalidInput("offset, limit", rule, got, "Write offset_hz = [1e6, 2e6] and limit_db = [-20, -40].")
+
+    def labels(self, drop: Drop) -> dict[str, Sequence[Any]]:
+        """Frequencies of the bins from the carrier, in Hz."""
+        return RadiatedSpectrum().labels(drop)
+
+    def value(self, link: Link) -> FloatArray:
+        """`isacsim.metrics.spectrum.mask_limit`."""
+        spectrum = _spectrum(link, self.quantity.name)
+        assert isinstance(link, WidebandLink)
+        return mask_limit(spectrum, link.grid, self.offset, self.limit)
+
+
+@frozen(kw_only=True)
+class MaskMargin(SpectralMask):
+    """Least distance of the radiated spectrum from a spectral mask beside the active subcarriers, linear.
+
+    Above 1 the mask is kept on every bin.
+    """
+
+    quantity = Quantity("mask-margin", "1", (), "least of the mask over the radiated power beside the band")
+
+    def labels(self, drop: Drop) -> dict[str, Sequence[Any]]:
+        """None."""
+        return {}
+
+    def value(self, link: Link) -> FloatArray:
+        """The least over the bins beside the band; infinite where nothing is radiated there."""
+        spectrum = _spectrum(link, self.quantity.name)
+        assert isinstance(link, WidebandLink)
+        beside = np.delete(np.arange(link.grid.subcarriers), in_band(link.grid))
+        power = spectrum.sum(axis=-1)[..., beside]
+        allowed = mask_limit(spectrum, link.grid, self.offset, self.limit)[..., beside]
+        return np.divide(allowed, power, out=np.full(power.shape, np.inf), where=power > 0).min(axis=-1, initial=np.inf)
 
 
 def _spectrum(link: Link, name: str) -> FloatArray:

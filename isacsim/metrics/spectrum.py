@@ -51,6 +51,22 @@ def radiated_spectrum(W: Any, transmit: Hardware, grid: Grid) -> FloatArray:
     return Transmission.of(over, OverBand(transmit, whole_band(grid))).antenna_power
 
 
+def mask_limit(spectrum: FloatArray, grid: Grid, offset: Any, limit: Any) -> FloatArray:
+    """Most power that a spectral mask allows all chains together on each bin, shape (..., N), in W.
+
+    Args:
+        spectrum: Power of each chain on all N bins in ascending order, shape (..., N, M), in W.
+        grid: The grid.
+        offset: Corners of the mask from the carrier, ascending, shape (n,), in Hz.
+        limit: What is allowed there, over the mean on the active subcarriers, shape (n,), linear. In decibels the mask
+            is a straight line between corners, and level before the first and behind the last.
+    """
+    power = np.asarray(spectrum).sum(axis=-1)
+    apart = np.abs(whole_band(grid).frequencies)
+    allowed = np.exp(np.interp(apart, offset, np.log(limit)))
+    return np.asarray(power[..., in_band(grid)].mean(axis=-1, keepdims=True) * allowed)
+
+
 def adjacent_leakage(spectrum: FloatArray, grid: Grid) -> FloatArray:
     """Power beside the active subcarriers over that on them, of all chains together, shape (...), linear.
 

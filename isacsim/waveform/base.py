@@ -31,7 +31,7 @@ class Experiment(Measure):
         self._require_kind(link)
 
     def _require_kind(self, link: Link) -> None:
-        if isinstance(link, WidebandLink) != self.wideband:
+        if self.wideband not in (None, isinstance(link, WidebandLink)):
             rule, remedy = "must be one of a narrowband signal", "Leave base_station.grid out."
             if self.wideband:
                 rule, remedy = "must be one of an OFDM signal", "Add base_station.grid."

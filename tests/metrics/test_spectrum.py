@@ -1,13 +1,16 @@
 """The radiated spectrum: its mean is the power of samples, its band that of the link, and what leaks beside."""
 
+import attrs
 import numpy as np
 import pytest
 
-from isacsim import Aqnm, Ideal, InvalidInput, MidRise
+from isacsim import Aqnm, Ideal, InvalidInput, MidRise, Transceiver
 from isacsim.grid import Grid
 from isacsim.hardware.spectral import OverBand
-from isacsim.link import Transmission
-from isacsim.metrics.spectrum import adjacent_leakage, in_band, radiated_spectrum
+from isacsim.link import Transmission, WidebandLink
+from isacsim.metrics.radiation import MaskMargin
+from isacsim.metrics.spectrum import adjacent_leakage, in_band, mask_limit, radiated_spectrum
+from isacsim.testing.examples import example_precoder, example_wideband_drop
 
 GRID = Grid(32, 1e6, active=8)
 
@@ -79,3 +82,30 @@ def test_nothing_radiated_leaks_nothing():
 def test_precoders_of_other_subcarriers_are_refused(kit):
     with pytest.raises(InvalidInput, match="8 active subcarriers"):
         radiated_spectrum(kit.complex_gaussian((4, 3, 2), 0), Ideal(), GRID)
+
+
+def test_a_mask_is_straight_in_decibels_and_level_outside(kit):
+    spectrum = radiated_spectrum(precoders(kit), MidRise(3), GRID)
+    found = mask_limit(spectrum, GRID, [6e6, 10e6], [1e-2, 1e-4])
+    reference = spectrum.sum(axis=-1)[:, in_band(GRID)].mean(axis=-1)
+    apart = np.abs(np.arange(32) - 16.0)  # in MHz
+    decibels = np.select([apart <= 6, apart >= 10], [-20.0, -40.0], -20 - 5 * (apart - 6))
+    np.testing.assert_allclose(found, reference[:, None] * 10 ** (decibels / 10), rtol=1e-12)
+
+
+def test_the_margin_of_white_distortion_is_that_of_the_level_part_of_a_mask(kit):
+    drop = example_wideband_drop(1)
+    drop = attrs.evolve(drop, grid=attrs.evolve(drop.grid, subcarriers=16, active=6))
+    chains = Transceiver(transmit=Aqnm(2))
+    link = WidebandLink(example_precoder(drop, 2), drop, chains)
+    spectrum = radiated_spectrum(link.W, Aqnm(2), drop.grid).sum(axis=-1)
+    mean = spectrum[:, in_band(drop.grid)].mean(axis=-1)
+    margin = MaskMargin(offset=[0.0, 1.0], limit=[1.0, 1e-2]).value(link)
+    np.testing.assert_allclose(margin, 1e-2 * mean / spectrum[:, 0], rtol=1e-9)
+    assert np.all(np.isinf(MaskMargin(offset=[0.0], limit=[1.0]).value(WidebandLink(link.W, drop))))
+
+
+@pytest.mark.parametrize(("offset", "limit"), [([2.0, 1.0], [0.1, 0.2]), ([1.0], [0.1, 0.2])])
+def test_a_mask_without_order_is_refused(offset, limit):
+    with pytest.raises(InvalidInput, match="offset, limit: must be ascending"):
+        MaskMargin(offset=offset, limit=limit)

@@ -17,6 +17,7 @@ from isacsim.waveform import ofdm
 from isacsim.waveform.link import SampledLink
 from isacsim.waveform.modulation import QAM16, QPSK
 from isacsim.waveform.ofdm_link import OfdmLink
+from isacsim.waveform.scatter import ReceivedConstellation
 from isacsim.waveform.signals import Sources
 
 ARRAY = UniformLinearArray(4)
@@ -185,3 +186,16 @@ def test_what_has_no_meaning_on_the_other_kind_of_link_is_refused():
                 radar_noise_power=0.1)  # fmt: skip
     with pytest.raises(InvalidInput, match="grid"):
         OfdmLink().measure(link_over(np.ones((1, 4, 2)), flat, Transceiver()), [np.random.default_rng(0)])
+
+
+def test_the_constellation_of_a_band_lies_about_the_symbols_sent():
+    grid = Grid(32, 120e3, active=24, prefix=8)
+    H = channels(grid)
+    link = WidebandLink(zero_forcing(H, grid), drop_of(grid, H, 1e-4), Transceiver(user=MidRise(5)))
+    found = ReceivedConstellation(QPSK, symbols=1000).trial(link, np.random.default_rng(8))
+    z = found["constellation-i"] + 1j * found["constellation-q"]
+    assert z.shape == (1, 2, 1000)
+    error = z - (np.sign(z.real) + 1j * np.sign(z.imag)) / np.sqrt(2)
+    expected = (1 / link.users.sqinr).mean(axis=1)
+    # Decisions are right at these SQINRs; the mean of 1000 errors over subcarriers that share few taps.
+    np.testing.assert_allclose((np.abs(error) ** 2).mean(axis=-1), expected, rtol=0.25)
