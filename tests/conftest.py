@@ -1,10 +1,10 @@
 """Builders of scenes and problems that the tests of all rooms share."""
 
+import gc
 import importlib
-import os
 import sqlite3
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -16,50 +16,30 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import isacsim
-import isacsim.compiled
 from isacsim import Hardware
 from isacsim.batch import batch_shape, flatten
 from isacsim.plugin import Registry, build_registry
 from isacsim.solvers.crb_min.reduction import reductions
 from isacsim.solvers.sqinr.least_power import least_power
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
-
 DATA = Path(__file__).parent / "data"
 
 # The examples are the same in every run, and none has a time limit, nor has what draws them.
-settings.register_profile(
-    "isacsim", deadline=None, derandomize=True, max_examples=25, suppress_health_check=[HealthCheck.too_slow]
-)
-settings.load_profile("isacsim")
+for name, examples in (("quick", 8), ("whole", 25)):
+    settings.register_profile(
+        name, deadline=None, derandomize=True, max_examples=examples, suppress_health_check=[HealthCheck.too_slow]
+    )
 
 
-@pytest.fixture(scope="session", autouse=True)
-def one_worker_compiles(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Lets each kernel be compiled by one worker of pytest-xdist, for which the others wait to load it from disk."""
-    if "PYTEST_XDIST_WORKER" not in os.environ or fcntl is None:
-        yield
-        return
-    locks, made = tmp_path_factory.getbasetemp().parent, isacsim.compiled._guarded
+def pytest_configure(config: pytest.Config) -> None:
+    """Tries fewer examples of each property where tests marked `slow` are left out."""
+    settings.load_profile("quick" if config.option.markexpr == "not slow" else "whole")
 
-    def guarded(kernel: Any) -> Any:
-        kernel, lock = made(kernel), locks / f"{kernel.py_func.__qualname__}.lock"
-        compile_ = kernel.compile
 
-        def alone(signature: Any) -> Any:
-            with lock.open("w") as file:
-                fcntl.flock(file, fcntl.LOCK_EX)  # until it is closed, also by the end of the process
-                return compile_(signature)
-
-        kernel.compile = alone
-        return kernel
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(isacsim.compiled, "_guarded", guarded)
-        yield
+def pytest_collection_finish() -> None:
+    """Takes what is imported and collected out of the garbage collector's sight, which went through all of it."""
+    gc.collect()
+    gc.freeze()
 
 
 def complex_gaussian(shape: tuple[int, ...], seed: int) -> np.ndarray:

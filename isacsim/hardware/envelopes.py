@@ -108,7 +108,7 @@ def _nodes(edge: FloatArray) -> tuple[FloatArray, FloatArray]:
     if edge.shape[-1] > 1:
         s, v = legendre(BETWEEN)
         low, width = edge[..., :-1, None], np.diff(edge, axis=-1)[..., None]
-        inner = (low + width * s).reshape(*edge.shape[:-1], -1)
+        inner = (low + width * s).reshape(*edge.shape[:-1], (edge.shape[-1] - 1) * BETWEEN)  # also of no members
         points.append(inner)
         weights.append((width * v).reshape(inner.shape) * np.exp(-inner))
     points.append(above)

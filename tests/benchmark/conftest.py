@@ -127,6 +127,9 @@ def mine(monkeypatch):
 @pytest.fixture
 def small(monkeypatch):
     """One size of each problem's reference instances, the smallest, and few realisations of it."""
-    families = tuple(attrs.evolve(family, sizes=family.sizes[:1]) for family in instances.FAMILIES)
+    families = tuple(
+        attrs.evolve(family, sizes=tuple(attrs.evolve(size, antennas=8, users=2) for size in family.sizes[:1]))
+        for family in instances.FAMILIES
+    )
     monkeypatch.setattr(instances, "FAMILIES", families)
     monkeypatch.setattr(suite, "MEMBERS", ((0.02, 2, 3), (math.inf, 1, 2)))

@@ -59,17 +59,17 @@ def test_a_plugin_is_measured_without_editing_the_suite(mine, small):
     assert not [r.error for r in found.results if r.failed]
     cases = {(r.case.subject, r.case.size, r.case.name, r.case.mode) for r in found.results if r.rounds}
     assert cases >= {
-        ("sum-rate-crlb", "16x4", "my-solver", "alone"),
-        ("sum-rate-crlb", "16x4", "my-solver", "batch"),
+        ("sum-rate-crlb", "8x2", "my-solver", "alone"),
+        ("sum-rate-crlb", "8x2", "my-solver", "batch"),
         ("mine-alone", "example", "my-solver", "alone"),
-        ("sum-rate-crlb", "16x4", "riemannian-lbfgs", "alone"),  # to compare with
-        ("sum-rate-crlb", "16x4", "ld-sca as published", "alone"),
+        ("sum-rate-crlb", "8x2", "riemannian-lbfgs", "alone"),  # to compare with
+        ("sum-rate-crlb", "8x2", "ld-sca as published", "alone"),
         ("hardware", "apply", "attenuator", "batch"),
         ("hardware", "linear-model", "attenuator", "batch"),
     }
     (row,) = [
         row for row in benchmarks.rows(found)
-        if (row["subject"], row["size"], row["name"], row["mode"]) == ("sum-rate-crlb", "16x4", "my-solver", "alone")
+        if (row["subject"], row["size"], row["name"], row["mode"]) == ("sum-rate-crlb", "8x2", "my-solver", "alone")
     ]  # fmt: skip
     assert row["ratio"] == pytest.approx(0.25)
     assert row["shortfall"] < 1e-9  # it is the default solver, of which it is told as far from the best
@@ -180,6 +180,6 @@ def test_the_tables_tell_every_case(mine, small):
     assert f"numpy {np.__version__}" in text
     assert "`isacsim bench`" in text
     assert "- example my-solver: ArithmeticError: no step is finite" in text
-    lines = [line for line in text.splitlines() if line.startswith("| 16x4 | primal-dual-newton | ")]
+    lines = [line for line in text.splitlines() if line.startswith("| 8x2 | primal-dual-newton | ")]
     assert [line.split(" | ")[2] for line in lines] == ["2", "x3"]
     assert all(line.endswith("| OPTIMAL |") for line in lines)

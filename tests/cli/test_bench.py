@@ -19,7 +19,10 @@ NEWTON = ("--problem", "crb-min", "--solver", "primal-dual-newton")
 @pytest.fixture
 def call(call, monkeypatch):
     """Runs a command in an empty folder, on small instances; returns exit code, standard output and standard error."""
-    families = tuple(attrs.evolve(family, sizes=family.sizes[:1]) for family in instances.FAMILIES)
+    families = tuple(
+        attrs.evolve(family, sizes=tuple(attrs.evolve(size, antennas=8, users=2) for size in family.sizes[:1]))
+        for family in instances.FAMILIES
+    )
     monkeypatch.setattr(instances, "FAMILIES", families)
     monkeypatch.setattr(suite, "MEMBERS", ((math.inf, 2, 3),))
     # Every call takes 15 ms: what is left out does not depend on the machine.
@@ -47,7 +50,7 @@ def tolerance(monkeypatch):
 def test_bench_prints_a_table_and_saves_the_results(call, tmp_path):
     code, out, err = call(*QUICK, *NEWTON, "--out", "new/bench.json")
     assert (code, err) == (0, "")
-    assert "crb-min 16x4" in out
+    assert "crb-min 8x2" in out
     assert out.count("primal-dual-newton") == 2  # alone and as a batch
     assert "r-bal" in out  # the published algorithm, to compare with
     assert out.splitlines()[-1] == "results:    new/bench.json"
@@ -88,7 +91,7 @@ def test_a_loss_of_quality_is_named_and_exits_with_1(call, tolerance):
     assert code == 1
     named = [line for line in out.splitlines() if line.startswith("regression: ")]
     assert len(named) == 2
-    assert named[0].startswith("regression: sum-rate-crlb 16x4 riemannian-lbfgs (alone): objective of member ")
+    assert named[0].startswith("regression: sum-rate-crlb 8x2 riemannian-lbfgs (alone): objective of member ")
     assert "residual of member" in named[0]
     assert "compared:   2 cases: 2 WORSE" in out
     code, out, _ = call("bench", "--quality", "--against", "before.json", *only, "--json")
@@ -127,7 +130,7 @@ def test_a_solver_that_fails_exits_with_1(call, monkeypatch):
     monkeypatch.setattr("isacsim.solvers.crb_min.newton.PrimalDualNewton.optimise", broken)
     code, _, err = call(*QUICK, *NEWTON)
     assert code == 1
-    assert "failed:     crb-min 16x4 primal-dual-newton (alone): RuntimeError: broken" in err
+    assert "failed:     crb-min 8x2 primal-dual-newton (alone): RuntimeError: broken" in err
 
 
 @pytest.mark.parametrize(

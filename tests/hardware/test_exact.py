@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from scipy.special import erfc
 
 from isacsim import Aqnm, Chain, Hardware, InvalidInput, MidRise
+from isacsim.hardware import arcsine, probing
 from isacsim.hardware.base import diagonal_matrix, estimate_linear_model
 from isacsim.hardware.cells import _basis
 from isacsim.hardware.chain import Series
@@ -440,3 +441,44 @@ def test_high_resolution_is_less_distortion_at_every_step(kit):
     R = few_streams(kit, 4, 3, 3)
     D = [np.linalg.norm(MidRise(b).linear_model(R).distortion) for b in range(1, 13)]
     assert np.all(np.diff(D) < 0)
+
+
+@frozen
+class Steps(Hardware):
+    """Steps of the parts, of one size up to 2, and none beyond, so that no codebook is found."""
+
+    size: float
+
+    def apply(self, x, rng=None, *, power=None):
+        parts = np.stack([np.real(x), np.imag(x)])
+        real, imag = np.where(np.abs(parts) < 2, self.size * (np.floor(parts / self.size) + 0.5), parts)
+        return real + 1j * imag
+
+
+def test_a_map_of_more_jumps_than_can_be_summed_in_pairs_has_its_series(kit, monkeypatch):
+    R = few_streams(kit, 3, 3, 0)
+    size = np.sqrt(np.diagonal(R).real)
+    R = R / np.outer(size, size)
+    assert np.abs(R - np.eye(3)).max() < 0.9
+    whole = Steps(0.1).linear_model(R)
+    probing._kept.cache_clear()
+    monkeypatch.setattr(probing, "MOST_JUMPS", 20)
+    series = Steps(0.1).linear_model(R)
+    np.testing.assert_allclose(series.gain, whole.gain, rtol=1e-13)
+    # What is said of correlations up to 0.9; the power of each chain is that of its samples.
+    np.testing.assert_allclose(series.distortion, whole.distortion, atol=1e-3 * np.abs(whole.distortion).max())
+    np.testing.assert_allclose(series.distortion_power, whole.distortion_power, rtol=1e-12)
+    probing._kept.cache_clear()
+
+
+def test_the_work_for_a_map_of_very_many_jumps_is_bounded(kit, monkeypatch):
+    monkeypatch.setattr(arcsine, "jump_pairs", lambda *_: pytest.fail("a million pairs of jumps"))
+    model = Steps(0.004).linear_model(few_streams(kit, 3, 3, 0) / 40)
+    assert np.isfinite(model.distortion).all()
+
+
+def test_a_chain_of_amplifiers_has_a_model_of_no_members():
+    from isacsim_rf.amplifiers import Rapp, Saleh
+
+    model = Chain(Rapp(saturation=1.0), Saleh(saturation=1.0)).linear_model(np.zeros((0, 2, 2), complex))
+    assert model.gain.shape == model.distortion_power.shape == (0, 2)
