@@ -13,9 +13,10 @@ if TYPE_CHECKING:
     from isacsim import metrics
     from isacsim.arrays import PlacedArray, UniformLinearArray, UniformPlanarArray
     from isacsim.drop import Drop, WidebandDrop
+    from isacsim.engine.folder import Run, open_run
     from isacsim.engine.load import load_scenario
     from isacsim.engine.precision import Precision
-    from isacsim.engine.run import Run, open_run, run
+    from isacsim.engine.run import run
     from isacsim.engine.scenario import BaseStation, Design, Evaluation, Scenario, Users
     from isacsim.engine.sweep import Axis
     from isacsim.engine.views import Expectation, Figure
@@ -42,7 +43,8 @@ _HOMES = {
     "isacsim.drop": ("Drop", "WidebandDrop"),
     "isacsim.engine.load": ("load_scenario",),
     "isacsim.engine.precision": ("Precision",),
-    "isacsim.engine.run": ("Run", "open_run", "run"),
+    "isacsim.engine.folder": ("Run", "open_run"),
+    "isacsim.engine.run": ("run",),
     "isacsim.engine.scenario": ("BaseStation", "Design", "Evaluation", "Scenario", "Users"),
     "isacsim.engine.sweep": ("Axis",),
     "isacsim.engine.views": ("Expectation", "Figure"),

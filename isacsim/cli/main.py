@@ -10,7 +10,6 @@ import re
 import shutil
 import signal
 import sys
-import textwrap
 import threading
 from collections.abc import Iterator
 from functools import cache
@@ -23,16 +22,18 @@ import typer
 from isacsim import __version__
 from isacsim.cli.authoring import new_plugin
 from isacsim.cli.bench import bench
-from isacsim.cli.kinds import kind_named, kinds, names, scenarios
+from isacsim.cli.kinds import scenarios
+from isacsim.cli.listing import conflicts, list_, show
 from isacsim.cli.opening import opened
+from isacsim.cli.outcome import summary, tell
 from isacsim.cli.plotting import plot
+from isacsim.cli.printing import Json, print_json
 from isacsim.cli.replaying import replay
 from isacsim.cli.sharing import compare, export, report
 from isacsim.cli.warming import warm_up
-from isacsim.errors import InvalidInput, IsacsimError, one_of, printable
-from isacsim.plugin import KINDS, Registry, build_registry
+from isacsim.errors import InvalidInput, IsacsimError, one_of
+from isacsim.plugin import Registry, build_registry
 from isacsim.plugin.isolation import told
-from isacsim.strictjson import finite
 
 app = typer.Typer(
     name="isacsim",
@@ -50,11 +51,9 @@ COMPLETE = "_ISACSIM_COMPLETE"  # by which a shell asks for completions
 
 # What typer returns when Ctrl-C ends a command; older versions raise instead.
 _INTERRUPTED = 130
-MOST_LINES = 20  # of one kind in a summary
 
 Force = Annotated[bool, typer.Option("--force", help="Continue also with other versions of the code, and record it.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Take also what is estimated not to fit the disk or the memory.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a place of the scenario.")]
 
 ExecutorOption = Annotated[
@@ -158,84 +157,13 @@ def run(
     ).once()
     counts = finished.counts()
     figures = draw_figures(finished) if counts.done or counts.partly else []
-    _print_json(_summary(finished, figures)) if as_json else _tell(finished, figures)
+    print_json(summary(finished, figures)) if as_json else tell(finished, figures)
     if not counts.complete:
         raise typer.Exit(1)
 
 
-@app.command("list")
-def list_(
-    context: typer.Context,
-    kind: Annotated[str | None, typer.Argument(help=f"One of: {', '.join(KINDS)}.", autocompletion=kinds)] = None,
-    as_json: Json = False,
-) -> None:
-    """List the components that are installed."""
-    registry: Registry = context.obj
-    kind = kind_named(kind) if kind else None
-    rows = [
-        {"kind": k, "name": name, "plugin": registry.provider(k, name), "summary": registry.spec(k, name).summary}
-        for k in ([kind] if kind else KINDS)
-        for name in registry.usable(k)
-    ]
-    taken = _capabilities(registry) if kind == "solvers" else {}
-    if as_json:
-        _print_json([{**row, "takes": taken.get(str(row["name"]), [])} for row in rows] if taken else rows)
-    else:
-        width = max((len(str(row["name"])) for row in rows), default=0)
-        for row in rows:
-            print(f"{row['kind']:<14}{row['name']:<{width}}  {printable(str(row['summary']))}")
-            for of in taken.get(str(row["name"]), []):
-                sets = "; or ".join(of["constraints"])
-                print(f"{'':<{16 + width}}{of['problem']}: hardware {of['hardware']}; constraints {sets}")
-                print(f"{'':<{16 + width}}an answer is {printable(of['guarantee'] or 'not said to be anything')}")
-    for conflict in _conflicts(registry):
-        print(conflict, file=sys.stderr)
-
-
-def _capabilities(registry: Registry) -> dict[str, list[dict[str, Any]]]:
-    """What each solver takes, by its name."""
-    import attrs
-
-    from isacsim.testing.capabilities import capabilities
-
-    found: dict[str, list[dict[str, Any]]] = {}
-    for row in capabilities(registry):
-        told = attrs.asdict(row)
-        found.setdefault(told.pop("solver"), []).append(told)
-    return found
-
-
-@app.command()
-def show(
-    context: typer.Context,
-    kind: Annotated[
-        str, typer.Argument(help="Kind of component, or a table: figure, design, sweep.", autocompletion=kinds)
-    ],
-    name: Annotated[str | None, typer.Argument(help="Name of the component.", autocompletion=names)] = None,
-    as_json: Json = False,
-) -> None:
-    """Show what a component, or a table of scenario files, is and which keys it takes."""
-    from isacsim.cli.describe import describe, describe_section
-
-    described = describe(context.obj, kind_named(kind), name) if name else describe_section(context.obj, kind)
-    if as_json:
-        _print_json(described)
-        return
-    doc = "\n".join(map(printable, str(described["doc"]).splitlines()))
-    if "heading" in described:
-        print(f"{described['heading']}\n\n{doc}\n")
-    else:
-        print(f"{kind_named(kind)} {name}  ({described['target']}, plugin {described['plugin']})\n\n{doc}\n")
-    if "file" in described:
-        print(f"  file: {described['file']}\n  run:  isacsim run {name}")
-        return
-    if "example" in described:
-        print(f"  example: {_toml(described['example'])}\n")
-    for field in described["fields"]:
-        default = "required" if field["required"] else f"default {_short(field['default'])}"
-        print(f"  {field['key']:<26}{field['type']}, {default}")
-        if "heading" in described and field["doc"]:
-            print(textwrap.fill(field["doc"], 96, initial_indent=" " * 28, subsequent_indent=" " * 28))
+app.command("list")(list_)
+app.command()(show)
 
 
 @app.command()
@@ -278,7 +206,7 @@ def check(
         found.estimate.require(Path())
     if as_json:
         told = {name: getattr(found, name) for name in ("points", "trials", "solves", "looked")}
-        _print_json({"valid": True, **told, "estimate": attrs.asdict(found.estimate)})
+        print_json({"valid": True, **told, "estimate": attrs.asdict(found.estimate)})
         return
     print(f"{scenario}: valid; {found.points} points x {found.trials} trials, {found.solves} solves")
     print(f"  takes {found.estimate}")
@@ -308,11 +236,11 @@ def verify(
     found = opened(run_folder)
     if integrity:
         found.check()
-        _print_json({"whole": True}) if as_json else print(f"{run_folder}: every row is as it was written")
+        print_json({"whole": True}) if as_json else print(f"{run_folder}: every row is as it was written")
         return
     judged = expectations.verdicts(found)
     if as_json:
-        _print_json(expectations.rows(judged))
+        print_json(expectations.rows(judged))
     elif judged:
         console = Console(markup=False, emoji=False)  # names and units are text, whatever is in them
         for entry in judged:
@@ -335,12 +263,12 @@ def plugins(context: typer.Context, as_json: Json = False) -> None:
     registry: Registry = context.obj
     rows = [attrs.asdict(plugin) for plugin in registry.plugins]
     if as_json:
-        _print_json({"plugins": rows, "conflicts": [*registry.conflicts, *registry.rivals]})
+        print_json({"plugins": rows, "conflicts": [*registry.conflicts, *registry.rivals]})
         return
     for row in rows:
         state = row["problem"] or ": ".join(filter(None, ("in use", row["notice"])))
         print(f"{row['name']:<30}{row['origin']:<26}{state}")
-    for conflict in _conflicts(registry):
+    for conflict in conflicts(registry):
         print(conflict)
 
 
@@ -373,12 +301,6 @@ def init(
     print(f"{path}: written; run it with `isacsim run {path}`")
 
 
-def _conflicts(registry: Registry) -> list[str]:
-    """Names and defaults that plugins contend for, a line each."""
-    names = [f"offered twice, unusable until one is blocked: {conflict}" for conflict in registry.conflicts]
-    return names + [f"name a solver, or block one plugin: {rivals}" for rivals in registry.rivals]
-
-
 def _cores() -> int:
     """Cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
@@ -396,86 +318,6 @@ def _scenario_path(scenario: str, registry: Registry) -> Path:
     if re.fullmatch(r"[\w-]+", scenario):  # meant as a name: it has no folder and no ending
         raise InvalidInput("scenario", "must be a file, or the name of a scenario", scenario, one_of(names, scenario))
     return Path(scenario)
-
-
-def _summary(finished: Any, figures: list[Path]) -> dict[str, Any]:
-    import attrs
-
-    from isacsim.report import expectations
-    from isacsim.report.summary import remarks, rows, statuses, unnumbered
-
-    counts = finished.counts()
-    return {
-        "run": str(finished.path),
-        "requested": counts.requested,
-        "done": counts.done,
-        "partly": counts.partly,
-        "failed": counts.failed,
-        "skipped": counts.skipped,
-        "failures": [
-            {"at": f.coords, "trial": f.trial, **attrs.asdict(f.what), "error": f.error} for f in finished.failures()
-        ],
-        "complaints": list(finished.complaints),
-        "solves": statuses(finished),
-        "remarks": remarks(finished),
-        "unnumbered": unnumbered(finished),
-        "figures": [str(path) for path in figures],
-        "results": list(rows(finished)),
-        "expected": expectations.rows(expectations.verdicts(finished)),
-    }
-
-
-def _tell(finished: Any, figures: list[Path]) -> None:
-    from rich.console import Console
-
-    from isacsim.report import expectations
-    from isacsim.report.summary import failures, remarks, status_lines, statuses, table, unnumbered
-
-    counts = finished.counts()
-    console = Console(markup=False, emoji=False)  # names and units are text, whatever is in them
-    if counts.done or counts.partly:
-        numbers = table(finished, console.width)
-        if numbers.row_count:
-            console.print(numbers)
-        print("solves:  " + ", ".join(f"{n} {s}" for s, n in statuses(finished).items()))
-        by_place = status_lines(finished, MOST_LINES)
-        for line in by_place if len(by_place) > 1 else ():
-            print(f"         {line}")
-        for remark in remarks(finished):
-            place = f" at {remark['at']}" if remark["at"] else ""
-            print(f"         {remark['design']}{place}, trial {remark['trial']}: {remark['note']}")
-        for line in unnumbered(finished)[:MOST_LINES]:
-            print(f"         {line}")
-        if finished.expectations:
-            print(f"expected: {expectations.summary(expectations.verdicts(finished))} (`isacsim verify`)")
-    print(f"trials:  {counts}")
-    for line in failures(finished):
-        print(f"         {line}")
-    for complaint in finished.complaints:
-        print(f"observer: {complaint}", file=sys.stderr)
-    print(f"run:     {finished.path}")
-    for path in figures:
-        print(f"figure:  {path}")
-    if not counts.complete:
-        print(f"continue with --resume --out {finished.path}", file=sys.stderr)
-
-
-def _toml(table: dict[str, Any]) -> str:
-    """A table as one line of TOML."""
-    values = {key: _toml(value) if isinstance(value, dict) else json.dumps(value) for key, value in table.items()}
-    return "{ " + ", ".join(f"{key} = {value}" for key, value in values.items()) + " }"
-
-
-def _short(default: Any) -> str:
-    """A default in a line: of a long list its ends."""
-    if isinstance(default, list) and len(default) > 8:
-        return f"[{default[0]}, {default[1]}, ..., {default[-1]}], {len(default)} numbers"
-    return default if isinstance(default, str) and default else "none" if default is None else json.dumps(default)
-
-
-def _print_json(value: Any) -> None:
-    # JSON knows no infinity: what is not finite becomes null or text, as a script can read.
-    print(json.dumps(finite(value), indent=2))
 
 
 @contextlib.contextmanager

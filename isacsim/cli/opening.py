@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from isacsim.engine.run import Run
+    from isacsim.engine.folder import Run
 
 
 def opened(folder: Path) -> Run:
     """The run of a folder, after its format is told if that is an earlier one."""
-    from isacsim.engine.run import open_run
-    from isacsim.engine.store import FORMAT
+    from isacsim.engine.folder import open_run
+    from isacsim.engine.ledger import FORMAT
 
     run = open_run(folder).once()
     if run.format < FORMAT:

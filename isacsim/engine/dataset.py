@@ -10,7 +10,8 @@ import numpy as np
 from attrs import frozen
 
 from isacsim.engine.coordinates import OwnAxes
-from isacsim.engine.store import AT_ONCE, Solves, Store, Table
+from isacsim.engine.ledger import AT_ONCE
+from isacsim.engine.store import Solves, Store, Table
 from isacsim.engine.views import AXES, COUNT, ROWS_FROM, SOLVES, SOLVES_FROM, STEP, TRACE
 from isacsim.engine.work import SCALARS, Entry
 from isacsim.errors import InvalidInput, one_of

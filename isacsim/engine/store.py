@@ -1,85 +1,33 @@
-"""The run store: an SQLite ledger that never loses or changes a number.
+"""The run store: a ledger that never loses or changes a number.
 
 A chunk is one transaction: it is there whole, or it is not there. Completion is looked up
-by trial, whatever chunks the trials came in. Numbers are kept as the bytes of
-little-endian arrays, so that what is read is what was computed; each row of the ledger has a
-checksum of all that is in it, and a row that does not fit its checksum is an error that names it.
+by trial, whatever chunks the trials came in.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import sqlite3
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from itertools import groupby
 from pathlib import Path
-from types import TracebackType
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from attrs import frozen
 
 from isacsim.engine import encoding
+from isacsim.engine.ledger import Column, Ledger
 from isacsim.engine.sealed import Sealed
 from isacsim.engine.work import OTHER_AXES, Entry, Failure, Known, Outcome, Partial, fitting, misfits, only_apart
-from isacsim.errors import StoreError
 from isacsim.typing import FloatArray, IntArray
-
-FILE = "ledger.sqlite"
-FORMAT = 3
-READABLE = (2, FORMAT)
-# An environment is what computed a row: versions, by number. The data of a design are its arrays behind
-# one another, which the header tells: part (decision or trace), name, dtype and shape of each. Every table
-# ends in the checksum of the columns before it.
-SCHEMA = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL, checksum INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE environments (number INTEGER PRIMARY KEY, told TEXT NOT NULL, checksum INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE layouts (point TEXT PRIMARY KEY, entries TEXT NOT NULL, checksum INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE results (
-    point TEXT NOT NULL, trial INTEGER NOT NULL, data BLOB NOT NULL, environment INTEGER NOT NULL,
-    checksum INTEGER NOT NULL, PRIMARY KEY (point, trial)
-) WITHOUT ROWID;
-CREATE TABLE failures (
-    point TEXT NOT NULL, trial INTEGER NOT NULL, error TEXT NOT NULL, parts TEXT NOT NULL, checksum INTEGER NOT NULL,
-    PRIMARY KEY (point, trial)
-) WITHOUT ROWID;
-CREATE TABLE partial (
-    point TEXT NOT NULL, trial INTEGER NOT NULL, entries TEXT NOT NULL, data BLOB NOT NULL,
-    environment INTEGER NOT NULL, checksum INTEGER NOT NULL, PRIMARY KEY (point, trial)
-) WITHOUT ROWID;
-CREATE TABLE designs (
-    design TEXT NOT NULL, trial INTEGER NOT NULL, scalars BLOB NOT NULL, header TEXT NOT NULL, data BLOB NOT NULL,
-    notes TEXT NOT NULL, solve_time REAL NOT NULL, environment INTEGER NOT NULL, checksum INTEGER NOT NULL,
-    PRIMARY KEY (design, trial)
-) WITHOUT ROWID;
-"""
-# A ledger of format 2, seen as one of today: six scalars and the precoder were one blob, traces had a
-# table of their own, and there was no checksum.
-FORMAT_2 = """
-CREATE TEMP VIEW meta AS SELECT key, value, NULL AS checksum FROM main.meta;
-CREATE TEMP VIEW environments AS SELECT 0 AS number, '' AS told, NULL AS checksum WHERE 0;
-CREATE TEMP VIEW layouts AS SELECT point, entries, NULL AS checksum FROM main.layouts;
-CREATE TEMP VIEW results AS SELECT point, trial, data, 0 AS environment, NULL AS checksum FROM main.results;
-CREATE TEMP VIEW failures AS SELECT point, trial, error, '' AS parts, NULL AS checksum FROM main.failures;
-CREATE TEMP VIEW partial AS
-    SELECT point, trial, '' AS entries, '' AS data, 0 AS environment, NULL AS checksum FROM main.results WHERE 0;
-CREATE TEMP VIEW designs AS
-    SELECT design, trial, substr(data, 1, 48) AS scalars,
-        '[["decision", "precoder", "<c16", [' || antennas || ', ' || streams || ']]]' AS header,
-        substr(data, 49) AS data, notes, solve_time, 0 AS environment, NULL AS checksum
-    FROM main.designs;
-"""
 
 RESULT = "point, trial, data, environment"
 PARTIAL = "point, trial, entries, data, environment"
 DESIGN = "design, trial, scalars, header, data, notes, solve_time, environment"
-Column = Sequence[Any]
 MOST_TRIALS = 2**63 - 1  # that SQLite counts
-AT_ONCE = 512  # rows: enough that arrays are made of many, and so few that they stay in the caches
 
 
 @frozen(eq=False)
@@ -104,157 +52,13 @@ class Solves:
     traces: dict[int, dict[str, FloatArray]]
 
 
-class Store:
-    """The ledger of one run folder; use it as a context manager.
-
-    Attributes:
-        folder: The run folder.
-        format: Format of the ledger; one of an earlier format can be read.
-    """
+class Store(Ledger):
+    """What the driver commits to a ledger, and what is read of it."""
 
     def __init__(self, connection: sqlite3.Connection, folder: Path, *, write: bool) -> None:
-        self.folder = folder
-        self.format = FORMAT
-        self._db = connection
-        self._write = write
-        self._environment = 0
-        self._version, self._layouts = 0, cast(dict[str, str], {})  # layouts as of a version of the file
-        told = os.stat(folder / FILE)
-        self._place = told.st_dev, told.st_ino
-
-    @classmethod
-    def create(cls, folder: Path, meta: dict[str, Any], environment: dict[str, Any] | None = None) -> Store:
-        """A new ledger in a new or empty folder, whose numbers will come from ``environment``.
-
-        Raises:
-            StoreError: If the folder cannot be written, or holds something already.
-        """
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            if any(folder.iterdir()):
-                raise StoreError(f"out: {folder} is not empty. Continue it with --resume, or choose another --out.")
-        except OSError as error:
-            raise _unwritable(folder, error.strerror) from None
-        try:
-            store = cls(_connect(folder / FILE, write=True), folder, write=True)
-        except sqlite3.Error as error:
-            raise _unwritable(folder, error) from None
-        try:
-            store._make({"format": FORMAT, **meta}, environment or {})
-        except sqlite3.Error as error:
-            store._db.close()
-            for part in folder.glob(f"{FILE}*"):  # half a ledger would be taken for a run
-                part.unlink()
-            raise _unwritable(folder, error) from None
-        return store
-
-    def _make(self, meta: dict[str, Any], environment: dict[str, Any]) -> None:
-        """Lay out a new ledger."""
-        # In pages of 4 KiB, the default, rows of 1 KiB have a further page each, as those of a precoder of 16 x 4.
-        self._db.execute("PRAGMA page_size = 8192")
-        _keep_journal(self._db)
-        with self._db:
-            self._db.executescript("BEGIN;" + SCHEMA)
-            self._put_meta(meta)
-            self._put_environment(0, environment)
-        # Out of the journal and into the file: a journal that is damaged costs chunks, never the ledger.
-        busy, *_ = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-        if busy:
-            raise sqlite3.OperationalError("its journal cannot be emptied")
-
-    @classmethod
-    def open(cls, folder: Path, *, write: bool = False) -> Store:
-        """The ledger of a run folder.
-
-        Raises:
-            StoreError: If there is none, if it is of another format, or if it is of an earlier one
-                and to be written.
-        """
-        path = folder / FILE
-        if not path.is_file():
-            raise StoreError(f"run: {folder} holds no run (no {FILE}). Give the folder that `isacsim run` wrote.")
-        try:
-            store = cls(_connect(path, write=write), folder, write=write)
-        except BROKEN as error:
-            raise StoreError(f"run: {path} cannot be read ({error}). Is it a run's ledger?") from None
-        try:
-            store._settle_format()
-            if write:
-                _keep_journal(store._db)
-        except BROKEN as error:
-            store.close()
-            raise StoreError(f"run: {path} cannot be written ({error}). Is somebody else writing it?") from None
-        except BaseException:
-            store.close()
-            raise
-        return store
-
-    def _settle_format(self) -> None:
-        """Find out the format, and lay views of today's tables over an earlier one."""
-        row = None
-        with self._reading(), contextlib.suppress(sqlite3.OperationalError):  # another program's database
-            row = self._db.execute("SELECT value FROM meta WHERE key = 'format'").fetchone()
-        found = str(row[0] if row else None)
-        if row is None:
-            raise StoreError(
-                f"run: {self.folder / FILE} is no run's ledger, or lost all of it. Give the folder of a run. {RESTORE}"
-            )
-        if found not in map(str, READABLE):
-            raise StoreError(
-                f"run: {self.folder / FILE} has format {found}, this isacsim reads "
-                f"{' and '.join(map(str, READABLE))}. Use the version that wrote it."
-            )
-        self.format = int(found)
-        if self.format == FORMAT:
-            return
-        if self._write:
-            raise StoreError(
-                f"out: {self.folder} holds a run of format {self.format}, from an earlier isacsim. It can be read, "
-                f"plotted and verified, but not continued: addresses of format {FORMAT} are made otherwise. "
-                "Run the scenario into another --out, or continue it with the version that wrote it."
-            )
-        self._db.executescript(FORMAT_2)
-
-    def need(self, key: str) -> Any:
-        """A value of the run's metadata that every run has.
-
-        Raises:
-            StoreError: If it is not there.
-        """
-        value = self.meta(key)
-        if value is None:
-            raise self.damaged(f"meta {key}")
-        return value
-
-    def meta(self, key: str) -> Any:
-        """A value of the run's metadata; None if there is none."""
-        row = next(self._rows("meta", "key, value", "key = ?", (key,)), None)
-        return None if row is None else json.loads(row[1])
-
-    def set_meta(self, values: dict[str, Any]) -> None:
-        """Replace values of the run's metadata."""
-        with self._transaction():
-            self._put_meta(values)
-
-    def environments(self) -> dict[int, dict[str, Any]]:
-        """What the run's numbers were computed with, by number; empty in a ledger that does not tell."""
-        return {number: json.loads(told) for number, told in self._rows("environments", "number, told", "1", ())}
-
-    @property
-    def numbers(self) -> np.dtype[Any]:
-        """The least type that numbers of environments, and -1, fit in."""
-        return np.min_scalar_type(-1 - max(self.environments(), default=0))
-
-    def enter(self, number: int, environment: dict[str, Any]) -> None:
-        """Say that what is committed from now on comes from an environment, a new one or a known one."""
-        with self._transaction():
-            self._put_environment(number, environment)
-        self._environment = number
-
-    @property
-    def environment(self) -> int:
-        """Number of the environment that what is committed now comes from."""
-        return self._environment
+        super().__init__(connection, folder, write=write)
+        self._version = 0  # of the file, of which the layouts are that are known here
+        self._layouts: dict[str, str] = {}
 
     def commit(self, *outcomes: Outcome | Sealed) -> None:
         """Add what came of tasks, all or nothing; numbers that are there stay as they are.
@@ -263,6 +67,13 @@ class Store:
             StoreError: If it cannot be written, or if the ledger is not where it was.
         """
         self._require_place()
+        try:
+            self._commit(outcomes)
+        except BaseException:
+            self._layouts = {}  # what was put in is out again
+            raise
+
+    def _commit(self, outcomes: Iterable[Outcome | Sealed]) -> None:
         with self._transaction():
             # At once, so that no other driver comes between a question and its answer.
             self._db.execute("BEGIN IMMEDIATE")
@@ -424,20 +235,6 @@ class Store:
         row = next(self._rows("layouts", "point, entries", "point = ?", (point,)), None)
         return None if row is None else str(row[1])
 
-    def _require_place(self) -> None:
-        """Refuse to write to a ledger that was removed or replaced: nobody would find it again."""
-        try:
-            found = os.stat(self.folder / FILE)
-        except OSError as error:
-            found, reason = None, error.strerror
-        else:
-            reason = "another file is in its place"
-        if found is None or (found.st_dev, found.st_ino) != self._place:
-            raise StoreError(
-                f"run: {self.folder / FILE} is gone ({reason}). What was not committed before is lost; "
-                "run the scenario again into another --out."
-            )
-
     def tables(self, trials: int, point: str = "", first: int = 0) -> Iterator[Table]:
         """The rows of all points, or of one, from a ``first`` trial up to ``trials``, some thousand at a time."""
         where, values = "trial >= ? AND trial < ?" + " AND point = ?" * bool(point), [first, trials, point]
@@ -508,108 +305,6 @@ class Store:
         with self._reading():
             return self._db.execute(f"SELECT trial, name, data FROM traces WHERE {where}", (design, *span)).fetchall()
 
-    def check(self) -> None:
-        """Read all of the ledger.
-
-        Raises:
-            StoreError: If a row or the file itself is not as it was written. Without this check a row
-                whose key has changed is merely not found.
-        """
-        with self._reading():
-            (found,) = self._db.execute("PRAGMA integrity_check(1)").fetchone()
-            if found != "ok":
-                raise self.damaged(found)
-            tables = self._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
-            for (table,) in tables:
-                columns = [column for _, column, *_ in self._db.execute(f"PRAGMA table_info({table})")]
-                for _ in self._rows(table, ", ".join(columns[:-1]), "1", ()):
-                    pass
-
-    def close(self) -> None:
-        """Close the ledger; behind its writer it is one file, which read-only media can hold."""
-        if self._write:
-            with contextlib.suppress(sqlite3.DatabaseError):  # someone else is reading
-                self._db.execute("PRAGMA journal_mode = DELETE")
-        self._db.close()
-
-    def __enter__(self) -> Store:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    @contextlib.contextmanager
-    def _transaction(self) -> Iterator[None]:
-        """Writes all of what is put within, or nothing of it."""
-        try:
-            with self._db:
-                yield
-        except BaseException as error:
-            self._layouts = {}  # what was put in is out again
-            if not isinstance(error, sqlite3.Error):
-                raise
-            raise StoreError(
-                f"run: {self.folder} cannot be written ({error}). What is in it is kept: continue with --resume."
-            ) from None
-
-    @contextlib.contextmanager
-    def _reading(self) -> Iterator[None]:
-        try:
-            yield
-        except BROKEN as error:
-            raise StoreError(f"run: {self.folder / FILE} cannot be read ({error}). {RESTORE}") from None
-
-    def _rows(self, table: str, columns: str, where: str, values: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
-        """Rows of a table, each as it was written.
-
-        Args:
-            table: The table.
-            columns: All its columns but the checksum, in their order.
-            where: Which rows.
-            values: Of its placeholders.
-        """
-        for block in self._blocks(table, columns, where, values):
-            yield from zip(*block, strict=True)
-
-    def _blocks(self, table: str, columns: str, where: str, values: Sequence[Any]) -> Iterator[Sequence[Column]]:
-        """The same, some thousand rows at a time, by their columns: what Python does for each row adds up."""
-        with self._reading():
-            found = self._db.execute(f"SELECT {columns}, checksum FROM {table} WHERE {where}", values)
-            while rows := found.fetchmany(AT_ONCE):
-                *told, sums = zip(*rows, strict=True)
-                if self.format >= FORMAT and (right := encoding.checksums(told)) != list(sums):
-                    at = next(i for i, pair in enumerate(zip(right, sums, strict=True)) if pair[0] != pair[1])
-                    trial = f", trial {rows[at][1]}" if columns.split(", ")[1] == "trial" else ""
-                    raise self.damaged(f"{table} {rows[at][0]}{trial}")
-                yield told
-
-    def damaged(self, place: str) -> StoreError:
-        """The error of a ledger that is not as it was written."""
-        return StoreError(f"run: {self.folder / FILE} is damaged at {place}. {RESTORE}")
-
-    def _put(self, table: str, rows: Iterable[tuple[Any, ...]], *, replace: bool = False) -> None:
-        """Add rows with their checksums; one that is there stays, unless it is to be replaced."""
-        self._insert(table, encoding.with_checksums(rows), "REPLACE" if replace else "IGNORE")
-
-    def _insert(self, table: str, sealed: Sequence[tuple[Any, ...]], otherwise: str = "IGNORE") -> None:
-        """Add rows that have their checksums."""
-        if sealed:
-            marks = ", ".join("?" * len(sealed[0]))
-            self._db.executemany(f"INSERT OR {otherwise} INTO {table} VALUES ({marks})", sealed)
-
-    def _put_meta(self, values: dict[str, Any]) -> None:
-        self._put("meta", ((key, json.dumps(value)) for key, value in values.items()), replace=True)
-
-    def _put_environment(self, number: int, environment: dict[str, Any]) -> None:
-        self._put("environments", [(number, json.dumps(environment))], replace=True)
-
-
-# What reading a damaged ledger raises: SQLite's text of an error can hold bytes that are no text.
-BROKEN = (sqlite3.Error, UnicodeDecodeError)
-RESTORE = "Restore the folder from a copy, or run the scenario into another --out."
-
 
 def _by_first(blocks: Iterator[Sequence[Column]]) -> Iterator[tuple[Any, list[Column]]]:
     """Blocks of rows, by their columns, cut where the first entry changes; equal ones follow each other."""
@@ -621,23 +316,3 @@ def _by_first(blocks: Iterator[Sequence[Column]]) -> Iterator[tuple[Any, list[Co
             start = end
             if end == len(block[0]):
                 break
-
-
-def _unwritable(folder: Path, reason: Any) -> StoreError:
-    return StoreError(f"out: {folder} cannot be written ({reason}). Choose another --out.")
-
-
-def _connect(path: Path, *, write: bool) -> sqlite3.Connection:
-    connection = sqlite3.connect(path) if write else sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
-    try:
-        connection.execute("SELECT * FROM sqlite_master")  # whether it is a database at all
-    except BROKEN:
-        connection.close()
-        raise
-    return connection
-
-
-def _keep_journal(connection: sqlite3.Connection) -> None:
-    """Let a commit survive the death of the process and of the machine."""
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")

@@ -11,7 +11,7 @@ import numpy as np
 from attrs import frozen
 from rich.table import Table
 
-from isacsim.engine.run import Run
+from isacsim.engine.folder import Run
 from isacsim.engine.statistics import mean
 from isacsim.errors import InvalidInput, one_of
 from isacsim.report.curves import text_of

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from attrs import evolve, frozen
 
-from isacsim.engine.run import Run
+from isacsim.engine.folder import Run
 from isacsim.engine.statistics import STATISTICS
 from isacsim.engine.views import STEP, Figure
 from isacsim.errors import InvalidInput, one_of

@@ -9,7 +9,7 @@ import numpy as np
 from attrs import frozen
 from rich.table import Table
 
-from isacsim.engine.run import Run
+from isacsim.engine.folder import Run
 from isacsim.engine.statistics import STATISTICS
 from isacsim.engine.views import Expectation
 

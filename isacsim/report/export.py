@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from isacsim.engine.run import Run
+from isacsim.engine.folder import Run
 from isacsim.engine.sinks import replacing, scalar_frame
 from isacsim.errors import InvalidInput, one_of
 

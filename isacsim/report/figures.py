@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import numpy as np
 
-from isacsim.engine.run import Run
+from isacsim.engine.folder import Run
 from isacsim.engine.sinks import replacing
 from isacsim.engine.views import FORMATS, Figure
 from isacsim.errors import InvalidInput, one_of

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from attrs import frozen
 
-from isacsim.engine.run import Run
+from isacsim.engine.folder import Run
 from isacsim.engine.views import Figure
 from isacsim.errors import InvalidInput
 from isacsim.report.curves import shown_axis, text_of

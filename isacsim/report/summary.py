@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from rich.table import Table
 
-from isacsim.engine.run import Run
+from isacsim.engine.folder import Run
 from isacsim.engine.statistics import mean, median
 from isacsim.solvers.solution import Status
 from isacsim.units import shown

@@ -11,7 +11,7 @@ import pytest
 import isacsim
 from isacsim.cli.main import main
 from isacsim.engine.events import Observer
-from isacsim.engine.store import FILE
+from isacsim.engine.ledger import FILE
 from isacsim.errors import StoreError
 from isacsim.report.summary import unnumbered
 

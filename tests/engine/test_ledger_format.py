@@ -11,7 +11,8 @@ import pytest
 
 import isacsim
 from isacsim.cli.main import main
-from isacsim.engine.store import FILE, Store
+from isacsim.engine.ledger import FILE
+from isacsim.engine.store import Store
 from isacsim.engine.work import SCALARS, DesignRecord, Entry, Failure, Outcome
 from isacsim.errors import StoreError
 from isacsim.report.expectations import verdicts

@@ -18,7 +18,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from isacsim.engine.store import FILE, Store
+from isacsim.engine.ledger import FILE
+from isacsim.engine.store import Store
 from isacsim.engine.work import OTHER_AXES, SCALARS, DesignRecord, Entry, Failure, Outcome
 from isacsim.errors import StoreError
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import isacsim
-from isacsim.engine.store import FILE, Store
+from isacsim.engine.ledger import FILE
+from isacsim.engine.store import Store
 from isacsim.engine.work import SCALARS, DesignRecord, Entry, Failure, Outcome
 from isacsim.errors import StoreError
 
@@ -99,7 +100,7 @@ def test_a_number_is_worth_more_than_a_failure_of_another_attempt(store):
 
 
 def test_a_ledger_that_cannot_be_made_leaves_none(tmp_path, monkeypatch):
-    monkeypatch.setattr("isacsim.engine.store.SCHEMA", "CREATE TABLE half (a); CREATE TABLE half (a);")
+    monkeypatch.setattr("isacsim.engine.ledger.SCHEMA", "CREATE TABLE half (a); CREATE TABLE half (a);")
     with pytest.raises(StoreError, match=r"out: .* cannot be written \(table half already exists\). Choose another"):
         Store.create(tmp_path / "run", {})
     assert list((tmp_path / "run").iterdir()) == []
