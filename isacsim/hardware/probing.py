@@ -53,6 +53,19 @@ PLAIN = (int, float, complex, str, bytes, bool, type(None), np.generic, Enum, Fu
 
 
 @frozen(eq=False)
+class _Itself:
+    """What stands for nothing but itself; it is held, so that no other object comes to have its identity."""
+
+    item: object
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Itself) and self.item is other.item
+
+    def __hash__(self) -> int:
+        return id(self.item)
+
+
+@frozen(eq=False)
 class _Valued:
     """A device that stands for its value, as a key of what is kept."""
 
@@ -72,11 +85,7 @@ def maps_of(device: Hardware, chains: int) -> Expander:
     Raises:
         InvalidInput: If the device draws samples, or has memory.
     """
-    try:
-        key = _Valued(device, value_of(device))
-    except TypeError:  # no record of plain values, arrays and such records
-        return _tried(device, chains)
-    return _kept(key, chains)
+    return _kept(_Valued(device, value_of(device)), chains)
 
 
 @lru_cache(maxsize=256)
@@ -143,11 +152,7 @@ def _is_unturned(device: Hardware, chains: int) -> bool:
 
 def is_one_map(device: Hardware, chains: int) -> bool:
     """Whether the exact model of stages in series is found: not where a general map jumps, as behind an amplifier."""
-    try:
-        key = _Valued(device, value_of(device))
-    except TypeError:
-        return False  # of what is not kept a chain would try all anew for each model
-    return _found_as_one(key, chains)
+    return _found_as_one(_Valued(device, value_of(device)), chains)
 
 
 @lru_cache(maxsize=256)
@@ -166,7 +171,11 @@ def _is_smooth(device: Hardware, rho: FloatArray) -> bool:
 
 
 def value_of(item: Any) -> Hashable:
-    """What tells ``item`` from others, or TypeError where that is not known."""
+    """What tells ``item`` from others.
+
+    Records, other devices and containers are told by what is in them, anything else by its identity: a device
+    that is changed in such a part, as by training its network, is to be made anew.
+    """
     kind = type(item)
     if attrs.has(kind):
         read = getattr(item, "fingerprint", None)  # of the file that it was read from, which stands for the path
@@ -176,9 +185,13 @@ def value_of(item: Any) -> Hashable:
         return kind, item.shape, item.dtype.str, item.tobytes()
     if isinstance(item, (tuple, list)):
         return kind, tuple(value_of(entry) for entry in item)
+    if isinstance(item, dict):
+        return kind, tuple((value_of(key), value_of(entry)) for key, entry in item.items())
     if isinstance(item, PLAIN):
         return kind, item
-    raise TypeError(f"{kind.__name__} is no plain value")
+    if isinstance(item, Hardware):
+        return kind, value_of(object.__getstate__(item))  # attributes and slots
+    return kind, _Itself(item)
 
 
 @frozen(eq=False)

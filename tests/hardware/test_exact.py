@@ -437,6 +437,104 @@ def test_equal_devices_share_what_was_found():
     assert calls
 
 
+def test_a_device_of_any_parts_is_tried_once():
+    calls = []
+
+    class Table:
+        """No plain value: what a plugin may have read from somewhere."""
+
+        def __call__(self, v):
+            calls.append(v.shape)
+            return np.tanh(v)
+
+    class Written(Hardware):
+        """A class as people write them, without a record."""
+
+        def __init__(self, table, scale):
+            self.table, self.scale = table, {"of": [scale]}
+
+        def apply(self, x, rng=None, *, power=None):
+            (scale,) = self.scale["of"]
+            return scale * (self.table(x.real / scale) + 1j * self.table(x.imag / scale))
+
+    table, R = Table(), diagonal_matrix(np.geomspace(0.1, 1.0, 3)).astype(complex)
+    before = Written(table, 0.7).linear_model(R)
+    calls.clear()
+    again = Written(table, 0.7).linear_model(R)  # an equal one
+    Written(table, 0.7).linear_model_vjp(R, np.ones(3), np.eye(3))
+    of_the_derivative = len(calls)  # at four powers beside the one that is known
+    assert again.gain.tobytes() == before.gain.tobytes()
+    Written(table, 0.7).linear_model_vjp(R, np.ones(3), np.eye(3))
+    assert len(calls) == of_the_derivative
+    for other in (Written(table, 0.8), Written(Table(), 0.7)):
+        calls.clear()
+        other.linear_model(R)
+        assert calls
+
+
+def staircase(thresholds):
+    """Steps of 1 at thresholds above 0 and their mirror images, given by samples, and in closed form."""
+
+    @frozen
+    class Steps(Hardware):
+        thresholds: tuple
+
+        def apply(self, x, rng=None, *, power=None):
+            def part(v):
+                return np.sign(v) * (0.5 + np.searchsorted(self.thresholds, np.abs(v)))
+
+            return part(x.real) + 1j * part(x.imag)
+
+    places = np.concatenate([-np.array(thresholds)[::-1], [0.0], thresholds])
+    closed = FixedCodebooks(*(np.tile(a, (3, 1)) for a in (places, np.ones(places.size))))
+    return Steps(tuple(thresholds)), closed
+
+
+NEAR = [[0.3, 12.0, 20.0], [0.3, 0.3005], [0.3, 0.301, 0.302], [0.3, 0.30001, 1.0]]
+
+
+@pytest.mark.parametrize("thresholds", NEAR, ids=str)
+def test_thresholds_beyond_all_samples_or_next_to_each_other_lose_nothing(kit, thresholds):
+    steps, closed = staircase(thresholds)
+    R = few_streams(kit, 3, 2, 1)
+    found, expected = steps.linear_model(R), exact_model(closed, R)
+    # Thresholds in one cell of the search are a steep part of the smooth map, of panels that are split to 1e-9.
+    np.testing.assert_allclose(found.gain, expected.gain, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(
+        found.distortion, expected.distortion, rtol=0, atol=1e-8 * np.abs(expected.distortion).max()
+    )
+
+
+def test_one_stream_on_chains_in_phase_or_quadrature_has_a_model_and_a_derivative_that_is_cut_off():
+    a = np.exp(0.5j * np.pi * np.arange(3))
+    model = MidRise(1).linear_model(np.outer(a, np.conj(a)))
+    np.testing.assert_allclose(model.distortion, (2 / np.pi) * (1 - 2 / np.pi) * np.outer(a, np.conj(a)), atol=1e-12)
+    slope = MidRise(1).linear_model_vjp(np.outer(a, np.conj(a)), np.ones(3), np.eye(3))
+    assert np.isfinite(slope).all()
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_however_much_of_the_power_a_device_is_set_to_its_derivative_follows(kit, share):
+    @frozen
+    class Partly(Hardware):
+        """A compression whose scale follows a share of the decibels of the power."""
+
+        def apply(self, x, rng=None, *, power=None):
+            scale = np.sqrt((np.abs(x) ** 2).mean(axis=-1) if power is None else power)[..., None] ** share
+            return scale * (np.tanh(x.real / scale) + 1j * np.tanh(x.imag / scale))
+
+    R, A, a = few_streams(kit, 3, 2, 2), kit.complex_gaussian((3, 3), 3), kit.complex_gaussian((3,), 4)
+    g = A + np.conj(A).T
+    turn = few_streams(kit, 3, 3, 5)
+
+    def merit(t):
+        model = Partly().linear_model(R + t * turn)
+        return (np.conj(a) * model.gain).real.sum() + np.trace(g @ model.distortion).real
+
+    slope = np.trace(Partly().linear_model_vjp(R, a, g) @ turn).real
+    assert slope == pytest.approx(kit.central_difference(merit, 1e-3), rel=1e-7)
+
+
 def test_high_resolution_is_less_distortion_at_every_step(kit):
     R = few_streams(kit, 4, 3, 3)
     D = [np.linalg.norm(MidRise(b).linear_model(R).distortion) for b in range(1, 13)]
