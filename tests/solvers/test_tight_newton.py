@@ -92,24 +92,27 @@ def asked(kit, kind, radius, accuracy=1e-6):
     multipliers = np.abs(way.components(echoes.half)) + 0.1 * echoes.value[:, None]
     lagrangian = lagrangian_at(group.system, response, echoes, way, multipliers)
     gradient = echoes.half - way.mixed(way.components(echoes.half))
-    data, n = (response.factors, echoes.seen, lagrangian), len(SHORTER)
+    data, n = (response.factors, echoes.seen), len(SHORTER)
     steps = Steps(np.zeros((1, n, 2 * way.V[0].size)), np.zeros((1, n)), np.zeros((1, n)), np.zeros(1, int))
-    return (
-        (*data, real_vectors(gradient), np.array([radius]), np.array([accuracy]), room(*data), steps),
-        way,
-        multipliers,
-    )
+    numbers = (real_vectors(gradient), np.array([radius]), np.array([accuracy]))
+    return (*data, *lagrangian, *numbers, *room(*data, lagrangian), steps), way, multipliers
+
+
+def bent(arguments, D):
+    """The product of the curvature at what was asked with D (N, L)."""
+    factors_, seen, prices, product = *arguments[:3], arguments[11]
+    takers = (conjugate_gradients.factors_of, conjugate_gradients.seen_of, conjugate_gradients.prices_of)
+    one = [taken(each, 0) for taken, each in zip(takers, (factors_, seen, prices), strict=True)]
+    result = np.empty_like(D)
+    conjugate_gradients.bend(*one, D, result, product)
+    return result
 
 
 @pytest.mark.parametrize("kind", RESPONSES)
 def test_products_with_the_curvature_are_derivatives_of_the_lagrangians_gradient(kit, kind):
     arguments, way, multipliers = asked(kit, kind, 1.0)
-    factors_, seen, lagrangian, here = *arguments[:3], arguments[6]
     group, response, _, _ = point(kit, kind)
     D = kit.complex_gaussian(way.V.shape, 4)
-    here.columns[conjugate_gradients.DIRECTION] = D[0]
-    one = conjugate_gradients.factors_of(factors_, 0), conjugate_gradients.seen_of(seen, 0)
-    conjugate_gradients.bend(*one, conjugate_gradients.of_member(lagrangian, 0), here)
 
     def half(t):
         V = way.V + t * D
@@ -123,25 +126,21 @@ def test_products_with_the_curvature_are_derivatives_of_the_lagrangians_gradient
         return scale
 
     slope = kit.central_difference(half, 1e-4)
-    bent = here.columns[conjugate_gradients.BENT]
     # Sixth order in a step of 1e-4, and the rounding of f over it.
-    np.testing.assert_allclose(bent, slope[0], atol=1e-7 * np.abs(slope).max())
+    np.testing.assert_allclose(bent(arguments, D[0]), slope[0], atol=1e-7 * np.abs(slope).max())
 
 
 @pytest.mark.parametrize("kind", RESPONSES)
 def test_steps_keep_the_radius_the_tangent_space_and_the_promise_of_the_model(kit, kind):
     arguments, way, _ = asked(kit, kind, 0.05)
     steps_each(*arguments)  # as written, in plain Python
-    steps, gradient, here = arguments[-1], arguments[3], arguments[6]
+    steps, gradient = arguments[-1], arguments[5]
     assert steps.length[0] == pytest.approx(0.05 * np.array(SHORTER), rel=1e-9) or steps.length[0, 0] < 0.05
     for step, rise in zip(steps.step[0], steps.rise[0], strict=True):
         columns = step.view(complex).reshape(way.V.shape)
         np.testing.assert_allclose(way.components(columns), 0.0, atol=1e-9)
-        here.columns[conjugate_gradients.DIRECTION] = columns[0]
-        of = [conjugate_gradients.factors_of, conjugate_gradients.seen_of, conjugate_gradients.of_member]
-        conjugate_gradients.bend(*(take_(each, 0) for take_, each in zip(of, arguments[:3], strict=True)), here)
-        bent = here.flat[conjugate_gradients.BENT]
-        assert rise == pytest.approx(2 * gradient[0] @ step + step @ bent, rel=1e-6)
+        product = bent(arguments, columns[0]).reshape(-1).view(float)
+        assert rise == pytest.approx(2 * gradient[0] @ step + step @ product, rel=1e-6)
         assert rise > 0
 
 

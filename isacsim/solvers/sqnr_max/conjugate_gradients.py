@@ -22,43 +22,79 @@ PRODUCTS = 100  # with the curvature, in one direction: ten times what most take
 SHORTER = (1.0, 0.25, 0.0625)  # lengths of the steps from one path, relative to its own
 
 
-class Lagrangian(NamedTuple):
-    """What else the curvature of the Lagrangian is made of, with metric and tangent space, of B members or of one."""
+class Prices(NamedTuple):
+    """What constraints charge for changes of the precoder, of B members or of one."""
 
     H: ComplexArray  #: Channels, (B, N, K)
     HH: ComplexArray  #: (B, K, N)
-    load: FloatArray  #: What each constraint draws from R_ii, (B, N, K+1)
-    R: ComplexArray  #: Of the normals, (B, K, L)
-    tight: BoolArray  #: Which constraints have a normal, (B, K+1)
-    inverse: FloatArray  #: Of their inner products, zero where there is none, (B, K+1, K+1)
     weight: FloatArray  #: lambda, (B, K)
     own: FloatArray  #: lambda_k (1 - c_k), (B, K)
     level: FloatArray  #: d and what the multipliers charge for R_ii, (B, N)
-    share: FloatArray  #: ``Phi^-1 = diag(share) - left right``, (B, N)
+
+
+class Metric(NamedTuple):
+    """``Phi^-1``, of B members or of one: ``diag(share) - left right``, or whole."""
+
+    share: FloatArray  #: (B, N)
     left: ComplexArray  #: (B, N, m)
     right: ComplexArray  #: (B, m, N)
     whole: ComplexArray  #: Phi^-1 where m is 0, (B, N, N), else (B, 0, 0)
 
 
-class Room(NamedTuple):
-    """What is written to on the way. Vectors are stored twice in one place: by columns (N, L), and as real numbers."""
+class Normals(NamedTuple):
+    """What the normals of the tight constraints are made of, of B members."""
+
+    load: FloatArray  #: What each constraint draws from R_ii, (B, N, K+1)
+    R: ComplexArray  #: (B, K, L)
+    tight: BoolArray  #: Which constraints have a normal, (B, K+1)
+    inverse: FloatArray  #: Of their inner products, zero where there is none, (B, K+1, K+1)
+
+
+class Lagrangian(NamedTuple):
+    """What else the curvature of the Lagrangian is made of, with metric and tangent space.
+
+    Compiled functions get the three apart: what it takes to compile a record grows with its square.
+    """
+
+    prices: Prices
+    metric: Metric
+    normals: Normals
+
+
+class Tangents(NamedTuple):
+    """Room for the tangent space of one member."""
+
+    normals: ComplexArray  #: (K+1, N, L)
+    flat: FloatArray  #: The same numbers, (K+1, 2NL)
+    weights: FloatArray  #: (2, K+1)
+
+
+class Path(NamedTuple):
+    """Room for the path of one member, which begins at zero."""
+
+    corners: FloatArray  #: (PRODUCTS+1, 2NL)
+    told: FloatArray  #: Of its segments, by the names XX to LENGTH, (PRODUCTS+1, 6)
+
+
+class Vectors(NamedTuple):
+    """Room for vectors, each stored twice in one place: by columns (N, L), and as real numbers."""
 
     columns: ComplexArray  #: By the names RESIDUAL to MIXED, (5, N, L)
     flat: FloatArray  #: (5, 2NL)
-    normals: ComplexArray  #: (K+1, N, L)
-    normals_flat: FloatArray  #: (K+1, 2NL)
-    corners: FloatArray  #: Of the path, which begins at zero, (PRODUCTS+1, 2NL)
-    told: FloatArray  #: Of its segments, by the names XX to LENGTH, (PRODUCTS+1, 6)
+    few: ComplexArray  #: (m, L)
+
+
+class Product(NamedTuple):
+    """Room for a product with the curvature."""
+
     pair: ComplexArray  #: Two columns for each of V, (N, 2L)
     seen: ComplexArray  #: ``A^H`` times that, (r, 2L)
     two: ComplexArray  #: Two columns for each of V at the receiver, (N_r, 2L)
     few: ComplexArray  #: (2, r, L)
     echo: ComplexArray  #: (3, N_r, L)
     received: ComplexArray  #: (K, L)
-    mixed: ComplexArray  #: (m, L)
     chains: FloatArray  #: (N,)
     rows: FloatArray  #: (2, N_r)
-    weights: FloatArray  #: (2, K+1)
 
 
 class Steps(NamedTuple):
@@ -76,44 +112,47 @@ RESIDUAL, TURNED, DIRECTION, BENT, MIXED = range(5)
 XX, XD, DD, SLOPE, CURVE, LENGTH = range(6)
 
 
-def room(factors: Factors, seen: Seen, lagrangian: Lagrangian) -> Room:
+def room(factors: Factors, seen: Seen, lagrangian: Lagrangian) -> tuple[Tangents, Path, Vectors, Product]:
     """Room for members like these."""
-    (N, L), (r, receivers), K = seen.V.shape[1:], (seen.X.shape[-1], seen.T.shape[-1]), lagrangian.weight.shape[-1]
+    (N, L), (r, receivers), K = seen.V.shape[1:], (seen.X.shape[-1], seen.T.shape[-1]), lagrangian.prices.H.shape[-1]
     columns, normals = np.zeros((5, N, L), complex), np.zeros((K + 1, N, L), complex)
-    complexes = ((N, 2 * L), (r, 2 * L), (receivers, 2 * L), (2, r, L), (3, receivers, L), (K, L))
-    return Room(
-        columns,
-        columns.reshape(5, -1).view(float),
-        normals,
-        normals.reshape(K + 1, -1).view(float),
-        np.zeros((PRODUCTS + 1, 2 * N * L)),
-        np.zeros((PRODUCTS + 1, 6)),
-        *(np.zeros(shape, complex) for shape in (*complexes, (lagrangian.left.shape[-1], L))),
-        *(np.zeros(shape) for shape in (N, (2, receivers), (2, K + 1))),
+    shapes = ((N, 2 * L), (r, 2 * L), (receivers, 2 * L), (2, r, L), (3, receivers, L), (K, L))
+    return (
+        Tangents(normals, normals.reshape(K + 1, -1).view(float), np.zeros((2, K + 1))),
+        Path(np.zeros((PRODUCTS + 1, 2 * N * L)), np.zeros((PRODUCTS + 1, 6))),
+        Vectors(columns, columns.reshape(5, -1).view(float), np.zeros((lagrangian.metric.left.shape[-1], L), complex)),
+        Product(*(np.zeros(shape, complex) for shape in shapes), np.zeros(N), np.zeros((2, receivers))),
     )
 
 
 def steps_each(
     factors: Factors,
     seen: Seen,
-    lagrangian: Lagrangian,
+    prices: Prices,
+    metric: Metric,
+    normals: Normals,
     gradient: FloatArray,
     radius: FloatArray,
     accuracy: FloatArray,
-    here: Room,
+    tangents: Tangents,
+    path: Path,
+    vectors: Vectors,
+    here: Product,
     steps: Steps,
 ) -> None:
     """Steps from half of the Lagrangian's gradients (B, 2NL), within radii (B,), to relative accuracies (B,)."""
+    residual, told = vectors.flat[RESIDUAL], path.told
     for b in range(radius.size):
-        mine = of_member(lagrangian, b)
-        write(gradient[b], here.flat[RESIDUAL])
-        write_normals(mine.H, mine.load, mine.R, seen.V[b], mine.tight, here.normals)
-        segments = travel(factors_of(factors, b), seen_of(seen, b), mine, radius[b], accuracy[b], here)
-        steps.products[b] = segments
-        farthest = np.sqrt(max(here.told[segments, XX], 0.0))
-        for i in range(steps.rise.shape[1]):
-            steps.length[b, i] = SHORTER[i] * farthest
-            steps.rise[b, i] = walk(here, segments, steps.length[b, i], steps.step[b, i])
+        of, point, charged = factors_of(factors, b), seen_of(seen, b), prices_of(prices, b)
+        write(gradient[b], residual)
+        write_normals(charged.H, normals.load[b], normals.R[b], point.V, normals.tight[b], tangents.normals)
+        turning, inverse = metric_of(metric, b), normals.inverse[b]
+        segments = travel(of, point, charged, turning, inverse, radius[b], accuracy[b], tangents, path, vectors, here)
+        farthest, step, rise = np.sqrt(max(told[segments, XX], 0.0)), steps.step[b], steps.rise[b]
+        length, steps.products[b] = steps.length[b], segments
+        for i in range(rise.size):
+            length[i] = SHORTER[i] * farthest
+            rise[i] = walk(path, segments, length[i], step[i])
 
 
 @part
@@ -131,49 +170,71 @@ def seen_of(seen: Seen, b: int) -> Seen:
 
 
 @part
-def of_member(of: Lagrangian, b: int) -> Lagrangian:
-    """That of member b."""
-    H, HH, load, R, tight, inverse, weight, own, level, share, left, right, whole = of
-    normals = load[b], R[b], tight[b], inverse[b]
-    return Lagrangian(H[b], HH[b], *normals, weight[b], own[b], level[b], share[b], left[b], right[b], whole[b])
+def prices_of(prices: Prices, b: int) -> Prices:
+    """Those of member b."""
+    H, HH, weight, own, level = prices
+    return Prices(H[b], HH[b], weight[b], own[b], level[b])
 
 
 @part
-def travel(factors: Factors, seen: Seen, lagrangian: Lagrangian, radius: float, accuracy: float, here: Room) -> int:
+def metric_of(metric: Metric, b: int) -> Metric:
+    """That of member b."""
+    share, left, right, whole = metric
+    return Metric(share[b], left[b], right[b], whole[b])
+
+
+@part
+def travel(
+    factors: Factors,
+    seen: Seen,
+    prices: Prices,
+    metric: Metric,
+    inverse: FloatArray,
+    radius: float,
+    accuracy: float,
+    tangents: Tangents,
+    path: Path,
+    vectors: Vectors,
+    here: Product,
+) -> int:
     """Conjugate gradients from zero to the radius or the accuracy: the number of segments of the path."""
-    told, corners, flat = here.told, here.corners, here.flat
-    n, before, first = flat.shape[1], 0.0, 0.0
-    for i in range(n):
-        corners[0, i] = flat[DIRECTION, i] = 0.0
-    told[0, XX] = told[0, XD] = told[0, DD] = 0.0
+    columns, flat, few = vectors.columns, vectors.flat, vectors.few
+    normals, weights, mixed = tangents.flat, tangents.weights, flat[MIXED]
+    residual, turned, direction = flat[RESIDUAL], flat[TURNED], flat[DIRECTION]
+    corners, whole, bent = path.corners, path.told, flat[BENT]
+    told, corner = whole[0], corners[0]
+    before, first = 0.0, 0.0
+    for i in range(corner.size):
+        corner[i] = direction[i] = 0.0
+    told[XX] = told[XD] = told[DD] = 0.0
     for j in range(PRODUCTS):
-        turn(lagrangian, here)
-        project(lagrangian, flat[TURNED], here)
-        size = np.dot(flat[RESIDUAL], flat[TURNED])
+        turn(metric, columns[RESIDUAL], columns[TURNED], few)
+        project(normals, inverse, turned, weights, mixed)
+        size = np.dot(residual, turned)
         first = size if j == 0 else first
         if not size > accuracy * accuracy * first and j > 0:
             return j
         share = size / before if j > 0 else 0.0
-        for i in range(n):
-            flat[DIRECTION, i] = flat[TURNED, i] + share * flat[DIRECTION, i]
-        told[j, XD] *= share
-        told[j, DD] = size + share * share * told[j, DD]
+        for i in range(corner.size):
+            direction[i] = turned[i] + share * direction[i]
+        told[XD] *= share
+        told[DD] = size + share * share * told[DD]
         before = size
-        bend(factors, seen, lagrangian, here)
-        told[j, SLOPE], told[j, CURVE] = size, -np.dot(flat[DIRECTION], flat[BENT])
-        told[j, LENGTH] = to_edge(told[j], radius)
-        inside = told[j, CURVE] > 0 and size < told[j, CURVE] * told[j, LENGTH]
-        if inside:
-            told[j, LENGTH] = size / told[j, CURVE]
-        length = told[j, LENGTH]
-        for i in range(n):
-            corners[j + 1, i] = corners[j, i] + length * flat[DIRECTION, i]
-            flat[RESIDUAL, i] += length * flat[BENT, i]
-        told[j + 1, XX] = told[j, XX] + length * (2 * told[j, XD] + length * told[j, DD])
-        told[j + 1, XD], told[j + 1, DD] = told[j, XD] + length * told[j, DD], told[j, DD]
+        bend(factors, seen, prices, columns[DIRECTION], columns[BENT], here)
+        curve, edge = -np.dot(direction, bent), to_edge(told, radius)
+        inside = curve > 0 and size < curve * edge
+        length = size / curve if inside else edge
+        told[SLOPE], told[CURVE], told[LENGTH] = size, curve, length
+        after, ahead = whole[j + 1], corners[j + 1]
+        for i in range(corner.size):
+            ahead[i] = corner[i] + length * direction[i]
+            residual[i] += length * bent[i]
+        after[XX] = told[XX] + length * (2 * told[XD] + length * told[DD])
+        after[XD], after[DD] = told[XD] + length * told[DD], told[DD]
         if not inside:
             return j + 1
-        project(lagrangian, flat[RESIDUAL], here)
+        project(normals, inverse, residual, weights, mixed)
+        told, corner = after, ahead
     return PRODUCTS
 
 
@@ -185,44 +246,45 @@ def to_edge(told: FloatArray, radius: float) -> float:
 
 
 @part
-def walk(here: Room, segments: int, radius: float, step: FloatArray) -> float:
+def walk(path: Path, segments: int, radius: float, step: FloatArray) -> float:
     """Write the point of the path at a radius, or its end, (2NL,): the rise that the model promises."""
-    rise, told, corners = 0.0, here.told, here.corners
+    rise, whole, corners = 0.0, path.told, path.corners
     for j in range(segments):
-        last = j == segments - 1 or told[j + 1, XX] >= radius * radius
-        length = min(told[j, LENGTH], to_edge(told[j], radius)) if last else told[j, LENGTH]
-        rise += 2 * length * told[j, SLOPE] - length * length * told[j, CURVE]
+        told, last = whole[j], j == segments - 1 or whole[j + 1, XX] >= radius * radius
+        whole_length = told[LENGTH]
+        length = min(whole_length, to_edge(told, radius)) if last else whole_length
+        rise += 2 * length * told[SLOPE] - length * length * told[CURVE]
         if last:
-            share = length / told[j, LENGTH]
+            here, ahead, share = corners[j], corners[j + 1], length / whole_length
             for i in range(step.size):
-                step[i] = corners[j, i] + share * (corners[j + 1, i] - corners[j, i])
+                step[i] = here[i] + share * (ahead[i] - here[i])
             break
     return rise
 
 
 @part
-def project(of: Lagrangian, x: FloatArray, here: Room) -> None:
-    """Leave of x (2NL,) what is orthogonal to the normals."""
-    along, weights, mixed = here.weights[0], here.weights[1], here.flat[MIXED]
-    np.dot(here.normals_flat, x, along)
-    np.dot(of.inverse, along, weights)
-    np.dot(weights, here.normals_flat, mixed)
+def project(normals: FloatArray, inverse: FloatArray, x: FloatArray, weights: FloatArray, mixed: FloatArray) -> None:
+    """Leave of x (2NL,) what is orthogonal to the normals (K+1, 2NL)."""
+    along, share = weights[0], weights[1]
+    np.dot(normals, x, along)
+    np.dot(inverse, along, share)
+    np.dot(share, normals, mixed)
     for i in range(x.size):
         x[i] -= mixed[i]
 
 
 @part
-def turn(lagrangian: Lagrangian, here: Room) -> None:
-    """Write ``Phi^-1`` times the residual."""
-    x, into = here.columns[RESIDUAL], here.columns[TURNED]
-    if lagrangian.whole.size:
-        np.dot(lagrangian.whole, x, into)
+def turn(metric: Metric, x: ComplexArray, into: ComplexArray, few: ComplexArray) -> None:
+    """Write ``Phi^-1 x`` for x (N, L)."""
+    whole, share = metric.whole, metric.share
+    if whole.size:
+        np.dot(whole, x, into)
         return
-    np.dot(lagrangian.right, x, here.mixed)
-    np.dot(lagrangian.left, here.mixed, into)
+    np.dot(metric.right, x, few)
+    np.dot(metric.left, few, into)
     for i in range(x.shape[0]):
         for s in range(x.shape[1]):
-            into[i, s] = x[i, s] * lagrangian.share[i] - into[i, s]
+            into[i, s] = x[i, s] * share[i] - into[i, s]
 
 
 @part
@@ -235,83 +297,100 @@ def inner_rows(A: ComplexArray, B: ComplexArray, into: FloatArray) -> None:
 
 
 @part
-def bend(factors: Factors, seen: Seen, lagrangian: Lagrangian, here: Room) -> None:
-    """Write by how much half of the Lagrangian's gradient changes along the direction, to first order.
+def bend(factors: Factors, seen: Seen, prices: Prices, D: ComplexArray, bent: ComplexArray, here: Product) -> None:
+    """Write by how much half of the Lagrangian's gradient changes along the direction D (N, L), to first order.
 
-    With dR_ii, dRy and ``w = eps dRy o Y`` of the direction D, Y moves by ``Q^-1 (G (D - e dR_ii o C) - w)``.
+    With dR_ii, dRy and ``w = eps dRy o Y`` of D, Y moves by ``Q^-1 (G (D - e dR_ii o C) - w)``.
     """
-    D, bent, V, two, pair = here.columns[DIRECTION], here.columns[BENT], seen.V, here.two, here.pair
-    N, L = V.shape
-    look(factors, seen, here)
-    inner_rows(seen.Y, here.echo[1], here.rows[1])
-    for j in range(two.shape[0]):
-        more = factors.receive[j] * here.rows[1, j]
-        here.rows[1, j] = more
+    look(factors, seen, D, here)
+    two, pair, B = here.two, here.pair, factors.B
+    more, echoes, echo = here.rows[1], here.echo, seen.echo
+    there, moved, receive = echoes[0], echoes[1], factors.receive
+    inner_rows(seen.Y, moved, more)
+    (N, L), T = D.shape, seen.T
+    for j in range(more.size):
+        more[j] *= receive[j]
         for s in range(L):
-            two[j, s] = here.echo[1, j, s]
-            two[j, L + s] = seen.echo[j, s] * more + here.echo[0, j, s] * seen.T[j]
-    if factors.B.size:
+            two[j, s] = moved[j, s]
+            two[j, L + s] = echo[j, s] * more[j] + there[j, s] * T[j]
+    if B.size:
         np.dot(factors.BH, two, here.seen)
         np.dot(factors.A, here.seen, pair)
     else:
         np.dot(factors.A, two, pair)
-    np.dot(lagrangian.HH, D, here.received)
-    for k in range(here.received.shape[0]):
-        mine = here.received[k, k] * lagrangian.own[k]
-        for s in range(L):
-            here.received[k, s] *= lagrangian.weight[k]
-        here.received[k, k] = mine
-    np.dot(lagrangian.H, here.received, bent)
-    np.dot(here.rows[1], factors.gains, here.chains)
+    charge(prices, D, here.received, bent)
+    chains, transmit, level = here.chains, factors.transmit, prices.level
+    np.dot(more, factors.gains, chains)
+    V, C = seen.V, seen.C
     for i in range(N):
         spread = 0.0
         for s in range(L):
-            spread += 2 * real_inner(seen.C[i, s], pair[i, s])
-        spread = factors.transmit[i] * spread + here.chains[i]
+            spread += 2 * real_inner(C[i, s], pair[i, s])
+        spread = transmit[i] * spread + chains[i]
         for s in range(L):
-            priced = bent[i, s] + D[i, s] * lagrangian.level[i]
+            priced = bent[i, s] + D[i, s] * level[i]
             bent[i, s] = pair[i, s] - pair[i, L + s] - V[i, s] * spread - priced
 
 
 @part
-def look(factors: Factors, seen: Seen, here: Room) -> None:
-    """Write ``G D`` of the direction, and the change of Y."""
-    D, few, fewer, echo, moved = here.columns[DIRECTION], here.few[0], here.few[1], here.echo[0], here.echo[1]
-    (N, L), rows = D.shape, here.rows[0]
-    inner_rows(seen.V, D, here.chains)
+def charge(prices: Prices, D: ComplexArray, received: ComplexArray, bent: ComplexArray) -> None:
+    """Write what the users' constraints charge for D (N, L), but for the level."""
+    weight, own = prices.weight, prices.own
+    np.dot(prices.HH, D, received)
+    for k in range(weight.size):
+        mine = received[k, k] * own[k]
+        for s in range(received.shape[1]):
+            received[k, s] *= weight[k]
+        received[k, k] = mine
+    np.dot(prices.H, received, bent)
+
+
+@part
+def look(factors: Factors, seen: Seen, D: ComplexArray, here: Product) -> None:
+    """Write ``G D`` of the direction D (N, L), and the change of Y."""
+    two, echoes, rows = here.few, here.echo, here.rows
+    few, fewer, pair = two[0], two[1], here.pair
+    echo, moved, both = echoes[0], echoes[1], here.seen
+    louder, received, chains = rows[0], rows[1], here.chains
+    C, transmit, B = seen.C, factors.transmit, factors.B
+    (N, L), thin = D.shape, B.size > 0
+    inner_rows(seen.V, D, chains)
     for i in range(N):
-        louder = factors.transmit[i] * here.chains[i]
+        share = transmit[i] * chains[i]
         for s in range(L):
-            here.pair[i, s], here.pair[i, L + s] = D[i, s], seen.C[i, s] * louder
-    np.dot(factors.AH, here.pair, here.seen)
+            pair[i, s], pair[i, L + s] = D[i, s], C[i, s] * share
+    np.dot(factors.AH, pair, both)
     for a in range(few.shape[0]):
         for s in range(L):
-            fewer[a, s] = here.seen[a, s]
-            few[a, s] = here.seen[a, s] - here.seen[a, L + s]
-    if factors.B.size:
-        np.dot(factors.B, fewer, echo)
+            fewer[a, s] = both[a, s]
+            few[a, s] = both[a, s] - both[a, L + s]
+    if thin:
+        np.dot(B, fewer, echo)
     else:
         write(fewer, echo)
-    inner_rows(seen.echo, echo, rows)
-    np.dot(factors.gains, here.chains, here.rows[1])
-    for j in range(rows.size):
-        rows[j] = factors.receive[j] * (rows[j] + here.rows[1, j])
-        scale = rows[j] * (seen.quiet[j] if factors.B.size else 1.0)
+    inner_rows(seen.echo, echo, louder)
+    np.dot(factors.gains, chains, received)
+    Y, quiet, receive = seen.Y, seen.quiet, factors.receive
+    for j in range(louder.size):
+        louder[j] = receive[j] * (louder[j] + received[j])
+        scale = louder[j] * (quiet[j] if thin else 1.0)
         for s in range(L):
-            moved[j, s] = seen.Y[j, s] * scale  # Delta^-1 w, or w where B is the identity
-    if not factors.B.size:
-        for j in range(rows.size):
+            moved[j, s] = Y[j, s] * scale  # Delta^-1 w, or w where B is the identity
+    inverse = seen.inverse
+    if not thin:
+        for j in range(louder.size):
             for s in range(L):
                 few[j, s] -= moved[j, s]
-        np.dot(seen.inverse, few, moved)
+        np.dot(inverse, few, moved)
         return
-    np.dot(factors.BH, moved, fewer)
+    X, last, BH = seen.X, echoes[2], factors.BH
+    np.dot(BH, moved, fewer)
     for a in range(few.shape[0]):
         for c in range(few.shape[0]):
             for s in range(L):
-                few[a, s] += seen.X[a, c] * fewer[c, s]
-    np.dot(seen.inverse, few, fewer)
-    np.dot(factors.B, fewer, here.echo[2])
-    for j in range(rows.size):
+                few[a, s] += X[a, c] * fewer[c, s]
+    np.dot(inverse, few, fewer)
+    np.dot(B, fewer, last)
+    for j in range(louder.size):
         for s in range(L):
-            moved[j, s] = here.echo[2, j, s] * seen.quiet[j] - moved[j, s]
+            moved[j, s] = last[j, s] * quiet[j] - moved[j, s]

@@ -13,7 +13,7 @@ from isacsim.batch import frobenius2, inner, take
 from isacsim.solvers.linear import inverse
 from isacsim.solvers.sqinr.system import System
 from isacsim.solvers.sqinr.tight import Tangent
-from isacsim.solvers.sqnr_max.conjugate_gradients import Lagrangian
+from isacsim.solvers.sqnr_max.conjugate_gradients import Lagrangian, Metric, Normals, Prices
 from isacsim.solvers.sqnr_max.echo import Echoes, Response
 from isacsim.typing import ComplexArray, FloatArray, IntArray
 
@@ -42,9 +42,11 @@ def lagrangian_at(
         i = np.arange(diagonal.shape[-1])
         Phi[:, i, i] += diagonal
         whole = inverse(Phi)
-    own = users * (1 - system.ratio)
-    normals = (system.load, way.R, way.tight, way.inverse)
-    return Lagrangian(system.H, system.HH, *normals, users, own, level, 1 / diagonal, left, right, whole)
+    return Lagrangian(
+        Prices(system.H, system.HH, users, users * (1 - system.ratio), level),
+        Metric(1 / diagonal, left, right, whole),
+        Normals(system.load, way.R, way.tight, way.inverse),
+    )
 
 
 def _thin(
@@ -69,16 +71,16 @@ def _thin(
 
 def first_radius(lagrangian: Lagrangian, way: Tangent, gradient: ComplexArray) -> FloatArray:
     """The radius at which a step along the gradient has the length FIRST, (B,)."""
-    direction = turned(lagrangian, gradient)
+    direction = turned(lagrangian.metric, gradient)
     direction = direction - way.mixed(way.components(direction))
     return np.asarray(FIRST * np.sqrt(inner(gradient, direction) / frobenius2(direction)))
 
 
-def turned(lagrangian: Lagrangian, D: ComplexArray) -> ComplexArray:
+def turned(metric: Metric, D: ComplexArray) -> ComplexArray:
     """``Phi^-1 D``, (B, N, L)."""
-    if lagrangian.whole.size:
-        return np.asarray(lagrangian.whole @ D)
-    return np.asarray(D * lagrangian.share[..., None] - lagrangian.left @ (lagrangian.right @ D))
+    if metric.whole.size:
+        return np.asarray(metric.whole @ D)
+    return np.asarray(D * metric.share[..., None] - metric.left @ (metric.right @ D))
 
 
 def missing(system: System, response: Response, echoes: Echoes, multipliers: FloatArray, at: IntArray) -> ComplexArray:

@@ -172,8 +172,9 @@ def _looked(state: TightState, way: Tangent, value: FloatArray, known: Known) ->
     # Members that have ended come along with a radius of zero: their path has one segment of no length, which is none.
     ended = state.error <= state.tolerance
     reach = np.where(ended, 0.0, radius)
-    data = (state.response.factors, echoes.seen, lagrangian)
-    compiled(steps_each)(*data, real_vectors(gradient), reach, accuracy, room(*data), steps)
+    data = (state.response.factors, echoes.seen)
+    asked = (real_vectors(gradient), reach, accuracy)
+    compiled(steps_each)(*data, *lagrangian, *asked, *room(*data, lagrangian), steps)
     return attrs.evolve(
         state, steps=steps.step, rise=steps.rise, length=steps.length, radius=radius,
         products=state.products + np.where(ended, 0, steps.products),
