@@ -106,22 +106,20 @@ def invert_positive(A: AnyArray, inverse: AnyArray) -> bool:
     the inverse means nothing.
     """
     side, positive = A.shape[0], True
-    row = np.empty(side, A.dtype)
     for i in range(side):
         for j in range(side):
             inverse[i, j] = A[i, j]
     for k in range(side):
         positive = positive and inverse[k, k].real > 0
         share = 1 / inverse[k, k].real  # a complex number over a real one is compiled as one over a complex one
-        for j in range(side):
-            row[j] = inverse[k, j]
-            inverse[k, j] *= share
         for i in range(side):
-            factor = np.conj(row[i]) * share  # A stays Hermitian but for the columns that are done
             if i != k:
+                factor = np.conj(inverse[k, i]) * share  # A stays Hermitian but for the columns that are done
                 for j in range(side):
-                    inverse[i, j] -= factor * row[j]
-            inverse[i, k] = factor
+                    inverse[i, j] -= factor * inverse[k, j]
+                inverse[i, k] = factor
+        for j in range(side):
+            inverse[k, j] *= share
         inverse[k, k] = -share
     for i in range(side):  # the sweeps leave the inverse with its sign turned
         for j in range(side):

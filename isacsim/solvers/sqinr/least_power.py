@@ -30,7 +30,7 @@ from typing import NamedTuple
 import numpy as np
 from attrs import frozen
 
-from isacsim.algebra import invert_positive, real_inner, solve_into, write
+from isacsim.algebra import invert_positive, real_inner, solve_into
 from isacsim.batch import rows, squared, take
 from isacsim.compiled import compiled, part
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
@@ -121,8 +121,9 @@ def uplink(gram: ComplexArray, powers: FloatArray) -> tuple[FloatArray, FloatArr
         gram: H^H C^-1 H for noise of covariance C, (B, K, K).
         powers: lambda.
     """
-    sinr, jacobian, off = np.empty(powers.shape), np.empty((*powers.shape, powers.shape[-1])), np.empty(powers.shape)
-    compiled(uplink_each)(np.ascontiguousarray(gram), powers, sinr, jacobian, off)
+    K = powers.shape[-1]
+    sinr, jacobian, off = np.empty(powers.shape), np.empty((*powers.shape, K)), np.empty(powers.shape)
+    compiled(uplink_each)(np.array(gram), powers, uplink_room(K), sinr, jacobian, off)
     return sinr, jacobian, off
 
 
@@ -147,63 +148,81 @@ def _sinrs(links: Links, multipliers: FloatArray) -> FloatArray:
 def _newton(links: Links) -> tuple[FloatArray, BoolArray]:
     """The logarithms of lambda, (B, K), and where they are found."""
     logarithm, found = np.log(_alone(links)), np.zeros(len(links.H), bool)
-    compiled(newton_each)(links.H, links.HH, links.spread, links.asked, logarithm, found)
+    N, K = links.H.shape[1:]
+    here = Room(np.empty((N, K), complex), np.empty((K, K), complex), np.empty(K), np.empty(K))
+    compiled(newton_each)(links.H, links.HH, links.spread, links.asked, here, uplink_room(K), logarithm, found)
     return logarithm, found
 
 
 class Uplink(NamedTuple):
-    """What `uplink` tells of one member, and ``1 - E_kk`` (K,), without cancellation."""
+    """Where `uplink` writes what it tells of one member."""
 
-    sinr: FloatArray
-    jacobian: FloatArray
-    off: FloatArray
-    E: ComplexArray
-    rest: FloatArray
+    sinr: FloatArray  #: (K,)
+    jacobian: FloatArray  #: (K, K)
+    off: FloatArray  #: (K,)
+    rest: FloatArray  #: ``1 - E_kk``, without cancellation, (K,)
+    E: ComplexArray  #: (K, K)
+    matrix: ComplexArray  #: What E is the inverse of, (K, K)
+
+
+class Room(NamedTuple):
+    """What else Newton's method writes to, of one member: nothing is allocated, which takes its time to compile."""
+
+    white: ComplexArray  #: ``C^-1 H``, (N, K)
+    gram: ComplexArray  #: (K, K)
+    multipliers: FloatArray  #: lambda, (K,)
+    step: FloatArray  #: (K,)
+
+
+def uplink_room(K: int) -> Uplink:
+    """Room for the uplink of K users."""
+    sinr, off, rest = np.empty((3, K))
+    E, matrix = np.empty((2, K, K), complex)
+    return Uplink(sinr, np.empty((K, K)), off, rest, E, matrix)
 
 
 @part
-def uplink_of(gram: ComplexArray, powers: FloatArray) -> Uplink:
-    """`uplink` of one member."""
-    K = powers.size
-    received, matrix, E = np.empty_like(gram), np.empty_like(gram), np.empty_like(gram)
+def uplink_of(received: ComplexArray, powers: FloatArray, here: Uplink) -> None:
+    """Write `uplink` of one member, whose gram matrix is overwritten by ``lambda^1/2 H^H C^-1 H lambda^1/2``."""
+    K, matrix, E = powers.size, here.matrix, here.E
     for k in range(K):
         for j in range(K):
-            received[k, j] = gram[k, j] * (np.sqrt(powers[k]) * np.sqrt(powers[j]))
+            received[k, j] *= np.sqrt(powers[k]) * np.sqrt(powers[j])
             matrix[k, j] = received[k, j] + (1.0 if j == k else 0.0)
     positive = invert_positive(matrix, E)
-    sinr, off, rest, jacobian = np.zeros(K), np.zeros(K), np.zeros(K), np.zeros((K, K))
+    sinr, off, jacobian = here.sinr, here.off, here.jacobian
+    rest = here.rest
     for k in range(K):
+        blur, other, error = 0.0, 0.0, E[k, k].real
         for j in range(K):
-            rest[k] += real_inner(received[j, k], E[j, k])
+            other += real_inner(received[j, k], E[j, k])
             for m in range(K):  # E is Hermitian
-                off[k] += abs(E[k, m]) * abs(matrix[m, j]) * abs(E[k, j])
-        error = E[k, k].real
-        both = error * rest[k]
+                blur += abs(E[k, m]) * abs(matrix[m, j]) * abs(E[k, j])
+        both = error * other
         if not (positive and error > 0 and both > 0):
             error = both = np.nan
-        off[k] /= error
-        sinr[k] = rest[k] ** 2 / both
+        off[k], rest[k], sinr[k] = blur / error, other, other * other / both
         for j in range(K):
             jacobian[k, j] = 1.0 if j == k else -real_inner(E[k, j], E[k, j]) / both
-    return Uplink(sinr, jacobian, off, E, rest)
 
 
 def uplink_each(
-    gram: ComplexArray, powers: FloatArray, sinr: FloatArray, jacobian: FloatArray, off: FloatArray
+    gram: ComplexArray, powers: FloatArray, here: Uplink, sinr: FloatArray, jacobian: FloatArray, off: FloatArray
 ) -> None:
-    """`uplink` into the last three arrays, member by member."""
+    """`uplink` into the last three arrays, member by member; the gram matrices (B, K, K) are overwritten."""
+    rest, E, matrix = here.rest, here.E, here.matrix
     for b in range(len(gram)):
-        found = uplink_of(gram[b], powers[b])
-        write(found.sinr, sinr[b])
-        write(found.jacobian, jacobian[b])
-        write(found.off, off[b])
+        uplink_of(gram[b], powers[b], Uplink(sinr[b], jacobian[b], off[b], rest, E, matrix))
 
 
 @part
-def reached(H: ComplexArray, HH: ComplexArray, spread: FloatArray, multipliers: FloatArray) -> Uplink:
-    """The uplink of one member where the noise follows the powers too, and so does its Jacobian."""
-    N, K = H.shape
-    white, gram = np.empty_like(H), np.zeros((K, K), np.complex128)
+def reach(H: ComplexArray, HH: ComplexArray, spread: FloatArray, here: Room, told: Uplink) -> None:
+    """Write the uplink of one member where the noise follows the powers too, and so does its Jacobian."""
+    (N, K), white, gram = H.shape, here.white, here.gram
+    multipliers, E = here.multipliers, told.E
+    for k in range(K):
+        for j in range(K):
+            gram[k, j] = 0.0
     for i in range(N):
         noise = 1.0
         for k in range(K):
@@ -213,20 +232,20 @@ def reached(H: ComplexArray, HH: ComplexArray, spread: FloatArray, multipliers: 
         for k in range(K):
             for j in range(K):
                 gram[k, j] += HH[k, i] * white[i, j]
-    found = uplink_of(gram, multipliers)
+    uplink_of(gram, multipliers, told)
+    rest, sinr, jacobian = told.rest, told.sinr, told.jacobian
     # B^-1 H = C^-1 H lambda^1/2 E lambda^-1/2, and h_k^H B^-1 h_k = (1 - E_kk) / lambda_k.
     for k in range(K):
-        own = found.rest[k] / multipliers[k]
+        own = rest[k] / multipliers[k]
         for j in range(K):
-            found.E[j, k] *= np.sqrt(multipliers[j] / multipliers[k])
+            E[j, k] *= np.sqrt(multipliers[j] / multipliers[k])
         for i in range(N):
             along = 0j
             for j in range(K):
-                along += white[i, j] * found.E[j, k]
+                along += white[i, j] * E[j, k]
             for j in range(K):  # h_k^H B^-1 h_k falls with lambda_j
                 fall = real_inner(along, along) * spread[i, j]
-                found.jacobian[k, j] -= fall * multipliers[j] * (1 + found.sinr[k]) / own
-    return found
+                jacobian[k, j] -= fall * multipliers[j] * (1 + sinr[k]) / own
 
 
 def newton_each(
@@ -234,32 +253,32 @@ def newton_each(
     HH: ComplexArray,
     spread: FloatArray,
     asked: FloatArray,
+    here: Room,
+    told: Uplink,
     logarithm: FloatArray,
     found: BoolArray,
 ) -> None:
     """Newton's method in the logarithms of lambda (B, K), which are overwritten, and where it converged (B,)."""
-    K = asked.shape[1]
-    f, multipliers = np.zeros(K), np.zeros(K)
+    K, f, multipliers = asked.shape[1], here.step, here.multipliers
+    sinr, off, jacobian = told.sinr, told.off, told.jacobian
     for b in range(len(H)):
-        x, last = logarithm[b], np.inf
+        x, wanted, last = logarithm[b], asked[b], np.inf
         for _ in range(NEWTON_STEPS):
             for k in range(K):
                 multipliers[k] = np.exp(x[k])  # of an array it would be compiled for itself
-            there = reached(H[b], HH[b], spread[b], multipliers)
-            size = 0.0
+            reach(H[b], HH[b], spread[b], here, told)
+            size, sound = 0.0, True
             for k in range(K):
-                f[k] = -np.log(there.sinr[k] / asked[b, k])
+                f[k] = -np.log(sinr[k] / wanted[k])
                 size = max(size, abs(f[k]))
-            sound = True
-            for k in range(K):
-                sound = sound and np.isfinite(there.sinr[k]) and EPS * there.off[k] < BLURRED
+                sound = sound and np.isfinite(sinr[k]) and EPS * off[k] < BLURRED
             if not sound:
                 break  # the multipliers have run away
             # Rounding of a few hundred operations; the second rule is the floor that it sets where users are hard to
             # tell apart, where a step no longer halves the error.
             found[b] = size <= 1e-13 or (size <= 1e-10 and size >= 0.5 * last)
             last = size
-            solve_into(there.jacobian, f)
+            solve_into(jacobian, f)
             longest, highest = STRIDE, -np.inf
             for k in range(K):
                 if not np.isfinite(f[k]):
