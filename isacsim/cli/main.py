@@ -191,10 +191,11 @@ def check(
     scenario: Annotated[str, typer.Argument(help="A scenario file, or the name of one.", autocompletion=scenarios)],
     set_: Set = None,
     yes: Yes = False,
+    measure: Annotated[bool, typer.Option("--measure", help="Run some trials, and say how long all take.")] = False,
     as_json: Json = False,
 ) -> None:
     """Check a scenario without running it, and say what a run would do."""
-    from isacsim.engine.checkup import check_up
+    from isacsim.engine.checkup import check_up, seconds
     from isacsim.engine.load import load_scenario
     from isacsim.report.mathtext import check_texts
 
@@ -204,12 +205,16 @@ def check(
     found = check_up(loaded, registry)
     if not yes:
         found.estimate.require(Path())
+    time = seconds(loaded, registry, found) if measure else None
     if as_json:
         told = {name: getattr(found, name) for name in ("points", "trials", "solves", "looked")}
+        told |= {} if time is None else {"seconds": time}
         print_json({"valid": True, **told, "estimate": attrs.asdict(found.estimate)})
         return
     print(f"{scenario}: valid; {found.points} points x {found.trials} trials, {found.solves} solves")
     print(f"  takes {found.estimate}")
+    if time is not None:
+        print(f"  takes about {time:.2g} s of one core, {time / _cores():.2g} s of the {_cores()} that are here")
     if found.looked < found.points:
         print(f"  {found.looked} of the points were looked at")
 

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterator
 from typing import Any
 
 from attrs import frozen
+from threadpoolctl import threadpool_limits
 
 from isacsim.engine.estimate import Estimate
 from isacsim.engine.identity import Names, canonical, text
-from isacsim.engine.plan import Point
+from isacsim.engine.pace import AIM, GROWTH
+from isacsim.engine.plan import Point, Task
 from isacsim.engine.reader import Reader
 from isacsim.engine.rehearsal import rehearse_designs, rehearse_evaluations, require_memory
 from isacsim.engine.scenario import Scenario
+from isacsim.engine.work import Clock, measured
 from isacsim.plugin import Registry
 
 # So much is looked at that an ordinary study is looked at whole, and so little that it takes seconds.
 MOST_LOOKS = 1000  # designs, and evaluations of a design, at all points together
 MOST_POINTS = 256
 MOST_LETTERS = 10**6  # of the descriptions of all points together, which their addresses are made of
+MOST_MEASURED = 3  # points: the first, the one in the middle and the last
 MOST_ANTENNAS = 2000  # of an array whose covariances are made; a product of such takes half a second
 
 
@@ -67,6 +72,38 @@ def check_up(scenario: Scenario, registry: Registry) -> Checkup:
     solves = len(solved) if looks == points else points * len(scenario.design)
     estimate = Estimate.of(scenario, points, solves)
     return Checkup(points, looks, scenario.trials, estimate.solves, estimate)
+
+
+def seconds(scenario: Scenario, registry: Registry, found: Checkup, clock: Clock = time.process_time) -> float:
+    """About how long a run takes on one core, in s, as its first trials do at up to three points.
+
+    Args:
+        scenario: The scenario.
+        registry: Where components are looked up.
+        found: What was found of it.
+        clock: Gives the time, in s; of this process by default, whatever else the machine does.
+    """
+    reader, names, bare = Reader(registry), Names(registry), scenario.bare()
+    places = list(_places(scenario, found.points, min(found.points, MOST_MEASURED)))
+    with threadpool_limits(1):  # as in a worker
+        shares = [_shares(Point.at(at, scenario, bare, reader, names), scenario.trials, clock) for at in places]
+    judging, solving = (sum(of) / len(shares) for of in zip(*shares, strict=True))
+    return found.points * found.trials * judging + found.solves * solving
+
+
+def _shares(point: Point, trials: int, clock: Clock) -> tuple[float, float]:
+    """Time of a trial at a point without its solves, and of a solve, in s, in a batch as a run has them."""
+    measured(Task((point,), (0,)), {})  # imports and compiles
+    count = 1
+    while True:
+        task = Task((point,), tuple(range(count)))
+        whole = measured(task, {}, clock)
+        if whole.cost.seconds >= AIM / GROWTH or count == trials:
+            break
+        count = min(trials, count * GROWTH)
+    judged = measured(task, whole.designs, clock).cost.seconds
+    # Points that differ in nothing a design sees share its solves.
+    return judged / count, max(0.0, whole.cost.seconds - judged) / max(1, len(whole.designs))
 
 
 def _antennas(scenario: Scenario) -> int:

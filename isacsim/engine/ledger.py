@@ -18,7 +18,7 @@ from typing import Any, Self
 import numpy as np
 
 from isacsim.engine import encoding
-from isacsim.errors import StoreError
+from isacsim.errors import StoreError, one_line
 
 FILE = "ledger.sqlite"
 FORMAT = 3
@@ -244,7 +244,7 @@ class Ledger:
         with self._reading():
             (found,) = self._db.execute("PRAGMA integrity_check(1)").fetchone()
             if found != "ok":
-                raise self.damaged(found)
+                raise self.damaged(one_line(found))
             tables = self._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
             for (table,) in tables:
                 columns = [column for _, column, *_ in self._db.execute(f"PRAGMA table_info({table})")]

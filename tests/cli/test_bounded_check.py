@@ -1,5 +1,6 @@
 """`check` does a bounded amount of work, whatever a file of a megabyte holds; work is counted, not timed."""
 
+import itertools
 import json
 
 import attrs
@@ -7,9 +8,10 @@ import pytest
 
 import isacsim
 from isacsim.engine import checkup, rehearsal
+from isacsim.engine.checkup import check_up, seconds
 from isacsim.engine.files import scenario_file
 from isacsim.metrics.radiation import Beampattern
-from isacsim.plugin import Registry
+from isacsim.plugin import Registry, build_registry
 
 TEXT = scenario_file("quickstart.toml").read_text(encoding="utf-8")
 HEAD = TEXT[: TEXT.index("[sweep")]
@@ -199,3 +201,28 @@ def test_markup_and_words_for_pictures_are_printed_as_they_are(call, study):
     code, out, _ = call("run", "study.toml", "--out", "again", "--workers", "1", "--executor", "serial", *words)
     assert code == 0
     assert title in out
+
+
+QUICK = "design.sca.solver.max_steps=1"
+
+
+def clock_of(*costs):
+    """A clock by which what is measured next takes so many seconds, and so on from the start again."""
+    now = itertools.accumulate(x for cost in itertools.cycle(costs) for x in (1.0, cost))
+    return lambda: next(now)
+
+
+def test_time_is_that_of_a_trial_and_of_the_solves_that_points_do_not_share(study):
+    scenario, registry = study("sweep.bits.values=[1, 2, 3, 4]", "trials=50", QUICK), build_registry(installed=False)
+    found = check_up(scenario, registry)
+    assert (found.points, found.solves) == (4, 50)  # the converters of users change no design
+    # A trial takes 0.5 s, and 0.2 s where its design is known.
+    assert seconds(scenario, registry, found, clock_of(0.5, 0.2)) == pytest.approx(200 * 0.2 + 50 * 0.3)
+
+
+def test_time_is_measured_on_a_batch_where_trials_are_quick(study):
+    scenario, registry = study("sweep.bits.values=[3]", "trials=50", QUICK), build_registry(installed=False)
+    found = check_up(scenario, registry)
+    # Of 1, 4 and 16 trials; the last of which is large enough to be measured.
+    time = seconds(scenario, registry, found, clock_of(0.01, 0.04, 0.16, 0.08))
+    assert time == pytest.approx(50 * 0.16 / 16)

@@ -243,6 +243,7 @@ def test_check_says_what_a_run_would_do(call, read):
     told = read("check", "quickstart", *sets)
     told.pop("estimate")
     assert told == {"valid": True, "points": 2, "trials": 7, "solves": 14, "looked": 2}
+    assert read("check", "quickstart", *sets, "--set", "design.sca.solver.max_steps=1", "--measure")["seconds"] > 0
 
 
 def test_plot_draws_again_from_the_run_alone(call, read, tmp_path):
