@@ -91,6 +91,12 @@ HARDWARE_AWARE = {
     "channel-error": "Designs that know the error of the channels, the converters, or both",
 }
 
+HARDWARE_TRUTH = {
+    "converters": "Models of converters beside samples, over the resolution",
+    "streams": "The same over the number of streams",
+    "symbols": "The exact model beside samples of QAM",
+}
+
 
 @hookimpl
 def isacsim_scenarios() -> Iterable[ScenarioSpec]:
@@ -110,6 +116,7 @@ def isacsim_scenarios() -> Iterable[ScenarioSpec]:
         "waveform": WAVEFORM,
         "wideband": WIDEBAND,
         "hardware-aware": HARDWARE_AWARE,
+        "hardware-truth": HARDWARE_TRUTH,
     }
     for folder, files in folders.items():
         for name, summary in files.items():

@@ -35,6 +35,14 @@ def test_the_study_of_amplifiers_is_found_and_says_where_its_numbers_come_from()
     assert {e.evaluate for e in scenario.expect.values()} == {"amplifier", "linearised"}
 
 
+@pytest.mark.slow
+def test_samples_behind_amplifiers_have_what_the_exact_model_says(tmp_path):
+    path = default_registry().load("scenarios", "rf-truth")()
+    run = isacsim.run(isacsim.load_scenario(path, set=("sinks=[]",)), tmp_path / "run")
+    judged = verdicts(run)
+    assert all(v.as_known for v in judged), summary(judged)
+
+
 def test_samples_through_the_whole_chain_carry_the_rate_of_the_linear_models(finished):
     model, samples = finished["sum-rate-nats"], finished["sampled-sum-rate-nats"]
     excess = (samples - model).sel(evaluate="whole")

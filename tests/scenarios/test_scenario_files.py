@@ -13,7 +13,7 @@ from isacsim.report.expectations import summary, verdicts
 
 NAMES = build_registry(installed=False).names("scenarios")
 # Folders of the studies of papers, which expect numbers.
-PAPERS = ("sum-rate-crlb", "crb-min", "sqnr-max", "hardware-aware")
+PAPERS = ("sum-rate-crlb", "crb-min", "sqnr-max", "hardware-aware", "hardware-truth")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -110,9 +110,15 @@ def test_convergence_is_monotone_and_ends_where_the_default_ends(run):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["uniform", "mixed", "crb-limit", "channel-error"])
+@pytest.mark.parametrize("name", ["uniform", "mixed", "mixed-per-antenna", "crb-limit", "channel-error"])
 def test_studies_of_designs_for_hardware_are_as_expected(run, name):
     assert_as_expected(run(f"hardware-aware/{name}"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["converters", "streams", "symbols"])
+def test_samples_have_what_the_exact_model_says(run, name):
+    assert_as_expected(run(f"hardware-truth/{name}"))
 
 
 def test_a_design_for_converters_beats_the_best_of_those_for_none_on_every_channel(run):

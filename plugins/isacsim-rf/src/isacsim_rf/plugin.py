@@ -81,3 +81,5 @@ def isacsim_scenarios() -> Iterable[ScenarioSpec]:
     yield ScenarioSpec("rf", "isacsim_rf.files:scenario_file", "What a whole RF chain costs", file="rf.toml")
     summary = "Design for the amplifier, or linearise it"
     yield ScenarioSpec("rf-amplifier", "isacsim_rf.files:scenario_file", summary, file="amplifier.toml")
+    summary = "Models of amplifiers beside samples"
+    yield ScenarioSpec("rf-truth", "isacsim_rf.files:scenario_file", summary, file="truth.toml")
