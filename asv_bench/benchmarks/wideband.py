@@ -1,4 +1,4 @@
-"""OFDM through 64 chains: samples a second through converters both ways, spectra of distortion, and memory."""
+"""OFDM through 64 chains: samples a second through converters both ways, spectra of distortion, memory, and designs."""
 
 import time
 
@@ -7,6 +7,8 @@ import numpy as np
 import isacsim
 from isacsim.hardware.spectral import OverBand
 from isacsim.link import Transmission
+from isacsim.problems.band_sum_rate_crlb import BandSumRateCrlbRequirements
+from isacsim.testing.examples import example_wideband_drop
 from isacsim.waveform import ofdm
 from isacsim.waveform.modulation import QPSK
 from isacsim.waveform.signals import Sources
@@ -64,3 +66,29 @@ class Spectrum:
 
     def time_converters(self, chains):
         Transmission.of(self.W, OverBand(CONVERTER, self.grid))
+
+
+class BandDesign:
+    """A design over 6 subcarriers, 6 antennas and 2 users: 20 steps of it, and all of it, by what it is designed for."""
+
+    params = ("ideal", "converters")
+    param_names = ("hardware",)
+
+    def setup(self, hardware):
+        converters = isacsim.Transceiver(*[isacsim.Aqnm(3)] * 3)
+        asked = BandSumRateCrlbRequirements(rate_weight=0.25, crlb_weight=1.0)
+        transceiver = converters if hardware == "converters" else isacsim.Transceiver()
+        self.problem = asked.pose(example_wideband_drop(1), transceiver)
+        self.solve(1)  # kernels are compiled
+
+    def solve(self, steps):
+        return isacsim.solve(self.problem, max_steps=steps)
+
+    def time_steps(self, hardware):
+        self.solve(20)
+
+    def time_solve(self, hardware):
+        self.solve(2000)
+
+    def track_objective(self, hardware):
+        return float(self.solve(2000).objective[0])
