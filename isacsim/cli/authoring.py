@@ -10,9 +10,9 @@ from typing import Annotated, Any
 
 import typer
 
-from isacsim.cli.kinds import kind_named
+from isacsim.cli.kinds import kind_named, singular
 from isacsim.errors import InvalidInput, one_of
-from isacsim.plugin import KINDS
+from isacsim.plugin import KINDS, Registry
 
 # Keys of the table that builds an example, by template.
 EXAMPLES: dict[str, dict[str, Any]] = {
@@ -35,6 +35,9 @@ description = "$summary"
 requires-python = ">=3.11"
 dependencies = ["$needs"]
 
+[project.optional-dependencies]
+test = ["pytest"]
+
 # The whole of being a plugin: a module with hook functions, named in the group `isacsim`.
 [project.entry-points.isacsim]
 $name = "$package.plugin"
@@ -52,14 +55,24 @@ isacsim_api = 2
 @hookimpl
 def isacsim_$kind():
     """A name for scenarios, where the component lives, a line for `isacsim list`, and a table that builds one."""
-    yield $spec("$name", "$package.component:$target", "$summary", $example)
+    yield $spec(
+        "$name",
+        "$package.component:$target",
+        "$summary",  # change this line: `isacsim list` shows it
+        example=$example,
+    )
 ''')
 SOLVER_OF_PROBLEM = Template('''
 
 @hookimpl
 def isacsim_solvers():
     """Its solver."""
-    yield SolverSpec("$name-sdp", "$package.component:${Class}Solver", "Semidefinite program", default_for="$name")
+    yield SolverSpec(
+        "$name-sdp",
+        "$package.component:${Class}Solver",
+        "Semidefinite program",
+        default_for="$name",
+    )
 ''')
 TEST = Template('''"""The contract that isacsim asks of a component of this kind; add what is known of yours."""
 
@@ -75,7 +88,7 @@ README = Template("""# isacsim-$name
 
 $summary, for [isacsim](https://pypi.org/project/isacsim/).
 
-    pip install -e .
+    pip install -e ".[test]"
     isacsim show $kind $name
     python -m pytest
 """)
@@ -112,6 +125,7 @@ metrics = ["sum-rate-nats"]
 
 
 def new_plugin(
+    context: typer.Context,
     kind: Annotated[str, typer.Argument(help="Kind of component, hardware or solver for example.")],
     name: Annotated[str, typer.Argument(help="Its name in scenarios: lower-case letters, digits and hyphens.")],
     form: Annotated[
@@ -120,6 +134,10 @@ def new_plugin(
     out: Annotated[Path | None, typer.Option(help="Folder to write; isacsim-NAME by default.")] = None,
 ) -> None:
     """Write the distribution of a plugin, which installs and passes its test as it is."""
+    registry: Registry = context.obj
+    if kind_named(kind) in KINDS and name in registry.names(kind_named(kind)):
+        remedy = "Choose another: whoever asks for a name that two plugins offer gets an error."
+        raise InvalidInput("name", f"must be one that no {singular(kind_named(kind))} has", name, remedy)
     folder = write_plugin(kind_named(kind), name, out or Path(f"isacsim-{name}"), form)
     print(f"{folder}: written; try it with `pip install -e {folder}` and `isacsim show {kind_named(kind)} {name}`")
 
@@ -161,15 +179,15 @@ def _files(kind: str, name: str, template: str) -> dict[str, str]:
     for word, value in {"$Class": cls, "$name": name, "$module": module}.items():
         source = source.replace(word, value)
     spec = {"solvers": "SolverSpec", "scenarios": "ScenarioSpec"}.get(kind, "Spec")
-    imports = ", ".join(sorted({spec, "hookimpl", *(["SolverSpec"] if kind == "problems" else [])}, key=str.lower))
+    imports = ", ".join(sorted({spec, "hookimpl", *(["SolverSpec"] if kind == "problems" else [])}))
     example = EXAMPLES.get(template, {})
     values = {
         "name": name, "package": package, "kind": kind, "Class": cls, "spec": spec, "imports": imports,
-        "summary": f"The {kind.replace('_', ' ')} {name}", "target": CLASSES.get(kind, cls),
+        "summary": f"The {singular(kind)} {name}", "target": CLASSES.get(kind, cls),
         "example": f"{example!r}".replace("'", '"'),
         "needs": "isacsim[convex]" if kind == "problems" else "isacsim",  # its solver is a cone program
     }  # fmt: skip
-    plugin = PLUGIN.substitute(values).replace(", {})", ")")
+    plugin = PLUGIN.substitute(values).replace("        example={},\n", "")
     if kind == "problems":
         plugin += SOLVER_OF_PROBLEM.substitute(values)
     made = {

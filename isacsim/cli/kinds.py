@@ -13,6 +13,11 @@ def kind_named(word: str) -> str:
     return next((kind for kind in (stem, f"{stem}s") if kind in KINDS), word)
 
 
+def singular(kind: str) -> str:
+    """A component of a kind in words, ``power model`` for example."""
+    return kind.removesuffix("s").replace("_", " ")
+
+
 def kinds(incomplete: str) -> list[str]:
     """Completions of a kind."""
     return [kind for kind in KINDS if kind.startswith(incomplete)]

@@ -270,9 +270,10 @@ def plugins(context: typer.Context, as_json: Json = False) -> None:
     if as_json:
         print_json({"plugins": rows, "conflicts": [*registry.conflicts, *registry.rivals]})
         return
+    wide = [max(least, *(len(row[key]) + 2 for row in rows)) for key, least in (("name", 30), ("origin", 26))]
     for row in rows:
         state = row["problem"] or ": ".join(filter(None, ("in use", row["notice"])))
-        print(f"{row['name']:<30}{row['origin']:<26}{state}")
+        print(f"{row['name']:<{wide[0]}}{row['origin']:<{wide[1]}}{state}")
     for conflict in conflicts(registry):
         print(conflict)
 

@@ -42,6 +42,7 @@ def tell(finished: Any, figures: list[Path]) -> None:
     from rich.console import Console
 
     from isacsim.report import expectations
+    from isacsim.report.places import at_place
     from isacsim.report.summary import failures, remarks, status_lines, statuses, table, unnumbered
 
     counts = finished.counts()
@@ -55,8 +56,7 @@ def tell(finished: Any, figures: list[Path]) -> None:
         for line in by_place if len(by_place) > 1 else ():
             print(f"         {line}")
         for remark in remarks(finished):
-            place = f" at {remark['at']}" if remark["at"] else ""
-            print(f"         {remark['design']}{place}, trial {remark['trial']}: {remark['note']}")
+            print(f"         {remark['design']}{at_place(remark['at'])}, trial {remark['trial']}: {remark['note']}")
         for line in unnumbered(finished)[:MOST_LINES]:
             print(f"         {line}")
         if finished.expectations:

@@ -66,10 +66,7 @@ def _tell(found: Replay, as_json: bool) -> None:
         print(f"solved:  design {name}: {record.status}{_notes(record.notes)}")
     for entry, values in found.values:
         unit = f" {entry.unit}" if entry.unit != "1" else ""
-        told = (
-            str(values.tolist()) if values.size <= 8 else f"{values.size} numbers from {values.min()} to {values.max()}"
-        )
-        print(f"         {entry.name} of {entry.design} in evaluate.{entry.evaluation}: {told}{unit}")
+        print(f"         {entry.name} of {entry.design} in evaluate.{entry.evaluation}: {_short(values)}{unit}")
     for failure in found.failures:
         for line in failure.traceback.splitlines():
             print(f"         {printable(line)}", file=sys.stderr)
@@ -81,6 +78,7 @@ def _tell(found: Replay, as_json: bool) -> None:
 
 
 def _place(coords: dict[str, Any]) -> str:
+    """As `--point` takes it."""
     return ", ".join(f"{axis}={value}" for axis, value in coords.items()) or "the only one"
 
 

@@ -12,6 +12,7 @@ from isacsim.cli.opening import opened
 from isacsim.strictjson import finite
 
 Folder = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")]
+MOST_WIDE = 10_000  # characters that a table may ask for
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
 
@@ -45,8 +46,10 @@ def compare(
         print(json.dumps(finite(rows), indent=2))
     else:
         console, view = Console(markup=False, emoji=False), comparison.table(rows)
-        # A line that is too long is the terminal's to wrap: no word of a table is broken.
-        console.print(view, width=max(console.width, console.measure(view).maximum), crop=False, soft_wrap=True)
+        # A line that is too long is the terminal's to wrap: no number of a table is cut.
+        wide = console.measure(view, options=console.options.update(max_width=MOST_WIDE)).maximum
+        console.width = max(console.width, wide)
+        console.print(view, crop=False, soft_wrap=True)
 
 
 def export(

@@ -130,8 +130,10 @@ def _chosen(store: Store, point: Mapping[str, Any]) -> dict[str, Any]:
             raise InvalidInput("point", f"must have a value of the axis {axis!r}", value, one_of(map(str, axes[axis])))
     found = [p for p in store.need("points") if all(p["coords"][axis] == value for axis, value in point.items())]
     if len({p["id"] for p in found}) > 1:
-        missing = ", ".join(axis for axis in axes if axis not in point)
-        raise InvalidInput("point", f"must be one of {len(found)} points", dict(point), f"Give {missing} as well.")
+        missing = [axis for axis in axes if axis not in point]
+        example = " and ".join(f"{axis}={axes[axis][0]}" for axis in missing)
+        remedy = f"Give {', '.join(missing)} as well, {example} for example."
+        raise InvalidInput("point", f"must be one of {len(found)} points", dict(point) or "none of them", remedy)
     chosen: dict[str, Any] = found[0]
     return chosen
 

@@ -14,7 +14,7 @@ from rich.table import Table
 from isacsim.engine.folder import Run
 from isacsim.engine.statistics import mean
 from isacsim.errors import InvalidInput, one_of
-from isacsim.report.curves import text_of
+from isacsim.report.places import text_of
 from isacsim.units import shown
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ from isacsim.engine.folder import Run
 from isacsim.engine.statistics import STATISTICS
 from isacsim.engine.views import STEP, Figure
 from isacsim.errors import InvalidInput, one_of
+from isacsim.report.places import text_of
 from isacsim.typing import AnyArray, FloatArray
 from isacsim.units import shown
 
@@ -386,10 +387,3 @@ def _expected(run: Run, figure: Figure, quantity: str, own: dict[str, Any]) -> I
         same = (e.quantity, e.statistic, e.over) == (quantity, figure.statistic, figure.x)
         if same and all(place.get(key, value) == value for key, value in named.items()):
             yield e.values
-
-
-def text_of(value: Any) -> str:
-    """A value of an axis as text."""
-    if isinstance(value, (float, int, np.number)):
-        return "∞" if value == np.inf else f"{value:g}"
-    return str(value)

@@ -40,10 +40,7 @@ def export(run: Run, to: str, path: Path | None = None, *, precoders: bool = Tru
     path = path or run.path / f"results.{ending}"
     dataset = run.dataset()
     if precoders and to in ("mat", "netcdf", "npz"):
-        for name in run.designs:
-            W = run.precoders(name)
-            if W.size:
-                dataset[f"precoder-{name}"] = W
+        dataset = dataset.assign(_precoders(run, dataset))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as part:
@@ -52,6 +49,19 @@ def export(run: Run, to: str, path: Path | None = None, *, precoders: bool = Tru
         rule = f"must be a file that can be written ({error.strerror or error})"
         raise InvalidInput("out", rule, str(path), "Choose another file.") from None
     return path
+
+
+def _precoders(run: Run, dataset: xarray.Dataset) -> dict[str, xarray.DataArray]:
+    """The precoders of each design by name; a dimension that is not of one size everywhere is named by its design."""
+    found = {name: W for name in run.designs if (W := run.precoders(name)).size}
+    sizes: dict[Any, set[int]] = {dim: {size} for dim, size in dataset.sizes.items()}
+    for W in found.values():
+        for dim, size in W.sizes.items():
+            sizes.setdefault(dim, set()).add(size)
+    return {
+        f"precoder-{name}": W.rename({dim: f"{dim}-{name}" for dim in W.dims if len(sizes[dim]) > 1})
+        for name, W in found.items()
+    }
 
 
 def _mat(dataset: xarray.Dataset, path: Path) -> None:

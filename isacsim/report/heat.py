@@ -10,7 +10,8 @@ from attrs import frozen
 from isacsim.engine.folder import Run
 from isacsim.engine.views import Figure
 from isacsim.errors import InvalidInput
-from isacsim.report.curves import shown_axis, text_of
+from isacsim.report.curves import shown_axis
+from isacsim.report.places import text_of
 from isacsim.typing import FloatArray
 
 if TYPE_CHECKING:

@@ -19,9 +19,10 @@ from isacsim.engine.sinks import replacing
 from isacsim.engine.views import STEP, TRACE, Figure
 from isacsim.errors import InvalidInput
 from isacsim.report import expectations, summary
-from isacsim.report.curves import Plot, plot_of, text_of
+from isacsim.report.curves import Plot, plot_of
 from isacsim.report.figures import draw, looks_of
 from isacsim.report.heat import Heat, draw_heat, heat_of
+from isacsim.report.places import place_of, text_of
 from isacsim.units import shown
 
 if TYPE_CHECKING:
@@ -161,7 +162,7 @@ def _expected(run: Run, dataset: xarray.Dataset) -> Iterator[str]:
     heads = ("expectation", "quantity", "at", "found", "expected", "allowed", "verdict", "source")
     lines = [
         [
-            row["expectation"], row["quantity"], _place({k: v for k, v in row.items() if k in run.axes}),
+            row["expectation"], row["quantity"], place_of({k: v for k, v in row.items() if k in run.axes}),
             f"{row['found']:.6g}", f"{row['expected']:.6g}", f"{row['allowed']:.2g}", row["verdict"], row["source"],
         ]
         for row in expectations.rows(judged)
@@ -174,13 +175,13 @@ def _expected(run: Run, dataset: xarray.Dataset) -> Iterator[str]:
 def _solvers(run: Run, dataset: xarray.Dataset) -> Iterator[str]:
     heads = ("design", "at", "solves", "statuses", "median time (s)", "median steps")
     lines = [
-        [row["design"], _place(row["at"]), row["solves"], _counted(row["statuses"]), f"{row['time']:.3g}",
+        [row["design"], place_of(row["at"]), row["solves"], _counted(row["statuses"]), f"{row['time']:.3g}",
          f"{row['iterations']:.0f}"]
         for row in summary.solves(run)
     ]  # fmt: skip
     yield from _table(heads, lines, numbers=("solves", "median time (s)", "median steps"))
     for remark in summary.remarks(run):
-        at = f"{remark['design']} at {_place(remark['at']) or 'the point'}, trial {remark['trial']}"
+        at = f"{remark['design']} at {place_of(remark['at']) or 'the point'}, trial {remark['trial']}"
         yield f'<p class="note">{escape(at)}: <b>{escape(remark["status"])}</b>. {escape(remark["note"])}</p>'
 
 
@@ -232,10 +233,6 @@ VERDICTS = {"met": "good", "MISSED": "bad"}
 def _cell(kind: str, value: Any) -> str:
     text = text_of(value)
     return f'<td class="{" ".join(filter(None, (kind, VERDICTS.get(text, ""))))}">{escape(text)}</td>'
-
-
-def _place(coords: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} = {text_of(value)}" for name, value in coords.items())
 
 
 def _counted(counts: Mapping[str, int]) -> str:

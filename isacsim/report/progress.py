@@ -19,6 +19,7 @@ from rich.progress import (
 from rich.text import Text
 
 from isacsim.engine.events import ChunkEnd, Observer, PointSettled, RunEnd, RunStart, TrialFailed, Word
+from isacsim.report.places import at_place
 
 MOST_FAILURES = 10  # kinds of failure that are told while they happen; the summary has all
 
@@ -99,7 +100,7 @@ class ProgressBar(Observer):
         if kind not in self._told and len(self._told) < MOST_FAILURES:
             self._told.add(kind)
             part = f"{event.part} of " if event.part else ""
-            line = f"{part}trial {event.trial} failed at {event.coords}: {event.error}"
+            line = f"{part}trial {event.trial} failed{at_place(event.coords)}: {event.error}"
             self._bar.console.print(line, markup=False)
 
     def run_end(self, event: RunEnd) -> None:

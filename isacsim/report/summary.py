@@ -11,6 +11,7 @@ from rich.table import Table
 
 from isacsim.engine.folder import Run
 from isacsim.engine.statistics import mean, median
+from isacsim.report.places import at_place
 from isacsim.solvers.solution import Status
 from isacsim.units import shown
 
@@ -103,7 +104,7 @@ def status_lines(run: Run, most: int = 20) -> list[str]:
             continue
         for at, counted in points:
             told = ", ".join(f"{count} {name}" for name, count in counted.items())
-            lines.append(f"{design}{f' at {at}' if at else ''}: {told}")
+            lines.append(f"{design}{at_place(at)}: {told}")
     more = [f"and {len(lines) - most} more such lines: see isacsim.report.summary.solves"] if len(lines) > most else []
     return lines[:most] + more
 
@@ -127,9 +128,8 @@ def unnumbered(run: Run) -> list[str]:
     """Where measures of designs that have an answer gave NaN, a line each quantity and point."""
     lines = []
     for lack in run.unnumbered():
-        at = f" at {lack.coords}" if lack.coords else ""
         more = f" and {len(lack.trials) - 1} more" if len(lack.trials) > 1 else ""
-        place = f"{lack.quantity} of {lack.design} in evaluate.{lack.evaluation}{at}"
+        place = f"{lack.quantity} of {lack.design} in evaluate.{lack.evaluation}{at_place(lack.coords)}"
         lines.append(f"no number: {place}, trial {lack.trials[0]}{more}")
     return lines
 
@@ -138,7 +138,7 @@ def failures(run: Run, most: int = 20) -> list[str]:
     """What failed by point and part, a line each with the first trial of it and how many more; at most ``most``."""
     found: dict[tuple[str, str, str], list[Any]] = {}
     for failure in run.failures():
-        at = f" at {failure.coords}" if failure.coords else ""
+        at = at_place(failure.coords)
         found.setdefault((failure.what.part or "all of it", at, failure.error), []).append(failure)
     lines = []
     for (part, at, error), of in list(found.items())[:most]:

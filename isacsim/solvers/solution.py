@@ -133,18 +133,23 @@ class Solution:
 
     @classmethod
     def resting(
-        cls, decision: AnyArray | dict[str, Any], status: Status, notes: list[str], **values: float | FloatArray
+        cls,
+        decision: AnyArray | dict[str, Any],
+        status: Status | AnyArray,
+        notes: list[str],
+        **values: float | FloatArray,
     ) -> Solution:
         """The solution of a flat batch that took no iterations.
 
         Args:
             decision: Precoders (B, N_t, K+S), or arrays of other names.
-            status: Status of all members.
+            status: Status of all members, or of each.
             notes: A remark on each, empty for none.
             **values: Of the other fields and of the trace, one number or (B,); NaN where not given.
         """
         members = len(notes)
-        time = np.full((members, 1), 0.0 if status.answered else np.nan)  # without an answer a trace is empty
+        statuses = objects([status] * members if isinstance(status, Status) else list(status))
+        time = np.array([[0.0 if s.answered else np.nan] for s in statuses])  # without an answer a trace is empty
         every = dict.fromkeys(("objective", "gap", "residual", "bound", "least_power"), np.nan) | values
         each = {name: np.full(members, value, float) for name, value in every.items()}
         fields: dict[str, Any] = {name: each.pop(name) for name in ("gap", "residual", "bound", "least_power")}
@@ -152,47 +157,52 @@ class Solution:
             decision=decision if isinstance(decision, dict) else {"precoder": decision},
             objective=each["objective"],
             iterations=np.zeros(members, int),
-            status=objects([status] * members),
+            status=statuses,
             notes=objects([(note,) if note else () for note in notes]),
             trace={name: value[:, None] for name, value in each.items()} | {"time": time},
             **fields,
         )
 
     @classmethod
-    def of(cls, problem: Problem, precoder: Any, status: Status = Status.HEURISTIC, notes: Any = None) -> Solution:
+    def of(
+        cls, problem: Problem, precoder: Any, status: Any = Status.HEURISTIC, notes: Any = None, **values: Any
+    ) -> Solution:
         """The solution of a flat batch that precoders are: their objective, and what constraints they miss.
 
-        A solver in closed form ends with it. A member whose precoder or objective is not finite has failed.
+        A solver that takes no iterations ends with it. A member whose precoder or objective is not finite has failed,
+        unless its status says why it has no answer.
 
         Args:
             problem: The problem, with one leading axis.
-            precoder: W (B, N_t, K) or (B, N_t, K+S), in sqrt(W); missing sensing streams are zero.
-            status: Status of the others.
+            precoder: W (B, N_t, K) or (B, N_t, K+S), in sqrt(W); missing sensing streams are zero. What it says of
+                members without an answer counts for nothing.
+            status: Status of all members, or a list with that of each: ``Status.INFEASIBLE`` of some, for example.
             notes: A remark on each member; None leaves it at the constraints that are missed.
+            **values: ``gap``, ``residual``, ``bound`` and ``least_power`` where they are known: one number or (B,).
 
         Raises:
-            InvalidInput: If the precoders do not fit the problem.
+            InvalidInput: If the precoders, or the statuses and notes, do not fit the problem.
         """
         shape = (problem.members, *problem.decision["precoder"].shape)
         W = np.asarray(precoder, complex)
         if W.ndim != 3 or W.shape[:2] != shape[:2] or W.shape[2] > shape[2]:
             raise InvalidInput("precoder", f"must have the shape {shape}, or fewer columns", W.shape, "See `streams`.")
         W = np.pad(W, ((0, 0), (0, 0), (0, shape[2] - W.shape[2])))
+        statuses, told = _each("status", status, W, Status), _each("notes", "" if notes is None else notes, W, str)
         objective, slacks = problem.objective(W), problem.constraints(W)
-        sound = np.isfinite(objective) & np.isfinite(W).all(axis=(-2, -1))
-        told = [notes[i] if notes is not None else "" for i in range(len(W))]
+        finite = np.isfinite(objective) & np.isfinite(W).all(axis=(-2, -1))
+        answered = np.array([s.answered for s in statuses], bool)
         for name, slack in slacks.items():
             worst = np.reshape(slack, (len(W), -1)).min(axis=-1, initial=np.inf)
-            for i in np.flatnonzero(worst < -ROUNDING):
+            for i in np.flatnonzero((worst < -ROUNDING) & answered):
                 told[i] = "; ".join(
                     filter(None, (told[i], f"misses the constraint {name} by {-worst[i]:.3g}, relative"))
                 )
-        solution = cls.resting(W, status, told, objective=objective)
-        if sound.all():
-            return solution
-        lost = ["" if ok else "the precoder or its objective is not finite" for ok in sound]
-        failed = cls.resting(np.full_like(W, np.nan), Status.FAILED, lost)
-        return placed(solution.take(sound), sound, failed)
+        for i in np.flatnonzero(answered & ~finite):
+            statuses[i], told[i] = Status.FAILED, "the precoder or its objective is not finite"
+        sound = answered & finite
+        kept = np.where(sound[:, None, None], W, np.nan)
+        return cls.resting(kept, objects(statuses), told, objective=np.where(sound, objective, np.nan), **values)
 
     @property
     def converged(self) -> Any:
@@ -228,6 +238,15 @@ class Solution:
         rows += [(name, f"shape {np.shape(array)}") for name, array in self.decision.items()]
         notes = {note for of in np.ravel(np.asarray(self.notes, dtype=object)) for note in np.atleast_1d(of)}
         return table("Solution", [*rows, *(("note", note) for note in sorted(map(str, notes)))])
+
+
+def _each(name: str, value: Any, W: AnyArray, kind: type) -> list[Any]:
+    """One ``value`` for every member, or the list with that of each, checked."""
+    values = [value] * len(W) if isinstance(value, kind) else list(value)
+    if len(values) != len(W) or not all(isinstance(v, kind) for v in values):
+        rule, remedy = f"must be one {kind.__name__}, or one for each of {len(W)} members", "Give a list of them."
+        raise InvalidInput(name, rule, value, remedy)
+    return values
 
 
 def objects(values: list[Any]) -> Any:

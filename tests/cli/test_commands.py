@@ -103,8 +103,8 @@ def test_a_run_with_failures_exits_with_1_and_says_how_to_go_on(call, parts, tmp
     code, out, err = call("run", "quickstart", "--out", "run", *BARE, "--set", metrics)
     assert code == 1
     assert "trials:  12 requested = 6 done + 6 partly done + 0 failed + 0 skipped" in out
-    assert "trial 1 failed at {'bits': 1}: ArithmeticError: this trial is touchy" in err
-    where = "failed: design sca in evaluate.converters (touchy) at {'bits': inf}, trial 1: ArithmeticError: this trial"
+    assert "trial 1 failed at bits = 1: ArithmeticError: this trial is touchy" in err
+    where = "failed: design sca in evaluate.converters (touchy) at bits = ∞, trial 1: ArithmeticError: this trial"
     assert where in out
     assert "(parts/isacsim_test_parts.py:" in out
     assert "continue with --resume --out run" in err

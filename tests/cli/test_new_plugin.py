@@ -6,8 +6,11 @@ import subprocess
 import sys
 import tomllib
 
+import numpy as np
 import pytest
 
+import isacsim
+from isacsim.api import Request
 from isacsim.cli.authoring import FORMS, write_plugin
 from isacsim.errors import InvalidInput
 from isacsim.plugin import KINDS, build_registry
@@ -60,6 +63,33 @@ def test_a_new_plugin_is_found_once_it_is_installed(call, tmp_path):
     assert ran.returncode == 0, ran.stdout
 
 
+def test_a_member_whose_program_fails_costs_no_other_its_answer(made, monkeypatch):
+    cvxpy = pytest.importorskip("cvxpy")
+    _, name, hooks, _ = made("problems", "")
+    component = importlib.import_module(f"{hooks.__package__}.component")
+    rng = np.random.default_rng(3)
+    H = rng.standard_normal((4, 5, 2)) + 1j * rng.standard_normal((4, 5, 2))
+    problem = component.MyProblemsProblem(H, 2.0)
+    solver = build_registry([hooks], installed=False).load("solvers", f"{name}-sdp")()
+    alone = isacsim.solve(problem, solver)
+    solve, calls = cvxpy.Problem.solve, iter(("fail", "infeasible", "unbounded", "solve"))
+
+    def odd(program, *arguments, **options):
+        word = next(calls)
+        if word == "fail":
+            raise cvxpy.SolverError("no luck")
+        if word == "solve":
+            return solve(program, *arguments, **options)
+        program._status = word
+
+    monkeypatch.setattr(cvxpy.Problem, "solve", odd)
+    solution = component.MyProblemsSolver().solve(problem, Request())
+    assert [str(status) for status in solution.status] == ["FAILED", "INFEASIBLE", "FAILED", "HEURISTIC"]
+    assert solution.notes[0] == ("no luck",)
+    assert solution.notes[2] == ("the backend ended with unbounded",)
+    np.testing.assert_array_equal(solution.precoder[3], alone.precoder[3])
+
+
 @pytest.mark.slow
 def test_a_new_plugin_installs(tmp_path):
     """Downloads the build backend."""
@@ -83,6 +113,10 @@ def test_a_new_plugin_installs(tmp_path):
             "--form: must be a form of solvers, got 'iterative'. Did you mean 'ite",
         ),
         (("metric", "x", "--form", "iterating"), "--form: must be a form of metrics, got 'iterating'. Valid: none."),
+        (
+            ("metric", "crlb"),
+            "name: must be one that no metric has, got 'crlb'. Choose another: ",
+        ),
         (("metric", "x", "--out", "."), "--out: must not exist, got '.'. Choose another folder."),
     ],
 )

@@ -38,7 +38,7 @@ def test_names_and_summaries_are_printed_as_text(call, distribution):
     code, out, _ = call("list", "hardware")
     (line,) = (line for line in out.splitlines() if line.split()[1] == "loud")
     assert (code, line.split(maxsplit=2)[2]) == (0, f"{ESCAPED}\N{INFINITY}")
-    assert r"[red]isacsim-loud[/x]\x1b[31m isacsim-loud 1.2          in use" in call("plugins")[1]
+    assert r"[red]isacsim-loud[/x]\x1b[31m  isacsim-loud 1.2          in use" in call("plugins")[1]
 
 
 def test_a_terminal_that_cannot_show_a_character_gets_its_escape(distribution, tmp_path):

@@ -92,5 +92,5 @@ def test_numbers_that_are_none_are_told_but_for_designs_without_an_answer(study,
     (lack,) = run.unnumbered()
     assert (lack.quantity, lack.design, lack.evaluation, lack.coords) == ("touchy", "sca", "converters", {"bits": 3})
     assert lack.trials == (0, 2, 3, 4, 5)
-    line = "no number: touchy of sca in evaluate.converters at {'bits': 3}, trial 0 and 4 more"
+    line = "no number: touchy of sca in evaluate.converters at bits = 3, trial 0 and 4 more"
     assert unnumbered(run) == [line]

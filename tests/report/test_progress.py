@@ -97,8 +97,8 @@ def test_the_first_failure_of_each_kind_is_told_while_it_happens(bar):
     text = bar._bar.console.file.getvalue()
     assert "32 failed" in text
     assert text.count("[red] is no markup") == 1
-    assert "trial 6 failed at {'bits': 3}" in text
-    assert "design sca of trial 0 failed at {}: error 0" in text
+    assert "trial 6 failed at bits = 3" in text
+    assert "design sca of trial 0 failed: error 0" in text
     assert text.count(": error ") == MOST_FAILURES - 1
 
 

@@ -11,6 +11,7 @@ import xarray
 from scipy.io import loadmat
 
 import isacsim
+from isacsim.cli.main import main
 from isacsim.engine.statistics import mean
 from isacsim.errors import InvalidInput
 from isacsim.report.page import page, write_page
@@ -135,6 +136,15 @@ def test_differences_are_those_of_the_trials_that_both_have(run, other):
     assert all(d.difference == 0 and not d.significant for d in isacsim.compare(run, run))
 
 
+def test_a_comparison_in_a_narrow_terminal_cuts_no_number(run, other, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "50")
+    assert main(["compare", str(run.path), str(other.path)]) == 0
+    out = capsys.readouterr().out
+    assert "…" not in out
+    for d in isacsim.compare(run, other):
+        assert all(f" {value:.4g} " in out for value in (d.first, d.second))
+
+
 def test_pairing_makes_the_interval_narrower(run, other):
     # The draw of the channel is common to both runs, and far larger than what the designs differ by.
     for d in isacsim.compare(run, other):
@@ -199,6 +209,32 @@ def test_exported_arrays_are_those_of_the_run(run, tmp_path, to):
         assert read["info"]["precoder_sca"]["dimensions"].tolist() == ["bits", "trial", "antenna", "stream"]
         np.testing.assert_array_equal(read["axes"]["bits"], [1, np.inf])
     assert not any("precoder" in str(n) for n in run.dataset())  # the run's own dataset stays as it is
+
+
+@pytest.mark.parametrize("to", ["mat", "npz", "netcdf"])
+def test_designs_of_other_numbers_of_streams_are_exported_together(studies, tmp_path, to):
+    more = """
+[design.wide]
+problem = { kind = "sum-rate-crlb", rate_weight = 0.25, crlb_weight = 1.0, sensing_streams = 3 }
+solver  = "mrt"
+"""
+    run = isacsim.run(studies.load("trials=2", text=studies.text + more, folder=tmp_path), tmp_path / "run")
+    path = isacsim.export(run, to, tmp_path / f"all.{to}")
+    if to == "mat":
+        read = loadmat(path, simplify_cells=True)
+        dims = {name: read["info"][f"precoder_{name}"]["dimensions"].tolist() for name in ("sca", "wide")}
+        found = {name: read[f"precoder_{name}"] for name in ("sca", "wide")}
+    elif to == "npz":
+        with np.load(path) as read:
+            dims = {name: read[f"precoder-{name}.dims"].tolist() for name in ("sca", "wide")}
+            found = {name: read[f"precoder-{name}"] for name in ("sca", "wide")}
+    else:
+        with xarray.open_dataset(path, engine="h5netcdf") as read:
+            dims = {name: list(read[f"precoder-{name}-real"].dims) for name in ("sca", "wide")}
+            found = {n: (read[f"precoder-{n}-real"] + 1j * read[f"precoder-{n}-imag"]).values for n in ("sca", "wide")}
+    for name in ("sca", "wide"):
+        assert dims[name][-2:] == ["antenna", f"stream-{name}"]
+        np.testing.assert_array_equal(found[name], run.precoders(name).values)
 
 
 @pytest.mark.skipif(OCTAVE is None, reason="Octave is not installed")

@@ -107,6 +107,27 @@ class Mine(Solver):
         return isacsim.Solution.of(problem, problem.H)
 
 
+def test_each_member_has_a_status_and_a_note_of_its_own(kit):
+    problem = kit.make_problem(batch=(4,))
+    W = np.array(problem.H)
+    W[2] = np.nan
+    statuses, notes = [Status.HEURISTIC, Status.INFEASIBLE, Status.FAILED, Status.OPTIMAL], ["", "why", "lost", "near"]
+    bound = np.array([np.nan, 7.0, np.nan, 8.0])
+    solution = isacsim.Solution.of(problem, W, statuses, notes, bound=bound, gap=0.5)
+    assert list(solution.status) == statuses
+    assert solution.notes[1:3].tolist() == [("why",), ("lost",)]  # without an answer nothing is missed
+    assert solution.notes[3][0].startswith("near; misses the constraint total by ")
+    answered = [True, False, False, True]
+    assert (np.isfinite(solution.precoder).all(axis=(-2, -1)) == answered).all()
+    assert (np.isfinite(solution.objective) == answered).all()
+    np.testing.assert_array_equal(solution.bound, bound)
+    np.testing.assert_array_equal(solution.gap, 0.5)
+    with pytest.raises(InvalidInput, match=r"status: must be one Status, or one for each of 4 members, got \['GLOBAL'"):
+        isacsim.Solution.of(problem, W, ["GLOBAL"] * 4)
+    with pytest.raises(InvalidInput, match=r"notes: must be one str, or one for each of 4 members, got \['a', 'b'\]"):
+        isacsim.Solution.of(problem, W, notes=["a", "b"])
+
+
 def test_a_precoder_becomes_a_solution(kit):
     problem = kit.make_problem(batch=(3,))
     W = np.array(problem.H) * 1e-3
