@@ -10,12 +10,20 @@ author = "isacsim developers"
 copyright = f"2026, {author}"
 version = release = isacsim.__version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
+extensions = [
+    "myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode", "sphinx_copybutton", "sphinx_design",
+]  # fmt: skip
 exclude_patterns = ["_build"]
 html_theme = "pydata_sphinx_theme"
 html_title = f"isacsim {release}"
 html_show_sourcelink = False
-html_theme_options = {"show_prev_next": False, "navigation_with_keys": False}
+html_theme_options = {"show_prev_next": False, "navigation_with_keys": False, "header_links_before_dropdown": 4}
+html_static_path = ["_static"]
+html_css_files = ["isacsim.css"]
+html_sidebars = {"index": []}  # its cards lead everywhere
+copybutton_prompt_text = r"\$ |>>> |\.\.\. "
+copybutton_prompt_is_regexp = True
+copybutton_selector = "div:not(.highlight-text) > div.highlight pre"  # what is shown is not to be copied
 
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3

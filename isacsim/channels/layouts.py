@@ -67,7 +67,8 @@ def delay_axes(layout: str | None, axes: tuple[str, ...], parts: Sequence[AnyArr
     plain = DELAYS.get(layout or "", tuple(a for a in axes if a in ("trial", "user", "path")))
     if np.squeeze(parts[0]).ndim == 1 and len(parts) == 1 and len(plain) > 1:
         return ("path",)
-    return ELEMENT_DELAYS[layout] if layout in ELEMENT_DELAYS and count > len(plain) else plain
+    apart = ELEMENT_DELAYS.get(layout or "")
+    return apart if apart is not None and count > len(plain) else plain
 
 
 def named(

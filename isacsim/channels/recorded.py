@@ -330,11 +330,9 @@ class Recorded(ChannelModel):
 
     def _ordered(self, delays: FloatArray, array: AntennaArray) -> FloatArray:
         """Delays (records, P, N_t or 1, K) by the elements of ``array``."""
-        return (
-            delays
-            if delays.shape[2] == 1
-            else attrs.evolve(self._convention(array), conjugated=False).applied(delays, array)
-        )
+        if delays.shape[2] == 1:
+            return delays
+        return np.real(attrs.evolve(self._convention(array), conjugated=False).applied(delays.astype(complex), array))
 
     def _check_plausible(self, array: AntennaArray, convention: Convention) -> None:
         """Refuse an order or a phase that what is known of the users' directions contradicts."""

@@ -99,19 +99,17 @@ def _measure(
 
 
 def _tell(found: Results, before: Results | None, comparisons: list[Comparison], kind: str, file: Path) -> None:
-    from rich.console import Console
-
     from isacsim.benchmark.comparison import differences, same_machine
+    from isacsim.cli.tables import print_whole
     from isacsim.report import benchmarks
 
-    console = Console(markup=False, emoji=False)  # names and units are text, whatever is in them
     if kind == "markdown":
         print(benchmarks.markdown(found))
     else:
         for table in benchmarks.tables(found):
-            console.print(table)
+            print_whole(table)
     if before is not None:
-        console.print(benchmarks.verdicts(comparisons))
+        print_whole(benchmarks.verdicts(comparisons))
         for text in differences(before, found):
             print(f"differs:    {text}")
         if not same_machine(before, found):

@@ -234,8 +234,7 @@ def verify(
     as_json: Json = False,
 ) -> None:
     """Compare a run with the numbers that its scenario expects."""
-    from rich.console import Console
-
+    from isacsim.cli.tables import console, print_whole
     from isacsim.report import expectations
 
     found = opened(run_folder)
@@ -247,10 +246,9 @@ def verify(
     if as_json:
         print_json(expectations.rows(judged))
     elif judged:
-        console = Console(markup=False, emoji=False)  # names and units are text, whatever is in them
         for entry in judged:
-            console.print(expectations.heading(entry))
-            console.print(expectations.table(entry))
+            console().print(expectations.heading(entry))
+            print_whole(expectations.table(entry))
         print(expectations.summary(judged))
     else:
         print(f"{run_folder}: its scenario expects no numbers")

@@ -39,18 +39,17 @@ def summary(finished: Any, figures: list[Path]) -> dict[str, Any]:
 
 def tell(finished: Any, figures: list[Path]) -> None:
     """Print what there is to say of a run."""
-    from rich.console import Console
-
+    from isacsim.cli.tables import console
     from isacsim.report import expectations
     from isacsim.report.places import at_place
     from isacsim.report.summary import failures, remarks, status_lines, statuses, table, unnumbered
 
     counts = finished.counts()
-    console = Console(markup=False, emoji=False)  # names and units are text, whatever is in them
+    out = console()
     if counts.done or counts.partly:
-        numbers = table(finished, console.width)
+        numbers = table(finished, out.width)
         if numbers.row_count:
-            console.print(numbers)
+            out.print(numbers)
         print("solves:  " + ", ".join(f"{n} {s}" for s, n in statuses(finished).items()))
         by_place = status_lines(finished, MOST_LINES)
         for line in by_place if len(by_place) > 1 else ():

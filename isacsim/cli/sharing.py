@@ -12,7 +12,6 @@ from isacsim.cli.opening import opened
 from isacsim.strictjson import finite
 
 Folder = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")]
-MOST_WIDE = 10_000  # characters that a table may ask for
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
 
@@ -36,8 +35,7 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Compare two runs point by point: paired differences OTHER - RUN with 95 % intervals."""
-    from rich.console import Console
-
+    from isacsim.cli.tables import print_whole
     from isacsim.report import comparison
 
     found = comparison.compare(opened(run_folder), opened(other), design=design, other_design=other_design)
@@ -45,11 +43,7 @@ def compare(
     if as_json:
         print(json.dumps(finite(rows), indent=2))
     else:
-        console, view = Console(markup=False, emoji=False), comparison.table(rows)
-        # A line that is too long is the terminal's to wrap: no number of a table is cut.
-        wide = console.measure(view, options=console.options.update(max_width=MOST_WIDE)).maximum
-        console.width = max(console.width, wide)
-        console.print(view, crop=False, soft_wrap=True)
+        print_whole(comparison.table(rows))
 
 
 def export(

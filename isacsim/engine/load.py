@@ -37,9 +37,10 @@ def load_scenario(path: str | Path, *, set: tuple[str, ...] = (), registry: Regi
     requires = _names("requires", table.pop("requires", []), "names of distributions", "isacsim-rf")
     reader = Reader(registry, path.parent)
     for design in table.get("design", {}).values() if isinstance(table.get("design"), dict) else ():
-        if isinstance(design, dict) and "solver" not in design and isinstance(design.get("problem"), dict):
-            kind = design["problem"].get("kind")
-            if kind in registry.names("problems"):
+        if isinstance(design, dict) and "solver" not in design:
+            problem = design.get("problem")  # a table, or its kind alone
+            kind = problem.get("kind") if isinstance(problem, dict) else problem
+            if isinstance(kind, str) and kind in registry.names("problems"):
                 design["solver"] = registry.default_solver(kind)
     try:
         scenario: Scenario = reader.read(Scenario, table)

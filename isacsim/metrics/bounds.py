@@ -89,7 +89,7 @@ def root_mean(bounds: FloatArray) -> FloatArray:
 class RadarSqnr(Metric):
     """Radar SQNR with the best symbol-dependent combiner, linear."""
 
-    quantity = Quantity("radar-sqnr", "1", (), "radar SQNR, tr(Q^-1 N)")
+    quantity = Quantity("radar-sqnr", "1", (), "radar SQNR")
     over_band = "mean"
 
     def value(self, link: Link) -> FloatArray:
@@ -101,7 +101,7 @@ class RadarSqnr(Metric):
 class RadarSqnrCombiner(Metric):
     """Radar SQNR with the best fixed combiner, linear."""
 
-    quantity = Quantity("radar-sqnr-combiner", "1", (), "radar SQNR of one combiner, lambda_max(Q^-1 N)")
+    quantity = Quantity("radar-sqnr-combiner", "1", (), "radar SQNR of one combiner")
 
     def value(self, link: Link) -> FloatArray:
         """`isacsim.metrics.radar_sqnr_combiner`."""

@@ -118,20 +118,39 @@ def rows(found: Sequence[Difference]) -> list[dict[str, Any]]:
 
 
 def table(found: Sequence[dict[str, Any]]) -> Table:
-    """The rows as a table, as wide as it needs; a star marks an interval that leaves out zero."""
-    view = Table(title="means of RUN and OTHER, and OTHER - RUN ± half the 95 % interval; * leaves out zero")
-    for head in (*found[0]["at"], "design", "quantity"):
-        view.add_column(head, no_wrap=True)
-    for head in ("RUN", "OTHER", "difference", "trials"):
-        view.add_column(head, justify="right", no_wrap=True)
-    for row in found:
-        name = row["design"] if row["design"] == row["other_design"] else f"{row['design']} → {row['other_design']}"
-        unit, factor = shown(row["unit"])
-        first, second, off, low, high = (factor * row[n] for n in ("first", "second", "difference", "low", "high"))
-        quantity = row["quantity"] + (f" ({unit})" if unit != "1" else "")
-        half = "" if np.isnan(low) else f" ± {(high - low) / 2:.2g}"
-        view.add_row(
-            *(text_of(v) for v in row["at"].values()), name, quantity, f"{first:.4g}", f"{second:.4g}",
-            f"{off:+.3g}{half}{' *' if row['significant'] else ''}", str(row["trials"]),
-        )  # fmt: skip
+    """The rows as a table, as wide as it needs; a star marks an interval that leaves out zero.
+
+    What is the same in all rows is told once, below it.
+    """
+    heads = (*found[0]["at"], "design", "quantity", "RUN", "OTHER", "difference", "trials")
+    columns = list(zip(*(_cells(row) for row in found), strict=True))
+    told = {i for i, head in enumerate(heads) if head not in ("RUN", "OTHER", "difference")}
+    alike = {i for i in told if len(found) > 1 and len({*columns[i]}) == 1}
+    view = Table(
+        title="means of RUN and OTHER, and OTHER - RUN ± half the 95 % interval; * leaves out zero",
+        caption="\n".join(f"{heads[i]}: {columns[i][0]}" for i in sorted(alike)) or None, caption_justify="left",
+    )  # fmt: skip
+    for i, head in enumerate(heads):
+        if i not in alike:
+            view.add_column(head, no_wrap=True, justify="right" if i > heads.index("quantity") else "left")
+    for line in zip(*(column for i, column in enumerate(columns) if i not in alike), strict=True):
+        view.add_row(*line)
     return view
+
+
+def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+    name = row["design"] if row["design"] == row["other_design"] else f"{row['design']} → {row['other_design']}"
+    unit, factor = shown(row["unit"])
+    first, second, off, low, high = (factor * row[n] for n in ("first", "second", "difference", "low", "high"))
+    quantity = row["quantity"] + (f" ({unit})" if unit != "1" else "")
+    half = "" if np.isnan(low) else f" ± {(high - low) / 2:.2g}"
+    told = f"{off:+.3g}{half}{' *' if row['significant'] else ''}"
+    return (
+        *map(text_of, row["at"].values()),
+        name,
+        quantity,
+        f"{first:.4g}",
+        f"{second:.4g}",
+        told,
+        str(row["trials"]),
+    )

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9", "#7F7F7F")
 MARKERS = "osD^v<>pX*hP"
 STYLES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)), (0, (8, 3)), (0, (3, 1, 1, 1)), (0, (1, 3)))
+FLAT = 1e-4  # of its size: what a quantity varies less by is what solvers leave, and no course to be looked at
 MARKED = 8  # markers of such a line
 FILES = {"tikz": "tex"}  # endings of files that are not the format's name
 
@@ -122,6 +123,8 @@ def looks_of(figure: Figure, form: str = "png") -> Iterator[None]:
         "grid.linewidth": 0.4,
         "grid.alpha": 0.4,
         "savefig.dpi": 300 if figure.printed else 150,
+        "axes.formatter.useoffset": False,  # a tick is what it says, not the rest of a number beside the axis
+        "axes.formatter.min_exponent": 3,  # 0.01 to 100 as such also where an axis is logarithmic
         "pdf.fonttype": 42,  # journals refuse Type 3
         "svg.hashsalt": "isacsim",  # else names within the file are random
     }
@@ -223,6 +226,9 @@ def _dress(axes: Axes, plot: Plot, figure: Figure) -> None:
     axes.set_ylabel(plot.y.label, wrap=True)
     axes.set_xscale(plot.x.kind)
     axes.set_yscale(plot.y.kind)
+    low, high = axes.get_ylim()
+    if plot.y.kind == "linear" and high - low < FLAT * max(abs(low), abs(high)):
+        axes.set_ylim((low + high) / 2 * np.array([1 - 10 * FLAT, 1 + 10 * FLAT]))
     if plot.x.ticks is not None:
         axes.set_xticks(*plot.x.ticks)
         axes.minorticks_off() if plot.y.kind == "linear" else axes.xaxis.set_minor_locator(_no_ticks())

@@ -454,6 +454,31 @@ def test_a_trace_that_no_solver_has_is_refused(run, drawn, monkeypatch):
         drawn("trace")
 
 
+def test_what_solvers_leave_of_a_constant_is_drawn_as_one(run, drawn, monkeypatch):
+    dataset = run.dataset()
+    spread = 1e-7 * np.sin(np.arange(dataset["crlb"].size)).reshape(dataset["crlb"].shape)
+    flat = dataset.assign({"crlb": dataset["crlb"].copy(data=1.024 * (1 + spread))})
+    monkeypatch.setattr(type(run), "dataset", lambda self: flat)
+    monkeypatch.setitem(run.figures, "one", attrs.evolve(run.figures["one"], y="crlb", scale="linear"))
+    axes = drawn("one")
+    low, high = axes.get_ylim()
+    assert high - low > 1e-3
+    axes.figure.canvas.draw()
+    assert axes.yaxis.get_offset_text().get_text() == ""
+
+
+def test_a_short_logarithmic_axis_has_plain_numbers(run):
+    from matplotlib.figure import Figure as Canvas
+
+    with looks_of(run.figures["logarithmic"]):
+        axes = Canvas().subplots()
+        axes.plot([0, 1], [2, 13])
+        axes.set_yscale("log")
+        axes.figure.canvas.draw()
+        labels = {t.get_text() for t in axes.get_yticklabels(which="both")}
+    assert {"2", "3", "4", "6"} <= {re.sub(r"[^0-9.]", "", label.removeprefix("$\\mathdefault")) for label in labels}
+
+
 def test_infinite_values_leave_a_gap_and_no_warning(run, drawn, monkeypatch):
     kept = []
     monkeypatch.setattr(Figure, "savefig", lambda self, path, **_: kept.append(self))

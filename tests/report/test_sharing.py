@@ -14,6 +14,7 @@ import isacsim
 from isacsim.cli.main import main
 from isacsim.engine.statistics import mean
 from isacsim.errors import InvalidInput
+from isacsim.report import comparison
 from isacsim.report.page import page, write_page
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -152,6 +153,19 @@ def test_pairing_makes_the_interval_narrower(run, other):
             b = other.dataset()["sum-rate-nats"].sel(d.at).sel(design="sca").values
             spread = mean(b)
             assert d.high - d.low < spread.high - spread.low
+
+
+def test_the_table_of_a_comparison_tells_once_what_all_rows_share(run, other):
+    rows = comparison.rows(isacsim.compare(run, other))
+    view = comparison.table([row for row in rows if row["quantity"] == "crlb"])
+    assert [column.header for column in view.columns] == ["bits", "RUN", "OTHER", "difference"]
+    assert view.caption.splitlines() == [
+        "evaluate: " + rows[0]["at"]["evaluate"],
+        "design: sca",
+        "quantity: crlb",
+        "trials: 3",
+    ]
+    assert len(comparison.table(rows[:1]).columns) == 8  # of one row nothing is shared
 
 
 def test_a_comparison_needs_something_in_common(run, other, studies, tmp_path):
