@@ -11,7 +11,8 @@ copyright = f"2026, {author}"
 version = release = isacsim.__version__
 
 extensions = [
-    "myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode", "sphinx_copybutton", "sphinx_design",
+    "myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode",
+    "sphinx_copybutton", "sphinx_design",
 ]  # fmt: skip
 exclude_patterns = ["_build"]
 html_theme = "pydata_sphinx_theme"
