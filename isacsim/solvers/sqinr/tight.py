@@ -101,46 +101,55 @@ def settle_each(
 
     Corrections are along the normals of one point as long as they gain digits; the last ones are those of the result.
     """
+    slack, along, weights = here.slack, here.along, here.weights
+    rows, gram, inner = here.flat, here.gram, here.inverse
+    normals, chain = here.normals, here.chain
+    n = slack.size
     for b in range(off.size):
-        of, last = member(constraints, b), np.inf
+        of, last, bound = member(constraints, b), np.inf, tight[b]
+        point, numbers, received = V[b], flat[b], R[b]
         for attempt in range(CORRECTIONS):
-            off[b] = look(of, V[b], tight[b], R[b], here)
-            ends = not off[b] > EQUAL or not off[b] < HOPELESS or attempt == CORRECTIONS - 1
-            if ends or off[b] > GAIN * last or attempt == 0:
-                write_normals(of.H, of.load, R[b], V[b], tight[b], here.normals)
-                invert_gram(here, tight[b])
+            left = look(of, point, bound, received, slack, chain)
+            ends = not left > EQUAL or not left < HOPELESS or attempt == CORRECTIONS - 1
+            if ends or left > GAIN * last or attempt == 0:
+                write_normals(of.H, of.load, received, point, bound, normals)
+                invert_gram(rows, bound, gram, inner)
+            last = left
             if ends:
                 break
-            last = off[b]
-            for k in range(here.slack.size):
-                here.along[k] = 0.5 * here.slack[k] if tight[b, k] else 0.0
-            np.dot(here.inverse, here.along, here.weights)
-            for k in range(here.slack.size):
-                for i in range(flat.shape[1]):
-                    flat[b, i] -= here.weights[k] * here.flat[k, i]
-        for k in range(here.slack.size):
-            for j in range(here.slack.size):
-                inverse[b, k, j] = here.inverse[k, j] if tight[b, k] and tight[b, j] else 0.0
+            for k in range(n):
+                along[k] = 0.5 * slack[k] if bound[k] else 0.0
+            np.dot(inner, along, weights)
+            for k in range(n):
+                row, weight = rows[k], weights[k]
+                for i in range(numbers.size):
+                    numbers[i] -= weight * row[i]
+        off[b] = last
+        for k in range(n):
+            for j in range(n):
+                inverse[b, k, j] = inner[k, j] if bound[k] and bound[j] else 0.0
 
 
 @part
-def look(constraints: Constraints, V: ComplexArray, tight: BoolArray, R: ComplexArray, here: Way) -> float:
+def look(
+    constraints: Constraints, V: ComplexArray, tight: BoolArray, R: ComplexArray, slack: FloatArray, chain: FloatArray
+) -> float:
     """Write the slacks at V, and R: the largest slack of a tight constraint, relative to what the user receives."""
     np.dot(constraints.HH, V, R)
     for i in range(V.shape[0]):
-        here.chain[i] = 0.0
+        chain[i] = 0.0
         for s in range(V.shape[1]):
-            here.chain[i] += real_inner(V[i, s], V[i, s])
-    write_slack(constraints, R, here.chain, here.slack)
-    worst = 0.0
+            chain[i] += real_inner(V[i, s], V[i, s])
+    write_slack(constraints, R, chain, slack)
+    worst, ratio = 0.0, constraints.ratio
     for k in range(tight.size):
         size = 1.0
-        if k < R.shape[0]:
-            size += constraints.ratio[k] * real_inner(R[k, k], R[k, k])
-            R[k, k] *= 1 - constraints.ratio[k]
-        tight[k] = tight[k] or here.slack[k] < -VIOLATED * size
-        if tight[k] and not abs(here.slack[k]) <= worst * size:
-            worst = abs(here.slack[k]) / size
+        if k < ratio.size:
+            size += ratio[k] * real_inner(R[k, k], R[k, k])
+            R[k, k] *= 1 - ratio[k]
+        tight[k] = tight[k] or slack[k] < -VIOLATED * size
+        if tight[k] and not abs(slack[k]) <= worst * size:
+            worst = abs(slack[k]) / size
     return worst
 
 
@@ -158,11 +167,11 @@ def write_normals(
 
 
 @part
-def invert_gram(here: Way, tight: BoolArray) -> None:
-    """Write the inverse of the normals' inner products, with a unit diagonal where there is none."""
+def invert_gram(normals: FloatArray, tight: BoolArray, gram: FloatArray, inverse: FloatArray) -> None:
+    """Write the inverse of the inner products of normals (K+1, 2NL), with a unit diagonal where there is none."""
     for k in range(tight.size):
         for j in range(k + 1):
-            here.gram[k, j] = here.gram[j, k] = np.dot(here.flat[k], here.flat[j])
+            gram[k, j] = gram[j, k] = np.dot(normals[k], normals[j])
         if not tight[k]:
-            here.gram[k, k] = 1.0
-    invert_positive(here.gram, here.inverse)
+            gram[k, k] = 1.0
+    invert_positive(gram, inverse)

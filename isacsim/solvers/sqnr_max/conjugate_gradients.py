@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from isacsim.algebra import real_inner, write
+from isacsim.algebra import real_inner
 from isacsim.compiled import part
 from isacsim.solvers.sqinr.tight import write_normals
 from isacsim.solvers.sqnr_max.echo import Factors, Seen
@@ -144,7 +144,8 @@ def steps_each(
     residual, told = vectors.flat[RESIDUAL], path.told
     for b in range(radius.size):
         of, point, charged = factors_of(factors, b), seen_of(seen, b), prices_of(prices, b)
-        write(gradient[b], residual)
+        for i in range(residual.size):
+            residual[i] = gradient[b, i]
         write_normals(charged.H, normals.load[b], normals.R[b], point.V, normals.tight[b], tangents.normals)
         turning, inverse = metric_of(metric, b), normals.inverse[b]
         segments = travel(of, point, charged, turning, inverse, radius[b], accuracy[b], tangents, path, vectors, here)
@@ -367,7 +368,9 @@ def look(factors: Factors, seen: Seen, D: ComplexArray, here: Product) -> None:
     if thin:
         np.dot(B, fewer, echo)
     else:
-        write(fewer, echo)
+        for a in range(echo.shape[0]):
+            for s in range(L):
+                echo[a, s] = fewer[a, s]
     inner_rows(seen.echo, echo, louder)
     np.dot(factors.gains, chains, received)
     Y, quiet, receive = seen.Y, seen.quiet, factors.receive
