@@ -121,7 +121,7 @@ def room(factors: Factors, seen: Seen, lagrangian: Lagrangian) -> tuple[Tangents
         Tangents(normals, normals.reshape(K + 1, -1).view(float), np.zeros((2, K + 1))),
         Path(np.zeros((PRODUCTS + 1, 2 * N * L)), np.zeros((PRODUCTS + 1, 6))),
         Vectors(columns, columns.reshape(5, -1).view(float), np.zeros((lagrangian.metric.left.shape[-1], L), complex)),
-        Product(*(np.zeros(shape, complex) for shape in shapes), np.zeros(N), np.zeros((2, receivers))),
+        Product(*(*(np.zeros(shape, complex) for shape in shapes), np.zeros(N), np.zeros((2, receivers)))),
     )
 
 
