@@ -204,7 +204,6 @@ def travel(
     residual, turned, direction = flat[RESIDUAL], flat[TURNED], flat[DIRECTION]
     corners, whole, bent = path.corners, path.told, flat[BENT]
     told, corner = whole[0], corners[0]
-    before, first = 0.0, 0.0
     for i in range(corner.size):
         corner[i] = direction[i] = 0.0
     told[XX] = told[XD] = told[DD] = 0.0
@@ -212,31 +211,42 @@ def travel(
         turn(metric, columns[RESIDUAL], columns[TURNED], few)
         project(normals, inverse, turned, weights, mixed)
         size = np.dot(residual, turned)
-        first = size if j == 0 else first
-        if not size > accuracy * accuracy * first and j > 0:
+        if j > 0 and not size > accuracy * accuracy * whole[0, SLOPE]:
             return j
-        share = size / before if j > 0 else 0.0
+        share = size / whole[j - 1, SLOPE] if j > 0 else 0.0
         for i in range(corner.size):
             direction[i] = turned[i] + share * direction[i]
         told[XD] *= share
         told[DD] = size + share * share * told[DD]
-        before = size
         bend(factors, seen, prices, columns[DIRECTION], columns[BENT], here)
-        curve, edge = -np.dot(direction, bent), to_edge(told, radius)
-        inside = curve > 0 and size < curve * edge
-        length = size / curve if inside else edge
-        told[SLOPE], told[CURVE], told[LENGTH] = size, curve, length
-        after, ahead = whole[j + 1], corners[j + 1]
+        inside, after, ahead = reach(told, size, -np.dot(direction, bent), radius), whole[j + 1], corners[j + 1]
+        advance(told, after)
+        length = told[LENGTH]
         for i in range(corner.size):
             ahead[i] = corner[i] + length * direction[i]
             residual[i] += length * bent[i]
-        after[XX] = told[XX] + length * (2 * told[XD] + length * told[DD])
-        after[XD], after[DD] = told[XD] + length * told[DD], told[DD]
         if not inside:
             return j + 1
         project(normals, inverse, residual, weights, mixed)
         told, corner = after, ahead
     return PRODUCTS
+
+
+@part
+def reach(told: FloatArray, slope: float, curve: float, radius: float) -> bool:
+    """Write how far a segment of this slope and negative curvature goes: whether to its top, within the radius."""
+    edge = to_edge(told, radius)
+    inside = curve > 0 and slope < curve * edge
+    told[SLOPE], told[CURVE], told[LENGTH] = slope, curve, slope / curve if inside else edge
+    return inside
+
+
+@part
+def advance(told: FloatArray, after: FloatArray) -> None:
+    """Write the products of the segment that begins where another one ends, with that one's direction."""
+    length, xd, dd = told[LENGTH], told[XD], told[DD]
+    after[XX] = told[XX] + length * (2 * xd + length * dd)
+    after[XD], after[DD] = xd + length * dd, dd
 
 
 @part
@@ -349,8 +359,8 @@ def charge(prices: Prices, D: ComplexArray, received: ComplexArray, bent: Comple
 @part
 def look(factors: Factors, seen: Seen, D: ComplexArray, here: Product) -> None:
     """Write ``G D`` of the direction D (N, L), and the change of Y."""
-    two, echoes, rows = here.few, here.echo, here.rows
-    few, fewer, pair = two[0], two[1], here.pair
+    fews, echoes, rows = here.few, here.echo, here.rows
+    few, fewer, pair = fews[0], fews[1], here.pair
     echo, moved, both = echoes[0], echoes[1], here.seen
     louder, received, chains = rows[0], rows[1], here.chains
     C, transmit, B = seen.C, factors.transmit, factors.B
@@ -379,21 +389,29 @@ def look(factors: Factors, seen: Seen, D: ComplexArray, here: Product) -> None:
         scale = louder[j] * (quiet[j] if thin else 1.0)
         for s in range(L):
             moved[j, s] = Y[j, s] * scale  # Delta^-1 w, or w where B is the identity
-    inverse = seen.inverse
-    if not thin:
-        for j in range(louder.size):
-            for s in range(L):
+    answer(factors, seen, few, fewer, moved, echoes[2])
+
+
+@part
+def answer(
+    factors: Factors, seen: Seen, few: ComplexArray, fewer: ComplexArray, moved: ComplexArray, last: ComplexArray
+) -> None:
+    """Write the change of Y over what noise moves of it; the seen ``few`` (r, L) and ``fewer`` are overwritten."""
+    inverse, B = seen.inverse, factors.B
+    if not B.size:
+        for j in range(moved.shape[0]):
+            for s in range(moved.shape[1]):
                 few[j, s] -= moved[j, s]
         np.dot(inverse, few, moved)
         return
-    X, last, BH = seen.X, echoes[2], factors.BH
-    np.dot(BH, moved, fewer)
+    X, quiet = seen.X, seen.quiet
+    np.dot(factors.BH, moved, fewer)
     for a in range(few.shape[0]):
         for c in range(few.shape[0]):
-            for s in range(L):
+            for s in range(few.shape[1]):
                 few[a, s] += X[a, c] * fewer[c, s]
     np.dot(inverse, few, fewer)
     np.dot(B, fewer, last)
-    for j in range(louder.size):
-        for s in range(L):
+    for j in range(moved.shape[0]):
+        for s in range(moved.shape[1]):
             moved[j, s] = last[j, s] * quiet[j] - moved[j, s]
