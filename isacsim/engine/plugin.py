@@ -95,6 +95,7 @@ HARDWARE_TRUTH = {
     "converters": "Models of converters beside samples, over the resolution",
     "streams": "The same over the number of streams",
     "symbols": "The exact model beside samples of QAM",
+    "figures": "The SQNR of [Xu25] over the power, by the model of the papers and by the exact one",
 }
 
 

@@ -116,7 +116,7 @@ def test_studies_of_designs_for_hardware_are_as_expected(run, name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["converters", "streams", "symbols"])
+@pytest.mark.parametrize("name", ["converters", "streams", "symbols", "figures"])
 def test_samples_have_what_the_exact_model_says(run, name):
     assert_as_expected(run(f"hardware-truth/{name}"))
 
