@@ -69,7 +69,7 @@ class Spectrum:
 
 
 class BandDesign:
-    """A design over 6 subcarriers, 6 antennas and 2 users: 20 steps of it, and all of it, by what it is designed for."""
+    """A design over 6 subcarriers, 6 antennas and 2 users: 20 steps and all of it, by what it is designed for."""
 
     params = ("ideal", "converters")
     param_names = ("hardware",)

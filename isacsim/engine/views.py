@@ -143,7 +143,7 @@ class Figure:
             else differs has a line style each.
         statistic: ``mean`` or ``median`` over the trials, with a 95 % confidence band.
         band: Two quantities, the lower and the upper end of a band of y, that are shown by the
-            same statistic instead of that confidence band.
+            same statistic instead of that confidence band; what is ``beside`` y then has none.
         scale: Scale of the y axis: ``linear``, ``log``, or ``db`` for a power ratio in dB, which
             is converted after the statistic; ``auto`` is dB for a pattern over directions and for a
             heat map, and a logarithm where positive numbers span two decades.

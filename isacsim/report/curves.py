@@ -267,8 +267,9 @@ def _curve(
     across = np.full((2, y.size), np.nan)
     if x_unit is None:
         x = np.asarray(places, float)
-        if figure.band and quantity == figure.y:
-            ends = [estimate(end).value for end in figure.band]
+        if figure.band:  # of y; what is drawn beside it has none, which would be of another kind
+            own = quantity == figure.y
+            ends = [estimate(end).value if own else np.full(y.shape, np.nan) for end in figure.band]
     else:
         over = estimate(figure.x)
         x, across = x_unit.shown(over.value), np.stack([x_unit.shown(e) for e in (over.low, over.high)])

@@ -70,7 +70,9 @@ at = { power = 0, bits = 1 }
 [figure.banded]
 x = "power"
 y = "sum-rate-nats"
+beside = ["objective"]
 band = ["crlb", "sum-rate-nats"]
+legend = "upper left"
 at = { bits = 3 }
 
 [figure.beside]
@@ -197,6 +199,9 @@ def test_a_recorded_band_is_shown_by_its_mean(run, drawn):
     for end in ("crlb", "sum-rate-nats"):
         for value in here[end].mean("trial").stack(place=["power", "design"]):
             assert (value["power"].item(), round(value.item(), 9)) in corners
+    # What is beside has none: every corner is of the two that are recorded.
+    recorded = [here[end].mean("trial").values.ravel() for end in ("crlb", "sum-rate-nats")]
+    assert {y for _, y in corners} <= {round(float(y), 9) for y in np.concatenate(recorded)}
 
 
 def test_a_legend_without_a_place_among_the_lines_lies_below_them(drawn, monkeypatch):

@@ -215,3 +215,19 @@ def test_kurtosis_tells_where_the_prediction_is_not_to_be_trusted():
     assert abs(error["gaussian"]) < 0.1
     assert kurtosis["two streams"] < kurtosis["four streams"] < 1.95
     assert error["two streams"] > error["four streams"] > 0  # 0.02 dB of Monte Carlo error
+
+
+@pytest.mark.parametrize("hardware", [Transceiver(), CONVERTERS], ids=["ideal", "converters"])
+def test_silent_subcarriers_and_chains_are_no_nan(hardware):
+    grid = Grid(16, 120e3, active=12, prefix=4)
+    H = channels(grid)
+    W = zero_forcing(H, grid)
+    W[:, 3], W[:, :, 1] = 0.0, 0.0
+    link = WidebandLink(W, drop_of(grid, H), hardware)
+    found = OfdmLink(symbols=40, gain="predicted").trial(link, np.random.default_rng(6))
+    assert all(np.isfinite(value).all() for value in found.values())
+    np.testing.assert_array_equal(link.users.sqinr[:, 3], 0)
+    np.testing.assert_array_equal(found["predicted-subcarrier-sqinr"][:, 3], 0)
+    # A chain without input puts nothing out, on no subcarrier; distortion of the others is on the silent one too.
+    assert np.all(link.sent.antenna_power[..., 1] <= 1e-15)
+    assert np.all(link.sent.power[:, 3] > 0) != hardware.is_ideal
