@@ -197,6 +197,8 @@ class OfdmLink(Experiment):
     tells how far users with converters of few bits do better than predicted: 0.28 below is 0.4 dB of two streams
     through one bit on both sides, and twice as many streams have half of both.
 
+    Paths behind the prefix count as if it covered them: what they leave of the symbol before is not there.
+
     Where users move, the channel turns from symbol to symbol of the burst of the grid, and within a body by a straight
     line, by which subcarriers leak into others. Precoders stay those of the channel of the first symbol, where
     training is sent too; receivers follow their own gain from there, as pilots let them. Quantities are over the whole
