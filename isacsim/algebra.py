@@ -127,21 +127,27 @@ def invert_positive(A: AnyArray, inverse: AnyArray) -> bool:
     return positive
 
 
-def invert_each(A: AnyArray, least: float, inverse: AnyArray, regular: BoolArray) -> None:
-    """Write the inverses of Hermitian A (B, n, n), and which are regular: elsewhere the inverse is infinite.
+@part
+def regular_inverse(A: AnyArray, least: float, inverse: AnyArray) -> bool:
+    """Write the inverse of a Hermitian A (n, n), and whether it is regular: elsewhere the inverse is infinite.
 
     Regular is a positive definite matrix of which, scaled to a unit diagonal, the inverse has a
     diagonal below 1 / ``least``.
     """
+    sound = invert_positive(A, inverse)
+    for k in range(A.shape[0]):
+        sound = sound and inverse[k, k].real * A[k, k].real * least < 1
+    if not sound:
+        for i in range(A.shape[0]):
+            for j in range(A.shape[0]):
+                inverse[i, j] = np.inf
+    return sound
+
+
+def invert_each(A: AnyArray, least: float, inverse: AnyArray, regular: BoolArray) -> None:
+    """Write the inverses of Hermitian A (B, n, n), and which are regular; see `regular_inverse`."""
     for b in range(A.shape[0]):
-        sound = invert_positive(A[b], inverse[b])
-        for k in range(A.shape[1]):
-            sound = sound and inverse[b, k, k].real * A[b, k, k].real * least < 1
-        regular[b] = sound
-        if not sound:
-            for i in range(A.shape[1]):
-                for j in range(A.shape[1]):
-                    inverse[b, i, j] = np.inf
+        regular[b] = regular_inverse(A[b], least, inverse[b])
 
 
 @part

@@ -20,6 +20,10 @@ from pathlib import Path
 from types import FunctionType
 from typing import Any, TypeVar
 
+import numpy as np
+
+from isacsim.typing import AnyArray
+
 F = TypeVar("F", bound=Callable[..., Any])
 OPTIONS: dict[str, Any] = {
     "nogil": True,
@@ -53,6 +57,11 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     except RuntimeError:  # neither the package nor the user has a folder that can be written
         return numba.njit(**OPTIONS)(named)
     return _shared(_guarded(kernel))
+
+
+def writable(array: AnyArray) -> AnyArray:
+    """An array as kernels take it, in C order and to be written to; a copy where it is not."""
+    return np.require(array, requirements=["C", "W"])
 
 
 def parts_of(function: Any) -> list[FunctionType]:

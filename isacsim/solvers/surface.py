@@ -17,7 +17,9 @@ import attrs
 import numpy as np
 from attrs import field, frozen
 
-from isacsim.batch import frobenius2, inner, rows, squared
+from isacsim.algebra import real_inner
+from isacsim.batch import inner, rows
+from isacsim.compiled import compiled, part, writable
 from isacsim.hardware.base import Hardware, chain_power, unlike_covariances
 from isacsim.link import Transmission
 from isacsim.metrics.cotangents import power_cotangent, pulled_back
@@ -108,7 +110,7 @@ class Surface:
     def slope(self, point: Placed) -> ComplexArray:
         """Gradient along the surface, or less what leads above a cap that binds, (B, N_t, K+S)."""
         if not self.capped:
-            return 2 * along_power(point.W, point.gradient, self.power, self.per_antenna)
+            return along_power(point.W, point.gradient, self.power, self.per_antenna)
         rise, cost = self._radial(point)
         price = np.where(cost > 0, np.maximum(rise, 0.0) / np.where(cost > 0, cost, 1.0), 0.0)
         return 2 * (point.gradient - price * point.normal)
@@ -151,25 +153,72 @@ class Surface:
         return best
 
 
+@part
+def to_surface(W: ComplexArray, power: float, apart: bool) -> None:
+    """Scale W (n, K+S) to full power: as a whole, or, ``apart``, to the share of each antenna."""
+    whole = 0.0
+    for i in range(W.shape[0]):
+        row = 0.0
+        for j in range(W.shape[1]):
+            row += real_inner(W[i, j], W[i, j])
+        whole += row
+        factor = np.sqrt(power / W.shape[0] / row)
+        for j in range(W.shape[1]):
+            if apart and row == 0:  # an antenna that sends nothing: all its points of that power are as near
+                W[i, j] = np.sqrt(power / W.size)
+            elif apart:
+                W[i, j] *= factor
+    factor = np.sqrt(power / whole)
+    for i in range(W.shape[0]):
+        for j in range(W.shape[1]):
+            W[i, j] *= 1.0 if apart else factor
+
+
+@part
+def along_surface(W: ComplexArray, power: float, apart: bool, gradient: ComplexArray) -> None:
+    """Make of a half gradient (n, K+S) the gradient along the surface of full power at W."""
+    whole = 0.0
+    for i in range(W.shape[0]):
+        row = 0.0
+        for j in range(W.shape[1]):
+            row += real_inner(W[i, j], gradient[i, j])
+        whole += row
+        price = row * W.shape[0] / power if apart else 0.0
+        for j in range(W.shape[1]):
+            gradient[i, j] = 2 * (gradient[i, j] - price * W[i, j])
+    price = 0.0 if apart else 2 * whole / power
+    for i in range(W.shape[0]):
+        for j in range(W.shape[1]):
+            gradient[i, j] -= price * W[i, j]
+
+
+def to_surface_each(W: ComplexArray, power: FloatArray, apart: bool) -> None:
+    """Scale each of W (B, n, K+S) to full power (B,), or that of all (1,)."""
+    for b in range(len(W)):
+        to_surface(W[b], power[min(b, len(power) - 1)], apart)
+
+
+def along_surface_each(W: ComplexArray, power: FloatArray, apart: bool, gradient: ComplexArray) -> None:
+    """Make of half gradients (B, n, K+S) those along the surface of full power (B,), or of that of all (1,), at W."""
+    for b in range(len(W)):
+        along_surface(W[b], power[min(b, len(power) - 1)], apart, gradient[b])
+
+
 def to_power(X: ComplexArray, power: FloatArray, per_antenna: bool) -> ComplexArray:
     """The nearest of the coordinates X (B, N_t, K+S) of full power (B,): of the whole array, or of each antenna.
 
     The latter is [Fang25, eq. (31)] with the exponent -1/2 in place of the printed -1.
     """
-    if per_antenna:
-        row = squared(X).sum(axis=-1, keepdims=True)
-        if not row.all():  # an antenna that sends nothing: all its points of that power are as near
-            X, row = np.where(row == 0, 1.0, X), np.where(row == 0, X.shape[-1], row)
-        return np.asarray(X * np.sqrt(power[:, None, None] / X.shape[-2] / row))
-    return np.asarray(X * np.sqrt(power / frobenius2(X))[:, None, None])
+    W = np.array(X, complex, order="C")
+    compiled(to_surface_each)(W, writable(power), per_antenna)
+    return W
 
 
 def along_power(W: ComplexArray, g: ComplexArray, power: FloatArray, per_antenna: bool) -> ComplexArray:
-    """Part of the half gradient g along the surface of full power at W, (B, N_t, K+S)."""
-    if per_antenna:
-        share = power[:, None, None] / W.shape[-2]
-        return np.asarray(g - (W.real * g.real + W.imag * g.imag).sum(axis=-1, keepdims=True) / share * W)
-    return np.asarray(g - (inner(W, g) / power)[:, None, None] * W)
+    """Gradient along the surface of full power at W, of the half gradient g, (B, N_t, K+S)."""
+    gradient = np.array(g, complex, order="C")
+    compiled(along_surface_each)(writable(W), writable(power), per_antenna, gradient)
+    return gradient
 
 
 def power_shares(hardware: Hardware, chains: int) -> FloatArray | None:

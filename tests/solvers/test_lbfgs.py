@@ -12,9 +12,10 @@ from isacsim.batch import dot, take
 from isacsim.compiled import compiled
 from isacsim.solvers.sum_rate_crlb import recursion
 from isacsim.solvers.sum_rate_crlb.conjugate_gradient import RiemannianCg
-from isacsim.solvers.sum_rate_crlb.lbfgs import Pairs, RiemannianLbfgs
+from isacsim.solvers.sum_rate_crlb.lbfgs import LastPairs, RiemannianLbfgs
 from isacsim.solvers.sum_rate_crlb.merit import Merit
-from isacsim.solvers.sum_rate_crlb.riemannian import followers, hopeless, ready
+from isacsim.solvers.sum_rate_crlb.riemannian import ready
+from isacsim.solvers.sum_rate_crlb.rivals import beaten
 from isacsim.solvers.sum_rate_crlb.starts import start
 
 DATA = Path(__file__).parents[1] / "data" / "sum-rate-crlb"
@@ -109,8 +110,8 @@ def test_a_direction_that_does_not_ascend_is_replaced_and_its_memory_forgotten(k
     state = solver.init(merit, kit.complex_gaussian((2, 6, 2), 0), np.arange(2))
     # A pair (g, 0) along the gradient g with a negative curvature makes H_0 - c g g^T of the memory.
     memory = state.memory
-    memory.steps[:, 0] = state.gradient
-    memory.reciprocals[:, 0] = -1e3
+    memory.pairs[:, 0, 0] = state.gradient
+    memory.numbers[:, 0] = -1e3
     against = memory.direction(state.gradient, state.preconditioner)
     assert np.all(dot(state.gradient, against) < 0)
     again = (state.origin, state.point, state.gradient, state.stalled, memory, state.preconditioner, 0)
@@ -123,7 +124,7 @@ def test_the_memory_is_the_two_loop_recursion_with_the_pairs_it_has_room_for():
     rng = np.random.default_rng(0)
     A = rng.standard_normal((8, 8))
     hessian, M = A @ A.T + np.eye(8), np.diag(rng.uniform(1, 2, 4)).astype(complex)
-    pairs, memory = [], Pairs.none(3, np.zeros((1, 8)))
+    pairs, memory = [], LastPairs.none(3, np.zeros((1, 8)))
     for _ in range(5):
         s = rng.standard_normal(8)
         pairs.append((s, hessian @ s))
@@ -140,27 +141,27 @@ def test_the_memory_is_the_two_loop_recursion_with_the_pairs_it_has_room_for():
     np.testing.assert_allclose(found[0], q, rtol=1e-12)  # the same sums in another order
 
 
-def test_what_is_compiled_of_the_recursion_has_the_bytes_of_what_is_written():
+@pytest.mark.parametrize("blocks", [1, 2])
+def test_what_is_compiled_of_the_recursion_is_what_is_written(blocks):
     rng = np.random.default_rng(2)
-    matrix = rng.standard_normal((2, 3, 3)) + 1j * rng.standard_normal((2, 3, 3))
-    M_inverse = matrix @ matrix.conj().swapaxes(-1, -2)
-    step, change, gradient = rng.standard_normal((3, 2, 12))
+    matrix = rng.standard_normal((2, blocks, 3, 3)) + 1j * rng.standard_normal((2, blocks, 3, 3))
+    M_inverse = np.ascontiguousarray((matrix @ matrix.conj().swapaxes(-1, -2)).reshape(2, 3 * blocks, 3))
+    step, change, gradient = rng.standard_normal((3, 2, 12 * blocks))
     change[0] += 20 * step[0]  # of a sound curvature; the other one is as it falls
-    fast, slow = RiemannianLbfgs(memory=2).remember(gradient), RiemannianLbfgs(memory=2).remember(gradient)
-    for memory, push in ((fast, compiled(recursion.push)), (slow, recursion.push)):
-        push(memory.steps, memory.changes, memory.reciprocals, memory.scale, 1, step, change, M_inverse)
-    pairs = (slow.steps, slow.changes, slow.reciprocals, slow.scale)
-    assert all(np.array_equal(a, b) for a, b in zip(pairs, attrs.astuple(fast, recurse=False), strict=False))
-    expected = compiled(recursion.direct)(*pairs, 0, gradient, M_inverse)
-    assert recursion.direct(*pairs, 0, gradient, M_inverse).tobytes() == expected.tobytes()
-    product = recursion.times(M_inverse[0], step[0]).view(complex)
-    # The same sums in another order.
-    np.testing.assert_allclose(product, (M_inverse[0] @ step[0].view(complex).reshape(3, 2)).ravel(), rtol=1e-12)
+    found = []
+    for run in (compiled, lambda function: function):
+        memory, way = recursion.no_pairs(2, 2, 12 * blocks), recursion.no_way(2, 3 * blocks, 2)
+        memory.pairs[:, 0, 1], memory.pairs[:, 1, 1], way.real[:, recursion.GRADIENT] = step, change, gradient
+        run(recursion.judge_each)(memory, 1, M_inverse, way)
+        run(recursion.direct_each)(memory, 0, M_inverse, way)
+        found.append((memory.numbers, way.real[:, recursion.DIRECTION]))
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-12)  # products by another BLAS
 
 
 def test_a_pair_of_negative_curvature_is_not_remembered():
     gradient, M_inverse = np.random.default_rng(3).standard_normal((1, 8)), np.eye(2, dtype=complex)[None]
-    memory = Pairs.none(2, gradient).push(gradient, -gradient, M_inverse)
+    memory = LastPairs.none(2, gradient).push(gradient, -gradient, M_inverse)
     assert np.all(memory.empty)
     np.testing.assert_array_equal(memory.direction(gradient, M_inverse), gradient)
 
@@ -200,7 +201,7 @@ def test_only_the_best_of_the_starts_on_the_way_to_one_optimum_goes_on(kit):
     turned, near = here * np.exp(1j * np.array([1.0, 2.0])), here + 1e-3 * there
     merit = take(merit, np.array([0] * 4 + [1]))
     point = merit.evaluate(merit.project(np.stack([turned, there, near, here, here])))
-    ends = followers(point, np.array([0, 0, 0, 0, 1]))
+    ends = beaten(point, np.ones(5), np.array([0, 0, 0, 0, 1]), np.inf)
     alike = [0, 2, 3]  # phases change neither the covariance nor the objective
     assert not ends[1]
     assert not ends[4]
@@ -213,8 +214,8 @@ def test_a_start_far_behind_another_one_of_its_problem_ends(kit):
         merit.evaluate(merit.project(kit.complex_gaussian((4, 6, 2), 0))), objective=np.array([1.0, 3, 1, 0])
     )
     slope = np.array([0.01, 0.01, 1.0, 0.01])  # the third one may still rise as far
-    assert hopeless(point, slope, np.array([0, 0, 0, 1])).tolist() == [True, False, False, False]
-    assert not hopeless(point, slope, np.arange(4)).any()
+    assert beaten(point, slope, np.array([0, 0, 0, 1])).tolist() == [True, False, False, False]
+    assert not beaten(point, slope, np.arange(4)).any()
 
 
 def test_a_user_left_out_at_the_start_can_be_the_better_optimum(kit):

@@ -93,7 +93,8 @@ class BandMerit:
     def start(self, name: str, request: Request) -> ComplexArray:
         """The coordinates of a named start: that of each subcarrier by itself, at even power."""
         own = self.problem.subcarriers()
-        return self._together(start(Merit.in_coordinates(own, None), name, own.streams, self.spawned(request.rngs)))
+        merit = Merit.in_coordinates(own, None)
+        return self._together(merit.project(start(merit, name, own.streams, self.spawned(request.rngs))))
 
     def around(self, beams: ComplexArray) -> ComplexArray:
         """The coordinates of a start with users' beams (B F, N_t, K), and sensing streams beside them."""

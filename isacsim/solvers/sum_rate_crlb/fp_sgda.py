@@ -93,7 +93,7 @@ class FpSgda(SingleStart):
         """The state at a point, with the direction from there."""
         Q_V = merit.sensing_multiplier(point)
         g = merit.gradient(point, Q_V)
-        slope = 2 * merit.tangent(point.W, g)
+        slope = merit.along_surface(point.W, g)
         if self.published_received_power:
             g = merit.gradient(users_alone(merit, point), Q_V)
         weight = self.smoothing if self.published_momentum else -self.smoothing

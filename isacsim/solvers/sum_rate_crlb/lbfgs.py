@@ -13,51 +13,72 @@ from attrs import field, frozen
 from isacsim.batch import rows
 from isacsim.checks import whole
 from isacsim.compiled import compiled
-from isacsim.solvers.sum_rate_crlb.recursion import direct, push
-from isacsim.solvers.sum_rate_crlb.riemannian import Memory, RiemannianSolver
-from isacsim.typing import BoolArray, ComplexArray, FloatArray
+from isacsim.solvers.iterate import Stop
+from isacsim.solvers.solution import Solution
+from isacsim.solvers.sum_rate_crlb.ascent import ascend
+from isacsim.solvers.sum_rate_crlb.merit import Merit
+from isacsim.solvers.sum_rate_crlb.recursion import (
+    DIRECTION,
+    GRADIENT,
+    Pairs,
+    Way,
+    direct_each,
+    judge_each,
+    no_pairs,
+    no_way,
+)
+from isacsim.solvers.sum_rate_crlb.riemannian import Judge, Memory, RiemannianSolver
+from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray
 
 
 @frozen(eq=False)
-class Pairs(Memory):
+class LastPairs(Memory):
     """Curvature pairs of B members as real vectors, in places that are used in turn.
 
     They are the bulk of a state and are not copied: a memory is whole until the next pair is pushed.
     """
 
-    steps: FloatArray = rows(2)  # s, (B, size, 2 N (K+S))
-    changes: FloatArray = rows(2)  # y, likewise
-    reciprocals: FloatArray = rows(1)  # 1 / <s, y>, (B, size); 0 of an empty place
-    scale: FloatArray = rows()  # gamma, (B,): <s, y> / <y, M^-1 y> of the newest pair
+    pairs: FloatArray = rows(3)  # s and y, (B, 2, size, 2 N (K+S))
+    numbers: FloatArray = rows(1)  # as in `isacsim.solvers.sum_rate_crlb.recursion.Pairs`
     place: int = field()  # of the next pair, and so of the oldest one
 
     @classmethod
-    def none(cls, size: int, gradient: FloatArray) -> Pairs:
+    def none(cls, size: int, gradient: FloatArray) -> LastPairs:
         """Room for ``size`` pairs of vectors like the gradients (B, 2 N (K+S))."""
-        members, length = gradient.shape
-        steps, changes = np.zeros((2, members, size, length))
-        return cls(steps, changes, np.zeros((members, size)), np.ones(members), 0)
+        return cls(*no_pairs(len(gradient), size, gradient.shape[1]), 0)
+
+    @property
+    def size(self) -> int:
+        """Number of places."""
+        return self.pairs.shape[2]
 
     @property
     def empty(self) -> BoolArray:
         """Of which members there is no pair, (B,)."""
-        return np.asarray(~self.reciprocals.any(axis=-1))
+        return np.asarray(~self.numbers[:, : self.size].any(axis=-1))
 
     def direction(self, gradient: FloatArray, preconditioner: ComplexArray) -> FloatArray:
         """The inverse Hessian times the gradient."""
-        pairs = self.steps, self.changes, self.reciprocals, self.scale
-        return np.asarray(compiled(direct)(*pairs, self.place, gradient, preconditioner))
+        way = self._way(preconditioner)
+        way.real[:, GRADIENT] = gradient
+        compiled(direct_each)(Pairs(self.pairs, self.numbers), self.place, preconditioner, way)
+        return way.real[:, DIRECTION]
 
-    def push(self, step: FloatArray, change: FloatArray, preconditioner: ComplexArray) -> Pairs:
+    def push(self, step: FloatArray, change: FloatArray, preconditioner: ComplexArray) -> LastPairs:
         """With the pairs of the members that have a sound curvature in the place of the oldest."""
-        pairs = self.steps, self.changes, self.reciprocals, self.scale
-        compiled(push)(*pairs, self.place, step, change, preconditioner)
-        return Pairs(*pairs, (self.place + 1) % self.reciprocals.shape[1])
+        self.pairs[:, 0, self.place], self.pairs[:, 1, self.place] = step, change
+        memory = Pairs(self.pairs, self.numbers)
+        compiled(judge_each)(memory, self.place, preconditioner, self._way(preconditioner))
+        return LastPairs(*memory, (self.place + 1) % self.size)
 
-    def forget(self, members: BoolArray) -> Pairs:
+    def forget(self, members: BoolArray) -> LastPairs:
         """Without the pairs of ``members``."""
-        reciprocals = np.where(members[:, None], 0.0, self.reciprocals)
-        return attrs.evolve(self, reciprocals=reciprocals, scale=np.where(members, 1.0, self.scale))
+        nothing = no_pairs(1, self.size, 0).numbers
+        return attrs.evolve(self, numbers=np.where(members[:, None], nothing, self.numbers))
+
+    def _way(self, preconditioner: ComplexArray) -> Way:
+        members, side = preconditioner.shape[:2]
+        return no_way(members, side, self.pairs.shape[3] // (2 * side))
 
 
 @frozen
@@ -83,6 +104,12 @@ class RiemannianLbfgs(RiemannianSolver):
 
     memory: int = field(default=10, validator=whole(1))
 
-    def remember(self, gradient: FloatArray) -> Pairs:
+    def remember(self, gradient: FloatArray) -> LastPairs:
         """Room for curvature pairs of vectors like the gradients."""
-        return Pairs.none(self.memory, gradient)
+        return LastPairs.none(self.memory, gradient)
+
+    def climb(self, merit: Judge, W: ComplexArray, origin: IntArray, stop: Stop) -> Solution:
+        """Where all starts lead; in one compiled loop for ideal hardware, whose merit is compiled."""
+        if isinstance(merit, Merit):
+            return ascend(merit, W, origin, self.memory, stop)
+        return super().climb(merit, W, origin, stop)

@@ -11,24 +11,31 @@ where C_1 = rate_weight [H Sigma_1^H, 0], Sigma_1 = diag(eta), Sigma_2 = diag(be
 
 from __future__ import annotations
 
-from functools import cache
-
 import attrs
 import numpy as np
 from attrs import field, frozen
 
-from isacsim.algebra import invert_each
 from isacsim.arrays import AntennaArray
 from isacsim.batch import flatten, hermitian, rows
-from isacsim.compiled import compiled
+from isacsim.compiled import compiled, writable
 from isacsim.errors import InvalidInput
-from isacsim.metrics.fim import FimTensor, inverse_fim
-from isacsim.problems.sum_rate_crlb import SumRateCrlb, weighted_trace
+from isacsim.metrics.fim import FimTensor
+from isacsim.problems.sum_rate_crlb import SumRateCrlb
+from isacsim.solvers.sum_rate_crlb.member import (
+    CRLB,
+    OBJECTIVE,
+    RATE,
+    SEEN,
+    TINY,
+    Room,
+    Terms,
+    differentiate_each,
+    evaluate_each,
+    multiplier_each,
+    precondition_each,
+)
 from isacsim.solvers.surface import along_power, to_power
 from isacsim.typing import ComplexArray, FloatArray
-
-TINY = np.finfo(float).tiny  # keeps mu positive where nothing has power
-ROUNDING = 1e-14  # relative, of sums of some ten products
 
 
 @frozen(eq=False)
@@ -57,14 +64,22 @@ class Evaluated(Point):
     """The objective at a precoder, with what the gradient needs again.
 
     Attributes:
-        Z: Gains H^H W, (B, K, K+S).
-        Y: V^H W, (B, 3M, K+S).
+        gains: ``N^H W``, (B, K+3M, K+S).
         F_inverse: (B, P, P), empty when the CRLB carries no weight.
     """
 
-    Z: ComplexArray = rows(2)
-    Y: ComplexArray = rows(2)
+    gains: ComplexArray = rows(2)
     F_inverse: FloatArray = rows(2)
+
+    @property
+    def Z(self) -> ComplexArray:
+        """Gains H^H W, (B, K, K+S)."""
+        return self.gains[:, : self.signal.shape[-1]]
+
+    @property
+    def Y(self) -> ComplexArray:
+        """V^H W, (B, 3M, K+S)."""
+        return self.gains[:, self.signal.shape[-1] :]
 
 
 @frozen(eq=False)
@@ -105,8 +120,8 @@ class Merit:
             NH=hermitian(N),
             tensor=tensor,
             transmit_array=getattr(problem.targets, "tx_array", None),
-            power=problem.power,
-            noise_power=np.array(problem.noise_power),  # to be written to, or Numba would compile for it anew
+            power=np.array(problem.power),  # to be written to, or Numba would compile for it anew
+            noise_power=np.array(problem.noise_power),
             selection=problem.selection,
             rate_weight=problem.rate_weight,
             crlb_weight=problem.crlb_weight,
@@ -143,20 +158,34 @@ class Merit:
         """Their conjugate transpose, (B, 3M, N_t)."""
         return np.asarray(self.NH[..., self.users :, :])
 
+    def terms(self, members: int) -> Terms:
+        """What compiled loops see of it, for B members."""
+        weights = np.append([self.rate_weight, self.crlb_weight, float(self.per_antenna)], self.selection)
+        N, NH, tensor, noise, power = (
+            each if len(each) == members else np.broadcast_to(each, (members, *each.shape[1:]))
+            for each in (self.N, self.NH, self.tensor.terms, self.noise_power, self.power)
+        )
+        powers = np.concatenate([noise, power[:, None]], axis=1)
+        return Terms(writable(N), writable(NH), writable(tensor), self.tensor.places, powers, weights)
+
+    def room(self, streams: int) -> Room:
+        """Place for what evaluations work out, with K+S streams."""
+        side, told = self.V.shape[-1], self.tensor.parameters if self.crlb_weight else 0
+        gains, factor = np.empty((2, self.N.shape[-1], streams), complex)
+        F, inverse = np.empty((2, told, told))
+        M = np.empty((self.N.shape[-2],) * 2, complex)
+        return Room(np.zeros(SEEN + 2 * self.users), gains, np.zeros((side, side), complex), F, inverse, factor, M)
+
+    def relevant(self) -> Merit:
+        """The merit without V where the CRLB carries no weight: then stationary precoders lie in the range of H."""
+        return self if self.crlb_weight else attrs.evolve(self, N=self.H, NH=self.HH)
+
     def evaluate(self, W: ComplexArray) -> Evaluated:
         """The objective at W (B, N_t, K+S)."""
-        NHW, users = self.NH @ W, self.users
-        Z, Y = NHW[:, :users], NHW[:, users:]
-        rate, (signal, interference) = np.empty(len(W)), np.empty((2, len(W), users))
-        compiled(receive_each)(NHW, self.noise_power, signal, interference, rate)
-        objective = self.rate_weight * rate
-        if not self.crlb_weight:
-            nothing = np.zeros((rate.size, 0, 0))
-            return Evaluated(W, objective, rate, np.full(rate.shape, np.nan), signal, interference, Z, Y, nothing)
-        F_inverse, _ = inverse_fim(self.tensor.fim(Y @ hermitian(Y)))
-        bound = weighted_trace(F_inverse.diagonal(axis1=-2, axis2=-1), self.selection)
-        objective = objective - self.crlb_weight * bound
-        return Evaluated(W, objective, rate, bound, signal, interference, Z, Y, F_inverse)
+        W, room = np.require(W, complex, ["C", "W"]), self.room(W.shape[-1])
+        told, gains, inverse = (np.empty((len(W), *each.shape), each.dtype) for each in (room.told, room.gains, room.F))
+        compiled(evaluate_each)(self.terms(len(W)), W, room, told, gains, inverse)
+        return Evaluated(W, *seen(told), gains, inverse)
 
     def rate_multipliers(self, point: Evaluated) -> tuple[ComplexArray, FloatArray]:
         """Eta and beta, (B, K)."""
@@ -164,29 +193,31 @@ class Merit:
 
     def sensing_multiplier(self, point: Evaluated) -> ComplexArray:
         """crlb_weight Q in the basis V, ``Q = V Q_V V^H``, (B, 3M, 3M)."""
+        side, members = self.V.shape[-1], len(point.W)
         if not self.crlb_weight:
-            return np.zeros((1, *self.V.shape[-1:] * 2), complex)
-        return self.tensor.adjoint((point.F_inverse * (self.crlb_weight * self.selection)) @ point.F_inverse)
+            return np.zeros((1, side, side), complex)
+        Q_V = np.empty((members, side, side), complex)
+        compiled(multiplier_each)(self.terms(members), writable(point.F_inverse), self.room(point.W.shape[-1]), Q_V)
+        return Q_V
 
     def gradient(self, point: Evaluated, Q_V: ComplexArray) -> ComplexArray:
         """Half gradient g at a point, (B, N_t, K+S)."""
-        # Of the rate by Z: conj(eta_k) - beta_k Z_kk = Z_kk / T_k, and -beta_k Z_kj = -(S_k / I_k) Z_kj / T_k.
-        own, others = streams(*point.Z.shape[-2:])
-        sinr, received = point.signal / point.interference, point.signal + point.interference
-        factor = (self.rate_weight / received)[..., None] * (own - others * sinr[..., None])
-        return np.asarray(self.N @ np.concatenate((factor * point.Z, Q_V @ point.Y), axis=-2))
+        gradient, room = np.empty_like(point.W), self.room(point.W.shape[-1])
+        told = np.concatenate([np.zeros((len(point.W), SEEN)), point.signal, point.interference], axis=1)
+        compiled(differentiate_each)(self.terms(len(told)), told, writable(point.gains), Q_V, room, gradient)
+        return gradient
 
     def project(self, X: ComplexArray) -> ComplexArray:
         """Nearest precoder of full power: of the whole array, or of each antenna."""
         return to_power(X, self.power, self.per_antenna)
 
-    def tangent(self, W: ComplexArray, g: ComplexArray) -> ComplexArray:
-        """Part of the half gradient g along the surface of full power at W."""
+    def along_surface(self, W: ComplexArray, g: ComplexArray) -> ComplexArray:
+        """Gradient along the surface of full power at W, of the half gradient g, (B, N_t, K+S)."""
         return along_power(W, g, self.power, self.per_antenna)
 
     def slope(self, point: Evaluated) -> ComplexArray:
         """Gradient of the objective along the surface of full power, (B, N_t, K+S)."""
-        return 2 * self.tangent(point.W, self.gradient(point, self.sensing_multiplier(point)))
+        return self.along_surface(point.W, self.gradient(point, self.sensing_multiplier(point)))
 
     def at(self, point: Evaluated) -> Merit:
         """The merit that proposals from a point are scaled by: itself."""
@@ -210,7 +241,7 @@ class Merit:
 
     def preconditioned(self, weights: FloatArray, radial: FloatArray) -> ComplexArray:
         """Inverse of ``2 (H diag(weights) H^H + mu I)`` for weights (B, K) and ``mu = radial / power``, (B,)."""
-        return damped_inverse(self.H, weights, radial / self.power)
+        return damped_inverse(self.N, weights, radial / self.power)
 
     def span(self) -> ComplexArray:
         """Orthonormal basis of the range of N = [H, V], (B, N_t, min(N_t, K+3M)); B is 1 if shared."""
@@ -233,16 +264,13 @@ class Merit:
         return np.asarray(np.sqrt(slope2 * self.power) / scale)
 
 
-def damped_inverse(H: ComplexArray, weights: FloatArray, mu: FloatArray) -> ComplexArray:
-    """Inverse of ``2 (H diag(weights) H^H + mu I)`` for H (B, N, K), weights (B, K) and mu (B,), (B, N, N)."""
-    mu = np.maximum(mu, TINY)
-    weighted = H * np.sqrt(2 * weights)[..., None, :]
-    M = weighted @ hermitian(weighted)
-    diagonal = M.reshape(len(M), -1)[:, :: M.shape[-1] + 1]
-    # Rounding could leave it indefinite where mu is next to nothing beside the first term.
-    diagonal += np.maximum(2 * mu, ROUNDING * diagonal.real.max(axis=-1))[:, None]
-    inverse = np.empty_like(M)
-    compiled(invert_each)(M, 0.0, inverse, np.empty(len(M), bool))
+def damped_inverse(N: ComplexArray, weights: FloatArray, mu: FloatArray) -> ComplexArray:
+    """Inverse of ``2 (H diag(weights) H^H + mu I)``, (B, n, n), for weights (B, K) and mu (B,).
+
+    H are the first K columns of N (B, n, K or more); one matrix N may be shared.
+    """
+    inverse = np.empty((len(weights), *N.shape[-2:-1] * 2), complex)
+    compiled(precondition_each)(writable(N), writable(weights), np.maximum(mu, TINY), inverse)
     return inverse
 
 
@@ -251,25 +279,7 @@ def beta(point: Evaluated) -> FloatArray:
     return np.asarray(point.signal / (point.interference * (point.signal + point.interference)))
 
 
-def receive_each(
-    NHW: ComplexArray, noise_power: FloatArray, signal: FloatArray, interference: FloatArray, rate: FloatArray
-) -> None:
-    """Write what users receive, S_k and I_k (B, K), and their sum rates (B,), of the gains (B, K+3M, K+S)."""
-    for b in range(len(NHW)):
-        rate[b] = 0.0
-        for k in range(signal.shape[1]):
-            interference[b, k] = noise_power[min(b, len(noise_power) - 1), k]
-            for j in range(NHW.shape[2]):
-                gain = NHW[b, k, j].real ** 2 + NHW[b, k, j].imag ** 2
-                if j == k:
-                    signal[b, k] = gain
-                else:
-                    interference[b, k] += gain
-            rate[b] += np.log1p(signal[b, k] / interference[b, k])
-
-
-@cache
-def streams(users: int, count: int) -> tuple[FloatArray, FloatArray]:
-    """1 where a stream is the user's own, and where it is another's, each (K, K+S); not to be written to."""
-    own = np.eye(users, count)
-    return own, 1 - own
+def seen(told: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]:
+    """The fields of a `Point` beside W, from what compiled loops tell (B, 9+2K)."""
+    signal, interference = np.split(told[:, SEEN:], 2, axis=1)
+    return told[:, OBJECTIVE], told[:, RATE], told[:, CRLB], signal, interference

@@ -1,11 +1,13 @@
-"""The L-BFGS recursion, to be compiled: the vectors of a member are too short for NumPy.
+"""The L-BFGS recursion of one member, for compiled loops: its vectors are too short for NumPy.
 
-Pairs (s, y) of B members lie in places that are used in turn, (B, size, n). A place without a
-pair has 0 for its reciprocal curvature 1 / <s, y>, (B, size). Vectors are real ones of complex
-numbers, whose real and imaginary parts are neighbours.
+Pairs (s, y) lie in places that are used in turn. A place without a pair has 0 for its reciprocal
+curvature 1 / <s, y>. Vectors are real ones of complex numbers, whose real and imaginary parts are
+neighbours.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,71 +17,108 @@ from isacsim.typing import ComplexArray, FloatArray
 LEAST_CURVATURE = 1e-10  # of a pair, relative to that of the preconditioner, and reciprocal of the largest
 
 
-def push(
-    steps: FloatArray,
-    changes: FloatArray,
-    reciprocals: FloatArray,
-    scale: FloatArray,
-    place: int,
-    step: FloatArray,
-    change: FloatArray,
-    preconditioner: ComplexArray,
-) -> None:
-    """Write a pair of each member into a place, which stays empty where the curvature is not sound.
+class Pairs(NamedTuple):
+    """Curvature pairs of B members; there are ``size`` places for vectors (n,)."""
+
+    pairs: FloatArray  #: s and y, (B, 2, size, n)
+    numbers: FloatArray  #: 1 / <s, y> of each place; gamma = <s, y> / <y, M^-1 y> of the newest; room, (B, 2 size + 1)
+
+
+class Way(NamedTuple):
+    """Vectors of B members in slots by name: as complex matrices, and as their real numbers in the same memory."""
+
+    matrix: ComplexArray  #: (B, slots, N, K+S)
+    real: FloatArray  #: (B, slots, n)
+
+
+PRECODER, GRADIENT, DIRECTION, SCRATCH, TRIED, FRESH = range(6)  # slots
+
+
+def no_pairs(members: int, size: int, length: int) -> Pairs:
+    """Room for ``size`` pairs of vectors (length,) for each of B members."""
+    pairs = Pairs(np.zeros((members, 2, size, length)), np.zeros((members, 2 * size + 1)))
+    pairs.numbers[:, size] = 1.0
+    return pairs
+
+
+def no_way(members: int, rows: int, columns: int) -> Way:
+    """Room for vectors of B members."""
+    matrix = np.zeros((members, FRESH + 1, rows, columns), complex)
+    return Way(matrix, matrix.reshape(members, FRESH + 1, -1).view(float))
+
+
+@part
+def forget(numbers: FloatArray, b: int) -> None:
+    """Forget all pairs of a member."""
+    size = numbers.shape[1] // 2
+    for i in range(size):
+        numbers[b, i] = 0.0
+    numbers[b, size] = 1.0
+
+
+@part
+def judge(memory: Pairs, b: int, place: int, preconditioner: ComplexArray, way: Way) -> None:
+    """Judge the pair that was written to a place, which stays empty where the curvature is not sound.
 
     Args:
-        steps: s, (B, size, n).
-        changes: y, likewise.
-        reciprocals: 1 / <s, y>, (B, size).
-        scale: gamma = <s, y> / <y, M^-1 y> of the newest pair, (B,).
-        place: Where the pairs go.
-        step: s of the new pairs, (B, n).
-        change: y, likewise.
-        preconditioner: M^-1, (B, blocks N, N): one matrix of N x N above the other where it is of blocks.
+        memory: Of all members, the new pair in its place.
+        b: The member.
+        place: Where the pair is.
+        preconditioner: M^-1, (N, N), or blocks of it one above the other.
+        way: Vectors, of which the slots SCRATCH and DIRECTION are written to.
     """
-    for b in range(len(step)):
-        curvature = dot(step[b], change[b])
-        gamma = curvature / dot(change[b], times(preconditioner[b], change[b]))
-        for j in range(step.shape[1]):
-            steps[b, place, j], changes[b, place, j] = step[b, j], change[b, j]
-        reciprocals[b, place] = 0.0
-        # A pair without, or of the wrong, curvature is left out: the Hessian it stands for would not be definite.
-        if LEAST_CURVATURE < gamma < 1 / LEAST_CURVATURE:
-            reciprocals[b, place], scale[b] = 1 / curvature, gamma
+    s, y, real, numbers = memory.pairs[b, 0, place], memory.pairs[b, 1, place], way.real, memory.numbers
+    for j in range(y.size):
+        real[b, SCRATCH, j] = y[j]
+    times(preconditioner, way.matrix[b, SCRATCH], way.matrix[b, DIRECTION])
+    curvature, size = dot(s, y), numbers.shape[1] // 2
+    gamma = curvature / dot(y, real[b, DIRECTION])
+    numbers[b, place] = 0.0
+    # A pair without, or of the wrong, curvature is left out: the Hessian it stands for would not be definite.
+    if LEAST_CURVATURE < gamma < 1 / LEAST_CURVATURE:
+        numbers[b, place], numbers[b, size] = 1 / curvature, gamma
 
 
-def direct(
-    steps: FloatArray,
-    changes: FloatArray,
-    reciprocals: FloatArray,
-    scale: FloatArray,
-    oldest: int,
-    gradient: FloatArray,
-    preconditioner: ComplexArray,
-) -> FloatArray:
-    """The inverse Hessians times the gradients (B, n): to H_0 through the newest pairs first, and back.
+@part
+def direct(memory: Pairs, b: int, oldest: int, preconditioner: ComplexArray, way: Way) -> None:
+    """Write the inverse Hessian times the gradient: to H_0 through the newest pairs first, and back.
 
-    ``oldest`` is the place of the oldest pairs; the other arguments are those of `push`.
+    Args:
+        memory: Pairs of all members.
+        b: The member.
+        oldest: The place of the oldest pair.
+        preconditioner: M^-1, (N, N), or blocks of it one above the other.
+        way: Vectors: the slot DIRECTION is the result for the slot GRADIENT, and SCRATCH is written to.
     """
-    size = steps.shape[1]
-    directions, weights = np.empty_like(gradient), np.zeros(size)
-    for b in range(len(gradient)):
-        q = gradient[b].copy()
-        for age in range(1, size + 1):
-            i = (oldest - age) % size
-            if reciprocals[b, i] != 0:
-                weights[i] = reciprocals[b, i] * dot(steps[b, i], q)
-                add(q, -weights[i], changes[b, i])
-        q = times(preconditioner[b], q)
-        for j in range(q.size):
-            q[j] *= scale[b]
-        for age in range(size, 0, -1):
-            i = (oldest - age) % size
-            if reciprocals[b, i] != 0:
-                add(q, weights[i] - reciprocals[b, i] * dot(changes[b, i], q), steps[b, i])
-        for j in range(q.size):
-            directions[b, j] = q[j]
-    return directions
+    pairs, numbers, q, direction = memory.pairs, memory.numbers, way.real[b, SCRATCH], way.real[b, DIRECTION]
+    size = numbers.shape[1] // 2
+    for j in range(q.size):
+        q[j] = way.real[b, GRADIENT, j]
+    for age in range(1, size + 1):
+        i = (oldest - age) % size
+        if numbers[b, i] != 0:
+            weight = numbers[b, i] * dot(pairs[b, 0, i], q)
+            numbers[b, size + 1 + i] = weight
+            add(q, -weight, pairs[b, 1, i])
+    times(preconditioner, way.matrix[b, SCRATCH], way.matrix[b, DIRECTION])
+    for j in range(q.size):
+        direction[j] *= numbers[b, size]
+    for age in range(size, 0, -1):
+        i = (oldest - age) % size
+        if numbers[b, i] != 0:
+            add(direction, numbers[b, size + 1 + i] - numbers[b, i] * dot(pairs[b, 1, i], direction), pairs[b, 0, i])
+
+
+def judge_each(memory: Pairs, place: int, preconditioner: ComplexArray, way: Way) -> None:
+    """`judge` for B members."""
+    for b in range(len(preconditioner)):
+        judge(memory, b, place, preconditioner[b], way)
+
+
+def direct_each(memory: Pairs, oldest: int, preconditioner: ComplexArray, way: Way) -> None:
+    """`direct` for B members."""
+    for b in range(len(preconditioner)):
+        direct(memory, b, oldest, preconditioner[b], way)
 
 
 @part
@@ -100,16 +139,8 @@ def add(x: FloatArray, factor: float, y: FloatArray) -> None:
 
 
 @part
-def times(matrix: ComplexArray, vector: FloatArray) -> FloatArray:
-    """Blocks (blocks N, N), one above the other, times those of (blocks N, K+S) that a vector stands for."""
-    rows, side = matrix.shape
-    X = vector.view(np.complex128).reshape(rows, -1)
-    product = np.empty_like(X)
-    for i in range(rows):
-        first = i // side * side
-        for k in range(X.shape[1]):
-            total = 0j
-            for j in range(side):
-                total += matrix[i, j] * X[first + j, k]
-            product[i, k] = total
-    return product.reshape(-1).view(np.float64)
+def times(matrix: ComplexArray, X: ComplexArray, result: ComplexArray) -> None:
+    """Write blocks (blocks N, N), one above the other, times those of X (blocks N, K+S)."""
+    side = matrix.shape[1]
+    for i in range(0, matrix.shape[0], side):
+        np.dot(matrix[i : i + side], X[i : i + side], result[i : i + side])

@@ -19,7 +19,7 @@ import attrs
 import numpy as np
 from attrs import field, frozen
 
-from isacsim.batch import dot, frobenius2, hermitian, real_vectors, rows, take
+from isacsim.batch import dot, hermitian, real_vectors, rows, take
 from isacsim.checks import number, whole
 from isacsim.problems.band_sum_rate_crlb import BandSumRateCrlb
 from isacsim.problems.base import Problem
@@ -29,19 +29,17 @@ from isacsim.solvers.iterate import Stop, iterate
 from isacsim.solvers.solution import Solution, Status, placed
 from isacsim.solvers.sum_rate_crlb.band import BandMerit, not_over_a_band
 from isacsim.solvers.sum_rate_crlb.hardware import HardwareMerit, Loosened
-from isacsim.solvers.sum_rate_crlb.merit import Merit, Point
+from isacsim.solvers.sum_rate_crlb.merit import Merit
+from isacsim.solvers.sum_rate_crlb.rivals import RENEW_EVERY, beaten
 from isacsim.solvers.sum_rate_crlb.search import Line, PointState, search
 from isacsim.solvers.sum_rate_crlb.starts import start, start_names
 from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray
 
-RENEW_EVERY = 5  # iterations after which the preconditioner is renewed, and starts are compared
-REACH = 20.0  # slopes by which a start must be behind another one to have no hope
 # Shares of independent noise in place of correlation, from which a ridge of full correlation is followed; how well
 # each is solved, per share; and the most steps. Of an oracle's instance 1e-4 is within 2e-3 of the best known.
 LOOSENED = (0.3, 0.03, 3e-3, 1e-4)
 TRACKED = 1e-2
 FOLLOWED = 300
-SAME = 0.02  # relative distance of covariances W W^H, and of objectives, from which two starts go to one optimum
 
 
 class Judge(Protocol):
@@ -138,6 +136,7 @@ class RiemannianSolver(Solver):
             return self._behind_hardware(problem, request)
         merit = Merit.of(problem)
         starts = self._starts(merit, problem.streams, request)
+        merit = merit.relevant()
         basis = None if problem.per_antenna else merit.span()  # there W leaves the range: the multiplier is a matrix
         if basis is not None:
             merit, starts = merit.within(basis), [hermitian(basis) @ W for W in starts]
@@ -172,7 +171,7 @@ class RiemannianSolver(Solver):
         if request.initial is not None:
             starts = [merit.surface.coordinates(W) for W in starts]
         else:
-            starts = [merit.driven(Z) for Z in starts]
+            starts = [merit.driven(merit.ideal.project(Z)) for Z in starts]
         solution = self._best(problem, merit, starts, request)
         return attrs.evolve(solution, precoder=merit.precoder(solution.precoder))
 
@@ -198,8 +197,13 @@ class RiemannianSolver(Solver):
         every = np.repeat(np.arange(merit.members), len(starts))
         W = np.stack(starts, axis=1).reshape(-1, *starts[0].shape[1:])
         stop = Stop(self.tolerance, self.max_steps, request.time_limit, request.callback)
-        state = self.init(take(merit, every) if len(starts) > 1 else merit, W, every)
-        return iterate(state, self.step, stop, labels=every).best_of(len(starts), problem.sense)
+        return self.climb(merit, W, every, stop)
+
+    def climb(self, merit: Judge, W: ComplexArray, origin: IntArray, stop: Stop) -> Solution:
+        """The best of what precoders W (B, N, K+S) lead to, starts of the problems ``origin`` (B,)."""
+        members = merit.members
+        state = self.init(take(merit, origin) if len(origin) > members else merit, W, origin)
+        return iterate(state, self.step, stop, labels=origin).best_of(len(origin) // members, SumRateCrlb.sense)
 
     def _starts(self, merit: Merit, streams: int, request: Request) -> list[ComplexArray]:
         """The precoders to start from, each (B, N_t, K+S)."""
@@ -219,7 +223,7 @@ class RiemannianSolver(Solver):
     def init(self, merit: Judge, W: ComplexArray, origin: IntArray) -> RiemannianState:
         """The state at the first precoders W (B, N, K+S), starts of the problems ``origin`` (B,)."""
         point = merit.evaluate(merit.project(W))
-        gradient, stalled = real_vectors(merit.slope(point)), followers(point, origin)
+        gradient, stalled = real_vectors(merit.slope(point)), beaten(point, np.ones(len(origin)), origin, np.inf)
         return ready(merit, origin, point, gradient, stalled, self.remember(gradient), merit.preconditioner(point), 0)
 
     def step(self, state: RiemannianState) -> RiemannianState:
@@ -234,7 +238,7 @@ class RiemannianSolver(Solver):
         if np.count_nonzero(stuck):  # a member that its memory has misled tries once more without
             memory, stalled = memory.forget(stuck), stuck & state.memory.empty
         if renew:
-            stalled = stalled | followers(point, state.origin) | hopeless(point, state.line.slope, state.origin)
+            stalled = stalled | beaten(point, state.line.slope, state.origin)
         return ready(merit, state.origin, point, gradient, stalled, memory, preconditioner, count)
 
 
@@ -278,42 +282,3 @@ def times(preconditioner: ComplexArray, vectors: FloatArray) -> FloatArray:
     blocks = preconditioner.reshape(members, rows // side, side, side)
     products = blocks @ vectors.view(complex).reshape(members, rows // side, side, -1)
     return real_vectors(products.reshape(members, rows, -1))
-
-
-def hopeless(point: Point, slope: FloatArray, origin: IntArray) -> BoolArray:
-    """Members so far behind a better start of the same problem that they can end.
-
-    A quasi-Newton step promises half the ``slope`` (B,) along it; forty times as much would not reach the other.
-    """
-    f = point.objective
-    first = np.concatenate([[True], origin[1:] != origin[:-1]])
-    if first.all():
-        return ~first
-    best = np.maximum.reduceat(f, np.flatnonzero(first))[np.cumsum(first) - 1]
-    return np.asarray(f + REACH * slope < best)
-
-
-def followers(point: Point, origin: IntArray) -> BoolArray:
-    """Members that follow a better start of the same problem to the same optimum, and can end.
-
-    The rates of users are alike then, who get next to no power where the CRLB counts most, and so
-    are the covariances R = W W^H, in which neither the phases of streams nor turns among sensing
-    streams count: ``|R_1 - R_2|^2 = |R_1|^2 + |R_2|^2 - 2 |W_1^H W_2|^2``.
-    """
-    W, f, found, own = point.W, point.objective, np.zeros(origin.size, bool), None
-    rates = np.log1p(point.signal / point.interference)
-    for lag in range(1, f.size):  # starts of a problem are neighbours
-        kin = origin[lag:] == origin[:-lag]
-        if not kin.any():
-            break
-        (a,) = np.nonzero(kin & (np.abs(f[lag:] - f[:-lag]) < SAME * np.abs(f[lag:])))
-        a = a[np.abs(rates[a + lag] - rates[a]).max(axis=-1, initial=0.0) <= SAME * point.sum_rate[a + lag]]
-        if not a.size:
-            continue
-        own = frobenius2(hermitian(W) @ W) if own is None else own
-        b = a + lag
-        near = own[b] + own[a] - 2 * frobenius2(hermitian(W[b]) @ W[a]) < SAME**2 * own[b]
-        behind = f[b] <= f[a]
-        found[b[near & behind]] = True
-        found[a[near & ~behind]] = True
-    return found

@@ -13,6 +13,7 @@ from isacsim.solvers.sum_rate_crlb.merit import Merit, Point
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
 ARMIJO = 1e-4  # share of the promised increase that a step must deliver
+SHRINK = 0.4  # length of a step, of that before it
 MAX_ATTEMPTS = 60  # lengths tried: far more than down to the rounding of W
 
 
@@ -65,7 +66,7 @@ class Line:
     direction: ComplexArray = rows(2)
     length: FloatArray = rows()  # of the first step, in directions
     slope: FloatArray = rows()  # of the objective along the direction, as far as it is promised
-    shrink: float = 0.4  # length of a step, of that before it
+    shrink: float = SHRINK
 
     def propose(self, attempt: int) -> tuple[ComplexArray, FloatArray]:
         """The step of full power of an attempt, and what it promises."""

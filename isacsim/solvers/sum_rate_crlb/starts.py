@@ -78,11 +78,11 @@ def first(merit: Merit, streams: int, request: Request, default: str) -> Complex
     """
     if request.initial is not None:
         return merit.project(request.initial)
-    return start(merit, request.start or default, streams, request.rngs)
+    return merit.project(start(merit, request.start or default, streams, request.rngs))
 
 
 def start(merit: Merit, name: str, streams: int, rngs: Sequence[np.random.Generator] | None) -> ComplexArray:
-    """The precoder of full power that a start's name stands for, shape (B, N_t, K+S).
+    """The precoder that a start's name stands for, of any power, shape (B, N_t, K+S).
 
     Sensing streams start along the strongest directions of the steering vectors and their
     derivatives, and so do the users' where none of them has a channel. ``random`` draws CN(0, 1)
@@ -95,7 +95,7 @@ def start(merit: Merit, name: str, streams: int, rngs: Sequence[np.random.Genera
     """
     antennas, users = merit.H.shape[-2:]
     if name in NAMED:
-        return merit.project(served(merit, NAMED[name](merit), streams))
+        return served(merit, NAMED[name](merit), streams)
     if name in ("random", "published"):
         if rngs is None:
             raise InvalidInput(
@@ -103,7 +103,7 @@ def start(merit: Merit, name: str, streams: int, rngs: Sequence[np.random.Genera
             )
         W = np.stack([complex_normal(rng, (antennas, streams)) for rng in rngs])
         if name == "random":
-            return merit.project(W)
+            return W
         W *= np.sqrt(2)
     elif name == "fang25":
         if merit.transmit_array is None:
@@ -114,7 +114,7 @@ def start(merit: Merit, name: str, streams: int, rngs: Sequence[np.random.Genera
     else:
         raise InvalidInput("starts", "must be names of starts", name, one_of(STARTS, str(name)))
     W[..., :users] = merit.rate_weight * maximum_ratio(merit)
-    return merit.project(W)
+    return W
 
 
 def served(merit: Merit, beams: ComplexArray, streams: int) -> ComplexArray:

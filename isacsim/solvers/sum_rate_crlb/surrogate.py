@@ -85,7 +85,7 @@ class SurrogateSolver(SingleStart):
             before=before,
             gradient=gradient if seen is point else merit.gradient(seen, Q_V),
             curvature=measure(merit, factor, beta(seen), Q_V),
-            residual=merit.residual(point, frobenius2(2 * merit.tangent(point.W, gradient))),
+            residual=merit.residual(point, frobenius2(merit.along_surface(point.W, gradient))),
             stalled=stalled,
         )
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-import attrs
 import numpy as np
 from attrs import field, frozen
 
@@ -60,7 +59,7 @@ class RWmmse(SingleStart):
 
     def relevant(self, merit: Merit) -> Merit:
         """The merit of the rates, which lie in the range of H alone."""
-        return attrs.evolve(merit, N=merit.H, NH=merit.HH)
+        return merit.relevant()
 
     def init(self, merit: Merit, W: ComplexArray) -> MovingState:
         """The state at the first W, scaled to full power: what of a start lies outside the range of H is lost."""
