@@ -18,6 +18,8 @@ from isacsim.metrics.components import Measure
 from isacsim.plugin.isolation import contained
 
 NUMBER = 8  # bytes
+# In pages of 4 KiB, SQLite's default, rows of 1 KiB have a further page each, as those of a precoder of 16 x 4.
+PAGE = 8192  # bytes of the ledger
 ROW, SOLVE = 60, 250  # bytes of a row beside its numbers, and of a solve beside its decision, as measured
 MOST_TRIALS = 10**9  # at all points together: at a millisecond each, twelve days of one core
 
@@ -51,7 +53,7 @@ class Estimate:
         station = scenario.base_station
         bins = 1 if station.grid is None else station.grid.used
         decision = COMPLEX * bins * max(_entries(scenario, design) for design in scenario.design.values())
-        disk = trials * (ROW + NUMBER * row) + solves * scenario.trials * (SOLVE + decision)
+        disk = trials * _stored(ROW + NUMBER * row) + solves * scenario.trials * _stored(SOLVE + decision)
         memory = trials * NUMBER * (whole + len(scenario.design) * (len(SOLVES) + 2))
         return cls(trials, solves * scenario.trials, row, disk, memory)
 
@@ -82,18 +84,37 @@ class Estimate:
         )
 
 
+def _stored(row: int) -> int:
+    """Bytes that a row takes: one of more than a quarter of a page has an eighth there, and whole pages of its own."""
+    return row if row <= PAGE // 4 else PAGE // 8 + PAGE * math.ceil((row - PAGE // 8) / PAGE)
+
+
 def _entries(scenario: Scenario, design: Design) -> int:
-    """Entries of a design's precoder; of sensing streams as many as antennas where their number is not given."""
-    antennas, sensing = scenario.base_station.transmit_array.size, getattr(design.problem, "sensing_streams", None)
-    return antennas * (scenario.users.count + (sensing if isinstance(sensing, int) else antennas))
+    """Entries of a design's precoder, with as many sensing streams as its problem has by default.
+
+    As many as antennas where it has no default that is known.
+    """
+    antennas, users = scenario.base_station.transmit_array.size, scenario.users.count
+    sensing = getattr(design.problem, "sensing_streams", antennas)
+    if sensing is None:
+        targets: Any = getattr(_drop(scenario), "targets", None)
+        sensing = max(0, getattr(targets, "sensing_streams", getattr(targets, "count", antennas + users)) - users)
+    return antennas * (users + int(sensing))
+
+
+def _drop(scenario: Scenario) -> Drop | None:
+    """The realisation of the last trial; None where it fails."""
+    try:
+        with contained():
+            return scenario.drop((scenario.trials - 1,))
+    except Exception:  # a model can fail in any way at one trial; the others will tell
+        return None
 
 
 def _sizes(scenario: Scenario) -> dict[tuple[str, str], int]:
     """Numbers of each quantity of an evaluation, for one design, as far as labels of axes tell them."""
-    try:
-        with contained():
-            drop = scenario.drop((scenario.trials - 1,))
-    except Exception:  # a model can fail in any way at one trial; the others will tell
+    drop = _drop(scenario)
+    if drop is None:
         return {}
     return {
         (label, quantity): size

@@ -18,6 +18,7 @@ from typing import Any, Self
 import numpy as np
 
 from isacsim.engine import encoding
+from isacsim.engine.estimate import PAGE
 from isacsim.errors import StoreError, one_line
 
 FILE = "ledger.sqlite"
@@ -114,8 +115,7 @@ class Ledger:
 
     def _make(self, meta: dict[str, Any], environment: dict[str, Any]) -> None:
         """Lay out a new ledger."""
-        # In pages of 4 KiB, the default, rows of 1 KiB have a further page each, as those of a precoder of 16 x 4.
-        self._db.execute("PRAGMA page_size = 8192")
+        self._db.execute(f"PRAGMA page_size = {PAGE}")
         _keep_journal(self._db)
         with self._db:
             self._db.executescript("BEGIN;" + SCHEMA)
