@@ -123,7 +123,8 @@ class SigmaDelta(Hardware):
     Input beyond full scale is clipped, to keep the loop from overload. Doubling the
     oversampling takes 6 dB off the noise, not the 9 dB of a sharp decimation filter. The
     linear model is that of clipping and of the loop's noise, one after the other, for each
-    chain; it takes the distortion of different chains for uncorrelated.
+    chain; it takes the distortion of different chains for uncorrelated, which is right of the noise, and
+    wrong where most of the distortion is clipping.
 
     Args:
         oversampling: Bits M of each of I and Q in a sample; even.
