@@ -53,10 +53,10 @@ def as_array(name: str, value: Any, dtype: type = float, core: int = 0) -> AnyAr
             raise
         remedy = "Give a number or a rectangular array of numbers."
         raise InvalidInput(name, f"must be {kind} numbers", value, remedy) from None
+    if array.ndim == 0 and core == 1:
+        raise InvalidInput(name, "must be a list", value, f"Write [{value}].")
     if array.ndim < core:
-        raise InvalidInput(
-            name, f"must have at least {core} axes", f"shape {array.shape}", "See the docstring for the axes."
-        )
+        raise InvalidInput(name, f"must have at least {core} axes", array.shape, "See the docstring for the axes.")
     if not np.all(np.isfinite(array)):
         raise InvalidInput(name, "must be finite", array, "Remove NaN and infinite entries.")
     array.flags.writeable = False

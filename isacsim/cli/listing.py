@@ -67,6 +67,8 @@ def show(
     """Show what a component, or a table of scenario files, is and which keys it takes."""
     from isacsim.cli.describe import describe, describe_section
 
+    if not name and len(having := [k for k in KINDS if kind in context.obj.usable(k)]) == 1:
+        kind, name = having[0], kind  # the name alone, where one kind has it
     described = describe(context.obj, kind_named(kind), name) if name else describe_section(context.obj, kind)
     if as_json:
         print_json(described)
@@ -98,7 +100,9 @@ def _short(default: Any) -> str:
     """A default in a line: of a long list its ends."""
     if isinstance(default, list) and len(default) > 8:
         return f"[{default[0]}, {default[1]}, ..., {default[-1]}], {len(default)} numbers"
-    return default if isinstance(default, str) and default else "none" if default is None else json.dumps(default)
+    if default is None:
+        return "none"
+    return default if isinstance(default, str) and default else json.dumps(default).replace("Infinity", "inf")
 
 
 def conflicts(registry: Registry) -> list[str]:

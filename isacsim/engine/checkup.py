@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Iterator
@@ -18,6 +19,9 @@ from isacsim.engine.reader import Reader
 from isacsim.engine.rehearsal import rehearse_designs, rehearse_evaluations, require_memory
 from isacsim.engine.scenario import Scenario
 from isacsim.engine.work import Clock, measured
+
+
+from isacsim.errors import InvalidInput
 from isacsim.plugin import Registry
 
 # So much is looked at that an ordinary study is looked at whole, and so little that it takes seconds.
@@ -65,8 +69,9 @@ def check_up(scenario: Scenario, registry: Registry) -> Checkup:
         solved.update(point.design_ids.values())
         require_memory(point.scenario)
         if _antennas(point.scenario) <= MOST_ANTENNAS:
-            drop, problems = rehearse_designs(point.scenario, registry)
-            rehearse_evaluations(point.scenario, drop, problems, seen, MOST_LOOKS)
+            with _told_of(coords):
+                drop, problems = rehearse_designs(point.scenario, registry)
+                rehearse_evaluations(point.scenario, drop, problems, seen, MOST_LOOKS)
         else:
             looks -= 1
     solves = len(solved) if looks == points else points * len(scenario.design)
@@ -104,6 +109,18 @@ def _shares(point: Point, trials: int, clock: Clock) -> tuple[float, float]:
     judged = measured(task, whole.designs, clock).cost.seconds
     # Points that differ in nothing a design sees share its solves.
     return judged / count, max(0.0, whole.cost.seconds - judged) / max(1, len(whole.designs))
+
+
+@contextlib.contextmanager
+def _told_of(coords: dict[str, Any]) -> Iterator[None]:
+    """Within it an error says at which point of the sweep it is, where there are several."""
+    try:
+        yield
+    except InvalidInput as error:
+        place = ", ".join(f"{name} = {value}" for name, value in coords.items())
+        if place:
+            error.args = (*error.args[:3], f"{error.args[3]} This is at {place}.".strip())
+        raise
 
 
 def _antennas(scenario: Scenario) -> int:

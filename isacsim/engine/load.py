@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 
 from isacsim.engine import toml
-from isacsim.engine.reader import Invalid, Reader, as_written, joined, keys_of, scenario_key
+from isacsim.engine.reader import Invalid, Reader, as_written, joined, keys_of, known_keys, scenario_key
 from isacsim.engine.scenario import Scenario
 from isacsim.errors import InvalidInput, one_of
 from isacsim.hardware.chain import Chain
@@ -182,7 +182,10 @@ def _replace(record: Any, keys: list[str], value: Any, reader: Reader, path: str
         return Chain(*_replace(record.stages, keys, value, reader, path))
     if isinstance(record, tuple):
         if not key.isdecimal() or len(key) > 9 or int(key) >= len(record):
-            raise InvalidInput(path, f"must have an index below {len(record)} at {key!r}", "", "Indices start at 0.")
+            way = path.split(".")
+            before = ".".join(way[: len(way) - len(keys)])
+            remedy = f"Indices start at 0: {before}.0{'.' + key if not key.isdecimal() else ''} is of the first entry."
+            raise InvalidInput(path, f"must have an index below {len(record)} at {key!r}", "", remedy)
         if not rest:
             raise InvalidInput(path, "must lead to a field of a list's entry", "", "Set the whole list, or a field.")
         changed = _replace(record[int(key)], rest, value, reader, path)
@@ -196,7 +199,7 @@ def _replace(record: Any, keys: list[str], value: Any, reader: Reader, path: str
     if key == "kind" and fields:
         raise InvalidInput(path, "cannot be set alone", value, "Set the whole table, { kind = ... }.")
     if key not in fields:
-        remedy = one_of(fields, key) if fields else "Set the whole value."
+        remedy = known_keys(fields, key) if fields else "Set the whole value."
         raise InvalidInput(path, f"must name a field at {key!r}", "", remedy)
     name = fields[key].name
     if rest:

@@ -170,7 +170,7 @@ class Reader:
                 raise InvalidInput("", "must be a table", table, f"Its keys: {', '.join(keys)}.")
             unknown = islice((key for key in table if key not in keys), MOST_FAULTS)
             faults = [
-                InvalidInput(str(key), "is not a known key", table[key], one_of(keys, str(key))) for key in unknown
+                InvalidInput(str(key), "is not a known key", table[key], known_keys(keys, str(key))) for key in unknown
             ]
             faults += [
                 InvalidInput(key, "is required", "", "Add it.")
@@ -288,10 +288,27 @@ def keys_of(cls: type) -> dict[str, Any]:
     return {key_of(f): f for f in attrs.fields(cls) if f.init} if attrs.has(cls) else {}
 
 
+def known_keys(keys: Mapping[str, Any], name: str) -> str:
+    """`one_of` the keys; where ``name`` differs from one in its unit alone, the unit of that."""
+    for key, attribute in keys.items():
+        unit = unit_of(attribute)
+        stem = key.removesuffix(unit.suffix) if unit else ""
+        if unit and unit.suffix and name.startswith(stem) and name[len(stem) :].lstrip("_") in UNIT_WORDS:
+            return f"Did you mean {key!r}, in {unit.name}? Valid: {', '.join(sorted(keys))}."
+    return one_of(keys, name)
+
+
 def scenario_key(cls: type, name: str) -> str:
     """The key, in a scenario, of a record's field; the keys, where ``name`` lists several."""
     keys = {f.name: key for key, f in keys_of(cls).items()}
     return ", ".join(keys.get(part, part) for part in name.split(", "))
+
+
+# What follows a name that lacks the unit of its key, or has another one.
+UNIT_WORDS = frozenset(
+    {"", "w", "mw", "kw", "dbw", "db", "dbm", "linear", "rad", "radians", "deg", "degree", "degrees"}
+    | {"hz", "khz", "mhz", "ghz", "m", "km", "s", "ms", "us", "ns"}
+)
 
 
 def joined(*parts: str) -> str:

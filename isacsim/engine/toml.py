@@ -75,9 +75,21 @@ def read(path: Path) -> dict[str, Any]:
         return parsed(content.decode("utf-8").replace("\r\n", "\n"), "scenario")
     except InvalidInput as error:
         raise InvalidInput("scenario", error.args[1], str(path), error.args[3]) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InvalidInput("scenario", f"must be valid TOML ({error})", str(path), "Mend the line.") from None
+    except tomllib.TOMLDecodeError as error:
+        remedy = f"Mend the line{_line(str(error), content)}; text is quoted, complex numbers too."
+        raise InvalidInput("scenario", f"must be valid TOML ({error})", str(path), remedy) from None
+    except UnicodeDecodeError as error:
+        rule = f"must be text in UTF-8 ({error.reason} in line {content[: error.start].count(10) + 1})"
+        raise InvalidInput("scenario", rule, str(path), "Save it as UTF-8.") from None
     except OSError as error:
         raise InvalidInput("scenario", f"must be a readable file ({error.strerror})", str(path), remedy) from None
     except ValueError as error:  # a path with a null character
         raise InvalidInput("scenario", f"must be a readable file ({error})", str(path), remedy) from None
+
+
+def _line(told: str, content: bytes) -> str:
+    """The text of the line that an error of tomllib names, if it names one."""
+    found = re.search(r"at line (\d+)", told)
+    lines = content.decode("utf-8", errors="replace").splitlines()
+    place = int(found[1]) if found else 0
+    return f" {lines[place - 1].strip()!r}" if 0 < place <= len(lines) else ""

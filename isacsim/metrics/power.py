@@ -141,7 +141,7 @@ def _rescaled(
         return driven(found.factor), None  # which needed no evaluation to confirm it
     worst, most = (float(np.max(power[~found.reached])) for power in (target, found.most))
     raise InvalidInput(
-        "power", f"must be reachable: the transmit chains saturate near {most:.4g} W", f"{worst:.4g} W",
+        "power", f"must be reachable, in W: the transmit chains saturate near {most:.4g} W", float(f"{worst:.4g}"),
         "Lower the power, raise the saturation level, or judge the power as designed.",
     )  # fmt: skip
 

@@ -59,6 +59,20 @@ class _Fixed(TargetModel):
         return PointTargets(tx_array, rx_array, azimuth, self.zenith, self.reflection, delay, self.velocity)
 
 
+def require_equal_lists(record: Any, *names: str) -> None:
+    """Refuse fields that are no lists as long as the first; one number stands for all targets.
+
+    Raises:
+        InvalidInput: It names all of them, and tells their lengths.
+    """
+    shapes = {name: np.shape(getattr(record, name)) for name in names}
+    first = shapes[names[0]]
+    if not set(shapes.values()) <= {(), first} or len(first) != 1:
+        told = ", ".join(f"{' x '.join(map(str, shape))} of {name}" for name, shape in shapes.items() if shape)
+        remedy = "Give one entry a target; a complex number is text, '0.3+0.1j'."
+        raise InvalidInput(", ".join(names), "must be lists of equal length", told, remedy)
+
+
 @frozen
 class PointTarget(_Fixed):
     """One fixed point target.
@@ -100,14 +114,7 @@ class FixedPoints(_Fixed):
     velocity: Any = batched(1, scalar=True, default=0.0)
 
     def __attrs_post_init__(self) -> None:
-        shapes = {f: getattr(self, f).shape for f in ("azimuth", "zenith", "reflection", "range", "velocity")}
-        if not set(shapes.values()) <= {(), self.azimuth.shape} or self.azimuth.ndim != 1:
-            raise InvalidInput(
-                "azimuth, zenith, reflection, range, velocity",
-                "must be lists of equal length",
-                shapes,
-                "Give one entry a target.",
-            )
+        require_equal_lists(self, "azimuth", "zenith", "reflection", "range", "velocity")
 
 
 @frozen

@@ -14,7 +14,7 @@ from isacsim.batch import batched
 from isacsim.checks import number, whole
 from isacsim.errors import InvalidInput
 from isacsim.grid import LIGHT, Grid
-from isacsim.targets.models import TargetModel
+from isacsim.targets.models import TargetModel, require_equal_lists
 from isacsim.targets.scene import PointTargets, Scene
 from isacsim.typing import FloatArray
 
@@ -64,10 +64,7 @@ class RadarTargets(TargetModel):
     carrier: float | None = field(default=None, validator=number(above=0, optional=True), metadata=units.hertz())
 
     def __attrs_post_init__(self) -> None:
-        names = ("azimuth", "range", "rcs", "zenith", "velocity")
-        shapes = {name: getattr(self, name).shape for name in names}
-        if not set(shapes.values()) <= {(), self.azimuth.shape} or self.azimuth.ndim != 1:
-            raise InvalidInput(", ".join(names), "must be lists of equal length", shapes, "Give one entry a target.")
+        require_equal_lists(self, "azimuth", "range", "rcs", "zenith", "velocity")
         if self.swerling not in DEGREES_OF_FREEDOM:
             raise InvalidInput("swerling", "must be from 0 to 4", self.swerling, "0 is a steady target.")
 

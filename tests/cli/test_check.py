@@ -71,7 +71,7 @@ def scenario(folder, **changes):
         ),
         (
             {"POWER": "radiated", "AMPLIFIER": '{ kind = "soft-limiter", saturation_dbm = -30 }'},
-            "evaluate.real.power: must be reachable: the transmit chains saturate",
+            "evaluate.real.power: must be reachable, in W: the transmit chains saturate",
         ),
     ],
 )
@@ -83,6 +83,15 @@ def test_what_fails_in_every_trial_is_not_valid(tmp_path, capsys, monkeypatch, c
     assert main(["check", scenario(tmp_path)]) == 0
     assert main(["check", scenario(tmp_path, **changes)]) == 2
     assert told in capsys.readouterr().err
+
+
+def test_a_check_says_at_which_point_of_a_sweep_something_is_wrong(tmp_path, capsys):
+    pytest.importorskip("isacsim_example")
+    path = scenario(tmp_path, POWER="radiated")
+    with open(path, "a", encoding="utf-8") as file:
+        file.write('[sweep.level]\nvalues = [10, -30]\nsets = "hardware.lossy.transmit.1.saturation_dbm"\n')
+    assert main(["check", path]) == 2
+    assert capsys.readouterr().err.endswith("This is at level = -30.\n")
 
 
 def test_no_solver_for_the_hardware_is_said_with_its_name(tmp_path, capsys):

@@ -204,6 +204,11 @@ def test_show_tells_the_keys_of_every_component(call, read, kind, name):
     assert tomllib.loads(f"table = {example}")["table"] == told["example"]
 
 
+def test_show_of_a_name_alone_is_that_of_the_kind_that_has_it(call):
+    assert call("show", "aqnm") == call("show", "hardware", "aqnm")
+    assert call("show", "aqmn")[2].startswith("error: kind: must be a kind of component, or a table of scenarios")
+
+
 def test_show_writes_defaults_as_a_scenario_does(read):
     fields = {field["key"]: field for field in read("show", "channels", "rician")["fields"]}
     assert fields["k_factor_db"]["required"]

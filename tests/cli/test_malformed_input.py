@@ -79,7 +79,7 @@ SCENARIOS = {
     "power without unit": (
         POWER,
         f"{POWER}\npower = 0.01",
-        "base_station.power: is not a known key, got 0.01. Did you mean 'power_dbm'? "
+        "base_station.power: is not a known key, got 0.01. Did you mean 'power_dbm', in dBm? "
         "Valid: grid, power_dbm, radar_noise_dbm, receive_array, snapshots, transmit_array.",
     ),
     "radar noise NaN": (RADAR, "radar_noise_dbm = nan", f"base_station.radar_noise_dbm: {POSITIVE}, got nan. {SIGN}"),
@@ -594,12 +594,14 @@ SCENARIOS = {
     "not TOML": (
         "seed   = 2025",
         "seed = = 2025",
-        "scenario: must be valid TOML (Invalid value (at line 8, column 8)), got '{file}'. Mend the line.",
+        "scenario: must be valid TOML (Invalid value (at line 8, column 8)), got '{file}'. "
+        "Mend the line 'seed = = 2025'; text is quoted, complex numbers too.",
     ),
     "key twice": (
         "seed   = 2025",
         "seed = 1\nseed = 2",
-        "scenario: must be valid TOML (Cannot overwrite a value (at line 9, column 9)), got '{file}'. Mend the line.",
+        "scenario: must be valid TOML (Cannot overwrite a value (at line 9, column 9)), got '{file}'. "
+        "Mend the line 'seed = 2'; text is quoted, complex numbers too.",
     ),
 }
 
@@ -615,7 +617,7 @@ SETTINGS = {
     "foo.bar=3": f"foo.bar: must name a field at 'foo'. {LEADS_NOWHERE}",
     "users..count=3": "users..count: must name a field at ''. Valid: channel, count, noise_dbm.",
     "base_station.power=3": (
-        "base_station.power: must name a field at 'power'. Did you mean 'power_dbm'? Valid: grid, power_dbm,"
+        "base_station.power: must name a field at 'power'. Did you mean 'power_dbm', in dBm? Valid: grid, power_dbm,"
     ),
     "base_station.power_dbm=nan": f"base_station.power_dbm: {POSITIVE}, got nan. {SIGN}",
     "base_station.power_dbm=ten": f"base_station.power_dbm: must be numbers, got 'ten'. {NUMBERS}",
@@ -852,7 +854,7 @@ def test_other_commands_refuse_as_clearly(tmp_path, monkeypatch, capsys, argumen
 def test_a_file_that_is_not_text_is_refused(tmp_path, capsys):
     (tmp_path / "study.toml").write_bytes(b"\xff\xfe\x00")
     assert main(["check", str(tmp_path / "study.toml")]) == 2
-    assert "scenario: must be valid TOML ('utf-8' codec can't decode" in capsys.readouterr().err
+    assert "scenario: must be text in UTF-8 (invalid start byte in line 1)" in capsys.readouterr().err
 
 
 def test_several_faults_are_a_line_each(refused, studies):

@@ -63,4 +63,6 @@ def test_an_amplifier_that_cannot_radiate_the_budget_says_so(study, tmp_path):
     weak = LIMITER[0].replace("-2}", "-20}")
     run = isacsim.run(study(weak, *LIMITER[1:]), tmp_path / "run")
     assert (run.counts().done, run.counts().failed) == (0, 6)
-    assert all("power: must be reachable: the transmit chains saturate near" in text for _, _, text in run.failures())
+    assert all(
+        "power: must be reachable, in W: the transmit chains saturate near" in text for _, _, text in run.failures()
+    )

@@ -104,10 +104,16 @@ def test_a_list_of_targets_can_be_swept_as_a_whole_only(study, plan):
     ("path", "words"),
     [
         ("nowhere.power_dbm", "must name a field at 'nowhere'"),
-        ("base_station.power", "must name a field at 'power'. Did you mean 'power_dbm'"),
+        ("base_station.power", r"must name a field at 'power'. Did you mean 'power_dbm', in dBm\? Valid: grid, "),
+        ("base_station.power_w", r"must name a field at 'power_w'. Did you mean 'power_dbm', in dBm\? Valid: grid, "),
+        ("base_station.powr_dbm", r"must name a field at 'powr_dbm'. Did you mean 'power_dbm'\? Valid: grid, "),
         ("hardware.convertors.user.0.bits", "must name an entry at 'convertors'. Did you mean 'converters'"),
         ("hardware.converters.user.2.bits", "must have an index below 1 at '2'"),
         ("hardware.converters.user.first.bits", "must have an index below 1 at 'first'"),
+        (
+            "hardware.converters.user.bits",
+            ".* Indices start at 0: hardware.converters.user.0.bits is of the first entry",
+        ),
         ("hardware.converters.user.0", "must lead to a field of a list's entry"),
         ("design.sca.solver.kind", "cannot be set alone"),
     ],

@@ -134,7 +134,7 @@ def test_a_member_of_a_rescaled_batch_has_the_bytes_it_has_alone(kit):
 def test_power_beyond_saturation_is_refused_with_the_limit(kit):
     W = kit.complex_gaussian((4, 3), 0)
     with pytest.raises(
-        InvalidInput, match="power: must be reachable: the transmit chains saturate near .* W, got '?5 W"
+        InvalidInput, match="power: must be reachable, in W: the transmit chains saturate near .* W, got 5"
     ) as e:
         metrics.rescale_to_radiated(W, Saturating(1.0), 5.0)
     limit = float(str(e.value).split("near ")[1].split(" W")[0])

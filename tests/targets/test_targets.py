@@ -109,6 +109,14 @@ def test_fixed_points_must_be_lists_of_equal_length():
             FixedPoints(*lists)
 
 
+def test_what_lists_of_targets_lack_is_told_by_name():
+    told = r"got '3 of azimuth, 2 of zenith, 2 x 2 of reflection'. Give one entry a target; a complex number is text"
+    with pytest.raises(InvalidInput, match=told):
+        FixedPoints([0.1, 0.2, 0.3], [1.0, 1.1], [[0.3, 0.1], [0.2, 0.0]])
+    with pytest.raises(InvalidInput, match=r"azimuth: must be a list, got 0.1. Write \[0.1\]"):
+        FixedPoints(0.1)
+
+
 def test_an_extended_target_has_entries_of_the_given_variance_from_each_trials_generator(kit):
     trials = 400
     G = ExtendedTarget(variance=2.0).draw(TX, RX, range(trials), kit.generators(range(trials))).response()
