@@ -100,14 +100,14 @@ def _measure(
 
 def _tell(found: Results, before: Results | None, comparisons: list[Comparison], kind: str, file: Path) -> None:
     from isacsim.benchmark.comparison import differences, same_machine
-    from isacsim.cli.tables import print_whole
+    from isacsim.cli.tables import console, print_whole
     from isacsim.report import benchmarks
 
     if kind == "markdown":
         print(benchmarks.markdown(found))
     else:
         for table in benchmarks.tables(found):
-            print_whole(table)
+            console().print(table) if isinstance(table, str) else print_whole(table)
     if before is not None:
         print_whole(benchmarks.verdicts(comparisons))
         for text in differences(before, found):

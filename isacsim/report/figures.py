@@ -228,7 +228,8 @@ def _dress(axes: Axes, plot: Plot, figure: Figure) -> None:
     axes.set_yscale(plot.y.kind)
     low, high = axes.get_ylim()
     if plot.y.kind == "linear" and high - low < FLAT * max(abs(low), abs(high)):
-        axes.set_ylim((low + high) / 2 * np.array([1 - 10 * FLAT, 1 + 10 * FLAT]))
+        middle, around = (low + high) / 2, 10 * FLAT * max(abs(low), abs(high))
+        axes.set_ylim(middle - around, middle + around)
     if plot.x.ticks is not None:
         axes.set_xticks(*plot.x.ticks)
         axes.minorticks_off() if plot.y.kind == "linear" else axes.xaxis.set_minor_locator(_no_ticks())
