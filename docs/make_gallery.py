@@ -81,7 +81,15 @@ SECTIONS: tuple[Entry, ...] = (
         "OFDM, with `base_station.grid`.",
         {
             "wideband-link": 4, "wideband-joint-design": 1, "wideband-radar": 2, "wideband-detection-over-range": 2,
-            "wideband-self-interference": 8,
+            "wideband-self-interference": 8, "wideband-mobility": 0, "wideband-spectrum": 0,
+        },
+    ),
+    (
+        "Models against the truth",
+        "Hardware as its models have it, and as samples do.",
+        {
+            "hardware-truth-converters": 0, "hardware-truth-figures": 0, "hardware-truth-streams": 0,
+            "hardware-truth-symbols": 0,
         },
     ),
     (
