@@ -19,8 +19,6 @@ from isacsim.engine.reader import Reader
 from isacsim.engine.rehearsal import rehearse_designs, rehearse_evaluations, require_memory
 from isacsim.engine.scenario import Scenario
 from isacsim.engine.work import Clock, measured
-
-
 from isacsim.errors import InvalidInput
 from isacsim.plugin import Registry
 

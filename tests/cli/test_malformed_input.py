@@ -149,13 +149,13 @@ SCENARIOS = {
         CHANNEL,
         '"rayliegh"',
         "users.channel.kind: must name one of the channels, got 'rayliegh'. Did you mean 'rayleigh'? "
-        "Valid: exponential, fang25, kronecker, one-ring, path-loss, rayleigh, recorded, rician, tdl.",
+        "Valid: cdl, exponential, fang25, kronecker, one-ring, path-loss, rayleigh, recorded, rician, tdl.",
     ),
     "channel number": (
         CHANNEL,
         "3",
         "users.channel: must be a name or a table with a `kind` of channels, got 3. "
-        "Valid: exponential, fang25, kronecker, one-ring, path-loss, rayleigh, recorded, rician, tdl.",
+        "Valid: cdl, exponential, fang25, kronecker, one-ring, path-loss, rayleigh, recorded, rician, tdl.",
     ),
     "channel gains too few": (
         CHANNEL,
@@ -349,8 +349,8 @@ SCENARIOS = {
     "evaluation with unknown power": (
         '"radiated"',
         '"radiatd"',
-        "evaluate.converters.power: must be one of 'designed', 'radiated', got 'radiatd'. Did you mean 'radiated'? "
-        "Valid: designed, radiated.",
+        "evaluate.converters.power: must be one of 'designed', 'radiated', 'per-antenna', got 'radiatd'. "
+        "Did you mean 'radiated'? Valid: designed, per-antenna, radiated.",
     ),
     "metric unknown": (
         METRICS,
