@@ -146,7 +146,7 @@ def _of_heard(matrix: AnyArray, rho: FloatArray) -> AnyArray:
 def _with_diagonal(matrix: AnyArray, d: Any) -> AnyArray:
     """A copy of matrices (..., N, N) with the diagonals d (..., N)."""
     copy = np.array(matrix, order="C")
-    copy.reshape(*copy.shape[:-2], -1)[..., :: copy.shape[-1] + 1] = d
+    copy.reshape(*copy.shape[:-2], copy.shape[-1] ** 2)[..., :: copy.shape[-1] + 1] = d  # also of no members
     return copy
 
 
