@@ -11,10 +11,10 @@ import numpy as np
 
 from isacsim.batch import hermitian, spectrum_of
 from isacsim.checks import finite_numbers, positive, sample_count
-from isacsim.hardware.base import Transceiver
+from isacsim.hardware.base import Transceiver, chain_power
 from isacsim.link import IDEAL, Echo, Mode, transmission
 from isacsim.targets.background import Background
-from isacsim.typing import FloatArray
+from isacsim.typing import ComplexArray, FloatArray
 
 
 def echo_of(
@@ -56,8 +56,10 @@ def radar_sqnr(
 
 def sqnr(echo: Echo) -> FloatArray:
     """`radar_sqnr` of an echo, shape (...), linear."""
-    value = np.trace(echo.response_information @ echo.probing, axis1=-2, axis2=-1).real
-    return np.asarray(np.maximum(value, 0.0))  # where nothing is left above rounding, the sum may be below 0
+    with np.errstate(over="ignore", invalid="ignore"):  # beyond the range of numbers it is infinite
+        (known, first), (sent, second) = _scaled(echo.response_information), _scaled(echo.probing)
+        value = np.trace(known @ sent, axis1=-2, axis2=-1).real
+        return _of_echo(echo, np.maximum(value, 0.0) * first * second)  # of nothing, rounding may leave less than 0
 
 
 def radar_sqnr_combiner(
@@ -72,10 +74,28 @@ def radar_sqnr_combiner(
 
 def combiner_sqnr(echo: Echo) -> FloatArray:
     """`radar_sqnr_combiner` of an echo, shape (...), linear."""
-    sent = echo.sent.precoder
-    matrix = hermitian(sent) @ echo.response_information @ sent  # same non-zero spectrum as Q^-1 N
-    spectrum = spectrum_of(matrix)
-    return np.asarray(spectrum[..., -1]) if spectrum.shape[-1] else np.zeros(spectrum.shape[:-1])
+    with np.errstate(over="ignore", invalid="ignore"):  # as in `sqnr`
+        (known, first), (sent, second) = _scaled(echo.response_information), _scaled(echo.sent.precoder)
+        spectrum = spectrum_of(hermitian(sent) @ known @ sent)  # same non-zero spectrum as Q^-1 N
+        largest = spectrum[..., -1] if spectrum.shape[-1] else np.zeros(spectrum.shape[:-1])
+        return _of_echo(echo, largest * first * second * second)
+
+
+def _scaled(A: ComplexArray) -> tuple[ComplexArray, FloatArray]:
+    """A (..., m, n) in units of about its largest entry, and the units (...): products do not overflow.
+
+    The units are powers of two, so that they change no digit.
+    """
+    largest = np.abs(A).max(axis=(-2, -1), initial=0.0)
+    unit = np.ldexp(1.0, np.frexp(np.where((largest > 0) & np.isfinite(largest), largest, 1.0))[1] - 1)
+    return A / unit[..., None, None], unit
+
+
+def _of_echo(echo: Echo, ratio: FloatArray) -> FloatArray:
+    """A ratio to the noise; of noise so faint that nothing can be divided by it, infinite where there is an echo."""
+    mean, noise = echo.mean, chain_power(echo.noise) if not echo.diagonal else echo.noise
+    sound = np.isfinite(mean).all(axis=(-2, -1)) & np.isfinite(noise).all(axis=-1)
+    return np.where(np.isnan(ratio) & sound, np.where(mean.any(axis=(-2, -1)), np.inf, 0.0), ratio)
 
 
 def response_crb(

@@ -149,3 +149,13 @@ def test_chains_of_ideal_stages_change_nothing(kit):
     plain = Transceiver(transmit=Aqnm(3), receive=Aqnm(2))
     wrapped = evolve(plain, transmit=Chain(Aqnm(3), Aqnm(np.inf)), receive=Chain(Aqnm(np.inf), Aqnm(2)))
     assert metrics.radar_sqnr(G, W, 0.3, wrapped) == pytest.approx(metrics.radar_sqnr(G, W, 0.3, plain), rel=1e-12)
+
+
+@pytest.mark.parametrize("noise", [1e-300, 1e-306, 1e-308, 1e-320])
+def test_an_echo_beyond_the_range_of_numbers_has_an_infinite_sqnr_and_none_has_zero(kit, noise):
+    """The ratio is ``|g|^2 |w|^2 / noise`` of a response of rank one and of one stream."""
+    g, w = kit.complex_gaussian((3, 1), 0), np.stack([kit.complex_gaussian((1, 1), 1), np.zeros((1, 1))]) * 1e3
+    with np.errstate(over="ignore"):
+        expected = np.linalg.norm(g) ** 2 * np.abs(w[:, 0, 0]) ** 2 / noise
+    for ratio in (metrics.radar_sqnr, metrics.radar_sqnr_combiner):
+        np.testing.assert_allclose(ratio(g, w, noise), expected, rtol=1e-13)
