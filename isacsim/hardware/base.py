@@ -133,7 +133,9 @@ class Hardware(ABC):
         from isacsim.hardware.expansions import exact_model  # these stand on this file
         from isacsim.hardware.probing import maps_of
 
-        return exact_model(maps_of(self, chain_power(R).shape[-1]), R)
+        if not (power := chain_power(R)).shape[-1]:  # nothing to try
+            return LinearModel(power, power)
+        return exact_model(maps_of(self, power.shape[-1]), R)
 
     def linear_model_vjp(self, R: ComplexArray, gain: AnyArray, distortion: AnyArray) -> ComplexArray:
         """Cotangent of R for cotangents of the gain and of the distortion that `linear_model` gives.
@@ -163,7 +165,8 @@ class Hardware(ABC):
         from isacsim.hardware.expansions import exact_vjp
         from isacsim.hardware.probing import maps_of
 
-        return exact_vjp(maps_of(self, chain_power(R).shape[-1]), R, gain, distortion)
+        chains = chain_power(R).shape[-1]
+        return exact_vjp(maps_of(self, chains), R, gain, distortion) if chains else np.zeros(np.shape(R), complex)
 
     def spectral_model(self, R: AnyArray) -> LinearModel:
         """Gain and distortion on each bin of an OFDM signal with the covariances R (..., N, M, M), in W.

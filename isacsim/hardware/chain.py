@@ -72,7 +72,7 @@ class Chain(Hardware):
 
         parts: list[Hardware] = []
         for stage in _flat(self.stages):
-            if parts and parts[-1].scalar and stage.scalar:
+            if chains and parts and parts[-1].scalar and stage.scalar:
                 before = parts[-1].stages if isinstance(parts[-1], Series) else (parts[-1],)
                 if is_one_map(series := Series((*before, stage)), chains):
                     parts[-1] = series

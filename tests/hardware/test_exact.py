@@ -350,6 +350,16 @@ def test_correlations_beyond_one_are_rounding_or_no_covariance():
     assert np.isnan(MidRise(3).linear_model(none).distortion[0, 1])
 
 
+@pytest.mark.parametrize(
+    "device", [Limiter(), Limiter(2), ElevenLevels(), Chain(Limiter(), Limiter(2)), Chain(MidRise(3), Limiter())]
+)
+def test_a_side_without_chains_has_a_model_of_nothing(device):
+    R = np.zeros((2, 0, 0), complex)
+    model = device.linear_model(R)
+    assert model.gain.shape == model.distortion_power.shape == (2, 0)
+    assert device.linear_model_vjp(R, model.gain, model.distortion).shape == (2, 0, 0)
+
+
 def test_members_that_are_no_numbers_stand_alone():
     R = np.stack([np.eye(2), np.full((2, 2), np.nan), 2 * np.eye(2)]).astype(complex)
     for device in (MidRise(3), Limiter()):
