@@ -102,6 +102,8 @@ def _rescaled(
     To the search for the drive an antenna of ``per_antenna`` is a member with one chain.
     """
     positive("power", power)
+    if not isinstance(per_antenna, bool):
+        raise InvalidInput("per_antenna", "must be True or False", per_antenna, "Check the type.")
     core = (-3, -2, -1) if bins else (-2, -1)
     W = np.asarray(numbers("W", W, axes=len(core)), complex, order="C")
     with fitting("power"):

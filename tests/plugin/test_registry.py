@@ -158,7 +158,7 @@ def test_an_unknown_name_is_refused_with_the_nearest():
     ):
         registry.load("channels", "raleigh")
     with pytest.raises(
-        InvalidInput, match="kind: must name one of the channels, got 3.*Valid: exponential, fang25, .*rayleigh"
+        InvalidInput, match="kind: must name one of the channels, got 3.*Valid: cdl, exponential, fang25, .*rayleigh"
     ):
         registry.spec("channels", 3)
     with pytest.raises(InvalidInput, match="kind: must be a kind of component, got 'channel'.*Did you mean 'channels'"):
