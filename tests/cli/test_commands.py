@@ -146,7 +146,7 @@ def test_a_run_says_why_designs_have_no_answer(call, read):
     code, out, _ = call("run", "quickstart", "--out", "run", *BARE, *twins)
     assert code == 0  # an answer, too: there is none
     reason = "are not identifiable: the echo depends on them only in combination"
-    where = r"solves:  2 UNIDENTIFIABLE\n +sca at \{'bits': 1\}, trial 0: reflection_real\[0\], .* "
+    where = r"solves:  2 UNIDENTIFIABLE\n +sca at bits = 1, trial 0: reflection_real\[0\], .* "
     assert re.match(where + reason + "\ntrials: ", out)
     (remark,) = read("run", "quickstart", "--out", "other", *BARE, *twins)["remarks"]
     note = remark.pop("note")

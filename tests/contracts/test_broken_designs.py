@@ -238,7 +238,7 @@ class Solves(Solver):
     [
         ("good_nan", "have a finite precoder where it is OPTIMAL"),
         ("overspends", "keep the constraint 'total'.* got .*-0.002"),
-        ("flatters", "tell the problem's objective of its precoder within 1e-09, got .*1e-0"),
+        ("flatters", "tell the problem's objective of its precoder within 1e-09, got .*e-0[67]"),
         ("boasts", "have a residual within its tolerance where it is STATIONARY"),
         ("gapless", "have a gap within its tolerance where it is OPTIMAL, got .*nan"),
         ("proves_nothing", "have a finite gap or bound where it is GLOBAL"),
