@@ -101,7 +101,7 @@ def test_a_trial_that_is_missing_can_be_run(failed, study, registry, fuse, tmp_p
 @pytest.mark.parametrize(
     ("point", "trial", "told"),
     [
-        ({}, 1, "point: must be one of 2 points, got {}. Give bits as well"),
+        ({}, 1, "point: must be one of 2 points, got 'none of them'. Give bits as well, bits=2 for example"),
         ({"bit": 2}, 1, "point: must name axes of the sweep, got 'bit'. Did you mean 'bits'"),
         ({"bits": 7}, 1, "point: must have a value of the axis 'bits', got 7. Valid: 2, 3"),
         ({"bits": 2}, 6, "trial: must be a whole number from 0 to 5, got 6"),

@@ -11,7 +11,7 @@ from isacsim.metrics.bounds import CrlbParameters, CrlbTrace
 from isacsim.metrics.components import Metric
 from isacsim.metrics.radiation import Beampattern, EnergyEfficiency
 from isacsim.plugin import build_registry
-from isacsim.testing.examples import example_wideband_drop
+from isacsim.testing.examples import example_component, example_wideband_drop
 
 
 @frozen
@@ -116,7 +116,7 @@ COMPONENTS = build_registry(installed=False).names("metrics")
 
 @pytest.mark.parametrize("name", COMPONENTS)
 def test_every_registered_metric_records_what_it_says(kit, name, drop):
-    measure = build_registry(installed=False).load("metrics", name)()
+    measure = example_component("metrics", name, build_registry(installed=False))
     assert isinstance(measure, Metric)
     if measure.wideband:
         drop = example_wideband_drop(MEMBERS)
