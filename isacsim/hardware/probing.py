@@ -8,7 +8,7 @@ codebook. What comes out is exact to about
 ==================================================  ============
 codebook, behind a gain control or of fixed scale    1e-13
 rails, smooth or with kinks                          1e-11
-rails with more than 256 jumps, correlations to 0.9  1e-3
+rails of over 256 jumps, correlations up to 0.9      1e-3
 circular, smooth                                     1e-12
 circular with a kink, correlations up to 0.99        1e-8
 general, smooth                                      1e-8
