@@ -110,11 +110,12 @@ def invert_positive(A: AnyArray, inverse: AnyArray) -> bool:
         for j in range(side):
             inverse[i, j] = A[i, j]
     for k in range(side):
-        positive = positive and inverse[k, k].real > 0
-        share = 1 / inverse[k, k].real  # a complex number over a real one is compiled as one over a complex one
+        pivot = inverse[k, k].real
+        positive = positive and pivot > 0
+        share = 1 / pivot  # a complex number over a real one is compiled as one over a complex one
         for i in range(side):
             if i != k:
-                factor = np.conj(inverse[k, i]) * share  # A stays Hermitian but for the columns that are done
+                factor = inverse[k, i].conjugate() * share  # A stays Hermitian but for the columns that are done
                 for j in range(side):
                     inverse[i, j] -= factor * inverse[k, j]
                 inverse[i, k] = factor

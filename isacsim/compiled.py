@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from types import FunctionType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
@@ -146,7 +146,15 @@ def _linked(function: FunctionType) -> Any:
     import numba
 
     options = {**OPTIONS, "no_cpython_wrapper": True, "pipeline_class": _compiler_of_parts()}
-    return numba.njit(**options)(_with_parts(function))
+    linked = numba.njit(**options)(_with_parts(function))
+    resolve, plain = linked.get_call_template, cast(Any, numba.types.unliteral)
+
+    def get_call_template(arguments: Any, keywords: Any) -> Any:
+        # Numba takes a constant for a type of its own, and would compile the part anew for each.
+        return resolve(tuple(plain(each) for each in arguments), {name: plain(each) for name, each in keywords.items()})
+
+    linked.get_call_template = get_call_template
+    return linked
 
 
 @cache

@@ -116,7 +116,8 @@ def fim_into(terms: ComplexArray, places: IntArray, K: ComplexArray, F: FloatArr
             F[i, j] = 0.0
     for t in range(terms.size):
         i, j, value = places[t, 0], places[t, 1], K[places[t, 3], places[t, 2]]
-        F[i, j] += terms[t].real * value.real - terms[t].imag * value.imag
+        term = terms[t]
+        F[i, j] += term.real * value.real - term.imag * value.imag
     for i in range(F.shape[0]):
         for j in range(i):
             F[i, j] = F[j, i]
@@ -134,8 +135,8 @@ def adjoint_into(terms: ComplexArray, places: IntArray, Phi: FloatArray, Q: Comp
         Q[c, d] += terms[t] * (Phi[i, j] if i == j else 2 * Phi[i, j])
     for c in range(Q.shape[0]):
         for d in range(c + 1):
-            value = 0.5 * (Q[c, d] + np.conj(Q[d, c]))
-            Q[c, d], Q[d, c] = value, np.conj(value)
+            value = 0.5 * (Q[c, d] + Q[d, c].conjugate())
+            Q[c, d], Q[d, c] = value, value.conjugate()
 
 
 def fim_each(terms: ComplexArray, places: IntArray, K: ComplexArray, F: FloatArray) -> None:

@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -156,39 +157,39 @@ class Surface:
 @part
 def to_surface(W: ComplexArray, power: float, apart: bool) -> None:
     """Scale W (n, K+S) to full power: as a whole, or, ``apart``, to the share of each antenna."""
-    whole = 0.0
-    for i in range(W.shape[0]):
+    (n, streams), whole = W.shape, 0.0
+    for i in range(n):
         row = 0.0
-        for j in range(W.shape[1]):
-            row += real_inner(W[i, j], W[i, j])
+        for j in range(streams):
+            value = W[i, j]
+            row += real_inner(value, value)
         whole += row
-        factor = np.sqrt(power / W.shape[0] / row)
-        for j in range(W.shape[1]):
-            if apart and row == 0:  # an antenna that sends nothing: all its points of that power are as near
-                W[i, j] = np.sqrt(power / W.size)
-            elif apart:
+        if apart:
+            for j in range(streams):
+                # An antenna that sends nothing: all its points of that power are as near.
+                W[i, j] = math.sqrt(power / (n * streams)) if row == 0 else W[i, j] * math.sqrt(power / n / row)
+    if not apart:
+        factor = math.sqrt(power / whole)
+        for i in range(n):
+            for j in range(streams):
                 W[i, j] *= factor
-    factor = np.sqrt(power / whole)
-    for i in range(W.shape[0]):
-        for j in range(W.shape[1]):
-            W[i, j] *= 1.0 if apart else factor
 
 
 @part
 def along_surface(W: ComplexArray, power: float, apart: bool, gradient: ComplexArray) -> None:
     """Make of a half gradient (n, K+S) the gradient along the surface of full power at W."""
-    whole = 0.0
-    for i in range(W.shape[0]):
+    (n, streams), whole, price = W.shape, 0.0, 0.0
+    for i in range(n):
         row = 0.0
-        for j in range(W.shape[1]):
+        for j in range(streams):
             row += real_inner(W[i, j], gradient[i, j])
         whole += row
-        price = row * W.shape[0] / power if apart else 0.0
-        for j in range(W.shape[1]):
+        price = row * n / power if apart else 0.0
+        for j in range(streams):
             gradient[i, j] = 2 * (gradient[i, j] - price * W[i, j])
     price = 0.0 if apart else 2 * whole / power
-    for i in range(W.shape[0]):
-        for j in range(W.shape[1]):
+    for i in range(n):
+        for j in range(streams):
             gradient[i, j] -= price * W[i, j]
 
 

@@ -110,7 +110,7 @@ def test_a_direction_that_does_not_ascend_is_replaced_and_its_memory_forgotten(k
     state = solver.init(merit, kit.complex_gaussian((2, 6, 2), 0), np.arange(2))
     # A pair (g, 0) along the gradient g with a negative curvature makes H_0 - c g g^T of the memory.
     memory = state.memory
-    memory.pairs[:, 0, 0] = state.gradient
+    memory.pairs[:, 0] = state.gradient
     memory.numbers[:, 0] = -1e3
     against = memory.direction(state.gradient, state.preconditioner)
     assert np.all(dot(state.gradient, against) < 0)
@@ -151,7 +151,7 @@ def test_what_is_compiled_of_the_recursion_is_what_is_written(blocks):
     found = []
     for run in (compiled, lambda function: function):
         memory, way = recursion.no_pairs(2, 2, 12 * blocks), recursion.no_way(2, 3 * blocks, 2)
-        memory.pairs[:, 0, 1], memory.pairs[:, 1, 1], way.real[:, recursion.GRADIENT] = step, change, gradient
+        memory.pairs[:, 1], memory.pairs[:, 3], way.real[:, recursion.GRADIENT] = step, change, gradient
         run(recursion.judge_each)(memory, 1, M_inverse, way)
         run(recursion.direct_each)(memory, 0, M_inverse, way)
         found.append((memory.numbers, way.real[:, recursion.DIRECTION]))

@@ -6,6 +6,7 @@ member's starts stay in the processor's cache until they have ended.
 
 from __future__ import annotations
 
+import math
 import time
 from typing import NamedTuple
 
@@ -32,10 +33,11 @@ from isacsim.solvers.sum_rate_crlb.member import (
     TINY,
     Room,
     Terms,
+    bound,
     differentiate,
-    evaluate,
     multiplier,
     precondition,
+    rates,
 )
 from isacsim.solvers.sum_rate_crlb.merit import Merit, Point, seen
 from isacsim.solvers.sum_rate_crlb.recursion import (
@@ -52,7 +54,6 @@ from isacsim.solvers.sum_rate_crlb.recursion import (
     judge,
     no_pairs,
     no_way,
-    times,
 )
 from isacsim.solvers.sum_rate_crlb.rivals import REACH, RENEW_EVERY, compare
 from isacsim.solvers.sum_rate_crlb.search import ARMIJO, MAX_ATTEMPTS, SHRINK, PointState
@@ -72,143 +73,156 @@ class Climb(NamedTuple):
 
 
 @part
-def rise(terms: Terms, m: int, way: Way, told: FloatArray, b: int, first: bool, room: Room) -> bool:
-    """Whether a step along the direction was found that improves the objective as promised; the first is taken."""
-    length, real, W = told[b, LENGTH], way.real, way.matrix[b, TRIED]
-    for _ in range(MAX_ATTEMPTS):
-        for j in range(real.shape[2]):
-            real[b, TRIED, j] = real[b, PRECODER, j] + length * real[b, DIRECTION, j]
-        to_surface(W, terms.powers[m, -1], terms.weights[PER_ANTENNA] > 0)
-        evaluate(terms, m, W, room)
-        gain = room.told[OBJECTIVE] - told[b, OBJECTIVE]
-        # Strictly more: at the limit of rounding a step that changes nothing is no step.
-        if first or (gain > 0 and gain >= ARMIJO * length * told[b, SLOPE]):
-            return True
-        length *= SHRINK
-    return False
+def tread(real: FloatArray, length: float) -> None:
+    """Write where a step of some length along the direction leads, of real numbers (slots, n)."""
+    for j in range(real.shape[1]):
+        real[TRIED, j] = real[PRECODER, j] + length * real[DIRECTION, j]
 
 
 @part
-def slope_there(terms: Terms, m: int, way: Way, b: int, room: Room) -> None:
-    """Write the gradient along the surface of full power at the precoder that was tried."""
-    gradient = way.matrix[b, FRESH]
-    multiplier(terms, m, room)
-    differentiate(terms, m, room, gradient)
-    along_surface(way.matrix[b, TRIED], terms.powers[m, -1], terms.weights[PER_ANTENNA] > 0, gradient)
-
-
-@part
-def follow(terms: Terms, m: int, room: Room, inverse: ComplexArray) -> None:
-    """Renew the preconditioner; see `isacsim.solvers.sum_rate_crlb.merit.Merit.preconditioner`."""
-    told, powers, radial = room.told, terms.powers, 0.0
-    users = powers.shape[1] - 1
-    weights = np.empty(users)
+def follow(powers: FloatArray, weights: FloatArray, told: FloatArray, betas: FloatArray) -> float:
+    """Write the users' weights in the preconditioner, and mu; see `Merit.preconditioner`."""
+    users, radial = powers.size - 1, 0.0
     for k in range(users):
         signal, interference = told[SEEN + k], told[SEEN + users + k]
-        weights[k] = terms.weights[RATE_WEIGHT] * signal / (interference * (signal + interference))
-        radial += weights[k] * powers[m, k]
-    if terms.weights[CRLB_WEIGHT] > 0:
-        radial += terms.weights[CRLB_WEIGHT] * told[CRLB]
-    precondition(terms.N[m], weights, max(radial / powers[m, users], TINY), room.M, inverse)
+        beta = weights[RATE_WEIGHT] * signal / (interference * (signal + interference))
+        radial += beta * powers[k]
+        betas[k] = beta
+    if weights[CRLB_WEIGHT] > 0:
+        radial += weights[CRLB_WEIGHT] * told[CRLB]
+    return max(radial / powers[users], TINY)
 
 
 @part
-def move(way: Way, b: int, seen: FloatArray, told: FloatArray, s: FloatArray, y: FloatArray) -> None:
+def move(real: FloatArray, seen: FloatArray, told: FloatArray, pairs: FloatArray, place: int) -> None:
     """Go where was tried, and write the pair of the step and of what the gradient fell by."""
-    real = way.real
-    for j in range(s.size):
-        s[j] = real[b, TRIED, j] - real[b, PRECODER, j]  # what leaves the surface is of higher order, as it is in y
-        y[j] = real[b, GRADIENT, j] - real[b, FRESH, j]
-        real[b, PRECODER, j], real[b, GRADIENT, j] = real[b, TRIED, j], real[b, FRESH, j]
+    y = pairs.shape[0] // 2 + place
+    for j in range(real.shape[1]):
+        there, slope = real[TRIED, j], real[FRESH, j]
+        pairs[place, j] = there - real[PRECODER, j]  # what leaves the surface is of higher order, as it is in y
+        pairs[y, j] = real[GRADIENT, j] - slope
+        real[PRECODER, j], real[GRADIENT, j] = there, slope
     for i in range(seen.size):
         if i <= CRLB or i >= SEEN:
-            told[b, i] = seen[i]
+            told[i] = seen[i]
 
 
 @part
-def head(terms: Terms, m: int, way: Way, told: FloatArray, b: int, memory: Pairs, oldest: int, M: ComplexArray) -> None:
+def head(
+    power: float,
+    weights: FloatArray,
+    told: FloatArray,
+    pairs: FloatArray,
+    numbers: FloatArray,
+    oldest: int,
+    M: ComplexArray,
+    way: ComplexArray,
+    real: FloatArray,
+) -> None:
     """Choose an ascent direction, which may leave the tangent space, and the first length along it."""
-    gradient, direction, power = way.real[b, GRADIENT], way.real[b, DIRECTION], terms.powers[m, -1]
-    direct(memory, b, oldest, M, way)
-    slope = dot(gradient, direction)
-    if not slope > 0:
-        forget(memory.numbers, b)
-        times(M, way.matrix[b, GRADIENT], way.matrix[b, DIRECTION])
-        slope = dot(gradient, direction)
+    slope = 0.0
+    for _ in range(2):
+        direct(pairs, numbers, oldest, M, way, real)
+        slope = dot(real, GRADIENT, real, DIRECTION)
+        if slope > 0:
+            break
+        forget(numbers)
     # At first at most as long as W itself.
-    told[b, SLOPE], told[b, LENGTH] = slope, np.sqrt(power / max(dot(direction, direction), power))
-    scale = terms.weights[RATE_WEIGHT] * told[b, RATE]
-    if terms.weights[CRLB_WEIGHT] > 0:
-        scale += terms.weights[CRLB_WEIGHT] * told[b, CRLB]
-    told[b, RESIDUAL] = np.sqrt(dot(gradient, gradient) * power) / scale
+    told[SLOPE], told[LENGTH] = slope, math.sqrt(power / max(dot(real, DIRECTION, real, DIRECTION), power))
+    scale = weights[RATE_WEIGHT] * told[RATE]
+    if weights[CRLB_WEIGHT] > 0:
+        scale += weights[CRLB_WEIGHT] * told[CRLB]
+    told[RESIDUAL] = math.sqrt(dot(real, GRADIENT, real, GRADIENT) * power) / scale
 
 
 @part
-def stop(told: FloatArray, b: int, numbers: FloatArray) -> None:
+def stop(told: FloatArray, numbers: FloatArray) -> None:
     """A start that its memory has misled tries once more without; one without is stuck."""
-    told[b, STUCK] = 1.0
-    for i in range(numbers.shape[1] // 2):
-        if numbers[b, i] != 0:
-            told[b, STUCK] = 0.0
-    forget(numbers, b)
+    told[STUCK] = 1.0
+    for i in range(numbers.size // 2):
+        if numbers[i] != 0:
+            told[STUCK] = 0.0
+    forget(numbers)
 
 
 @part
-def conclude(told: FloatArray, b: int, trace: FloatArray, row: int, tolerance: float, count: int) -> None:
-    """Note where a start is in a row of the trace, and what becomes of it."""
-    for i in range(4):
-        trace[b, row, i] = told[b, i]
-    told[b, STEP] = count
-    if not np.isfinite(told[b, OBJECTIVE]):
-        told[b, STATE] = BROKEN
-    elif told[b, RESIDUAL] <= tolerance:
-        told[b, STATE] = MET
-    elif told[b, STUCK] > 0:
-        told[b, STATE] = STALLED
+def conclude(told: FloatArray, starts: range, trace: FloatArray, row: int, tolerance: float, count: int) -> bool:
+    """Note where starts are in a row of the trace, and what becomes of them; whether one goes on."""
+    going = False
+    for b in starts:
+        if told[b, STATE] != GOING:
+            continue
+        for i in range(4):
+            trace[b, row, i] = told[b, i]
+        state = GOING
+        if not math.isfinite(told[b, OBJECTIVE]):
+            state = BROKEN
+        elif told[b, RESIDUAL] <= tolerance:
+            state = MET
+        elif told[b, STUCK] > 0:
+            state = STALLED
+        going = going or state == GOING
+        told[b, STEP], told[b, STATE] = count, state
+    return going
+
+
+@part
+def promised(objective: float, told: FloatArray, length: float) -> bool:
+    """Whether a step of some length improves the objective by as much as its slope promises."""
+    gain = objective - told[OBJECTIVE]
+    # Strictly more: at the limit of rounding a step that changes nothing is no step.
+    return gain > 0 and gain >= ARMIJO * length * told[SLOPE]
 
 
 def climb_each(
-    terms: Terms,
-    way: Way,
-    climb: Climb,
-    memory: Pairs,
-    room: Room,
-    begin: int,
-    trace: FloatArray,
-    tolerance: float,
+    terms: Terms, way: Way, climb: Climb, memory: Pairs, room: Room, begin: int, trace: FloatArray, tolerance: float
 ) -> None:
     """Take the starts of B members, as many for each, further from step ``begin`` on, as far as there is a trace.
 
     The trace (starts, steps, 4) gets objective, rate, CRLB and residual of each step. Step 0 leads to the start itself.
     """
-    members, told, size = len(terms.powers), climb.told, memory.numbers.shape[1] // 2
-    starts = len(trace) // members
-    for m in range(members):
+    N, NH, tensor, places, powers, weights = terms
+    now, gains, square, F, inverse, factor, square_M, betas = room
+    (matrix, real), (preconditioner, told), (pairs, numbers) = way, climb, memory
+    weight, charged, apart = weights[RATE_WEIGHT], weights[CRLB_WEIGHT] > 0, weights[PER_ANTENNA] > 0
+    size, starts = numbers.shape[1] // 2, len(trace) // len(powers)
+    for m in range(len(powers)):
+        each, noise, power = range(m * starts, (m + 1) * starts), powers[m], powers[m, -1]
         for count in range(begin, begin + trace.shape[1]):
-            place = count % size
-            for b in range(m * starts, (m + 1) * starts):
+            renewed, place = count % RENEW_EVERY == 0, count % size
+            reach = REACH if count > 0 else np.inf  # before the first step none is behind
+            for b in each:
                 if told[b, STATE] != GOING:
                     continue
-                M = climb.preconditioner[b]
-                if rise(terms, m, way, told, b, count == 0, room):
-                    slope_there(terms, m, way, b, room)
-                    if count % RENEW_EVERY == 0:
-                        follow(terms, m, room, M)
-                    move(way, b, room.told, told, memory.pairs[b, 0, place], memory.pairs[b, 1, place])
+                here, vectors, flat, M = told[b], matrix[b], real[b], preconditioner[b]
+                own, curvatures, W, gradient = pairs[b], numbers[b], vectors[TRIED], vectors[FRESH]
+                found, length = False, here[LENGTH]
+                for _ in range(MAX_ATTEMPTS):
+                    tread(flat, length)
+                    to_surface(W, power, apart)
+                    rates(NH[m], noise, weights, W, now, gains)
+                    if charged:
+                        bound(tensor[m], places, weights, gains, square, F, inverse, now)
+                    found = count == 0 or promised(now[OBJECTIVE], here, length)
+                    if found:
+                        break
+                    length *= SHRINK
+                if found:
+                    if charged:
+                        multiplier(tensor[m], places, weights, inverse, F, square)
+                    differentiate(N[m], weight, now, gains, square, factor, gradient)
+                    along_surface(W, power, apart, gradient)
+                    if renewed:
+                        precondition(N[m], betas, follow(noise, weights, now, betas), square_M, M)
+                    move(flat, now, here, own, place)
                     if count > 0:  # the way to full power tells nothing of the curvature
-                        judge(memory, b, place, M, way)
+                        judge(own, curvatures, place, M, vectors, flat)
                 else:
-                    stop(told, b, memory.numbers)
-                head(terms, m, way, told, b, memory, (count + 1) % size, M)
-            if count % RENEW_EVERY == 0:
-                # Before the first step none is behind.
-                compare(way.matrix, told, m * starts, starts, REACH if count > 0 else np.inf)
-            going = False
-            for b in range(m * starts, (m + 1) * starts):
-                if told[b, STATE] == GOING:
-                    conclude(told, b, trace, count - begin, tolerance, count)
-                    going = going or told[b, STATE] == GOING
-            if not going:
+                    stop(here, curvatures)
+                head(power, weights, here, own, curvatures, (count + 1) % size, M, vectors, flat)
+            if renewed:
+                compare(matrix, told, m * starts, starts, reach)
+            if not conclude(told, each, trace, count - begin, tolerance, count):
                 break
 
 

@@ -38,7 +38,7 @@ class LastPairs(Memory):
     They are the bulk of a state and are not copied: a memory is whole until the next pair is pushed.
     """
 
-    pairs: FloatArray = rows(3)  # s and y, (B, 2, size, 2 N (K+S))
+    pairs: FloatArray = rows(2)  # s and y, (B, 2 size, 2 N (K+S))
     numbers: FloatArray = rows(1)  # as in `isacsim.solvers.sum_rate_crlb.recursion.Pairs`
     place: int = field()  # of the next pair, and so of the oldest one
 
@@ -50,7 +50,7 @@ class LastPairs(Memory):
     @property
     def size(self) -> int:
         """Number of places."""
-        return self.pairs.shape[2]
+        return self.pairs.shape[1] // 2
 
     @property
     def empty(self) -> BoolArray:
@@ -66,7 +66,7 @@ class LastPairs(Memory):
 
     def push(self, step: FloatArray, change: FloatArray, preconditioner: ComplexArray) -> LastPairs:
         """With the pairs of the members that have a sound curvature in the place of the oldest."""
-        self.pairs[:, 0, self.place], self.pairs[:, 1, self.place] = step, change
+        self.pairs[:, self.place], self.pairs[:, self.size + self.place] = step, change
         memory = Pairs(self.pairs, self.numbers)
         compiled(judge_each)(memory, self.place, preconditioner, self._way(preconditioner))
         return LastPairs(*memory, (self.place + 1) % self.size)
@@ -78,7 +78,7 @@ class LastPairs(Memory):
 
     def _way(self, preconditioner: ComplexArray) -> Way:
         members, side = preconditioner.shape[:2]
-        return no_way(members, side, self.pairs.shape[3] // (2 * side))
+        return no_way(members, side, self.pairs.shape[2] // (2 * side))
 
 
 @frozen

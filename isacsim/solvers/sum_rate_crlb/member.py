@@ -7,11 +7,12 @@ of an array for as long as some ten of these lines, and each array that is passe
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
 
-from isacsim.algebra import invert_positive, real_inner, regular_inverse, write
+from isacsim.algebra import invert_positive, real_inner, regular_inverse
 from isacsim.compiled import part
 from isacsim.metrics.fim import CONFUSED, adjoint_into, fim_into
 from isacsim.typing import ComplexArray, FloatArray, IntArray
@@ -44,17 +45,18 @@ class Room(NamedTuple):
     inverse: FloatArray  #: F^-1, (P, P)
     factor: ComplexArray  #: The gradient in the columns of N, (K+m, K+S)
     M: ComplexArray  #: What the preconditioner is the inverse of, (n, n)
+    betas: FloatArray  #: The weights of the users in it, (K,)
 
 
 @part
-def evaluate(terms: Terms, m: int, W: ComplexArray, room: Room) -> None:
-    """Tell what a precoder (n, K+S) of member m is worth; the objective is -inf where F is singular."""
-    told, gains, square, inverse, weights = room.told, room.gains, room.square, room.inverse, terms.weights
-    powers, rate, bound = terms.powers, 0.0, np.nan
-    users, streams = powers.shape[1] - 1, W.shape[1]
-    np.dot(terms.NH[m], W, gains)
+def rates(
+    NH: ComplexArray, powers: FloatArray, weights: FloatArray, W: ComplexArray, told: FloatArray, gains: ComplexArray
+) -> None:
+    """Tell what a precoder (n, K+S) of a member is worth to the users, and write the gains."""
+    users, streams, weight, rate = powers.size - 1, W.shape[1], weights[RATE_WEIGHT], 0.0
+    np.dot(NH, W, gains)
     for k in range(users):
-        signal, interference = 0.0, powers[m, k]
+        signal, interference = 0.0, powers[k]
         for j in range(streams):
             gain = real_inner(gains[k, j], gains[k, j])
             if j == k:
@@ -62,75 +64,111 @@ def evaluate(terms: Terms, m: int, W: ComplexArray, room: Room) -> None:
             else:
                 interference += gain
         told[SEEN + k], told[SEEN + users + k] = signal, interference
-        rate += np.log1p(signal / interference)
-    told[OBJECTIVE] = weights[RATE_WEIGHT] * rate
-    if weights[CRLB_WEIGHT] > 0:
-        for c in range(square.shape[0]):
-            for d in range(c + 1):
-                total = 0j
-                for j in range(streams):
-                    total += gains[users + c, j] * np.conj(gains[users + d, j])
-                square[c, d], square[d, c] = total, np.conj(total)
-        fim_into(terms.tensor[m], terms.places, square, room.F)
-        regular_inverse(room.F, CONFUSED, inverse)
-        bound = 0.0
-        for i in range(inverse.shape[0]):
-            if weights[SELECTION + i] > 0:
-                bound += weights[SELECTION + i] * inverse[i, i]
-        told[OBJECTIVE] -= weights[CRLB_WEIGHT] * bound
-    told[RATE], told[CRLB] = rate, bound
+        rate += math.log1p(signal / interference)
+    told[OBJECTIVE], told[RATE], told[CRLB] = weight * rate, rate, np.nan
 
 
 @part
-def multiplier(terms: Terms, m: int, room: Room) -> None:
-    """Write crlb_weight Q in the basis V over K, ``Q = V Q_V V^H``; both are 0 where the CRLB carries no weight."""
-    F, inverse, weights = room.F, room.inverse, terms.weights
-    if weights[CRLB_WEIGHT] == 0:
-        return
-    for i in range(F.shape[0]):
-        for j in range(i, F.shape[0]):
-            F[i, j] = 0.0
-            for k in range(F.shape[0]):
-                F[i, j] += inverse[i, k] * weights[SELECTION + k] * inverse[k, j]
-            F[i, j] *= weights[CRLB_WEIGHT]
-    adjoint_into(terms.tensor[m], terms.places, F, room.square)
+def bound(
+    tensor: ComplexArray,
+    places: IntArray,
+    weights: FloatArray,
+    gains: ComplexArray,
+    square: ComplexArray,
+    F: FloatArray,
+    inverse: FloatArray,
+    told: FloatArray,
+) -> None:
+    """Take the CRLB of a member off the objective, which is -inf where F is singular."""
+    side, total = inverse.shape[0], 0.0
+    covariance(gains, square)
+    fim_into(tensor, places, square, F)
+    regular_inverse(F, CONFUSED, inverse)
+    for i in range(side):
+        if weights[SELECTION + i] > 0:
+            total += weights[SELECTION + i] * inverse[i, i]
+    told[OBJECTIVE] -= weights[CRLB_WEIGHT] * total
+    told[CRLB] = total
 
 
 @part
-def differentiate(terms: Terms, m: int, room: Room, gradient: ComplexArray) -> None:
-    """Write the half gradient (n, K+S), from Q_V."""
-    told, gains, square, factor = room.told, room.gains, room.square, room.factor
-    users, weight = terms.powers.shape[1] - 1, terms.weights[RATE_WEIGHT]
+def covariance(gains: ComplexArray, square: ComplexArray) -> None:
+    """Write ``K = Y Y^H`` (m, m) of Y, the last rows of the gains."""
+    side, streams = square.shape[0], gains.shape[1]
+    users = gains.shape[0] - side
+    for c in range(side):
+        for d in range(c + 1):
+            total = 0j
+            for j in range(streams):
+                total += gains[users + c, j] * gains[users + d, j].conjugate()
+            square[c, d], square[d, c] = total, total.conjugate()
+
+
+@part
+def multiplier(
+    tensor: ComplexArray,
+    places: IntArray,
+    weights: FloatArray,
+    inverse: FloatArray,
+    Phi: FloatArray,
+    Q_V: ComplexArray,
+) -> None:
+    """Write crlb_weight Q of a member in the basis V, ``Q = V Q_V V^H``, from F^-1."""
+    side, price = Phi.shape[0], weights[CRLB_WEIGHT]
+    for i in range(side):
+        for j in range(i, side):
+            total = 0.0
+            for k in range(side):
+                total += inverse[i, k] * weights[SELECTION + k] * inverse[k, j]
+            Phi[i, j] = total * price
+    adjoint_into(tensor, places, Phi, Q_V)
+
+
+@part
+def differentiate(
+    N: ComplexArray,
+    weight: float,
+    told: FloatArray,
+    gains: ComplexArray,
+    square: ComplexArray,
+    factor: ComplexArray,
+    gradient: ComplexArray,
+) -> None:
+    """Write the half gradient (n, K+S) of a member, from Q_V."""
+    side, streams = square.shape[0], factor.shape[1]
+    users = factor.shape[0] - side
     # Of the rate by Z: conj(eta_k) - beta_k Z_kk = Z_kk / T_k, and -beta_k Z_kj = -(S_k / I_k) Z_kj / T_k.
     for k in range(users):
         signal, interference = told[SEEN + k], told[SEEN + users + k]
         own = weight / (signal + interference)
         others = -own * (signal / interference)
-        for j in range(factor.shape[1]):
+        for j in range(streams):
             factor[k, j] = gains[k, j] * (own if j == k else others)
-    for c in range(square.shape[0]):
-        for j in range(factor.shape[1]):
+    for c in range(side):
+        for j in range(streams):
             total = 0j
-            for d in range(square.shape[0]):
+            for d in range(side):
                 total += square[c, d] * gains[users + d, j]
             factor[users + c, j] = total
-    np.dot(terms.N[m], factor, gradient)
+    np.dot(N, factor, gradient)
 
 
 @part
 def precondition(N: ComplexArray, weights: FloatArray, mu: float, M: ComplexArray, inverse: ComplexArray) -> None:
     """Write M (n, n), ``2 (H diag(weights) H^H + mu I)`` of H, the first K columns of N, and its inverse."""
-    largest = 0.0
-    for i in range(N.shape[0]):
+    n, largest = N.shape[0], 0.0
+    for i in range(n):
+        total = 0j
         for j in range(i + 1):
             total = 0j
             for k in range(weights.size):
-                total += N[i, k] * np.conj(N[j, k]) * (2 * weights[k])
-            M[i, j], M[j, i] = total, np.conj(total)
-        largest = max(largest, M[i, i].real)
-    for i in range(N.shape[0]):
-        # Rounding could leave it indefinite where mu is next to nothing beside the first term.
-        M[i, i] += max(2 * mu, ROUNDING * largest)
+                total += N[i, k] * N[j, k].conjugate() * (2 * weights[k])
+            M[i, j], M[j, i] = total, total.conjugate()
+        largest = max(largest, total.real)
+    # Rounding could leave it indefinite where mu is next to nothing beside the first term.
+    added = max(2 * mu, ROUNDING * largest)
+    for i in range(n):
+        M[i, i] += added
     invert_positive(M, inverse)
 
 
@@ -138,30 +176,28 @@ def evaluate_each(
     terms: Terms, W: ComplexArray, room: Room, told: FloatArray, gains: ComplexArray, inverse: FloatArray
 ) -> None:
     """Tell what the precoders W of B members are worth, and keep gains (B, K+m, K+S) and F^-1 (B, P, P)."""
+    NH, tensor, places, powers, weights = terms.NH, terms.tensor, terms.places, terms.powers, terms.weights
+    square, F = room.square, room.F
     for b in range(len(W)):
-        evaluate(terms, b, W[b], room)
-        write(room.told, told[b])
-        write(room.gains, gains[b])
-        write(room.inverse, inverse[b])
+        rates(NH[b], powers[b], weights, W[b], told[b], gains[b])
+        if weights[CRLB_WEIGHT] > 0:
+            bound(tensor[b], places, weights, gains[b], square, F, inverse[b], told[b])
 
 
 def multiplier_each(terms: Terms, inverse: FloatArray, room: Room, Q_V: ComplexArray) -> None:
-    """Write crlb_weight Q in the basis V, (B, m, m), from F^-1 (B, P, P)."""
+    """Write crlb_weight Q in the basis V, ``Q = V Q_V V^H``, (B, m, m), from F^-1 (B, P, P)."""
+    tensor, places, weights, F = terms.tensor, terms.places, terms.weights, room.F
     for b in range(len(Q_V)):
-        write(inverse[b], room.inverse)
-        multiplier(terms, b, room)
-        write(room.square, Q_V[b])
+        multiplier(tensor[b], places, weights, inverse[b], F, Q_V[b])
 
 
 def differentiate_each(
     terms: Terms, told: FloatArray, gains: ComplexArray, Q_V: ComplexArray, room: Room, gradient: ComplexArray
 ) -> None:
     """Write the half gradients (B, n, K+S) from what was told, gains and Q_V (B, m, m), or one that all share."""
+    N, weight, factor = terms.N, terms.weights[RATE_WEIGHT], room.factor
     for b in range(len(gradient)):
-        write(told[b], room.told)
-        write(gains[b], room.gains)
-        write(Q_V[min(b, len(Q_V) - 1)], room.square)
-        differentiate(terms, b, room, gradient[b])
+        differentiate(N[b], weight, told[b], gains[b], Q_V[min(b, len(Q_V) - 1)], factor, gradient[b])
 
 
 def precondition_each(N: ComplexArray, weights: FloatArray, mu: FloatArray, inverse: ComplexArray) -> None:

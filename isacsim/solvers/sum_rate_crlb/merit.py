@@ -174,7 +174,8 @@ class Merit:
         gains, factor = np.empty((2, self.N.shape[-1], streams), complex)
         F, inverse = np.empty((2, told, told))
         M = np.empty((self.N.shape[-2],) * 2, complex)
-        return Room(np.zeros(SEEN + 2 * self.users), gains, np.zeros((side, side), complex), F, inverse, factor, M)
+        seen, betas, square = np.zeros(SEEN + 2 * self.users), np.empty(self.users), np.zeros((side, side), complex)
+        return Room(seen, gains, square, F, inverse, factor, M, betas)
 
     def relevant(self) -> Merit:
         """The merit without V where the CRLB carries no weight: then stationary precoders lie in the range of H."""

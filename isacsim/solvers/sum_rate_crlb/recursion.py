@@ -20,7 +20,7 @@ LEAST_CURVATURE = 1e-10  # of a pair, relative to that of the preconditioner, an
 class Pairs(NamedTuple):
     """Curvature pairs of B members; there are ``size`` places for vectors (n,)."""
 
-    pairs: FloatArray  #: s and y, (B, 2, size, n)
+    pairs: FloatArray  #: s of each place, and behind them y, (B, 2 size, n)
     numbers: FloatArray  #: 1 / <s, y> of each place; gamma = <s, y> / <y, M^-1 y> of the newest; room, (B, 2 size + 1)
 
 
@@ -36,7 +36,7 @@ PRECODER, GRADIENT, DIRECTION, SCRATCH, TRIED, FRESH = range(6)  # slots
 
 def no_pairs(members: int, size: int, length: int) -> Pairs:
     """Room for ``size`` pairs of vectors (length,) for each of B members."""
-    pairs = Pairs(np.zeros((members, 2, size, length)), np.zeros((members, 2 * size + 1)))
+    pairs = Pairs(np.zeros((members, 2 * size, length)), np.zeros((members, 2 * size + 1)))
     pairs.numbers[:, size] = 1.0
     return pairs
 
@@ -48,99 +48,123 @@ def no_way(members: int, rows: int, columns: int) -> Way:
 
 
 @part
-def forget(numbers: FloatArray, b: int) -> None:
+def forget(numbers: FloatArray) -> None:
     """Forget all pairs of a member."""
-    size = numbers.shape[1] // 2
+    size = numbers.size // 2
     for i in range(size):
-        numbers[b, i] = 0.0
-    numbers[b, size] = 1.0
+        numbers[i] = 0.0
+    numbers[size] = 1.0
 
 
 @part
-def judge(memory: Pairs, b: int, place: int, preconditioner: ComplexArray, way: Way) -> None:
+def judge(
+    pairs: FloatArray,
+    numbers: FloatArray,
+    place: int,
+    preconditioner: ComplexArray,
+    way: ComplexArray,
+    real: FloatArray,
+) -> None:
     """Judge the pair that was written to a place, which stays empty where the curvature is not sound.
 
     Args:
-        memory: Of all members, the new pair in its place.
-        b: The member.
+        pairs: Those of the member, the new one in its place.
+        numbers: Theirs.
         place: Where the pair is.
         preconditioner: M^-1, (N, N), or blocks of it one above the other.
-        way: Vectors, of which the slots SCRATCH and DIRECTION are written to.
+        way: Vectors of the member, of which the slots SCRATCH and DIRECTION are written to.
+        real: Their real numbers.
     """
-    s, y, real, numbers = memory.pairs[b, 0, place], memory.pairs[b, 1, place], way.real, memory.numbers
-    for j in range(y.size):
-        real[b, SCRATCH, j] = y[j]
-    times(preconditioner, way.matrix[b, SCRATCH], way.matrix[b, DIRECTION])
-    curvature, size = dot(s, y), numbers.shape[1] // 2
-    gamma = curvature / dot(y, real[b, DIRECTION])
-    numbers[b, place] = 0.0
+    size = numbers.size // 2
+    y = size + place
+    for j in range(real.shape[1]):
+        real[SCRATCH, j] = pairs[y, j]
+    times(preconditioner, way)
+    curvature = dot(pairs, place, pairs, y)
+    gamma = curvature / dot(pairs, y, real, DIRECTION)
+    numbers[place] = 0.0
     # A pair without, or of the wrong, curvature is left out: the Hessian it stands for would not be definite.
     if LEAST_CURVATURE < gamma < 1 / LEAST_CURVATURE:
-        numbers[b, place], numbers[b, size] = 1 / curvature, gamma
+        numbers[place], numbers[size] = 1 / curvature, gamma
 
 
 @part
-def direct(memory: Pairs, b: int, oldest: int, preconditioner: ComplexArray, way: Way) -> None:
+def direct(
+    pairs: FloatArray,
+    numbers: FloatArray,
+    oldest: int,
+    preconditioner: ComplexArray,
+    way: ComplexArray,
+    real: FloatArray,
+) -> None:
     """Write the inverse Hessian times the gradient: to H_0 through the newest pairs first, and back.
 
     Args:
-        memory: Pairs of all members.
-        b: The member.
+        pairs: Those of the member.
+        numbers: Theirs.
         oldest: The place of the oldest pair.
         preconditioner: M^-1, (N, N), or blocks of it one above the other.
-        way: Vectors: the slot DIRECTION is the result for the slot GRADIENT, and SCRATCH is written to.
+        way: Vectors of the member: the slot DIRECTION is the result for the slot GRADIENT, and SCRATCH is written to.
+        real: Their real numbers.
     """
-    pairs, numbers, q, direction = memory.pairs, memory.numbers, way.real[b, SCRATCH], way.real[b, DIRECTION]
-    size = numbers.shape[1] // 2
-    for j in range(q.size):
-        q[j] = way.real[b, GRADIENT, j]
-    for age in range(1, size + 1):
-        i = (oldest - age) % size
-        if numbers[b, i] != 0:
-            weight = numbers[b, i] * dot(pairs[b, 0, i], q)
-            numbers[b, size + 1 + i] = weight
-            add(q, -weight, pairs[b, 1, i])
-    times(preconditioner, way.matrix[b, SCRATCH], way.matrix[b, DIRECTION])
-    for j in range(q.size):
-        direction[j] *= numbers[b, size]
-    for age in range(size, 0, -1):
-        i = (oldest - age) % size
-        if numbers[b, i] != 0:
-            add(direction, numbers[b, size + 1 + i] - numbers[b, i] * dot(pairs[b, 1, i], direction), pairs[b, 0, i])
+    size, length = numbers.size // 2, real.shape[1]
+    for j in range(length):
+        real[SCRATCH, j] = real[GRADIENT, j]
+    i = oldest
+    for _ in range(size):
+        i = (i if i > 0 else size) - 1
+        share = numbers[i]
+        if share != 0:
+            weight = share * dot(pairs, i, real, SCRATCH)
+            numbers[size + 1 + i] = weight
+            add(real, SCRATCH, -weight, pairs, size + i)
+    times(preconditioner, way)
+    gamma = numbers[size]
+    for j in range(length):
+        real[DIRECTION, j] *= gamma
+    for _ in range(size):
+        share = numbers[i]
+        if share != 0:
+            weight = numbers[size + 1 + i] - share * dot(pairs, size + i, real, DIRECTION)
+            add(real, DIRECTION, weight, pairs, i)
+        i = i + 1 if i + 1 < size else 0
 
 
 def judge_each(memory: Pairs, place: int, preconditioner: ComplexArray, way: Way) -> None:
     """`judge` for B members."""
     for b in range(len(preconditioner)):
-        judge(memory, b, place, preconditioner[b], way)
+        judge(memory.pairs[b], memory.numbers[b], place, preconditioner[b], way.matrix[b], way.real[b])
 
 
 def direct_each(memory: Pairs, oldest: int, preconditioner: ComplexArray, way: Way) -> None:
     """`direct` for B members."""
     for b in range(len(preconditioner)):
-        direct(memory, b, oldest, preconditioner[b], way)
+        direct(memory.pairs[b], memory.numbers[b], oldest, preconditioner[b], way.matrix[b], way.real[b])
+
+
+# Vectors are named by where they are: a row of an array is a view, which takes longer to compile than these loops.
 
 
 @part
-def dot(x: FloatArray, y: FloatArray) -> float:
-    """Inner product of vectors (n,), as the two sums that a processor adds at the same time."""
+def dot(X: FloatArray, x: int, Y: FloatArray, y: int) -> float:
+    """Inner product of rows x of X and y of Y (slots, n), as the two sums that a processor adds at the same time."""
     real = imaginary = 0.0
-    for j in range(0, x.size, 2):
-        real += x[j] * y[j]
-        imaginary += x[j + 1] * y[j + 1]
+    for j in range(0, X.shape[1], 2):
+        real += X[x, j] * Y[y, j]
+        imaginary += X[x, j + 1] * Y[y, j + 1]
     return real + imaginary
 
 
 @part
-def add(x: FloatArray, factor: float, y: FloatArray) -> None:
-    """Add so many times y to x (n,)."""
-    for j in range(x.size):
-        x[j] += factor * y[j]
+def add(X: FloatArray, x: int, factor: float, Y: FloatArray, y: int) -> None:
+    """Add so many times row y of Y (slots, n) to row x of X."""
+    for j in range(X.shape[1]):
+        X[x, j] += factor * Y[y, j]
 
 
 @part
-def times(matrix: ComplexArray, X: ComplexArray, result: ComplexArray) -> None:
-    """Write blocks (blocks N, N), one above the other, times those of X (blocks N, K+S)."""
+def times(matrix: ComplexArray, way: ComplexArray) -> None:
+    """Write blocks (blocks N, N), one above the other, times those of the slot SCRATCH, to the slot DIRECTION."""
     side = matrix.shape[1]
     for i in range(0, matrix.shape[0], side):
-        np.dot(matrix[i : i + side], X[i : i + side], result[i : i + side])
+        np.dot(matrix[i : i + side], way[SCRATCH, i : i + side], way[DIRECTION, i : i + side])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -51,7 +52,7 @@ def alike(W: ComplexArray, told: FloatArray, a: int, b: int) -> bool:
     near = abs(told[b, OBJECTIVE] - told[a, OBJECTIVE]) < SAME * abs(told[b, OBJECTIVE])
     users = (told.shape[1] - SEEN) // 2
     for k in range(SEEN, SEEN + users):
-        apart = np.log1p(told[b, k] / told[b, k + users]) - np.log1p(told[a, k] / told[a, k + users])
+        apart = math.log1p(told[b, k] / told[b, k + users]) - math.log1p(told[a, k] / told[a, k + users])
         near = near and abs(apart) <= SAME * told[b, RATE]
     if not near:
         return False
@@ -62,12 +63,12 @@ def alike(W: ComplexArray, told: FloatArray, a: int, b: int) -> bool:
 @part
 def overlap(W: ComplexArray, a: int, b: int) -> float:
     """``|W_a^H W_b|^2``, squared Frobenius norm, of precoders in slot 0."""
-    total = 0.0
-    for k in range(W.shape[3]):
-        for j in range(W.shape[3]):
+    total, streams = 0.0, W.shape[3]
+    for k in range(streams):
+        for j in range(streams):
             inner = 0j
             for i in range(W.shape[2]):
-                inner += np.conj(W[a, 0, i, k]) * W[b, 0, i, j]
+                inner += W[a, 0, i, k].conjugate() * W[b, 0, i, j]
             total += real_inner(inner, inner)
     return total
 
