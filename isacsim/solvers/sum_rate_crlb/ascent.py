@@ -244,7 +244,7 @@ def ascend(merit: Merit, W: ComplexArray, origin: IntArray, size: int, rules: St
         trace = np.full((count, rows, 4), np.nan)
         compiled(climb_each)(terms, way, climb, memory, room, done, trace, rules.tolerance)
         calls.append((trace, time.perf_counter() - began))
-        if done and watched:
+        if watched:
             told = _interrupted(
                 rules, done, origin[going], way.matrix[going, PRECODER], climb.told[going], calls[-1][1]
             )
@@ -257,8 +257,11 @@ def ascend(merit: Merit, W: ComplexArray, origin: IntArray, size: int, rules: St
 
 
 def _interrupted(rules: Stop, step: int, labels: IntArray, W: ComplexArray, told: FloatArray, elapsed: float) -> str:
-    """Why all end here, as a note: what the callback says, which sees the starts that were going, and the clock."""
-    if rules.callback is not None:
+    """Why all end here, as a note: what the callback says, which sees the starts that were going, and the clock.
+
+    A callback is told of steps, and step 0 is none.
+    """
+    if step and rules.callback is not None:
         state = PointState(Point(W, *seen(told)), told[:, RESIDUAL], told[:, STUCK] > 0)
         if rules.callback(Progress(step, labels, state, elapsed)):
             return "stopped by the callback"
