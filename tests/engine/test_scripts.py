@@ -1,5 +1,6 @@
 """Scripts that run something with worker processes: with a guard, without one, and with components of their own."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -41,7 +42,10 @@ WHOLE = "2 requested = 2 done + 0 failed + 0 skipped"
 def ran(folder: Path, script: str) -> subprocess.CompletedProcess:
     """What a script printed in a folder of its own."""
     (folder / "script.py").write_text(script, encoding="utf-8")
-    return subprocess.run([sys.executable, "script.py"], cwd=folder, capture_output=True, text=True, timeout=600)
+    # Coverage would tell standard error of what it does not measure in the processes of a script.
+    here = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
+    command = [sys.executable, "script.py"]
+    return subprocess.run(command, cwd=folder, env=here, capture_output=True, text=True, timeout=600)
 
 
 POOL = """
