@@ -12,7 +12,7 @@ import pytest
 
 import isacsim
 from isacsim.algebra import invert_positive, real_inner, solve_into, times_adjoint
-from isacsim.compiled import ANNOUNCEMENT, OPTIONS, _linked, _with_parts, compilations, compiled, part, parts_of
+from isacsim.compiled import ANNOUNCEMENT, KNOWN, OPTIONS, _linked, _with_parts, compilations, compiled, part, parts_of
 from isacsim.solvers.sqinr.system import member, write_slack
 from isacsim.solvers.sqinr.tight import settle_each
 
@@ -54,6 +54,7 @@ def tenfold_each(x):
     return tenfold(x[0])
 
 
+@pytest.mark.skipif(tuple(numba.version_info.short) not in KNOWN, reason="another Numba than those that were tried")
 def test_a_part_is_copied_into_what_calls_it_and_has_no_code_of_its_own():
     kernel = numba.njit(**OPTIONS)(_with_parts(tenfold_each))
     assert kernel(np.array([3.0])) == 30.0
@@ -61,6 +62,15 @@ def test_a_part_is_copied_into_what_calls_it_and_has_no_code_of_its_own():
     assert own.library.get_pointer_to_function(own.fndesc.llvm_func_name) == 0
     assert whole.library.get_pointer_to_function(whole.fndesc.llvm_func_name) != 0
     assert any("tenfold_each" not in f.name and "tenfold" in f.name for f in own.library.get_defined_functions())
+
+
+def test_with_another_numba_parts_are_compiled_as_it_does_it(monkeypatch):
+    monkeypatch.setattr("isacsim.compiled.KNOWN", ())
+    own = _linked.__wrapped__(tenfold)
+    kernel = numba.njit(**OPTIONS)(lambda x: own(x))
+    assert kernel(3.0) == 30.0
+    (whole,) = own.overloads.values()
+    assert whole.library.get_pointer_to_function(whole.fndesc.llvm_func_name) != 0
 
 
 def test_of_processes_that_begin_together_one_compiles(tmp_path):
