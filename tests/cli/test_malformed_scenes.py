@@ -112,7 +112,7 @@ MISTAKES = [
     ((element('"3gpp"'),), f"{ELEMENT}.kind: must name one of the elements, got '3gpp'. {ELEMENTS}"),
     ((element('"tr3891"'),), f"{ELEMENT}.kind: must name one of the elements, got 'tr3891'. Did you mean 'tr38901'? "),
     ((element("3"),), f"{ELEMENT}: must be a name or a table with a `kind` of elements, got 3. {ELEMENTS}"),
-    ((element('{kind="tr38901", gain=8}'),), f"{ELEMENT}.gain: is not a known key, got 8. Did you mean 'gain_db', in dB?"),
+    ((element('{kind="tr38901", gain=8}'),), f"{ELEMENT}.gain: is not a known key, got 8. Did you mean 'gain_db', in"),
     ((element('{kind="tr38901", vertical_width_deg=0}'),), f"{ELEMENT}.vertical_width_deg: must be a finite number gr"),
     ((element('{kind="tr38901", side_lobes_db=-30}'),),
      f"{ELEMENT}.side_lobes_db: must be a finite number greater than 1, got -30. It is a loss, above 0 dB: 30 dB is u"),
