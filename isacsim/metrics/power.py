@@ -6,6 +6,7 @@ from typing import Any
 
 import attrs
 import numpy as np
+from attrs import frozen
 
 from isacsim.arrays import AntennaArray
 from isacsim.checks import finite_numbers, fitting, numbers, positive
@@ -13,7 +14,7 @@ from isacsim.errors import InvalidInput
 from isacsim.hardware.base import Hardware, Ideal
 from isacsim.link import Link, Transmission, WidebandLink
 from isacsim.metrics.scaling import drive_for
-from isacsim.typing import ComplexArray, FloatArray
+from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
 
 def antenna_power(W: Any, transmit: Hardware = Ideal()) -> FloatArray:
@@ -97,55 +98,80 @@ def radiating(link: Link, power: Any, *, per_antenna: bool = False) -> Link:
 def _rescaled(
     W: Any, transmit: Hardware, power: Any, bins: int = 0, *, per_antenna: bool = False
 ) -> tuple[ComplexArray, Transmission | None]:
-    """The scaled precoder; with ``bins`` N one for each subcarrier, (..., F, N_t, K+S), of a common factor.
-
-    To the search for the drive an antenna of ``per_antenna`` is a member with one chain.
-    """
+    """The scaled precoder; with ``bins`` N one for each subcarrier, (..., F, N_t, K+S), of a common factor."""
     positive("power", power)
     if not isinstance(per_antenna, bool):
         raise InvalidInput("per_antenna", "must be True or False", per_antenna, "Check the type.")
-    core = (-3, -2, -1) if bins else (-2, -1)
-    W = np.asarray(numbers("W", W, axes=len(core)), complex, order="C")
+    core = 3 if bins else 2
+    W = np.asarray(numbers("W", W, axes=core), complex, order="C")
+    drives = _Drives(W, transmit, bins, per_antenna)
     with fitting("power"):
-        target = np.broadcast_to(np.asarray(power, float), W.shape[: -len(core)])
-    finite = np.isfinite(W).all(axis=core)
-    if per_antenna:
-        target = np.repeat(target[..., None] / W.shape[-2], W.shape[-2], axis=-1)
-        finite = finite[..., None]
-
-    def of_samples(sent: Transmission) -> FloatArray:
-        if per_antenna and sent.model is not None and sent.model.coupled:
-            remedy = "Scale to the power of all of them together."
-            raise InvalidInput("per_antenna", "must be false where the transmit chains couple", transmit, remedy)
-        chains = np.asarray(sent.antenna_power.sum(axis=-2) / bins) if bins else sent.antenna_power
-        return chains[..., None] if per_antenna else chains
-
-    given = of_samples(Transmission.of(W, Ideal()))
-    alive = finite & (given.sum(axis=-1) > 0)
+        target = drives.shares(np.broadcast_to(np.asarray(power, float), W.shape[:-core]))
+    given = drives.of_samples(Transmission.of(W, Ideal()))
+    alive = drives.finite & (given.sum(axis=-1) > 0)
     last: list[tuple[FloatArray, ComplexArray, Transmission]] = []
 
-    def driven(factor: FloatArray) -> ComplexArray:
-        if per_antenna:
-            factor = np.expand_dims(factor, -2) if bins else factor
-            return np.asarray(np.sqrt(factor)[..., None] * W)
-        return np.asarray(np.sqrt(factor).reshape(factor.shape + (1,) * len(core)) * W)
-
     def output(drive: FloatArray) -> FloatArray:
-        scaled = driven(drive)
+        scaled = drives.at(drive)
         last[:] = [(drive, scaled, Transmission.of(scaled, transmit))]
-        return of_samples(last[0][2])
+        return drives.of_samples(last[0][2])
 
     found = drive_for(output, given, target, alive)
     if found.reached.all():
         tried, scaled, sent = last[0]
         if np.array_equal(tried, found.factor):
             return scaled, sent
-        return driven(found.factor), None  # which needed no evaluation to confirm it
+        return drives.at(found.factor), None  # which needed no evaluation to confirm it
     worst, most = (float(np.max(power[~found.reached])) for power in (target, found.most))
     raise InvalidInput(
         "power", f"must be reachable, in W: the transmit chains saturate near {most:.4g} W", float(f"{worst:.4g}"),
         "Lower the power, raise the saturation level, or judge the power as designed.",
     )  # fmt: skip
+
+
+@frozen(eq=False)
+class _Drives:
+    """Precoders that are driven by factors to their power: one for each, or for each antenna by itself.
+
+    To the search for the drive an antenna of ``per_antenna`` is a member with one chain.
+
+    Attributes:
+        W: Precoders, (..., N_t, K+S), or with ``bins`` one for each subcarrier, (..., F, N_t, K+S).
+        transmit: The transmit chains.
+        bins: Number of bins N of an OFDM signal; 0 without a band.
+        per_antenna: Whether each antenna has a factor of its own.
+    """
+
+    W: ComplexArray
+    transmit: Hardware
+    bins: int
+    per_antenna: bool
+
+    @property
+    def finite(self) -> BoolArray:
+        """Which members are precoders."""
+        finite = np.asarray(np.isfinite(self.W).all(axis=(-3, -2, -1) if self.bins else (-2, -1)))
+        return finite[..., None] if self.per_antenna else finite
+
+    def shares(self, power: FloatArray) -> FloatArray:
+        """What each member is to radiate of the power (...) of all antennas."""
+        antennas = self.W.shape[-2]
+        return np.repeat(power[..., None] / antennas, antennas, axis=-1) if self.per_antenna else power
+
+    def at(self, factor: FloatArray) -> ComplexArray:
+        """The precoders of so many times the power."""
+        amplitude = np.sqrt(factor)
+        if not self.per_antenna:
+            return np.asarray(amplitude.reshape(factor.shape + (1,) * (self.W.ndim - factor.ndim)) * self.W)
+        return np.asarray((np.expand_dims(amplitude, -2) if self.bins else amplitude)[..., None] * self.W)
+
+    def of_samples(self, sent: Transmission) -> FloatArray:
+        """Power of the time samples out of each chain of a member, (..., chains), in W."""
+        if self.per_antenna and sent.model is not None and sent.model.coupled:
+            remedy = "Scale to the power of all of them together."
+            raise InvalidInput("per_antenna", "must be false where the transmit chains couple", self.transmit, remedy)
+        chains = np.asarray(sent.antenna_power.sum(axis=-2) / self.bins) if self.bins else sent.antenna_power
+        return chains[..., None] if self.per_antenna else chains
 
 
 def energy_efficiency(sum_rate_bits: Any, radar_sqnr: Any, consumption: Any) -> FloatArray:

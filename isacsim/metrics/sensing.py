@@ -93,9 +93,12 @@ def _scaled(A: ComplexArray) -> tuple[ComplexArray, FloatArray]:
 
 def _of_echo(echo: Echo, ratio: FloatArray) -> FloatArray:
     """A ratio to the noise; of noise so faint that nothing can be divided by it, infinite where there is an echo."""
-    mean, noise = echo.mean, chain_power(echo.noise) if not echo.diagonal else echo.noise
+    lost = np.isnan(ratio)
+    if not lost.any():
+        return ratio
+    mean, noise = echo.mean, echo.noise if echo.diagonal else chain_power(echo.noise)
     sound = np.isfinite(mean).all(axis=(-2, -1)) & np.isfinite(noise).all(axis=-1)
-    return np.where(np.isnan(ratio) & sound, np.where(mean.any(axis=(-2, -1)), np.inf, 0.0), ratio)
+    return np.where(lost & sound, np.where(mean.any(axis=(-2, -1)), np.inf, 0.0), ratio)
 
 
 def response_crb(

@@ -190,7 +190,6 @@ def climb_each(
         each, noise, power = range(m * starts, (m + 1) * starts), powers[m], powers[m, -1]
         for count in range(begin, begin + trace.shape[1]):
             renewed, place = count % RENEW_EVERY == 0, count % size
-            reach = REACH if count > 0 else np.inf  # before the first step none is behind
             for b in each:
                 if told[b, STATE] != GOING:
                     continue
@@ -221,7 +220,7 @@ def climb_each(
                     stop(here, curvatures)
                 head(power, weights, here, own, curvatures, (count + 1) % size, M, vectors, flat)
             if renewed:
-                compare(matrix, told, m * starts, starts, reach)
+                compare(matrix, told, m * starts, starts, REACH if count > 0 else np.inf)  # none is behind at first
             if not conclude(told, each, trace, count - begin, tolerance, count):
                 break
 

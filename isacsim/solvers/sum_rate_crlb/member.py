@@ -1,8 +1,8 @@
 """The `SumRateCrlb` objective of one member for ideal hardware, for compiled loops: what `Merit` does for batches.
 
 Value, gradient and preconditioner. The formulas are those of
-`isacsim.solvers.sum_rate_crlb.merit`. Parts take the arrays of all members and say which: Numba compiles a view
-of an array for as long as some ten of these lines, and each array that is passed on costs it, too.
+`isacsim.solvers.sum_rate_crlb.merit`. Parts take the arrays of one member that they need, and no records: what a
+record takes to compile grows with all that is in it, at each call.
 """
 
 from __future__ import annotations
