@@ -105,10 +105,10 @@ class AwareDesign:
 
 
 class Rescaling:
-    """Evaluations of a device that a scaling to a radiated power takes."""
+    """Evaluations of a device that the scaling of a precoder to a radiated power takes."""
 
     param_names = ("share",)
-    params = ([0.3, 0.9],)
+    params = ([0.3, 0.9, 0.999],)
 
     def track_evaluations(self, share):
         asked = []
@@ -118,6 +118,6 @@ class Rescaling:
                 asked.append(1)
                 return super().linear_model(R)
 
-        W = complex_gaussian((10, 16, 4))
+        W = complex_gaussian((16, 4))
         isacsim.metrics.rescale_to_radiated(W, Counted(), share)
         return len(asked)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import attrs
@@ -14,7 +15,7 @@ from isacsim.errors import InvalidInput
 from isacsim.hardware.base import Hardware, Ideal
 from isacsim.link import Link, Transmission, WidebandLink
 from isacsim.metrics.scaling import drive_for
-from isacsim.typing import BoolArray, ComplexArray, FloatArray
+from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray
 
 
 def antenna_power(W: Any, transmit: Hardware = Ideal()) -> FloatArray:
@@ -69,10 +70,10 @@ def rescale_to_radiated(W: Any, transmit: Hardware, power: Any, *, per_antenna: 
     With ``per_antenna`` each row is scaled by itself, so that every antenna radiates the same share of it; an
     antenna that is sent nothing stays silent.
 
-    The linear model is evaluated twice where the output is proportional to the drive, as it is of
-    data converters with gain control, and mostly three to six times for devices that saturate, up to a
-    tenth below the most they put out. Nearer to it, or behind much gain, it takes up to some ten, and
-    where the search starts far beyond a peak up to some fifteen (`isacsim.metrics.scaling`).
+    The linear model is evaluated at most six times for a precoder: twice where the output is proportional to the
+    drive, as it is of data converters with gain control, and three to five times for devices that saturate. Near
+    what they put out at most, beyond a peak, or behind much gain, one or two of the evaluations take a batch of
+    drives (`isacsim.metrics.scaling`). A curve with a kink where it meets the power takes more.
 
     Args:
         W: Precoder, shape (..., N_t, K+S), in sqrt(W).
@@ -103,25 +104,23 @@ def _rescaled(
     if not isinstance(per_antenna, bool):
         raise InvalidInput("per_antenna", "must be True or False", per_antenna, "Check the type.")
     core = 3 if bins else 2
-    W = np.asarray(numbers("W", W, axes=core), complex, order="C")
-    drives = _Drives(W, transmit, bins, per_antenna)
+    drives = _Drives(np.asarray(numbers("W", W, axes=core), complex, order="C"), transmit, bins, per_antenna)
     with fitting("power"):
-        target = drives.shares(np.broadcast_to(np.asarray(power, float), W.shape[:-core]))
-    given = drives.of_samples(Transmission.of(W, Ideal()))
-    alive = drives.finite & (given.sum(axis=-1) > 0)
-    last: list[tuple[FloatArray, ComplexArray, Transmission]] = []
+        target = drives.shares(np.broadcast_to(np.asarray(power, float), drives.lead))
+    given = drives.of_samples(Transmission.of(drives.W, Ideal())).reshape(target.size, drives.chains)
+    last: list[tuple[FloatArray, Transmission]] = []
 
-    def output(drive: FloatArray) -> FloatArray:
-        scaled = drives.at(drive)
-        last[:] = [(drive, scaled, Transmission.of(scaled, transmit))]
-        return drives.of_samples(last[0][2])
+    def output(members: IntArray, drive: FloatArray) -> FloatArray:
+        factor, sent, chains = drives.radiate(members, drive)
+        last[:] = [(factor, sent)]
+        return chains
 
-    found = drive_for(output, given, target, alive)
+    found = drive_for(output, given, target, drives.finite & (given.sum(axis=-1) > 0), drives.parts)
     if found.reached.all():
-        tried, scaled, sent = last[0]
-        if np.array_equal(tried, found.factor):
-            return scaled, sent
-        return drives.at(found.factor), None  # which needed no evaluation to confirm it
+        factor = found.factor.reshape(*drives.lead, drives.parts)
+        # The last evaluation was of what was found, or needed none to confirm it.
+        sent = last[0][1] if last and np.array_equal(last[0][0], factor) else None
+        return drives.at(drives.W, factor), sent
     worst, most = (float(np.max(power[~found.reached])) for power in (target, found.most))
     raise InvalidInput(
         "power", f"must be reachable, in W: the transmit chains saturate near {most:.4g} W", float(f"{worst:.4g}"),
@@ -148,30 +147,56 @@ class _Drives:
     per_antenna: bool
 
     @property
+    def lead(self) -> tuple[int, ...]:
+        """Leading axes of the precoders."""
+        return self.W.shape[: -3 if self.bins else -2]
+
+    @property
+    def parts(self) -> int:
+        """Number of members that a precoder is: its antennas, or one."""
+        return max(self.W.shape[-2], 1) if self.per_antenna else 1
+
+    @property
+    def chains(self) -> int:
+        """Number of chains of a member."""
+        return self.W.shape[-2] // self.parts
+
+    @property
     def finite(self) -> BoolArray:
-        """Which members are precoders."""
-        finite = np.asarray(np.isfinite(self.W).all(axis=(-3, -2, -1) if self.bins else (-2, -1)))
-        return finite[..., None] if self.per_antenna else finite
+        """Which members are precoders, (members,)."""
+        finite = np.isfinite(self.W).all(axis=(-3, -2, -1) if self.bins else (-2, -1))
+        return np.repeat(finite.ravel(), self.parts)
 
     def shares(self, power: FloatArray) -> FloatArray:
-        """What each member is to radiate of the power (...) of all antennas."""
-        antennas = self.W.shape[-2]
-        return np.repeat(power[..., None] / antennas, antennas, axis=-1) if self.per_antenna else power
+        """What each member is to radiate of the power (...) of all antennas, (members,)."""
+        return np.repeat(power.ravel() / self.parts, self.parts)
 
-    def at(self, factor: FloatArray) -> ComplexArray:
-        """The precoders of so many times the power."""
-        amplitude = np.sqrt(factor)
-        if not self.per_antenna:
-            return np.asarray(amplitude.reshape(factor.shape + (1,) * (self.W.ndim - factor.ndim)) * self.W)
-        return np.asarray((np.expand_dims(amplitude, -2) if self.bins else amplitude)[..., None] * self.W)
+    def at(self, W: ComplexArray, factor: FloatArray) -> ComplexArray:
+        """Precoders W of so many times the power, by factors (..., parts)."""
+        amplitude = np.sqrt(factor)[..., None]
+        return np.asarray((np.expand_dims(amplitude, -3) if self.bins else amplitude) * W)
+
+    def radiate(self, members: IntArray, drive: FloatArray) -> tuple[FloatArray, Transmission, FloatArray]:
+        """What members (n,), in order, radiate at drives (D, n): factors, transmission, power of chains (D, n, chains).
+
+        One drive of all of them has the leading axes of the precoders, as a caller's own evaluation had.
+        """
+        rows, row = np.unique(members // self.parts, return_inverse=True)
+        factor = np.ones((len(drive), rows.size, self.parts))
+        factor[:, row, members % self.parts] = drive
+        W = self.W.reshape(-1, *self.W.shape[len(self.lead) :])[rows]
+        if len(drive) == 1 and rows.size == math.prod(self.lead):
+            W, factor = self.W, factor.reshape(*self.lead, self.parts)
+        sent = Transmission.of(self.at(W, factor), self.transmit)
+        chains = self.of_samples(sent).reshape(len(drive), rows.size, self.parts, self.chains)
+        return factor, sent, chains[:, row, members % self.parts]
 
     def of_samples(self, sent: Transmission) -> FloatArray:
-        """Power of the time samples out of each chain of a member, (..., chains), in W."""
+        """Power of the time samples out of the chains of a member, (..., chains), or of its one chain, (..., N_t)."""
         if self.per_antenna and sent.model is not None and sent.model.coupled:
             remedy = "Scale to the power of all of them together."
             raise InvalidInput("per_antenna", "must be false where the transmit chains couple", self.transmit, remedy)
-        chains = np.asarray(sent.antenna_power.sum(axis=-2) / self.bins) if self.bins else sent.antenna_power
-        return chains[..., None] if self.per_antenna else chains
+        return np.asarray(sent.antenna_power.sum(axis=-2) / self.bins) if self.bins else sent.antenna_power
 
 
 def energy_efficiency(sum_rate_bits: Any, radar_sqnr: Any, consumption: Any) -> FloatArray:

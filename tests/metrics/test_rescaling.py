@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import erfc
 
-from isacsim import Hardware, LinearModel, MidRise, metrics
+from isacsim import Hardware, InvalidInput, LinearModel, MidRise, metrics
 from isacsim.batch import same_array
 from isacsim.metrics.scaling import drive_for
 
@@ -98,10 +98,56 @@ def test_what_is_below_a_peak_is_found_wherever_the_search_starts_and_what_is_ab
 
     most = output(np.exp(np.linspace(-3.0, 5.0, 2001)) / gain).sum(axis=-1).max()  # to 1e-5
     calls = []
-    found = drive_for(
-        lambda drive: output(calls.append(drive) or drive), given, np.asarray(share * most), np.array(True)
-    )
-    assert found.reached == (share < 1)
-    assert len(calls) <= 20  # a start far beyond the peak takes some 13
+
+    def asked(members, drive):
+        calls.append(drive.shape)
+        return output(drive)
+
+    found = drive_for(asked, given[None], np.array([share * most]), np.array([True]))
+    assert found.reached[0] == (share < 1)
+    assert len(calls) <= 6
     if share < 1:
         np.testing.assert_allclose(output(found.factor).sum(), share * most, rtol=1e-5)
+    else:
+        np.testing.assert_allclose(found.most, most, rtol=1e-5)  # the reason that is told
+
+
+@pytest.mark.parametrize("share", [0.9, 0.99, 0.9999, 1.0001])
+@pytest.mark.parametrize("drive", [1e-6, 1.0, 1e6])
+def test_six_evaluations_tell_whether_a_power_near_saturation_can_be_radiated(kit, share, drive):
+    device = Counting(Closed(np.geomspace(0.5, 2.0, 8)))
+    most = np.geomspace(0.5, 2.0, 8).sum()
+    W = drive * kit.complex_gaussian((8, 4), 0)
+    if share < 1:
+        scaled = metrics.rescale_to_radiated(W, device, share * most)
+        # The accuracy that is promised where six evaluations do not tell more.
+        np.testing.assert_allclose(metrics.radiated_power(scaled, device.device), share * most, rtol=1e-6)
+    else:
+        with pytest.raises(InvalidInput, match="must be reachable, in W: the transmit chains saturate near"):
+            metrics.rescale_to_radiated(W, device, share * most)
+    assert device.count <= 6
+
+
+def test_members_of_a_batch_that_are_searched_for_in_different_ways_have_the_bytes_they_have_alone(kit):
+    device = Closed(np.geomspace(0.5, 2.0, 4))
+    W, power = kit.complex_gaussian((4, 4, 2), 0), np.array([0.01, 0.5, 0.95, 0.999]) * np.geomspace(0.5, 2.0, 4).sum()
+    together = metrics.rescale_to_radiated(W, device, power)
+    for i in range(4):
+        alone = metrics.rescale_to_radiated(W[i], device, power[i])
+        assert kit.raw_bytes(together[i]) == kit.raw_bytes(alone)
+
+
+@pytest.mark.parametrize("start", [0.02, 1.0, 100.0])
+def test_antennas_that_are_scaled_by_themselves_take_six_evaluations_too(kit, start):
+    levels = np.geomspace(0.5, 2.0, 4)
+    shares = np.array([0.3, 0.97])[:, None] * levels.min()  # of the weakest antenna, so that others are scaled easily
+    W, power = start * kit.complex_gaussian((2, 4, 3), 0), 4 * shares[:, 0]
+    together = metrics.rescale_to_radiated(W, Closed(levels), power, per_antenna=True)
+    np.testing.assert_allclose(
+        metrics.antenna_power(together, Closed(levels)), np.repeat(shares, 4, axis=1), rtol=1e-6
+    )  # the accuracy that is promised
+    for i in range(2):
+        device = Counting(Closed(levels))
+        alone = metrics.rescale_to_radiated(W[i], device, power[i], per_antenna=True)
+        assert device.count <= 6
+        assert kit.raw_bytes(alone) == kit.raw_bytes(together[i])
