@@ -105,7 +105,7 @@ class AwareDesign:
 
 
 class Rescaling:
-    """Evaluations of a device that the scaling of a precoder to a radiated power takes."""
+    """Evaluations of a device that the scaling of a precoder to a share of the most that it radiates takes."""
 
     param_names = ("share",)
     params = ([0.3, 0.9, 0.999],)
@@ -119,5 +119,5 @@ class Rescaling:
                 return super().linear_model(R)
 
         W = complex_gaussian((16, 4))
-        isacsim.metrics.rescale_to_radiated(W, Counted(), share)
+        isacsim.metrics.rescale_to_radiated(W, Counted(), share * CHAINS / 2)  # each chain puts out 1/2 W
         return len(asked)
