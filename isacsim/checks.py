@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from isacsim.errors import InvalidInput, doubt, one_of
-
-MOST_WATTS = 1e3  # a macro cell radiates some 100 W; more is a level in dBm or mW, as a rule
+from isacsim.units import MOST_WATTS
 
 Validator = Callable[[Any, Any, Any], None]
 
@@ -59,14 +58,28 @@ def number(
     return check
 
 
-def choice(*values: str) -> Validator:
+class Choice:
+    """Validator of one of the given ``values``, which the reference of the scenario format reads."""
+
+    def __init__(self, values: tuple[str, ...]) -> None:
+        self.values = values
+
+    def __call__(self, _instance: Any, attribute: Any, value: Any) -> None:
+        """Refuse what is none of them."""
+        if value not in self.values:
+            raise InvalidInput(attribute.name, "must be one of its choices", value, one_of(self.values, str(value)))
+
+
+def choice(*values: str) -> Choice:
     """One of the given words."""
+    return Choice(values)
 
-    def check(_instance: Any, attribute: Any, value: Any) -> None:
-        if value not in values:
-            raise InvalidInput(attribute.name, "must be one of its choices", value, one_of(values, str(value)))
 
-    return check
+def choices_of(attribute: Any) -> tuple[str, ...]:
+    """The words that a field takes, as far as its validator says them; none where it takes others."""
+    validator = attribute.validator
+    within = getattr(validator, "_validators", None) or [getattr(validator, "validator", validator)]
+    return next((found.values for found in within if isinstance(found, Choice)), ())
 
 
 def instance(kind: type, remedy: str = "Check the type.") -> Validator:
@@ -199,13 +212,13 @@ def doubt_angles(name: str, value: Any, stacklevel: int = 4) -> None:
     """Warn of angles beyond a full turn, which are degrees as a rule."""
     most = float(np.max(np.abs(value), initial=0.0))
     if most > 2 * math.pi:
-        remedy = "Write np.deg2rad(...) if it is in degrees."
-        doubt(name, "should be in radians, and be within a full turn", most, remedy, stacklevel)
+        remedy = "Angles are in radians: write np.deg2rad(...) if it is in degrees."
+        doubt(name, "should be within a full turn", most, remedy, stacklevel)
 
 
 def doubt_power(name: str, value: Any, stacklevel: int = 4) -> None:
     """Warn of transmit powers that no base station has."""
     most = float(np.max(value, initial=0.0))
     if most > MOST_WATTS:
-        remedy = "Write 10 ** (p / 10) / 1000 if it is in dBm."
-        doubt(name, f"should be in W, and be at most {MOST_WATTS:g}", most, remedy, stacklevel)
+        remedy = "Powers are in W: write 10 ** (p / 10) / 1000 if it is in dBm."
+        doubt(name, f"should be at most {MOST_WATTS:g} W", most, remedy, stacklevel)

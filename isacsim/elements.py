@@ -137,7 +137,7 @@ class MeasuredElement(ElementPattern):
 
     azimuth: FloatArray = field(converter=_azimuths, eq=same_array, metadata=units.degrees())
     zenith: FloatArray = field(converter=_zeniths, eq=same_array, metadata=units.degrees())
-    gain_dbi: FloatArray = field(converter=_table, eq=same_array)
+    gain_dbi: FloatArray = field(converter=_table, eq=same_array, metadata=units.worded("list of lists of numbers"))
 
     def __attrs_post_init__(self) -> None:
         wanted = (self.azimuth.size, self.zenith.size)

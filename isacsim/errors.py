@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextvars import ContextVar
 from pathlib import Path
 from traceback import extract_tb
 from typing import Any
@@ -60,9 +62,23 @@ class PlausibilityWarning(UserWarning):
     """
 
 
+_DOUBTING: ContextVar[bool] = ContextVar("doubting", default=True)
+
+
 def doubt(field: str, rule: str, value: Any, remedy: str, stacklevel: int = 3) -> None:
     """Warn of an implausible number, in the form of `InvalidInput`."""
-    warnings.warn(str(InvalidInput(field, rule, value, remedy)), PlausibilityWarning, stacklevel=stacklevel)
+    if _DOUBTING.get():
+        warnings.warn(str(InvalidInput(field, rule, value, remedy)), PlausibilityWarning, stacklevel=stacklevel)
+
+
+@contextlib.contextmanager
+def without_doubts() -> Iterator[None]:
+    """Within it nothing is doubted: it is made of what was doubted where it was read, in the units of the file."""
+    token = _DOUBTING.set(False)
+    try:
+        yield
+    finally:
+        _DOUBTING.reset(token)
 
 
 def brief(value: Any, limit: int = 80) -> str:

@@ -6,26 +6,45 @@ and scenario files then write the key ``power_dbm``. Plugins use the same functi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from attrs import frozen
 
-__all__ = ["db", "dbm", "dbsm", "degrees", "hertz", "key_of", "metres", "seconds", "unit_of", "watts"]
+__all__ = ["db", "dbm", "dbsm", "degrees", "hertz", "key_of", "metres", "seconds", "unit_of", "watts", "worded"]
 
 UNIT = "isacsim.unit"
+WORDS = "isacsim.words"
+MOST_WATTS = 1e3  # a macro cell radiates some 100 W; more is a level in dBm or mW, as a rule
 
 
 @frozen
 class Unit:
-    """A unit of scenario files: its key suffix and the conversion to and from SI."""
+    """A unit of scenario files: its key suffix, the conversion to and from SI, and what is plausible.
+
+    Attributes:
+        name: As people write it.
+        suffix: Of a key.
+        si: Name of the SI unit.
+        to_si: Its conversion.
+        from_si: The way back.
+        most: Largest magnitude in SI that is hardly a slip.
+        usual: The rule that a larger one breaks.
+    """
 
     name: str
     suffix: str
     si: str
     to_si: Callable[[Any], Any]
     from_si: Callable[[Any], Any]
+    most: float = math.inf
+    usual: str = ""
+
+    def written(self, value: Any) -> Any:
+        """A value in SI as a file would write it: twelve digits, without the rounding of the conversion."""
+        return np.vectorize(lambda x: float(f"{x:.12g}"), otypes=[float])(self.from_si(value))
 
 
 def _scale(factor: float) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
@@ -43,8 +62,8 @@ def _to_db(x: Any) -> Any:
 
 def dbm() -> dict[str, Unit]:
     """Power: watts inside, ``_dbm`` in a scenario."""
-    unit = Unit("dBm", "_dbm", "W", lambda x: 1e-3 * _from_db(x), lambda x: _to_db(np.divide(x, 1e-3)))
-    return {UNIT: unit}
+    to_si, usual = lambda x: 1e-3 * _from_db(x), f"should be at most {MOST_WATTS:g} W, 60 dBm"
+    return {UNIT: Unit("dBm", "_dbm", "W", to_si, lambda x: _to_db(np.divide(x, 1e-3)), MOST_WATTS, usual)}
 
 
 def db() -> dict[str, Unit]:
@@ -59,7 +78,7 @@ def dbsm() -> dict[str, Unit]:
 
 def degrees() -> dict[str, Unit]:
     """Angle: radians inside, ``_deg`` in a scenario."""
-    return {UNIT: Unit("deg", "_deg", "rad", *_scale(np.pi / 180))}
+    return {UNIT: Unit("deg", "_deg", "rad", *_scale(np.pi / 180), 2 * math.pi, "should be within a full turn")}
 
 
 def watts() -> dict[str, Unit]:
@@ -80,6 +99,16 @@ def seconds() -> dict[str, Unit]:
 def metres() -> dict[str, Unit]:
     """Length in metres, ``_m`` in a scenario."""
     return {UNIT: Unit("m", "_m", "m", *_scale(1.0))}
+
+
+def worded(words: str) -> dict[str, str]:
+    """No unit, but what a value is, in words for `isacsim show`, where the type of the field does not tell it."""
+    return {WORDS: words}
+
+
+def words_of(attribute: Any) -> str:
+    """What `worded` says of an attrs attribute; empty without."""
+    return str(attribute.metadata.get(WORDS, ""))
 
 
 def shown(unit: str) -> tuple[str, float]:

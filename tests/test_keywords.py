@@ -57,7 +57,7 @@ def test_sqnr_max_takes_targets_in_place_of_their_response(how):
 
 
 def test_angles_beyond_a_full_turn_are_doubted_and_can_be_silenced():
-    with pytest.warns(PlausibilityWarning, match=r"azimuth: should be in radians.*got 42\.0.*np\.deg2rad") as told:
+    with pytest.warns(PlausibilityWarning, match=r"azimuth: .* within a full turn, got 42\.0.*np\.deg2rad") as told:
         isacsim.PointTargets(ARRAY, ARRAY, [-42.0, 0.1], [1.2, 1.3], [0.1, 0.1])
     assert [(len(told), told[0].filename)] == [(1, __file__)]
     with warnings.catch_warnings():
@@ -72,9 +72,7 @@ def test_powers_above_a_kilowatt_are_doubted_once_and_used_as_they_are(kit):
         kit.complex_gaussian((4, 2), 0), isacsim.PointTargets(ARRAY, ARRAY, [0.3], [1.2], [0.2]),
         power=2000.0, noise_power=1e-13, radar_noise_power=1e-13, snapshots=10, rate_weight=1.0, crlb_weight=1.0,
     )  # fmt: skip
-    with pytest.warns(
-        PlausibilityWarning, match=r"power: should be in W, and be at most 1000, got 2000\.0.*dBm"
-    ) as told:
+    with pytest.warns(PlausibilityWarning, match=r"power: should be at most 1000 W, got 2000\.0.*dBm") as told:
         isacsim.solve(problem, "mrt")
     assert len(told) == 1
     assert told[0].filename == __file__
@@ -105,7 +103,8 @@ def test_a_spec_states_the_sizes_that_its_contract_draws(tmp_path, kit):
 
 def test_a_scenario_of_such_a_power_is_doubted_where_it_is_made(study):
     with pytest.warns(
-        PlausibilityWarning, match=r"base_station\.power: should be at most 1000 W, 60 dBm, got 10000\.0"
+        PlausibilityWarning,
+        match=r"base_station\.power_dbm: should be at most 1000 W, 60 dBm, got 70\.0\. Its unit is dBm",
     ):
         scenario = study("base_station.power_dbm=70", "trials=1", "sweep.bits.values=[3]", "figure={}")
     assert scenario.base_station.power == pytest.approx(1e4)

@@ -10,11 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from isacsim.channels.parts import IMAG, REAL, partner
 from isacsim.errors import InvalidInput, one_of
 from isacsim.typing import AnyArray
 
-# How files name the parts of a complex number that they store as a compound, in small letters.
-REAL, IMAG = ("real", "re", "r"), ("imag", "im", "i", "imaginary")
 MOST_TOLD = 40  # names of arrays that an error lists
 
 
@@ -59,14 +58,31 @@ def read_arrays(path: Path, variable: str) -> list[AnyArray]:
     return found
 
 
+def array_names(path: Path) -> list[str]:
+    """Names of the arrays of a file that can be read, those in groups and structures included."""
+    if path.suffix.lower() == ".npz":
+        with path.open("rb") as file, np.load(file) as content:
+            return list(content)
+    if is_matlab(path) and not _is_hdf5(path):
+        return list(_structured(_matlab5(path)))
+    import h5py
+
+    with h5py.File(path, "r") as file:
+        return list(_datasets(file))
+
+
+def _matlab5(path: Path) -> dict[str, AnyArray]:
+    from scipy.io import loadmat
+
+    return {k: v for k, v in loadmat(path).items() if not k.startswith("__")}
+
+
 def _content(path: Path, variable: str) -> list[AnyArray]:
     if path.suffix.lower() == ".npz":
         with path.open("rb") as file, np.load(file) as content:
             return [_pick(content, list(content), path, name) for name in _meant(list(content), path, variable)]
     if is_matlab(path) and not _is_hdf5(path):
-        from scipy.io import loadmat
-
-        content = {k: v for k, v in loadmat(path).items() if not k.startswith("__")}
+        content = _matlab5(path)
         if variable in content or "*" in variable:
             return [cell for name in _meant(list(content), path, variable) for cell in _cells(content[name])]
         first, *fields = re.split(r"[./]", variable)
@@ -178,5 +194,8 @@ def _pick(content: Any, names: list[str], path: Path, variable: str, first: str 
 
 def _no_array(path: Path, variable: str, names: list[str]) -> InvalidInput:
     more = f" and {len(names) - MOST_TOLD} more" if len(names) > MOST_TOLD else ""
-    remedy = one_of(names[:MOST_TOLD], variable)
-    return InvalidInput("variable", f"must be an array in {path.name}", variable, remedy.rstrip(".") + more + ".")
+    remedy = one_of(names[:MOST_TOLD], variable).rstrip(".") + more + "."
+    both = next(((name, other) for name in names[:MOST_TOLD] if (other := partner(name, names[:MOST_TOLD]))), None)
+    if both:
+        remedy += f" Of real and imaginary parts set variable = {both[0]!r} and imaginary_variable = {both[1]!r}."
+    return InvalidInput("variable", f"must be an array in {path.name}", variable, remedy)

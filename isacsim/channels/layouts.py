@@ -2,7 +2,8 @@
 
 A recording may have more axes than trials, antennas and users: antennas of a user, base stations, propagation
 paths, moments and subcarriers. One entry of such an axis is taken, or its entries are summed, or they count as
-further trials or users. Paths and subcarriers may also stay, as the band of a record.
+further trials or users. Paths and subcarriers may also stay, as the band of a record. Real and imaginary parts along
+an axis of their own become complex numbers.
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ from typing import Any
 
 import numpy as np
 
+from isacsim.channels.parts import PART, hint, without_part
 from isacsim.errors import InvalidInput
 from isacsim.typing import AnyArray
 
 CORE = ("trial", "antenna", "user")  # what is left in the end, beside a band
 BANDS = ("path", "subcarrier")
-AXES = (*CORE, "receive", "station", "snapshot", *BANDS)
+AXES = (*CORE, "receive", "station", "snapshot", *BANDS, PART)
 
 # Axes of arrays as others write them: DeepMIMO 3.2 (`generate_MIMO_channel`) and 4.0 (`Dataset.compute_channels`,
 # with an axis of moments where some are asked for); Sionna 2.2 (`Paths.cir` and `Paths.cfr` of the ray tracer,
@@ -103,9 +105,10 @@ def named(
     if array.ndim == len(own) - 1:
         own = tuple(axis for axis in own if axis != lacking)
     if array.ndim != len(own):
-        told = f"Its shape is {array.shape}."
-        raise InvalidInput("axes", f"must name the {array.ndim} axes of {variable!r}", own, told)
-    return (np.stack(padded), ("user", *own)) if len(parts) > 1 else (array, own)
+        told = f"Its shape is {array.shape}.{hint(array)}"
+        raise InvalidInput("axes", f"must name the {array.ndim} axes of {variable!r}", ", ".join(own), told)
+    several, own = (np.stack(padded), ("user", *own)) if len(parts) > 1 else (array, own)
+    return without_part(variable, several, own)
 
 
 def _filled(parts: Sequence[AnyArray], place: int) -> list[AnyArray]:
@@ -140,7 +143,7 @@ def arranged(array: AnyArray, axes: tuple[str, ...], said: Mapping[str, Any], ke
             roles[choice].insert(0 if choice == "trial" else 1, axis)
             continue
         if choice is None and count > 1:
-            remedy = f"Set {KEYS[axis]} = 0, or " + ", ".join(f"'{role}'" for role in ROLES[axis]) + "."
+            remedy = f"Set {KEYS[axis]} = 0, or " + ", ".join(f"'{role}'" for role in ROLES[axis]) + "." + hint(array)
             raise InvalidInput(KEYS[axis], f"must say what becomes of {count} entries", "", remedy)
         if isinstance(choice, int) and choice >= count:
             remedy = f"Its {axis} axis has {count} entries, counted from 0."

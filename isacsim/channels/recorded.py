@@ -15,11 +15,12 @@ from attrs import field, frozen
 from isacsim import units
 from isacsim.arrays import AntennaArray
 from isacsim.channels.conventions import ORDERS, PHASES, Convention, conjugates, refuse_other_directions, shown_order
-from isacsim.channels.files import is_file, is_matlab, read_arrays
+from isacsim.channels.files import array_names, is_file, is_matlab, read_arrays
 from isacsim.channels.layouts import AXES, BANDS, CORE, KEYS, LAYOUTS, MAY_LACK, ROLES, arranged, delay_axes, named
 from isacsim.channels.models import ChannelModel
+from isacsim.channels.parts import PART, all_real, joined_parts, partner
 from isacsim.checks import choice, instance, number
-from isacsim.errors import InvalidInput, one_of
+from isacsim.errors import InvalidInput, doubt, one_of
 from isacsim.grid import Grid
 from isacsim.typing import AnyArray, ComplexArray, FloatArray, IntArray
 
@@ -41,7 +42,8 @@ def _role(axis: str) -> Any:
             remedy = f"Give a place, counted from 0, or {' or '.join(map(repr, roles))}."
             raise InvalidInput(attribute.name, f"must be an entry of the axis {axis}, or a role", value, remedy)
 
-    return field(default=None, validator=check)
+    words = " or ".join(["place from 0", *(f"`{role}`" for role in roles)])
+    return field(default=None, validator=check, metadata=units.worded(words))
 
 
 @frozen(slots=False)
@@ -65,7 +67,8 @@ class Recorded(ChannelModel):
             structures. The entries of a struct array are users, and so are the arrays that a name with a star means,
             ``channel_*_Coeffs`` for example; one with fewer paths has further ones of zeros.
         axes: Order of the array's axes, of ``trial``, ``antenna``, ``user``, ``receive`` (antennas of a user),
-            ``station``, ``snapshot``, ``path`` and ``subcarrier``; of one entry they may be left out.
+            ``station``, ``snapshot``, ``path`` and ``subcarrier``; of one entry they may be left out. An axis ``part``
+            has two entries, the real and the imaginary part of a complex number.
         layout: Name of the axes in place of ``axes``: ``deepmimo``, ``sionna-ofdm`` and ``quadriga-fr`` of responses
             on subcarriers, ``deepmimo-paths``, ``sionna`` and ``quadriga`` of path coefficients.
         conjugate: Conjugate the entries, without regard to the array; ``phase`` is the safer way to say it.
@@ -92,6 +95,7 @@ class Recorded(ChannelModel):
         flat: Whether a file of neither paths nor subcarriers may stand for a whole band.
         pool: Whether each trial draws its users from all of its record, without repetition.
         blocked: Whether users whose channels are zero are in the pool: ``keep`` or ``skip``.
+        imaginary_variable: Name of the array of imaginary parts, where ``variable`` is that of the real ones.
     """
 
     path: Path = field(converter=Path)
@@ -99,7 +103,11 @@ class Recorded(ChannelModel):
     axes: tuple[str, ...] = field(default=CORE, converter=tuple)
     conjugate: bool = False
     wrap: bool = False
-    element_order: Any = field(default=None, converter=_order)
+    element_order: Any = field(
+        default=None,
+        converter=_order,
+        metadata=units.worded(", ".join([*(f"`{o}`" for o in ORDERS), "list of places"])),
+    )
     phase: str | None = field(default=None, validator=attrs.validators.optional(choice(*PHASES)))
     azimuth_variable: str | None = None
     zenith_variable: str | None = None
@@ -116,6 +124,7 @@ class Recorded(ChannelModel):
     flat: bool = field(default=False, validator=instance(bool))
     pool: bool = field(default=False, validator=instance(bool))
     blocked: str = field(default="keep", validator=choice("keep", "skip"))
+    imaginary_variable: str | None = None
 
     def __attrs_post_init__(self) -> None:
         self._check_axes()
@@ -136,8 +145,12 @@ class Recorded(ChannelModel):
     def _check_axes(self) -> None:
         known = set(self.axes) <= set(AXES) and {"antenna", "user"} <= set(self.axes)
         if not known or len(set(self.axes)) < len(self.axes):
-            rule = f"must be an order of 'antenna', 'user' and any of {tuple(a for a in AXES if a not in CORE[1:])}"
-            raise InvalidInput("axes", rule, self.axes, "Name each axis once.")
+            rest = ", ".join(axis for axis in AXES if axis not in CORE[1:])
+            rule = f"must be an order of antenna, user and any of {rest}"
+            raise InvalidInput("axes", rule, ", ".join(map(str, self.axes)), "Name each axis once.")
+        if self.imaginary_variable is not None and PART in self.axes:
+            rule = f"must be left out where an axis is named '{PART}'"
+            raise InvalidInput("imaginary_variable", rule, self.imaginary_variable, "Remove one of them.")
         if self.layout is not None and self.axes != CORE:
             raise InvalidInput("axes", "must be left out where `layout` is said", self.axes, "Remove one of them.")
         for axis, key in KEYS.items():
@@ -203,8 +216,22 @@ class Recorded(ChannelModel):
     def _arranged(self, field: str, axes: tuple[str, ...]) -> ComplexArray:
         """The array that a field names, (records, band, N_t, K); an axis that it lacks has one entry."""
         variable, parts = getattr(self, field), self._read(field)
+        if field == "variable":
+            parts = self._complex(parts)
         array, axes = named(variable, parts, axes, MAY_LACK.get(self.layout or ""), is_matlab(self.path))
         return arranged(array, axes, {axis: getattr(self, key) for axis, key in KEYS.items()}, self._band)
+
+    def _complex(self, parts: list[AnyArray]) -> list[AnyArray]:
+        """The arrays of the channels, with their imaginary parts where these lie elsewhere."""
+        if self.imaginary_variable is not None:
+            return joined_parts(self.variable, parts, self._read("imaginary_variable"))
+        if all_real(parts) and PART not in self.axes:
+            if other := partner(self.variable, array_names(self.path)):
+                rule = f"must be said where the file has {other!r} beside {self.variable!r}"
+                raise InvalidInput("imaginary_variable", rule, "", f"Set imaginary_variable = {other!r}.")
+            remedy = f"Name the imaginary_variable, or the axis '{PART}' of both parts in `axes`, if there is one."
+            doubt("variable", "should be an array of complex channels", f"real numbers in {self.variable!r}", remedy)
+        return parts
 
     @cached_property
     def directions(self) -> tuple[FloatArray, FloatArray] | None:

@@ -11,6 +11,7 @@ import shutil
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -31,7 +32,7 @@ from isacsim.cli.printing import Json, print_json
 from isacsim.cli.replaying import replay
 from isacsim.cli.sharing import compare, export, report
 from isacsim.cli.warming import warm_up
-from isacsim.errors import InvalidInput, IsacsimError, one_of
+from isacsim.errors import InvalidInput, IsacsimError, PlausibilityWarning, one_of
 from isacsim.plugin import Registry, build_registry
 from isacsim.plugin.isolation import told
 
@@ -340,6 +341,23 @@ def _ending_gently() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+@contextlib.contextmanager
+def _doubts_in_a_line() -> Iterator[None]:
+    """What is implausible is told as errors are, once each; other warnings as Python tells them."""
+    with warnings.catch_warnings():
+        before, seen = warnings.showwarning, set[str]()
+
+        def show(message: Warning | str, category: type[Warning], *rest: Any, **more: Any) -> None:
+            if not issubclass(category, PlausibilityWarning):
+                before(message, category, *rest, **more)
+            elif str(message) not in seen:
+                seen.add(str(message))
+                print(f"warning: {message}", file=sys.stderr)
+
+        warnings.showwarning = show
+        yield
+
+
 @cache
 def _command() -> Any:
     # Reading the signatures of all commands takes longer than most of them run.
@@ -352,7 +370,7 @@ def main(arguments: list[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):  # whatever a terminal cannot show is told in escapes
             stream.reconfigure(errors="backslashreplace")
     try:
-        with _ending_gently():
+        with _ending_gently(), _doubts_in_a_line():
             code = _command().main(arguments, prog_name="isacsim", standalone_mode=False)
     except _UsageError as error:
         print(f"error: {error.format_message()}", file=sys.stderr)

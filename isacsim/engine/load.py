@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import numpy as np
 
 from isacsim.engine import toml
 from isacsim.engine.reader import Invalid, Reader, as_written, joined, keys_of, known_keys, scenario_key
 from isacsim.engine.scenario import Scenario
-from isacsim.errors import InvalidInput, one_of
+from isacsim.errors import InvalidInput, doubt, one_of
 from isacsim.hardware.chain import Chain
 from isacsim.plugin import Registry, default_registry
+from isacsim.units import Unit, unit_of
 
 MOST_FILES = 64  # that a scenario file may extend; the bundled ones extend 2
 
@@ -46,8 +48,23 @@ def load_scenario(path: str | Path, *, set: tuple[str, ...] = (), registry: Regi
         scenario: Scenario = reader.read(Scenario, table)
     except Invalid as error:
         raise _explained(error, requires, registry) from None
+    doubt_implausible(scenario)
     changes = [setting("--set", override, "base_station.power_dbm=20") for override in set]
     return replace(scenario, changes, reader)
+
+
+def doubt_implausible(value: Any, path: str = "", unit: Unit | None = None) -> None:
+    """Warn of numbers of a field, or anywhere in a record, that are hardly meant: by their keys, as a file has them."""
+    if unit is not None:
+        if value is not None and np.max(np.abs(value), initial=0.0) > unit.most:
+            doubt(path, unit.usual, unit.written(value).tolist(), f"Its unit is {unit.name}.", stacklevel=4)
+    elif isinstance(value, (Chain, tuple, dict)):
+        value = value.stages if isinstance(value, Chain) else value
+        for key, entry in value.items() if isinstance(value, dict) else enumerate(value):
+            doubt_implausible(entry, joined(path, str(key)))
+    else:
+        for key, attribute in keys_of(type(value)).items():
+            doubt_implausible(getattr(value, attribute.name), joined(path, key), unit_of(attribute))
 
 
 def setting(option: str, text: str, example: str) -> tuple[str, Any]:
@@ -173,6 +190,7 @@ def replace(scenario: Scenario, changes: Iterable[tuple[str, Any]], reader: Read
             parts[key] = _replace(parts[key], rest, value, reader, path)
         else:
             parts[key] = reader.read_field(Scenario, key, value, path)
+            doubt_implausible(parts[key], path)
     return Scenario(**parts)
 
 
@@ -206,6 +224,7 @@ def _replace(record: Any, keys: list[str], value: Any, reader: Reader, path: str
         new = _replace(getattr(record, name), rest, value, reader, path)
     else:
         new = reader.read_field(type(record), name, value, path)
+        doubt_implausible(new, path, unit_of(fields[key]))
     try:
         return attrs.evolve(record, **{name: new})
     except InvalidInput as error:

@@ -8,6 +8,7 @@ import os
 import signal
 import threading
 import time
+import warnings
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
@@ -21,6 +22,7 @@ from threadpoolctl import threadpool_limits
 from isacsim.compiled import heard
 from isacsim.engine.calls import TaskLost, answer, deliver, pack_call
 from isacsim.engine.spawning import SPAWN, require_begun, started
+from isacsim.errors import PlausibilityWarning
 from isacsim.plugin.isolation import told
 
 WORD = b"word "  # what a worker says before it answers; an answer is a pickle, which begins otherwise
@@ -254,6 +256,7 @@ def prepare_worker(memory: int | None = None) -> None:
     import numpy  # noqa: F401  # a BLAS must be loaded before its threads can be limited
 
     threadpool_limits(1)
+    warnings.simplefilter("ignore", PlausibilityWarning)  # the driver rehearses a point, and has told it
     with contextlib.suppress(ImportError, ValueError, OSError):  # no Unix, or a limit below ours
         import resource
 

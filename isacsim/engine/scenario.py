@@ -17,7 +17,7 @@ from isacsim import units
 from isacsim.arrays import AntennaArray
 from isacsim.batch import batched
 from isacsim.channels.models import ChannelModel
-from isacsim.checks import MOST_WATTS, carried, choice, number, told, whole
+from isacsim.checks import carried, choice, number, told, whole
 from isacsim.drop import Drop, WidebandDrop
 from isacsim.engine.events import Observer
 from isacsim.engine.executors import ExecutorFactory
@@ -26,7 +26,7 @@ from isacsim.engine.reader import joined, keys_of, scenario_key
 from isacsim.engine.sinks import NetCdf, Sink
 from isacsim.engine.sweep import Axis
 from isacsim.engine.views import COUNT, ROWS_FROM, SOLVES, SOLVES_FROM, STEP, TRACE, Contents, Expectation, Figure
-from isacsim.errors import InvalidInput, doubt, one_of
+from isacsim.errors import InvalidInput, one_of, without_doubts
 from isacsim.grid import Grid
 from isacsim.hardware.base import Transceiver
 from isacsim.keywords import keywords
@@ -73,9 +73,6 @@ class BaseStation:
             rule = "must be a whole number of at least 1" if self.grid is None else f"must be the {symbols} of the grid"
             raise InvalidInput("snapshots", rule, self.snapshots, "Give the number of samples L.")
         object.__setattr__(self, "snapshots", symbols)
-        if self.power > MOST_WATTS:
-            rule = f"should be at most {MOST_WATTS:g} W, 60 dBm"
-            doubt("base_station.power", rule, self.power, "Check the unit.", stacklevel=5)
 
 
 @keywords()
@@ -361,7 +358,7 @@ class Scenario:
             else:
                 H, motion = users.channel.draw_burst(station.grid, *asked)
                 kind = partial(WidebandDrop, grid=station.grid, motion=motion)
-        with faults_of("targets", self.targets):
+        with faults_of("targets", self.targets), without_doubts():
             if station.grid is None:
                 targets = self.targets.draw(station.transmit_array, station.receive_array, trials, target)
             else:

@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import attrs
 
 from isacsim.batch import CORE, DTYPE
+from isacsim.checks import choices_of
 from isacsim.engine.reader import COMPONENTS, keys_of
 from isacsim.engine.scenario import Scenario
 from isacsim.errors import PluginError
@@ -62,6 +63,8 @@ class _Builder:
             return dict(NUMBERS)
         if CORE in attribute.metadata or DTYPE in attribute.metadata:
             return dict(COMPLEX if attribute.metadata.get(DTYPE) is complex else NUMBERS)
+        if words := choices_of(attribute):
+            return {"enum": list(words)}
         made = self.of(kind)
         if attribute.converter and made.get("type") == "array":  # one entry may stand for a list of it
             return {"anyOf": [made, *([made["items"]] if made.get("items") else [])]} if made.get("items") else {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import types
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
 import attrs
@@ -12,6 +13,7 @@ import numpy as np
 from attrs import frozen
 
 from isacsim.batch import CORE, DTYPE
+from isacsim.checks import choices_of
 from isacsim.engine.precision import Precision
 from isacsim.engine.reader import COMPONENTS, keys_of
 from isacsim.engine.scenario import BaseStation, Design, Evaluation, Scenario, Users
@@ -20,7 +22,9 @@ from isacsim.engine.sweep import Axis
 from isacsim.engine.views import Expectation, Figure
 from isacsim.grid import Grid
 from isacsim.hardware.base import Hardware, Transceiver
-from isacsim.units import unit_of
+from isacsim.targets.background import BackgroundModel, Clutter, SelfInterference
+from isacsim.typing import FloatArray
+from isacsim.units import unit_of, words_of
 
 # Each as it is headed in a file.
 SECTIONS: dict[str, tuple[str, type]] = {
@@ -31,6 +35,9 @@ SECTIONS: dict[str, tuple[str, type]] = {
     "transceiver": ("[hardware.NAME]", Transceiver),
     "design": ("[design.NAME]", Design),
     "evaluate": ("[evaluate.NAME]", Evaluation),
+    "background": ("[background]", BackgroundModel),
+    "self_interference": ("[background.self_interference]", SelfInterference),
+    "clutter": ("[background.clutter]", Clutter),
     "sweep": ("[sweep.NAME]", Axis),
     "figure": ("[figure.NAME]", Figure),
     "expect": ("[expect.NAME]", Expectation),
@@ -90,14 +97,19 @@ def _section(name: str) -> Iterator[str]:
 
 def _words(attribute: Any, hint: Any) -> str:
     """What a value is."""
+    if told := words_of(attribute):
+        return told
     if CORE in attribute.metadata or unit_of(attribute) is not None:
         return "number, text or list" if attribute.metadata.get(DTYPE) is complex else "number or list"
-    return _named(hint)
+    return ", ".join(f"`{word}`" for word in choices_of(attribute)) or _named(hint)
 
 
 def _named(hint: Any) -> str:
     origin, inner = get_origin(hint), get_args(hint)
-    plain = {bool: "true or false", int: "whole number", float: "number", str: "text"}
+    plain = {
+        bool: "true or false", int: "whole number", float: "number", str: "text", complex: "number or text",
+        Path: "path", FloatArray: "number or list",
+    }  # fmt: skip
     if hint in plain:
         return plain[hint]
     if origin is Literal:
@@ -124,8 +136,7 @@ def _default(attribute: Any) -> Any:
         empty = default.factory in (dict, list, tuple)
         return None if empty else f"{getattr(default.factory, '__name__', '...')}()"
     if unit is not None and default is not None:
-        # Twelve digits, without the rounding of the conversion.
-        default = np.vectorize(lambda x: float(f"{x:.12g}"), otypes=[float])(unit.from_si(default))
+        default = unit.written(default)
     if isinstance(default, (np.ndarray, np.generic)):
         default = default.tolist()
     if isinstance(default, tuple):

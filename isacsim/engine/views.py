@@ -10,6 +10,7 @@ from attrs import field, frozen
 from isacsim.checks import choice, instance, is_number, number, told
 from isacsim.engine.sweep import Axis
 from isacsim.errors import InvalidInput, one_of
+from isacsim.units import worded
 
 # What is recorded of each solve: name, unit, and what it is.
 SOLVES: dict[str, tuple[str, str]] = {
@@ -43,7 +44,9 @@ STATISTIC = choice("mean", "median")
 SCALE = choice("auto", "linear", "log", "db")
 # Sizes of figures in inches: of a screen, and of one and two columns of an IEEE journal.
 SIZES = {"screen": (6.4, 4.4), "column": (3.5, 2.6), "page": (7.16, 3.6)}
+SIZE = worded(f"{', '.join(f'`{name}`' for name in SIZES)}, [width, height] in inches")
 FORMATS = ("png", "pdf", "svg", "pgf", "tikz")
+FORMAT = worded(f"one or a list of {', '.join(f'`{name}`' for name in FORMATS)}")
 LEGENDS = (
     "best", "upper right", "upper left", "lower left", "lower right", "center left", "center right", "lower center",
     "upper center", "center", "outside", "none",
@@ -177,12 +180,12 @@ class Figure:
     at: dict[str, Any] = field(factory=dict)
     dots: bool = field(default=False, validator=instance(bool))
     categories: bool = field(default=False, validator=instance(bool))
-    size: Any = field(default="screen", converter=_size, validator=_is_size)
+    size: Any = field(default="screen", converter=_size, validator=_is_size, metadata=SIZE)
     font: str = ""
     font_size: float = field(default=0.0, validator=number(least=0))
     style: str = ""
     legend: str = field(default="best", validator=choice(*LEGENDS))
-    format: Any = field(default=("png",), converter=_formats, validator=_are_formats)
+    format: Any = field(default=("png",), converter=_formats, validator=_are_formats, metadata=FORMAT)
 
     @property
     def inches(self) -> tuple[float, float]:

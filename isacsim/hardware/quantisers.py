@@ -15,6 +15,7 @@ import attrs
 import numpy as np
 from attrs import field, frozen
 
+from isacsim import units
 from isacsim.batch import same_array
 from isacsim.checks import choice, fitting, instance, number, numbers
 from isacsim.errors import InvalidInput
@@ -25,6 +26,8 @@ from isacsim.hardware.gain_control import GainControlled
 from isacsim.hardware.kernels import quantise_rows
 from isacsim.keywords import keywords
 from isacsim.typing import AnyArray, ComplexArray, FloatArray
+
+BITS = units.worded("whole number, inf, or a list of one a chain")
 
 
 def _bits(value: Any) -> FloatArray:
@@ -115,7 +118,7 @@ class Aqnm(Hardware):
         table: Which codebook.
     """
 
-    bits: FloatArray = field(converter=_bits, eq=same_array)
+    bits: FloatArray = field(converter=_bits, eq=same_array, metadata=BITS)
     table: Literal["lloyd-max", "uniform"] = field(default="lloyd-max", validator=choice("lloyd-max", "uniform"))
 
     @property
@@ -179,7 +182,7 @@ class MidRise(Hardware):
 
     component_version: ClassVar[int] = 2  # the linear model has the correlation of different chains' distortion
 
-    bits: FloatArray = field(converter=_bits, eq=same_array)
+    bits: FloatArray = field(converter=_bits, eq=same_array, metadata=BITS)
     step: float | None = field(
         default=None, validator=number(above=0, remedy="Leave it out for the optimal step.", optional=True)
     )

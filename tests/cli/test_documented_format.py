@@ -57,6 +57,21 @@ def test_every_scenario_fits_the_schema(made, file):
         assert list(faults(table, made, made)) == []
 
 
+def test_every_key_says_what_its_value_is():
+    classes = [cls for _, cls in SECTIONS.values()]
+    for kind in set(KINDS) - {"scenarios"}:
+        classes += [found for found in BUNDLED.loadable(kind).components.values() if isinstance(found, type)]
+    assert [(cls.__name__, key.key) for cls in classes for key in keys(cls) if key.type == "any"] == []
+
+
+def test_choices_and_paths_are_told_as_such(made):
+    told = {key.key: key.type for key in keys(BUNDLED.load("channels", "recorded"))}
+    assert (told["path"], told["blocked"], told["phase"]) == ("path", "`keep`, `skip`", "`positive`, `negative`")
+    assert told["receive"] == "place from 0 or `sum` or `trial` or `user`"
+    recorded = next(t for t in made["$defs"]["channels"]["anyOf"] if "imaginary_variable" in t.get("properties", {}))
+    assert recorded["properties"]["blocked"]["enum"] == ["keep", "skip"]
+
+
 @pytest.mark.parametrize(
     "text",
     [
