@@ -24,6 +24,9 @@ from isacsim.typing import AnyArray, BoolArray, ComplexArray, FloatArray, IntArr
 
 CORE = "isacsim.core"
 DTYPE = "isacsim.dtype"
+# Under which records keep their leading axes, and one without any itself with one of length 1: where cached
+# properties are, if their class has a place for these.
+KEPT = SHAPE, FLAT = "_batch_shape", "_flat"
 NAMED = -2  # in place of the number of core axes: a mapping of arrays with one leading batch axis, by name
 R = TypeVar("R")
 
@@ -142,11 +145,20 @@ def is_batched(value: Any) -> bool:
 
 def batch_shape(record: Any) -> tuple[int, ...]:
     """The leading axes of ``record``: those of its fields, broadcast together."""
+    kept = getattr(record, "__dict__", {})
+    if SHAPE not in kept:
+        kept[SHAPE] = _shape_of(record)
+    return kept[SHAPE]
+
+
+def _shape_of(record: Any) -> tuple[int, ...]:
     common: tuple[int, ...] = ()
     for name, value, core in _fields(record):
         shape = batch_shape(value) if core < 0 else value.shape[: value.ndim - core]
+        if not shape or shape == common:
+            continue
         try:
-            common = common if shape == common else np.broadcast_shapes(common, shape)
+            common = np.broadcast_shapes(common, shape) if common else shape
         except ValueError:
             raise InvalidInput(
                 name,
@@ -174,7 +186,14 @@ def flatten(record: R, shape: tuple[int, ...] | None = None) -> R:
             return value.reshape((1, *own))
         return np.ascontiguousarray(np.broadcast_to(value, shape + own).reshape((math.prod(shape), *own)))
 
-    return _mapped(record, one)
+    def within(nested: Any) -> Any:
+        kept = getattr(nested, "__dict__", None)
+        if kept is None or batch_shape(nested):
+            return _mapped(nested, one, within)
+        # What one record works out serves all that share it: problems their scene, for example.
+        return kept.setdefault(FLAT, _mapped(nested, one, within)) if FLAT not in kept else kept[FLAT]
+
+    return _mapped(record, one, within)
 
 
 def take(record: R, index: IntArray | BoolArray) -> R:
@@ -242,8 +261,11 @@ def unflattened(record: R, shape: tuple[int, ...]) -> R:
     return _mapped(record, lambda value, _: value.reshape(shape + value.shape[1:])[()])
 
 
-def _mapped(record: R, change: Callable[[Any, int], Any]) -> R:
-    """``record`` with `change` of each batched array and its core axes; itself if that changes none."""
+def _mapped(record: R, change: Callable[[Any, int], Any], within: Callable[[Any], Any] | None = None) -> R:
+    """``record`` with `change` of each batched array and its core axes; itself if that changes none.
+
+    Nested records are what ``within`` makes of them; None is the same as of ``record``.
+    """
     values, changed = [], False
     for name, core in _marks(type(record)):
         value = old = getattr(record, name)
@@ -252,7 +274,7 @@ def _mapped(record: R, change: Callable[[Any, int], Any]) -> R:
         elif core is not None:
             value = change(old, core)
         elif _marks(type(old)):
-            value = _mapped(old, change)
+            value = within(old) if within else _mapped(old, change)
         changed = changed or value is not old
         values.append((name, value))
     return _with(record, values) if changed else record

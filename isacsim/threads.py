@@ -10,15 +10,24 @@ from typing import Any
 
 
 @cache
-def _libraries(scipy: bool) -> Any:
-    """The controller of the loaded libraries; SciPy brings a BLAS of its own, once it is loaded."""
+def _libraries(scipy: bool) -> list[Any]:
+    """The BLAS libraries that are loaded; SciPy brings one of its own, once it is loaded."""
     from threadpoolctl import ThreadpoolController
 
-    return ThreadpoolController()  # looks through all loaded libraries, hence once
+    # Looks through all loaded libraries, hence once.
+    return ThreadpoolController().select(user_api="blas").lib_controllers
 
 
 @contextlib.contextmanager
 def one_blas_thread() -> Iterator[None]:
     """Within it BLAS uses one thread: more may sum in another order, and change last bits."""
-    with _libraries("scipy.linalg" in sys.modules).limit(limits=1, user_api="blas"):
+    # As `threadpoolctl.threadpool_limits` does, which takes longer than a small problem to find nothing to change.
+    counts = [(library, library.get_num_threads()) for library in _libraries("scipy.linalg" in sys.modules)]
+    more = [(library, count) for library, count in counts if count != 1]
+    for library, _ in more:
+        library.set_num_threads(1)
+    try:
         yield
+    finally:
+        for library, count in more:
+            library.set_num_threads(count)

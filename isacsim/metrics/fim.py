@@ -24,6 +24,7 @@ from each is compared with the digits of the inverse.
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -70,16 +71,11 @@ class FimTensor:
     @classmethod
     def of(cls, targets: ParametricScene, S: ComplexArray, snapshots: float) -> FimTensor:
         """The tensor of a scene for the receive information S (..., m', m'), in 1/W."""
-        X = targets.parameter_matrices()
-        parameters, rows_, columns = X.shape[-3:]
-        # An entry that is 0 for some members only adds 0 for these.
-        entries = np.argwhere((X != 0).reshape(-1, parameters, rows_, columns).any(axis=0))
-        first, second = (index.ravel() for index in np.indices((len(entries),) * 2))
-        pairs = entries[first][:, 0] <= entries[second][:, 0]
-        (i, r, c), (j, s, d) = entries[first[pairs]].T, entries[second[pairs]].T
-        terms = 2 * snapshots * (np.conj(X[..., i, r, c]) * S[..., r, s] * X[..., j, s, d])
-        places = np.ascontiguousarray(np.stack([i, j, c, d], axis=-1))
-        return cls(np.ascontiguousarray(terms), places=places, parameters=parameters, columns=columns)
+        (i, j, r, s, c, d), pairs = targets.entry_pairs
+        parameters, _, columns = targets.parameter_matrices().shape[-3:]
+        places = np.stack([i, j, c, d], axis=-1)
+        terms = np.ascontiguousarray(2 * snapshots * (pairs * S[..., r, s]))
+        return cls(terms, places=places, parameters=parameters, columns=columns)
 
     @classmethod
     def ideal(cls, targets: ParametricScene, radar_noise_power: Any, snapshots: float) -> FimTensor:
@@ -153,8 +149,7 @@ def adjoint_each(terms: ComplexArray, places: IntArray, Phi: FloatArray, Q: Comp
 
 def white_information(targets: ParametricScene, radar_noise_power: Any) -> ComplexArray:
     """``S = C^H C / radar_noise_power`` of an ideal receiver, whose noise is white, (..., m', m'), in 1/W."""
-    C = targets.receive_basis()
-    return np.asarray(hermitian(C) @ C / np.asarray(radar_noise_power)[..., None, None])
+    return np.asarray(targets.receive_gram / np.asarray(radar_noise_power)[..., None, None])
 
 
 @frozen(eq=False)
@@ -172,21 +167,37 @@ class Information:
 
     @classmethod
     def of(
-        cls, targets: ParametricScene, S: ComplexArray, V: ComplexArray, K: ComplexArray, share: Any, snapshots: float
+        cls, targets: ParametricScene, S: ComplexArray, K: ComplexArray, share: Any, snapshots: float
     ) -> Information:
         """That of a scene.
 
         Args:
             targets: The scene.
             S: Receive information, shape (..., m', m'), in 1/W.
-            V: Transmit basis, shape (..., N_t, m).
             K: ``V^H R V`` of the reference signal's covariance R, shape (..., m, m), in W.
             share: ``tr(R) / N_t``, shape (...), in W.
             snapshots: Number of samples L.
         """
-        return cls(fisher(targets.parameter_matrices(), S, K, snapshots), yardstick(targets, S, V, share, snapshots))
+        return cls(fisher(targets.parameter_matrices(), S, K, snapshots), yardstick(targets, S, share, snapshots))
 
-    @property
+    @classmethod
+    def isotropic(
+        cls, targets: ParametricScene, tensor: FimTensor, share: FloatArray, radar_noise_power: Any, snapshots: float
+    ) -> Information:
+        """That of an ideal receiver of white noise where each antenna sends ``share`` (...), in W, by itself.
+
+        Args:
+            targets: The scene.
+            tensor: Its tensor for that receiver.
+            share: As above.
+            radar_noise_power: Noise of each receive chain, shape (...), in W.
+            snapshots: Number of samples L.
+        """
+        F = tensor.fim(share[..., None, None] * targets.transmit_gram)
+        scale = 2 * snapshots * share / np.asarray(radar_noise_power)
+        return cls(F, scale[..., None] * targets.isotropic_yardstick)
+
+    @cached_property
     def silent(self) -> BoolArray:
         """Unknowns on which the echo does not depend but for rounding, shape (..., P)."""
         return ~(np.diagonal(self.F, axis1=-2, axis2=-1) > SILENT * self.yardstick)
@@ -195,7 +206,7 @@ class Information:
         """Inverse of F, shape (..., P, P), and which members can be estimated; infinite for the others."""
         inverse, regular = inverse_fim(self.F)
         regular = regular & ~self.silent.any(axis=-1)
-        return np.where(regular[..., None, None], inverse, np.inf), regular
+        return inverse if regular.all() else np.where(regular[..., None, None], inverse, np.inf), regular
 
     @property
     def bounds(self) -> FloatArray:
@@ -238,10 +249,10 @@ def from_right(X: ComplexArray, K: ComplexArray) -> ComplexArray:
     return product.reshape(*product.shape[:-2], *X.shape[-3:])
 
 
-def yardstick(targets: ParametricScene, S: ComplexArray, V: ComplexArray, share: Any, snapshots: float) -> FloatArray:
+def yardstick(targets: ParametricScene, S: ComplexArray, share: Any, snapshots: float) -> FloatArray:
     """What the scene's yardsticks say of each unknown where all antennas send alike; see `Information`."""
     Y = targets.yardsticks()
-    K = np.asarray(share)[..., None, None] * (hermitian(V) @ V)
+    K = np.asarray(share)[..., None, None] * targets.transmit_gram
     return np.asarray(2 * snapshots * inner(Y, from_right(from_left(S, Y), K)))
 
 
@@ -267,7 +278,7 @@ def information_of(targets: Scene, echo: Echo, snapshots: float) -> Information:
     V = targets.transmit_basis()
     share = np.trace(echo.probing, axis1=-2, axis2=-1).real / V.shape[-2]
     K = hermitian(V) @ echo.probing @ V
-    return Information.of(targets, echo.information(targets.receive_basis()), V, K, share, snapshots)
+    return Information.of(targets, echo.information(targets.receive_basis()), K, share, snapshots)
 
 
 def fim(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import attrs
@@ -72,6 +72,7 @@ class Registry:
 
     plugins: tuple[Plugin, ...]
     _offers: Offers = field(alias="offers")
+    _loaded: dict[tuple[str, str], Any] = field(init=False, factory=dict)  # what was imported and looked at
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -115,9 +116,11 @@ class Registry:
                 what its kind asks for.
         """
         spec = self.spec(kind, name)
-        component = spec.load()
-        guarded(check_kind, kind, spec.name, spec.target, component)
-        return component
+        if (kind, name) not in self._loaded:
+            component = spec.load()
+            guarded(check_kind, kind, spec.name, spec.target, component)
+            self._loaded[kind, name] = component
+        return self._loaded[kind, name]
 
     def loadable(self, kind: str) -> Loadable:
         """The components of a kind that can be used, and why the others cannot; imports them all.
@@ -158,7 +161,7 @@ class Registry:
         Raises:
             PluginError: If no plugin offers one, or if there are two.
         """
-        defaults = self._defaults(problem)
+        defaults = self._defaults.get(problem, [])
         if not defaults:
             raise PluginError(f"no installed solver is the default for {problem!r}; name a solver.")
         if len(defaults) > 1:
@@ -182,17 +185,17 @@ class Registry:
         """Problems that have more than one default solver, as sentences."""
         solvers = [spec for offers in self._offers["solvers"].values() for _, spec in offers]
         problems = dict.fromkeys(p for spec in solvers if isinstance(spec, SolverSpec) for p in spec.default_for)
-        told = {problem: self._defaults(problem) for problem in problems}
-        return [_rivals(problem, defaults) for problem, defaults in told.items() if len(defaults) > 1]
+        return [_rivals(problem, self._defaults[problem]) for problem in problems if len(self._defaults[problem]) > 1]
 
-    def _defaults(self, problem: str) -> list[tuple[str, str]]:
-        """Plugin and name of every solver that is offered as the default of a problem."""
-        return [
-            (provider, name)
-            for name, offers in sorted(self._of("solvers").items())
-            for provider, spec in offers
-            if isinstance(spec, SolverSpec) and problem in spec.default_for
-        ]
+    @cached_property
+    def _defaults(self) -> dict[str, list[tuple[str, str]]]:
+        """Plugin and name of every solver that is offered as the default of a problem, by problem."""
+        found: dict[str, list[tuple[str, str]]] = {}
+        for name, offers in sorted(self._of("solvers").items()):
+            for provider, spec in offers:
+                for problem in dict.fromkeys(spec.default_for) if isinstance(spec, SolverSpec) else ():
+                    found.setdefault(problem, []).append((provider, name))
+        return found
 
     def _of(self, kind: str) -> dict[str, list[tuple[str, Spec]]]:
         if not isinstance(kind, str) or kind not in self._offers:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any, ClassVar, TypeVar, cast
 
 import attrs
@@ -65,7 +66,7 @@ class Problem(ABC):
         """
         return False
 
-    @property
+    @cached_property
     def members(self) -> int:
         """Number of members of the batch, over all leading axes."""
         return math.prod(batch_shape(self))

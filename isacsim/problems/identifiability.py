@@ -33,9 +33,11 @@ def identifiability(white: Information, unknowns: Named) -> tuple[BoolArray, lis
     """
     F, silent = white.F, white.silent
     inverse, regular = white.inverse()
-    angle = np.array([unit == "rad" for unit in unknowns.units])
-    vague = angle & (inverse.diagonal(axis1=-2, axis2=-1) > np.pi**2)
+    most = np.array([np.pi**2 if unit == "rad" else np.inf for unit in unknowns.units])
+    vague = inverse.diagonal(axis1=-2, axis2=-1) > most
     notes: list[tuple[str, ...]] = [()] * F.shape[0]
+    if regular.all() and not vague.any():
+        return regular, notes
     for i in np.flatnonzero(~regular | vague.any(axis=-1)):
         notes[i] = tuple(_remarks(F[i], silent[i], bool(regular[i]), vague[i], unknowns.labels))
     return regular, notes

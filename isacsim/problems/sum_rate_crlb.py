@@ -14,7 +14,7 @@ import numpy as np
 from attrs import field, frozen
 
 from isacsim import units
-from isacsim.batch import as_array, batch_shape, batched, hermitian, spectrum_of
+from isacsim.batch import as_array, batch_shape, batched, spectrum_of
 from isacsim.checks import choice, instance, number, snapshots, whole
 from isacsim.drop import Drop
 from isacsim.errors import InvalidInput, one_of
@@ -22,7 +22,7 @@ from isacsim.hardware.base import Transceiver
 from isacsim.keywords import keywords
 from isacsim.link import Echo, Mode, Reception, Transmission
 from isacsim.metrics.cotangents import Cotangent, crlb_cotangent, rate_cotangent
-from isacsim.metrics.fim import FimTensor, Information, information, information_of, white_information
+from isacsim.metrics.fim import FimTensor, Information, information, information_of
 from isacsim.problems.base import Problem, Requirements, posed, spread_over_users
 from isacsim.problems.identifiability import identifiability
 from isacsim.targets.scene import ParametricScene, parametric
@@ -304,13 +304,12 @@ class SumRateCrlb(Problem):
         members = self.H.shape[0]
         if not self.crlb_weight:
             return np.ones(members, bool), [()] * members
-        share = np.asarray(self.power)[..., None, None] / self.H.shape[-2]
+        share = np.asarray(self.power) / self.H.shape[-2]
         if self.transceiver.is_ideal:  # for which no matrix of N_t x N_t is needed
-            V, S = self.targets.transmit_basis(), white_information(self.targets, self.radar_noise_power)
-            K = share * (hermitian(V) @ V)
-            white = Information.of(self.targets, S, V, K, share[..., 0, 0], self.snapshots)
+            tensor = self.ideal_sensing[1]
+            white = Information.isotropic(self.targets, tensor, share, self.radar_noise_power, self.snapshots)
         else:
-            isotropic = np.sqrt(share) * np.eye(self.H.shape[-2])
+            isotropic = np.sqrt(share)[..., None, None] * np.eye(self.H.shape[-2])
             white = information(self.targets, isotropic, self.radar_noise_power, self.snapshots, self.transceiver)
         regular, notes = identifiability(white, self.targets)  # once where the members share their scene
         if self.targets.antennas[0] < self.targets.receive_basis().shape[-1]:  # else any stream tells as much as all

@@ -7,6 +7,7 @@ changes, and neither precoder nor objective does. In ordinary units a problem is
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import attrs
@@ -27,15 +28,16 @@ def in_noise_units(problem: Any) -> Any:
         if not (hasattr(problem, channel) and hasattr(problem, noise) and getattr(transceiver, side).scale_free):
             continue
         level = np.asarray(getattr(problem, noise))
+        if level.min(initial=1.0) >= 2.0 ** -(FAR + 1) and level.max(initial=1.0) < 2.0**FAR:
+            continue
         half = _half(level)
-        if np.any(half):
-            rows = half[..., None, None]
-            if channel == "H":  # (..., N_t, K), or with subcarriers before
-                rows = half.reshape(len(half), *[1] * (problem.H.ndim - 2), -1)
-            error = getattr(problem, "channel_error", None)
-            if channel == "H" and error is not None and np.any(error):
-                changes["channel_error"] = _shifted(error, -2 * half[..., None, None])
-            changes |= {channel: _shifted(getattr(problem, channel), -rows), noise: np.ldexp(level, -2 * half)}
+        rows = half[..., None, None]
+        if channel == "H":  # (..., N_t, K), or with subcarriers before
+            rows = half.reshape(len(half), *[1] * (problem.H.ndim - 2), -1)
+        error = getattr(problem, "channel_error", None)
+        if channel == "H" and error is not None and np.any(error):
+            changes["channel_error"] = _shifted(error, -2 * half[..., None, None])
+        changes |= {channel: _shifted(getattr(problem, channel), -rows), noise: np.ldexp(level, -2 * half)}
     return attrs.evolve(problem, **changes) if changes else problem
 
 
@@ -53,6 +55,8 @@ def _shifted(channel: AnyArray, by: IntArray) -> AnyArray:
 def uncountable(problem: Any) -> list[str]:
     """Of each member of a flat batch, what of it no solver can count with; empty where there is nothing."""
     told, found = [""] * problem.members, {}
+    if _all_countable(problem):
+        return told
     power = _order(getattr(problem, "power", 1.0))
     found[f"the power is not within 2^-{POWER} and 2^{POWER} W"] = np.abs(power) > POWER
     if hasattr(problem, "H") and hasattr(problem, "noise_power"):
@@ -66,6 +70,30 @@ def uncountable(problem: Any) -> list[str]:
         for i in np.flatnonzero(np.broadcast_to(members, len(told))):
             told[i] = told[i] or f"{why}: out of the range that numbers can be counted with; choose other units"
     return told
+
+
+def _all_countable(problem: Any) -> bool:
+    """Whether the strongest signal and the least noise of the whole batch are, by far: few calls, mostly enough."""
+    power = np.asarray(getattr(problem, "power", 1.0))
+    most = float(power.max(initial=0.0))
+    if not (power.min(initial=1.0) > 2.0**-POWER and most < 2.0 ** (POWER - 1)):
+        return False
+    signals: list[tuple[str, tuple[AnyArray, ...]]] = []
+    if hasattr(problem, "H"):
+        signals.append(("noise_power", (problem.H,)))
+    if hasattr(problem, "G"):
+        signals.append(("radar_noise_power", (problem.G,)))
+    elif hasattr(problem, "targets"):
+        scene = problem.targets
+        signals.append(("radar_noise_power", (scene.yardsticks(), scene.transmit_basis(), scene.receive_basis())))
+    for noise, factors in signals:
+        if hasattr(problem, noise):
+            energy = math.prod(float(np.vdot(each, each).real) for each in factors)  # at least the strongest squared
+            level = float(np.min(getattr(problem, noise), initial=np.inf))
+            # 8 orders of magnitude for what is rounded up below, and no square that may have been lost.
+            if not (energy > 2.0**-POWER and most * energy < 2.0 ** (MOST - 8) * level):
+                return False
+    return True
 
 
 def _echo(problem: Any) -> FloatArray:

@@ -7,7 +7,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial, reduce
+from functools import cache, partial, reduce
 from itertools import compress
 from typing import Any
 
@@ -82,7 +82,8 @@ def solve(
     with one_blas_thread(), np.errstate(all="ignore"):
         solutions = []
         for name in _starts(starts):
-            solutions.append(_solve_screened(in_noise_units(flat), chosen, attrs.evolve(request, start=name)))
+            own = request if name is None else attrs.evolve(request, start=name)
+            solutions.append(_solve_screened(in_noise_units(flat), chosen, own))
             if time_limit is not None:
                 left = max(time_limit - (time.perf_counter() - begin), np.finfo(float).tiny)
                 request = attrs.evolve(request, time_limit=left)
@@ -111,13 +112,19 @@ def make_solver(
         cls = registry.load("solvers", solver)
     except InvalidInput as error:
         raise error.at("solver") from None
-    known = [f.name for f in attrs.fields(cls)]
+    known = [f.name for f in attrs.fields(cls)] if options else []
     for option in options:
         if option not in known:
             raise InvalidInput(option, f"must be an option of {solver}", options[option], one_of(known, option))
-    chosen: Solver = cls(**options)
+    chosen: Solver = cls(**options) if options else _as_it_is(cls)
     check_takes(problem, chosen, registry)
     return chosen
+
+
+@cache
+def _as_it_is(cls: type[Solver]) -> Solver:
+    """A solver without options: a frozen record, of which one is enough."""
+    return cls()
 
 
 def check_takes(problem: Problem, solver: Solver, registry: Registry, hardware: str = "") -> None:
@@ -238,11 +245,12 @@ def _solve_screened(problem: Problem, solver: Solver, request: Request) -> Solut
         return _nothing(problem)
     if any(lost := uncountable(problem)):
         return _apart(problem, solver, request, lost)
-    sound, notes = problem.screen()
-    hopeless = problem.hopeless()
+    (sound, notes), hopeless = problem.screen(), problem.hopeless()
     open_ = sound & np.array([not why for why in hopeless])
     if open_.all():
         solution = _solved(problem, solver, request)
+        if not any(notes):
+            return solution
     else:
         solution = _nothing(problem)
         for i in np.flatnonzero(sound & ~open_):

@@ -14,12 +14,12 @@ import numpy as np
 from attrs import field, frozen
 
 from isacsim.arrays import AntennaArray
-from isacsim.batch import batch_shape, batched, hermitian
+from isacsim.batch import batch_shape, batched, hermitian, inner
 from isacsim.checks import doubt_angles, instance
 from isacsim.errors import InvalidInput
 from isacsim.grid import Grid
 from isacsim.keywords import keywords
-from isacsim.typing import ComplexArray
+from isacsim.typing import ComplexArray, FloatArray, IntArray
 
 ANGLES = ("azimuth", "zenith")
 PARAMETERS = (*ANGLES, "reflection_real", "reflection_imag")
@@ -85,6 +85,41 @@ class ParametricScene(Scene):
         cannot be estimated. This default is X_i: nothing but the precoder can hide an unknown.
         """
         return self.parameter_matrices()
+
+    # What follows from these alone, worked out once for all problems of a scene.
+
+    @cached_property
+    def transmit_gram(self) -> ComplexArray:
+        """``V^H V``, shape (..., m, m)."""
+        V = self.transmit_basis()
+        return hermitian(V) @ V
+
+    @cached_property
+    def receive_gram(self) -> ComplexArray:
+        """``C^H C``, shape (..., m', m')."""
+        C = self.receive_basis()
+        return hermitian(C) @ C
+
+    @cached_property
+    def isotropic_yardstick(self) -> FloatArray:
+        """``tr(Y_i^H C^H C Y_i V^H V)``: the echo of each yardstick where all antennas send 1 W each, (..., P)."""
+        Y = self.yardsticks()
+        return inner(Y, self.receive_gram[..., None, :, :] @ Y @ self.transmit_gram[..., None, :, :])
+
+    @cached_property
+    def entry_pairs(self) -> tuple[IntArray, ComplexArray]:
+        """Pairs of entries x of X_i at (r, c) and x' of X_j at (r', c'), i <= j, that are not all 0.
+
+        Returns:
+            The places i, j, r, r', c and c', shape (6, pairs), shared by all, and ``conj(x) x'``, (..., pairs).
+        """
+        X = self.parameter_matrices()
+        # An entry that is 0 for some members only adds 0 for these.
+        entries = np.argwhere((X != 0).reshape(-1, *X.shape[-3:]).any(axis=0))
+        first, second = (index.ravel() for index in np.indices((len(entries),) * 2))
+        kept = entries[first][:, 0] <= entries[second][:, 0]
+        (i, r, c), (j, s, d) = entries[first[kept]].T, entries[second[kept]].T
+        return np.stack([i, j, r, s, c, d]), np.conj(X[..., i, r, c]) * X[..., j, s, d]
 
     @property
     def units(self) -> tuple[str, ...]:
@@ -246,13 +281,17 @@ class PointTargets(ParametricScene):
 
     def yardsticks(self) -> ComplexArray:
         """Of an angle the echo of its target, as a phase ramp over few elements turns it; X_i of a reflection."""
+        return self._yardsticks
+
+    @cached_property
+    def _yardsticks(self) -> ComplexArray:
         M, alpha = self.count, self.reflection
         Y = np.zeros((*alpha.shape[:-1], 4, M, 3 * M, 3 * M), complex)
         for m in range(M):
             Y[..., 0, m, m, m] = Y[..., 1, m, m, m] = alpha[..., m]
             Y[..., 2, m, m, m] = 1
             Y[..., 3, m, m, m] = 1j
-        return self._of_unknowns(Y)
+        return _kept(self._of_unknowns(Y))
 
     def _of_unknowns(self, X: ComplexArray) -> ComplexArray:
         """Matrices (..., 4, M, 3M, 3M) by kind and target as those of the unknowns, (..., P, 3M, 3M)."""

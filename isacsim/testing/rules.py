@@ -12,6 +12,7 @@ from typing import Any
 import attrs
 import numpy as np
 
+from isacsim.batch import KEPT
 from isacsim.engine.identity import digest
 from isacsim.errors import brief
 
@@ -46,7 +47,8 @@ def record(component: Any, base: type) -> None:
     rule = "have what it annotates for fields (decorate its own class with @attrs.frozen)"
     require(component, not strays, rule, ", ".join(strays))
     own = getattr(component, "__dict__", {})
-    kept = [n for n in own if n not in names and not isinstance(getattr(cls, n, None), cached_property)]
+    free = {*names, *KEPT}
+    kept = [n for n in own if n not in free and not isinstance(getattr(cls, n, None), cached_property)]
     rule = "keep nothing outside of its fields, which alone are stored and compared"
     require(component, not kept, rule, ", ".join(kept))
     for name in sorted(names):

@@ -187,7 +187,7 @@ class Fitter:
         residual = hermitian(C) @ (observed.Z - observed.J @ scene.response() @ observed.K) @ V
         score = 2 * (np.conj(scene.parameter_matrices()) * residual[:, None]).real.sum(axis=(-2, -1))
         energy = np.trace(observed.K, axis1=-2, axis2=-1).real / V.shape[-2]
-        seen = Information.of(scene, hermitian(C) @ observed.J @ C, V, hermitian(V) @ observed.K @ V, energy, 1)
+        seen = Information.of(scene, hermitian(C) @ observed.J @ C, hermitian(V) @ observed.K @ V, energy, 1)
         F = seen.F
         # What the echo does not depend on stays: its score is nothing but rounding.
         scale = np.where(seen.silent, 0.0, 1 / np.sqrt(np.maximum(F.diagonal(axis1=-2, axis2=-1), TINY)))

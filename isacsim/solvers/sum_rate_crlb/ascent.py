@@ -10,7 +10,6 @@ import math
 import time
 from typing import NamedTuple
 
-import attrs
 import numpy as np
 
 from isacsim.compiled import compiled, part
@@ -62,6 +61,7 @@ from isacsim.typing import ComplexArray, FloatArray, IntArray
 
 # What became of a start: it goes on, or ended as its name says, broken where the objective is no number.
 GOING, MET, STALLED, BROKEN = range(4)
+BECAME = (Status.MAX_STEPS, Status.STATIONARY, Status.STALLED, Status.FAILED)
 FIRST_ROWS = 64  # steps of the first call: most members end within them, and their trace is small
 
 
@@ -250,9 +250,8 @@ def ascend(merit: Merit, W: ComplexArray, origin: IntArray, size: int, rules: St
         done += rows
     objective = climb.told[:, OBJECTIVE].reshape(members, -1)
     best = np.where(np.isfinite(objective), objective, -np.inf).argmax(axis=1) + np.arange(0, count, count // members)
-    solution = _solution(way.matrix[best, PRECODER], climb.told[best], told)
-    tables = _tables(best, solution.iterations, calls)
-    return attrs.evolve(solution, trace=tables, runtime=time.perf_counter() - began)
+    W, ends = way.matrix[best, PRECODER], climb.told[best]
+    return _solution(W, ends, told, _tables(best, ends[:, STEP].astype(int), calls), time.perf_counter() - began)
 
 
 def _interrupted(rules: Stop, step: int, labels: IntArray, W: ComplexArray, told: FloatArray, elapsed: float) -> str:
@@ -268,22 +267,24 @@ def _interrupted(rules: Stop, step: int, labels: IntArray, W: ComplexArray, told
     return "stopped by the time limit" if over else ""
 
 
-def _solution(W: ComplexArray, told: FloatArray, note: str) -> Solution:
-    """What became of starts at W, without their trace, from what is told of them; a note on those that went on."""
-    ends, steps, broken = told[:, STATE].astype(int), told[:, STEP].astype(int), told[:, STATE] == BROKEN
-    notes = {GOING: note, BROKEN: "the objective became infinite or NaN at step {}", MET: "", STALLED: ""}
-    status = {GOING: Status.MAX_STEPS, MET: Status.STATIONARY, STALLED: Status.STALLED, BROKEN: Status.FAILED}
-    each = [notes[end].format(step) for end, step in zip(ends, steps, strict=True)]
+def _solution(W: ComplexArray, told: FloatArray, note: str, trace: dict[str, FloatArray], runtime: float) -> Solution:
+    """What became of starts at W, from what is told of them; a note on those that went on."""
+    ends, steps = told[:, STATE].astype(int).tolist(), told[:, STEP].astype(int)
+    W[told[:, STATE] == BROKEN] = told[told[:, STATE] == BROKEN] = np.nan
+    notes = {GOING: note, BROKEN: "the objective became infinite or NaN at step {}"}
+    each = [notes.get(end, "").format(step) for end, step in zip(ends, steps, strict=True)]
     nothing = np.full(len(W), np.nan)
     return Solution(
-        decision={"precoder": np.where(broken[:, None, None], np.nan, W)},
-        objective=np.where(broken, np.nan, told[:, OBJECTIVE]),
+        decision={"precoder": W},
+        objective=told[:, OBJECTIVE],
         gap=nothing,
-        residual=np.where(broken, np.nan, told[:, RESIDUAL]),
+        residual=told[:, RESIDUAL],
         iterations=steps,
-        status=objects([status[end] for end in ends]),
+        status=objects([BECAME[end] for end in ends]),
         bound=nothing,
         notes=objects([(told,) if told else () for told in each]),
+        runtime=runtime,
+        trace=trace,
     )
 
 
@@ -292,7 +293,7 @@ def _tables(best: IntArray, steps: IntArray, calls: list[tuple[FloatArray, float
     length, times, since, done = int(steps.max()) + 1, [], 0.0, 0
     for trace, until in calls:
         rows = max(min(trace.shape[1], length - done), 0)
-        times.append(np.linspace(since, until, rows + 1)[1:])
+        times.append(since + np.arange(1, rows + 1) * ((until - since) / max(rows, 1)))
         since, done = until, done + rows
     noted = np.concatenate([trace[best] for trace, _ in calls], axis=1)[:, :length]
     names = {"objective": OBJECTIVE, "residual": RESIDUAL, "sum_rate": RATE, "crlb": CRLB}

@@ -11,12 +11,14 @@ where C_1 = rate_weight [H Sigma_1^H, 0], Sigma_1 = diag(eta), Sigma_2 = diag(be
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import attrs
 import numpy as np
 from attrs import field, frozen
 
 from isacsim.arrays import AntennaArray
-from isacsim.batch import flatten, hermitian, rows
+from isacsim.batch import flatten, hermitian, rows, squared
 from isacsim.compiled import compiled, writable
 from isacsim.errors import InvalidInput
 from isacsim.metrics.fim import FimTensor
@@ -158,9 +160,21 @@ class Merit:
         """Their conjugate transpose, (B, 3M, N_t)."""
         return np.asarray(self.NH[..., self.users :, :])
 
+    @cached_property
+    def matched(self) -> ComplexArray:
+        """The channels h_k / |h_k|, (B, N_t, K)."""
+        norm = np.sqrt(squared(self.H).sum(axis=-2, keepdims=True))
+        return self.H / np.maximum(norm, np.finfo(float).tiny)
+
+    @cached_property
+    def apart(self) -> ComplexArray:
+        """(H^H H + (noise/power) I)^-1, (B, K, K), which tells the users apart."""
+        ridge = self.noise_power.sum(axis=-1)[..., None, None] / self.power[:, None, None] * np.eye(self.users)
+        return np.linalg.inv(self.HH @ self.H + ridge)
+
     def terms(self, members: int) -> Terms:
         """What compiled loops see of it, for B members."""
-        weights = np.append([self.rate_weight, self.crlb_weight, float(self.per_antenna)], self.selection)
+        weights = np.array([self.rate_weight, self.crlb_weight, float(self.per_antenna), *self.selection])
         N, NH, tensor, noise, power = (
             each if len(each) == members else np.broadcast_to(each, (members, *each.shape[1:]))
             for each in (self.N, self.NH, self.tensor.terms, self.noise_power, self.power)

@@ -35,12 +35,12 @@ def start_names(value: Any) -> tuple[str, ...]:
 
 def maximum_ratio(merit: Merit) -> ComplexArray:
     """Users' beams along their channels, h_k / |h_k| (maximum-ratio transmission)."""
-    return merit.H / np.sqrt(np.maximum(squared(merit.H).sum(axis=-2, keepdims=True), np.finfo(float).tiny))
+    return merit.matched
 
 
 def zero_forcing(merit: Merit) -> ComplexArray:
     """Users' beams of regularised zero forcing, H (H^H H + (noise/power) I)^-1."""
-    return merit.H @ _apart(merit)
+    return merit.H @ merit.apart
 
 
 def selected(merit: Merit) -> ComplexArray:
@@ -49,18 +49,12 @@ def selected(merit: Merit) -> ComplexArray:
     Some optima leave a user out, and no start that serves all leads there. Where the SNR of that
     gain with an equal share of the power is above `LEFT_OUT`, or there is one user, all are served.
     """
-    beams, gain = maximum_ratio(merit), 1 / np.diagonal(_apart(merit), axis1=-2, axis2=-1).real
     if merit.users < 2:
-        return beams
+        return merit.matched
+    gain = 1 / merit.apart.diagonal(axis1=-2, axis2=-1).real
     snr = merit.power[:, None] / merit.users * gain / merit.noise_power
     left_out = (gain == gain.min(axis=-1, keepdims=True)) & (snr < LEFT_OUT)
-    return np.asarray(np.where(left_out[:, None, :], 0.0, beams))
-
-
-def _apart(merit: Merit) -> ComplexArray:
-    """(H^H H + (noise/power) I)^-1, (B, K, K)."""
-    ridge = merit.noise_power.sum(axis=-1)[..., None, None] / merit.power[:, None, None] * np.eye(merit.users)
-    return np.linalg.inv(merit.HH @ merit.H + ridge)
+    return np.asarray(np.where(left_out[:, None, :], 0.0, merit.matched)) if left_out.any() else merit.matched
 
 
 STARTS = ("mrt", "rzf", "selected", "random", "published", "fang25")
