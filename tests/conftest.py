@@ -2,10 +2,8 @@
 
 import gc
 import importlib
-import sqlite3
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from hypothesis import HealthCheck, settings
 import isacsim
 from isacsim import Hardware
 from isacsim.batch import batch_shape, flatten
+from isacsim.engine.store import Store
 from isacsim.plugin import Registry, build_registry
 from isacsim.solvers.crb_min.reduction import reductions
 from isacsim.solvers.sqinr.least_power import least_power
@@ -284,12 +283,19 @@ class Studies:
     @staticmethod
     def numbers(run: isacsim.Run, table: str = "results") -> dict[tuple[str, int], bytes]:
         """The stored bytes of a run, by point (or design) and trial."""
-        with closing(sqlite3.connect(run.path / "ledger.sqlite")) as ledger:
-            what = {
-                "results": "point, trial, data FROM results",
-                "designs": "design, trial, scalars, data FROM designs",
+        with Store.open(run.path) as store:
+            if table == "results":
+                return {
+                    (rows.point, trial): row.tobytes()
+                    for rows in store.tables(run.trials)
+                    for trial, row in zip(rows.trials.tolist(), rows.rows, strict=True)
+                }
+            addresses = {address for point in run.points for address in point["design_ids"].values()}
+            found = {key: r for address in addresses for key, r in store.designs(address, range(run.trials)).items()}
+            return {
+                key: b"".join([r.scalars.tobytes(), *(a.tobytes() for a in (*r.decision.values(), *r.trace.values()))])
+                for key, r in found.items()
             }
-            return {(k, t): b"".join(data) for k, t, *data in ledger.execute(f"SELECT {what[table]}")}
 
 
 @pytest.fixture(scope="session")

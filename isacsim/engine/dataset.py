@@ -10,7 +10,6 @@ import numpy as np
 from attrs import frozen
 
 from isacsim.engine.coordinates import OwnAxes
-from isacsim.engine.ledger import AT_ONCE
 from isacsim.engine.store import Solves, Store, Table
 from isacsim.engine.views import AXES, COUNT, ROWS_FROM, SOLVES, SOLVES_FROM, STEP, TRACE
 from isacsim.engine.work import SCALARS, Entry
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     import xarray
 
 Place = tuple[int, ...]
+BUNCH = 512  # trials: enough that a call of NumPy is for many, and so few that they stay in the caches
 Layout = tuple[Entry, ...]
 STATUS = {"units": "1", "long_name": f"how the solve ended, one of {', '.join(map(str, Status))}; empty without one"}
 COUNTED = "trials that are done of the point, which has no more where it is as precise as was asked"
@@ -219,7 +219,7 @@ def _alike(tables: Iterator[Table], layouts: Mapping[str, Layout]) -> Iterator[t
     size = 0
     for table in tables:
         here = layouts.get(table.point, ())
-        if bunch and (here is not entries or size >= AT_ONCE):
+        if bunch and (here is not entries or size >= BUNCH):
             yield entries, bunch
             bunch, size = [], 0
         entries, size = here, size + len(table.trials)

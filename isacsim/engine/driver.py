@@ -193,7 +193,7 @@ class Driver:
                 for what in parts:
                     self.tell("trial_failed", TrialFailed(coords[point], trial, what.error, what.part))
             partly, cost = len(outcome.partial), outcome.cost
-            counts = len(outcome.results), len(outcome.failures) - partly, partly
+            counts = outcome.done, len(outcome.failures) - partly, partly
             self.tell("chunk_end", ChunkEnd(*counts, seconds=cost.seconds, memory=cost.memory))
 
 

@@ -71,17 +71,21 @@ def packed(record: DesignRecord) -> tuple[Any, ...]:
 
 # Most solutions of a run have the same header and no notes.
 _json = lru_cache(json.dumps)
+_read = lru_cache(json.loads)  # nobody changes what it gives
 
 
-def unpacked(scalars: bytes, header: str, data: bytes, notes: str, solve_time: float, environment: int) -> DesignRecord:
-    """The solution of the columns of `packed`."""
+def unpacked(
+    place: int, count: int, scalars: bytes, header: str, data: bytes, notes: str, times: bytes, environment: int
+) -> DesignRecord:
+    """One of ``count`` solutions of the same form whose columns of `packed` lie behind one another."""
     parts: dict[str, dict[str, AnyArray]] = {"decision": {}, "trace": {}}
-    start = 0
-    for part, name, dtype, shape in json.loads(header):
+    start = place * (len(data) // count)
+    for part, name, dtype, shape in _read(header):
         array = np.ndarray(shape, dtype, data, start)
         parts[part][name], start = array, start + array.nbytes
-    own = np.frombuffer(scalars, "<f8"), parts["decision"], tuple(json.loads(notes)), solve_time, parts["trace"]
-    return DesignRecord(*own, environment)
+    told = np.frombuffer(scalars, "<f8").reshape(count, -1)[place]
+    time = float(np.frombuffer(times, "<f8")[place])
+    return DesignRecord(told, parts["decision"], tuple(_read(notes)), time, parts["trace"], environment)
 
 
 def as_bytes(values: AnyArray, dtype: str = "<f8") -> bytes:

@@ -22,18 +22,19 @@ from isacsim.engine.estimate import PAGE
 from isacsim.errors import StoreError, one_line
 
 FILE = "ledger.sqlite"
-FORMAT = 3
-READABLE = (2, FORMAT)
-# An environment is what computed a row: versions, by number. The data of a design are its arrays behind
-# one another, which the header tells: part (decision or trace), name, dtype and shape of each. Every table
-# ends in the checksum of the columns before it.
+FORMAT = 4
+READABLE = (2, 3, FORMAT)
+# An environment is what computed a row: versions, by number. A row of results or designs is of ``count`` trials
+# from ``trial`` on, whose numbers lie behind one another; rows do not overlap. The data of a design are its arrays,
+# which the header tells: part (decision or trace), name, dtype and shape of each. Every table ends in the checksum
+# of the columns before it.
 SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL, checksum INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE environments (number INTEGER PRIMARY KEY, told TEXT NOT NULL, checksum INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE layouts (point TEXT PRIMARY KEY, entries TEXT NOT NULL, checksum INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE results (
-    point TEXT NOT NULL, trial INTEGER NOT NULL, data BLOB NOT NULL, environment INTEGER NOT NULL,
-    checksum INTEGER NOT NULL, PRIMARY KEY (point, trial)
+    point TEXT NOT NULL, trial INTEGER NOT NULL, count INTEGER NOT NULL, data BLOB NOT NULL,
+    environment INTEGER NOT NULL, checksum INTEGER NOT NULL, PRIMARY KEY (point, trial)
 ) WITHOUT ROWID;
 CREATE TABLE failures (
     point TEXT NOT NULL, trial INTEGER NOT NULL, error TEXT NOT NULL, parts TEXT NOT NULL, checksum INTEGER NOT NULL,
@@ -44,13 +45,13 @@ CREATE TABLE partial (
     environment INTEGER NOT NULL, checksum INTEGER NOT NULL, PRIMARY KEY (point, trial)
 ) WITHOUT ROWID;
 CREATE TABLE designs (
-    design TEXT NOT NULL, trial INTEGER NOT NULL, scalars BLOB NOT NULL, header TEXT NOT NULL, data BLOB NOT NULL,
-    notes TEXT NOT NULL, solve_time REAL NOT NULL, environment INTEGER NOT NULL, checksum INTEGER NOT NULL,
-    PRIMARY KEY (design, trial)
+    design TEXT NOT NULL, trial INTEGER NOT NULL, count INTEGER NOT NULL, scalars BLOB NOT NULL, header TEXT NOT NULL,
+    data BLOB NOT NULL, notes TEXT NOT NULL, times BLOB NOT NULL, environment INTEGER NOT NULL,
+    checksum INTEGER NOT NULL, PRIMARY KEY (design, trial)
 ) WITHOUT ROWID;
 """
-# A ledger of format 2, seen as one of today: six scalars and the precoder were one blob, traces had a
-# table of their own, and there was no checksum.
+# A ledger of format 2, seen as one of format 3, which has a row for each trial: six scalars and the precoder were one
+# blob, traces had a table of their own, and there was no checksum.
 FORMAT_2 = """
 CREATE TEMP VIEW meta AS SELECT key, value, NULL AS checksum FROM main.meta;
 CREATE TEMP VIEW environments AS SELECT 0 AS number, '' AS told, NULL AS checksum WHERE 0;
@@ -67,7 +68,7 @@ CREATE TEMP VIEW designs AS
 """
 
 Column = Sequence[Any]
-AT_ONCE = 512  # rows: enough that arrays are made of many, and so few that they stay in the caches
+AT_ONCE = 64  # rows: enough that arrays are made of many, and so few that they stay in the caches
 
 
 class Ledger:
@@ -166,18 +167,17 @@ class Ledger:
         if found not in map(str, READABLE):
             raise StoreError(
                 f"run: {self.folder / FILE} has format {found}, this isacsim reads "
-                f"{' and '.join(map(str, READABLE))}. Use the version that wrote it."
+                f"{', '.join(map(str, READABLE[:-1]))} and {FORMAT}. Use the version that wrote it."
             )
         self.format = int(found)
-        if self.format == FORMAT:
-            return
-        if self._write:
+        if self._write and self.format < FORMAT:
             raise StoreError(
                 f"out: {self.folder} holds a run of format {self.format}, from an earlier isacsim. It can be read, "
-                f"plotted and verified, but not continued: addresses of format {FORMAT} are made otherwise. "
+                f"plotted and verified, but not continued: format {FORMAT} is written otherwise. "
                 "Run the scenario into another --out, or continue it with the version that wrote it."
             )
-        self._db.executescript(FORMAT_2)
+        if self.format == 2:
+            self._db.executescript(FORMAT_2)
 
     def need(self, key: str) -> Any:
         """A value of the run's metadata that every run has.
@@ -302,7 +302,7 @@ class Ledger:
             found = self._db.execute(f"SELECT {columns}, checksum FROM {table} WHERE {where}", values)
             while rows := found.fetchmany(AT_ONCE):
                 *told, sums = zip(*rows, strict=True)
-                if self.format >= FORMAT and (right := encoding.checksums(told)) != list(sums):
+                if self.format > 2 and (right := encoding.checksums(told)) != list(sums):
                     at = next(i for i, pair in enumerate(zip(right, sums, strict=True)) if pair[0] != pair[1])
                     trial = f", trial {rows[at][1]}" if columns.split(", ")[1] == "trial" else ""
                     raise self.damaged(f"{table} {rows[at][0]}{trial}")

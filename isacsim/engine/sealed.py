@@ -8,14 +8,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import attrs
-import numpy as np
 from attrs import field, frozen
 
-from isacsim.engine import encoding
+from isacsim.engine import encoding, spans
 from isacsim.engine.calls import TaskLost
 from isacsim.engine.work import Cost, Entry, Failure, Outcome, Partial
-
-Rows = list[tuple[Any, ...]]
 
 
 @frozen(eq=False)
@@ -27,8 +24,8 @@ class Sealed:
     Attributes:
         environment: Number of what it was computed with, as the ledger counts it.
         layouts: Entries of the rows of each point, by its id, as text.
-        results: Rows of the table of results.
-        designs: Rows of the table of designs.
+        results: Rows of the table of results, each of a span of trials.
+        designs: Rows of the table of designs, likewise.
         failures: As in the outcome.
         partial: As in the outcome.
         cost: As in the outcome.
@@ -36,8 +33,8 @@ class Sealed:
 
     environment: int = 0
     layouts: dict[str, str] = field(factory=dict)
-    results: Rows = field(factory=list)
-    designs: Rows = field(factory=list)
+    results: spans.Rows = field(factory=list)
+    designs: spans.Rows = field(factory=list)
     failures: dict[tuple[str, int], tuple[Failure, ...]] = field(factory=dict)
     partial: dict[tuple[str, int], Partial] = field(factory=dict)
     cost: Cost = Cost()
@@ -45,17 +42,19 @@ class Sealed:
     @classmethod
     def of(cls, outcome: Outcome, environment: int) -> Sealed:
         """An outcome, made ready."""
-        results = ((*key, encoding.as_bytes(row), environment) for key, row in outcome.rows.items())
-        designs = ((*key, *encoding.packed(record), environment) for key, record in outcome.designs.items())
-        rows = encoding.with_checksums(results), encoding.with_checksums(designs)
+        rows = spans.of_rows(outcome.rows, environment), spans.of_designs(outcome.designs, environment)
         return cls(environment, dict(_told(outcome)), *rows, outcome.failures, outcome.partial, outcome.cost)
 
     def opened(self) -> Outcome:
         """The outcome, to be changed."""
         layouts = {point: encoding.entries(told) for point, told in self.layouts.items()}
-        rows = {(point, trial): np.frombuffer(data, "<f8") for point, trial, data, *_ in self.results}
-        designs = {(address, trial): encoding.unpacked(*told) for address, trial, *told, _ in self.designs}
-        return Outcome(layouts, rows, designs, dict(self.failures), dict(self.partial), self.cost)
+        numbers = spans.opened_rows(self.results), spans.opened_designs(self.designs)
+        return Outcome(layouts, *numbers, dict(self.failures), dict(self.partial), self.cost)
+
+    @property
+    def done(self) -> int:
+        """How many trials of points are whole."""
+        return sum(count for _, _, count, *_ in self.results)
 
     def __reduce__(self) -> tuple[Any, ...]:
         content = pickle.dumps(attrs.astuple(self, recurse=False))

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from itertools import groupby
 from pathlib import Path
@@ -18,15 +17,23 @@ from typing import Any
 import numpy as np
 from attrs import frozen
 
-from isacsim.engine import encoding
-from isacsim.engine.ledger import Column, Ledger
+from isacsim.engine import encoding, spans
+from isacsim.engine.ledger import FORMAT, Column, Ledger
 from isacsim.engine.sealed import Sealed
 from isacsim.engine.work import OTHER_AXES, Entry, Failure, Known, Outcome, Partial, fitting, misfits, only_apart
 from isacsim.typing import FloatArray, IntArray
 
-RESULT = "point, trial, data, environment"
+# Keys and columns of the tables that have spans of trials, and what an earlier format has, with a row for each trial.
+KEYS = {"results": "point", "designs": "design"}
+SPANS = {
+    "results": "point, trial, count, data, environment",
+    "designs": "design, trial, count, scalars, header, data, notes, times, environment",
+}
+SINGLE = {
+    "results": "point, trial, data, environment",
+    "designs": "design, trial, scalars, header, data, notes, solve_time, environment",
+}
 PARTIAL = "point, trial, entries, data, environment"
-DESIGN = "design, trial, scalars, header, data, notes, solve_time, environment"
 MOST_TRIALS = 2**63 - 1  # that SQLite counts
 
 
@@ -89,11 +96,11 @@ class Store(Ledger):
             outcome = outcome.opened()
         sealed = outcome if isinstance(outcome, Sealed) else Sealed.of(outcome, here)
         others = [point for point, told in sealed.layouts.items() if self._laid_out(point, told) != told]
-        if others or sealed.partial:
+        if others or sealed.partial or self._has_some(sealed):
             sealed = self._joined(sealed.opened(), others)
         self._insert("designs", sealed.designs)
         self._insert("results", sealed.results)
-        self._forget(row[:2] for row in sealed.results)
+        self._forget(row[:3] for row in sealed.results)
         self._add_failures(sealed)
 
     def _laid_out(self, point: str, told: str) -> str:
@@ -104,12 +111,18 @@ class Store(Ledger):
         return self._layouts[point]
 
     def _joined(self, outcome: Outcome, others: Iterable[str]) -> Sealed:
-        """An outcome that has other axes than the ledger at some points, and parts that may fit, made one with it."""
+        """An outcome that has other axes than the ledger at some points, parts that may fit, and trials that are there.
+
+        Returns what the ledger lacks of it, as it is to have it.
+        """
         for point in others:
             self._settle(point, outcome.layouts[point], outcome)
         for key, (entries, _) in list(outcome.partial.items()):
             if only_apart(outcome.failures[key]) and entries == self.layout(key[0]):
                 outcome.bring_back(key)
+        for table, found in (("results", outcome.rows), ("designs", outcome.designs)):
+            for key in [key for key in found if self._overlaps(table, *key)]:
+                del found[key]  # the number that is there stays
         return Sealed.of(outcome, self._environment)
 
     def _add_failures(self, came: Sealed) -> None:
@@ -133,7 +146,13 @@ class Store(Ledger):
         if first is not None and first <= min(trial for at, trial in outcome.rows if at == point):
             outcome.set_apart(point, layout)
             return
-        done = list(self._rows("results", RESULT, "point = ?", (point,)))
+        done = [
+            (point, trial, encoding.as_bytes(row), environment)
+            for table in self._tables(MOST_TRIALS, point, 0, {})
+            for trial, row, environment in zip(
+                table.trials.tolist(), table.rows, table.environments.tolist(), strict=True
+            )
+        ]
         apart = [row for row in self._rows("partial", PARTIAL, "point = ?", (point,)) if self._is_apart(row[:2])]
         self._layouts[point] = encoding.told(entries)
         self._put("layouts", [(point, self._layouts[point])], replace=True)
@@ -142,23 +161,34 @@ class Store(Ledger):
         lost = misfits(layout, entries)
         self._put("failures", ((*row[:2], encoding.sentence(lost), encoding.told(lost)) for row in done))
         back = [row for row in apart if encoding.entries(row[2]) == entries]
-        self._put("results", ((*row[:2], *row[3:]) for row in back))
-        self._forget(row[:2] for row in back)
+        self._put("results", ((*row[:2], 1, *row[3:]) for row in back))
+        self._forget((*row[:2], 1) for row in back)
+
+    def _has_some(self, sealed: Sealed) -> bool:
+        """Whether a trial of an outcome is there already, or one of its solutions."""
+        both = ("designs", sealed.designs), ("results", sealed.results)
+        return any(self._overlaps(table, *row[:3]) for table, rows in both for row in rows)
+
+    def _overlaps(self, table: str, key: str, first: int, count: int = 1) -> bool:
+        """Whether some of the trials of a span are there: spans do not overlap, so that the last one tells."""
+        name, end = KEYS[table], first + count
+        query = f"SELECT trial + count FROM {table} WHERE {name} = ? AND trial < ? ORDER BY trial DESC LIMIT 1"
+        found = self._db.execute(query, (key, end)).fetchone()
+        return found is not None and found[0] > first
 
     def _forget(self, keys: Iterable[tuple[Any, ...]]) -> None:
-        """Remove what was said of trials that are whole now."""
-        keys = list(keys)
+        """Remove what was said of the trials of spans, which are whole now."""
+        keys = [(point, first, first + count) for point, first, count in keys]
         for table in ("failures", "partial"):
             if self._db.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchone() is None:
                 continue  # looking for each of the trials takes a quarter of a commit
-            self._db.executemany(f"DELETE FROM {table} WHERE point = ? AND trial = ?", keys)
+            self._db.executemany(f"DELETE FROM {table} WHERE point = ? AND trial >= ? AND trial < ?", keys)
 
     def _is_news(self, key: tuple[str, int], has_some: bool) -> bool:
         """Whether a trial that failed, or has only some numbers, has no more of them here from another attempt."""
-        where = "point = ? AND trial = ?"
-        if self._db.execute(f"SELECT 1 FROM results WHERE {where}", key).fetchone():
+        if self._overlaps("results", *key):
             return False
-        some = self._db.execute(f"SELECT 1 FROM partial WHERE {where}", key).fetchone()
+        some = self._db.execute("SELECT 1 FROM partial WHERE point = ? AND trial = ?", key).fetchone()
         return not some or (has_some and not self._is_apart(key))
 
     def _is_apart(self, key: tuple[Any, ...]) -> bool:
@@ -173,19 +203,22 @@ class Store(Ledger):
 
     def count(self, table: str, trials: int) -> dict[str, int]:
         """How many of the first trials ``results``, ``partial`` or ``failures`` has, by point."""
+        # A row of an earlier format, or of what is not whole, is one trial.
+        of = "count(*)" if table not in KEYS or self.format < FORMAT else "sum(min(trial + count, :end) - trial)"
         with self._reading():
-            query = f"SELECT point, count(*) FROM {table} WHERE trial < ? GROUP BY point"
-            found = dict(self._db.execute(query, (trials,)).fetchall())
-            query = f"SELECT count(*) FROM {table} WHERE point = ? AND trial < ?"
+            query = f"SELECT point, {of} FROM {table} WHERE trial < :end"
+            found = dict(self._db.execute(f"{query} GROUP BY point", {"end": trials}).fetchall())
             stops = self.stops()
             for point in found.keys() & stops.keys():
-                (found[point],) = self._db.execute(query, (point, min(trials, stops[point]))).fetchone()
+                end = {"end": min(trials, stops[point]), "point": point}
+                (_, found[point]) = self._db.execute(f"{query} AND point = :point", end).fetchone()
             return found
 
     def done(self, point: str) -> set[int]:
         """The trials that are there of a point."""
         with self._reading():
-            return {t for (t,) in self._db.execute("SELECT trial FROM results WHERE point = ?", (point,))}
+            query = f"SELECT trial, trial + {self._count} FROM results WHERE point = ?"
+            return {trial for span in self._db.execute(query, (point,)) for trial in range(*span)}
 
     def failures(self, point: str) -> dict[int, tuple[Failure, ...]]:
         """What is missing of a point's trials that failed, or are partly done, and why."""
@@ -236,22 +269,22 @@ class Store(Ledger):
         return None if row is None else str(row[1])
 
     def tables(self, trials: int, point: str = "", first: int = 0) -> Iterator[Table]:
-        """The rows of all points, or of one, from a ``first`` trial up to ``trials``, some thousand at a time."""
-        where, values = "trial >= ? AND trial < ?" + " AND point = ?" * bool(point), [first, trials, point]
-        stops = self.stops()
-        found = self._blocks("results", RESULT, f"{where} ORDER BY point, trial", values[: 2 + bool(point)])
-        for here, (numbers, blobs, environments) in _by_first(found):
-            if len(set(map(len, blobs))) > 1:
+        """The rows of all points, or of one, from a ``first`` trial up to ``trials``, some at a time."""
+        return self._tables(trials, point, first, self.stops())
+
+    def _tables(self, trials: int, point: str, first: int, stops: Mapping[str, int]) -> Iterator[Table]:
+        for here, (firsts, counts, blobs, environments) in _by_first(self._spans("results", point, first, trials)):
+            numbers, table = spans.trials(firsts, counts), spans.stacked(blobs, counts)
+            if table is None:
                 raise self.damaged(f"results {here}")
-            table = np.frombuffer(b"".join(blobs), "<f8").reshape(len(blobs), -1)
-            size = bisect_left(numbers, stops.get(here, MOST_TRIALS))
-            if size:
-                yield Table(here, np.array(numbers[:size]), table[:size], np.array(environments[:size]))
+            start, end = np.searchsorted(numbers, [first, min(trials, stops.get(here, MOST_TRIALS))])
+            if start < end:
+                yield Table(here, numbers[start:end], table[start:end], np.repeat(environments, counts)[start:end])
 
     def row(self, point: str, trial: int) -> tuple[FloatArray, int] | None:
         """The numbers of a trial at a point and the environment that they come from; None if it is not done."""
-        found = next(self._rows("results", RESULT, "point = ? AND trial = ?", (point, trial)), None)
-        return None if found is None else (np.frombuffer(found[2], "<f8"), found[3])
+        found = next(self._tables(trial + 1, point, trial, {}), None)
+        return None if found is None else (found.rows[0], int(found.environments[0]))
 
     def rows(self, point: str, trials: int) -> FloatArray:
         """Rows of a point, shape (trials, size); NaN where a trial is not there."""
@@ -272,30 +305,61 @@ class Store(Ledger):
 
     def solves(self, trials: int, design: str = "", first: int = 0) -> Iterator[Solves]:
         """What is kept of solves but decisions and notes, as `tables`: design by design, or of one."""
-        where, values = "trial >= ? AND trial < ?" + " AND design = ?" * bool(design), [first, trials, design]
-        found = self._blocks("designs", DESIGN, f"{where} ORDER BY design, trial", values[: 2 + bool(design)])
-        for design, columns in _by_first(found):
-            numbers, scalars, headers, _, _, times, environments = columns
-            told = np.frombuffer(b"".join(scalars), "<f8").reshape(len(scalars), -1)
-            traces = {}
+        for here, columns in _by_first(self._spans("designs", design, first, trials)):
+            firsts, counts, scalars, headers, _, _, times, environments = columns
+            numbers, told = spans.trials(firsts, counts), spans.stacked(scalars, counts)
+            lasting = spans.stacked(times, counts)
+            if told is None or lasting is None:
+                raise self.damaged(f"designs {here}")
+            start, end = np.searchsorted(numbers, [first, trials])
+            if start == end:
+                continue
+            part, traces = slice(start, end), dict[int, dict[str, FloatArray]]()
             if any('["trace"' in header for header in set(headers)):
-                traces = {row[0]: encoding.unpacked(*row[1:]).trace for row in zip(*columns, strict=True)}
-            for trial, name, data in self._separate_traces(design, (min(numbers), max(numbers))):
+                opened = spans.opened_designs([(here, *row, 0) for row in zip(*columns, strict=True)])
+                traces = {t: record.trace for (_, t), record in opened.items() if first <= t < trials}
+            for trial, name, data in self._separate_traces(here, (int(numbers[start]), int(numbers[end - 1]))):
                 traces.setdefault(trial, {})[name] = np.frombuffer(data, "<f8")
-            yield Solves(design, np.array(numbers), told, np.array(times), np.array(environments), traces)
+            origins = np.repeat(environments, counts)[part]
+            yield Solves(here, numbers[part], told[part], lasting[part, 0], origins, traces)
 
     def designs(self, design: str, trials: Iterable[int]) -> Known:
         """Stored solutions of a design, those of ``trials`` that are there."""
         wanted = set(trials)
         if not wanted:
             return {}
-        where, span = "design = ? AND trial BETWEEN ? AND ?", (design, min(wanted), max(wanted))
-        rows = self._rows("designs", DESIGN, where, span)
-        found = {(design, row[1]): encoding.unpacked(*row[2:]) for row in rows if row[1] in wanted}
-        for trial, name, data in self._separate_traces(design, span[1:]):
+        span = min(wanted), max(wanted)
+        found: Known = {}
+        for block in self._spans("designs", design, span[0], span[1] + 1):
+            for _, first, count, *told in zip(*block, strict=True):
+                for trial in wanted.intersection(range(first, first + count)):
+                    found[design, trial] = encoding.unpacked(trial - first, count, *told)
+        for trial, name, data in self._separate_traces(design, span):
             if trial in wanted:
                 found[design, trial].trace[name] = np.frombuffer(data, "<f8")
         return found
+
+    @property
+    def _count(self) -> str:
+        """How many trials a row of results or designs has, as SQL."""
+        return "count" if self.format == FORMAT else "1"
+
+    def _spans(self, table: str, key: str, first: int, end: int) -> Iterator[Sequence[Column]]:
+        """Columns of the spans with trials from ``first`` up to ``end`` of a point or design, or of all, in order."""
+        name, ends = KEYS[table], f"trial < ? AND trial + {self._count} > ?"
+        where = f"{ends} ORDER BY {name}, trial"
+        values: tuple[str | int, ...] = (end, first)
+        if key:  # no span before the last one that begins at ``first`` or earlier reaches it
+            begin = f"coalesce((SELECT max(trial) FROM {table} WHERE {name} = ? AND trial <= ?), 0)"
+            where = f"{name} = ? AND trial >= {begin} AND {ends} ORDER BY trial"
+            values = (key, key, first, end, first)
+        if self.format == FORMAT:
+            yield from self._blocks(table, SPANS[table], where, values)
+            return
+        for keys, trials, *told in self._blocks(table, SINGLE[table], where, values):
+            if table == "designs":  # a number where spans have the bytes of several
+                told[-2] = [encoding.as_bytes(np.array(time)) for time in told[-2]]
+            yield [keys, trials, [1] * len(keys), *told]
 
     def _separate_traces(self, design: str, span: tuple[int, int]) -> list[tuple[int, str, bytes]]:
         """Trial, name and bytes of traces that a ledger of format 2 keeps apart from solutions."""

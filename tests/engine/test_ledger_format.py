@@ -68,6 +68,39 @@ def test_a_run_of_format_2_is_drawn_verified_and_summed_up(earlier):
     assert table(earlier).row_count == 2
 
 
+@pytest.fixture
+def single(tmp_path):
+    """A copy of the run of format 3, whose ledger has a row for each trial."""
+    return isacsim.open_run(shutil.copytree(EARLIER.with_name("ledger-3"), tmp_path / "run"))
+
+
+def test_a_run_of_format_3_has_the_numbers_its_version_read_and_is_not_continued(single):
+    assert single.format == 3
+    single.check()
+    frame = single.dataset().drop_dims(["user", "step"]).to_dataframe().reset_index()
+    with (single.path / "results.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == len(frame) == 6
+    for row, (_, found) in zip(rows, frame.iterrows(), strict=True):
+        for name, told in row.items():
+            np.testing.assert_equal(found[name], type(found[name])(told or "nan"))
+    with Store.open(single.path) as store:
+        for point in single.points:
+            assert store.done(point["id"]) == {0, 1, 2}
+            np.testing.assert_array_equal(store.row(point["id"], 2)[0], store.rows(point["id"], 3)[2])
+    trace = [single.design("sca", trial, bits=1).trace["objective"][-1] for trial in range(3)]
+    np.testing.assert_array_equal(trace, single.dataset().objective.sel(bits=1, design="sca"))
+    with pytest.raises(StoreError, match=r"holds a run of format 3, .* not continued: .* into another --out"):
+        isacsim.run(EARLIER / "scenario.toml", single.path, resume=True)
+
+
+def test_a_changed_row_of_format_3_is_named(single):
+    with closing(sqlite3.connect(single.path / FILE)) as db, db:
+        db.execute("UPDATE designs SET solve_time = 0.2 WHERE trial = 1")
+    with pytest.raises(StoreError, match=r"damaged at designs \w+, trial 1"):
+        single.dataset()
+
+
 def test_a_run_of_format_2_is_not_continued_and_stays_as_it_is(earlier):
     before = {path.name: path.read_bytes() for path in earlier.path.iterdir()}
     for force in (False, True):
@@ -158,7 +191,7 @@ def check(folder):
         ("UPDATE results SET trial = 1", "results p, trial 1"),
         ("UPDATE failures SET error = 'it broken'", "failures p, trial 1"),
         ("UPDATE partial SET data = zeroblob(8)", "partial p, trial 1"),
-        ("UPDATE designs SET solve_time = 0.2", "designs d, trial 0"),
+        ("UPDATE designs SET times = zeroblob(8)", "designs d, trial 0"),
         ("UPDATE designs SET data = substr(data, 1, length(data) - 8)", "designs d, trial 0"),
         ("UPDATE designs SET header = replace(header, 'phases', 'phasor')", "designs d, trial 0"),
     ],
@@ -207,7 +240,7 @@ def test_a_bit_that_turns_anywhere_changes_nothing_or_is_told(tmp_path):
 def test_a_row_under_another_key_is_told_before_a_run_is_continued(tmp_path):
     run = isacsim.run(EARLIER / "scenario.toml", tmp_path / "today")
     with closing(sqlite3.connect(run.path / FILE)) as db, db:
-        db.execute("UPDATE results SET trial = 7 WHERE trial = 2")
+        db.execute("UPDATE results SET trial = 7 WHERE trial = 0")
     with pytest.raises(StoreError, match=r"is damaged at results \w+, trial 7"):
         isacsim.run(EARLIER / "scenario.toml", run.path, resume=True)
 

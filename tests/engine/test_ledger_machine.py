@@ -162,10 +162,11 @@ class Ledger(RuleBasedStateMachine):
     def break_within_a_commit(self, point, trial):
         """The disk is full, or the lock is lost, behind the first rows of a transaction."""
         store, size = self.driver(0), self.sizes[trial]
+        solved = Outcome(designs={("e", trial): solution(trial)})  # which is never there
         full = "BEFORE INSERT ON main.designs BEGIN SELECT RAISE(ABORT, 'full'); END"
         store._db.execute(f"CREATE TEMP TRIGGER full {full}")
         with pytest.raises(StoreError, match="cannot be written"):
-            store.commit(whole(point, [trial], size), broken(point, trial, size))
+            store.commit(solved, whole(point, [trial], size), broken(point, trial, size))
         store._db.execute("DROP TRIGGER full")
 
     @rule()

@@ -112,7 +112,7 @@ def test_a_commit_that_fails_leaves_nothing_behind(store):
     store.commit(outcome(trials=(0,)))
     with closing(sqlite3.connect(store.folder / FILE)) as db, db:
         db.execute(
-            "CREATE TRIGGER full BEFORE INSERT ON results WHEN NEW.trial = 3 "
+            "CREATE TRIGGER full BEFORE INSERT ON results WHEN NEW.trial + NEW.count > 3 "
             "BEGIN SELECT RAISE(ABORT, 'disk full'); END"
         )
     broken = attrs.evolve(outcome(trials=(2, 3)), failures={("p", 4): (Failure("lost"),)})
@@ -181,7 +181,7 @@ def test_ledgers_of_other_programs_and_formats_are_refused(tmp_path):
         Store.open(tmp_path)
     with Store.create(tmp_path / "run", {}) as store:
         store.set_meta({"format": 99})
-    with pytest.raises(StoreError, match=r"has format 99, this isacsim reads 2 and 3. Use the version that wrote it"):
+    with pytest.raises(StoreError, match=r"has format 99, this isacsim reads 2, 3 and 4. Use the version"):
         isacsim.open_run(tmp_path / "run")
 
 
