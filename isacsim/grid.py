@@ -127,3 +127,16 @@ class Grid:
         own = taps.shape[-2:]
         flat = np.ascontiguousarray(taps).reshape(*taps.shape[:-2], own[0] * own[1])
         return (turn @ flat).reshape(*taps.shape[:-3], self.used, *own)
+
+
+def carrier_of(own: float | None, grid: Grid | None = None) -> float:
+    """The carrier frequency of a model in Hz: its own, or, where it has none, that of the grid.
+
+    Raises:
+        InvalidInput: If there is neither, or they differ.
+    """
+    if grid is None and own is None:
+        raise InvalidInput("carrier", "must be given where there is no grid", None, "Add carrier_hz, or a grid.")
+    if grid is not None and own not in (None, grid.carrier):
+        raise InvalidInput("carrier", f"must be the {grid.carrier:g} Hz of the grid", own, "Leave it out.")
+    return float(own if grid is None else grid.carrier)  # type: ignore[arg-type]  # there is one

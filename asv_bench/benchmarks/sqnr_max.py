@@ -187,7 +187,7 @@ class Quality:
     def note(self, progress):
         """Keep what is proven of the last point of each member."""
         state = progress.state
-        proven = certify(state.system, state.V, state.multipliers)
+        proven = certify(state.system, state.precoder, state.multipliers)
         self.last.update(zip(progress.members.tolist(), proven.eigenvalue.tolist(), strict=True))
 
     def track_eigenvalue(self, family):

@@ -56,6 +56,22 @@ class ChannelModel(ABC):
         return self.draw_band(grid, array, users, trials, rngs), None
 
 
+class BurstModel(ChannelModel):
+    """A channel model whose band is the beginning of a burst."""
+
+    @abstractmethod
+    def draw_burst(
+        self, grid: Grid, array: AntennaArray, users: int, trials: Sequence[int], rngs: Sequence[np.random.Generator]
+    ) -> tuple[ComplexArray, Motion | None]:
+        """Channels of the first symbol, (len(trials), F, N_t, K), amplitude, and how they go on."""
+
+    def draw_band(
+        self, grid: Grid, array: AntennaArray, users: int, trials: Sequence[int], rngs: Sequence[np.random.Generator]
+    ) -> ComplexArray:
+        """The channels that `draw_burst` begins with; it says what is refused."""
+        return self.draw_burst(grid, array, users, trials, rngs)[0]
+
+
 @frozen
 class Rayleigh(ChannelModel):
     """Independent Rayleigh fading: entries of h_k are CN(0, gain_k).

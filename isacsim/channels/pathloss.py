@@ -11,11 +11,11 @@ from attrs import field, frozen
 from isacsim import units
 from isacsim.arrays import AntennaArray
 from isacsim.batch import batched
-from isacsim.channels.models import ChannelModel, per_user
+from isacsim.channels.models import BurstModel, ChannelModel, per_user
 from isacsim.channels.motion import Motion
 from isacsim.checks import choice, instance, number
 from isacsim.errors import InvalidInput
-from isacsim.grid import Grid
+from isacsim.grid import Grid, carrier_of
 from isacsim.typing import ComplexArray, FloatArray
 
 NEAREST, FARTHEST = 10.0, 5000.0  # m, of the table
@@ -66,7 +66,7 @@ def path_loss_db(model: str, distance: Any, carrier: float, user_height: Any = L
 
 
 @frozen
-class PathLoss(ChannelModel):
+class PathLoss(BurstModel):
     """Users at distances of an urban cell: fading of another model, with path loss and shadowing of TR 38.901.
 
     The base station is 10 m high in a street canyon (UMi) and 25 m in a macro cell (UMa). The deviation of the
@@ -106,16 +106,9 @@ class PathLoss(ChannelModel):
         Raises:
             InvalidInput: If the carrier is not given.
         """
-        if self.carrier is None:
-            raise InvalidInput("carrier", "must be given where there is no grid", None, "Add carrier_hz, or a grid.")
+        carrier = carrier_of(self.carrier)
         H = self.channel.draw(array, users, trials, rngs)
-        return H * self._amplitude(self.carrier, users, rngs)[:, None]
-
-    def draw_band(
-        self, grid: Grid, array: AntennaArray, users: int, trials: Sequence[int], rngs: Sequence[np.random.Generator]
-    ) -> ComplexArray:
-        """Channels of the model on the subcarriers, attenuated alike; `draw_burst` says what is refused."""
-        return self.draw_burst(grid, array, users, trials, rngs)[0]
+        return H * self._amplitude(carrier, users, rngs)[:, None]
 
     def draw_burst(
         self, grid: Grid, array: AntennaArray, users: int, trials: Sequence[int], rngs: Sequence[np.random.Generator]
@@ -125,11 +118,10 @@ class PathLoss(ChannelModel):
         Raises:
             InvalidInput: If the carrier is another one than that of the grid.
         """
-        if self.carrier not in (None, grid.carrier):
-            raise InvalidInput("carrier", f"must be the {grid.carrier:g} Hz of the grid", self.carrier, "Leave it out.")
-        _within("carrier", grid.carrier, 0.5e9, 100e9, "Hz")
+        carrier = carrier_of(self.carrier, grid)
+        _within("carrier", carrier, 0.5e9, 100e9, "Hz")
         H, motion = self.channel.draw_burst(grid, array, users, trials, rngs)
-        amplitude = self._amplitude(grid.carrier, users, rngs)
+        amplitude = self._amplitude(carrier, users, rngs)
         return H * amplitude[:, None, None], None if motion is None else motion.times(amplitude)
 
     def _amplitude(self, carrier: float, users: int, rngs: Sequence[np.random.Generator]) -> FloatArray:

@@ -20,7 +20,7 @@ from attrs import field, frozen
 from isacsim import units
 from isacsim.arrays import AntennaArray
 from isacsim.batch import batched
-from isacsim.channels.models import ChannelModel, per_user
+from isacsim.channels.models import BurstModel, per_user
 from isacsim.channels.motion import Moments, Motion, rayleigh
 from isacsim.checks import choice, number, whole
 from isacsim.grid import Grid
@@ -30,7 +30,7 @@ PROFILES = ("A", "B", "C", "D", "E")
 SIGHT_DOPPLER = 0.7  # of the line of sight of a tapped delay line, in largest Doppler shifts
 
 
-class TapChannel(ChannelModel):
+class TapChannel(BurstModel):
     """Taps at delays, which turn where users move."""
 
     speed: float
@@ -47,16 +47,13 @@ class TapChannel(ChannelModel):
         """Channels at the carrier, where all taps add up; without a grid there is no time that goes by."""
         return np.asarray(self.draw_taps(array, users, rngs, Moments()).taps[:, 0].sum(axis=1))
 
-    def draw_band(
-        self, grid: Grid, array: AntennaArray, users: int, trials: Sequence[int], rngs: Sequence[np.random.Generator]
-    ) -> ComplexArray:
-        """The response of the taps on every active subcarrier; delays are never rounded to samples."""
-        return self.draw_burst(grid, array, users, trials, rngs)[0]
-
     def draw_burst(
         self, grid: Grid, array: AntennaArray, users: int, trials: Sequence[int], rngs: Sequence[np.random.Generator]
     ) -> tuple[ComplexArray, Motion | None]:
-        """The response of the taps in the first symbol, and where users move the taps of all."""
+        """The response of the taps in the first symbol, and where users move the taps of all.
+
+        Delays are never rounded to samples.
+        """
         motion = self.draw_taps(array, users, rngs, Moments.of(grid, self.speed))
         return np.asarray(grid.response(motion.delays, motion.taps[:, 0])), motion if self.speed else None
 

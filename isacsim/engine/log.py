@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 from attrs import field, frozen
 
-from isacsim.engine.events import ChunkEnd, Observer, PointSettled, RunEnd, RunStart, TrialFailed, Word
+from isacsim.engine.events import Observer
 from isacsim.errors import InvalidInput
 from isacsim.strictjson import finite
 
@@ -33,31 +33,8 @@ class RunLog(Observer):
 
     path: Path = field(converter=Path, validator=_can_be_written)
 
-    def run_start(self, event: RunStart) -> None:
-        """A run begins."""
-        self._write("run_start", event)
-
-    def chunk_end(self, event: ChunkEnd) -> None:
-        """A chunk is committed."""
-        self._write("chunk_end", event)
-
-    def trial_failed(self, event: TrialFailed) -> None:
-        """A trial failed."""
-        self._write("trial_failed", event)
-
-    def word(self, event: Word) -> None:
-        """A worker compiles."""
-        self._write("word", event)
-
-    def point_settled(self, event: PointSettled) -> None:
-        """A point has all its trials."""
-        self._write("point_settled", event)
-
-    def run_end(self, event: RunEnd) -> None:
-        """A run ends."""
-        self._write("run_end", event)
-
-    def _write(self, name: str, event: Any) -> None:
-        told = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "event": name, **attrs.asdict(event)}
+    def told(self, name: str, event: Any) -> None:
+        """Write an event."""
+        line = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "event": name, **attrs.asdict(event)}
         with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(finite(told), default=str) + "\n")
+            file.write(json.dumps(finite(line), default=str) + "\n")

@@ -26,6 +26,11 @@ from isacsim.hardware.base import Hardware, Ideal, LinearModel, chain_power, dia
 from isacsim.typing import AnyArray, ComplexArray, FloatArray
 
 
+def _every(name: str) -> Any:
+    """A property of a chain that it has where every stage has it."""
+    return property(lambda chain: all(getattr(stage, name) for stage in chain.stages), doc="Whether every stage is.")
+
+
 @frozen(init=False)
 class Chain(Hardware):
     """Stages in series; the first one meets the input."""
@@ -140,35 +145,12 @@ class Chain(Hardware):
         """Every stage tiled."""
         return Chain(*(stage.tiled(copies) for stage in self.stages))
 
-    @property
-    def differentiable(self) -> bool:
-        """Whether every stage is."""
-        return all(stage.differentiable for stage in self.stages)
-
-    @property
-    def spectrum_differentiable(self) -> bool:
-        """Whether that of every stage is."""
-        return all(stage.spectrum_differentiable for stage in self.stages)
-
-    @property
-    def memoryless(self) -> bool:  # type: ignore[override]  # of a chain it follows from the stages
-        """Whether every stage is."""
-        return all(stage.memoryless for stage in self.stages)
-
-    @property
-    def scalar(self) -> bool:
-        """Whether every stage is."""
-        return all(stage.scalar for stage in self.stages)
-
-    @property
-    def is_ideal(self) -> bool:
-        """Whether every stage is."""
-        return all(stage.is_ideal for stage in self.stages)
-
-    @property
-    def scale_free(self) -> bool:
-        """Whether every stage is."""
-        return all(stage.scale_free for stage in self.stages)
+    differentiable = _every("differentiable")
+    spectrum_differentiable = _every("spectrum_differentiable")
+    memoryless = _every("memoryless")
+    scalar = _every("scalar")
+    is_ideal = _every("is_ideal")
+    scale_free = _every("scale_free")
 
     def resolution(self, chains: int) -> FloatArray:
         """That of the coarsest converter of each chain, shape (chains,)."""

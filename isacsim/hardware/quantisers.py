@@ -7,9 +7,10 @@ noise model is ``y = alpha x + q``, ``cov(q) = alpha (1 - alpha) diag(R_x)``.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import attrs
 import numpy as np
@@ -102,35 +103,20 @@ def _quantise_alike(
         quantise_rows(rows, scale, codebook(int(bits)), out)
 
 
-@keywords()
 @frozen
-class Aqnm(Hardware):
-    """Converter of few bits: Lloyd-Max or uniform codebook, and its quantisation-noise model.
-
-    ``table="lloyd-max"`` applies the Lloyd-Max codebook and models it by the distortion
-    factors of the AQNM literature (above 5 bits a formula, 3 % off the codebook);
-    ``table="uniform"`` is the mid-rise quantiser with the optimal step, for which the
-    model is exact.
+class Converter(Hardware):
+    """A converter of few bits for each of I and Q, whose full scale follows the power of its chain.
 
     Args:
         bits: Resolution of each of the I and Q converters: one number, or one for each
             chain; inf is ideal.
-        table: Which codebook.
     """
 
     bits: FloatArray = field(converter=_bits, eq=same_array, metadata=BITS)
-    table: Literal["lloyd-max", "uniform"] = field(default="lloyd-max", validator=choice("lloyd-max", "uniform"))
 
-    @property
-    def codebook(self) -> Callable[[int], Codebook]:
+    @abstractmethod
+    def codebook(self, bits: int) -> Codebook:
         """The codebook of a number of bits."""
-        return lloyd_max if self.table == "lloyd-max" else mid_rise
-
-    def distortion_factor(self, bits: float) -> float:
-        """The factor beta of the linear model for a converter of ``bits`` bits."""
-        if self.table == "lloyd-max" or np.isinf(bits):
-            return aqnm_distortion(bits)
-        return mid_rise(int(bits)).distortion
 
     def apply(
         self, x: ComplexArray, rng: np.random.Generator | None = None, *, power: FloatArray | None = None
@@ -138,17 +124,7 @@ class Aqnm(Hardware):
         """Quantised samples; nothing is random."""
         return quantise(x, self.bits, self.codebook, power)
 
-    def linear_model(self, R: ComplexArray) -> LinearModel:
-        """Gain alpha = 1 - beta and distortion alpha (1 - alpha) diag(R)."""
-        alpha = _per_chain(self.bits, chain_power(R).shape, lambda b: 1 - self.distortion_factor(b))
-        return _model(R, alpha, alpha * (1 - alpha))
-
-    def linear_model_vjp(self, R: ComplexArray, gain: AnyArray, distortion: AnyArray) -> ComplexArray:
-        """Of the distortion's diagonal alone: the gain is fixed."""
-        alpha = _per_chain(self.bits, chain_power(R).shape, lambda b: 1 - self.distortion_factor(b))
-        return _model_vjp(R, alpha * (1 - alpha), distortion)
-
-    def tiled(self, copies: int) -> Aqnm:
+    def tiled(self, copies: int) -> Self:
         """The bits of every chain repeated."""
         return attrs.evolve(self, bits=np.tile(self.bits, copies)) if self.bits.ndim else self
 
@@ -169,7 +145,46 @@ class Aqnm(Hardware):
 
 @keywords()
 @frozen
-class MidRise(Hardware):
+class Aqnm(Converter):
+    """Converter of few bits: Lloyd-Max or uniform codebook, and its quantisation-noise model.
+
+    ``table="lloyd-max"`` applies the Lloyd-Max codebook and models it by the distortion
+    factors of the AQNM literature (above 5 bits a formula, 3 % off the codebook);
+    ``table="uniform"`` is the mid-rise quantiser with the optimal step, for which the
+    model is exact.
+
+    Args:
+        bits: Resolution of each of the I and Q converters: one number, or one for each
+            chain; inf is ideal.
+        table: Which codebook.
+    """
+
+    table: Literal["lloyd-max", "uniform"] = field(default="lloyd-max", validator=choice("lloyd-max", "uniform"))
+
+    def codebook(self, bits: int) -> Codebook:
+        """The codebook of a number of bits."""
+        return lloyd_max(bits) if self.table == "lloyd-max" else mid_rise(bits)
+
+    def distortion_factor(self, bits: float) -> float:
+        """The factor beta of the linear model for a converter of ``bits`` bits."""
+        if self.table == "lloyd-max" or np.isinf(bits):
+            return aqnm_distortion(bits)
+        return mid_rise(int(bits)).distortion
+
+    def linear_model(self, R: ComplexArray) -> LinearModel:
+        """Gain alpha = 1 - beta and distortion alpha (1 - alpha) diag(R)."""
+        alpha = _per_chain(self.bits, chain_power(R).shape, lambda b: 1 - self.distortion_factor(b))
+        return _model(R, alpha, alpha * (1 - alpha))
+
+    def linear_model_vjp(self, R: ComplexArray, gain: AnyArray, distortion: AnyArray) -> ComplexArray:
+        """Of the distortion's diagonal alone: the gain is fixed."""
+        alpha = _per_chain(self.bits, chain_power(R).shape, lambda b: 1 - self.distortion_factor(b))
+        return _model_vjp(R, alpha * (1 - alpha), distortion)
+
+
+@keywords()
+@frozen
+class MidRise(Converter):
     """Uniform mid-rise quantiser ``clip(step (floor(x/step) + 1/2))``.
 
     Args:
@@ -182,7 +197,6 @@ class MidRise(Hardware):
 
     component_version: ClassVar[int] = 2  # the linear model has the correlation of different chains' distortion
 
-    bits: FloatArray = field(converter=_bits, eq=same_array, metadata=BITS)
     step: float | None = field(
         default=None, validator=number(above=0, remedy="Leave it out for the optimal step.", optional=True)
     )
@@ -191,12 +205,6 @@ class MidRise(Hardware):
     def codebook(self, bits: int) -> Codebook:
         """The codebook of a number of bits."""
         return mid_rise(bits, self.step)
-
-    def apply(
-        self, x: ComplexArray, rng: np.random.Generator | None = None, *, power: FloatArray | None = None
-    ) -> ComplexArray:
-        """Quantised samples; nothing is random."""
-        return quantise(x, self.bits, self.codebook, power)
 
     def linear_model(self, R: ComplexArray) -> LinearModel:
         """Bussgang gain, and the covariance of the distortion, exact for Gaussian input."""
@@ -222,24 +230,6 @@ class MidRise(Hardware):
     def _maps(self, chains: int) -> GainControlled:
         bits = _per_chain(self.bits, (chains,), float)
         return _gain_controlled(tuple(bits.tolist()), self.step)
-
-    def tiled(self, copies: int) -> MidRise:
-        """The bits of every chain repeated."""
-        return attrs.evolve(self, bits=np.tile(self.bits, copies)) if self.bits.ndim else self
-
-    @property
-    def scale_free(self) -> bool:
-        """Always true: full scale follows the power of each chain."""
-        return True
-
-    @property
-    def is_ideal(self) -> bool:
-        """Whether every chain has infinite resolution."""
-        return bool(np.all(np.isinf(self.bits)))
-
-    def resolution(self, chains: int) -> FloatArray:
-        """The bits of each chain, shape (chains,)."""
-        return _per_chain(self.bits, (chains,), float)
 
 
 @lru_cache(maxsize=64)

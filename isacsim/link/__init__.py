@@ -12,7 +12,7 @@ for hardware is the same merit behind another transmission.
 
 from __future__ import annotations
 
-from isacsim.link.echo import Echo, Mode, band_echo
+from isacsim.link.echo import Echo, Mode
 from isacsim.link.reception import Reception, band_reception
 from isacsim.link.record import Link, WidebandLink, link_over
 from isacsim.link.sent import IDEAL, Transmission, covariance, require_transceiver, transmission
@@ -25,7 +25,6 @@ __all__ = [
     "Reception",
     "Transmission",
     "WidebandLink",
-    "band_echo",
     "band_reception",
     "covariance",
     "link_over",

@@ -12,9 +12,7 @@ from attrs import frozen
 from isacsim.batch import hermitian, squared
 from isacsim.checks import fitting, invertible
 from isacsim.errors import InvalidInput
-from isacsim.grid import Grid
-from isacsim.hardware.base import Hardware, LinearModel, Transceiver, chain_power, diagonal_matrix
-from isacsim.hardware.spectral import OverBand
+from isacsim.hardware.base import Hardware, LinearModel, chain_power, diagonal_matrix
 from isacsim.link.sent import Transmission, over_noise, require_antennas
 from isacsim.targets.background import Background
 from isacsim.typing import AnyArray, ComplexArray, FloatArray
@@ -184,17 +182,3 @@ def _require_background(background: Any, G: ComplexArray) -> None:
     if background.responses.shape[-2:] != G.shape[-2:]:
         rule = f"must have the {G.shape[-2]} receive and {G.shape[-1]} transmit antennas of the targets"
         raise InvalidInput("background", rule, background.responses.shape, "Its responses are (..., S, N_r, N_t).")
-
-
-def band_echo(
-    G: ComplexArray,
-    sent: Transmission,
-    radar_noise_power: FloatArray,
-    transceiver: Transceiver,
-    grid: Grid,
-    mode: Mode = "x",
-    background: Background | None = None,
-) -> Echo:
-    """What a sensing receiver with the noise (...) gets on each subcarrier of a response (..., F, N_r, N_t)."""
-    noise = np.asarray(radar_noise_power)[..., None]
-    return Echo.of(G, sent, noise, OverBand(transceiver.receive, grid, noise), mode, background)

@@ -15,7 +15,7 @@ from isacsim.drop import Drop, WidebandDrop
 from isacsim.grid import Grid
 from isacsim.hardware.base import Hardware, Transceiver
 from isacsim.hardware.spectral import OverBand
-from isacsim.link.echo import Echo, band_echo
+from isacsim.link.echo import Echo
 from isacsim.link.reception import Reception, band_reception
 from isacsim.link.sent import IDEAL, Transmission
 from isacsim.typing import ComplexArray, FloatArray
@@ -113,7 +113,9 @@ class WidebandLink(Link):
         drop = self.drop
         G, background = drop.targets.band_response(self.grid), drop.background
         flat = None if background is None else background.flat()
-        return band_echo(G, self.sent, drop.radar_noise_power, self.transceiver, self.grid, background=flat)
+        noise = np.asarray(drop.radar_noise_power)[..., None]  # of each subcarrier
+        receive = OverBand(self.transceiver.receive, self.grid, noise)
+        return Echo.of(G, self.sent, noise, receive, background=flat)
 
 
 def link_over(W: Any, drop: Drop, transceiver: Transceiver) -> Link:

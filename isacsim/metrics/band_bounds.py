@@ -21,8 +21,15 @@ ALL = ("azimuth", "zenith", "delay", "doppler", "reflection")
 
 
 @frozen
-class _GridBound(Metric):
+class GridBound(Metric):
     """A bound on one kind of unknown of point targets on a grid, each (M,), or on the RMSE over the targets.
+
+    Args:
+        unknowns: What is not known of the targets: of ``azimuth``, ``zenith`` (of planar arrays), ``delay``,
+            ``doppler`` and ``reflection``.
+        mode: As for ``crlb``.
+        static_removed: Whether the receiver takes all that stands still out of what it receives, as in
+            ``range-doppler``, instead of knowing its background: a mean over symbols.
 
     Attributes:
         kind: The kind of unknown, ``delay`` or ``doppler``.
@@ -60,58 +67,32 @@ class _GridBound(Metric):
 
 
 @frozen
-class RangeCrlb(_GridBound):
-    """CRLB of the range of each target, in m^2.
-
-    Args:
-        unknowns: What is not known of the targets: of ``azimuth``, ``zenith`` (of planar arrays), ``delay``,
-            ``doppler`` and ``reflection``.
-        mode: As for ``crlb``.
-        static_removed: Whether the receiver takes all that stands still out of what it receives, as in
-            ``range-doppler``, instead of knowing its background: a mean over symbols.
-    """
+class RangeCrlb(GridBound):
+    """CRLB of the range of each target, in m^2."""
 
     quantity = Quantity("range-crlb", "m^2", ("target",), "CRLB of the range of each target")
     kind = "delay"
 
 
 @frozen
-class RangeRmseBound(_GridBound):
-    """Root of the mean CRLB of the targets' ranges, in m: no unbiased estimates have a smaller RMSE.
-
-    Args:
-        unknowns: As for ``range-crlb``.
-        mode: As for ``crlb``.
-        static_removed: As for ``range-crlb``.
-    """
+class RangeRmseBound(GridBound):
+    """Root of the mean CRLB of the targets' ranges, in m: no unbiased estimates have a smaller RMSE."""
 
     quantity = Quantity("range-rmse-bound", "m", (), "least RMSE of the targets' ranges")
     kind, rmse = "delay", True
 
 
 @frozen
-class VelocityCrlb(_GridBound):
-    """CRLB of the radial velocity of each target, in (m/s)^2.
-
-    Args:
-        unknowns: As for ``range-crlb``.
-        mode: As for ``crlb``.
-        static_removed: As for ``range-crlb``.
-    """
+class VelocityCrlb(GridBound):
+    """CRLB of the radial velocity of each target, in (m/s)^2."""
 
     quantity = Quantity("velocity-crlb", "m^2/s^2", ("target",), "CRLB of the radial velocity of each target")
     kind = "doppler"
 
 
 @frozen
-class VelocityRmseBound(_GridBound):
-    """Root of the mean CRLB of the targets' velocities, in m/s: no unbiased estimates have a smaller RMSE.
-
-    Args:
-        unknowns: As for ``range-crlb``.
-        mode: As for ``crlb``.
-        static_removed: As for ``range-crlb``.
-    """
+class VelocityRmseBound(GridBound):
+    """Root of the mean CRLB of the targets' velocities, in m/s: no unbiased estimates have a smaller RMSE."""
 
     quantity = Quantity("velocity-rmse-bound", "m/s", (), "least RMSE of the targets' radial velocities")
     kind, rmse = "doppler", True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +14,25 @@ from isacsim.link import Link, WidebandLink
 from isacsim.metrics.attainable import sqinr_bound
 from isacsim.metrics.components import Metric, Quantity
 from isacsim.typing import FloatArray
+
+
+class OnSubcarriers(Metric):
+    """A metric with a value on each active subcarrier; without a grid there is one."""
+
+    over_band = "own"
+
+    @abstractmethod
+    def of_each(self, link: Link) -> FloatArray:
+        """The values of a link, (B, ...), with the subcarriers behind B where it has a grid."""
+
+    def labels(self, drop: Drop) -> dict[str, Sequence[Any]]:
+        """Signed indices of the subcarriers."""
+        return {"subcarrier": [int(i) for i in drop.grid.index]} if isinstance(drop, WidebandDrop) else {}
+
+    def value(self, link: Link) -> FloatArray:
+        """`of_each`, with an axis of subcarriers."""
+        values = self.of_each(link)
+        return values if isinstance(link, WidebandLink) else values[:, None]
 
 
 @frozen
@@ -64,20 +84,14 @@ class Sqinr(Metric):
 
 
 @frozen
-class SubcarrierSqinr(Metric):
+class SubcarrierSqinr(OnSubcarriers):
     """SQINR of each user on each active subcarrier, linear."""
 
     quantity = Quantity("subcarrier-sqinr", "1", ("subcarrier", "user"), "SQINR of each user on each subcarrier")
-    over_band = "own"
 
-    def labels(self, drop: Drop) -> dict[str, Sequence[Any]]:
-        """Signed indices of the subcarriers."""
-        return subcarriers(drop)
-
-    def value(self, link: Link) -> FloatArray:
-        """`isacsim.link.WidebandLink.users`; without a grid there is one subcarrier."""
-        values = link.users.sqinr
-        return values if isinstance(link, WidebandLink) else values[:, None]
+    def of_each(self, link: Link) -> FloatArray:
+        """`isacsim.link.WidebandLink.users`."""
+        return link.users.sqinr
 
 
 @frozen
@@ -116,11 +130,6 @@ class SqinrBound(Metric):
         """`isacsim.metrics.sqinr_bound`, which no precoder of the drop's power exceeds."""
         bound = sqinr_bound(link.drop.H, link.drop.power, link.drop.noise_power, link.transceiver)
         return np.broadcast_to(bound, (len(link.W), bound.shape[-1]))
-
-
-def subcarriers(drop: Drop) -> dict[str, Sequence[Any]]:
-    """Labels of the axis of subcarriers: their signed indices."""
-    return {"subcarrier": [int(i) for i in drop.grid.index]} if isinstance(drop, WidebandDrop) else {}
 
 
 def sum_rate_bits_of(link: Link) -> FloatArray:

@@ -14,7 +14,7 @@ from isacsim.drop import Drop, WidebandDrop
 from isacsim.errors import InvalidInput
 from isacsim.hardware.power import ConverterPower, PowerModel
 from isacsim.link import Link, WidebandLink
-from isacsim.metrics.communication import subcarriers, sum_rate_bits_of
+from isacsim.metrics.communication import OnSubcarriers, sum_rate_bits_of
 from isacsim.metrics.components import Metric, Quantity
 from isacsim.metrics.power import energy_efficiency, power_toward
 from isacsim.metrics.sensing import sqnr
@@ -35,20 +35,14 @@ class RadiatedPower(Metric):
 
 
 @frozen
-class SubcarrierPower(Metric):
+class SubcarrierPower(OnSubcarriers):
     """Power that leaves the transmit chains on each active subcarrier, in W; the sum over N is that of the samples."""
 
     quantity = Quantity("subcarrier-power", "W", ("subcarrier",), "power out of the transmit chains on each subcarrier")
-    over_band = "own"
 
-    def labels(self, drop: Drop) -> dict[str, Sequence[Any]]:
-        """Signed indices of the subcarriers."""
-        return subcarriers(drop)
-
-    def value(self, link: Link) -> FloatArray:
-        """`isacsim.link.Transmission.power`; without a grid there is one subcarrier."""
-        power = link.sent.power
-        return power if isinstance(link, WidebandLink) else power[:, None]
+    def of_each(self, link: Link) -> FloatArray:
+        """`isacsim.link.Transmission.power`."""
+        return link.sent.power
 
 
 @frozen

@@ -28,22 +28,23 @@ from isacsim.grid import Grid
 from isacsim.hardware.base import Transceiver, chain_power
 from isacsim.hardware.spectral import OverBand
 from isacsim.keywords import keywords
-from isacsim.link import Echo, Mode, Reception, Transmission, band_echo, band_reception, covariance
+from isacsim.link import Echo, Mode, Reception, Transmission, band_reception, covariance
 from isacsim.metrics.cotangents import Cotangent, band_crlb_cotangent, rate_cotangent
 from isacsim.metrics.delay_doppler import cells_of, information_of_band, kinds_of, labels_of, require_unambiguous
-from isacsim.problems.base import Problem, Requirements, Variable, posed, spread_over_users
+from isacsim.problems.base import Requirements, Variable, posed, spread_over_users
 from isacsim.problems.identifiability import identifiability
-from isacsim.problems.sum_rate_crlb import (
+from isacsim.problems.rate_and_crlb import (
     STREAMS,
     WEIGHT,
     Merits,
-    SumRateCrlb,
+    RateAndCrlb,
     check_parameters,
     kinds_named,
     selection_of,
     weighted_trace,
     weights_of_kinds,
 )
+from isacsim.problems.sum_rate_crlb import SumRateCrlb
 from isacsim.targets.scene import PointTargets
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
@@ -95,7 +96,7 @@ class BandSumRateCrlbRequirements(Requirements):
 
 @keywords()
 @frozen
-class BandSumRateCrlb(Problem):
+class BandSumRateCrlb(RateAndCrlb):
     """Maximise ``rate_weight (1/F) sum_f SR(W[f]) - crlb_weight tr(D F^-1)`` at full power.
 
     Args:
@@ -153,31 +154,14 @@ class BandSumRateCrlb(Problem):
         batch_shape(self)
 
     def _check_shapes(self) -> None:
-        F, antennas, users = self.H.shape[-3:]
+        F, antennas, _ = self.H.shape[-3:]
         if self.grid.used != F:
             rule = f"must have a channel for each of {self.grid.used} active subcarriers"
             raise InvalidInput("H", rule, self.H.shape, "H is (..., F, N_t, K).")
         if antennas != self.targets.antennas[1]:
             rule = f"must have the {self.targets.antennas[1]} transmit antennas of the targets"
             raise InvalidInput("H", rule, self.H.shape, "H is (..., F, N_t, K).")
-        if self.streams < 1:
-            rule = "must be at least 1 without users"
-            raise InvalidInput("sensing_streams", rule, self.sensing_streams, "Set it to M.")
-        if self.rate_weight == 0 and self.crlb_weight == 0:
-            raise InvalidInput("rate_weight, crlb_weight", "must not both be 0", "0 and 0", "Weigh at least one term.")
-        if users == 0 and self.crlb_weight == 0:
-            raise InvalidInput("H", "must have users when crlb_weight is 0", self.H.shape, "H is (..., F, N_t, K).")
-
-    @property
-    def users(self) -> int:
-        """Number of users K."""
-        return int(self.H.shape[-1])
-
-    @property
-    def streams(self) -> int:
-        """Number of precoder columns, K+S."""
-        sensing = max(0, self.targets.count - self.users) if self.sensing_streams is None else self.sensing_streams
-        return self.users + int(sensing)
+        self.check_terms()
 
     @property
     def decision(self) -> dict[str, Variable]:
@@ -229,15 +213,10 @@ class BandSumRateCrlb(Problem):
             raise InvalidInput("W", rule, f"shape {W.shape}", "W is (..., F, N_t, K+S).")
         return Transmission.of(W, self.transmit)
 
-    def merit(self, sent: Transmission) -> FloatArray:
-        """Weighted sum rate minus weighted CRLB of a transmission, shape (...); -inf where F is singular."""
-        value: Any = 0.0
-        if self.rate_weight:
-            value = self.rate_weight * self._sum_rate(self.reception(sent))
-        if self.crlb_weight:
-            bounds = information_of_band(self.targets, self.echo(sent), self.grid, self.unknowns).bounds
-            value = value - self.crlb_weight * weighted_trace(bounds, self._weights)
-        return np.asarray(value)
+    def crlb(self, sent: Transmission) -> FloatArray:
+        """``tr(D F^-1)`` of a transmission, shape (...); infinite where F is singular."""
+        bounds = information_of_band(self.targets, self.echo(sent), self.grid, self.unknowns).bounds
+        return weighted_trace(bounds, self._weights)
 
     def merit_cotangent(self, sent: Transmission) -> tuple[Merits, Cotangent]:
         """The two terms of the merit of a transmission, each (...), and the derivative of their weighted sum.
@@ -245,7 +224,7 @@ class BandSumRateCrlb(Problem):
         The derivative has the subcarriers behind the batch axes, and so have the SQINRs (..., F, K).
         """
         users, echo, F = self.reception(sent), self.echo(sent), self.grid.used
-        rate = self._sum_rate(users)
+        rate = self.sum_rate(users)
         user, receive = OverBand(self.transceiver.user, self.grid, self.noise_power), self._receive
         found = rate_cotangent(self.H, sent, users, user).times(self.rate_weight / F)
         bound = np.full(rate.shape, np.nan)
@@ -255,9 +234,9 @@ class BandSumRateCrlb(Problem):
             found = found + other.times(-self.crlb_weight)
         return Merits(rate, bound, users.sqinr), found
 
-    @staticmethod
-    def _sum_rate(users: Reception) -> FloatArray:
-        return np.asarray(np.log1p(users.sqinr).sum(axis=-1).mean(axis=-1))
+    def sum_rate(self, users: Reception) -> FloatArray:
+        """The mean over the subcarriers."""
+        return np.asarray(super().sum_rate(users).mean(axis=-1))
 
     @property
     def _receive(self) -> OverBand:
@@ -271,7 +250,7 @@ class BandSumRateCrlb(Problem):
     def echo(self, sent: Transmission) -> Echo:
         """What the sensing receiver gets of a transmission, on each subcarrier."""
         G = self.targets.band_response(self.grid)
-        return band_echo(G, sent, self.radar_noise_power, self.transceiver, self.grid, self.mode)
+        return Echo.of(G, sent, np.asarray(self.radar_noise_power)[..., None], self._receive, self.mode)
 
     def constraints(self, W: Any) -> dict[str, FloatArray]:
         """Relative slack of the power of the samples, ``total`` (...), and of the cap, ``subcarrier`` (..., F)."""

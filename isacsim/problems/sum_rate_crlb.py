@@ -6,7 +6,7 @@ Full power is optimal: both terms improve when W grows.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -14,82 +14,30 @@ import numpy as np
 from attrs import field, frozen
 
 from isacsim import units
-from isacsim.batch import as_array, batch_shape, batched, spectrum_of
-from isacsim.checks import choice, instance, number, snapshots, whole
+from isacsim.batch import batch_shape, batched, spectrum_of
+from isacsim.checks import choice, instance, number, snapshots
 from isacsim.drop import Drop
-from isacsim.errors import InvalidInput, one_of
+from isacsim.errors import InvalidInput
 from isacsim.hardware.base import Transceiver
 from isacsim.keywords import keywords
 from isacsim.link import Echo, Mode, Reception, Transmission
 from isacsim.metrics.cotangents import Cotangent, crlb_cotangent, rate_cotangent
 from isacsim.metrics.fim import FimTensor, Information, information, information_of
-from isacsim.problems.base import Problem, Requirements, posed, spread_over_users
+from isacsim.problems.base import Requirements, posed, spread_over_users
 from isacsim.problems.identifiability import identifiability
+from isacsim.problems.rate_and_crlb import (
+    STREAMS,
+    WEIGHT,
+    Merits,
+    RateAndCrlb,
+    check_parameters,
+    kinds_named,
+    selection_of,
+    weighted_trace,
+    weights_of_kinds,
+)
 from isacsim.targets.scene import ParametricScene, parametric
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
-
-WEIGHT = number(least=0, remedy="Use 0 to drop the term.")
-STREAMS = whole(0, "Leave it out for max(0, M - K).", optional=True)
-
-
-def kinds_named(value: Any) -> tuple[str, ...] | None:
-    """Names of kinds of parameters in a field: one, or a list of them; None of all."""
-    if value is None:
-        return None
-    names = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, (list, tuple)) else ()
-    if not all(isinstance(name, str) for name in names):
-        raise InvalidInput("parameters", "must be kinds of target parameters", value, "Give names, as 'azimuth'.")
-    if not names or len(set(names)) < len(names):
-        raise InvalidInput("parameters", "must name each kind once", names, "Leave it out for all parameters.")
-    return names
-
-
-def _family(kind: str) -> str:
-    """The name under which the parts of a complex unknown are weighed together."""
-    return kind.removesuffix("_real").removesuffix("_imag")
-
-
-def selection_of(
-    unknowns: Sequence[str], parameters: tuple[str, ...] | None, weights: tuple[float, ...] | None
-) -> FloatArray:
-    """Weight of the CRLB of each unknown (P,), for the kinds that count; None is all kinds, and weights of 1."""
-    if parameters is None:
-        return np.ones(len(unknowns))
-    named = dict(zip(parameters, weights or [1.0] * len(parameters), strict=True))
-    return np.array([named.get(_family(kind), 0.0) for kind in unknowns])
-
-
-def check_parameters(
-    unknowns: Sequence[str], parameters: tuple[str, ...] | None, weights: tuple[float, ...] | None
-) -> None:
-    """Refuse kinds of parameters that no unknown is of, and weights that do not pair up with them.
-
-    Raises:
-        InvalidInput: It names the field.
-    """
-    named = tuple(dict.fromkeys(_family(kind) for kind in unknowns))
-    for name in parameters or ():
-        if name == "zenith" and "azimuth" in named and name not in named:
-            rule = "must not name the zenith of linear arrays"
-            raise InvalidInput("parameters", rule, parameters, "A ULA cannot resolve it.")
-        if name not in named:
-            raise InvalidInput("parameters", "must be kinds of target parameters", name, one_of(named, name))
-    if weights is not None:
-        if parameters is None or len(weights) != len(parameters):
-            rule = "must have one entry for each of `parameters`"
-            raise InvalidInput("parameter_weights", rule, weights, "Name the kinds of parameters, and weigh each.")
-        if not any(weights):
-            raise InvalidInput("parameter_weights", "must not all be 0", weights, "Weigh one.")
-
-
-def weights_of_kinds(value: Any) -> tuple[float, ...] | None:
-    """The weights of kinds of parameters in a field; None where all weigh 1."""
-    if value is None:
-        return None
-    weights = np.atleast_1d(as_array("parameter_weights", value))
-    if np.any(weights < 0) or weights.ndim > 1:
-        raise InvalidInput("parameter_weights", "must be a list of numbers of at least 0", value, "One for each kind.")
-    return tuple(float(w) for w in weights)
 
 
 @frozen(kw_only=True)
@@ -124,18 +72,9 @@ class SumRateCrlbRequirements(Requirements):
         return posed(SumRateCrlb, self, drop, transceiver)
 
 
-@frozen(eq=False)
-class Merits:
-    """What a transmission is worth: sum rate (...), in nat/s/Hz, weighted CRLB (...) and SQINRs (..., K)."""
-
-    sum_rate: FloatArray
-    crlb: FloatArray
-    sqinr: FloatArray
-
-
 @keywords()
 @frozen
-class SumRateCrlb(Problem):
+class SumRateCrlb(RateAndCrlb):
     """Maximise ``rate_weight SR - crlb_weight tr(D F^-1)`` at full power.
 
     Args:
@@ -190,7 +129,7 @@ class SumRateCrlb(Problem):
     def __attrs_post_init__(self) -> None:
         parametric("targets", self.targets, "a CRLB")
         antennas, users = self.H.shape[-2:]
-        self._check_shapes(antennas, users)
+        self._check_shapes(antennas)
         check_parameters(self.targets.unknowns, self.parameters, self.parameter_weights)
         spread_over_users(self, "noise_power")
         self._spread_error(antennas, users)
@@ -216,7 +155,7 @@ class SumRateCrlb(Problem):
         """Whether there is no error of the channels."""
         return not self.channel_error.any()
 
-    def _check_shapes(self, antennas: int, users: int) -> None:
+    def _check_shapes(self, antennas: int) -> None:
         if antennas < 1:
             raise InvalidInput("H", "must have at least one antenna", self.H.shape, "H is (..., N_t, K).")
         if antennas != self.targets.antennas[1]:
@@ -224,27 +163,7 @@ class SumRateCrlb(Problem):
                 "H", f"must have the {self.targets.antennas[1]} transmit antennas of the targets", self.H.shape,
                 "H is (..., N_t, K).",
             )  # fmt: skip
-        if self.streams < 1:
-            raise InvalidInput(
-                "sensing_streams", "must be at least 1 without users", self.sensing_streams, "Set it to M."
-            )
-        if self.rate_weight == 0 and self.crlb_weight == 0:
-            raise InvalidInput("rate_weight, crlb_weight", "must not both be 0", "0 and 0", "Weigh at least one term.")
-        if users == 0 and self.crlb_weight == 0:
-            raise InvalidInput("H", "must have users when crlb_weight is 0", self.H.shape, "H is (..., N_t, K).")
-
-    @property
-    def users(self) -> int:
-        """Number of users K."""
-        return int(self.H.shape[-1])
-
-    @property
-    def streams(self) -> int:
-        """Number of precoder columns, K+S."""
-        sensing = (
-            max(0, self.targets.sensing_streams - self.users) if self.sensing_streams is None else self.sensing_streams
-        )
-        return self.users + int(sensing)
+        self.check_terms()
 
     @property
     def selection(self) -> FloatArray:
@@ -257,20 +176,15 @@ class SumRateCrlb(Problem):
         tensor = FimTensor.ideal(self.targets, self.radar_noise_power, self.snapshots)
         return self.targets.transmit_basis(), tensor
 
-    def merit(self, sent: Transmission) -> FloatArray:
-        """Weighted sum rate minus weighted CRLB of a transmission, shape (...); -inf where F is singular."""
-        value: Any = 0.0
-        if self.rate_weight:
-            value = self.rate_weight * np.log1p(self.reception(sent).sqinr).sum(axis=-1)
-        if self.crlb_weight:
-            crlb = information_of(self.targets, self.echo(sent), self.snapshots).bounds
-            value = value - self.crlb_weight * weighted_trace(crlb, self.selection)
-        return np.asarray(value)
+    def crlb(self, sent: Transmission) -> FloatArray:
+        """``tr(D F^-1)`` of a transmission, shape (...); infinite where F is singular."""
+        bounds = information_of(self.targets, self.echo(sent), self.snapshots).bounds
+        return weighted_trace(bounds, self.selection)
 
     def merit_cotangent(self, sent: Transmission) -> tuple[Merits, Cotangent]:
         """The two terms of the merit of a transmission, each (...), and the derivative of their weighted sum."""
         users, echo, transceiver = self.reception(sent), self.echo(sent), self.transceiver
-        rate = np.log1p(users.sqinr).sum(axis=-1)
+        rate = self.sum_rate(users)
         found = rate_cotangent(self.H, sent, users, transceiver.user).times(self.rate_weight)
         bound = np.full(np.shape(rate), np.nan)
         if self.crlb_weight:
@@ -331,12 +245,3 @@ class SumRateCrlb(Problem):
         return regular & enough, [
             (told,) if r and not e else note for r, e, note in zip(regular, enough, notes, strict=True)
         ]
-
-
-def weighted_trace(bounds: Any, selection: FloatArray) -> FloatArray:
-    """``tr(D F^-1)`` from the CRLBs (..., P) and the diagonal of D; infinite bounds stay."""
-    if np.count_nonzero(selection) == selection.size:
-        return (bounds * selection).sum(axis=-1)
-    kept = selection > 0
-    # In C order: indexing lays the kept axis first, and the sum would go across the batch.
-    return np.ascontiguousarray(bounds[..., kept] * selection[kept]).sum(axis=-1)

@@ -11,8 +11,9 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, Self, cast
 
 import attrs
 import numpy as np
@@ -152,6 +153,33 @@ class Surface:
                 best, value = np.where(better[:, None, None], trial, best), np.where(better, found, value)
                 drive = np.where(better, below, drive)
         return best
+
+
+class OnSurface(ABC):
+    """What a merit leaves to the surface that its coordinates Z (B, n, K+S) are on, its field ``surface``."""
+
+    surface: Any
+
+    @abstractmethod
+    def value(self, Z: ComplexArray) -> FloatArray:
+        """The objective at coordinates, (B,)."""
+
+    def driven(self, Z: ComplexArray) -> ComplexArray:
+        """A start at the best of some drives, where they are free."""
+        return np.asarray(self.surface.driven(Z, self.value))
+
+    def project(self, Z: ComplexArray) -> ComplexArray:
+        """The coordinates of full power, or below the cap."""
+        return np.asarray(self.surface.project(Z))
+
+    def slope(self, point: Placed) -> ComplexArray:
+        """Gradient of the objective along the surface, or less what leads above a cap that binds."""
+        return np.asarray(self.surface.slope(point))
+
+    def at(self, point: Placed) -> Self:
+        """The merit that keeps what is at a cap where that binds at a point and the objective wants more."""
+        surface = self.surface.at(point)
+        return self if surface is self.surface else cast(Self, attrs.evolve(cast(Any, self), surface=surface))
 
 
 @part

@@ -13,8 +13,8 @@ from isacsim.arrays import AntennaArray
 from isacsim.batch import batched
 from isacsim.checks import number, whole
 from isacsim.errors import InvalidInput
-from isacsim.grid import LIGHT, Grid
-from isacsim.targets.models import TargetModel, require_equal_lists
+from isacsim.grid import LIGHT, Grid, carrier_of
+from isacsim.targets.models import Rngs, TargetModel, require_equal_lists
 from isacsim.targets.scene import PointTargets, Scene
 from isacsim.typing import FloatArray
 
@@ -68,42 +68,25 @@ class RadarTargets(TargetModel):
         if self.swerling not in DEGREES_OF_FREEDOM:
             raise InvalidInput("swerling", "must be from 0 to 4", self.swerling, "0 is a steady target.")
 
-    def draw(
-        self,
-        tx_array: AntennaArray,
-        rx_array: AntennaArray,
-        trials: Sequence[int],
-        rngs: Sequence[np.random.Generator],
-    ) -> Scene:
+    def draw(self, tx_array: AntennaArray, rx_array: AntennaArray, trials: Sequence[int], rngs: Rngs) -> Scene:
         """A scene for each trial, with phases and cross-sections of its own.
 
         Raises:
             InvalidInput: If the carrier is not given.
         """
-        if self.carrier is None:
-            raise InvalidInput("carrier", "must be given where there is no grid", None, "Add carrier_hz, or a grid.")
-        return self._scene(self.carrier, tx_array, rx_array, rngs)
+        return self._scene(carrier_of(self.carrier), tx_array, rx_array, rngs)
 
     def draw_band(
-        self,
-        grid: Grid,
-        tx_array: AntennaArray,
-        rx_array: AntennaArray,
-        trials: Sequence[int],
-        rngs: Sequence[np.random.Generator],
+        self, grid: Grid, tx_array: AntennaArray, rx_array: AntennaArray, trials: Sequence[int], rngs: Rngs
     ) -> Scene:
         """A scene for each trial, at the carrier of the grid.
 
         Raises:
             InvalidInput: If the carrier is another one than that of the grid.
         """
-        if self.carrier not in (None, grid.carrier):
-            raise InvalidInput("carrier", f"must be the {grid.carrier:g} Hz of the grid", self.carrier, "Leave it out.")
-        return self._scene(grid.carrier, tx_array, rx_array, rngs)
+        return self._scene(carrier_of(self.carrier, grid), tx_array, rx_array, rngs)
 
-    def _scene(
-        self, carrier: float, tx_array: AntennaArray, rx_array: AntennaArray, rngs: Sequence[np.random.Generator]
-    ) -> Scene:
+    def _scene(self, carrier: float, tx_array: AntennaArray, rx_array: AntennaArray, rngs: Rngs) -> Scene:
         count = self.azimuth.size
         turn = np.exp(2j * np.pi * np.stack([rng.uniform(size=count) for rng in rngs]))
         power = echo_power(self.rcs, self.range, LIGHT / carrier)

@@ -107,9 +107,6 @@ def _check_labels(measure: Measure, drop: Drop, values: dict[str, FloatArray]) -
 def check_detector(detector: Detector) -> None:
     """Check a detector: one statistic a decision, which is larger where there is a target.
 
-    Args:
-        detector: The detector.
-
     Raises:
         ContractError: If it breaks a rule.
     """
@@ -147,9 +144,6 @@ def _statistic(detector: Detector, y: ComplexArray, symbols: ComplexArray, echo:
 
 def check_map_detector(detector: MapDetector) -> None:
     """Check a detector on maps: a decision for each cell, which finds strong targets and wraps at the edges.
-
-    Args:
-        detector: The detector.
 
     Raises:
         ContractError: If it breaks a rule.

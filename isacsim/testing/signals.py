@@ -23,9 +23,6 @@ DEVIATIONS = 5  # standard errors: a sound component fails once in two million c
 def check_array(array: AntennaArray) -> None:
     """Check an antenna array: shape and norm of steering vectors, and their derivatives against differences.
 
-    Args:
-        array: The array.
-
     Raises:
         ContractError: If it breaks a rule.
     """
@@ -54,9 +51,6 @@ def check_array(array: AntennaArray) -> None:
 
 def check_element(element: ElementPattern) -> None:
     """Check a pattern of elements: gains of directions, and their derivatives against differences.
-
-    Args:
-        element: The pattern.
 
     Raises:
         ContractError: If it breaks a rule.
@@ -97,9 +91,6 @@ def _differences() -> list[tuple[int, float]]:
 
 def check_modulation(modulation: Modulation) -> None:
     """Check a modulation: unit power, draws that join, and of a constellation its decisions and error rate.
-
-    Args:
-        modulation: The modulation.
 
     Raises:
         ContractError: If it breaks a rule.

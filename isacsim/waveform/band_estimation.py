@@ -8,24 +8,22 @@ from typing import Any
 import numpy as np
 from attrs import field, frozen
 
-from isacsim.batch import flatten
 from isacsim.checks import instance, whole
 from isacsim.drop import Drop
 from isacsim.grid import LIGHT, Grid
-from isacsim.link import Link, WidebandLink
+from isacsim.link import Link
 from isacsim.metrics.components import Quantity
 from isacsim.metrics.delay_doppler import kinds_of, labels_of
 from isacsim.targets.scene import PointTargets
 from isacsim.typing import ComplexArray, FloatArray
 from isacsim.waveform.band_estimators import GEOMETRY, BandObservation, Echoes
-from isacsim.waveform.base import Experiment
 from isacsim.waveform.modulation import QPSK, Modulation, modulation
-from isacsim.waveform.radar import Radar
+from isacsim.waveform.radar import BurstExperiment
 from isacsim.waveform.signals import Sources
 
 
 @frozen
-class DelayDopplerEstimation(Experiment):
+class DelayDopplerEstimation(BurstExperiment):
     """Errors of maximum-likelihood estimates of point targets from OFDM bursts, and their Cramer-Rao bounds.
 
     Each run sends a burst of the grid's symbols through the hardware and the background. The bound is that of
@@ -39,8 +37,6 @@ class DelayDopplerEstimation(Experiment):
         directions_known: Whether azimuth and zenith of the targets are known.
         static_removed: As in ``range-doppler``.
     """
-
-    wideband = True
 
     runs: int = field(default=100, validator=whole(1))
     modulation: Modulation = field(default=QPSK, converter=modulation)
@@ -65,20 +61,12 @@ class DelayDopplerEstimation(Experiment):
             return {}
         return {"parameter": labels_of(drop.targets, self._kinds(drop.targets))}
 
-    def check(self, link: Link) -> None:
-        """Refuse what `isacsim.waveform.radar.Radar.check` refuses."""
-        super().check(link)
-        assert isinstance(link, WidebandLink)
-        Radar(link, self.modulation, self.static_removed).check()
-
     def trial(self, link: Link, rng: np.random.Generator) -> dict[str, FloatArray]:
         """All six from the `errors` of the runs."""
-        self.check(link)
-        assert isinstance(link, WidebandLink)
+        radar = self.radar(link)
         errors, bounds = self.errors(link, rng)
         mse, bound = (errors**2).mean(axis=0), bounds.mean(axis=0)
-        targets, grid = flatten(link.drop.targets), link.grid
-        assert isinstance(targets, PointTargets)
+        targets, grid = radar.targets, radar.grid
         kinds = self._kinds(targets)
         of = {kind: slice(i * targets.count, (i + 1) * targets.count) for i, kind in enumerate(kinds)}
         metres, speed = LIGHT / 2, grid.wavelength / 2
@@ -91,9 +79,9 @@ class DelayDopplerEstimation(Experiment):
             "parameter-bound": bound[None],
         }
 
-    def errors(self, link: WidebandLink, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
+    def errors(self, link: Link, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
         """Errors of the runs and the bounds on their squares, each (runs, P)."""
-        radar, sources = Radar(link, self.modulation, self.static_removed), Sources.of(rng)
+        radar, sources = self.radar(link), Sources.of(rng)
         targets, kinds = radar.targets, self._kinds(radar.targets)
         truth = Echoes(
             targets.azimuth[0], targets.zenith[0], radar.delay, radar.doppler,
@@ -103,7 +91,7 @@ class DelayDopplerEstimation(Experiment):
         for _ in range(self.runs):
             seen = BandObservation.of(radar, radar.burst(sources, targets.reflection[0]), kinds)
             bound = seen.bounds(truth)
-            errors.append(differences(seen.estimated(targets.count, truth), truth, kinds, bound, link.grid))
+            errors.append(differences(seen.estimated(targets.count, truth), truth, kinds, bound, radar.grid))
             bounds.append(bound)
         return np.array(errors), np.array(bounds)
 

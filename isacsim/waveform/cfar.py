@@ -123,12 +123,7 @@ class Cfar(MapDetector):
         return np.stack([np.roll(power, shift, axis=-2) for shift in (*away, *-away)], axis=-1)
 
     def detection(self, snr: Any, swerling: int) -> FloatArray:
-        """Detection probability of one look at a target of Swerling 0 to 4 in independent noise, shape (...).
-
-        Args:
-            snr: Mean SNR of the cell, shape (...), linear.
-            swerling: 0 is a steady target; 1 and 2, and 3 and 4, differ in many looks alone.
-        """
+        """That of the level's law; Swerling 1 and 2, and 3 and 4, differ in many looks alone."""
         snr = np.asarray(snr, float)
         if swerling in (1, 2):
             return self.exponential_detection(snr)
@@ -146,14 +141,7 @@ class Cfar(MapDetector):
 
 @frozen
 class CellAveraging(Cfar):
-    """CA-CFAR: the mean of the reference cells.
-
-    Args:
-        false_alarm: False-alarm probability of a cell.
-        cells: Reference cells N, half of them on either side along the delay.
-        guard: Cells between the cell and its reference on either side.
-        stride: Distance of reference cells; a window correlates neighbours, which 2 keeps apart.
-    """
+    """CA-CFAR: the mean of the reference cells."""
 
     def factor(self) -> float:
         """``N (P_FA^(-1/N) - 1)``."""
@@ -177,11 +165,9 @@ class CellAveraging(Cfar):
 class OrderedStatistic(Cfar):
     """OS-CFAR: the k-th smallest of the reference cells, which other targets among them leave nearly as it is.
 
+    Other options are those of `Cfar`.
+
     Args:
-        false_alarm: False-alarm probability of a cell.
-        cells: Reference cells N, half of them on either side along the delay.
-        guard: Cells between the cell and its reference on either side.
-        stride: Distance of reference cells; a window correlates neighbours, which 2 keeps apart.
         rank: k, from 1 to N; None is 3/4 of N.
     """
 

@@ -10,17 +10,16 @@ from attrs import field, frozen
 from isacsim.checks import choice, instance, whole
 from isacsim.drop import Drop, WidebandDrop
 from isacsim.grid import LIGHT, Grid
-from isacsim.link import Link, WidebandLink
+from isacsim.link import Link
 from isacsim.metrics.components import Quantity
 from isacsim.typing import FloatArray, IntArray
-from isacsim.waveform.base import Experiment
 from isacsim.waveform.modulation import QPSK, Modulation, modulation
-from isacsim.waveform.radar import WINDOWS, Radar, window
+from isacsim.waveform.radar import WINDOWS, BurstExperiment, window
 from isacsim.waveform.signals import Sources
 
 
 @frozen
-class RangeDopplerMap(Experiment):
+class RangeDopplerMap(BurstExperiment):
     """Power on the cells of range and velocity over that of noise and distortion as predicted, mean of bursts.
 
     The receiver looks into the direction of the first target; all targets are there, as steady as the scene has
@@ -32,8 +31,6 @@ class RangeDopplerMap(Experiment):
         window: Window over subcarriers and over symbols: ``hann``, ``hamming``, ``blackman`` or ``rectangular``.
         static_removed: As for ``range-doppler``.
     """
-
-    wideband = True
 
     bursts: int = field(default=1, validator=whole(1))
     modulation: Modulation = field(default=QPSK, converter=modulation)
@@ -57,17 +54,10 @@ class RangeDopplerMap(Experiment):
             "velocity": (shifts * grid.velocity_step).tolist(),
         }
 
-    def check(self, link: Link) -> None:
-        """Refuse what `range-doppler` refuses."""
-        super().check(link)
-        assert isinstance(link, WidebandLink)
-        Radar(link, self.modulation, self.static_removed).check()
-
     def trial(self, link: Link, rng: np.random.Generator) -> dict[str, FloatArray]:
         """The map of one trial."""
-        self.check(link)
-        assert isinstance(link, WidebandLink)
-        radar, sources, grid = Radar(link, self.modulation, self.static_removed), Sources.of(rng), link.grid
+        radar, sources = self.radar(link), Sources.of(rng)
+        grid = radar.grid
         w = np.outer(window(self.window, grid.used), window(self.window, grid.symbols))
         total = np.zeros((grid.used, grid.symbols))
         for _ in range(self.bursts):

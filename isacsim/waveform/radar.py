@@ -23,6 +23,7 @@ which the phase of a reflection refers to, so that a symbol turns by its own mid
 from __future__ import annotations
 
 from functools import cached_property
+from typing import cast
 
 import numpy as np
 from attrs import frozen
@@ -30,11 +31,12 @@ from attrs import frozen
 from isacsim.batch import flatten, hermitian, squared
 from isacsim.errors import InvalidInput
 from isacsim.grid import LIGHT, Grid
-from isacsim.link import Echo, WidebandLink
+from isacsim.link import Echo, Link, WidebandLink
 from isacsim.metrics.delay_doppler import doppler_of, require_unambiguous
 from isacsim.targets.scene import PointTargets
 from isacsim.typing import ComplexArray, FloatArray, IntArray
 from isacsim.waveform import ofdm
+from isacsim.waveform.base import Experiment
 from isacsim.waveform.echoes import Leakage
 from isacsim.waveform.modulation import QPSK, Gaussian, Modulation
 from isacsim.waveform.signals import Sources, through
@@ -260,3 +262,27 @@ class Radar:
         energy = look.energy(w)[k]
         amplitude = abs(look.echo(there, w, cell)) ** 2 / energy if energy > 0 else 0.0
         return float(squared(self.targets.reflection[0, target]) * self.remaining[target] ** 2 * amplitude)
+
+
+class BurstExperiment(Experiment):
+    """An experiment on what the sensing receiver makes of bursts."""
+
+    wideband = True
+
+    modulation: Modulation
+    static_removed: bool
+
+    def check(self, link: Link) -> None:
+        """Refuse what the radar cannot see: see `radar`."""
+        self.radar(link)
+
+    def radar(self, link: Link) -> Radar:
+        """The radar of a link.
+
+        Raises:
+            InvalidInput: Without a grid, and as `Radar.check` has it.
+        """
+        super().check(link)
+        radar = Radar(cast(WidebandLink, link), self.modulation, self.static_removed)
+        radar.check()
+        return radar

@@ -12,23 +12,22 @@ from isacsim.checks import choice, instance, whole
 from isacsim.drop import Drop
 from isacsim.errors import InvalidInput
 from isacsim.grid import LIGHT
-from isacsim.link import Link, WidebandLink
+from isacsim.link import Link
 from isacsim.metrics.components import Quantity
 from isacsim.targets.scene import PointTargets
 from isacsim.typing import ComplexArray, FloatArray
-from isacsim.waveform.base import Experiment
 from isacsim.waveform.cfar import CellAveraging, MapDetector
 from isacsim.waveform.intervals import wilson
 from isacsim.waveform.link import NORMAL_95
 from isacsim.waveform.modulation import QPSK, Modulation, modulation
-from isacsim.waveform.radar import WINDOWS, Burst, Radar, window
+from isacsim.waveform.radar import WINDOWS, Burst, BurstExperiment, Radar, window
 from isacsim.waveform.signals import Sources
 
 QUANTILES = 5  # of the SNR over bursts
 
 
 @frozen
-class RangeDoppler(Experiment):
+class RangeDoppler(BurstExperiment):
     """False alarms and detections on range-Doppler maps, beside what theory says.
 
     Each burst is sent twice with symbols of its own, without targets and with all of them. False alarms are
@@ -48,8 +47,6 @@ class RangeDoppler(Experiment):
         static_removed: Whether the receiver does not know its background, and takes all that stands still out of
             what it receives, by least squares over the symbols of a burst; it sees no target at velocity 0 then.
     """
-
-    wideband = True
 
     detector: MapDetector = field(factory=CellAveraging, validator=instance(MapDetector))
     bursts: int = field(default=200, validator=whole(2))
@@ -86,19 +83,16 @@ class RangeDoppler(Experiment):
         ranges = [float(r) for r in flatten(drop.targets).delay[0] * LIGHT / 2]
         return {"target": ranges} if 1 < len(ranges) == len(set(ranges)) else {}
 
-    def check(self, link: Link) -> None:
-        """Refuse other scenes, delays beyond the prefix, ambiguous targets and maps that are too small."""
-        super().check(link)
-        assert isinstance(link, WidebandLink)
-        Radar(link, self.modulation, self.static_removed).check()
-        self.detector.require(link.grid.used)
+    def radar(self, link: Link) -> Radar:
+        """That of the base, which refuses maps that are too small for the detector."""
+        radar = super().radar(link)
+        self.detector.require(radar.grid.used)
+        return radar
 
     def trial(self, link: Link, rng: np.random.Generator) -> dict[str, FloatArray]:
         """The quantities of one trial."""
-        self.check(link)
-        assert isinstance(link, WidebandLink)
-        radar, sources = Radar(link, self.modulation, self.static_removed), Sources.of(rng)
-        w = np.outer(window(self.window, link.grid.used), window(self.window, link.grid.symbols))
+        radar, sources = self.radar(link), Sources.of(rng)
+        w = np.outer(window(self.window, radar.grid.used), window(self.window, radar.grid.symbols))
         hits, floors, alarms, snr = [], [], [], []
         for _ in range(self.bursts):
             look = radar.look(radar.burst(sources, np.zeros(radar.targets.count, complex)), 0)

@@ -233,13 +233,13 @@ def test_no_column_block_has_an_eigenvalue_above_the_tolerance(kit):
     problem = attrs.evolve(problem, transceiver=Transceiver(Aqnm([1, 2, 3, 4, 5, 6, np.inf, 2]), Aqnm(3), Aqnm(3)))
     _, states = traced(problem)
     state = states[-1]
-    proven = certify(state.system, state.V, state.multipliers)
+    proven = certify(state.system, state.precoder, state.multipliers)
     assert proven.eigenvalue[0] <= 2e-6  # asked of the stream block alone, within 1e-6
     assert proven.residual[0] <= 1e-6
     # Independent of the secular equation: the blocks themselves.
     objective = state.system.objective
     H, weights = state.system.H[0], (state.multipliers[0, :-1] * state.system.ratio[0])
-    S = objective.gradient(objective.surrogate(state.V))[0] - (H * state.multipliers[0, :-1]) @ H.conj().T
+    S = objective.gradient(objective.surrogate(state.precoder))[0] - (H * state.multipliers[0, :-1]) @ H.conj().T
     S -= np.diag(state.system.load[0] @ state.multipliers[0])
     blocks = [S] + [S + w * np.outer(h, h.conj()) for w, h in zip(weights, H.T, strict=True)]
     largest = max(np.linalg.eigvalsh(block)[-1] for block in blocks) / proven.value[0]

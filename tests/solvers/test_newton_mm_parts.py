@@ -73,7 +73,7 @@ def written(function):
 @pytest.mark.parametrize(("kind", "users"), [("extended", 3), ("points", 3), ("extended", 0), ("extended", 1)])
 def test_what_is_compiled_computes_what_is_written(kit, monkeypatch, kind, users):
     state = state_of(kit, kind, users=users, steps=2)
-    system, V, z = state.system, state.V, state.multipliers
+    system, V, z = state.system, state.precoder, state.multipliers
     M = state.surrogate.M + 0.03 * state.surrogate.value * np.eye(8)
 
     def everything():
@@ -183,7 +183,7 @@ def test_the_newton_step_squares_the_error(kit, kind):
 
     left = []
     for away in (1e-4, 1e-5):
-        V = last.V * (1 + away * kit.complex_gaussian(last.V.shape, 0))
+        V = last.precoder * (1 + away * kit.complex_gaussian(last.precoder.shape, 0))
         z = last.multipliers * (1 + away)
         before, surrogate, kkt = errors(V, z)
         dV, dz = newton_direction(last.system, V, z, surrogate, kkt)
@@ -195,7 +195,7 @@ def test_the_newton_step_squares_the_error(kit, kind):
 
 def test_the_curvature_of_few_targets_is_that_of_the_general_response(kit):
     state = state_of(kit, "points")
-    system, V = state.system, state.V
+    system, V = state.system, state.precoder
     rank, basis = row_space(system.objective.G)
     assert rank[0] == 3
     known = attrs.evolve(system.objective, basis=np.ascontiguousarray(basis[..., :3]))

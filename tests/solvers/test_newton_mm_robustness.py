@@ -62,7 +62,7 @@ def check_random(kit, seed):
     assert abs(slack["total"]) <= 1e-12  # rounding of a sum
     if states:  # the optimum of a point target takes no steps
         state = states[-1]
-        assert certify(state.system, state.V, state.multipliers).eigenvalue[0] <= 1e-5  # over all column blocks
+        assert certify(state.system, state.precoder, state.multipliers).eigenvalue[0] <= 1e-5  # over all column blocks
     return solution.status
 
 

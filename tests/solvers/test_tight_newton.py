@@ -194,10 +194,10 @@ def test_streams_are_added_until_no_new_one_gains(kit):
     assert found.all()
     V = solution.precoder
     state = begin(group.system, response, V, 1e-6)
-    echoes = echoes_at(response, state.V, *value_at(response, state.V))
+    echoes = echoes_at(response, state.precoder, *value_at(response, state.precoder))
     lacks = missing(group.system, response, echoes, state.multipliers, np.array([0]))[0]
-    assert positive(lacks, 2e-6 * state.value[0])
-    assert np.linalg.eigvalsh(lacks)[0] >= -2e-6 * state.value[0]  # as Cholesky's factor says
+    assert positive(lacks, 2e-6 * state.objective[0])
+    assert np.linalg.eigvalsh(lacks)[0] >= -2e-6 * state.objective[0]  # as Cholesky's factor says
 
 
 def test_a_member_has_the_bytes_that_it_has_alone(kit):

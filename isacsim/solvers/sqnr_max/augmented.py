@@ -29,9 +29,9 @@ from isacsim.metrics.cotangents import Cotangent, pulled_back, rate_cotangent, s
 from isacsim.metrics.sensing import sqnr
 from isacsim.problems.sqnr_max import SqnrMax
 from isacsim.solvers.sum_rate_crlb.lbfgs import RiemannianLbfgs
-from isacsim.solvers.sum_rate_crlb.merit import Point, damped_inverse
+from isacsim.solvers.sum_rate_crlb.merit import Derived, damped_inverse
 from isacsim.solvers.sum_rate_crlb.riemannian import RiemannianState, ready
-from isacsim.solvers.surface import Surface
+from isacsim.solvers.surface import OnSurface, Surface
 from isacsim.typing import AnyArray, BoolArray, ComplexArray, FloatArray
 
 TINY = np.finfo(float).tiny
@@ -48,24 +48,18 @@ FAINT = 1e-8  # amplitude of streams that only probe, relative: their power is b
 
 
 @frozen(eq=False)
-class AugmentedPoint(Point):
+class AugmentedPoint(Derived):
     """The augmented Lagrangian at a precoder, with its derivative; the objective of the base is its value.
 
     Attributes:
         sqnr: The radar SQNR, (B,).
         slack: c_k, (B, K); infinite for a user who is asked for nothing.
         push: ``max(lambda_k - rho c_k, 0)``, (B, K).
-        gradient: Half gradient in the coordinates Z, (B, N_t, K+S).
-        normal: That of the radiated power of the antennas at a cap; zero elsewhere.
-        weights: Weight of each user's channel in the preconditioner, (B, K).
     """
 
     sqnr: FloatArray = rows()
     slack: FloatArray = rows(1)
     push: FloatArray = rows(1)
-    gradient: ComplexArray = rows(2)
-    normal: ComplexArray = rows(2)
-    weights: FloatArray = rows(1)
 
     @property
     def violation(self) -> FloatArray:
@@ -80,7 +74,7 @@ class AugmentedPoint(Point):
 
 
 @frozen(eq=False)
-class AugmentedMerit:
+class AugmentedMerit(OnSurface):
     """The augmented Lagrangian of a flat `SqnrMax`, with what a Riemannian solver asks of a merit.
 
     Attributes:
@@ -180,25 +174,13 @@ class AugmentedMerit:
         multipliers = np.where(members[:, None], point.push, self.multipliers)
         return attrs.evolve(self, multipliers=multipliers, penalty=penalty)
 
-    def driven(self, Z: ComplexArray) -> ComplexArray:
-        """A start Z (B, N_t, K+S) at the best of some drives."""
-        return self.surface.driven(Z, lambda trial: self.evaluate(trial).objective)
+    def value(self, Z: ComplexArray) -> FloatArray:
+        """The objective at coordinates, (B,)."""
+        return self.evaluate(Z).objective
 
     def size(self, point: AugmentedPoint) -> FloatArray:
         """The power that the precoder has, (B,)."""
         return self.surface.spent(point.W) * self.problem.power
-
-    def project(self, Z: ComplexArray) -> ComplexArray:
-        """The coordinates scaled to full power, or back to the cap."""
-        return self.surface.project(Z)
-
-    def slope(self, point: AugmentedPoint) -> ComplexArray:
-        """Gradient along the surface, (B, N_t, K+S)."""
-        return self.surface.slope(point)
-
-    def at(self, point: AugmentedPoint) -> AugmentedMerit:
-        """The merit that keeps what is at a cap where it binds there."""
-        return attrs.evolve(self, surface=self.surface.at(point)) if self.surface.capped else self
 
     def preconditioner(self, point: AugmentedPoint) -> ComplexArray:
         """Inverse of ``2 (H diag(weights) H^H + mu I)``, with mu of an SQNR that grows with the power."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import attrs
 import numpy as np
@@ -20,7 +20,7 @@ from isacsim.solvers.sqinr.repair import repaired
 from isacsim.solvers.sqnr_max.base import SqnrMaxSolver
 from isacsim.solvers.sqnr_max.starts import start
 from isacsim.solvers.sqnr_max.surrogate_program import maximise_surrogate
-from isacsim.typing import ComplexArray, FloatArray
+from isacsim.typing import AnyArray, BoolArray, ComplexArray, FloatArray
 
 
 @frozen(eq=False)
@@ -29,7 +29,7 @@ class MmState:
 
     Attributes:
         group: The members.
-        V: The iterates, (B, N, K+N).
+        precoder: The iterates, (B, N, K+N).
         certificate: What the multipliers of the last program prove of them.
         stalled: Which members' last program had no better point, (B,).
         told: What the backend said to a last program that gave it trouble, (B,).
@@ -38,15 +38,10 @@ class MmState:
     traced: ClassVar[tuple[str, ...]] = ("bound",)
 
     group: Group
-    V: Any = rows(2)
+    precoder: ComplexArray = rows(2)
     certificate: Certificate = field()
-    stalled: Any = rows()
-    told: Any = rows()
-
-    @property
-    def precoder(self) -> ComplexArray:
-        """The iterates."""
-        return np.asarray(self.V)
+    stalled: BoolArray = rows()
+    told: AnyArray = rows()
 
     @property
     def objective(self) -> FloatArray:
@@ -102,8 +97,8 @@ class Mm(SqnrMaxSolver):
     def step(self, state: MmState) -> MmState:
         """One program for every member."""
         system = state.group.system
-        surrogate = system.objective.surrogate(state.V)
-        V, multipliers = np.array(state.V), np.zeros((len(state.V), system.users + 1))
+        surrogate = system.objective.surrogate(state.precoder)
+        V, multipliers = np.array(state.precoder), np.zeros((len(state.precoder), system.users + 1))
         answered, told = np.zeros(len(V), bool), objects([""] * len(V))
         for i in range(len(V)):
             at = np.array([i])
@@ -116,7 +111,7 @@ class Mm(SqnrMaxSolver):
         better = answered & (certificate.value > state.objective)
         if better.all():
             return MmState(state.group, V, certificate, ~better, told)
-        V = np.where(better[:, None, None], V, state.V)
+        V = np.where(better[:, None, None], V, state.precoder)
         return MmState(state.group, V, certify(system, V, multipliers), ~better, told)
 
 

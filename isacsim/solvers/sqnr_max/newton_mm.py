@@ -66,26 +66,21 @@ class NewtonMmState:
 
     system: System
     proof: Proof
-    V: Any = rows(2)
-    multipliers: Any = rows(1)
+    precoder: ComplexArray = rows(2)  # V, (B, N, K + S)
+    multipliers: FloatArray = rows(1)
     surrogate: Surrogate = field()  # at V
     kkt: Kkt = field()  # at V
-    error: Any = rows()  # of the conditions, with the streams that there are
-    gain: Any = rows()  # what a new stream would gain
-    residual: Any = rows()
-    bound: Any = rows()  # proven, on f; NaN where there is no proof, or it is not yet near
-    length: Any = rows()  # of the next Newton step; 0 is a plain step
-    longest: Any = rows()  # length after the next plain step
-    accuracy: Any = rows()  # tolerance of the next subproblem
-    share: Any = rows()  # of the power, for the next new stream
-    idle: Any = rows()  # steps without progress
-    added: Any = rows()  # new sensing streams so far
+    error: FloatArray = rows()  # of the conditions, with the streams that there are
+    gain: FloatArray = rows()  # what a new stream would gain
+    residual: FloatArray = rows()
+    bound: FloatArray = rows()  # proven, on f; NaN where there is no proof, or it is not yet near
+    length: FloatArray = rows()  # of the next Newton step; 0 is a plain step
+    longest: FloatArray = rows()  # length after the next plain step
+    accuracy: FloatArray = rows()  # tolerance of the next subproblem
+    share: FloatArray = rows()  # of the power, for the next new stream
+    idle: FloatArray = rows()  # steps without progress
+    added: FloatArray = rows()  # new sensing streams so far
     tolerance: float = field()
-
-    @property
-    def precoder(self) -> ComplexArray:
-        """V, (B, N, K + S)."""
-        return np.asarray(self.V)
 
     @property
     def objective(self) -> FloatArray:
@@ -107,7 +102,7 @@ class NewtonMmState:
         """Which members get no further."""
         stuck = self.idle > IDLE
         if self.missing.any():
-            stuck = stuck | (self.missing & ((self.added >= NEW_STREAMS) | crowded(self.system.users, self.V)))
+            stuck = stuck | (self.missing & ((self.added >= NEW_STREAMS) | crowded(self.system.users, self.precoder)))
         return np.asarray(stuck)
 
 
@@ -236,7 +231,7 @@ class NewtonMm(SqnrMaxSolver):
             added=none,
         )
         for _ in range(PLAIN):
-            state = self._climb(state, state.V, state.multipliers, state.surrogate, np.zeros(len(V), bool))
+            state = self._climb(state, state.precoder, state.multipliers, state.surrogate, np.zeros(len(V), bool))
         return attrs.evolve(state, length=none + 1, longest=none + 1, idle=none)
 
     def _at(
@@ -261,7 +256,7 @@ class NewtonMm(SqnrMaxSolver):
             sharp = RESOLUTION * terms * settings["proof"].steepness(V, surrogate.value) <= self.tolerance
             residual = np.where(sharp, np.fmax(residual, gap), residual)
         return NewtonMmState(
-            V=V,
+            precoder=V,
             multipliers=multipliers,
             surrogate=surrogate,
             kkt=kkt,
@@ -385,13 +380,13 @@ def _anchor(state: NewtonMmState, missing: BoolArray) -> tuple[ComplexArray, Flo
     Of full power, but for plain steps: only a surrogate that touches f at the last point itself,
     whatever constraint that violates a little, makes sure that the objective rises.
     """
-    anchor, multipliers = state.V.copy(), state.multipliers.copy()
+    anchor, multipliers = state.precoder.copy(), state.multipliers.copy()
     far = np.flatnonzero((state.length > 0) & ~missing)
     if far.size:
         here = state if far.size == len(anchor) else take(state, far)
         length = here.length[:, None]
         dV, change = _extrapolation(here)
-        anchor[far] = here.V + length[..., None] * dV
+        anchor[far] = here.precoder + length[..., None] * dV
         multipliers[far] = np.maximum(here.multipliers + length * change, 0.2 * here.multipliers)
     for i in np.flatnonzero(missing):
         anchor[i] = _with_stream(state, int(i))
@@ -401,7 +396,7 @@ def _anchor(state: NewtonMmState, missing: BoolArray) -> tuple[ComplexArray, Flo
 
 def _extrapolation(state: NewtonMmState) -> tuple[ComplexArray, FloatArray]:
     """The Newton step of V and of the multipliers; away from a saddle that it would lead to."""
-    dV, change = newton_direction(state.system, state.V, state.multipliers, state.surrogate, state.kkt)
+    dV, change = newton_direction(state.system, state.precoder, state.multipliers, state.surrogate, state.kkt)
     sound = np.asarray(np.isfinite(dV).all(axis=(-2, -1)) & np.isfinite(change).all(axis=-1))
     dV, change = np.where(sound[:, None, None], dV, 0.0), np.where(sound[:, None], change, 0.0)
     judged = (state.error > state.tolerance) & (state.violation <= NEARLY)
@@ -412,10 +407,10 @@ def _extrapolation(state: NewtonMmState) -> tuple[ComplexArray, FloatArray]:
 def _with_stream(state: NewtonMmState, i: int) -> ComplexArray:
     """V of member i (N, L) with its weakest sensing stream replaced by one along the direction that gains most."""
     K, share = state.system.users, float(state.share[i])
-    U, sizes, _ = np.linalg.svd(state.V[i][:, K:], full_matrices=False)
+    U, sizes, _ = np.linalg.svd(state.precoder[i][:, K:], full_matrices=False)
     sensing = np.sqrt(1 - share) * U * sizes
     sensing[:, -1] = np.sqrt(share) * state.kkt.U[i][:, -1]
-    return np.concatenate([np.sqrt(1 - share) * state.V[i][:, :K], sensing], axis=-1)
+    return np.concatenate([np.sqrt(1 - share) * state.precoder[i][:, :K], sensing], axis=-1)
 
 
 def crowded(users: int, V: ComplexArray) -> BoolArray:

@@ -28,7 +28,7 @@ from isacsim.solvers.sqinr.repair import inside, rank_one, repaired
 from isacsim.solvers.sqnr_max.base import SqnrMaxSolver
 from isacsim.solvers.sqnr_max.fractional import Ratio, cases, ratios
 from isacsim.solvers.sqnr_max.newton_mm import NewtonMm
-from isacsim.typing import ComplexArray, FloatArray
+from isacsim.typing import AnyArray, BoolArray, ComplexArray, FloatArray
 
 ROUTES = ("dual", "program")
 RELAXED = (
@@ -45,7 +45,7 @@ class SdrState:
     Attributes:
         group: The members.
         ratio: What their SQNR rises with.
-        V: The iterates, (B, N, K+N).
+        precoder: The iterates, (B, N, K+N).
         objective: Their SQNR, (B,).
         bound: Proven bound on the SQNR, (B,).
         stalled: Which members' last problem had no better point, (B,).
@@ -56,16 +56,11 @@ class SdrState:
 
     group: Group
     ratio: Ratio
-    V: Any = rows(2)
-    objective: Any = rows()
-    bound: Any = rows()
-    stalled: Any = rows()
-    told: Any = rows()
-
-    @property
-    def precoder(self) -> ComplexArray:
-        """The iterates."""
-        return np.asarray(self.V)
+    precoder: ComplexArray = rows(2)
+    objective: FloatArray = rows()
+    bound: FloatArray = rows()
+    stalled: BoolArray = rows()
+    told: AnyArray = rows()
 
     @property
     def residual(self) -> FloatArray:
@@ -124,9 +119,9 @@ class Sdr(SqnrMaxSolver):
 
     def step(self, state: SdrState) -> SdrState:
         """One linear problem for every member: that of Dinkelbach's method."""
-        q, group = np.divide(*state.ratio.parts(state.V)), state.group
+        q, group = np.divide(*state.ratio.parts(state.precoder)), state.group
         linear = attrs.evolve(group, system=group.system.to_maximise(state.ratio.theta(q)))
-        V, most, told = (self.by_program if self.route == "program" else self.by_dual)(linear, state.V)
+        V, most, told = (self.by_program if self.route == "program" else self.by_dual)(linear, state.precoder)
         V, _ = repaired(group.system, group.feasible, V)
         objective = group.system.objective.surrogate(V).value
         better = objective > state.objective
@@ -134,7 +129,7 @@ class Sdr(SqnrMaxSolver):
         bound = q + np.maximum(most - q * state.ratio.offset, 0.0) / state.ratio.offset
         return attrs.evolve(
             state,
-            V=np.where(better[:, None, None], V, state.V),
+            precoder=np.where(better[:, None, None], V, state.precoder),
             objective=np.where(better, objective, state.objective),
             bound=np.fmin(state.ratio.sqnr(bound), state.bound),
             stalled=~better | state.ratio.linear,

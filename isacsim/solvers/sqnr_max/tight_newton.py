@@ -9,7 +9,7 @@ Derived in docs/derivations/tight-newton.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import attrs
 import numpy as np
@@ -24,7 +24,7 @@ from isacsim.solvers.sqinr.tight import Tangent, settled
 from isacsim.solvers.sqnr_max.conjugate_gradients import SHORTER, Steps, room, steps_each
 from isacsim.solvers.sqnr_max.echo import Echoes, Known, Response, echoes_at, value_at
 from isacsim.solvers.sqnr_max.lagrangian import first_radius, lagrangian_at, missing, positive
-from isacsim.typing import BoolArray, ComplexArray, FloatArray
+from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray
 
 TAKEN, POOR, GOOD = 1e-3, 0.25, 0.75  # shares of the promised rise: of a step that is taken, a poor one, a good one
 LONGER = 2.5  # growth of the radius after a good step that it had cut short
@@ -44,30 +44,20 @@ class TightState:
 
     system: System
     response: Response
-    V: Any = rows(2)
-    value: Any = rows()
-    multipliers: Any = rows(1)  # (B, K+1)
-    tight: Any = rows(1)  # which constraints are, (B, K+1)
-    error: Any = rows()  # of stationarity
-    complete: Any = rows()  # whether no new stream gains more than the tolerance
-    steps: Any = rows(2)  # of falling length, (B, 3, 2NL)
-    rise: Any = rows(1)  # what each promises, (B, 3)
-    length: Any = rows(1)  # in the metric, (B, 3)
-    next: Any = rows()  # which of them is tried next
-    radius: Any = rows()
-    idle: Any = rows()
-    products: Any = rows()
+    precoder: ComplexArray = rows(2)  # (B, N, K + S)
+    objective: FloatArray = rows()  # f
+    multipliers: FloatArray = rows(1)  # (B, K+1)
+    tight: BoolArray = rows(1)  # which constraints are, (B, K+1)
+    error: FloatArray = rows()  # of stationarity
+    complete: BoolArray = rows()  # whether no new stream gains more than the tolerance
+    steps: FloatArray = rows(2)  # of falling length, (B, 3, 2NL)
+    rise: FloatArray = rows(1)  # what each promises, (B, 3)
+    length: FloatArray = rows(1)  # in the metric, (B, 3)
+    next: IntArray = rows()  # which of them is tried next
+    radius: FloatArray = rows()
+    idle: IntArray = rows()
+    products: IntArray = rows()
     tolerance: float = field()
-
-    @property
-    def precoder(self) -> ComplexArray:
-        """V, (B, N, K + S)."""
-        return np.asarray(self.V)
-
-    @property
-    def objective(self) -> FloatArray:
-        """f, (B,)."""
-        return np.asarray(self.value)
 
     @property
     def residual(self) -> FloatArray:
@@ -82,11 +72,11 @@ class TightState:
     @property
     def bound(self) -> FloatArray:
         """Upper bound on f where first order proves one, (B,)."""
-        bound, proof = np.full(len(self.V), np.nan), self.system.objective.proof()
+        bound, proof = np.full(len(self.precoder), np.nan), self.system.objective.proof()
         known = proof.known & (self.error <= self.tolerance)
         if known.any():
             here = take(self, known)
-            bound[known] = certify(here.system, here.V, here.multipliers).bound
+            bound[known] = certify(here.system, here.precoder, here.multipliers).bound
         return bound
 
 
@@ -102,8 +92,8 @@ def begin(system: System, response: Response, V: ComplexArray, tolerance: float)
     state = TightState(
         system=system,
         response=response,
-        V=way.V,
-        value=none,
+        precoder=way.V,
+        objective=none,
         multipliers=np.zeros((members, K + 1)),
         tight=way.tight,
         error=none,
@@ -122,13 +112,13 @@ def begin(system: System, response: Response, V: ComplexArray, tolerance: float)
 
 def step(state: TightState) -> TightState:
     """One trial of each member, and the next steps where it is taken."""
-    at = np.arange(len(state.V)), state.next
-    trial = state.V + state.steps[at].view(complex).reshape(state.V.shape)
+    at = np.arange(len(state.precoder)), state.next
+    trial = state.precoder + state.steps[at].view(complex).reshape(state.precoder.shape)
     way, broken = settled(state.system, trial, state.tight)
     value, known = value_at(state.response, way.V)
-    gained, rise, length = np.where(broken, -np.inf, value - state.value), state.rise[at], state.length[at]
-    flat = rise <= ROUNDING * state.value
-    taken = (gained > TAKEN * rise) | (flat & (np.abs(gained) <= ROUNDING * state.value))
+    gained, rise, length = np.where(broken, -np.inf, value - state.objective), state.rise[at], state.length[at]
+    flat = rise <= ROUNDING * state.objective
+    taken = (gained > TAKEN * rise) | (flat & (np.abs(gained) <= ROUNDING * state.objective))
     cut = length >= 0.99 * state.radius
     radius = np.where(cut & (gained > GOOD * rise), LONGER * state.radius, state.radius)
     radius = np.where(gained >= POOR * rise, radius, SHORTER[1] * length)
@@ -137,7 +127,7 @@ def step(state: TightState) -> TightState:
     short = ~taken & (following == len(SHORTER))  # these try shorter steps from where they are
     if short.any():
         here = take(state, short)
-        stay, _ = settled(here.system, here.V, here.tight)
+        stay, _ = settled(here.system, here.precoder, here.tight)
         old, again = value_at(here.response, stay.V)
         way, value[short] = put(way, short, stay), old
         for each, other in zip(known, again, strict=True):
@@ -153,7 +143,7 @@ def step(state: TightState) -> TightState:
 def _looked(state: TightState, way: Tangent, value: FloatArray, known: Known) -> TightState:
     """The state of points with multipliers, errors, and the steps to try next."""
     echoes = echoes_at(state.response, way.V, value, known)
-    state, way, gradient = _priced(attrs.evolve(state, V=way.V, value=value), way, echoes)
+    state, way, gradient = _priced(attrs.evolve(state, precoder=way.V, objective=value), way, echoes)
     complete = np.zeros(len(value), bool)
     ends = np.flatnonzero(state.error <= state.tolerance)
     if ends.size:
@@ -183,7 +173,7 @@ def _looked(state: TightState, way: Tangent, value: FloatArray, known: Known) ->
 
 def _priced(state: TightState, way: Tangent, echoes: Echoes) -> tuple[TightState, Tangent, ComplexArray]:
     """The state with multipliers next to stationarity, normals, and half of the Lagrangian's gradient, (B, N, L)."""
-    size = np.sqrt(frobenius2(way.V)) / np.maximum(state.value, np.finfo(float).tiny)
+    size = np.sqrt(frobenius2(way.V)) / np.maximum(state.objective, np.finfo(float).tiny)
     for _ in range(way.tight.shape[-1]):
         multipliers = -way.components(echoes.half)
         gradient = echoes.half + way.mixed(multipliers)
@@ -195,16 +185,20 @@ def _priced(state: TightState, way: Tangent, echoes: Echoes) -> tuple[TightState
         tight[goes, multipliers[goes, :-1].argmin(axis=-1)] = False
         way, _ = settled(state.system, way.V, tight)
     state = attrs.evolve(
-        state, V=way.V, tight=way.tight, multipliers=multipliers, error=np.where(np.isfinite(error), error, np.inf)
+        state,
+        precoder=way.V,
+        tight=way.tight,
+        multipliers=multipliers,
+        error=np.where(np.isfinite(error), error, np.inf),
     )
     return state, way, gradient
 
 
 def seeded(state: TightState, streams: int) -> ComplexArray:
     """V (B, N, L + streams) of stationary points with new streams of little power where they gain most."""
-    value, known = value_at(state.response, state.V)
-    echoes = echoes_at(state.response, state.V, value, known)
+    value, known = value_at(state.response, state.precoder)
+    echoes = echoes_at(state.response, state.precoder, value, known)
     lacks = missing(state.system, state.response, echoes, state.multipliers, np.arange(len(value)))
     fresh = eigh(lacks)[1][:, :, :streams]
     share = SHARE / streams
-    return np.concatenate([np.sqrt(1 - SHARE) * state.V, np.sqrt(share) * fresh], axis=-1)
+    return np.concatenate([np.sqrt(1 - SHARE) * state.precoder, np.sqrt(share) * fresh], axis=-1)

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import attrs
 import numpy as np
 from attrs import field, frozen
 
@@ -20,29 +19,21 @@ from isacsim.metrics.cotangents import pulled_back
 from isacsim.problems.band_sum_rate_crlb import BandSumRateCrlb
 from isacsim.solvers.base import SIDES, Request, stages
 from isacsim.solvers.sum_rate_crlb.band_surface import BandSurface, Drives, Sphere, blocks_of
-from isacsim.solvers.sum_rate_crlb.merit import Merit, Point, damped_inverse
+from isacsim.solvers.sum_rate_crlb.merit import Derived, Merit, damped_inverse
 from isacsim.solvers.sum_rate_crlb.starts import served, start
-from isacsim.solvers.surface import power_shares
+from isacsim.solvers.surface import OnSurface, power_shares
 from isacsim.typing import ComplexArray, FloatArray
 
 
 @frozen(eq=False)
-class BandPoint(Point):
-    """The objective at a precoder, with its derivative; users count on each subcarrier, (B, F K).
+class BandPoint(Derived):
+    """The objective at a precoder, with its derivative; users count on each subcarrier: ``weights`` are (B, F, K)."""
 
-    Attributes:
-        gradient: Half gradient in the coordinates, (B, blocks N_t, K+S).
-        normal: That of the radiated power at a cap; zero elsewhere.
-        weights: Weight of each user's channel in the preconditioner, (B, F, K).
-    """
-
-    gradient: ComplexArray = rows(2)
-    normal: ComplexArray = rows(2)
     weights: FloatArray = rows(2)
 
 
 @frozen(eq=False)
-class BandMerit:
+class BandMerit(OnSurface):
     """A flat `BandSumRateCrlb`, with what a Riemannian solver asks of a merit.
 
     Attributes:
@@ -125,39 +116,24 @@ class BandMerit:
         problem, W = self.problem, self.precoder(Z)
         sent = Transmission.of(W, problem.transmit)
         worth, cotangent = problem.merit_cotangent(sent)
-        objective = problem.rate_weight * worth.sum_rate
-        if problem.crlb_weight:
-            objective = objective - problem.crlb_weight * worth.crlb
         gradient = self.scale[..., None] * pulled_back(W, sent, problem.transmit, cotangent)
         if self.blocks == 1:
             gradient = gradient.sum(axis=1, keepdims=True)
         received = squared(hermitian(self.H) @ (W / self.scale[..., None])).sum(axis=-1) + problem.noise_power[:, None]
         flat = worth.sqinr.reshape(len(Z), -1)
         return BandPoint(
-            W=Z, objective=np.asarray(objective), sum_rate=worth.sum_rate, crlb=worth.crlb,
+            W=Z, objective=problem.weighed(worth.sum_rate, worth.crlb), sum_rate=worth.sum_rate, crlb=worth.crlb,
             signal=flat, interference=np.ones_like(flat),
             gradient=gradient.reshape(Z.shape), normal=self.surface.normal(Z), weights=worth.sqinr / received,
         )  # fmt: skip
 
-    def driven(self, Z: ComplexArray) -> ComplexArray:
-        """A start at the best of some drives, where they are free."""
-        return self.surface.driven(Z, lambda trial: np.asarray(self.problem.objective(self.precoder(trial))))
-
-    def project(self, Z: ComplexArray) -> ComplexArray:
-        """Coordinates of full power, or below what chains may radiate."""
-        return self.surface.project(Z)
-
-    def slope(self, point: BandPoint) -> ComplexArray:
-        """Gradient of the objective along what the power leaves, (B, blocks N_t, K+S)."""
-        return self.surface.slope(point)
+    def value(self, Z: ComplexArray) -> FloatArray:
+        """The objective at coordinates, (B,)."""
+        return np.asarray(self.problem.objective(self.precoder(Z)))
 
     def size(self, point: BandPoint) -> FloatArray:
         """The power of each member, (B,): the squared length of all coordinates."""
         return self.power * self.surface.spent(point.W)
-
-    def at(self, point: BandPoint) -> BandMerit:
-        """The merit that stays at the caps which the objective wants more of."""
-        return attrs.evolve(self, surface=self.surface.at(point))
 
     def preconditioner(self, point: BandPoint) -> ComplexArray:
         """That of the narrowband problem on each subcarrier; of one precoder that of their sum."""

@@ -54,16 +54,11 @@ class RiemannianCg(RiemannianSolver):
     """MMSE-preconditioned Riemannian conjugate gradients: finds a stationary point, not a global optimum.
 
     Monotone, from the starts of `riemannian-lbfgs` and with its preconditioner and line search;
-    it remembers one step only, and takes more of them.
+    it remembers one step only, and takes more of them. Starts as of `RiemannianSolver`.
 
     Args:
         tolerance: Relative KKT residual at which a member has converged.
         max_steps: Largest number of iterations.
-        starts: Names of the starts: ``mrt``, ``rzf``, ``selected``, ``random``, ``published`` or
-            ``fang25``.
-        random_load: Load K / N_t above which random starts join; they also do with fewer
-            streams than targets.
-        random_starts: Number of random starts that join.
     """
 
     def remember(self, gradient: FloatArray) -> LastStep:

@@ -11,34 +11,19 @@ import attrs
 import numpy as np
 from attrs import field, frozen
 
-from isacsim.batch import flatten, rows, squared
+from isacsim.batch import flatten, squared
 from isacsim.hardware.base import Hardware, LinearModel, chain_power, diagonal_matrix
 from isacsim.link import Transmission
 from isacsim.metrics.cotangents import pulled_back
 from isacsim.problems.sum_rate_crlb import SumRateCrlb
-from isacsim.solvers.sum_rate_crlb.merit import Merit, Point
-from isacsim.solvers.surface import Surface
+from isacsim.solvers.sum_rate_crlb.merit import Derived, Merit
+from isacsim.solvers.surface import OnSurface, Surface
 from isacsim.targets.condensed import Condensed
 from isacsim.typing import AnyArray, ComplexArray, FloatArray
 
 
 @frozen(eq=False)
-class HardwarePoint(Point):
-    """The objective at a precoder, with its derivative.
-
-    Attributes:
-        gradient: Half gradient in the coordinates Z, (B, N_t, K+S).
-        normal: That of the radiated power of the antennas at a cap; zero elsewhere.
-        weights: Weight of each user's channel in the preconditioner, (B, K).
-    """
-
-    gradient: ComplexArray = rows(2)
-    normal: ComplexArray = rows(2)
-    weights: FloatArray = rows(1)
-
-
-@frozen(eq=False)
-class HardwareMerit:
+class HardwareMerit(OnSurface):
     """A flat `SumRateCrlb` behind hardware, with what a Riemannian solver asks of a merit.
 
     Attributes:
@@ -67,7 +52,7 @@ class HardwareMerit:
         """Number B of members."""
         return self.ideal.members
 
-    def size(self, point: HardwarePoint) -> FloatArray:
+    def size(self, point: Derived) -> FloatArray:
         """The power that the precoder has, (B,)."""
         return self.surface.spent(point.W) * self.ideal.power
 
@@ -75,48 +60,33 @@ class HardwareMerit:
         """The precoder of coordinates Z (B, N_t, K+S)."""
         return self.surface.precoder(Z)
 
-    def evaluate(self, Z: ComplexArray) -> HardwarePoint:
+    def evaluate(self, Z: ComplexArray) -> Derived:
         """The objective at Z (B, N_t, K+S), and its derivative."""
         problem, W = self.problem, self.precoder(Z)
         transmit = problem.transceiver.transmit
         sent = Transmission.of(W, transmit)
         worth, cotangent = problem.merit_cotangent(sent)
-        objective = problem.rate_weight * worth.sum_rate
-        if problem.crlb_weight:
-            objective = objective - problem.crlb_weight * worth.crlb
         gradient = self.precoder(pulled_back(W, sent, transmit, cotangent))
         # Of the rates' curvature: beta_k of ideal hardware, S_k / (T_k (S_k + T_k)), is SQINR_k / (S_k + T_k).
         received = squared(self.ideal.HH @ Z).sum(axis=-1) + problem.noise_power
-        return HardwarePoint(
-            W=Z, objective=np.asarray(objective), sum_rate=worth.sum_rate, crlb=worth.crlb,
+        return Derived(
+            W=Z, objective=problem.weighed(worth.sum_rate, worth.crlb), sum_rate=worth.sum_rate, crlb=worth.crlb,
             signal=worth.sqinr, interference=np.ones_like(worth.sqinr),
             gradient=gradient, normal=self.surface.normal(W, sent), weights=worth.sqinr / received,
         )  # fmt: skip
 
-    def driven(self, Z: ComplexArray) -> ComplexArray:
-        """A start Z (B, N_t, K+S) at the best of some drives."""
-        return self.surface.driven(Z, lambda trial: np.asarray(self.problem.objective(self.precoder(trial))))
+    def value(self, Z: ComplexArray) -> FloatArray:
+        """The objective at coordinates, (B,)."""
+        return np.asarray(self.problem.objective(self.precoder(Z)))
 
-    def project(self, Z: ComplexArray) -> ComplexArray:
-        """The coordinates scaled to full power, or back to the cap."""
-        return self.surface.project(Z)
-
-    def slope(self, point: HardwarePoint) -> ComplexArray:
-        """Gradient of the objective along the surface, or less what leads above a cap that binds, (B, N_t, K+S)."""
-        return self.surface.slope(point)
-
-    def at(self, point: HardwarePoint) -> HardwareMerit:
-        """The merit that keeps the antennas at the cap where it binds at a point and the objective wants above it."""
-        return attrs.evolve(self, surface=self.surface.at(point)) if self.surface.capped else self
-
-    def preconditioner(self, point: HardwarePoint) -> ComplexArray:
+    def preconditioner(self, point: Derived) -> ComplexArray:
         """That of the ideal merit, with the weights of users behind the hardware."""
         radial = (self.problem.rate_weight * point.weights * self.ideal.noise_power).sum(axis=-1)
         if self.problem.crlb_weight:
             radial = radial + self.problem.crlb_weight * point.crlb
         return self.ideal.preconditioned(self.problem.rate_weight * point.weights, radial / self.surface.spent(point.W))
 
-    def residual(self, point: HardwarePoint, slope2: FloatArray) -> FloatArray:
+    def residual(self, point: Derived, slope2: FloatArray) -> FloatArray:
         """That of the ideal merit, of the power that the precoder has where it is free."""
         return self.ideal.residual(point, slope2 * self.surface.spent(point.W))
 

@@ -88,17 +88,12 @@ class RiemannianLbfgs(RiemannianSolver):
     Monotone, batched over realisations, and more than ten times faster than SCA at equal or
     better objective. The best of several starts counts: bad local optima become more
     frequent with the load K / N_t, above ``random_load`` of which random starts join, and
-    where a stream must light several targets. Derived in docs/derivations/riemannian-lbfgs.
+    where a stream must light several targets: see `RiemannianSolver`. Derived in docs/derivations/riemannian-lbfgs.
 
     Args:
         tolerance: Relative KKT residual at which a member has converged. The objective is then
             within about its square, relative, of the stationary point's.
         max_steps: Largest number of iterations.
-        starts: Names of the starts: ``mrt``, ``rzf``, ``selected``, ``random``, ``published`` or
-            ``fang25``.
-        random_load: Load K / N_t above which random starts join; they also do with fewer
-            streams than targets.
-        random_starts: Number of random starts that join.
         memory: Number of curvature pairs kept.
     """
 

@@ -62,6 +62,21 @@ class Point:
 
 
 @frozen(eq=False)
+class Derived(Point):
+    """The objective at coordinates on a surface, with its derivative.
+
+    Attributes:
+        gradient: Half gradient in the coordinates Z, (B, n, K+S).
+        normal: That of the radiated power of the antennas at a cap; zero elsewhere.
+        weights: Weight of each user's channel in the preconditioner, (B, K).
+    """
+
+    gradient: ComplexArray = rows(2)
+    normal: ComplexArray = rows(2)
+    weights: FloatArray = rows(1)
+
+
+@frozen(eq=False)
 class Evaluated(Point):
     """The objective at a precoder, with what the gradient needs again.
 

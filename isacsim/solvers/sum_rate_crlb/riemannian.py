@@ -109,7 +109,17 @@ class RiemannianState(PointState):
 
 @frozen
 class RiemannianSolver(Solver):
-    """What `riemannian-lbfgs` and `riemannian-cg` share: their options, and one iteration."""
+    """What `riemannian-lbfgs` and `riemannian-cg` share: their options, and one iteration.
+
+    Args:
+        tolerance: Relative KKT residual at which a member has converged.
+        max_steps: Largest number of iterations.
+        starts: Names of the starts: ``mrt``, ``rzf``, ``selected``, ``random``, ``published`` or
+            ``fang25``.
+        random_load: Load K / N_t above which random starts join; they also do with fewer
+            streams than targets.
+        random_starts: Number of random starts that join.
+    """
 
     problems: ClassVar[tuple[str, ...]] = ("sum-rate-crlb", "band-sum-rate-crlb")
     guarantee: ClassVar[str] = "stationary, the best of several starts"
