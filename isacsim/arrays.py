@@ -70,7 +70,7 @@ class AntennaArray(ABC):
             for name, angle in (("azimuth", azimuth), ("zenith", zenith))
         )
         horizontal, vertical = self.grid
-        with fitting("azimuth, zenith"):
+        with fitting("azimuth, zenith", azimuth, zenith):
             np.broadcast_shapes(azimuth.shape, zenith.shape)
         sin, cos = np.sin(zenith), np.cos(zenith)
         across = horizontal * np.sin(azimuth)

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 import attrs
 import numpy as np
 
-from isacsim.errors import InvalidInput
+from isacsim.errors import InvalidInput, brief
 from isacsim.typing import AnyArray, BoolArray, ComplexArray, FloatArray, IntArray
 
 CORE = "isacsim.core"
@@ -105,12 +105,12 @@ def batched(
 
     converter = attrs.Converter(convert, takes_self=True, takes_field=True)
     marks = {CORE: core, DTYPE: dtype, **(metadata or {})}
-    return attrs.field(default=default, converter=converter, eq=same_array, metadata=marks)
+    return attrs.field(default=default, converter=converter, eq=same_array, repr=brief, metadata=marks)
 
 
 def rows(core: int = 0) -> Any:
     """An attrs field of internal solver state: an array with one leading batch axis."""
-    return attrs.field(eq=same_array, metadata={CORE: core})
+    return attrs.field(eq=same_array, repr=brief, metadata={CORE: core})
 
 
 def named() -> Any:

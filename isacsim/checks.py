@@ -152,18 +152,24 @@ def invertible(field: str, what: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def fitting(fields: str) -> Iterator[None]:
+def fitting(fields: str, *arrays: Any) -> Iterator[None]:
     """Within it arrays that do not go together are refused.
 
+    Args:
+        fields: Their names.
+        arrays: Those whose shapes are told, in the order of the names.
+
     Raises:
-        InvalidInput: It names ``fields``, with what NumPy says of their shapes.
+        InvalidInput: It names ``fields``, and tells the shapes.
     """
     try:
         yield
     except InvalidInput:
         raise
-    except ValueError as error:
-        raise InvalidInput(fields, "must have shapes that fit together", str(error), "See the docstring.") from None
+    except ValueError:
+        shapes = ", ".join(f"{np.shape(a)} of {name}" for name, a in zip(fields.split(", "), arrays, strict=False))
+        remedy = "Axes before those of one member are a batch's: of one length, or 1, or not there."
+        raise InvalidInput(fields, f"must have shapes that fit together, unlike {shapes}", "", remedy) from None
 
 
 def numbers(name: str, value: Any, axes: int = 0, *, real: bool = False) -> np.ndarray[Any, Any]:
@@ -183,6 +189,19 @@ def numbers(name: str, value: Any, axes: int = 0, *, real: bool = False) -> np.n
         raise InvalidInput(
             name, f"must have at least {axes} axes", f"shape {array.shape}", "See the docstring for the axes."
         )
+    return array
+
+
+def square(name: str, value: Any, axes: int = 2) -> np.ndarray[Any, Any]:
+    """`numbers` whose last two axes are those of square matrices, as of covariances (..., N, N).
+
+    Raises:
+        InvalidInput: It names ``name``.
+    """
+    array = numbers(name, value, axes)
+    if array.shape[-1] != array.shape[-2]:
+        rule, remedy = "must be square, (..., N, N)", "Of a precoder it is W W^H."
+        raise InvalidInput(name, rule, f"shape {array.shape}", remedy)
     return array
 
 

@@ -34,6 +34,7 @@ from isacsim.cli.sharing import compare, export, report
 from isacsim.cli.warming import warm_up
 from isacsim.errors import InvalidInput, IsacsimError, PlausibilityWarning, one_of
 from isacsim.plugin import Registry, build_registry
+from isacsim.plugin.elsewhere import where_to_find
 from isacsim.plugin.isolation import told
 
 app = typer.Typer(
@@ -321,7 +322,8 @@ def _scenario_path(scenario: str, registry: Registry) -> Path:
     if scenario in names:
         return Path(registry.load("scenarios", scenario)())
     if re.fullmatch(r"[\w-]+", scenario):  # meant as a name: it has no folder and no ending
-        raise InvalidInput("scenario", "must be a file, or the name of a scenario", scenario, one_of(names, scenario))
+        remedy = where_to_find("scenarios", scenario) + one_of(names, scenario)
+        raise InvalidInput("scenario", "must be a file, or the name of a scenario", scenario, remedy)
     return Path(scenario)
 
 

@@ -282,7 +282,9 @@ def _solves(store: Store, frame: Frame) -> dict[str, Any]:
     found = np.unique(ended)
     status = np.array([name if code in found else "" for code, name in enumerate(names)])[ended]
     dims = (*frame.axes, "design", "trial")
-    numbers = {n: (dims, v, {"units": SOLVES[n][0], "long_name": SOLVES[n][1]}) for n, v in arrays.items()}
+    merit = store.meta("merit") or SOLVES["objective"]  # runs of earlier versions have none
+    told = {**SOLVES, "objective": merit, "bound": (merit[0], SOLVES["bound"][1])}
+    numbers = {n: (dims, v, {"units": told[n][0], "long_name": told[n][1]}) for n, v in arrays.items()}
     return {
         **numbers,
         "status": (dims, status, STATUS),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,6 +17,7 @@ from isacsim.engine.scenario import Scenario
 from isacsim.errors import InvalidInput, doubt, one_of
 from isacsim.hardware.chain import Chain
 from isacsim.plugin import Registry, default_registry
+from isacsim.plugin.discovery import GIVEN
 from isacsim.units import Unit, unit_of
 
 MOST_FILES = 64  # that a scenario file may extend; the bundled ones extend 2
@@ -44,10 +46,13 @@ def load_scenario(path: str | Path, *, set: tuple[str, ...] = (), registry: Regi
             kind = problem.get("kind") if isinstance(problem, dict) else problem
             if isinstance(kind, str) and kind in registry.names("problems"):
                 design["solver"] = registry.default_solver(kind)
+    missing = _missing(requires, registry)
     try:
         scenario: Scenario = reader.read(Scenario, table)
     except Invalid as error:
-        raise _explained(error, requires, registry) from None
+        raise (_explained(error.errors, missing) if missing else error) from None
+    if missing:
+        raise _explained((), missing)
     doubt_implausible(scenario)
     changes = [setting("--set", override, "base_station.power_dbm=20") for override in set]
     return replace(scenario, changes, reader)
@@ -87,16 +92,26 @@ def _names(key: str, value: Any, what: str, example: str) -> list[str]:
     return names
 
 
-def _explained(error: Invalid, requires: list[str], registry: Registry) -> Invalid:
-    """What is wrong with a file, headed by the distributions that it needs and that are not in use."""
+def _missing(requires: list[str], registry: Registry) -> list[str]:
+    """The distributions that a file needs and that are not in use.
+
+    None are where plugins were given to the registry by hand: what a distribution offers may be among them.
+    """
     used = {plugin.origin.split()[0] for plugin in registry.plugins if not plugin.problem}
-    missing = [name for name in requires if name not in used]
-    unknown = ", ".join(dict.fromkeys(fault.args[2] for fault in error.errors if fault.field.split(".")[-1] == "kind"))
-    if not missing or not unknown:
-        return error
-    remedy = f"Install {' '.join(missing)} with pip; without it this is unknown: {unknown}."
-    head = InvalidInput("requires", "must be installed and in use", ", ".join(missing), remedy)
-    return Invalid([head, *error.errors])
+    return [] if GIVEN in used else [name for name in requires if _normal(name) not in map(_normal, used)]
+
+
+def _normal(distribution: str) -> str:
+    """A name of a distribution as pip compares them."""
+    return re.sub(r"[-_.]+", "-", distribution).lower()
+
+
+def _explained(faults: Iterable[InvalidInput], missing: list[str]) -> Invalid:
+    """What is wrong with a file, headed by the distributions that it needs and that are ``missing``."""
+    faults = list(faults)
+    unknown = ", ".join(dict.fromkeys(fault.args[2] for fault in faults if fault.field.split(".")[-1] == "kind"))
+    remedy = f"Install {' '.join(missing)} with pip{f'; without it this is unknown: {unknown}' if unknown else ''}."
+    return Invalid([InvalidInput("requires", "must be installed and in use", ", ".join(missing), remedy), *faults])
 
 
 def files_of(path: Path) -> list[Path]:
@@ -115,6 +130,9 @@ def _layers(path: Path) -> list[tuple[Path, dict[str, Any]]]:
     layers: list[tuple[Path, dict[str, Any]]] = []
 
     def add(file: Path, above: tuple[Path, ...]) -> None:
+        if above and not file.exists():
+            remedy = f"{above[-1]} extends it: paths are relative to that file's folder."
+            raise InvalidInput("extends", "must be paths of files that exist", str(file), remedy)
         try:
             place = file.resolve()
         except (OSError, RuntimeError, ValueError) as error:  # links in a circle, a null character

@@ -28,6 +28,7 @@ from isacsim.engine.settling import Judge, looks
 from isacsim.engine.sinks import Sink
 from isacsim.engine.spawning import require_begun
 from isacsim.engine.store import Store
+from isacsim.engine.views import SOLVES
 from isacsim.errors import InvalidInput, PluginError, StoreError, one_line
 from isacsim.plugin import Registry, default_registry
 from isacsim.plugin.isolation import guarded
@@ -208,6 +209,7 @@ def _open(folder: Path, plan: Plan, here: dict[str, Any], registry: Registry, re
         "axis_labels": {name: axis.label_of(name) for name, axis in scenario.sweep.items()},
         "points": [{"coords": p.coords, "id": p.id, "design_ids": p.design_ids} for p in plan.points],
         "designs": list(scenario.design),
+        "merit": _merit(scenario),
         "evaluations": list(scenario.evaluate),
         "figures": {name: attrs.asdict(figure) for name, figure in scenario.figure.items()},
         "stops": {} if scenario.precision else None,
@@ -230,6 +232,13 @@ def _open(folder: Path, plan: Plan, here: dict[str, Any], registry: Registry, re
         store.close()
         raise
     return store
+
+
+def _merit(scenario: Scenario) -> list[str]:
+    """Unit and title of the objective, where all designs have one."""
+    problems = [design.problem for design in scenario.design.values()]
+    told = {(problem.merit_unit, problem.merit_title) for problem in problems} or {SOLVES["objective"]}
+    return list(told.pop() if len(told) == 1 else SOLVES["objective"])
 
 
 def _same_scenario(store: Store, identity: dict[str, str]) -> None:

@@ -17,8 +17,8 @@ import numpy as np
 from attrs import field, frozen
 
 from isacsim.batch import hermitian, same_array, squared
-from isacsim.checks import numbers
-from isacsim.errors import InvalidInput
+from isacsim.checks import numbers, square
+from isacsim.errors import InvalidInput, brief
 from isacsim.keywords import keywords
 from isacsim.typing import AnyArray, ComplexArray, FloatArray
 
@@ -34,8 +34,8 @@ class LinearModel:
         ideal: Whether the device is known to change nothing, so that products with the gain can be left out.
     """
 
-    gain: AnyArray = field(eq=same_array)
-    distortion: AnyArray = field(eq=same_array)
+    gain: AnyArray = field(eq=same_array, repr=brief)
+    distortion: AnyArray = field(eq=same_array, repr=brief)
     coupled: bool = False
     ideal: bool = field(default=False, eq=False)
 
@@ -267,7 +267,7 @@ class Ideal(Hardware):
 
     def linear_model_vjp(self, R: ComplexArray, gain: AnyArray, distortion: AnyArray) -> ComplexArray:
         """Zero: neither gain nor distortion depends on the input."""
-        return np.zeros(numbers("R", R, axes=2).shape, complex)
+        return np.zeros(square("R", R).shape, complex)
 
     @property
     def scalar(self) -> bool:
@@ -310,7 +310,7 @@ class Transceiver:
 
 def chain_power(R: ComplexArray) -> FloatArray:
     """Power of each chain, the real diagonal of R (..., N, N)."""
-    return np.ascontiguousarray(np.diagonal(numbers("R", R, axes=2), axis1=-2, axis2=-1).real)
+    return np.ascontiguousarray(np.diagonal(square("R", R), axis1=-2, axis2=-1).real)
 
 
 def diagonal_matrix(d: AnyArray) -> AnyArray:

@@ -20,7 +20,7 @@ import numpy as np
 from attrs import frozen
 
 from isacsim.batch import hermitian, hermitian_part, squared
-from isacsim.checks import numbers
+from isacsim.checks import numbers, square
 from isacsim.errors import InvalidInput
 from isacsim.hardware.base import Hardware, Ideal, LinearModel, chain_power, diagonal_matrix
 from isacsim.typing import AnyArray, ComplexArray, FloatArray
@@ -100,12 +100,12 @@ class Chain(Hardware):
 
         What reaches each stage is worked out once, on the way forwards.
         """
-        return self._back(numbers("R", R, axes=2), gain, distortion, spectral=False)
+        return self._back(square("R", R), gain, distortion, spectral=False)
 
     def spectral_model_vjp(self, R: AnyArray, gain: AnyArray, distortion: AnyArray) -> ComplexArray:
         """As `linear_model_vjp`, on all bins, which have the gain in common."""
         gain = np.asarray(gain).sum(axis=-3 if np.ndim(gain) == np.ndim(R) else -2, keepdims=True)
-        return self._back(numbers("R", R, axes=3), gain, distortion, spectral=True)
+        return self._back(square("R", R, axes=3), gain, distortion, spectral=True)
 
     def _back(self, R: AnyArray, gain: AnyArray, distortion: AnyArray, spectral: bool) -> ComplexArray:
         """Cotangent of R through the stages, by their models of a sample or those of all bins."""

@@ -79,7 +79,7 @@ def quantise(
     if power is None:
         power = (real[..., None, :] @ real[..., None])[..., 0, 0] / x.shape[-1]
     rows = real.reshape(-1, real.shape[-1])
-    with fitting("x, power"):
+    with fitting("x, power", x, power):
         scale = np.sqrt(np.broadcast_to(numbers("power", power, real=True), x.shape[:-1]).reshape(-1) / 2)
     y = np.empty_like(rows)
     if bits.ndim == 0:

@@ -30,7 +30,7 @@ import numpy as np
 from attrs import frozen
 
 from isacsim.batch import hermitian, hermitian_part
-from isacsim.checks import numbers
+from isacsim.checks import square
 from isacsim.grid import Grid
 from isacsim.hardware.base import Hardware, LinearModel, diagonal_matrix
 from isacsim.typing import AnyArray, ComplexArray, FloatArray, IntArray
@@ -49,7 +49,7 @@ def subcarrier_model(stage: Hardware, R: AnyArray) -> LinearModel:
     The frequency is the last leading axis of the model: its gain is (..., 1, M), or where coupled
     (..., 1, M, M), its distortion (..., N, M) or (..., N, M, M), in W.
     """
-    R = np.asarray(numbers("R", R, axes=3), complex)
+    R = np.asarray(square("R", R, axes=3), complex)
     bins, chains = R.shape[-3:-1]
     sample = R.mean(axis=-3)
     model = stage.linear_model(sample)
@@ -79,7 +79,7 @@ def subcarrier_model_vjp(stage: Hardware, R: AnyArray, gain: AnyArray, distortio
         gain: Cotangent of the gain, on each bin or summed over all, (..., N, M) or (..., 1, M); matrices where coupled.
         distortion: Cotangent of the distortion, (..., N, M) or (..., N, M, M), Hermitian.
     """
-    R = np.asarray(numbers("R", R, axes=3), complex)
+    R = np.asarray(square("R", R, axes=3), complex)
     bins, chains = R.shape[-3:-1]
     sample = R.mean(axis=-3)
     model = stage.linear_model(sample)
@@ -161,7 +161,7 @@ class OverBand(Hardware):
 
     def linear_model(self, R: AnyArray) -> LinearModel:
         """Gain (..., 1, M) and distortion (..., F, M[, M]) on the active subcarriers."""
-        R = np.asarray(numbers("R", R, axes=3), complex)
+        R = np.asarray(square("R", R, axes=3), complex)
         chains = R.shape[-1]
         floor = np.broadcast_to(np.asarray(self.floor, float), (*R.shape[:-3], chains))
         whole = self.grid.spread(R, -3, diagonal_matrix(floor).astype(complex))
@@ -171,7 +171,7 @@ class OverBand(Hardware):
 
     def linear_model_vjp(self, R: AnyArray, gain: AnyArray, distortion: AnyArray) -> ComplexArray:
         """Cotangent of R (..., F, M, M) for those of gain and distortion on the active subcarriers."""
-        R = np.asarray(numbers("R", R, axes=3), complex)
+        R = np.asarray(square("R", R, axes=3), complex)
         floor = np.broadcast_to(np.asarray(self.floor, float), (*R.shape[:-3], R.shape[-1]))
         whole = self.grid.spread(R, -3, diagonal_matrix(floor).astype(complex))
         distortion = np.asarray(distortion, complex)

@@ -78,7 +78,7 @@ class Echo:
         if background is not None:
             _require_background(background, G)
         thermal = np.asarray(radar_noise_power, float)[..., None] + np.zeros(G.shape[-2])
-        with fitting("G, W, radar_noise_power, background"):
+        with fitting("G, W, radar_noise_power, background", G, sent.precoder, radar_noise_power):
             whole = G if background is None else G + background.response()
             if receive.is_ideal:  # whatever arrives
                 lead = np.broadcast_shapes(whole.shape[:-2], sent.precoder.shape[:-2], thermal.shape[:-1])

@@ -58,7 +58,7 @@ class Reception:
         """
         H = np.asarray(H, complex, order="C")
         users = _fitting_users(H, sent.precoder, noise_power)
-        with fitting("H, W, noise_power"):
+        with fitting("H, W, noise_power", H, sent.precoder, noise_power):
             received = hermitian(H) @ sent.precoder  # (..., K, K+S), user by stream
             own, gains = np.eye(users, received.shape[-1], dtype=bool), squared(received)
             signal = np.where(own, gains, 0.0).sum(axis=-1)

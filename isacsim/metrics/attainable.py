@@ -112,7 +112,7 @@ def _link(H: Any, power: Any, noise_power: Any, transmit: Hardware) -> tuple[Flo
     positive("noise_power", noise_power)
     H = np.asarray(H, complex, order="C")
     gain, ratios = _ratios(transmit, H.shape[-2])
-    with fitting("H, power, noise_power"):
+    with fitting("H, power, noise_power", H, power, noise_power):
         noise = np.atleast_1d(np.asarray(noise_power, float))[..., None, :] / np.asarray(power, float)[..., None, None]
         lead = np.broadcast_shapes(noise.shape[:-2], H.shape[:-2])
         noise = np.broadcast_to(noise, (*lead, noise.shape[-2], H.shape[-1]))

@@ -54,7 +54,7 @@ def beampattern(
     finite_numbers("azimuth", azimuth)
     finite_numbers("zenith", zenith)
     sent = Transmission.of(W, transmit)
-    with fitting("W, array, azimuth, zenith"):
+    with fitting("W, azimuth, zenith, array", W, azimuth, zenith):
         return power_toward(sent, array, azimuth, zenith)
 
 
@@ -105,7 +105,7 @@ def _rescaled(
         raise InvalidInput("per_antenna", "must be True or False", per_antenna, "Check the type.")
     core = 3 if bins else 2
     drives = _Drives(np.asarray(numbers("W", W, axes=core), complex, order="C"), transmit, bins, per_antenna)
-    with fitting("power"):
+    with fitting("power, W", power, W):
         target = drives.shares(np.broadcast_to(np.asarray(power, float), drives.lead))
     given = drives.of_samples(Transmission.of(drives.W, Ideal())).reshape(target.size, drives.chains)
     last: list[tuple[FloatArray, Transmission]] = []
@@ -214,5 +214,5 @@ def energy_efficiency(sum_rate_bits: Any, radar_sqnr: Any, consumption: Any) -> 
     for name, value in (("sum_rate_bits", sum_rate_bits), ("radar_sqnr", radar_sqnr)):
         if np.any(numbers(name, value, real=True) < 0):  # NaN where there is no precoder
             raise InvalidInput(name, "must be at least 0", value, "It is no decibel: give bit/s/Hz, and a ratio.")
-    with fitting("sum_rate_bits, radar_sqnr, consumption"):
+    with fitting("sum_rate_bits, radar_sqnr, consumption", sum_rate_bits, radar_sqnr, consumption):
         return np.asarray((np.asarray(sum_rate_bits) + np.log2(1 + np.asarray(radar_sqnr))) / consumption)

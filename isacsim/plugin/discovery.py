@@ -17,6 +17,7 @@ from isacsim.errors import PluginError, printable
 from isacsim.plugin.isolation import guarded
 
 GROUP = "isacsim"
+GIVEN = "given"  # where a plugin comes from that code gives
 
 
 @frozen(eq=False)
@@ -50,7 +51,7 @@ def find(extra: Sequence[Any], installed: bool) -> list[Found]:
     for plugin in extra:
         own = _once(_name_of(plugin), found)
         versioned = issubclass(type(plugin), ModuleType)
-        found[own] = Found(own, "given", partial(_given, plugin), frozenset({own}), versioned)
+        found[own] = Found(own, GIVEN, partial(_given, plugin), frozenset({own}), versioned)
     return list(found.values())
 
 

@@ -20,6 +20,7 @@ from attrs import field, frozen
 from isacsim.errors import InvalidInput, PluginError, one_of
 from isacsim.plugin import hookspecs
 from isacsim.plugin.discovery import Found, find
+from isacsim.plugin.elsewhere import where_to_find
 from isacsim.plugin.hookspecs import KINDS, PROJECT
 from isacsim.plugin.isolation import guarded
 from isacsim.plugin.kinds import check_kind
@@ -96,7 +97,8 @@ class Registry:
         """
         offers = self._of(kind).get(name, []) if isinstance(name, str) else []
         if not offers:
-            raise InvalidInput("kind", f"must name one of the {kind}", name, one_of(self._of(kind), str(name)))
+            remedy = where_to_find(kind, str(name)) + one_of(self._of(kind), str(name))
+            raise InvalidInput("kind", f"must name one of the {kind}", name, remedy)
         if len(offers) > 1:
             providers = " and ".join(provider for provider, _ in offers)
             raise PluginError(f"{kind} {name!r} is offered by {providers}; {HOW_TO_BLOCK}.")

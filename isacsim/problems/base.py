@@ -116,8 +116,8 @@ class Problem(ABC):
         if W.shape[-2] != antennas or W.shape[-1] < 1:
             rule = f"must have a row for each of the {antennas} transmit antennas, and a column for each stream"
             raise InvalidInput("W", rule, f"shape {W.shape}", "W is (..., N_t, K+S).")
-        with fitting("W"):
-            np.broadcast_shapes(W.shape[:-2], batch_shape(self))
+        with fitting("W, problems", W, np.broadcast_to(0.0, batch := batch_shape(self))):
+            np.broadcast_shapes(W.shape[:-2], batch)
         return Transmission.of(W, self.transceiver.transmit)
 
     def merit(self, sent: Transmission) -> FloatArray:
@@ -149,9 +149,13 @@ class Requirements(ABC):
     Attributes:
         wideband: Whether it is posed on a `isacsim.drop.WidebandDrop`, all subcarriers in one; another problem
             is posed on each subcarrier by itself.
+        merit_unit: SI unit of the objective, which figures show.
+        merit_title: What the objective is, in words for figures.
     """
 
     wideband: ClassVar[bool] = False
+    merit_unit: ClassVar[str] = "1"
+    merit_title: ClassVar[str] = "merit of the design's problem"
 
     @abstractmethod
     def pose(self, drop: Drop, transceiver: Transceiver) -> Problem:

@@ -121,6 +121,8 @@ class CrbMinRequirements(SinrRequirements):
 
     component_version: ClassVar[int] = 2  # behind hardware the objective is the mean of the CRB over a prior
     problem: ClassVar[type[SinrConstrained]] = CrbMin
+    merit_unit: ClassVar[str] = "1/W"
+    merit_title: ClassVar[str] = "CRB of the target response"
 
     min_sinr: FloatArray = batched(0, above=0.0, metadata=units.db())
     response_variance: FloatArray = batched(0, least=0.0, default=0.0)

@@ -109,5 +109,7 @@ class PointCrbMinRequirements(SinrRequirements):
     """
 
     problem: ClassVar[type[SinrConstrained]] = PointCrbMin
+    merit_unit: ClassVar[str] = "rad^2"
+    merit_title: ClassVar[str] = "sum of the angles' CRLBs"
 
     min_sinr: FloatArray = batched(0, least=0.0, default=0.0, metadata=units.db())

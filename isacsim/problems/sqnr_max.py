@@ -91,5 +91,6 @@ class SqnrMaxRequirements(SinrRequirements):
     """
 
     problem: ClassVar[type[SinrConstrained]] = SqnrMax
+    merit_title: ClassVar[str] = "radar SQNR"
 
     min_sqinr: FloatArray = batched(0, least=0.0, default=0.0, metadata=units.db())

@@ -1,5 +1,8 @@
 """Scenario files that need a plugin say so where it is missing, and nothing where it is not."""
 
+from functools import partial
+from types import SimpleNamespace
+
 import pytest
 
 import isacsim
@@ -23,15 +26,30 @@ def test_a_distribution_that_is_missing_heads_what_is_wrong(write, studies):
         isacsim.load_scenario(write('requires = "isacsim-fancy"', text))
 
 
-def test_faults_that_no_installation_mends_are_told_as_they_are(write, studies):
+def test_what_is_missing_heads_faults_that_no_installation_mends(write, studies):
     text = studies.text.replace("trials = 100", "trials = 0", 1)
-    with pytest.raises(InvalidInput, match=r"^trials: must be a whole number"):
+    with pytest.raises(InvalidInput, match=r"Install isacsim-fancy with pip\.$") as told:
         isacsim.load_scenario(write('requires = ["isacsim-fancy"]', text))
+    assert [fault.field for fault in told.value.errors] == ["requires", "trials"]
 
 
-def test_a_file_that_can_be_read_is_not_held_up(write, studies):
-    # What a distribution would offer may be there by other means: a registry built by hand.
-    assert isacsim.load_scenario(write('requires = ["isacsim-fancy"]')).trials == 100
+def test_a_distribution_that_is_missing_is_refused_though_nothing_names_it(write):
+    with pytest.raises(
+        InvalidInput, match=r"^requires: must be installed.*'isacsim-fancy'\. Install isacsim-fancy with"
+    ):
+        isacsim.load_scenario(write('requires = ["isacsim-fancy"]'))
+
+
+def test_plugins_that_code_gives_may_be_what_is_required(write):
+    registry = isacsim.plugin.build_registry([SimpleNamespace(isacsim_api=2)], installed=False)
+    assert isacsim.load_scenario(write('requires = ["isacsim-fancy"]'), registry=registry).trials == 100
+
+
+def test_names_of_distributions_are_compared_as_pip_does(write):
+    registry = isacsim.plugin.build_registry()
+    mine = next(plugin.origin.split()[0] for plugin in registry.plugins if plugin.origin.startswith("isacsim-"))
+    load = partial(isacsim.load_scenario, registry=registry)
+    assert load(write(f'requires = ["{mine.upper().replace("-", "_")}"]')).trials == 100
 
 
 def test_faults_stay_alone_where_nothing_is_missing(write, studies):

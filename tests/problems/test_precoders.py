@@ -29,8 +29,8 @@ def unlike(problem, *, rows=0, columns=0, members=0):
     [
         (lambda p: unlike(p, rows=1), "W: must have a row for each of the .* transmit antennas"),
         (lambda p: unlike(p)[..., :0], "W: must have a row .*, and a column for each stream"),
-        (lambda p: unlike(p, members=1), "W: must have shapes that fit together"),
-        (lambda p: unlike(p)[:0], "W: must have shapes that fit together"),
+        (lambda p: unlike(p, members=1), "W, problems: must have shapes that fit"),
+        (lambda p: unlike(p)[:0], "W, problems: must have shapes that fit"),
         (lambda p: "12", "W: must be complex numbers"),
         (lambda p: np.ones(3), "W: must have at least 2 axes"),
     ],

@@ -18,7 +18,7 @@ import numpy as np
 from attrs import field, frozen
 
 from isacsim import units
-from isacsim.api import ComplexArray, FloatArray, Hardware, InvalidInput, LinearModel
+from isacsim.api import ComplexArray, FloatArray, Hardware, InvalidInput, LinearModel, chain_power
 
 
 def _positive(_instance: Any, attribute: Any, value: Any) -> None:
@@ -50,7 +50,7 @@ class SoftLimiter(Hardware):
         """Gain and distortion of each chain, as the module says; R is (..., N, N), in W."""
         from scipy.special import erfcx
 
-        rho = np.diagonal(R, axis1=-2, axis2=-1).real
+        rho = chain_power(R)
         nu = np.divide(self.saturation, rho, out=np.full(rho.shape, np.inf), where=rho > 0)
         finite = np.minimum(nu, 750.0)  # where exp(-nu) is zero in double precision
         clipped = np.exp(-finite)  # probability that a sample is

@@ -28,9 +28,12 @@ def covariance(R: Any) -> AnyArray:
     """A covariance (..., N, N).
 
     Raises:
-        InvalidInput: If these are no numbers, or have too few axes.
+        InvalidInput: If these are no numbers, or no square matrices.
     """
-    return _numbers("R", R, "(..., N, N)")
+    R = _numbers("R", R, "(..., N, N)")
+    if R.shape[-1] != R.shape[-2]:
+        raise InvalidInput("R", "must be square, (..., N, N)", f"shape {R.shape}", "Of a precoder it is W W^H.")
+    return R
 
 
 def _numbers(name: str, value: Any, axes: str) -> AnyArray:
