@@ -105,10 +105,10 @@ class AwareDesign:
 
 
 class Rescaling:
-    """Evaluations of a device that the scaling of a precoder to a share of the most that it radiates takes."""
+    """Evaluations of a device that a precoder takes that is to radiate a share of what equal chains put out."""
 
     param_names = ("share",)
-    params = ([0.3, 0.9, 0.999],)
+    params = ([0.3, 0.9, 0.96],)
 
     def track_evaluations(self, share):
         asked = []
@@ -119,5 +119,5 @@ class Rescaling:
                 return super().linear_model(R)
 
         W = complex_gaussian((16, 4))
-        isacsim.metrics.rescale_to_radiated(W, Counted(), share * CHAINS / 2)  # each chain puts out 1/2 W
+        isacsim.metrics.rescale_to_radiated(W, Counted(), share * CHAINS / 2)  # at most 1/2 W each, 7.72 W together
         return len(asked)

@@ -13,11 +13,14 @@ cancels there. With one jump each w is constant, and this the arcsine law of one
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from functools import cache, lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from isacsim.compiled import compiled, part
 from isacsim.hardware.codebooks import Codebook
 from isacsim.hardware.gaussian import density, hermite, legendre
 from isacsim.typing import AnyArray, FloatArray
@@ -85,15 +88,16 @@ class Pair(NamedTuple):
 
     def __call__(self, r: FloatArray) -> FloatArray:
         """At r (...), from -1 to 1."""
-        x = np.arcsin(r) * (2 / np.pi)
-        return x * _looked_up(self.value, np.abs(x)) - self.linear * r
+        return self._looked_up(values_each, r, self.value, self.linear)
 
     def derivative(self, r: FloatArray) -> FloatArray:
         """In r."""
-        slope = _looked_up(self.slope, np.abs(np.arcsin(r)) * (2 / np.pi))
-        if not self.angular:
-            return slope
-        return slope / np.sqrt(np.maximum((1 - r) * (1 + r), GRAZING)) - self.linear
+        return self._looked_up(slopes_each, r, self.slope, self.linear, self.angular)
+
+    def _looked_up(self, kernel: Callable[..., None], r: FloatArray, *numbers: Any) -> FloatArray:
+        found = np.empty(r.shape)
+        compiled(kernel)(np.ascontiguousarray(r).reshape(-1), *numbers, found.reshape(-1))
+        return found
 
 
 @lru_cache(maxsize=256)
@@ -167,14 +171,42 @@ def _table(values: AnyArray) -> FloatArray:
     return np.ascontiguousarray(np.linalg.solve(np.vander(_inner(), increasing=True), values.T).T)
 
 
-def _looked_up(table: FloatArray, x: FloatArray) -> FloatArray:
-    """A table at x (...), from 0 to 1: some ten operations each, where a series takes a hundred."""
-    place = x.reshape(-1) * CELLS
-    cell = np.fmin(place, CELLS - 1).astype(np.intp)  # what is no number is looked up, and is none
-    t = 2 * (place - cell) - 1
-    c = table.take(cell, axis=0)
-    total = c[:, -1].copy()
+@part
+def looked_up(table: FloatArray, x: float) -> float:
+    """A table at x, from 0 to 1: some ten operations, where a series takes a hundred."""
+    if not x <= 1.0:
+        return np.nan
+    place = x * CELLS
+    cell = min(int(place), CELLS - 1)
+    t, total = 2 * (place - cell) - 1, table[cell, ORDER - 1]
     for k in range(ORDER - 2, -1, -1):
-        total *= t
-        total += c[:, k]
-    return total.reshape(x.shape)
+        total = total * t + table[cell, k]
+    return total
+
+
+@part
+def value_at(r: float, table: FloatArray, linear: float) -> float:
+    """The value of a `Pair` at r."""
+    x = math.asin(r) * (2 / math.pi)
+    return x * looked_up(table, abs(x)) - linear * r
+
+
+@part
+def slope_at(r: float, table: FloatArray, linear: float, angular: bool) -> float:
+    """Its derivative at r."""
+    slope = looked_up(table, abs(math.asin(r)) * (2 / math.pi))
+    if not angular:
+        return slope
+    return slope / math.sqrt(max((1 - r) * (1 + r), GRAZING)) - linear
+
+
+def values_each(r: FloatArray, table: FloatArray, linear: float, out: FloatArray) -> None:
+    """Write the values of a `Pair` at correlations (n,)."""
+    for i in range(r.size):
+        out[i] = value_at(r[i], table, linear)
+
+
+def slopes_each(r: FloatArray, table: FloatArray, linear: float, angular: bool, out: FloatArray) -> None:
+    """Write its derivatives at correlations (n,)."""
+    for i in range(r.size):
+        out[i] = slope_at(r[i], table, linear, angular)

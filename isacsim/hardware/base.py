@@ -227,6 +227,13 @@ class Hardware(ABC):
         """
         return None
 
+    def tables(self, chains: int) -> Any:
+        """The `isacsim.hardware.gain_control.Tables` of ``chains`` of them, where these are all there is to its model.
+
+        Designs for such a device are one compiled loop; None, the default, leaves it to `linear_model`.
+        """
+        return None
+
     @property
     def is_ideal(self) -> bool:
         """Whether the device passes its input unchanged."""

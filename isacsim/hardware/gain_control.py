@@ -10,16 +10,34 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cached_property, lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from attrs import frozen
 
-from isacsim.hardware.arcsine import Pair, pair_of
+from isacsim.hardware.arcsine import CELLS, ORDER, Pair, pair_of
+from isacsim.hardware.base import Hardware
 from isacsim.hardware.codebooks import Codebook
 from isacsim.hardware.expansions import Expander, Expansion
 from isacsim.typing import ComplexArray, FloatArray, IntArray
 
 Books = tuple[Codebook | None, ...]
+
+
+class Tables(NamedTuple):
+    """What compiled loops see of N chains behind gain controls: all of their models, as numbers."""
+
+    gain: FloatArray  #: Of each chain, (N,)
+    noise: FloatArray  #: Power of what each puts out beside it, for input of 1 W, (N,)
+    kinds: IntArray  #: Which pair function two chains have, (N, N); -1 where nothing is correlated
+    cells: FloatArray  #: Value of each pair function, and behind it its slope, (functions, 2, cells, coefficients)
+    numbers: FloatArray  #: What is linear in each, and whether its slope is in the angle, (functions, 2)
+
+    @classmethod
+    def uncorrelated(cls, gain: FloatArray, noise: FloatArray) -> Tables:
+        """Those of chains whose distortion is uncorrelated, (N,)."""
+        kinds = np.full((gain.size, gain.size), -1)
+        return cls(np.array(gain), np.array(noise), kinds, np.empty((0, 2, CELLS, ORDER)), np.empty((0, 2)))
 
 
 @frozen(eq=False)
@@ -38,6 +56,18 @@ class GainControlled(Expander):
         """Power of what each puts out beside it, for input of 1 W, (N,)."""
         return np.array([0.0 if book is None else book.noise for book in self.books])
 
+    @cached_property
+    def tables(self) -> Tables:
+        """The same as numbers."""
+        nothing, functions = Tables.uncorrelated(self.gain, self.noise), _pairs(self.books)
+        pairs = [pair_of(*books) for books, _ in functions]
+        for k, (_, places) in enumerate(functions):
+            nothing.kinds.reshape(-1)[np.concatenate(places)] = k
+        if not pairs:
+            return nothing
+        cells = np.array([(pair.value, pair.slope) for pair in pairs])
+        return nothing._replace(cells=cells, numbers=np.array([(pair.linear, pair.angular) for pair in pairs], float))
+
     def at(self, rho: FloatArray) -> Quantised:
         """Gain and power of each codebook, scaled."""
         scale = np.sqrt(rho)
@@ -46,6 +76,16 @@ class GainControlled(Expander):
     def slope(self, rho: FloatArray) -> Quantised:
         """Amplitudes grow with the root of the power."""
         return self.at(rho).scaled(np.full(rho.shape, 0.5), np.ones(rho.shape))
+
+
+def tables_of(device: Hardware, chains: int) -> Tables | None:
+    """A device's `Tables`, unless its class has a linear model of its own beside those that it inherits."""
+    model, tables = (_origin(type(device), name) for name in ("linear_model", "tables"))
+    return device.tables(chains) if issubclass(tables, model) else None
+
+
+def _origin(kind: type, name: str) -> type:
+    return next(each for each in kind.__mro__ if name in vars(each))
 
 
 @frozen(eq=False)

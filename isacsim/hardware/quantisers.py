@@ -23,7 +23,7 @@ from isacsim.errors import InvalidInput
 from isacsim.hardware.base import Hardware, LinearModel, chain_power, cotangent_diagonal, diagonal_matrix
 from isacsim.hardware.codebooks import MAX_BITS, Codebook, aqnm_distortion, lloyd_max, mid_rise
 from isacsim.hardware.expansions import exact_model, exact_vjp
-from isacsim.hardware.gain_control import GainControlled
+from isacsim.hardware.gain_control import GainControlled, Tables
 from isacsim.hardware.kernels import quantise_rows
 from isacsim.keywords import keywords
 from isacsim.typing import AnyArray, ComplexArray, FloatArray
@@ -181,6 +181,11 @@ class Aqnm(Converter):
         alpha = _per_chain(self.bits, chain_power(R).shape, lambda b: 1 - self.distortion_factor(b))
         return _model_vjp(R, alpha * (1 - alpha), distortion)
 
+    def tables(self, chains: int) -> Tables:
+        """Gain and distortion of each chain."""
+        alpha = 1 - _per_chain(self.bits, (chains,), self.distortion_factor)
+        return Tables.uncorrelated(alpha, alpha * (1 - alpha))
+
 
 @keywords()
 @frozen
@@ -226,6 +231,11 @@ class MidRise(Converter):
     def scalar(self) -> bool:
         """Whether the model is that of the map, correlations included."""
         return self.correlated
+
+    def tables(self, chains: int) -> Tables:
+        """The pair functions of the codebooks."""
+        maps = self._maps(chains)
+        return maps.tables if self.correlated else Tables.uncorrelated(maps.gain, maps.noise)
 
     def _maps(self, chains: int) -> GainControlled:
         bits = _per_chain(self.bits, (chains,), float)

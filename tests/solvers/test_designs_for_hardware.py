@@ -13,11 +13,14 @@ from isacsim import Aqnm, Chain, InvalidInput, MidRise, Transceiver, metrics
 from isacsim.hardware.base import Hardware, LinearModel, chain_power, diagonal_matrix
 from isacsim.hardware.envelopes import Envelopes
 from isacsim.hardware.expansions import exact_model, exact_vjp
+from isacsim.hardware.gain_control import tables_of
 from isacsim.link import Echo, Transmission
 from isacsim.metrics.cotangents import _through_receiver, pulled_back, sqnr_cotangent
 from isacsim.metrics.sensing import sqnr
 from isacsim.solvers.solution import Status
+from isacsim.solvers.sum_rate_crlb.distorted import disturb, disturbance
 from isacsim.solvers.sum_rate_crlb.hardware import HardwareMerit, Loosened
+from isacsim.solvers.sum_rate_crlb.member import OBJECTIVE, bound, differentiate, multiplier, rates
 from isacsim.solvers.surface import power_shares
 from isacsim.testing.capabilities import Compressing
 from isacsim.testing.examples import example_drop
@@ -119,6 +122,41 @@ def test_the_gradient_is_that_of_the_problems_own_objective(kit, name, mode):
     differences = kit.central_difference(lambda t: one.objective(merit.precoder(Z + t * along)), 1e-3)
     # Differences of sixth order; rounding over the step is 1e-12 of an objective of about 1.
     np.testing.assert_allclose(slope, differences, rtol=1e-7, atol=1e-9 * np.abs(differences).max())
+
+
+@pytest.mark.parametrize("weights", [(0.25, 1.0), (1.0, 0.0), (0.0, 1.0)])
+@pytest.mark.parametrize(
+    "transmit", [MidRise(2), MidRise([1, 2, np.inf, 2, 1, 3]), MidRise(3, correlated=False), Aqnm([1, 2, 3, 4, 5, 6])]
+)
+def test_compiled_loops_see_the_distortion_that_the_merit_sees(kit, transmit, weights):
+    one = problem(Transceiver(transmit), rate_weight=weights[0], crlb_weight=weights[1])
+    merit = HardwareMerit.of(one)
+    Z = merit.ideal.project(kit.complex_gaussian((3, 6, 3), 5))
+    Z[1, 2] = 0  # a silent chain
+    point, link, terms, room = merit.evaluate(Z), merit.link, merit.ideal.terms(3), merit.ideal.room(3)
+    for m in range(3):  # not compiled
+        gradient = np.empty((6, 3), complex)
+        disturb(link, m, Z[m], terms.powers[m], terms.tensor[m])
+        rates(terms.NH[m], terms.powers[m], terms.weights, Z[m], room.told, room.gains)
+        if weights[1]:
+            tensor, places = terms.tensor[m], terms.places
+            bound(tensor, places, terms.weights, room.gains, room.square, room.F, room.inverse, room.told)
+            multiplier(tensor, places, terms.weights, room.inverse, room.F, room.square)
+        differentiate(terms.N[m], weights[0], room.told, room.gains, room.square, room.factor, gradient)
+        disturbance(link, m, Z[m], terms.weights, room.told, room.gains, terms.places, room.F, room.square, gradient)
+        # The FIM's inverse has a condition of some 1e4 here.
+        np.testing.assert_allclose(room.told[OBJECTIVE], point.objective[m], rtol=1e-12)
+        np.testing.assert_allclose(gradient, point.gradient[m], rtol=1e-9, atol=1e-10 * np.abs(gradient).max())
+
+
+def test_a_class_with_a_linear_model_of_its_own_does_not_inherit_tables():
+    class Doubled(MidRise):
+        def linear_model(self, R):
+            return LinearModel(*(2 * part for part in (np.ones(R.shape[:-1]), chain_power(R))))
+
+    assert tables_of(MidRise(2), 4) is not None
+    assert tables_of(Doubled(2), 4) is None
+    assert HardwareMerit.of(problem(Transceiver(Doubled(2)))).link is None
 
 
 def test_value_and_gradient_share_one_linear_model_of_the_transmit_chains(kit, counted):

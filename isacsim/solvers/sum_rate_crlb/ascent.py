@@ -1,4 +1,4 @@
-"""`riemannian-lbfgs` for ideal hardware, compiled: all starts of a member step by step beside each other.
+"""`riemannian-lbfgs` for ideal hardware and gain controls, compiled: all starts of a member step side by side.
 
 The iteration is that of `isacsim.solvers.sum_rate_crlb.riemannian`. Nothing of it grows with the batch, and a
 member's starts stay in the processor's cache until they have ended.
@@ -15,6 +15,7 @@ import numpy as np
 from isacsim.compiled import compiled, part
 from isacsim.solvers.iterate import Progress, Stop
 from isacsim.solvers.solution import Solution, Status, objects
+from isacsim.solvers.sum_rate_crlb.distorted import Disturbed, disturb, disturbance
 from isacsim.solvers.sum_rate_crlb.member import (
     CRLB,
     CRLB_WEIGHT,
@@ -175,11 +176,21 @@ def promised(objective: float, told: FloatArray, length: float) -> bool:
 
 
 def climb_each(
-    terms: Terms, way: Way, climb: Climb, memory: Pairs, room: Room, begin: int, trace: FloatArray, tolerance: float
+    terms: Terms,
+    link: Disturbed | None,
+    way: Way,
+    climb: Climb,
+    memory: Pairs,
+    room: Room,
+    begin: int,
+    trace: FloatArray,
+    tolerance: float,
 ) -> None:
     """Take the starts of B members, as many for each, further from step ``begin`` on, as far as there is a trace.
 
     The trace (starts, steps, 4) gets objective, rate, CRLB and residual of each step. Step 0 leads to the start itself.
+    Behind hardware ``link`` tells who hears its distortion, and each precoder has its own noise and terms; without,
+    Numba leaves out what is there for it.
     """
     N, NH, tensor, places, powers, weights = terms
     now, gains, square, F, inverse, factor, square_M, betas = room
@@ -199,6 +210,8 @@ def climb_each(
                 for _ in range(MAX_ATTEMPTS):
                     tread(flat, length)
                     to_surface(W, power, apart)
+                    if link is not None:
+                        disturb(link, m, W, noise, tensor[m])
                     rates(NH[m], noise, weights, W, now, gains)
                     if charged:
                         bound(tensor[m], places, weights, gains, square, F, inverse, now)
@@ -210,6 +223,8 @@ def climb_each(
                     if charged:
                         multiplier(tensor[m], places, weights, inverse, F, square)
                     differentiate(N[m], weight, now, gains, square, factor, gradient)
+                    if link is not None:
+                        disturbance(link, m, W, weights, now, gains, places, F, square, gradient)
                     along_surface(W, power, apart, gradient)
                     if renewed:
                         precondition(N[m], betas, follow(noise, weights, now, betas), square_M, M)
@@ -225,11 +240,14 @@ def climb_each(
                 break
 
 
-def ascend(merit: Merit, W: ComplexArray, origin: IntArray, size: int, rules: Stop) -> Solution:
+def ascend(
+    merit: Merit, W: ComplexArray, origin: IntArray, size: int, rules: Stop, link: Disturbed | None = None
+) -> Solution:
     """Stationary points from precoders W (B, n, K+S), the best of the starts of each of the problems ``origin`` (B,).
 
     Without a callback or a time limit nobody looks at the steps, and many are one call; the times of the trace are
     then spread evenly over them.
+    Behind hardware W are coordinates, and the ``link`` is to be told.
     """
     began, (count, n, streams), members = time.perf_counter(), W.shape, 1 + int(origin[-1])
     way, memory, room = no_way(count, n, streams), no_pairs(count, size, 2 * n * streams), merit.room(streams)
@@ -241,7 +259,7 @@ def ascend(merit: Merit, W: ComplexArray, origin: IntArray, size: int, rules: St
         going = np.flatnonzero(climb.told[:, STATE] == GOING)
         rows = 1 if watched else min(FIRST_ROWS << len(calls), rules.max_steps + 1 - done)
         trace = np.full((count, rows, 4), np.nan)
-        compiled(climb_each)(terms, way, climb, memory, room, done, trace, rules.tolerance)
+        compiled(climb_each)(terms, link, way, climb, memory, room, done, trace, rules.tolerance)
         calls.append((trace, time.perf_counter() - began))
         if watched:
             told = _interrupted(

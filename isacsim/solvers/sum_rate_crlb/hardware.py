@@ -16,6 +16,7 @@ from isacsim.hardware.base import Hardware, LinearModel, chain_power, diagonal_m
 from isacsim.link import Transmission
 from isacsim.metrics.cotangents import pulled_back
 from isacsim.problems.sum_rate_crlb import SumRateCrlb
+from isacsim.solvers.sum_rate_crlb.distorted import Disturbed
 from isacsim.solvers.sum_rate_crlb.merit import Derived, Merit
 from isacsim.solvers.surface import OnSurface, Surface
 from isacsim.targets.condensed import Condensed
@@ -30,11 +31,13 @@ class HardwareMerit(OnSurface):
         problem: The problem.
         ideal: The merit of ideal hardware in the coordinates Z: its starts and its preconditioner.
         surface: What the power leaves.
+        link: Who hears the distortion, for compiled loops; None where these do not know the hardware.
     """
 
     problem: SumRateCrlb = field()
     ideal: Merit = field()
     surface: Surface = field()
+    link: Disturbed | None = field(default=None)
 
     @classmethod
     def of(cls, problem: SumRateCrlb) -> HardwareMerit:
@@ -45,7 +48,8 @@ class HardwareMerit(OnSurface):
         ideal = Merit.in_coordinates(problem, np.asarray(gain.gain_matrix() * surface.scale, complex))
         if problem.transceiver.receive.is_ideal:  # so that its noise is white
             problem = attrs.evolve(problem, targets=Condensed.of(problem.targets))
-        return cls(problem, ideal, surface)
+        link = None if surface.capped else Disturbed.of(problem, surface.scale[0], ideal.members)
+        return cls(problem, ideal, surface, link)
 
     @property
     def members(self) -> int:

@@ -16,6 +16,7 @@ from isacsim.compiled import compiled
 from isacsim.solvers.iterate import Stop
 from isacsim.solvers.solution import Solution
 from isacsim.solvers.sum_rate_crlb.ascent import ascend
+from isacsim.solvers.sum_rate_crlb.hardware import HardwareMerit
 from isacsim.solvers.sum_rate_crlb.merit import Merit
 from isacsim.solvers.sum_rate_crlb.recursion import (
     DIRECTION,
@@ -104,7 +105,9 @@ class RiemannianLbfgs(RiemannianSolver):
         return LastPairs.none(self.memory, gradient)
 
     def climb(self, merit: Judge, W: ComplexArray, origin: IntArray, stop: Stop) -> Solution:
-        """Where all starts lead; in one compiled loop for ideal hardware, whose merit is compiled."""
+        """Where all starts lead; in one compiled loop where the merit is compiled."""
         if isinstance(merit, Merit):
             return ascend(merit, W, origin, self.memory, stop)
+        if isinstance(merit, HardwareMerit) and merit.link is not None:
+            return ascend(merit.ideal, W, origin, self.memory, stop, merit.link)
         return super().climb(merit, W, origin, stop)
