@@ -14,13 +14,12 @@ cancels there. With one jump each w is constant, and this the arcsine law of one
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from functools import cache, lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from isacsim.compiled import compiled, part
+from isacsim.compiled import compiled, part, writable
 from isacsim.hardware.codebooks import Codebook
 from isacsim.hardware.gaussian import density, hermite, legendre
 from isacsim.typing import AnyArray, FloatArray
@@ -88,15 +87,14 @@ class Pair(NamedTuple):
 
     def __call__(self, r: FloatArray) -> FloatArray:
         """At r (...), from -1 to 1."""
-        return self._looked_up(values_each, r, self.value, self.linear)
+        found = np.empty(r.shape)
+        compiled(values_each)(writable(r).reshape(-1), self.value, self.linear, found.reshape(-1))
+        return found
 
     def derivative(self, r: FloatArray) -> FloatArray:
         """In r."""
-        return self._looked_up(slopes_each, r, self.slope, self.linear, self.angular)
-
-    def _looked_up(self, kernel: Callable[..., None], r: FloatArray, *numbers: Any) -> FloatArray:
-        found = np.empty(r.shape)
-        compiled(kernel)(np.ascontiguousarray(r).reshape(-1), *numbers, found.reshape(-1))
+        found, flat = np.empty(r.shape), writable(r).reshape(-1)
+        compiled(slopes_each)(flat, self.slope, self.linear, self.angular, found.reshape(-1))
         return found
 
 
