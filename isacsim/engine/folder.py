@@ -127,20 +127,30 @@ class Run:
                 for what in parts
             ]
 
-    def dataset(self, *, trials: range | None = None, **coords: Any) -> xarray.Dataset:
+    def dataset(self, *, trials: range | None = None, lazy: bool = False, **coords: Any) -> xarray.Dataset:
         """Every number, labelled: sweep axes x evaluate x design x trial, units and provenance.
 
-        A run that does not fit the memory is read in parts: ``run.dataset(bits=[2, 3], trials=range(10_000))``.
+        A run that does not fit the memory is read in parts, ``run.dataset(bits=[2, 3], trials=range(10_000))``, or
+        lazily: what is selected of ``run.dataset(lazy=True)`` is read from the ledger when its values are asked for,
+        as of a file that xarray has opened. With dask installed, ``run.dataset(lazy=True).chunk(trial=100_000)`` goes
+        through all trials piece by piece.
 
         Args:
             trials: Which trials, a range of step 1; None is all.
+            lazy: Whether numbers are read only when they are asked for.
             coords: A value of an axis of the sweep, or several, by its name; other axes are whole.
 
         Raises:
             InvalidInput: If there is no such axis or value.
         """
-        from isacsim.engine.dataset import Part, build_dataset
+        from isacsim.engine.dataset import build_dataset
+        from isacsim.engine.frame import Part
 
+        if lazy:
+            from isacsim.engine.ondemand import build_on_demand
+
+            with self._store() as store:
+                return build_on_demand(store, Part(coords, trials))
         whole = not coords and trials is None
         if whole and self._kept is not None:
             return self._kept

@@ -361,6 +361,19 @@ class Store(Ledger):
                 told[-2] = [encoding.as_bytes(np.array(time)) for time in told[-2]]
             yield [keys, trials, [1] * len(keys), *told]
 
+    def longest_traces(self) -> dict[str, int]:
+        """The most steps that a trace has, by its name; empty where none is kept."""
+        with self._reading():
+            if self.format == 2:
+                return dict(self._db.execute("SELECT name, max(length(data)) / 8 FROM traces GROUP BY name").fetchall())
+            headers = self._db.execute("SELECT DISTINCT header FROM designs").fetchall()
+        found: dict[str, int] = {}
+        for (header,) in headers:
+            for part, name, _, shape in json.loads(header) if '["trace"' in header else ():
+                if part == "trace":
+                    found[name] = max(found.get(name, 0), *shape)
+        return found
+
     def _separate_traces(self, design: str, span: tuple[int, int]) -> list[tuple[int, str, bytes]]:
         """Trial, name and bytes of traces that a ledger of format 2 keeps apart from solutions."""
         if self.format > 2:
