@@ -16,7 +16,7 @@ from isacsim.engine.estimate import labelled
 from isacsim.engine.identity import digest
 from isacsim.engine.returned import checked
 from isacsim.engine.scenario import Evaluation, Scenario, faults_of
-from isacsim.engine.subcarriers import check_split, posed_on
+from isacsim.engine.subcarriers import check_split, posed_on, posed_to_solver
 from isacsim.errors import InvalidInput, IsacsimError, origin
 from isacsim.hardware.base import Transceiver
 from isacsim.link import link_over
@@ -56,7 +56,7 @@ def rehearse_designs(scenario: Scenario, registry: Registry) -> tuple[Drop, dict
         with _told(f"{path}.problem"), faults_of(f"{path}.problem", design.problem):
             problem = design.problem.pose(posed_on(drop, design.problem), scenario.transceiver(design.hardware))
         with _told(f"{path}.solver"), faults_of(path, design):
-            check_takes(problem, design.solver, registry, design.hardware)
+            check_takes(posed_to_solver(design, drop, problem), design.solver, registry, design.hardware)
             check_split(design, drop, problem)
         with _told(f"{path}.problem"):
             judged = "precoder" in problem.decision or _made(problem) is not None

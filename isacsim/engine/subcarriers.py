@@ -1,15 +1,14 @@
 """Designs for OFDM: a narrowband problem for each subcarrier, and one solution for all of them.
 
 The power is split over the active subcarriers evenly (`isacsim.drop.WidebandDrop.subcarriers`), so that the problems of
-a trial are members of one batch, or by one price for all (`isacsim.solvers.joint_power`). A problem that is
+a trial are members of one batch, or by one price for all (`isacsim.solvers.band_split`). A problem that is
 ``wideband`` takes all subcarriers in one.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import attrs
 import numpy as np
@@ -19,10 +18,10 @@ from isacsim.engine.scenario import Design
 from isacsim.errors import InvalidInput
 from isacsim.hardware.base import Transceiver
 from isacsim.problems.base import Problem, Requirements
-from isacsim.solvers.joint_power import Answer, Split
-from isacsim.solvers.solution import Solution, Status, objects
+from isacsim.problems.sinr_constrained import SinrConstrained
+from isacsim.solvers.band_split import behind_hardware, joined, jointly
+from isacsim.solvers.solution import Solution
 from isacsim.solvers.solve import solve
-from isacsim.typing import AnyArray, FloatArray
 
 
 def posed_on(drop: Drop, requirements: Requirements) -> Drop:
@@ -41,12 +40,25 @@ def check_split(design: Design, drop: Drop, problem: Problem) -> None:
     if not isinstance(drop, WidebandDrop) or design.problem.wideband:
         rule = "must be 'even' where there is no problem for each subcarrier"
         raise InvalidInput("split", rule, design.split, "Add base_station.grid, or leave it out.")
-    if not problem.convex_in_power:
-        rule = f"must be 'even' where the optimum is not convex in the power, as of {problem.kind} here"
-        if not problem.transceiver.is_ideal:
-            rule = "must be 'even' behind hardware: the power of all subcarriers makes the distortion on each"
-        remedy = "Believe in ideal hardware with crb-min or sqnr-max, or use band-sum-rate-crlb."
+    if not over_ideal_chains(problem).convex_in_power:
+        rule = f"must be 'even' where the optimum is not convex in the power, as of {problem.kind}"
+        remedy = "Use crb-min, sqnr-max, or band-sum-rate-crlb, which splits the power itself."
         raise InvalidInput("split", rule, design.split, remedy)
+    antennas, transmit = problem.decision["precoder"].shape[0], problem.transceiver.transmit
+    if transmit.linear_model(np.eye(antennas, dtype=complex)).coupled:
+        rule = "must be 'even' where the chains designed for are coupled"
+        raise InvalidInput("split", rule, design.split, "Leave the coupling out.")
+
+
+def over_ideal_chains(problem: Any) -> Any:
+    """The problem that a joint split poses on each subcarrier: distortion is part of its noise."""
+    return attrs.evolve(problem, transceiver=Transceiver()) if hasattr(problem, "transceiver") else problem
+
+
+def posed_to_solver(design: Design, drop: Drop, problem: Problem) -> Problem:
+    """The problem that the solver of a design has to take."""
+    narrow = isinstance(drop, WidebandDrop) and not design.problem.wideband
+    return over_ideal_chains(problem) if narrow and design.split == "joint" else problem
 
 
 def solved(design: Design, drop: Drop, believed: Transceiver, rngs: Sequence[np.random.Generator]) -> Solution:
@@ -54,59 +66,11 @@ def solved(design: Design, drop: Drop, believed: Transceiver, rngs: Sequence[np.
     problem = design.problem.pose(posed_on(drop, design.problem), believed)
     if not isinstance(drop, WidebandDrop) or design.problem.wideband:
         return solve(problem, design.solver, rng=list(rngs))
+    grid, trials = drop.grid, problem.members // drop.grid.used
     if design.split == "joint":
-        return _jointly(problem, design, drop)
-    each = [own for rng in rngs for own in rng.spawn(drop.grid.used)]
-    return _joined(solve(problem, design.solver, rng=each), drop.grid.used)
-
-
-def _jointly(problem: Any, design: Design, drop: WidebandDrop) -> Solution:
-    """The solution at the best split of the power: its gap is that of the split."""
-    F, begin = drop.grid.used, time.perf_counter()
-    sense, total = problem.sense, np.asarray(drop.power) * drop.grid.subcarriers
-    total = np.broadcast_to(total, (problem.members // F,)).astype(float)
-
-    def ask(power: FloatArray) -> Answer:
-        found = solve(attrs.evolve(problem, power=power.ravel()), design.solver)
-        answered = np.array([status.answered for status in found.status])
-        c = np.where(answered, -sense * found.objective, np.inf)
-        bound = np.where(answered & np.isfinite(found.bound), -sense * found.bound, c)
-        return Answer(*(x.reshape(power.shape) for x in (c, np.minimum(bound, c), found.least_power)))
-
-    split = Split.of(ask, total, F)
-    joined = _joined(solve(attrs.evolve(problem, power=split.power.ravel()), design.solver), F)
-    told = joined.notes.copy()
-    for i, status in enumerate(joined.status):
-        if status.answered:
-            told[i] = (*told[i], f"power split over subcarriers within {split.gap[i]:.1e} of the optimum, relative")
-    answered = np.isfinite(joined.objective)
-    gap = np.where(answered, np.maximum(split.gap, joined.gap), joined.gap)
-    bound = np.where(answered, -sense * split.bound / F, joined.bound)
-    return attrs.evolve(joined, gap=gap, bound=bound, notes=told, runtime=time.perf_counter() - begin)
-
-
-def _joined(solution: Solution, subcarriers: int) -> Solution:
-    """One member of each ``subcarriers`` members: means of objective and bound, and the worst of the others.
-
-    The band is as far solved as its worst subcarrier, and has no precoder where one has none.
-    """
-
-    def split(array: Any) -> AnyArray:
-        array = np.asarray(array)
-        return array.reshape(-1, subcarriers, *array.shape[1:])
-
-    order = list(Status)
-    status = [max(of, key=order.index) for of in split(solution.status)]
-    notes = [tuple(dict.fromkeys(note for one in of for note in one)) for of in split(solution.notes)]
-    return Solution(
-        decision={name: split(array) for name, array in solution.decision.items()},
-        objective=split(solution.objective).mean(axis=1),
-        gap=split(solution.gap).max(axis=1),
-        residual=split(solution.residual).max(axis=1),
-        iterations=split(solution.iterations).max(axis=1),
-        status=objects(status),
-        bound=split(solution.bound).mean(axis=1),
-        notes=objects(notes),
-        runtime=solution.runtime,
-        least_power=split(solution.least_power).max(axis=1),
-    )
+        total = np.broadcast_to(np.asarray(drop.power, float) * grid.subcarriers, (trials,))
+        if problem.transceiver.is_ideal:
+            return jointly(problem, design.solver, total)
+        return behind_hardware(cast(SinrConstrained, problem), design.solver, grid, total)
+    each = [own for rng in rngs for own in rng.spawn(grid.used)]
+    return joined(solve(problem, design.solver, rng=each), grid.used)

@@ -21,7 +21,7 @@ ideal hardware nu is 1.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from attrs import field, frozen
@@ -92,6 +92,10 @@ class CrbMin(SinrConstrained):
     def convex_in_power(self) -> bool:
         """On ideal hardware."""
         return self.transceiver.is_ideal
+
+    def sensing_held(self, sent: Transmission) -> tuple[dict[str, Any], FloatArray]:
+        """The noise of the sensing receiver, which is that of all hardware, weighs the bound."""
+        return {}, self.noise_factor(sent)
 
     def noise_factor(self, sent: Transmission) -> FloatArray:
         """nu, the noise of the sensing receiver before its gain over thermal noise, a mean over its chains, (...)."""

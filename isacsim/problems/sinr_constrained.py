@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+import attrs
 import numpy as np
+from attrs import frozen
 
 from isacsim.batch import batch_shape, squared
 from isacsim.drop import Drop
 from isacsim.errors import InvalidInput
 from isacsim.hardware.base import Transceiver
+from isacsim.link import Reception, Transmission
 from isacsim.problems.base import (
     Problem,
     Requirements,
@@ -22,7 +25,25 @@ from isacsim.problems.base import (
     sinr_and_power_slacks,
     spread_over_users,
 )
-from isacsim.typing import FloatArray
+from isacsim.typing import AnyArray, FloatArray
+
+
+@frozen(eq=False)
+class Held:
+    """A problem whose hardware keeps the gains and the distortion that it has at some precoders.
+
+    Attributes:
+        problem: The problem, on ideal chains, of what leaves the gains of the transmit chains; of its power distortion
+            takes a part.
+        worth: By which its objective counts, (...).
+        gain: The gains, (..., N_t).
+        distortion: Power of transmit distortion, (...), in W.
+    """
+
+    problem: SinrConstrained
+    worth: FloatArray
+    gain: AnyArray
+    distortion: FloatArray
 
 
 class SinrConstrained(Problem):
@@ -65,6 +86,30 @@ class SinrConstrained(Problem):
         """
         slacks = sinr_and_power_slacks(self, self.asked, self.sent(W))
         return dict(zip((self.asks.removeprefix("min_"), "total"), slacks, strict=True))
+
+    def held(self, W: Any) -> Held:
+        """The problem at the gains and the distortion that hardware has for the precoders W (..., N_t, K+S).
+
+        Distortion of the transmit chains and of a user's receiver is noise there. At W itself SQINRs are those of the
+        hardware, and so is the objective, times its worth.
+
+        Raises:
+            InvalidInput: If transmit chains are coupled.
+        """
+        sent = self.sent(W)
+        model = sent.model
+        if model is None or model.coupled:
+            chains = self.transceiver.transmit
+            raise InvalidInput("transmit", "must not couple chains", chains, "Leave the coupling out.")
+        receiver = Reception.of(self.H, sent, self.noise_power, self.transceiver.user).receiver
+        noise = self.noise_power + sent.distortion_along(self.H) + receiver.distortion_power / squared(receiver.gain)
+        changes, worth = self.sensing_held(sent)
+        ideal = attrs.evolve(self, noise_power=noise, transceiver=Transceiver(), **changes)
+        return Held(ideal, worth, model.gain, sent.power - squared(sent.precoder).sum(axis=(-2, -1)))
+
+    def sensing_held(self, sent: Transmission) -> tuple[dict[str, Any], FloatArray]:
+        """What changes in the problem, and by how much its objective counts, where distortion is that of ``sent``."""
+        raise NotImplementedError(f"{type(self).__name__} must say what distortion does to its objective")
 
     def hopeless(self) -> list[str]:
         """That a user of whom something is asked has a channel of zeros, also one that underflows."""

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+import numpy as np
 from attrs import field, frozen
 
 from isacsim import units
 from isacsim.batch import batched
-from isacsim.checks import instance
+from isacsim.checks import instance, invertible
 from isacsim.errors import InvalidInput
 from isacsim.hardware.base import Transceiver
 from isacsim.keywords import keywords
@@ -79,6 +80,17 @@ class SqnrMax(SinrConstrained):
     def merit(self, sent: Transmission) -> FloatArray:
         """Radar SQNR ``tr(Q^-1 N)`` of what leaves the transmit chains, shape (...), linear [Xu25, eq. (9)]."""
         return sqnr(Echo.of(self.G, sent, self.radar_noise_power, self.transceiver.receive))
+
+    def sensing_held(self, sent: Transmission) -> tuple[dict[str, Any], FloatArray]:
+        """The response behind a receiver whitens its noise, which then is of 1 W."""
+        echo = Echo.of(self.G, sent, self.radar_noise_power, self.transceiver.receive)
+        white = echo.receive.amplify(self.G)
+        if echo.diagonal:
+            white = white / np.sqrt(echo.noise)[..., None]
+        else:
+            with invertible("receive", "a noise covariance"):
+                white = np.asarray(np.linalg.solve(np.linalg.cholesky(echo.noise), white), complex)
+        return {"G": white, "radar_noise_power": np.ones(white.shape[:-2])}, np.ones(white.shape[:-2])
 
 
 @frozen(kw_only=True)
