@@ -30,6 +30,7 @@ MARKERS = "osD^v<>pX*hP"
 STYLES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)), (0, (8, 3)), (0, (3, 1, 1, 1)), (0, (1, 3)))
 FLAT = 1e-4  # of its size: what a quantity varies less by is what solvers leave, and no course to be looked at
 MARKED = 8  # markers of such a line
+COVERED = 0.18  # of a figure, beyond which a legend hides curves wherever it is put within the axes
 FILES = {"tikz": "tex"}  # endings of files that are not the format's name
 
 
@@ -254,27 +255,36 @@ def _no_ticks() -> Any:
 def _legend(axes: Axes, plot: Plot, figure: Figure) -> None:
     if figure.legend == "none":
         return
-    points, width = sum(curve.y.size for curve in plot.curves), figure.inches[0]
+    points, (width, height) = sum(curve.y.size for curve in plot.curves), figure.inches
+    labels = [curve.label for curve in plot.curves]
     look: dict[str, Any] = {
         "markerscale": 2.0 if figure.dots else 1.0,
         "title": "\n".join(filter(None, (plot.heading, plot.note))),
     }
     # Where many lines leave no place for it, and where "best" would look for one for seconds.
-    crowded = len(plot.curves) > 1.2 * width or points > 100 * curves.MANY
-    if figure.legend == "outside" or (figure.legend == "best" and crowded):
-        _legend_below(axes.get_figure(), look, [curve.label for curve in plot.curves], width)
+    crowded = len(labels) > 1.2 * width or points > 100 * curves.MANY
+    covering = _entry(labels) * _lines(look, len(labels)) > COVERED * width * height
+    if figure.legend == "outside" or (figure.legend == "best" and (crowded or covering)):
+        _legend_below(axes.get_figure(), look, labels, width)
     else:
         axes.legend(**look, **{"loc": figure.legend})
 
 
 def _legend_below(canvas: Any, look: dict[str, Any], labels: list[str], width: float) -> None:
     """The legend below the axes, in as many columns as fit, on a figure that is higher by as much."""
-    size = _setting("legend.fontsize") / 72
-    entry = size * (0.55 * max(map(len, labels), default=0) + 4)  # handle and gaps take some four letters
-    columns = max(1, min(4, int(width / entry)))
-    rows = -(-len(labels) // columns) + len(look["title"].splitlines())
-    canvas.set_figheight(canvas.get_figheight() + 1.5 * size * rows)
+    columns = max(1, min(4, int(width / _entry(labels))))
+    canvas.set_figheight(canvas.get_figheight() + _lines(look, -(-len(labels) // columns)))
     canvas.legend(**look, loc="outside lower center", ncols=columns)
+
+
+def _entry(labels: list[str]) -> float:
+    """Width of the longest entry of a legend, in inches: handle and gaps take some four letters."""
+    return _setting("legend.fontsize") / 72 * (0.55 * max(map(len, labels), default=0) + 4)
+
+
+def _lines(look: dict[str, Any], rows: int) -> float:
+    """Height of a legend of so many rows, in inches."""
+    return 1.5 * _setting("legend.fontsize") / 72 * (rows + len(look["title"].splitlines()))
 
 
 def _setting(name: str) -> float:
