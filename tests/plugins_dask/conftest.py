@@ -1,6 +1,7 @@
 """Clusters of this machine whose scheduler and workers are processes that tests can end."""
 
 import contextlib
+import ctypes
 import json
 import os
 import signal
@@ -13,6 +14,7 @@ import attrs
 import pytest
 
 PATIENCE = 600  # s: of a machine with other work; nothing waits as long on a quiet one
+PR_SET_PDEATHSIG = 1
 PARTS = Path(__file__).parents[1] / "parts"
 SCHEDULER = ("scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--no-show")
 WORKER = ("worker", "--host", "127.0.0.1", "--no-nanny", "--no-dashboard", "--memory-limit", "0")
@@ -31,6 +33,12 @@ def children(pid):
     with contextlib.suppress(OSError):
         return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     return []
+
+
+def _end_with_parent():
+    """Have the kernel end this process with the one that started it, which no fixture outlives when it is killed."""
+    with contextlib.suppress(AttributeError, OSError):  # Linux has it
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 @attrs.define
@@ -82,6 +90,7 @@ class Cluster:
                 stdout=log,
                 stderr=log,
                 cwd=self.folder,
+                preexec_fn=_end_with_parent,
             )
 
     def repair(self, workers):
