@@ -56,7 +56,8 @@ class WidebandDrop(Drop):
     Attributes:
         H: User channels on the active subcarriers, shape (..., F, N_t, K), amplitude.
         grid: The grid.
-        motion: How the channels go on over a burst that begins with H; None is a channel that stays.
+        motion: The taps of the channels over a burst that begins with H; None is a channel that stays, of paths that
+            the prefix covers.
     """
 
     H: ComplexArray = batched(3, dtype=complex)

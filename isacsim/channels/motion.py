@@ -1,4 +1,4 @@
-"""Users that move: taps that turn while a burst of OFDM symbols goes by.
+"""Taps of users over a burst of OFDM symbols: how they turn where users move, and how late they are.
 
 A tap is a sum of plane waves, ``g(t) = sum_r c_r exp(2 pi j nu_r t)``, and a wave that arrives at the angle psi from
 where the user goes has the Doppler shift ``nu = f_D cos(psi)`` with ``f_D = speed / wavelength``. Taps and their slopes
@@ -14,6 +14,7 @@ import numpy as np
 from attrs import field, frozen
 
 from isacsim.batch import batched, same_array
+from isacsim.channels.late_paths import LatePaths
 from isacsim.grid import Grid
 from isacsim.random import complex_normal
 from isacsim.typing import ComplexArray, FloatArray
@@ -73,7 +74,7 @@ def rayleigh(rng: np.random.Generator, shape: tuple[int, ...], moments: Moments)
 
 @frozen
 class Motion:
-    """Taps of users over the symbols of a burst.
+    """Taps of users over the symbols of a burst; of users at rest those of the first symbol, which stand for all.
 
     Attributes:
         delays: Delays (P,), in s.
@@ -94,6 +95,10 @@ class Motion:
         """Channels in the middle of a body and their derivatives, in 1/s, each (..., F, N_t, K)."""
         value, slope = (grid.response(self.delays, a[..., symbol, :, :, :]) for a in (self.taps, self.slopes))
         return value, slope
+
+    def late(self, grid: Grid, symbol: int) -> LatePaths | None:
+        """The paths that are longer than the prefix, at a symbol of the burst; None where there are none."""
+        return LatePaths.of(grid, self.delays, self.taps[..., symbol, :, :, :])
 
     def times(self, amplitude: FloatArray) -> Motion:
         """The same for users whose amplitudes are ``amplitude`` (..., K) times as large."""

@@ -20,6 +20,7 @@ from attrs import field, frozen
 from isacsim import units
 from isacsim.arrays import AntennaArray
 from isacsim.batch import batched
+from isacsim.channels.late_paths import late_samples
 from isacsim.channels.models import BurstModel, per_user
 from isacsim.channels.motion import Moments, Motion, rayleigh
 from isacsim.checks import choice, number, whole
@@ -50,12 +51,13 @@ class TapChannel(BurstModel):
     def draw_burst(
         self, grid: Grid, array: AntennaArray, users: int, trials: Sequence[int], rngs: Sequence[np.random.Generator]
     ) -> tuple[ComplexArray, Motion | None]:
-        """The response of the taps in the first symbol, and where users move the taps of all.
+        """The response of the taps in the first symbol, and the taps, where users move or some exceed the prefix.
 
         Delays are never rounded to samples.
         """
         motion = self.draw_taps(array, users, rngs, Moments.of(grid, self.speed))
-        return np.asarray(grid.response(motion.delays, motion.taps[:, 0])), motion if self.speed else None
+        told = self.speed or late_samples(motion.delays, grid).any()
+        return np.asarray(grid.response(motion.delays, motion.taps[:, 0])), motion if told else None
 
 
 class TappedDelayLine(TapChannel):

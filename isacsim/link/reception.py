@@ -9,6 +9,7 @@ import numpy as np
 from attrs import frozen
 
 from isacsim.batch import hermitian, squared
+from isacsim.channels.late_paths import LatePaths
 from isacsim.checks import fitting
 from isacsim.errors import InvalidInput
 from isacsim.grid import Grid
@@ -121,10 +122,14 @@ def band_reception(
     transceiver: Transceiver,
     grid: Grid,
     leaked: AnyArray | float = 0.0,
+    late: LatePaths | None = None,
 ) -> Reception:
     """What users with the noise (..., K) receive on each subcarrier over channels (..., F, N_t, K).
 
-    ``leaked`` (..., F, K) is the power, in W, that comes from other subcarriers where the channel turns within a body.
+    ``leaked`` (..., F, K) is the power, in W, that comes from other subcarriers where the channel turns within a body;
+    ``late`` are those of its paths that are longer than the prefix.
     """
+    if late is not None:
+        H, leaked = H - late.lost(), leaked + late.leaked(sent.radiated)
     user = OverBand(transceiver.user, grid, noise_power)
     return Reception.of(H, sent, noise_power[..., None, :] + leaked, user)

@@ -104,8 +104,10 @@ class WidebandLink(Link):
 
     @cached_property
     def users(self) -> Reception:
-        """What the users receive, on each subcarrier."""
-        return band_reception(self.drop.H, self.sent, self.drop.noise_power, self.transceiver, self.grid)
+        """What the users receive on each subcarrier of the first symbol."""
+        drop, motion = self.drop, cast(WidebandDrop, self.drop).motion
+        late = None if motion is None else motion.late(self.grid, 0)
+        return band_reception(drop.H, self.sent, drop.noise_power, self.transceiver, self.grid, late=late)
 
     @cached_property
     def echo(self) -> Echo:

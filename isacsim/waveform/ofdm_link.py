@@ -1,7 +1,6 @@
 """The users' OFDM link at sample level: error rates and SQINR on each subcarrier beside the prediction.
 
-As `isacsim.waveform.link`, subcarrier by subcarrier: ``y[f] = c[f] s[f] + e[f]`` and one tap each. The
-channel is the same for all symbols of a trial, and shorter than the prefix.
+As `isacsim.waveform.link`, subcarrier by subcarrier: ``y[f] = c[f] s[f] + e[f]`` and one tap each.
 
 A single carrier with equalisation in the frequency domain (SC-FDE) is the same with one precoder more: s is the DFT of
 the symbols over the subcarriers, and decisions are made behind its inverse. All symbols of a user then have the
@@ -19,6 +18,7 @@ import numpy as np
 from attrs import field, frozen
 
 from isacsim.batch import hermitian, squared
+from isacsim.channels.late_paths import LatePaths
 from isacsim.checks import choice, instance, whole
 from isacsim.drop import Drop, WidebandDrop
 from isacsim.grid import Grid
@@ -78,6 +78,7 @@ class OfdmDownlink:
         grid: The grid.
         single_carrier: Whether symbols are spread over the subcarriers.
         slope: Derivative of the channel in time, of its shape, in 1/s; None where it stays.
+        late: Paths of the channel that are longer than the prefix; None where there are none.
     """
 
     channel: ComplexArray
@@ -88,6 +89,7 @@ class OfdmDownlink:
     grid: Grid
     single_carrier: bool = False
     slope: ComplexArray | None = None
+    late: LatePaths | None = None
 
     @classmethod
     def over(cls, link: WidebandLink, single_carrier: bool = False) -> list[OfdmDownlink]:
@@ -99,9 +101,10 @@ class OfdmDownlink:
         ways = []
         for symbol in range(drop.motion.symbols):
             H, slope = drop.motion.at(grid, symbol)
-            leaked = ofdm.leaked(link.sent.power_along(slope), grid)
-            predicted = band_reception(H, link.sent, noise, chains, grid, leaked)
-            ways.append(cls(hermitian(H), W, noise, predicted, chains, grid, single_carrier, hermitian(slope)))
+            leaked, late = ofdm.leaked(link.sent.power_along(slope), grid), drop.motion.late(grid, symbol)
+            predicted = band_reception(H, link.sent, noise, chains, grid, leaked, late)
+            turns = hermitian(slope) if slope.any() else None
+            ways.append(cls(hermitian(H), W, noise, predicted, chains, grid, single_carrier, turns, late))
         return ways
 
     @property
@@ -126,6 +129,8 @@ class OfdmDownlink:
         arriving = self.channel @ x
         if self.slope is not None:
             arriving += ofdm.drifted(self.slope @ x, self.grid)
+        if self.late is not None:
+            arriving += self.late.spilled(x)
         return np.asarray(arriving)
 
     def _out(self, arriving: ComplexArray, sources: Sources) -> ComplexArray:
@@ -150,9 +155,11 @@ class OfdmDownlink:
         return total
 
     def _block(self, carried: Modulation, count: int, sources: Sources, tap: AnyArray) -> Sums:
-        d = ofdm.symbols(carried, self.W, count, sources)
+        early = int(self.late is not None)  # a symbol before the first
+        d = ofdm.symbols(carried, self.W, early + count, sources)
         s = ofdm.spread(d) if self.single_carrier else d
-        arriving, users = self._arriving(s, sources), slice(self.users)
+        arriving, users = self._arriving(s, sources)[..., early:], slice(self.users)
+        d, s = d[..., early:], s[..., early:]
         y, powers = self._out(arriving, sources), sample_powers(arriving, self.grid)
         z = ofdm.despread(tap * y) if self.single_carrier else y
         sent = decided = unlabelled = np.zeros((*y.shape[:-1], 0), np.uint8)
@@ -197,7 +204,8 @@ class OfdmLink(Experiment):
     tells how far users with converters of few bits do better than predicted: 0.28 below is 0.4 dB of two streams
     through one bit on both sides, and twice as many streams have half of both.
 
-    Paths behind the prefix count as if it covered them: what they leave of the symbol before is not there.
+    Paths longer than the prefix bring the end of the symbol before, and lose the orthogonality of subcarriers, in
+    samples and prediction (`isacsim.channels.late_paths`). Those of recorded channels count as if it covered them.
 
     Where users move, the channel turns from symbol to symbol of the burst of the grid, and within a body by a straight
     line, by which subcarriers leak into others. Precoders stay those of the channel of the first symbol, where

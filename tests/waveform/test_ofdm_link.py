@@ -109,7 +109,7 @@ def test_bit_error_rate_in_noise_is_the_closed_form(carried):
 def test_bit_error_rate_over_rayleigh_subcarriers_is_the_closed_form():
     # Many taps: subcarriers fade alike, and the mean over trials and subcarriers is that of one Rayleigh branch.
     grid, snr, trials = Grid(16, 120e3, prefix=16), 8.0, 300
-    H = channels(grid, users=1, trials=trials, model=Exponential(0.5 / grid.spacing, taps=32))
+    H = channels(grid, users=1, trials=trials, model=Exponential(2 / grid.spacing, 16, 1 / grid.rate))
     W = np.zeros((trials, 16, 4, 1), complex)
     W[:, :, 0] = 1
     link = WidebandLink(W, drop_of(grid, H, 1 / snr), Transceiver())
