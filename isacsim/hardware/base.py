@@ -64,7 +64,7 @@ class LinearModel:
             return X
         return self.gain @ X if self.coupled else self.gain[..., None] * X
 
-    def carry(self, R: ComplexArray) -> ComplexArray:
+    def signal_covariance(self, R: ComplexArray) -> ComplexArray:
         """``A R A^H``, the covariance of what is left of an input of covariance R, both (..., N, N), in W."""
         if self.ideal:
             return R
@@ -72,21 +72,15 @@ class LinearModel:
             return self.gain @ R @ hermitian(self.gain)
         return self.gain[..., :, None] * R * np.conj(self.gain)[..., None, :]
 
-    def through(self, A: ComplexArray) -> ComplexArray:
-        """Covariance of A q, that is ``A D A^H``; A is (..., M, N), the result (..., M, M)."""
-        if self.diagonal:
-            return (A * self.distortion[..., None, :]) @ hermitian(A)
-        return A @ self.distortion @ hermitian(A)
-
     def output_covariance(self, R: ComplexArray) -> ComplexArray:
         """Covariance of the output for the input covariance R, both (..., N, N), in W."""
         if self.ideal:
             return R
-        return self.carry(R) + self.distortion_matrix()
+        return self.signal_covariance(R) + self.distortion_matrix()
 
     def output_power(self, R: ComplexArray) -> FloatArray:
         """Power out of each chain, shape (..., N), in W, for the input covariance R."""
-        kept = chain_power(self.carry(R)) if self.coupled else squared(self.gain) * chain_power(R)
+        kept = chain_power(self.signal_covariance(R)) if self.coupled else squared(self.gain) * chain_power(R)
         return kept + self.distortion_power
 
 

@@ -229,7 +229,7 @@ def _check_agreement(device: Hardware, R: ComplexArray, samples: int, rtol: tupl
     _meet(device, "gain", gain, model.gain, gain_rtol * size + ERRORS * error)
     cross, error = measured.distortion(gain, model.coupled)
     power, own = model.distortion_power, np.diagonal(error)
-    unseen = np.diagonal(model.carry(R)).real / samples
+    unseen = np.diagonal(model.signal_covariance(R)).real / samples
     allowed = distortion_rtol * power + ERRORS * own + unseen
     _meet(device, "distortion power", np.diagonal(cross).real, power, allowed)
     if not model.diagonal:

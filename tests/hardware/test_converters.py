@@ -192,11 +192,11 @@ def test_the_model_of_a_chain_is_that_of_its_stages_one_after_the_other(kit, see
 
 
 @given(st.integers(0, 2**32 - 1))
-def test_a_diagonal_distortion_passes_a_matrix_like_the_full_one(kit, seed):
+def test_a_diagonal_distortion_is_the_full_matrix(seed):
     rng = np.random.default_rng(seed)
-    d, A = rng.uniform(size=(2, 3)), kit.complex_gaussian((2, 4, 3), seed)
+    d = rng.uniform(size=(2, 3))
     thin, full = LinearModel(np.ones((2, 3)), d), LinearModel(np.ones((2, 3)), diagonal_matrix(d).astype(complex))
-    np.testing.assert_allclose(thin.through(A), full.through(A), atol=1e-12)
+    np.testing.assert_allclose(thin.distortion_matrix(), full.distortion_matrix(), atol=1e-15)
     np.testing.assert_allclose(thin.distortion_power, full.distortion_power, atol=1e-15)
 
 

@@ -131,7 +131,7 @@ def information_by_differences(kit, scene, W, transceiver):
     receive = transceiver.receive.linear_model(arriving)
     A, D = receive.gain_matrix(), G @ transmit.distortion_matrix() @ np.conj(G).T + NOISE * np.eye(len(G))
     noise = A @ D @ np.conj(A).T + receive.distortion_matrix()
-    reference, middle = transmit.carry(R), np.conj(A).T @ np.linalg.solve(noise, A)
+    reference, middle = transmit.signal_covariance(R), np.conj(A).T @ np.linalg.solve(noise, A)
     return np.array([[2 * SNAPSHOTS * np.trace(np.conj(a).T @ middle @ b @ reference).real for b in J] for a in J])
 
 

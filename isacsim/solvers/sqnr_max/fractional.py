@@ -19,7 +19,7 @@ distortion that grows with the echo the noise is diag(1 + eps_j), which bounds f
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from attrs import frozen
@@ -35,7 +35,7 @@ NOTHING = 1e-24  # share of the power of a response that counts as none
 
 
 @frozen(eq=False)
-class Point:
+class PointResponse:
     """Responses of one point target, ``b a^H`` with a of unit norm, and which these are.
 
     Attributes:
@@ -46,11 +46,11 @@ class Point:
         share: ``eps_j`` times these, (B, N_r).
     """
 
-    there: Any = rows()
-    a: Any = rows(1)
-    spread: Any = rows(1)
-    gains: Any = rows(1)
-    share: Any = rows(1)
+    there: BoolArray = rows()
+    a: ComplexArray = rows(1)
+    spread: FloatArray = rows(1)
+    gains: FloatArray = rows(1)
+    share: FloatArray = rows(1)
 
     @property
     def level(self) -> BoolArray:
@@ -71,7 +71,7 @@ class Point:
         return np.asarray(zeta / (1 / B + eps))
 
 
-def point_target(G: ComplexArray, transmit: FloatArray, receive: FloatArray) -> Point:
+def point_response(G: ComplexArray, transmit: FloatArray, receive: FloatArray) -> PointResponse:
     """Responses (B, N_r, N) as those of point targets, for the ratios e (B, N) and eps (B, N_r) of the chains."""
     powers = squared(G).sum(axis=-1)
     row = np.take_along_axis(G, powers.argmax(axis=-1)[:, None, None], axis=-2)[:, 0]
@@ -80,7 +80,7 @@ def point_target(G: ComplexArray, transmit: FloatArray, receive: FloatArray) -> 
     b = (G @ a[..., None])[..., 0]
     rest = frobenius2(G - b[..., None] * np.conj(a)[:, None, :])
     kept = squared(b) / (1 + receive)
-    return Point(
+    return PointResponse(
         there=rest <= NOTHING * powers.sum(axis=-1),
         a=a,
         spread=transmit * squared(a),
@@ -104,10 +104,10 @@ class Ratio:
         target: The point target where f is not the ratio itself but (32) of it; else None.
     """
 
-    numerator: Any = rows(2)
-    denominator: Any = rows(2)
-    offset: Any = rows()
-    target: Point | None = None
+    numerator: ComplexArray = rows(2)
+    denominator: ComplexArray = rows(2)
+    offset: FloatArray = rows()
+    target: PointResponse | None = None
 
     @property
     def linear(self) -> bool:

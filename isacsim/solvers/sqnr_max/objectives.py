@@ -26,7 +26,7 @@ from isacsim.solvers.sqinr.group import Group
 from isacsim.solvers.sqinr.objective import TINY, Proof, Surrogate
 from isacsim.solvers.sqinr.system import groups
 from isacsim.solvers.sqnr_max.few_targets import reduced
-from isacsim.solvers.sqnr_max.fractional import Point, point_target
+from isacsim.solvers.sqnr_max.fractional import PointResponse, point_response
 from isacsim.typing import ComplexArray, FloatArray, IntArray
 
 
@@ -47,7 +47,7 @@ class Sqnr:
     transmit: FloatArray = rows(1)
     receive: FloatArray = rows(1)
     basis: ComplexArray = rows(2)
-    target: Point = field()
+    target: PointResponse = field()
 
     def surrogate(self, V: ComplexArray) -> Surrogate:
         """Value and surrogate at the anchor V, (B, N, L)."""
@@ -171,6 +171,6 @@ def sqnr_groups(problem: SqnrMax) -> list[Group]:
         G = np.broadcast_to(problem.G, (members, *problem.G.shape[1:]))[at]
         G = np.ascontiguousarray(G * (lengths / np.sqrt(noise)[:, None])[:, None, :])
         e, eps = np.tile(transmit, (at.size, 1)), np.tile(receive, (at.size, 1))
-        return Sqnr(G, e, eps, np.zeros((at.size, G.shape[-1], 0), complex), point_target(G, e, eps))
+        return Sqnr(G, e, eps, np.zeros((at.size, G.shape[-1], 0), complex), point_response(G, e, eps))
 
     return groups(problem, problem.min_sqinr, objective)

@@ -39,7 +39,7 @@ from isacsim.solvers.sum_rate_crlb.member import (
     precondition,
     rates,
 )
-from isacsim.solvers.sum_rate_crlb.merit import Merit, Point, seen
+from isacsim.solvers.sum_rate_crlb.merit import Iterate, Merit, seen
 from isacsim.solvers.sum_rate_crlb.recursion import (
     DIRECTION,
     FRESH,
@@ -278,7 +278,7 @@ def _interrupted(rules: Stop, step: int, labels: IntArray, W: ComplexArray, told
     A callback is told of steps, and step 0 is none.
     """
     if step and rules.callback is not None:
-        state = PointState(Point(W, *seen(told)), told[:, RESIDUAL], told[:, STUCK] > 0)
+        state = PointState(Iterate(W, *seen(told)), told[:, RESIDUAL], told[:, STUCK] > 0)
         if rules.callback(Progress(step, labels, state, elapsed)):
             return "stopped by the callback"
     over = rules.time_limit is not None and elapsed > rules.time_limit

@@ -41,7 +41,7 @@ from isacsim.typing import ComplexArray, FloatArray
 
 
 @frozen(eq=False)
-class Point:
+class Iterate:
     """The objective at a precoder.
 
     Attributes:
@@ -62,7 +62,7 @@ class Point:
 
 
 @frozen(eq=False)
-class Derived(Point):
+class Derived(Iterate):
     """The objective at coordinates on a surface, with its derivative.
 
     Attributes:
@@ -77,7 +77,7 @@ class Derived(Point):
 
 
 @frozen(eq=False)
-class Evaluated(Point):
+class Evaluated(Iterate):
     """The objective at a precoder, with what the gradient needs again.
 
     Attributes:
@@ -282,7 +282,7 @@ class Merit:
         N = hermitian(basis) @ self.N
         return attrs.evolve(self, N=N, NH=hermitian(N))
 
-    def residual(self, point: Point, slope2: FloatArray) -> FloatArray:
+    def residual(self, point: Iterate, slope2: FloatArray) -> FloatArray:
         """KKT residual (B,): the gradient along the surface, of squared norm ``slope2``, for relative changes of W.
 
         It is measured against the sum of the magnitudes of the two terms, so that neither the
@@ -310,6 +310,6 @@ def beta(point: Evaluated) -> FloatArray:
 
 
 def seen(told: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]:
-    """The fields of a `Point` beside W, from what compiled loops tell (B, 9+2K)."""
+    """The fields of an `Iterate` beside W, from what compiled loops tell (B, 9+2K)."""
     signal, interference = np.split(told[:, SEEN:], 2, axis=1)
     return told[:, OBJECTIVE], told[:, RATE], told[:, CRLB], signal, interference

@@ -53,7 +53,7 @@ class Judge(Protocol):
         """Squared length of a point, (B,), which the first step does not exceed."""
 
     def evaluate(self, W: ComplexArray) -> Any:
-        """The `isacsim.solvers.sum_rate_crlb.merit.Point` at W."""
+        """The `isacsim.solvers.sum_rate_crlb.merit.Iterate` at W."""
 
     def project(self, X: ComplexArray) -> ComplexArray:
         """A precoder that keeps the power."""

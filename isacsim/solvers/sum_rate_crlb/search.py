@@ -9,7 +9,7 @@ import numpy as np
 from attrs import frozen
 
 from isacsim.batch import put, rows, take
-from isacsim.solvers.sum_rate_crlb.merit import Merit, Point
+from isacsim.solvers.sum_rate_crlb.merit import Iterate, Merit
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
 ARMIJO = 1e-4  # share of the promised increase that a step must deliver
@@ -42,7 +42,7 @@ class MovingState(PointState):
     """Iterates with the points before them, for the rules of the published code by which a member ends."""
 
     merit: Merit
-    before: Point
+    before: Iterate
 
     @property
     def move(self) -> FloatArray:
@@ -75,7 +75,7 @@ class Line:
 
 
 S = TypeVar("S", bound=Any)
-P = TypeVar("P", bound=Point)
+P = TypeVar("P", bound=Iterate)
 Propose = Callable[[S, int], tuple[ComplexArray, FloatArray]]
 
 
