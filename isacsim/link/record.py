@@ -12,6 +12,7 @@ from attrs import frozen
 
 from isacsim.batch import flatten, take
 from isacsim.drop import Drop, WidebandDrop
+from isacsim.errors import InvalidInput
 from isacsim.grid import Grid
 from isacsim.hardware.base import Hardware, Transceiver
 from isacsim.hardware.spectral import OverBand
@@ -83,9 +84,21 @@ class WidebandLink(Link):
     converters of users and sensing receiver, whose noise is that of the whole band of the samples.
 
     Attributes:
-        W: Precoders, shape (B, F, N_t, K+S), in sqrt(W).
+        W: Precoders, shape (B, F, N_t, K+S), in sqrt(W); those of shape (B, N_t, K+S) are shared by all subcarriers.
         drop: The realisations, a `WidebandDrop` with one leading axis B.
+
+    Raises:
+        InvalidInput: If there are precoders for another number of subcarriers.
     """
+
+    def __attrs_post_init__(self) -> None:
+        W, used = np.asarray(self.W), self.grid.used
+        if W.ndim == 3:
+            W = np.repeat(W[:, None], used, axis=1)
+        if W.ndim != 4 or W.shape[1] != used:
+            rule = f"must be precoders for each of {used} active subcarriers, or one for all"
+            raise InvalidInput("W", rule, f"shape {W.shape}", "W is (B, F, N_t, K+S), or (B, N_t, K+S).")
+        object.__setattr__(self, "W", W)
 
     @property
     def grid(self) -> Grid:

@@ -4,7 +4,7 @@ import attrs
 import numpy as np
 import pytest
 
-from isacsim import MidRise, PointTargets, Transceiver, UniformLinearArray
+from isacsim import InvalidInput, MidRise, PointTargets, Transceiver, UniformLinearArray
 from isacsim.channels.clustered import Cdl
 from isacsim.channels.wideband import Exponential, Tdl
 from isacsim.drop import WidebandDrop
@@ -128,3 +128,23 @@ def test_members_of_a_batch_have_the_bytes_they_have_alone(kit):
     alone = OfdmLink(symbols=12).measure(one, [kit.generators(range(3))[1]])
     for name, value in alone.items():
         np.testing.assert_array_equal(value[0], all_of_them[name][1])
+
+
+def test_one_precoder_for_all_subcarriers_is_that_on_each(kit):
+    # Line of sight: users on their way along a straight track, whom one beam over the band follows at first.
+    model = Exponential(50e-9, taps=3, k_factor=10.0, speed=20.0)
+    H, motion = model.draw_burst(GRID, ARRAY, 2, range(2), kit.generators(range(2)))
+    drop = WidebandDrop(H=H, targets=TARGETS, tx_array=ARRAY, rx_array=ARRAY, power=1.0, noise_power=np.full(2, 0.01),
+                        radar_noise_power=0.1, grid=GRID, motion=motion)  # fmt: skip
+    W = H.mean(axis=1)
+    chains = Transceiver(transmit=MidRise(4), user=MidRise(4))
+    shared, each = (WidebandLink(w, drop, chains) for w in (W, np.repeat(W[:, None], GRID.used, axis=1)))
+    for name in ("signal", "other", "sqinr"):
+        np.testing.assert_array_equal(getattr(shared.users, name), getattr(each.users, name))
+    one, other = (OfdmLink(symbols=12).measure(link, kit.generators(range(2))) for link in (shared, each))
+    for name, value in one.items():
+        np.testing.assert_array_equal(value, other[name])
+    # A sample has the power of one subcarrier, of which 48 of 64 are used.
+    np.testing.assert_allclose(ofdm.sample_power(shared.W, GRID), np.sum(np.abs(W) ** 2, axis=-1) * 48 / 64, rtol=1e-12)
+    with pytest.raises(InvalidInput, match="each of 48 active subcarriers, or one for all"):
+        WidebandLink(np.repeat(W[:, None], 7, axis=1), drop, chains)
