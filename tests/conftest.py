@@ -2,6 +2,7 @@
 
 import gc
 import importlib
+import os
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -33,6 +34,9 @@ for name, examples in (("quick", 8), ("whole", 25)):
 def pytest_configure(config: pytest.Config) -> None:
     """Tries fewer examples of each property where tests marked `slow` are left out."""
     settings.load_profile("quick" if config.option.markexpr == "not slow" else "whole")
+    # A hundred processes of the tests import the package, a second and a half each where none keeps what it compiled.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
 
 
 def pytest_collection_finish() -> None:

@@ -73,8 +73,9 @@ def test_a_narrow_ring_is_a_line_of_sight_that_fades(kit):
     [Kronecker(GIVEN, gain=[1.0, 4.0], delay_spread=50e-9), OneRing(0.2, azimuth=[-0.5, 0.4], gain=[1.0, 4.0])],
     ids=["kronecker", "one-ring"],
 )
-def test_drawn_channels_have_that_covariance_on_every_subcarrier(kit, model):
-    n, grid = 2000, Grid(4, 1e6)
+@pytest.mark.parametrize("n", [400, pytest.param(2000, marks=pytest.mark.slow)])
+def test_drawn_channels_have_that_covariance_on_every_subcarrier(kit, model, n):
+    grid = Grid(4, 1e6)
     H = model.draw_band(grid, ROW, 2, range(n), kit.generators(range(n)))
     for user, azimuth in enumerate((-0.5, 0.4)):
         R = np.einsum("tfi,tfj->fij", H[..., user], np.conj(H[..., user])) / n / model.gain[user]

@@ -77,7 +77,8 @@ def test_bench_prints_markdown_for_the_documentation(call):
 
 
 def test_bench_against_an_unchanged_tree_finds_the_same(call):
-    assert call(*QUICK, *NEWTON, "--out", "before.json")[0] == 0
+    only = ("--problem", "sum-rate-crlb", "--solver", "riemannian-lbfgs")
+    assert call(*QUICK, *only, "--out", "before.json")[0] == 0
     code, out, _ = call("bench", "--quality", "--against", "before.json")
     assert code == 0
     assert re.search(r"^compared:   (\d) cases: \1 same$", out, re.MULTILINE)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import isacsim
+from isacsim.cli.main import main
 
 HEAVY = ("cvxpy", "xarray", "matplotlib", "numba", "scipy.stats", "pandas", "h5netcdf")
 # A shell that starts the tests in the background lets them ignore SIGINT, and so their children:
@@ -22,8 +23,8 @@ COMMAND = [
     "from isacsim.cli.main import main; sys.exit(main())",
 ]
 SETS = (
-    "--workers", "1", "--executor", "serial", "--trials", "100", "--set",
-    'evaluate.converters.metrics=["sum-rate-nats", "crlb", {kind="touchy", trial=60, how="wait", armed="%s"}]',
+    "--workers", "1", "--executor", "serial", "--trials", "30", "--set",
+    'evaluate.converters.metrics=["sum-rate-nats", "crlb", {kind="touchy", trial=20, how="wait", armed="%s"}]',
     "--set", "figure={rate={x='bits', y='crlb'}}", "--set", "design.sca.solver.max_steps=2",
 )  # fmt: skip
 
@@ -62,7 +63,8 @@ def environment(studies, tmp_path):
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: isacsim-test-parts\nVersion: 1.0\n", encoding="utf-8")
     (info / "entry_points.txt").write_text("[isacsim]\nparts = isacsim_test_parts\n", encoding="utf-8")
-    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(info.parent), str(studies.PARTS)]), "COLUMNS": "200"}
+    path = [str(info.parent), str(studies.PARTS), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(path), "COLUMNS": "200"}
 
 
 def wait_for(path, process, seconds=600):
@@ -77,7 +79,7 @@ def wait_for(path, process, seconds=600):
 
 @pytest.fixture
 def waiting(environment, tmp_path):
-    """A run of the command line that waits at trial 60 of 100, and its folder."""
+    """A run of the command line that waits at trial 20 of 30, and its folder."""
     fuse, out = tmp_path / "fuse", tmp_path / "run"
     fuse.touch()
     arguments = ["run", "quickstart", "--out", str(out), *(s.replace("%s", str(fuse)) for s in SETS)]
@@ -91,36 +93,43 @@ def waiting(environment, tmp_path):
             process.kill()
 
 
-def finish(environment, out, fuse, arguments):
-    fuse.unlink()
-    done = subprocess.run(
-        [*COMMAND, *arguments, "--resume", "--json"], env=environment, capture_output=True, check=True
-    )
-    told = json.loads(done.stdout)
-    assert (told["done"], told["failed"], told["skipped"]) == (600, 0, 0)
-    return isacsim.open_run(out)
+@pytest.fixture
+def finish(environment, monkeypatch, capsys, waiting):
+    """Continues that run, in this process."""
+
+    def resumed():
+        _, out, fuse, arguments = waiting
+        for place in reversed(environment["PYTHONPATH"].split(os.pathsep)):
+            monkeypatch.syspath_prepend(place)
+        fuse.unlink()
+        assert main([*arguments, "--resume", "--json"]) == 0
+        told = json.loads(capsys.readouterr().out)
+        assert (told["done"], told["failed"], told["skipped"]) == (180, 0, 0)
+        return isacsim.open_run(out)
+
+    return resumed
 
 
-def test_ctrl_c_keeps_the_ledger_and_says_how_to_continue(studies, environment, waiting):
-    process, out, fuse, arguments = waiting
+def test_ctrl_c_keeps_the_ledger_and_says_how_to_continue(studies, waiting, finish):
+    process, out, *_ = waiting
     process.send_signal(signal.SIGINT)
     told, err = process.communicate(timeout=600)
     assert process.returncode == 1
     kept = studies.numbers(isacsim.open_run(out))
-    assert 0 < len(kept) <= 60 * 6
-    assert f"trials:  600 requested = {len(kept)} done + 0 failed + {600 - len(kept)} skipped" in told
+    assert 0 < len(kept) <= 20 * 6
+    assert f"trials:  180 requested = {len(kept)} done + 0 failed + {180 - len(kept)} skipped" in told
     assert f"continue with --resume --out {out}" in err
     assert "Traceback" not in err
-    assert kept.items() <= studies.numbers(finish(environment, out, fuse, arguments)).items()
+    assert kept.items() <= studies.numbers(finish()).items()
 
 
-def test_a_killed_command_is_resumed(studies, environment, waiting):
-    process, out, fuse, arguments = waiting
+def test_a_killed_command_is_resumed(studies, waiting, finish):
+    process, out, *_ = waiting
     process.kill()
     assert process.wait(600) == -signal.SIGKILL
     kept = studies.numbers(isacsim.open_run(out))
-    assert 0 < len(kept) <= 60 * 6
-    run = finish(environment, out, fuse, arguments)
+    assert 0 < len(kept) <= 20 * 6
+    run = finish()
     assert kept.items() <= studies.numbers(run).items()
     assert (out / "rate.png").exists()
 

@@ -20,10 +20,11 @@ from isacsim.testing import (
     example_problem,
 )
 from isacsim.testing import __all__ as public
-from isacsim.testing.examples import TX_ARRAY, USERS
+from isacsim.testing.examples import TX_ARRAY, USERS, problem_for
 
 REGISTRY = default_registry()
 COMPONENTS = [(kind, name) for kind in REGISTRY.kinds for name in REGISTRY.names(kind)]
+LONG = ("augmented-lagrangian", "mm", "riemannian-cg")  # solvers of hundreds of steps to their own tolerance
 
 
 @pytest.fixture
@@ -34,9 +35,20 @@ def recording(tmp_path, kit, monkeypatch):
     return tmp_path
 
 
-@pytest.mark.parametrize(("kind", "name"), COMPONENTS)
+@pytest.mark.parametrize(
+    ("kind", "name"), [pytest.param(*c, marks=[pytest.mark.slow] * (c[1] in LONG)) for c in COMPONENTS]
+)
 def test_a_registered_component_keeps_its_contract(kind, name, recording):
     check_component(kind, name, REGISTRY, recording)
+
+
+@pytest.mark.parametrize("name", LONG)
+def test_a_solver_that_is_not_waited_for_keeps_its_contract(name):
+    solver = attrs.evolve(example_component("solvers", name, REGISTRY), tolerance=0.1)
+    for kind in solver.problems:
+        problem, _ = problem_for(solver, example_problem(kind, REGISTRY))
+        # Where it ends depends on the units by no more than its tolerance lets it.
+        check_solver(solver, problem, scale_rtol=0.1)
 
 
 def test_every_kind_of_component_is_checked():

@@ -263,7 +263,7 @@ def test_scaling_takes_at_most_six_evaluations_up_to_nine_tenths_of_saturation(c
         assert radiated_power(scaled, device) == pytest.approx(level * most, rel=1e-6)
 
 
-@pytest.mark.parametrize("level", [0.01, 0.5, 0.75, 0.9, 0.97])
+@pytest.mark.parametrize("level", [0.01, 0.75, 0.97, *(pytest.param(p, marks=pytest.mark.slow) for p in (0.5, 0.9))])
 @pytest.mark.parametrize("turn", [IqImbalance(gain=1.1, phase=0.1), Ideal()])
 def test_scaling_stays_below_a_peak_beyond_which_the_output_falls(counted, level, turn):
     rng = np.random.default_rng(1)

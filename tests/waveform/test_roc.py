@@ -11,6 +11,8 @@ from isacsim.waveform.roc import MANTISSA, Histogram, Roc
 
 EXACT = 52  # bits of the mantissa with which each number is a bin
 GRID = np.logspace(-3, 0, 25)
+# Repetitions of a test, of which it allows four standard deviations.
+REPEATS = pytest.mark.parametrize("repeats", [400, pytest.param(2000, marks=pytest.mark.slow)])
 
 
 def roc(absent, present, mantissa=MANTISSA):
@@ -94,8 +96,9 @@ def test_memory_grows_with_the_logarithm_of_the_decisions():
     assert few.keys.size < 2**14
 
 
-def test_the_band_holds_the_whole_curve_as_often_as_it_says():
-    n, sqnr, repeats, level = 300, 3.0, 2000, 0.9
+@REPEATS
+def test_the_band_holds_the_whole_curve_as_often_as_it_says(repeats):
+    n, sqnr, level = 300, 3.0, 0.9
     true, held = GRID ** (1 / (1 + sqnr)), 0
     for seed in range(repeats):
         band = roc(*exponentials(n, sqnr, seed)).band(GRID, level)
@@ -105,8 +108,9 @@ def test_the_band_holds_the_whole_curve_as_often_as_it_says():
 
 @pytest.mark.parametrize("false_alarm", [0.005, 0.05, 0.3])
 @pytest.mark.parametrize("sqnr", [1.0, 8.0])
-def test_the_interval_holds_the_point_as_often_as_it_says(false_alarm, sqnr):
-    n, repeats, level = 300, 2000, 0.9
+@REPEATS
+def test_the_interval_holds_the_point_as_often_as_it_says(false_alarm, sqnr, repeats):
+    n, level = 300, 0.9
     true, held, widths = false_alarm ** (1 / (1 + sqnr)), 0, []
     for seed in range(repeats):
         interval = roc(*exponentials(n, sqnr, seed)).interval(false_alarm, level)
@@ -118,8 +122,9 @@ def test_the_interval_holds_the_point_as_often_as_it_says(false_alarm, sqnr):
     assert np.mean(widths) < band.high - band.low
 
 
-def test_the_interval_of_the_area_holds_it_as_often_as_it_says():
-    n, sqnr, repeats, level = 300, 3.0, 2000, 0.9
+@REPEATS
+def test_the_interval_of_the_area_holds_it_as_often_as_it_says(repeats):
+    n, sqnr, level = 300, 3.0, 0.9
     true, held = (1 + sqnr) / (2 + sqnr), 0
     for seed in range(repeats):
         area = roc(*exponentials(n, sqnr, seed)).area(level)
