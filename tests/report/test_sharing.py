@@ -100,14 +100,16 @@ CHECK = """<script>addEventListener("load", () => {
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
-@pytest.mark.parametrize("width", [1280, 500])  # 500 is the narrowest window of a headless Chromium
+@pytest.mark.parametrize(
+    "width", [1280, pytest.param(500, marks=pytest.mark.slow)]
+)  # 500 is the narrowest window of a headless Chromium
 def test_a_browser_shows_the_page_without_an_error(run, tmp_path, width):
     (tmp_path / "page.html").write_text(page(run) + CHECK, encoding="utf-8")
     command = [
         CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", f"--window-size={width},900", "--dump-dom",
         "--enable-logging=stderr", f"--user-data-dir={tmp_path / 'profile'}", (tmp_path / "page.html").as_uri(),
     ]  # fmt: skip
-    told = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    told = subprocess.run(command, capture_output=True, text=True, check=True, timeout=600)
     assert "CONSOLE" not in told.stderr
     (found,) = re.findall(r"<title>(\{.*?\})</title>", told.stdout)
     found = json.loads(found.replace("&amp;", "&"))
@@ -260,7 +262,7 @@ def test_octave_reads_what_is_written_for_matlab(run, tmp_path):
         "printf('%g ', axes.bits);"
     )
     command = [OCTAVE, "--no-gui", "--no-window-system", "--quiet", "--eval", program]
-    told = subprocess.run(command, capture_output=True, text=True, timeout=120).stdout
+    told = subprocess.run(command, capture_output=True, text=True, timeout=600).stdout
     size, number, *words, bits = told.split("|")
     W = run.precoders("sca").values
     assert size == "2 4 16 4"
