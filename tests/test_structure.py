@@ -164,3 +164,30 @@ def test_every_promised_name_is_there():
         assert getattr(isacsim, name) is not None
     with pytest.raises(AttributeError, match="module 'isacsim' has no attribute 'nothing'"):
         _ = isacsim.nothing
+
+
+# Two public functions of many options, whose signatures count; and a kernel, each part of which would take most of its
+# arrays, which compiling pays for.
+LONGER = {("engine/run.py", "run"), ("cli/main.py", "run"), ("solvers/sum_rate_crlb/ascent.py", "climb_each")}
+
+
+def length(function):
+    """Lines of a function without its docstring."""
+    first = function.body[0]
+    told = ast.get_docstring(function, clean=False) is not None
+    return function.end_lineno - function.lineno + 1 - told * (first.end_lineno - first.lineno + 1)
+
+
+def test_a_function_fits_on_a_screen():
+    functions = (
+        (path.relative_to(PACKAGE).as_posix(), node)
+        for path in MODULES
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef)
+    )
+    assert not {(file, node.name) for file, node in functions if length(node) > 45} - LONGER
+
+
+def test_a_file_has_at_most_five_hundred_lines():
+    lines = {path.name: len(path.read_text(encoding="utf-8").splitlines()) for path in MODULES}
+    assert max(lines.values()) <= 500

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, Protocol, Self, cast
+from typing import Any, Self, cast
 
 import attrs
 import numpy as np
@@ -35,22 +35,6 @@ HAIR = 1e-11  # by how much it ends below, relative: more than rounding, less th
 # Drives that a start is tried at, in dB below the cap, and beside the best of them: deep in saturation the
 # objective knows nothing of the drive any more, and no gradient leads out.
 DRIVES, BETWEEN = range(6, 73, 6), (-3, 3)
-
-
-class Placed(Protocol):
-    """A point as a surface sees it, by arrays (B, N_t, K+S)."""
-
-    @property
-    def W(self) -> ComplexArray:
-        """Coordinates Z."""
-
-    @property
-    def gradient(self) -> ComplexArray:
-        """Half gradient of the objective in them."""
-
-    @property
-    def normal(self) -> ComplexArray:
-        """That of the power of what is at a cap, zero elsewhere."""
 
 
 @frozen(eq=False)
@@ -109,26 +93,32 @@ class Surface:
             return np.asarray(sent.antenna_power * antennas >= FULL * power)
         return np.broadcast_to(sent.power[:, None] >= FULL * power, sent.antenna_power.shape)
 
-    def slope(self, point: Placed) -> ComplexArray:
-        """Gradient along the surface, or less what leads above a cap that binds, (B, N_t, K+S)."""
-        if not self.capped:
-            return along_power(point.W, point.gradient, self.power, self.per_antenna)
-        rise, cost = self._radial(point)
-        price = np.where(cost > 0, np.maximum(rise, 0.0) / np.where(cost > 0, cost, 1.0), 0.0)
-        return 2 * (point.gradient - price * point.normal)
+    def slope(self, Z: ComplexArray, gradient: ComplexArray, normal: ComplexArray) -> ComplexArray:
+        """Gradient along the surface, or less what leads above a cap that binds, (B, N_t, K+S).
 
-    def at(self, point: Placed) -> Surface:
-        """The surface that keeps the antennas at the cap where it binds at a point and the objective wants above it."""
+        Args:
+            Z: Coordinates, (B, N_t, K+S), as are the others.
+            gradient: Half gradient of the objective in them.
+            normal: `normal` there.
+        """
+        if not self.capped:
+            return along_power(Z, gradient, self.power, self.per_antenna)
+        rise, cost = self._radial(Z, gradient, normal)
+        price = np.where(cost > 0, np.maximum(rise, 0.0) / np.where(cost > 0, cost, 1.0), 0.0)
+        return 2 * (gradient - price * normal)
+
+    def at(self, Z: ComplexArray, gradient: ComplexArray, normal: ComplexArray) -> Surface:
+        """The surface that keeps the antennas at the cap where it binds at Z and the objective wants above it."""
         if not self.capped:
             return self
-        rise, cost = self._radial(point)
-        return attrs.evolve(self, held=np.broadcast_to((cost > 0) & (rise > 0), point.W.shape)[..., 0])
+        rise, cost = self._radial(Z, gradient, normal)
+        return attrs.evolve(self, held=np.broadcast_to((cost > 0) & (rise > 0), Z.shape)[..., 0])
 
-    def _radial(self, point: Placed) -> tuple[FloatArray, FloatArray]:
+    def _radial(self, Z: ComplexArray, g: ComplexArray, normal: ComplexArray) -> tuple[FloatArray, FloatArray]:
         """Slopes of the objective and, at a cap, of the power, as the precoder or each row grows."""
-        W, g, normal, axes = point.W, point.gradient, point.normal, -1 if self.per_antenna else (-2, -1)
-        rise = (W.real * g.real + W.imag * g.imag).sum(axis=axes, keepdims=True)
-        return rise, (W.real * normal.real + W.imag * normal.imag).sum(axis=axes, keepdims=True)
+        axes = -1 if self.per_antenna else (-2, -1)
+        rise = (Z.real * g.real + Z.imag * g.imag).sum(axis=axes, keepdims=True)
+        return rise, (Z.real * normal.real + Z.imag * normal.imag).sum(axis=axes, keepdims=True)
 
     def spent(self, Z: ComplexArray) -> FloatArray:
         """Share of the power that coordinates (B, N_t, K+S) have, (B,): 1 but below a cap."""
@@ -172,13 +162,13 @@ class OnSurface(ABC):
         """The coordinates of full power, or below the cap."""
         return np.asarray(self.surface.project(Z))
 
-    def slope(self, point: Placed) -> ComplexArray:
+    def slope(self, point: Any) -> ComplexArray:
         """Gradient of the objective along the surface, or less what leads above a cap that binds."""
-        return np.asarray(self.surface.slope(point))
+        return np.asarray(self.surface.slope(point.W, point.gradient, point.normal))
 
-    def at(self, point: Placed) -> Self:
+    def at(self, point: Any) -> Self:
         """The merit that keeps what is at a cap where that binds at a point and the objective wants more."""
-        surface = self.surface.at(point)
+        surface = self.surface.at(point.W, point.gradient, point.normal)
         return self if surface is self.surface else cast(Self, attrs.evolve(cast(Any, self), surface=surface))
 
 

@@ -158,7 +158,7 @@ class AugmentedMerit(OnSurface):
         for k in range(slack.shape[-1]):
             own = np.arange(slack.shape[-1]) == k
             gradient = self._gradient(W, sent, self._slacks(sent, users, own.astype(float)))
-            found.append(real_vectors(self.surface.slope(Gradient(Z, gradient, normal))))
+            found.append(real_vectors(self.surface.slope(Z, gradient, normal)))
         return slack, np.stack(found, axis=1)
 
     def _slacks(self, sent: Transmission, users: Reception, weights: FloatArray) -> Cotangent:
@@ -190,15 +190,6 @@ class AugmentedMerit(OnSurface):
     def residual(self, point: AugmentedPoint, slope2: FloatArray) -> FloatArray:
         """The gradient along the surface, of squared norm ``slope2``, for relative changes of W, in nats."""
         return np.asarray(np.sqrt(slope2 * self.size(point)) / (1 + point.push.sum(axis=-1)))
-
-
-@frozen(eq=False)
-class Gradient:
-    """A half gradient at coordinates, and that of the power, as a surface takes them; each (B, N_t, K+S)."""
-
-    W: ComplexArray
-    gradient: ComplexArray
-    normal: ComplexArray
 
 
 @frozen(eq=False)

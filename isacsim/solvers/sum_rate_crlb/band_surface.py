@@ -20,7 +20,7 @@ from attrs import field, frozen
 from isacsim.batch import rows, squared
 from isacsim.hardware.base import Hardware
 from isacsim.link import Transmission
-from isacsim.solvers.surface import FULL, Placed, Surface
+from isacsim.solvers.surface import FULL, Surface
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
 Objective = Callable[[ComplexArray], FloatArray]
@@ -42,11 +42,11 @@ class BandSurface(Protocol):
     def normal(self, Z: ComplexArray) -> ComplexArray:
         """Half gradient of the radiated power where it is at its cap; zero elsewhere."""
 
-    def slope(self, point: Placed) -> ComplexArray:
+    def slope(self, Z: ComplexArray, gradient: ComplexArray, normal: ComplexArray) -> ComplexArray:
         """Gradient along what the power leaves."""
 
-    def at(self, point: Placed) -> BandSurface:
-        """The surface that steps from a point are to stay on."""
+    def at(self, Z: ComplexArray, gradient: ComplexArray, normal: ComplexArray) -> BandSurface:
+        """The surface that steps from Z are to stay on."""
 
     def spent(self, Z: ComplexArray) -> FloatArray:
         """Share of the power that coordinates have, (B,)."""
@@ -102,23 +102,23 @@ class Sphere:
         """Zero: the multipliers follow from the gradient."""
         return np.zeros_like(Z)
 
-    def slope(self, point: Placed) -> ComplexArray:
+    def slope(self, Z: ComplexArray, gradient: ComplexArray, normal: ComplexArray) -> ComplexArray:
         """Gradient along what the power and the cap leave, (B, blocks N_t, K+S)."""
-        Z, g = blocks_of(point.W, self.blocks), blocks_of(point.gradient, self.blocks)
-        price, _ = self._prices(point)
-        return (2 * (g - price[..., None, None] * Z)).reshape(point.W.shape)
+        price, _ = self._prices(Z, gradient)
+        left = blocks_of(gradient, self.blocks) - price[..., None, None] * blocks_of(Z, self.blocks)
+        return (2 * left).reshape(Z.shape)
 
-    def at(self, point: Placed) -> Sphere:
+    def at(self, Z: ComplexArray, gradient: ComplexArray, normal: ComplexArray) -> Sphere:
         """The surface that keeps at the cap the blocks that would give most for more power."""
-        return self if np.isinf(self.cap) else attrs.evolve(self, held=self._prices(point)[1])
+        return self if np.isinf(self.cap) else attrs.evolve(self, held=self._prices(Z, gradient)[1])
 
     def spent(self, Z: ComplexArray) -> FloatArray:
         """All of it."""
         return np.ones(len(Z))
 
-    def _prices(self, point: Placed) -> tuple[FloatArray, BoolArray]:
+    def _prices(self, Z: ComplexArray, gradient: ComplexArray) -> tuple[FloatArray, BoolArray]:
         """What each block pays for its power, and which pay more than the others, at the cap, each (B, blocks)."""
-        Z, g = blocks_of(point.W, self.blocks), blocks_of(point.gradient, self.blocks)
+        Z, g = blocks_of(Z, self.blocks), blocks_of(gradient, self.blocks)
         rise = (Z.real * g.real + Z.imag * g.imag).sum(axis=(-2, -1))
         own = squared(Z).sum(axis=(-2, -1))
         worth = rise / np.where(own > 0, own, 1.0)
@@ -175,13 +175,13 @@ class Drives:
         wide = self._wide(Z)
         return self._tall(self.surface.normal(wide, Transmission.of(wide, self.surface.transmit))) * self.unit
 
-    def slope(self, point: Placed) -> ComplexArray:
+    def slope(self, Z: ComplexArray, gradient: ComplexArray, normal: ComplexArray) -> ComplexArray:
         """Gradient, less what leads above the power that may be radiated, (B, blocks N_t, K+S)."""
-        return self.surface.slope(point)
+        return self.surface.slope(Z, gradient, normal)
 
-    def at(self, point: Placed) -> Drives:
+    def at(self, Z: ComplexArray, gradient: ComplexArray, normal: ComplexArray) -> Drives:
         """The surface that stays at a power which the objective wants more of."""
-        held = self.surface.at(point).held[:, :1]  # of all rows alike, and the wide precoder has fewer
+        held = self.surface.at(Z, gradient, normal).held[:, :1]  # of all rows alike, and the wide precoder has fewer
         antennas = self.surface.scale.shape[-1]
         return attrs.evolve(self, surface=attrs.evolve(self.surface, held=np.repeat(held, antennas, axis=1)))
 
