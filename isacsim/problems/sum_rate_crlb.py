@@ -144,6 +144,9 @@ class SumRateCrlb(RateAndCrlb):
         elif error.shape[-3:] not in ((1, 1, 1), (users, antennas, antennas)):
             rule = f"must be one variance, or covariances of shape (..., {users}, {antennas}, {antennas})"
             raise InvalidInput("channel_error", rule, error.shape, "Give a matrix for each user.")
+        if not error.any():
+            object.__setattr__(self, "channel_error", error)
+            return
         alike = np.allclose(error, np.conj(error).swapaxes(-1, -2), rtol=1e-9, atol=0.0)
         if not alike or np.any(spectrum_of(error)[..., 0] < -1e-9 * np.abs(error).max(initial=0.0)):
             rule = "must be Hermitian and positive semidefinite"
@@ -228,7 +231,8 @@ class SumRateCrlb(RateAndCrlb):
         regular, notes = identifiability(white, self.targets)  # once where the members share their scene
         if self.targets.antennas[0] < self.targets.receive_basis().shape[-1]:  # else any stream tells as much as all
             regular, notes = self._with_few_streams(regular, notes)
-        return np.broadcast_to(regular, members), notes * (members // len(notes))
+        shared = len(notes) < members
+        return np.broadcast_to(regular, members) if shared else regular, notes * (members // len(notes))
 
     def _with_few_streams(
         self, regular: BoolArray, notes: list[tuple[str, ...]]

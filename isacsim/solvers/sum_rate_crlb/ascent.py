@@ -7,14 +7,14 @@ member's starts stay in the processor's cache until they have ended.
 from __future__ import annotations
 
 import math
-import time
 from typing import NamedTuple
 
 import numpy as np
 
 from isacsim.compiled import compiled, part
-from isacsim.solvers.iterate import Progress, Stop
-from isacsim.solvers.solution import Solution, Status, objects
+from isacsim.solvers.course import BROKEN, GOING, MET, STALLED, Course
+from isacsim.solvers.iterate import Stop
+from isacsim.solvers.solution import Solution
 from isacsim.solvers.sum_rate_crlb.distorted import Disturbed, disturb, disturbance
 from isacsim.solvers.sum_rate_crlb.member import (
     CRLB,
@@ -58,11 +58,8 @@ from isacsim.solvers.sum_rate_crlb.recursion import (
 from isacsim.solvers.sum_rate_crlb.rivals import REACH, RENEW_EVERY, compare
 from isacsim.solvers.sum_rate_crlb.search import ARMIJO, MAX_ATTEMPTS, SHRINK, PointState
 from isacsim.solvers.surface import along_surface, to_surface
-from isacsim.typing import ComplexArray, FloatArray, IntArray
+from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray
 
-# What became of a start: it goes on, or ended as its name says, broken where the objective is no number.
-GOING, MET, STALLED, BROKEN = range(4)
-BECAME = (Status.MAX_STEPS, Status.STATIONARY, Status.STALLED, Status.FAILED)
 FIRST_ROWS = 64  # steps of the first call: most members end within them, and their trace is small
 
 
@@ -243,77 +240,26 @@ def climb_each(
 def ascend(
     merit: Merit, W: ComplexArray, origin: IntArray, size: int, rules: Stop, link: Disturbed | None = None
 ) -> Solution:
-    """Stationary points from precoders W (B, n, K+S), the best of the starts of each of the problems ``origin`` (B,).
+    """The best stationary points of precoders W (B, n, K+S), starts of the problems ``origin`` (B,).
 
-    Without a callback or a time limit nobody looks at the steps, and many are one call; the times of the trace are
-    then spread evenly over them.
     Behind hardware W are coordinates, and the ``link`` is to be told.
     """
-    began, (count, n, streams), members = time.perf_counter(), W.shape, 1 + int(origin[-1])
+    (count, n, streams), members = W.shape, 1 + int(origin[-1])
     way, memory, room = no_way(count, n, streams), no_pairs(count, size, 2 * n * streams), merit.room(streams)
     way.matrix[:, PRECODER] = W
     climb, terms = Climb(np.empty((count, n, n), complex), np.zeros((count, room.told.size))), merit.terms(members)
-    watched, done, told = rules.callback is not None or rules.time_limit is not None, 0, ""
-    calls: list[tuple[FloatArray, float]] = []
-    while done <= rules.max_steps and not told and (climb.told[:, STATE] == GOING).any():
-        going = np.flatnonzero(climb.told[:, STATE] == GOING)
-        rows = 1 if watched else min(FIRST_ROWS << len(calls), rules.max_steps + 1 - done)
-        trace = np.full((count, rows, 4), np.nan)
+    told = climb.told
+
+    def advance(done: int, trace: FloatArray) -> None:
         compiled(climb_each)(terms, link, way, climb, memory, room, done, trace, rules.tolerance)
-        calls.append((trace, time.perf_counter() - began))
-        if watched:
-            told = _interrupted(
-                rules, done, origin[going], way.matrix[going, PRECODER], climb.told[going], calls[-1][1]
-            )
-        done += rows
-    objective = climb.told[:, OBJECTIVE].reshape(members, -1)
+
+    def look(going: BoolArray) -> PointState:
+        point = Iterate(way.matrix[going, PRECODER], *seen(told[going]))
+        return PointState(point, told[going, RESIDUAL], told[going, STUCK] > 0)
+
+    course = Course(told[:, STATE], told[:, STEP]).run(rules, FIRST_ROWS, RESIDUAL + 1, advance, look, origin)
+    objective = told[:, OBJECTIVE].reshape(members, -1)
     best = np.where(np.isfinite(objective), objective, -np.inf).argmax(axis=1) + np.arange(0, count, count // members)
-    W, ends = way.matrix[best, PRECODER], climb.told[best]
-    return _solution(W, ends, told, _tables(best, ends[:, STEP].astype(int), calls), time.perf_counter() - began)
-
-
-def _interrupted(rules: Stop, step: int, labels: IntArray, W: ComplexArray, told: FloatArray, elapsed: float) -> str:
-    """Why all end here, as a note: what the callback says, which sees the starts that were going, and the clock.
-
-    A callback is told of steps, and step 0 is none.
-    """
-    if step and rules.callback is not None:
-        state = PointState(Iterate(W, *seen(told)), told[:, RESIDUAL], told[:, STUCK] > 0)
-        if rules.callback(Progress(step, labels, state, elapsed)):
-            return "stopped by the callback"
-    over = rules.time_limit is not None and elapsed > rules.time_limit
-    return "stopped by the time limit" if over else ""
-
-
-def _solution(W: ComplexArray, told: FloatArray, note: str, trace: dict[str, FloatArray], runtime: float) -> Solution:
-    """What became of starts at W, from what is told of them; a note on those that went on."""
-    ends, steps = told[:, STATE].astype(int).tolist(), told[:, STEP].astype(int)
-    W[told[:, STATE] == BROKEN] = told[told[:, STATE] == BROKEN] = np.nan
-    notes = {GOING: note, BROKEN: "the objective became infinite or NaN at step {}"}
-    each = [notes.get(end, "").format(step) for end, step in zip(ends, steps, strict=True)]
-    nothing = np.full(len(W), np.nan)
-    return Solution(
-        decision={"precoder": W},
-        objective=told[:, OBJECTIVE],
-        gap=nothing,
-        residual=told[:, RESIDUAL],
-        iterations=steps,
-        status=objects([BECAME[end] for end in ends]),
-        bound=nothing,
-        notes=objects([(told,) if told else () for told in each]),
-        runtime=runtime,
-        trace=trace,
-    )
-
-
-def _tables(best: IntArray, steps: IntArray, calls: list[tuple[FloatArray, float]]) -> dict[str, FloatArray]:
-    """The trace of the ``best`` starts, each (B, steps + 1): NaN after a start's end."""
-    length, times, since, done = int(steps.max()) + 1, [], 0.0, 0
-    for trace, until in calls:
-        rows = max(min(trace.shape[1], length - done), 0)
-        times.append(since + np.arange(1, rows + 1) * ((until - since) / max(rows, 1)))
-        since, done = until, done + rows
-    noted = np.concatenate([trace[best] for trace, _ in calls], axis=1)[:, :length]
-    names = {"objective": OBJECTIVE, "residual": RESIDUAL, "sum_rate": RATE, "crlb": CRLB}
-    tables = {name: np.ascontiguousarray(noted[..., place]) for name, place in names.items()}
-    return {**tables, "time": np.where(np.isnan(noted[..., 0]), np.nan, np.concatenate(times))}
+    values = {"objective": told[best, OBJECTIVE], "residual": told[best, RESIDUAL]}
+    traced = {"objective": OBJECTIVE, "residual": RESIDUAL, "sum_rate": RATE, "crlb": CRLB}
+    return course.solution(best, way.matrix[best, PRECODER], values, traced)

@@ -1,0 +1,129 @@
+"""The driver of compiled iterations: what `isacsim.solvers.iterate` is to those in NumPy.
+
+A kernel takes members further, notes what it is told to in their trace, and says what has become of each. Without
+a callback or a time limit nobody looks at the steps, and many are one call.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from attrs import field, frozen
+
+from isacsim.solvers.iterate import Progress, Stop
+from isacsim.solvers.solution import Solution, Status, objects
+from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray
+
+# What became of a member: it goes on, or ended as its name says, broken where the objective is no number.
+GOING, MET, STALLED, BROKEN = range(4)
+
+
+@frozen(eq=False)
+class Course:
+    """What calls of a kernel have led to.
+
+    Attributes:
+        state: What became of each member, (B,), which the kernel writes.
+        step: At which step, (B,).
+        began: When, by the clock.
+        note: Why those that go on were ended; empty for the limit of steps.
+        calls: Trace of each call (B, steps, columns), and the time since the beginning, in s.
+    """
+
+    state: FloatArray
+    step: FloatArray
+    began: float = field(factory=time.perf_counter)
+    note: str = ""
+    calls: list[tuple[FloatArray, float]] = field(factory=list)
+
+    def run(
+        self,
+        rules: Stop,
+        rows: int,
+        columns: int,
+        advance: Callable[[int, FloatArray], None],
+        look: Callable[[BoolArray], Any],
+        labels: IntArray,
+    ) -> Course:
+        """The course to its end.
+
+        Args:
+            rules: When to end.
+            rows: Steps of the first call; each has twice those of the one before.
+            columns: Those of the trace.
+            advance: Takes the members that go on further from a step, as far as there is a trace (B, steps, columns).
+            look: The state of some members (B,), for a callback.
+            labels: What a callback is told as the member's index, (B,).
+        """
+        watched, done, note = rules.callback is not None or rules.time_limit is not None, 0, ""
+        while done <= rules.max_steps and not note and (self.state == GOING).any():
+            going = self.state == GOING
+            length = 1 if watched else min(rows << len(self.calls), rules.max_steps + 1 - done)
+            trace = np.full((len(going), length, columns), np.nan)
+            advance(done, trace)
+            self.calls.append((trace, time.perf_counter() - self.began))
+            note = self._interrupted(rules, done, going, look, labels) if watched else ""
+            done += length
+        return Course(self.state, self.step, self.began, note, self.calls)
+
+    def _interrupted(
+        self, rules: Stop, step: int, going: BoolArray, look: Callable[[BoolArray], Any], labels: IntArray
+    ) -> str:
+        """Why all end here, as a note: what the callback says, which sees those that were going, and the clock.
+
+        A callback is told of steps, and step 0 is none.
+        """
+        elapsed = self.calls[-1][1]
+        if step and rules.callback is not None and rules.callback(Progress(step, labels[going], look(going), elapsed)):
+            return "stopped by the callback"
+        over = rules.time_limit is not None and elapsed > rules.time_limit
+        return "stopped by the time limit" if over else ""
+
+    def solution(
+        self,
+        members: IntArray,
+        W: ComplexArray,
+        values: Mapping[str, FloatArray],
+        traced: Mapping[str, int],
+        reached: Status = Status.STATIONARY,
+    ) -> Solution:
+        """The solution that some ``members`` (M,) are.
+
+        Args:
+            members: Their places.
+            W: Their precoders, (M, N, L).
+            values: Their objective, residual and what else there is of a bound, (M,), by name; written to.
+            traced: Columns of the trace by name.
+            reached: Status of a member that has converged.
+        """
+        ends, steps = self.state[members].astype(int), self.step[members].astype(int)
+        for each in (W, *values.values()):
+            each[ends == BROKEN] = np.nan
+        status = {GOING: Status.MAX_STEPS, MET: reached, STALLED: Status.STALLED, BROKEN: Status.FAILED}
+        notes = {GOING: self.note, BROKEN: "the objective became infinite or NaN at step {}"}
+        told = [notes.get(end, "").format(step) for end, step in zip(ends.tolist(), steps, strict=True)]
+        nothing = np.full(len(members), np.nan)
+        return Solution(
+            decision={"precoder": W},
+            gap=nothing,
+            iterations=steps,
+            status=objects([status[end] for end in ends.tolist()]),
+            notes=objects([(each,) if each else () for each in told]),
+            trace=self._tables(members, int(steps.max()) + 1, traced),
+            runtime=time.perf_counter() - self.began,
+            **{"bound": nothing, **values},
+        )
+
+    def _tables(self, members: IntArray, length: int, traced: Mapping[str, int]) -> dict[str, FloatArray]:
+        """The trace of some members, each (M, length): NaN after a member's end; times are spread over a call."""
+        times, since, done = [], 0.0, 0
+        for trace, until in self.calls:
+            rows = max(min(trace.shape[1], length - done), 0)
+            times.append(since + np.arange(1, rows + 1) * ((until - since) / max(rows, 1)))
+            since, done = until, done + rows
+        noted = np.concatenate([trace[members] for trace, _ in self.calls], axis=1)[:, :length]
+        tables = {name: np.ascontiguousarray(noted[..., place]) for name, place in traced.items()}
+        return {**tables, "time": np.where(np.isnan(noted[..., 0]), np.nan, np.concatenate(times))}
