@@ -8,9 +8,9 @@ from collections.abc import Mapping
 ELSEWHERE: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "isacsim-rf": {
         "hardware": (
-            "clipping-dac", "iq-imbalance", "measured-amplifier", "measured-converter", "memory-polynomial",
-            "mutual-coupling", "neighbour-coupling", "phase-noise", "pll-phase-noise", "predistorter", "rapp", "saleh",
-            "sigma-delta",
+            "carrier-offset", "clipping-dac", "iq-imbalance", "measured-amplifier", "measured-converter",
+            "memory-polynomial", "mutual-coupling", "neighbour-coupling", "phase-noise", "pll-phase-noise",
+            "predistorter", "rapp", "saleh", "sigma-delta",
         ),
         "scenarios": ("rf", "rf-amplifier", "rf-truth"),
     },

@@ -2,13 +2,11 @@
 
 import numpy as np
 import pytest
-from attrs import field, frozen
 from isacsim_rf.amplifiers import Rapp
 from isacsim_rf.mixers import IqImbalance
-from isacsim_rf.oscillators import PhaseNoise
+from isacsim_rf.oscillators import CarrierOffset, PhaseNoise
 
 from isacsim import Chain, MidRise, PointTargets, Transceiver, UniformLinearArray
-from isacsim.api import Hardware, LinearModel, chain_power
 from isacsim.channels.wideband import Exponential
 from isacsim.drop import WidebandDrop
 from isacsim.grid import Grid
@@ -17,36 +15,6 @@ from isacsim.waveform.ofdm_link import OfdmLink
 
 GRID = Grid(128, 120e3, active=96, prefix=16)
 ARRAY = UniformLinearArray(8)
-
-
-@frozen
-class Offset(Hardware):
-    """A carrier that is off by a part of the spacing, with the common phase of each body tracked."""
-
-    memoryless = False
-    part: float = field()
-
-    def apply(self, x, rng=None, *, power=None):
-        body = GRID.prefix + GRID.subcarriers
-        place = np.arange(x.shape[-1]) % body - GRID.prefix - (GRID.subcarriers - 1) / 2
-        return x * np.exp(2j * np.pi * self.part * place / GRID.subcarriers)
-
-    def _leaks(self):
-        """|J_k|^2 of each bin k, that of the own one first."""
-        N = GRID.subcarriers
-        turn = np.exp(2j * np.pi * self.part * (np.arange(N) - (N - 1) / 2) / N)
-        return np.abs(np.fft.fft(turn) / N) ** 2
-
-    def linear_model(self, R):
-        own = self._leaks()[0]
-        return LinearModel(np.full(R.shape[-1], np.sqrt(own)), (1 - own) * chain_power(R))
-
-    def spectral_model(self, R):
-        power = np.diagonal(R, axis1=-2, axis2=-1).real
-        leaks = self._leaks()
-        gain, leaks[0] = np.sqrt(leaks[0]), 0.0
-        spread = np.fft.ifft(np.fft.fft(power, axis=-2) * np.fft.fft(leaks)[:, None], axis=-2).real
-        return LinearModel(np.full((*R.shape[:-3], 1, R.shape[-1]), gain), spread)
 
 
 def link_of(hardware, noise=0.003, seed=3):
@@ -64,13 +32,14 @@ def link_of(hardware, noise=0.003, seed=3):
 
 AMPLIFIED = Chain(MidRise(4), Rapp(saturation=4 / 8))  # 6 dB above the mean power of a chain
 OSCILLATOR = PhaseNoise(linewidth=20.0, sampling_rate=GRID.rate, block=37)
-RECEIVER = Chain(Offset(0.05), OSCILLATOR, IqImbalance(1.05, 0.03), MidRise(5))
+OFFSET = CarrierOffset(0.05 * GRID.spacing, GRID.rate, GRID.subcarriers + GRID.prefix, GRID.prefix)
+RECEIVER = Chain(OFFSET, OSCILLATOR, IqImbalance(1.05, 0.03), MidRise(5))
 
 
 @pytest.mark.parametrize(
     ("hardware", "symbols"),
     [
-        (Transceiver(user=Chain(Offset(0.05), MidRise(8))), 400),
+        (Transceiver(user=Chain(OFFSET, MidRise(8))), 400),
         (Transceiver(transmit=AMPLIFIED, user=RECEIVER), 400),
         pytest.param(Transceiver(transmit=AMPLIFIED, user=RECEIVER), 4000, marks=pytest.mark.slow),
     ],

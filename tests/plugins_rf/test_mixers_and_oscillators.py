@@ -11,7 +11,7 @@ from isacsim.testing import check_hardware
 
 pytest.importorskip("isacsim_rf", reason="the RF plugin is not installed")
 from isacsim_rf.mixers import IqImbalance
-from isacsim_rf.oscillators import PhaseNoise, PllPhaseNoise
+from isacsim_rf.oscillators import CarrierOffset, PhaseNoise, PllPhaseNoise
 
 
 def covariance(kit, chains=3, streams=2, batch=()):
@@ -213,3 +213,30 @@ def test_the_lags_of_an_oscillator_are_means_over_its_places(device):
     one, two = device.lagged(np.array([0]))
     mean, spread = device.moments()
     np.testing.assert_allclose([one[0], two[0]], [1.0, mean**2 + spread], rtol=1e-12)
+
+
+@pytest.mark.parametrize("part", [0.05, -0.3, 1.0])
+def test_a_carrier_that_is_off_leaks_as_the_transform_of_its_turn_says(part):
+    # sum_l e^(2 pi j (e - k) l / N) / N, from the middle of the body: all power of one subcarrier, wherever it goes.
+    N, k = 16, np.arange(16)
+    place = np.arange(N) - (N - 1) / 2
+    leaks = np.fft.fft(np.exp(2j * np.pi * part * place / N)) / N
+    R = np.zeros((N, 2, 2), complex)
+    R[5] = [[2.0, 1j], [-1j, 1.0]]
+    model = CarrierOffset(part, N, N + 3, 3).spectral_model(R)
+    np.testing.assert_allclose(model.gain[0], np.full(2, leaks[0].real), atol=1e-12)
+    others = np.abs(leaks[(k - 5) % N]) ** 2 * (k != 5)
+    np.testing.assert_allclose(model.distortion_matrix(), others[:, None, None] * R[5], atol=1e-12)
+
+
+def test_a_carrier_that_is_off_turns_each_symbol_from_its_middle():
+    device = CarrierOffset(0.1, 8.0, 10, 2)
+    turned = device.apply(np.ones((2, 30), complex))  # without a generator
+    np.testing.assert_array_equal(turned, np.tile(turned[:1, :10], (2, 3)))
+    body = np.angle(turned[0, 2:10])
+    np.testing.assert_allclose(body, -body[::-1], atol=1e-14)
+    np.testing.assert_allclose(np.diff(body), 2 * np.pi * 0.1 / 8, rtol=1e-12)
+    np.testing.assert_allclose(device.linear_model(np.eye(2)).gain, turned[0, 2:10].mean().real, rtol=1e-12)
+    assert CarrierOffset(0.0, 8.0, 10).is_ideal
+    with pytest.raises(InvalidInput, match="prefix: must be less than the block"):
+        CarrierOffset(0.1, 8.0, 10, 10)

@@ -1,4 +1,4 @@
-"""Phase noise ``y = e^(j phi) x`` of a free-running oscillator, and of one in a phase-locked loop.
+"""Oscillators ``y = e^(j phi) x``: free-running, in a phase-locked loop, and off the carrier.
 
 The gain of the linear model is the mean of e^(j phi), over the noise and over the block that a
 receiver tracks the phase for; all the rest is distortion. For a Gaussian phase of variance v
@@ -13,6 +13,7 @@ leaks to its neighbours, by as much as the phase is slow.
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import ClassVar
 
 import numpy as np
 from attrs import field, frozen
@@ -48,7 +49,7 @@ class _Oscillator(Hardware):
         """Mean of e^(j phi), and the variance within a block of what is expected of it."""
 
     @abstractmethod
-    def lagged(self, lags: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def lagged(self, lags: FloatArray) -> tuple[AnyArray, AnyArray]:
         """Means of e^(j phi(l + d) - j phi'(l)) at lags d (n,): of one oscillator, and of two."""
 
     def apply(
@@ -84,7 +85,9 @@ class _Oscillator(Hardware):
         R = covariance(R)
         bins = R.shape[-3]
         share, (mean, spread) = np.arange(bins) / bins, self.moments()
-        one, two = ((1 - share) * r[:-1] + share * r[:0:-1] - mean**2 for r in self.lagged(np.arange(bins + 1)))
+        one, two = (
+            (1 - share) * r[:-1] + share * np.conj(r[:0:-1]) - mean**2 for r in self.lagged(np.arange(bins + 1))
+        )
         one[0], two[0] = max(1 - mean**2, 0.0), spread  # to the last digit those of a sample
         own = np.fft.fft(self._shared(np.fft.ifft(R, axis=-3), one[:, None, None], two[:, None, None]), axis=-3)
         apart = R.shape[-1] == 1 or not (self.common or np.any(two))
@@ -215,3 +218,69 @@ class PllPhaseNoise(_Oscillator):
     def is_ideal(self) -> bool:
         """Whether the phase never moves."""
         return self.rms == 0
+
+
+@frozen
+class CarrierOffset(_Oscillator):
+    """A carrier that is off: a phase that runs on evenly, and that a receiver takes out once a block.
+
+    It is 0 in the middle of what is behind the prefix of each block, as after an ideal estimate of the common phase
+    of a symbol; samples begin with a block. Of an offset of a part e of the spacing a subcarrier keeps
+    ``sin(pi e) / (N sin(pi e / N))`` of its amplitude, and the rest of its power leaks to the others.
+
+    Args:
+        offset: Offset of the carrier, in Hz.
+        sampling_rate: Samples per second, in Hz.
+        block: Samples between two estimates of the phase: those of an OFDM symbol with its prefix, N + N_c.
+        prefix: Samples at the beginning of each block that a receiver leaves out, N_c; the linear model is of the
+            others.
+    """
+
+    memoryless: ClassVar[bool] = False  # it goes by the place of a sample
+    common: ClassVar[bool] = True  # a phase that is not random is the same in all chains
+
+    offset: float = field(validator=number(), metadata=units.hertz())
+    sampling_rate: float = field(validator=number(above=0), metadata=units.hertz())
+    block: int = field(validator=whole(1))
+    prefix: int = field(default=0, validator=whole(0))
+
+    def __attrs_post_init__(self) -> None:
+        if self.prefix >= self.block:
+            rule = f"must be less than the block of {self.block} samples"
+            raise InvalidInput("prefix", rule, self.prefix, "A block is a prefix and a body.")
+
+    @property
+    def step(self) -> float:
+        """What the phase turns by from sample to sample, in rad."""
+        return 2 * np.pi * self.offset / self.sampling_rate
+
+    def apply(
+        self, x: ComplexArray, rng: np.random.Generator | None = None, *, power: FloatArray | None = None
+    ) -> ComplexArray:
+        """Samples with turned phases; nothing is drawn.
+
+        Raises:
+            InvalidInput: If a sample is not finite.
+        """
+        x = samples(x)
+        place = np.arange(x.shape[-1]) % self.block - self.prefix - (self.block - self.prefix - 1) / 2
+        return x if self.is_ideal else x * np.exp(1j * self.step * place)
+
+    def phases(self, shape: tuple[int, ...], rng: np.random.Generator) -> FloatArray:
+        """Not drawn: `apply` needs no generator."""
+        raise NotImplementedError
+
+    def moments(self) -> tuple[float, float]:
+        """Mean of e^(j phi) over a body: the Dirichlet kernel."""
+        body, half = self.block - self.prefix, self.step / 2
+        return (float(np.sin(body * half) / (body * np.sin(half))) if np.sin(half) else 1.0), 0.0
+
+    def lagged(self, lags: FloatArray) -> tuple[AnyArray, AnyArray]:
+        """The turn itself."""
+        turn = np.exp(1j * self.step * np.asarray(lags, float))
+        return turn, turn
+
+    @property
+    def is_ideal(self) -> bool:
+        """Whether the carrier is on its place."""
+        return self.offset == 0

@@ -44,6 +44,12 @@ FRONT_ENDS = (
         "Oscillator in a phase-locked loop",
         {"rms_deg": 5, "bandwidth_hz": 1e6, "sampling_rate_hz": 1e7},
     ),
+    Spec(
+        "carrier-offset",
+        "isacsim_rf.oscillators:CarrierOffset",
+        "Carrier that is off, its phase taken out once a block",
+        {"offset_hz": 2e4, "sampling_rate_hz": 1e7, "block": 64},
+    ),
     Spec("mutual-coupling", "isacsim_rf.coupling:MutualCoupling", "Antennas coupled by a matrix", {"matrix": [[1]]}),
     Spec(
         "neighbour-coupling",
