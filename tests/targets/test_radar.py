@@ -60,8 +60,20 @@ def test_cross_sections_have_the_moments_of_swerling(kit, swerling, variance, th
     assert abs(np.mean(alpha / np.abs(alpha))) < 4 / np.sqrt(2 * n)
 
 
+def test_log_normal_cross_sections_keep_their_mean(kit):
+    n, spread_db = 4000, 3.74
+    model = RadarTargets([0.3], 100.0, 0.05, spread=10 ** (spread_db / 10), carrier=28e9)
+    alpha = model.draw(TX, RX, range(n), kit.generators(range(n))).reflection
+    x = np.abs(alpha) ** 2 / (24 * echo_power(0.05, 100.0, LIGHT / 28e9))
+    in_db, s = 10 * np.log10(x), spread_db * np.log(10) / 10
+    # Four standard errors: of a mean, of a deviation of normal numbers, and of a log-normal mean.
+    assert in_db.std() == pytest.approx(spread_db, abs=4 * spread_db / np.sqrt(2 * n))
+    assert in_db.mean() == pytest.approx(-np.log(10) / 20 * spread_db**2, abs=4 * spread_db / np.sqrt(n))
+    assert x.mean() == pytest.approx(1, abs=4 * np.sqrt(np.expm1(s**2) / n))
+
+
 def test_a_trial_does_not_depend_on_the_others(kit):
-    model = RadarTargets([0.3, -0.2], 100.0, swerling=3, carrier=28e9)
+    model = RadarTargets([0.3, -0.2], 100.0, swerling=3, spread=1.5, carrier=28e9)
     whole = model.draw(TX, RX, range(3), kit.generators(range(3))).reflection
     np.testing.assert_array_equal(whole[1], model.draw(TX, RX, [1], kit.generators([1])).reflection[0])
 
@@ -86,6 +98,7 @@ def test_the_carrier_is_that_of_the_grid(kit):
         ({"rcs": 0.0}, "rcs"),
         ({"swerling": 5}, "swerling"),
         ({"carrier": -1.0}, "carrier"),
+        ({"spread": 0.5}, "spread"),
     ],
 )
 def test_targets_that_make_no_sense_are_refused(options, field):
