@@ -151,11 +151,13 @@ class Cost:
 
     Attributes:
         seconds: Time, in s.
+        busy: Of it the time of processors, in s.
         bytes: Of the numbers that came of it.
         memory: The most that the worker has held so far, in bytes; 0 where the system does not tell.
     """
 
     seconds: float = 0.0
+    busy: float = 0.0
     bytes: int = 0
     memory: int = 0
 
@@ -240,11 +242,13 @@ Known = dict[tuple[str, int], DesignRecord]
 Clock = Callable[[], float]
 
 
-def measured(task: Task, known: Known, clock: Clock = time.perf_counter) -> Outcome:
-    """`work`, with what it took by a clock."""
-    begin = clock()
+def measured(
+    task: Task, known: Known, clock: Clock = time.perf_counter, processor: Clock = time.process_time
+) -> Outcome:
+    """`work`, with what it took by a clock, and by that of the process."""
+    begin, before = clock(), processor()
     outcome = work(task, known)
-    outcome.cost = Cost(clock() - begin, outcome.bytes, peak_memory())
+    outcome.cost = Cost(clock() - begin, processor() - before, outcome.bytes, peak_memory())
     return outcome
 
 

@@ -14,7 +14,7 @@ from isacsim.engine.backlog import Backlog
 from isacsim.engine.driver import _Queue
 from isacsim.engine.events import ChunkEnd, Observer
 from isacsim.engine.executors import ExecutorFactory
-from isacsim.engine.pace import AIM, GROWTH, MOST_BYTES, Pace
+from isacsim.engine.pace import AIM, GROWTH, MEMORY, MOST_BYTES, MOST_SECONDS, Pace
 from isacsim.engine.plan import Plan, Point, _shared
 from isacsim.engine.work import Cost, measured
 
@@ -75,7 +75,7 @@ def test_a_task_takes_further_points_where_one_is_too_little():
 @pytest.mark.parametrize("seconds", [1e-4, 3e-3, 0.1, 7.0])
 def test_tasks_come_to_take_half_a_second(seconds):
     pace, fixed = Pace(), 2e-3
-    for _ in range(12):
+    for _ in range(MEMORY + 1):
         pace.observe(pace.items, Cost(fixed + seconds * pace.items))
     took = fixed + seconds * pace.items
     # One trial more would be too many, but for the fixed costs that are counted in with the trials.
@@ -96,7 +96,28 @@ def test_what_is_left_over_at_an_end_tells_nothing_unless_it_is_slow():
     pace.observe(3, Cost(0.004))
     assert pace.items == 5000
     pace.observe(3, Cost(3 * AIM))
-    assert pace.items == 1
+    assert pace.items == 6
+
+
+@pytest.mark.parametrize("load", [1, 10])
+def test_what_a_batch_costs_whatever_its_size_is_shared_by_many(load):
+    fixed, each = 0.28 * load, 0.0033 * load  # of the quickstart study: an iteration in Python over its batch
+    pace, items = Pace(), 1
+    for _ in range(8):
+        items = max(1, pace.items // 6) * 6  # a trial is at six points
+        pace.observe(items, Cost(fixed + each * items))
+    took = fixed + each * items
+    assert took <= min(2 * fixed, MOST_SECONDS)
+    assert took > min(2 * fixed, MOST_SECONDS) - 6 * each
+
+
+@pytest.mark.parametrize("seconds", [0.3, 2.0])
+def test_whether_there_are_fixed_costs_is_tried_by_one_task_of_nine(seconds):
+    pace, sizes = Pace(), []
+    for _ in range(2 * MEMORY + 4):
+        sizes.append(pace.items)
+        pace.observe(pace.items, Cost(seconds * pace.items))
+    assert sizes == [1, *2 * [2, *[1] * MEMORY], 2]
 
 
 def test_tasks_bring_home_no_more_than_the_driver_can_hold():
@@ -133,7 +154,7 @@ class Sizes(Observer):
 def sizes_of(monkeypatch, scenario, folder, step, **options):
     """Trials in each chunk of a serial run by a clock that gains ``step`` seconds with each task."""
     keeper = Sizes()
-    monkeypatch.setattr("isacsim.engine.code.measured", partial(measured, clock=ticking(step)))
+    monkeypatch.setattr("isacsim.engine.code.measured", partial(measured, clock=ticking(step), processor=ticking(step)))
     run = isacsim.run(scenario, folder, observers=[keeper], **options)
     np.testing.assert_allclose(keeper.seconds, step)
     return keeper.sizes, run
@@ -144,7 +165,7 @@ def test_a_run_takes_larger_chunks_where_trials_are_quick(study, studies, tmp_pa
     quick, run = sizes_of(monkeypatch, scenario, tmp_path / "quick", 1e-3)
     assert quick == [1, 4, 16, 9]
     slow, other = sizes_of(monkeypatch, scenario, tmp_path / "slow", 0.18)
-    assert slow == [1, 2, 5, 13, 9]  # each takes 0.18 s, so that the next may have 2.8 times as many
+    assert slow == [1, 2, 8, 19]  # each takes 0.18 s, the second with twice as much: nothing but fixed costs
     fixed, third = sizes_of(monkeypatch, scenario, tmp_path / "fixed", 1e-3, chunk=7)
     assert fixed == [7, 7, 7, 7, 2]
     assert studies.numbers(run) == studies.numbers(other) == studies.numbers(third)

@@ -51,6 +51,16 @@ def test_what_users_receive_is_what_the_metrics_say(kit, noise_power):
         np.testing.assert_allclose(value, getattr(point, name), rtol=1e-12)  # products by another BLAS
 
 
+@pytest.mark.parametrize("batch", [(), (1,), (3,)])
+@pytest.mark.parametrize("noise_power", [0.1, [0.1, 0.2]])
+def test_kernels_see_one_type_of_what_any_batch_is_made_of(kit, batch, noise_power):
+    problem = kit.make_problem(batch=batch, noise_power=noise_power)
+    members = max(1, problem.members)
+    terms = Merit.of(isacsim.batch.flatten(problem)).terms(members)
+    # An array in another order is another compilation, of seconds.
+    assert [array.flags.c_contiguous for array in terms] == [True] * len(terms)
+
+
 def gradient_by_differences(kit, problem, W, h):
     """Half gradient from `problem.objective` by differences of sixth order, all entries at once."""
     steps = h * np.eye(W.size).reshape(W.size, *W.shape)

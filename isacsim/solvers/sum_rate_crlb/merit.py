@@ -195,7 +195,7 @@ class Merit:
             for each in (self.N, self.NH, self.tensor.terms, self.noise_power, self.power)
         )
         powers = np.concatenate([noise, power[:, None]], axis=1)
-        return Terms(writable(N), writable(NH), writable(tensor), self.tensor.places, powers, weights)
+        return Terms(writable(N), writable(NH), writable(tensor), self.tensor.places, writable(powers), weights)
 
     def room(self, streams: int) -> Room:
         """Place for what evaluations work out, with K+S streams."""
