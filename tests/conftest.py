@@ -25,7 +25,7 @@ from isacsim.solvers.sqinr.least_power import least_power
 DATA = Path(__file__).parent / "data"
 
 # The examples are the same in every run, and none has a time limit, nor has what draws them.
-for name, examples in (("quick", 8), ("whole", 25)):
+for name, examples in (("quick", 5), ("whole", 25)):
     settings.register_profile(
         name, deadline=None, derandomize=True, max_examples=examples, suppress_health_check=[HealthCheck.too_slow]
     )

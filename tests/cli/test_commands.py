@@ -185,6 +185,7 @@ def test_list_of_one_kind_names_that_kind(call, read):
     assert "aqnm" in call("list", "hardware")[1]
 
 
+@pytest.mark.usefixtures("one_registry")
 @pytest.mark.parametrize(("kind", "name"), COMPONENTS)
 def test_show_tells_the_keys_of_every_component(call, read, kind, name):
     code, out, err = call("show", kind, name)

@@ -13,6 +13,8 @@ from isacsim.engine.schema import field_docs, schema
 from isacsim.engine.sections import SECTIONS, keys, markdown
 from isacsim.plugin import KINDS, build_registry
 
+pytestmark = pytest.mark.usefixtures("one_registry")
+
 ROOT = Path(__file__).parents[2]
 BUNDLED = build_registry(installed=False)
 FILES = sorted((ROOT / "scenarios").rglob("*.toml"))

@@ -10,6 +10,8 @@ import pytest
 from isacsim.cli.main import main
 from isacsim.errors import brief
 
+pytestmark = pytest.mark.usefixtures("one_registry")
+
 POWER = "power_dbm       = 10"
 NOISE = "noise_dbm = 0\n\n"
 RADAR = "radar_noise_dbm = 0"

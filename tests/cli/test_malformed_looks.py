@@ -2,6 +2,8 @@
 
 import pytest
 
+pytestmark = pytest.mark.usefixtures("one_registry")
+
 FIGURE = 'x = "bits"\ny = "crlb"'
 ARRAY = '{ kind = "upa", horizontal = 4, vertical = 4 }'
 METRICS = '["sum-rate-nats", "crlb"]'

@@ -10,6 +10,8 @@ from scipy.io import savemat
 
 from isacsim.cli.main import main
 
+pytestmark = pytest.mark.usefixtures("one_registry")
+
 GRID = ("base_station.snapshots=4", "base_station.grid={subcarriers=8, spacing_hz=120000, symbols=4}")
 NO_FIGURE = "figure={}"
 RATES = "design.sca.problem.crlb_weight=0"
