@@ -84,7 +84,7 @@ class RunEnd:
 
 
 class Observer:
-    """Is told what happens in a run; a plugin derives from it and overrides what it needs, or ``told`` for all.
+    """Is told what happens in a run; a plugin derives from it and overrides what it needs, or ``on_event`` for all.
 
     Observers live in the driver's process and cannot change results. One that raises is
     reported at the run's end and told nothing more.
@@ -92,27 +92,27 @@ class Observer:
 
     def run_start(self, event: RunStart) -> None:
         """A run begins."""
-        self.told("run_start", event)
+        self.on_event("run_start", event)
 
     def chunk_end(self, event: ChunkEnd) -> None:
         """A chunk is committed."""
-        self.told("chunk_end", event)
+        self.on_event("chunk_end", event)
 
     def trial_failed(self, event: TrialFailed) -> None:
         """A trial failed."""
-        self.told("trial_failed", event)
+        self.on_event("trial_failed", event)
 
     def word(self, event: Word) -> None:
         """A worker says why it takes its time."""
-        self.told("word", event)
+        self.on_event("word", event)
 
     def point_settled(self, event: PointSettled) -> None:
         """A point has all the trials that it gets, fewer than the scenario's."""
-        self.told("point_settled", event)
+        self.on_event("point_settled", event)
 
     def run_end(self, event: RunEnd) -> None:
         """A run ends, complete or not."""
-        self.told("run_end", event)
+        self.on_event("run_end", event)
 
-    def told(self, name: str, event: Any) -> None:  # nothing to do
+    def on_event(self, name: str, event: Any) -> None:
         """An event that no method of its own is for: that of the name, unless it is overridden."""

@@ -33,7 +33,7 @@ class RunLog(Observer):
 
     path: Path = field(converter=Path, validator=_can_be_written)
 
-    def told(self, name: str, event: Any) -> None:
+    def on_event(self, name: str, event: Any) -> None:
         """Write an event."""
         line = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "event": name, **attrs.asdict(event)}
         with self.path.open("a", encoding="utf-8") as file:
