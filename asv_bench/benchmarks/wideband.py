@@ -7,7 +7,7 @@ import numpy as np
 import isacsim
 from isacsim.hardware.spectral import OverBand
 from isacsim.link import Transmission
-from isacsim.problems.band_sum_rate_crlb import BandSumRateCrlbRequirements
+from isacsim.problems.band_sum_rate_crlb import BandSumRateCrlbWeights
 from isacsim.testing.examples import example_wideband_drop
 from isacsim.waveform import ofdm
 from isacsim.waveform.modulation import QPSK
@@ -76,7 +76,7 @@ class BandDesign:
 
     def setup(self, hardware):
         converters = isacsim.Transceiver(*[isacsim.Aqnm(3)] * 3)
-        asked = BandSumRateCrlbRequirements(rate_weight=0.25, crlb_weight=1.0)
+        asked = BandSumRateCrlbWeights(rate_weight=0.25, crlb_weight=1.0)
         transceiver = converters if hardware == "converters" else isacsim.Transceiver()
         self.problem = asked.pose(example_wideband_drop(1), transceiver)
         self.solve(1)  # kernels are compiled

@@ -53,7 +53,7 @@ UNKNOWNS = ("azimuth", "zenith", "delay", "doppler", "reflection")
 
 
 @frozen(kw_only=True)
-class BandSumRateCrlbRequirements(Requirements):
+class BandSumRateCrlbWeights(Requirements):
     """The table of a ``band-sum-rate-crlb`` problem in a scenario.
 
     Args:

@@ -13,7 +13,7 @@ def isacsim_problems() -> Iterable[Spec]:
     """Design problems."""
     home = "isacsim.problems.sum_rate_crlb"
     weights = {"rate_weight": 0.25, "crlb_weight": 1.0}
-    yield Spec("sum-rate-crlb", f"{home}:SumRateCrlbRequirements", "Balance sum rate and CRLB of points", weights)
+    yield Spec("sum-rate-crlb", f"{home}:SumRateCrlbWeights", "Balance sum rate and CRLB of points", weights)
     home = "isacsim.problems.crb_min"
     yield Spec(
         "crb-min", f"{home}:CrbMinRequirements", "Minimise the CRB of the response under SINRs", {"min_sinr_db": 8}
@@ -25,4 +25,4 @@ def isacsim_problems() -> Iterable[Spec]:
     yield Spec("point-crb-min", f"{home}:PointCrbMinRequirements", "Minimise the CRLBs of angles under SINRs", asked)
     home = "isacsim.problems.band_sum_rate_crlb"
     told = "Balance sum rate and CRLB of moving points over all subcarriers"
-    yield Spec("band-sum-rate-crlb", f"{home}:BandSumRateCrlbRequirements", told, weights)
+    yield Spec("band-sum-rate-crlb", f"{home}:BandSumRateCrlbWeights", told, weights)

@@ -41,7 +41,7 @@ from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
 
 @frozen(kw_only=True)
-class SumRateCrlbRequirements(Requirements):
+class SumRateCrlbWeights(Requirements):
     """The table of a ``sum-rate-crlb`` problem in a scenario.
 
     Args:

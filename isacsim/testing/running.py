@@ -133,7 +133,7 @@ def _example_dataset(folder: Path) -> Any:
     from isacsim.engine.sweep import Axis
     from isacsim.metrics.communication import RateNats, SumRateNats
     from isacsim.plugin import build_registry
-    from isacsim.problems.sum_rate_crlb import SumRateCrlbRequirements
+    from isacsim.problems.sum_rate_crlb import SumRateCrlbWeights
     from isacsim.solvers.sum_rate_crlb.sca import Sca
     from isacsim.targets.models import PointTarget
     from isacsim.testing.examples import RX_ARRAY, TX_ARRAY, USERS
@@ -142,7 +142,7 @@ def _example_dataset(folder: Path) -> Any:
         base_station=BaseStation(TX_ARRAY, RX_ARRAY, power=0.02, radar_noise=1e-4, snapshots=16),
         users=Users(USERS, Rayleigh(), noise=1e-3),
         targets=PointTarget(azimuth=0.3, zenith=1.2, reflection=0.2),
-        design={"sca": Design(SumRateCrlbRequirements(rate_weight=1.0, crlb_weight=0.0), Sca(max_steps=2))},
+        design={"sca": Design(SumRateCrlbWeights(rate_weight=1.0, crlb_weight=0.0), Sca(max_steps=2))},
         evaluate={"ideal": Evaluation(metrics=(SumRateNats(), RateNats()))},
         sweep={"power_dbm": Axis([0.0, 10.0], "base_station.power_dbm")},
         trials=3,

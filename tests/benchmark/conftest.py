@@ -12,7 +12,7 @@ from attrs import frozen
 import isacsim
 from isacsim.benchmark import clock, instances, suite
 from isacsim.plugin import SolverSpec, Spec, build_registry, hookimpl
-from isacsim.problems.sum_rate_crlb import SumRateCrlb, SumRateCrlbRequirements
+from isacsim.problems.sum_rate_crlb import SumRateCrlb, SumRateCrlbWeights
 from isacsim.solvers.base import Solver
 from isacsim.solvers.sum_rate_crlb.lbfgs import RiemannianLbfgs
 
@@ -75,7 +75,7 @@ class MineAlone(SumRateCrlb):
 
 
 @frozen
-class MineAloneRequirements(SumRateCrlbRequirements):
+class MineAloneRequirements(SumRateCrlbWeights):
     """Its table."""
 
     def pose(self, drop: Any, transceiver: Any) -> Any:

@@ -11,7 +11,7 @@ from isacsim import SumRateCrlb, Transceiver
 from isacsim.batch import batched, take
 from isacsim.hardware.quantisers import MidRise
 from isacsim.problems.base import Problem
-from isacsim.problems.sum_rate_crlb import SumRateCrlbRequirements
+from isacsim.problems.sum_rate_crlb import SumRateCrlbWeights
 from isacsim.solvers.base import Solver
 from isacsim.solvers.solution import Status, objects
 from isacsim.solvers.sum_rate_crlb.sca import Sca
@@ -70,7 +70,7 @@ class Uneven(Problem):
 
 
 @frozen(kw_only=True)
-class Requires(SumRateCrlbRequirements):
+class Requires(SumRateCrlbWeights):
     """Poses the broken problem."""
 
     fault: str = "none"

@@ -21,7 +21,7 @@ from isacsim.metrics.bounds import CrlbTrace
 from isacsim.metrics.communication import SumRateNats
 from isacsim.metrics.radiation import Beampattern, EnergyEfficiency
 from isacsim.plugin import build_registry, default_registry
-from isacsim.problems.sum_rate_crlb import SumRateCrlbRequirements
+from isacsim.problems.sum_rate_crlb import SumRateCrlbWeights
 from isacsim.solvers.sum_rate_crlb.sca import Sca
 from isacsim.targets.models import FixedPoints, PointTarget
 from isacsim.waveform.detection import Detection
@@ -55,7 +55,7 @@ def study_from_python():
             reflection=[0.0870197 + 0.000062536j, -0.03992069 + 0.117000274j],
         ),
         hardware={"converters": isacsim.Transceiver(three, three, three)},
-        design={"sca": Design(SumRateCrlbRequirements(rate_weight=0.25, crlb_weight=1.0), Sca(max_steps=3))},
+        design={"sca": Design(SumRateCrlbWeights(rate_weight=0.25, crlb_weight=1.0), Sca(max_steps=3))},
         evaluate={"converters": Evaluation((SumRateNats(), CrlbTrace()), hardware="converters", power="radiated")},
         sweep={
             "bits": Axis(
@@ -122,7 +122,7 @@ def test_defaults_hold_where_nothing_is_said(study, studies):
     scenario = study(text=text, small=())
     registry = default_registry()
     default = registry.load("solvers", registry.default_solver("sum-rate-crlb"))()
-    assert scenario.design["sca"] == Design(SumRateCrlbRequirements(rate_weight=0.25, crlb_weight=1.0), default)
+    assert scenario.design["sca"] == Design(SumRateCrlbWeights(rate_weight=0.25, crlb_weight=1.0), default)
     assert scenario.sinks == (NetCdf(),)
     assert scenario.transceiver("ideal") == isacsim.Transceiver()
     assert scenario.figure["rate"].series == "design"

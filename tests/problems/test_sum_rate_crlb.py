@@ -19,7 +19,7 @@ from isacsim import (
     UniformPlanarArray,
     metrics,
 )
-from isacsim.problems.sum_rate_crlb import SumRateCrlbRequirements
+from isacsim.problems.sum_rate_crlb import SumRateCrlbWeights
 from isacsim.solvers.sum_rate_crlb.member import evaluate_each
 from isacsim.solvers.sum_rate_crlb.merit import Merit, seen
 
@@ -217,7 +217,7 @@ def test_requirements_are_posed_for_a_drop(kit):
         H=kit.complex_gaussian((3, 6, 2), 0), targets=scene, tx_array=scene.tx_array, rx_array=scene.rx_array,
         power=1.0, noise_power=[0.1, 0.2], radar_noise_power=0.3, snapshots=9,
     )  # fmt: skip
-    table = SumRateCrlbRequirements(rate_weight=0.5, crlb_weight=2.0, parameters="azimuth", sensing_streams=1)
+    table = SumRateCrlbWeights(rate_weight=0.5, crlb_weight=2.0, parameters="azimuth", sensing_streams=1)
     hardware = Transceiver(transmit=Aqnm(3))
     problem = table.pose(drop, hardware)
     assert problem == SumRateCrlb(

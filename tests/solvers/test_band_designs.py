@@ -10,13 +10,13 @@ from isacsim.batch import flatten, take
 from isacsim.grid import Grid
 from isacsim.hardware.base import Hardware
 from isacsim.metrics.cotangents import pulled_back
-from isacsim.problems.band_sum_rate_crlb import BandSumRateCrlb, BandSumRateCrlbRequirements
+from isacsim.problems.band_sum_rate_crlb import BandSumRateCrlb, BandSumRateCrlbWeights
 from isacsim.solvers.solution import Status
 from isacsim.testing.capabilities import Compressing
 from isacsim.testing.examples import example_drop, example_precoder, example_wideband_drop
 
 DROP = example_wideband_drop()
-BALANCED = BandSumRateCrlbRequirements(rate_weight=0.25, crlb_weight=1.0)
+BALANCED = BandSumRateCrlbWeights(rate_weight=0.25, crlb_weight=1.0)
 
 
 def both_ways(stage):
