@@ -33,17 +33,8 @@ from isacsim.metrics.cotangents import Cotangent, band_crlb_cotangent, rate_cota
 from isacsim.metrics.delay_doppler import cells_of, information_of_band, kinds_of, labels_of, require_unambiguous
 from isacsim.problems.base import Requirements, Variable, posed, spread_over_users
 from isacsim.problems.identifiability import identifiability
-from isacsim.problems.rate_and_crlb import (
-    STREAMS,
-    WEIGHT,
-    Merits,
-    RateAndCrlb,
-    check_parameters,
-    kinds_named,
-    selection_of,
-    weighted_trace,
-    weights_of_kinds,
-)
+from isacsim.problems.rate_and_crlb import STREAMS, WEIGHT, Merits, RateAndCrlb
+from isacsim.problems.selection import check_parameters, kinds_named, selection_of, weighted_trace, weights_of_kinds
 from isacsim.problems.sum_rate_crlb import SumRateCrlb
 from isacsim.targets.scene import PointTargets
 from isacsim.typing import BoolArray, ComplexArray, FloatArray

@@ -29,7 +29,7 @@ from isacsim.keywords import keywords
 from isacsim.link import Echo, Transmission
 from isacsim.metrics.fim import information, information_of
 from isacsim.problems.identifiability import identifiability
-from isacsim.problems.rate_and_crlb import weighted_trace
+from isacsim.problems.selection import weighted_trace
 from isacsim.problems.sinr_constrained import SinrConstrained, SinrRequirements
 from isacsim.targets.scene import ParametricScene, parametric
 from isacsim.typing import BoolArray, ComplexArray, FloatArray

@@ -25,17 +25,8 @@ from isacsim.metrics.cotangents import Cotangent, crlb_cotangent, rate_cotangent
 from isacsim.metrics.fim import FimTensor, Information, information, information_of
 from isacsim.problems.base import Requirements, posed, spread_over_users
 from isacsim.problems.identifiability import identifiability
-from isacsim.problems.rate_and_crlb import (
-    STREAMS,
-    WEIGHT,
-    Merits,
-    RateAndCrlb,
-    check_parameters,
-    kinds_named,
-    selection_of,
-    weighted_trace,
-    weights_of_kinds,
-)
+from isacsim.problems.rate_and_crlb import STREAMS, WEIGHT, Merits, RateAndCrlb
+from isacsim.problems.selection import check_parameters, kinds_named, selection_of, weighted_trace, weights_of_kinds
 from isacsim.targets.scene import ParametricScene, parametric
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
