@@ -20,7 +20,9 @@ from isacsim.plugin.isolation import contained
 NUMBER = 8  # bytes
 # In pages of 4 KiB, SQLite's default, rows of 1 KiB have a further page each, as those of a precoder of 16 x 4.
 PAGE = 8192  # bytes of the ledger
-ROW, SOLVE = 60, 250  # bytes of a row beside its numbers, and of a solve beside its decision, as measured
+# Bytes of a row beside its numbers, and of a solve beside its decision, as measured where each trial has a row of its
+# own. Quick trials share rows and take less, which is not known before the run.
+ROW, SOLVE = 60, 250
 MOST_TRIALS = 10**9  # at all points together: at a millisecond each, twelve days of one core
 
 
