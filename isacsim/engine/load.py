@@ -130,13 +130,14 @@ def _layers(path: Path) -> list[tuple[Path, dict[str, Any]]]:
     layers: list[tuple[Path, dict[str, Any]]] = []
 
     def add(file: Path, above: tuple[Path, ...]) -> None:
-        if above and not file.exists():
+        try:
+            place, there = file.resolve(), file.exists()
+        except (OSError, RuntimeError, ValueError) as error:  # links in a circle, a null character, a name without end
+            why = getattr(error, "strerror", None) or error  # which would repeat the path
+            raise InvalidInput("extends", f"must be paths of files ({why})", str(file), "Check the path.") from None
+        if above and not there:
             remedy = f"{above[-1]} extends it: paths are relative to that file's folder."
             raise InvalidInput("extends", "must be paths of files that exist", str(file), remedy)
-        try:
-            place = file.resolve()
-        except (OSError, RuntimeError, ValueError) as error:  # links in a circle, a null character
-            raise InvalidInput("extends", f"must be paths of files ({error})", str(file), "Check the path.") from None
         if place in above:
             raise InvalidInput(
                 "extends", "must not lead back to a file that extends it", str(file), "Break the circle."

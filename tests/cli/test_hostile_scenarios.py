@@ -30,7 +30,7 @@ TEXTS = {
     "a large file": ("#" * (MOST_BYTES + 1), f"must have at most {MOST_BYTES} bytes"),
     "an endless file": ('extends = "/dev/zero"\n', f"must have at most {MOST_BYTES} bytes"),
     "a path with a null character": ('extends = "a\\u0000b"\n', "extends: must be paths of files"),
-    "a path without end": (f'extends = "{"x" * 5000}"\n', "must be a readable file"),
+    "a path without end": (f'extends = "{"x" * 5000}"\n', "extends: must be paths of files"),
     "a long path of a recording": (
         TEXT.replace('"rayleigh"', f'"recorded", path = "{"x" * 5000}"'), "path: must be a file that exists",
     ),

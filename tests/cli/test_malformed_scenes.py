@@ -16,8 +16,8 @@ GRID = ("base_station.snapshots=4", "base_station.grid={subcarriers=8, spacing_h
 NO_FIGURE = "figure={}"
 RATES = "design.sca.problem.crlb_weight=0"
 AXES = (
-    "users.channel.axes: must be an order of 'antenna', 'user' and any of ('trial', 'receive', 'station', 'snapshot', "
-    "'path', 'subcarrier'), got"
+    "users.channel.axes: must be an order of antenna, user and any of trial, receive, station, snapshot, path, "
+    "subcarrier, part, got"
 )
 ELEMENT = "base_station.transmit_array.element"
 ELEMENTS = "Valid: cosine, measured, tr38901."
@@ -68,8 +68,8 @@ MISTAKES = [
     ((channel(f'{POOL}, subcarrier=0, station="trial", pool=true'),),
      "users.channel.station: must be said of an axis that there is, got 'trial'. Leave it out, or name the axis stat"),
     ((channel('path="pool.npz", layout="sionna"'),),
-     "users.channel.axes: must name the 4 axes of 'H', got ('trial', 'user', 'receive', 'station', 'antenna', 'path', "
-     "'snapshot'). Its shape is (50, 1, 16, 8)."),
+     "users.channel.axes: must name the 4 axes of 'H', got 'trial, user, receive, station, antenna, path, "
+     "snapshot'. Its shape is (50, 1, 16, 8)."),
     ((channel(MANY),),
      "users.channel.receive: must say what becomes of 2 entries. Set receive = 0, or 'sum', 'trial', 'user'."),
     ((channel(f"{MANY}, receive=0"),),
