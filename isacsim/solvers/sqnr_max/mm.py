@@ -30,7 +30,9 @@ class MmState:
     Attributes:
         group: The members.
         precoder: The iterates, (B, N, K+N).
-        certificate: What the multipliers of the last program prove of them.
+        objective: Their SQNR, (B,).
+        residual: Their KKT residual with the multipliers of the last program, (B,).
+        bound: Proven bound on the SQNR, (B,); NaN for a target that is neither a point nor seen ideally.
         stalled: Which members' last program had no better point, (B,).
         told: What the backend said to a last program that gave it trouble, (B,).
     """
@@ -39,24 +41,15 @@ class MmState:
 
     group: Group
     precoder: ComplexArray = rows(2)
-    certificate: Certificate = field()
+    objective: FloatArray = rows()
+    residual: FloatArray = rows()
+    bound: FloatArray = rows()
     stalled: BoolArray = rows()
     told: AnyArray = rows()
 
-    @property
-    def objective(self) -> FloatArray:
-        """Their SQNR, (B,)."""
-        return np.asarray(self.certificate.value)
-
-    @property
-    def residual(self) -> FloatArray:
-        """Their KKT residual, (B,)."""
-        return np.asarray(self.certificate.residual)
-
-    @property
-    def bound(self) -> FloatArray:
-        """Proven bound on the SQNR, (B,); NaN for a target that is neither a point nor seen ideally."""
-        return np.asarray(self.certificate.bound)
+    def moved(self, V: ComplexArray, certificate: Certificate, stalled: BoolArray, told: AnyArray) -> MmState:
+        """At points V with what the multipliers of a program prove of them."""
+        return MmState(self.group, V, certificate.value, certificate.residual, certificate.bound, stalled, told)
 
 
 @frozen
@@ -90,9 +83,9 @@ class Mm(SqnrMaxSolver):
     def init(self, group: Group, V: ComplexArray) -> MmState:
         """The state at points V; their residual is known after the first step."""
         V, _ = repaired(group.system, group.feasible, V)
-        certificate = certify(group.system, V, np.zeros((len(V), group.system.users + 1)))
         unknown, no = np.full(len(V), np.inf), np.zeros(len(V), bool)
-        return MmState(group, V, attrs.evolve(certificate, residual=unknown, bound=unknown), no, objects([""] * len(V)))
+        value = group.system.objective.surrogate(V).value
+        return MmState(group, V, value, unknown, unknown, no, objects([""] * len(V)))
 
     def step(self, state: MmState) -> MmState:
         """One program for every member."""
@@ -110,9 +103,9 @@ class Mm(SqnrMaxSolver):
         # The program's own accuracy can lower the SQNR near the optimum: such a step is not taken.
         better = answered & (certificate.value > state.objective)
         if better.all():
-            return MmState(state.group, V, certificate, ~better, told)
+            return state.moved(V, certificate, ~better, told)
         V = np.where(better[:, None, None], V, state.precoder)
-        return MmState(state.group, V, certify(system, V, multipliers), ~better, told)
+        return state.moved(V, certify(system, V, multipliers), ~better, told)
 
 
 def proven(solution: Solution, tolerance: float) -> Solution:
