@@ -93,7 +93,8 @@ def exact_model(maps: Expander, R: ComplexArray) -> LinearModel:
     own = np.where(np.isfinite(rho), own, np.nan)
     if rho.shape[-1] == 1:
         return LinearModel(gain, own)
-    return LinearModel(gain, _with_diagonal(hermitian_part(_of_heard(here.distortion(here, xi), rho)), own))
+    others = _with_diagonal(xi, 0.0)
+    return LinearModel(gain, _with_diagonal(hermitian_part(_of_heard(here.distortion(here, others), rho)), own))
 
 
 def exact_vjp(maps: Expander, R: ComplexArray, gain: AnyArray, distortion: AnyArray) -> ComplexArray:
@@ -302,6 +303,8 @@ class Rails(Expansion):
         from isacsim.hardware.arcsine import jump_pairs
 
         value, slope = np.zeros(r.shape), np.zeros(r.shape)
+        if not r.any():  # the means alone
+            return self.c[..., :, None, 0] * other.c[..., None, :, 0], slope
         for n in reversed(range(self.c.shape[-1])):
             slope = slope * r + value
             smooth = self.c[..., :, None, n] * other.c[..., None, :, n] if n != 1 else 0.0

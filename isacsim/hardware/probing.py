@@ -31,24 +31,20 @@ import attrs
 import numpy as np
 from attrs import frozen
 
-from isacsim.batch import squared
 from isacsim.errors import InvalidInput
 from isacsim.hardware.base import Hardware
 from isacsim.hardware.cells import LEVELS, Cells
 from isacsim.hardware.chain import Series
 from isacsim.hardware.codebooks import Codebook
 from isacsim.hardware.envelopes import Envelopes
-from isacsim.hardware.expansions import Expander, Expansion, Ito, Rails, with_rest
+from isacsim.hardware.expansions import Expander, Expansion, Ito, Rails
+from isacsim.hardware.fixed_scale import FixedScale, bounded
 from isacsim.hardware.gain_control import GainControlled, Quantised
-from isacsim.hardware.quadrature import SAME, SMOOTH, Kind, apart, expand, of_unit, on_grid
+from isacsim.hardware.quadrature import SAME, Kind, expand, is_smooth
 from isacsim.typing import ComplexArray, FloatArray
 
 PROBES = 64
 DECADES = range(-9, 10)  # of the input power, in W, that the kind of a map is tried at
-# Pairs of jumps are summed, 48 densities for each pair of chains: some seconds for four chains. Beyond it a map has
-# its series alone, whose last order stands for all above: of fine steps these are correlated where r is near 1 alone.
-MOST_JUMPS = 256
-KEPT = 256  # expansions of a device, each for one power of every chain
 PLAIN = (int, float, complex, str, bytes, bool, type(None), np.generic, Enum, FunctionType, type)
 
 
@@ -101,21 +97,11 @@ def _tried(device: Hardware, chains: int) -> Expander:
     if kind == "general" and (cells := _cells(device, chains)) is not None:
         return cells
     if not _follows_power(device, chains):
-        return FixedScale(device, chains, kind)
+        return FixedScale(device, chains, kind, deaf=_is_deaf(device, chains))
     unit = expand(device, np.ones(chains), kind)
     if isinstance(unit, Rails) and (books := _codebooks(unit)) is not None:
         return GainControlled(books)
-    return Scaled(_bounded(unit))
-
-
-def _bounded(found: Expansion) -> Expansion:
-    """An expansion whose jumps are few enough to be summed in pairs, or that of their series."""
-    if not isinstance(found, Rails) or found.places.shape[-1] <= MOST_JUMPS:
-        return found
-    none = found.places[..., :0]
-    # The last coefficient is empty where the jumps have what is left of the series.
-    c = with_rest(found.c[..., :-1], found.own, none)
-    return Rails(found.linear, found.own, c, np.zeros_like(c), none, none)
+    return Scaled(bounded(unit) if isinstance(unit, Rails) else unit)
 
 
 def _cells(device: Hardware, chains: int) -> Cells | None:
@@ -159,15 +145,10 @@ def is_one_map(device: Hardware, chains: int) -> bool:
 def _found_as_one(key: _Valued, chains: int) -> bool:
     maps = maps_of(key.device, chains)
     if isinstance(maps, FixedScale) and maps.kind == "general":
-        return all(_is_smooth(key.device, np.full(chains, power)) for power in (1e-3, 1.0, 1e3))
+        return all(is_smooth(key.device, np.full(chains, power)) for power in (1e-3, 1.0, 1e3))
     if isinstance(maps, Scaled) and isinstance(maps.unit, Ito) and len(maps.unit.b) > 1:
-        return _is_smooth(key.device, np.ones(chains))
+        return is_smooth(key.device, np.ones(chains))
     return True
-
-
-def _is_smooth(device: Hardware, rho: FloatArray) -> bool:
-    coarse, fine = (on_grid(of_unit(device, rho), k) for k in (1, 2))
-    return apart(coarse, fine) <= SMOOTH
 
 
 def value_of(item: Any) -> Hashable:
@@ -211,54 +192,6 @@ class Scaled(Expander):
     def slope(self, rho: FloatArray) -> Expansion:
         """In closed form."""
         return self.unit.scaled(np.sqrt(rho) / 2, rho)
-
-
-class FixedScale(Expander):
-    """Maps that are expanded for each power anew, and the last of which are kept."""
-
-    def __init__(self, device: Hardware, chains: int, kind: Kind) -> None:
-        self.device, self.chains, self.kind = device, chains, kind
-        self._member = lru_cache(maxsize=KEPT)(self._expand)
-
-    def at(self, rho: FloatArray) -> Expansion:
-        """Member by member: the panels of one know nothing of the others."""
-        members = [self._member(power.tobytes()) for power in rho.reshape(-1, self.chains)]
-        return _stacked(members, rho.shape[:-1]) if members else _none(self._member, rho)
-
-    def silence(self, shape: tuple[int, ...]) -> FloatArray:
-        """Power without input."""
-        y = self.device.apply(np.zeros((self.chains, 1), complex), None, power=np.zeros(self.chains))
-        return np.asarray(np.broadcast_to(squared(y)[..., 0], shape))
-
-    def _expand(self, rho: bytes) -> Expansion:
-        return _bounded(expand(self.device, np.frombuffer(rho), self.kind))
-
-
-def _none(member: Callable[[bytes], Expansion], rho: FloatArray) -> Expansion:
-    """For no members at all: the axes of one."""
-    one = member(np.ones(rho.shape[-1]).tobytes())
-    return one.scaled(np.ones(rho.shape), np.ones(rho.shape))
-
-
-def _stacked(members: list[Any], lead: tuple[int, ...]) -> Expansion:
-    """Expansions of one kind as one of leading axes."""
-
-    def joined(arrays: list[Any]) -> Any:
-        return np.stack(arrays).reshape((*lead, *arrays[0].shape))
-
-    first = members[0]
-    linear, own = (joined([getattr(each, name) for each in members]) for name in ("linear", "own"))
-    if isinstance(first, Ito):
-        b = [(turns, joined([each.b[k][1] for each in members])) for k, (turns, _) in enumerate(first.b)]
-        return Ito(linear, own, tuple(b))
-    most = max(each.places.shape[-1] for each in members)
-    padded = [[_padded(a, most) for a in (each.places, each.heights)] for each in members]
-    c, jumped = (joined([getattr(each, name) for each in members]) for name in ("c", "jumped"))
-    return Rails(linear, own, c, jumped, *(joined(list(a)) for a in zip(*padded, strict=True)))
-
-
-def _padded(a: FloatArray, size: int) -> FloatArray:
-    return np.concatenate([a, np.zeros((*a.shape[:-1], size - a.shape[-1]))], axis=-1)
 
 
 def kind_of(device: Hardware, chains: int) -> Kind:
@@ -326,6 +259,17 @@ def _follows_power(device: Hardware, chains: int) -> bool:
     for scale in (2.0**-7, 1.7, 2.0**9):
         z = device.apply(scale * x, None, power=np.full(chains, scale**2))
         if np.abs(z - scale * y).max() > SAME * scale * np.abs(y).max():
+            return False
+    return True
+
+
+def _is_deaf(device: Hardware, chains: int) -> bool:
+    """Whether the output does not change with the power that the map is told."""
+    for decade in DECADES:
+        rho = np.full(chains, 10.0**decade)
+        x = np.sqrt(rho)[:, None] * _probes()
+        y, other = device.apply(x, None, power=rho), device.apply(x, None, power=3 * rho)
+        if np.isfinite(y).all() and np.abs(other - y).max() > SAME * np.abs(y).max():
             return False
     return True
 

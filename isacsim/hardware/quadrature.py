@@ -6,7 +6,7 @@ ends, after the jumps of rails have been found by bisection; general maps on a p
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -17,10 +17,11 @@ from isacsim.errors import InvalidInput
 from isacsim.hardware.base import Hardware
 from isacsim.hardware.expansions import Expansion, Ito, Rails, with_rest
 from isacsim.hardware.gaussian import density, hermite, laguerre, legendre
-from isacsim.typing import ComplexArray, FloatArray
+from isacsim.typing import AnyArray, ComplexArray, FloatArray
 
 Kind = Literal["circular", "rails", "general"]
 Map = Callable[[FloatArray], Any]
+Jumps = tuple[FloatArray, FloatArray]
 
 SAME = 1e-9  # of the largest output: what two outputs of one map may differ by
 REACH = 9.0  # deviations of a part: what is beyond has a probability of 1e-19
@@ -45,53 +46,97 @@ HEAVY = 1e-8  # share of the power in the last panel, from which on it is not fi
 
 def expand(device: Hardware, rho: FloatArray, kind: Kind) -> Expansion:
     """The expansion of maps of a known kind for the powers rho (N,), in W."""
+    return expand_below(device, rho, kind, (1.0,))[0]
+
+
+def expand_below(device: Hardware, rho: FloatArray, kind: Kind, shares: Iterable[float]) -> list[Expansion]:
+    """The expansions for some shares, from about 1/2 to 1, of the powers rho (N,), in W.
+
+    Maps that do not hear the power are sampled once, where rho asks for it: quadrature at a share has the same nodes
+    at other deviations.
+    """
     if kind == "circular":
-        return _circular(
-            lambda r: device.apply(np.sqrt(rho)[:, None] * r.astype(complex), None, power=rho), device, rho
-        )
+        r, weight, F = _of_envelopes(device, rho)
+        return [_circular(r / np.sqrt(share), weight / np.sqrt(share), F, rho.size) for share in shares]
     if kind == "rails":
-        sigma = np.sqrt(rho / 2)[:, None]
-        return _rails(lambda u: device.apply((sigma * u * (1 + 1j)).astype(complex), None, power=rho).real, device, rho)
-    return _general(of_unit(device, rho))
+        jumps = jumps_of(device, rho)
+        u, weight, F = _of_parts(device, rho, jumps)
+        roots = np.sqrt(np.fromiter(shares, float))
+        return [_rails(u / root, weight / root, F, jumps[0] / root, jumps[1]) for root in roots]
+    return [_general(of_unit(device, rho * share)) for share in shares]
 
 
-def _circular(f: Map, device: Hardware, rho: FloatArray) -> Ito:
-    """By quadrature over the envelope."""
+def _part(device: Hardware, rho: FloatArray) -> Map:
+    """The map q of the real part over u ~ N(0, 1), as of the imaginary one."""
+    sigma = np.sqrt(rho / 2)[:, None]
+    return lambda u: device.apply((sigma * u * (1 + 1j)).astype(complex), None, power=rho).real
+
+
+def _of_envelopes(device: Hardware, rho: FloatArray) -> tuple[FloatArray, FloatArray, AnyArray]:
+    """Nodes of the envelope, their weights, and circular maps there, each (N, n); one row for chains that are alike."""
+
+    def f(r: FloatArray) -> AnyArray:
+        return device.apply(np.sqrt(rho)[:, None] * r.astype(complex), None, power=rho)
+
     edges = np.broadcast_to(np.linspace(0, ENVELOPE, PANELS + 1), (rho.size, PANELS + 1))
     r, weight = _nodes(_followed(f, edges))
-    F, weight = f(r), weight * 2 * r * np.exp(-(r**2))
-    _refuse_what_grows(device, squared(F) * weight, rho)
-    h = laguerre(r**2, 1, TURNED_ORDERS)
+    F = f(r)
+    _refuse_what_grows(device, squared(F) * weight * 2 * r * np.exp(-(r**2)), rho)
+    return _of_one(r, weight, F)
+
+
+def _circular(r: FloatArray, weight: FloatArray, F: AnyArray, chains: int) -> Ito:
+    """By quadrature over the envelope."""
+    weight, h = weight * 2 * r * np.exp(-(r**2)), laguerre(r**2, 1, TURNED_ORDERS)
     linear = (F * weight * h[0]).sum(axis=-1, keepdims=True)
     rest = F - linear * h[0]
     b = np.concatenate([linear, np.einsum("nu,mnu->nm", rest * weight, h[1:])], axis=-1)
-    return Ito.of({1: b}, (squared(rest) * weight).sum(axis=-1))
+    own = (squared(rest) * weight).sum(axis=-1)
+    return Ito.of({1: np.broadcast_to(b, (chains, b.shape[-1]))}, np.broadcast_to(own, chains))
 
 
-def _rails(q: Map, device: Hardware, rho: FloatArray) -> Rails:
-    """By quadrature over a part between jumps, which are found first."""
-    chains = rho.size
-    places, heights = _jumps(q, chains)
+def _of_parts(device: Hardware, rho: FloatArray, jumps: Jumps) -> tuple[FloatArray, FloatArray, AnyArray]:
+    """Nodes between the jumps of a part, their weights, and rails there, each (N, n); one row for chains alike."""
+    q, (places, heights), chains = _part(device, rho), jumps, rho.size
     even = np.broadcast_to(np.linspace(-REACH, REACH, 2 * PANELS + 1), (chains, 2 * PANELS + 1))
     u, weight = _nodes(
         _followed(q, np.sort(np.concatenate([even, np.where(heights, places, REACH)], axis=-1), axis=-1))
     )
-    F, weight = q(u), weight * density(u)
-    _refuse_what_grows(device, F**2 * weight, rho)
-    h = hermite(u, RAIL_DEGREES)
-    c = np.einsum("nu,mnu->nm", F * weight, h)
-    degrees = np.arange(1, RAIL_DEGREES + 1)
-    at = hermite(places, RAIL_DEGREES - 1)
-    jumped = np.einsum("nk,mnk->nm", heights * density(places), at) / np.sqrt(degrees)
-    jumped = np.concatenate([np.zeros((chains, 1)), jumped], axis=-1)  # the mean is in c alone
-    own = 2 * ((F - c[:, 1:2] * u) ** 2 * weight).sum(axis=-1)
+    F = q(u)
+    _refuse_what_grows(device, F**2 * weight * density(u), rho)
+    return _of_one(u, weight, F)
+
+
+def _of_one(*arrays: AnyArray) -> Any:
+    """Arrays (N, n), or of one chain where all have the same."""
+    return tuple(each[:1] for each in arrays) if all((each == each[:1]).all() for each in arrays) else arrays
+
+
+def _rails(u: FloatArray, weight: FloatArray, F: FloatArray, places: FloatArray, heights: FloatArray) -> Rails:
+    """By quadrature over a part between jumps."""
+    chains, weight = len(places), weight * density(u)
+    c = np.broadcast_to(np.einsum("nu,mnu->nm", F * weight, hermite(u, RAIL_DEGREES)), (chains, RAIL_DEGREES + 1))
+    jumped = jumped_series(places, heights)
+    own = np.broadcast_to(2 * ((F - c[: len(F), 1:2] * u) ** 2 * weight).sum(axis=-1), chains)
     c = with_rest(c, own, heights)
     jumped = np.pad(jumped, [(0, 0), (0, c.shape[-1] - jumped.shape[-1])])
     return Rails(np.sqrt(2) * c[:, 1], own, c, jumped, places, heights)
 
 
-def _jumps(q: Map, chains: int) -> tuple[FloatArray, FloatArray]:
-    """Places (N, J) and heights of the jumps of q, filled up with heights of 0; all cells are halved at once."""
+def jumped_series(places: FloatArray, heights: FloatArray) -> FloatArray:
+    """Hermite coefficients (..., N, degrees) of jumps alone, for places and heights (..., N, J); 0 for the mean."""
+    at = hermite(places, RAIL_DEGREES - 1)
+    series = (heights * density(places) * at).sum(axis=-1)
+    series /= np.sqrt(np.arange(1, RAIL_DEGREES + 1)).reshape(-1, *(1,) * (series.ndim - 1))
+    return np.concatenate([np.zeros_like(series[:1]), series]).transpose(*range(1, series.ndim), 0)
+
+
+def jumps_of(device: Hardware, rho: FloatArray) -> Jumps:
+    """Places (N, J) of the jumps of rails, in deviations at the powers rho (N,), and heights, filled up with 0.
+
+    All cells are halved at once.
+    """
+    q, chains = _part(device, rho), rho.size
     # No threshold that a device would have lies on the border of a cell.
     edges = np.linspace(-SEEN, SEEN, CELLS + 1) * (1 + 1e-9) + 1e-9
     value = q(np.broadcast_to(edges, (chains, CELLS + 1)))
@@ -145,7 +190,7 @@ def _nodes(edges: FloatArray) -> tuple[FloatArray, FloatArray]:
 def _refuse_what_grows(device: Hardware, power: FloatArray, rho: FloatArray) -> None:
     """Refuse a map whose power (N, n) at the nodes is in the last of them; a dead zone has next to none there."""
     last, whole = power[:, -PANEL_NODES:].sum(axis=-1), power.sum(axis=-1)
-    if not np.all((last <= HEAVY * whole) | (whole <= FOLLOWED * rho)):
+    if not np.all((last <= HEAVY * whole) | (whole <= HEAVY * rho)):
         remedy = "Bound the output of large samples, as any device does."
         raise InvalidInput("hardware", "must put out a finite power for Gaussian input", device, remedy)
 
@@ -161,6 +206,17 @@ def _general(f: Callable[[ComplexArray], ComplexArray]) -> Ito:
     return fine if apart(coarse, fine) <= SMOOTH else on_grid(f, FINE)
 
 
+def is_smooth(device: Hardware, rho: FloatArray) -> bool:
+    """Whether a general map has the same coefficients on a finer grid, for the powers rho (N,)."""
+    coarse, fine = (on_grid(of_unit(device, rho), k) for k in (1, 2))
+    return apart(coarse, fine) <= SMOOTH
+
+
+def orders_of_general() -> list[tuple[int, int]]:
+    """The turns of general maps, and how many orders each has."""
+    return [(turns, (DEGREE - abs(turns)) // 2 + 1) for turns in range(-DEGREE, DEGREE + 1)]
+
+
 def apart(one: Ito, other: Ito) -> float:
     """Largest difference of coefficients that both have, relative to the output."""
     off = max(np.abs(b - c)[..., :-1].max(initial=0.0) for (_, b), (_, c) in zip(one.b, other.b, strict=True))
@@ -170,13 +226,25 @@ def apart(one: Ito, other: Ito) -> float:
 def on_grid(f: Callable[[ComplexArray], ComplexArray], times: int) -> Ito:
     """The expansion of maps of z ~ CN(0, 1), on a grid of so many times the rings and angles."""
     z, weight = polar_grid(RINGS * times, ANGLES * times)
-    F = f(z)
-    u, angle, b = squared(z), np.angle(z), {}
-    for turns in range(-DEGREE, DEGREE + 1):
-        orders = (DEGREE - abs(turns)) // 2
-        radial = laguerre(u, abs(turns), max(orders, 1))[: orders + 1]
-        b[turns] = F @ (radial * np.exp(-1j * turns * angle) * weight).T
-    return Ito.of(b, squared(F - b[1][:, :1] * z) @ weight)
+    whole = f(z)
+    (F,), basis = _of_one(whole), _kept_basis(times) if times < FINE else _basis(times)
+    b = {turns: F @ each for turns, each in basis}
+    own = squared(F - b[1][:, :1] * z) @ weight
+    every = {turns: np.broadcast_to(each, (len(whole), each.shape[-1])) for turns, each in b.items()}
+    return Ito.of(every, np.broadcast_to(own, len(whole)))
+
+
+def _basis(times: int) -> list[tuple[int, ComplexArray]]:
+    """Conjugate polynomials of each turn on a grid, times its weights, (points, orders)."""
+    z, weight = polar_grid(RINGS * times, ANGLES * times)
+    u, angle, found = squared(z), np.angle(z), []
+    for turns, orders in orders_of_general():
+        radial = laguerre(u, abs(turns), max(orders - 1, 1))[:orders]
+        found.append((turns, (radial * np.exp(-1j * turns * angle) * weight).T))
+    return found
+
+
+_kept_basis = lru_cache(maxsize=2)(_basis)  # 26 MB together; the finest has 80 more
 
 
 @lru_cache(maxsize=4)

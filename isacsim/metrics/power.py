@@ -10,9 +10,10 @@ import numpy as np
 from attrs import frozen
 
 from isacsim.arrays import AntennaArray
+from isacsim.batch import squared
 from isacsim.checks import finite_numbers, fitting, numbers, positive
 from isacsim.errors import InvalidInput
-from isacsim.hardware.base import Hardware, Ideal
+from isacsim.hardware.base import Hardware, Ideal, diagonal_matrix
 from isacsim.link import Link, Transmission, WidebandLink
 from isacsim.metrics.scaling import drive_for
 from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray
@@ -119,7 +120,8 @@ def _rescaled(
     if found.reached.all():
         factor = found.factor.reshape(*drives.lead, drives.parts)
         # The last evaluation was of what was found, or needed none to confirm it.
-        sent = last[0][1] if last and np.array_equal(last[0][0], factor) else None
+        kept = not drives.by_chain and last and np.array_equal(last[0][0], factor)
+        sent = last[0][1] if kept else None
         return drives.at(drives.W, factor), sent
     worst, most = (float(np.max(power[~found.reached])) for power in (target, found.most))
     raise InvalidInput(
@@ -187,9 +189,21 @@ class _Drives:
         W = self.W.reshape(-1, *self.W.shape[len(self.lead) :])[rows]
         if len(drive) == 1 and rows.size == math.prod(self.lead):
             W, factor = self.W, factor.reshape(*self.lead, self.parts)
-        sent = Transmission.of(self.at(W, factor), self.transmit)
+        sent = self.sent(self.at(W, factor))
         chains = self.of_samples(sent).reshape(len(drive), rows.size, self.parts, self.chains)
         return factor, sent, chains[:, row, members % self.parts]
+
+    def sent(self, W: ComplexArray) -> Transmission:
+        """The transmission of precoders; for nothing but powers where these need not know of other chains."""
+        if not (self.by_chain and len(W)):
+            return Transmission.of(W, self.transmit)
+        model = self.transmit.linear_model(diagonal_matrix(squared(W).sum(axis=-1)).astype(complex))
+        return Transmission(model.amplify(W), model.distortion_power, model=model)
+
+    @property
+    def by_chain(self) -> bool:
+        """Whether the model of each chain is that of a map of its own, whose correlation with others is the work."""
+        return bool(getattr(self.transmit, "scalar", False)) and not (self.transmit.scale_free or self.bins)
 
     def of_samples(self, sent: Transmission) -> FloatArray:
         """Power of the time samples out of the chains of a member, (..., chains), or of its one chain, (..., N_t)."""
