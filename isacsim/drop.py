@@ -80,7 +80,7 @@ class WidebandDrop(Drop):
         each = np.repeat(np.arange(len(flat.H)), F)
         rest = take(flat, each)
         return Drop(
-            H=np.ascontiguousarray(flat.H.reshape(-1, *flat.H.shape[-2:])),
+            H=np.ascontiguousarray(flat.H.reshape(len(each), *flat.H.shape[-2:])),
             targets=rest.targets,
             tx_array=self.tx_array,
             rx_array=self.rx_array,

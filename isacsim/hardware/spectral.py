@@ -119,7 +119,7 @@ def _portions(half: int, sample: ComplexArray) -> Iterator[IntArray]:
 
 def _uncorrelated(stage: Hardware, model: LinearModel, sample: ComplexArray) -> bool:
     """Whether a model takes distortion for uncorrelated; that of a single chain is a number and does not say it."""
-    if not model.diagonal or sample.shape[-1] > 1:
+    if not model.diagonal or sample.shape[-1] != 1:
         return model.diagonal
     return stage.tiled(2).linear_model(sample * np.eye(2)).diagonal
 

@@ -36,7 +36,9 @@ ROUNDS = 60  # of distortion: each leaves of what was missed the share of distor
 SETTLED = 1e-3  # relative change of powers between rounds from which the split is kept
 SPLITS = 6  # rounds after which it is kept in any case, and what the objective is with it
 FALLING = 0.9  # share of what was missed before that a round must leave at most: beyond, distortion is a mean of rounds
-MARGIN = 1e-7  # relative, of noise and power: what models of converters and solvers leave to rounding is below it
+# Relative, of noise and power. Solvers return one of many precoders that are as good but for their tolerance, and its
+# distortion differs by some 1e-7 from round to round, which stays within it.
+MARGIN = 1e-6
 KEPT = 1e-9  # relative slack below which SQINRs and power are missed
 
 
@@ -171,7 +173,7 @@ def over_band(problem: SinrConstrained, grid: Grid) -> Transceiver:
     return Transceiver(
         transmit=OverBand(chains.transmit, grid),
         receive=OverBand(chains.receive, grid, np.ravel(radar)[0]),
-        user=OverBand(chains.user, grid, np.reshape(problem.noise_power, (-1, problem.users))[0]),
+        user=OverBand(chains.user, grid, np.asarray(problem.noise_power)[0]),
     )
 
 
