@@ -147,3 +147,13 @@ def test_small_products_agree_with_plain_linear_algebra(kit, seed, batch, column
     np.testing.assert_allclose(frobenius2(a), np.linalg.norm(a, axis=(-2, -1)) ** 2, rtol=1e-12)
     trace = np.einsum("bij,bij->b", np.conj(a), b).real
     np.testing.assert_allclose(inner(a, b), trace, rtol=1e-12, atol=1e-12)
+
+
+def test_a_record_that_is_shared_is_made_flat_once(kit):
+    scene = kit.make_scene(2)
+    one, other = (flatten(kit.make_problem(scene=scene, seed=seed)) for seed in (0, 1))
+    assert one.targets is other.targets
+    again = flatten(kit.make_problem(scene=attrs.evolve(scene)))
+    np.testing.assert_array_equal(again.targets.transmit_basis(), one.targets.transmit_basis())
+    assert batch_shape(one) == (1,)
+    assert batch_shape(scene) == ()

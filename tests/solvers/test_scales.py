@@ -3,6 +3,8 @@
 import attrs
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from isacsim import (
     Aqnm,
@@ -17,8 +19,9 @@ from isacsim import (
     UniformLinearArray,
     solve,
 )
+from isacsim.batch import flatten
 from isacsim.solvers import semidefinite
-from isacsim.solvers.scaling import in_noise_units
+from isacsim.solvers.scaling import in_noise_units, uncountable
 
 N, K = 6, 2
 CONVERTERS = Transceiver(Aqnm(bits=3), Aqnm(bits=3), Aqnm(bits=4))
@@ -142,3 +145,24 @@ def test_an_interrupt_is_no_failure_of_a_backend():
 
     with pytest.raises(KeyboardInterrupt):
         semidefinite.run_program(Program(), "CLARABEL", {})
+
+
+@given(
+    st.sampled_from(KINDS),
+    st.sampled_from(("channel", "power", "echo")),
+    st.integers(-320, 320),
+    st.integers(-320, 320),
+)
+def test_what_is_passed_for_a_whole_batch_is_countable_member_by_member(kit, kind, what, first, second):
+    problem = flatten(posed(kit, kind))
+    strength = 2.0 ** np.array([first, second])
+    name, own = {
+        "channel": ("H", problem.H * strength[:, None, None]),
+        "power": ("power", problem.power * strength),
+        "echo": ("radar_noise_power", getattr(problem, "radar_noise_power", np.ones(1)) * strength),
+    }[what]
+    problem = attrs.evolve(problem, **{name: own})
+    told = uncountable(problem)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("isacsim.solvers.scaling._all_countable", lambda problem: False)
+        assert uncountable(problem) == told
