@@ -90,8 +90,15 @@ def opened_designs(spans: Rows) -> dict[Key, DesignRecord]:
 
 def trials(firsts: Sequence[int], counts: Sequence[int]) -> IntArray:
     """All trials of spans, (n,)."""
+    if len(firsts) == 1:  # of each of many points, where the rest is most of the time
+        return np.arange(firsts[0], firsts[0] + counts[0])
     ends = np.cumsum(counts)
     return np.repeat(np.array(firsts) - ends + counts, counts) + np.arange(ends[-1])
+
+
+def repeated(values: Sequence[int], counts: Sequence[int]) -> IntArray:
+    """A value of each span for each of its trials, (n,)."""
+    return np.full(counts[0], values[0]) if len(values) == 1 else np.repeat(values, counts)
 
 
 def stacked(blobs: Sequence[bytes], counts: Sequence[int]) -> FloatArray | None:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -277,9 +277,9 @@ class Store(Ledger):
             numbers, table = spans.trials(firsts, counts), spans.stacked(blobs, counts)
             if table is None:
                 raise self.damaged(f"results {here}")
-            start, end = np.searchsorted(numbers, [first, min(trials, stops.get(here, MOST_TRIALS))])
+            start, end = (bisect_left(numbers, t) for t in (first, min(trials, stops.get(here, MOST_TRIALS))))
             if start < end:
-                yield Table(here, numbers[start:end], table[start:end], np.repeat(environments, counts)[start:end])
+                yield Table(here, numbers[start:end], table[start:end], spans.repeated(environments, counts)[start:end])
 
     def row(self, point: str, trial: int) -> tuple[FloatArray, int] | None:
         """The numbers of a trial at a point and the environment that they come from; None if it is not done."""
@@ -311,7 +311,7 @@ class Store(Ledger):
             lasting = spans.stacked(times, counts)
             if told is None or lasting is None:
                 raise self.damaged(f"designs {here}")
-            start, end = np.searchsorted(numbers, [first, trials])
+            start, end = bisect_left(numbers, first), bisect_left(numbers, trials)
             if start == end:
                 continue
             part, traces = slice(start, end), dict[int, dict[str, FloatArray]]()
@@ -320,7 +320,7 @@ class Store(Ledger):
                 traces = {t: record.trace for (_, t), record in opened.items() if first <= t < trials}
             for trial, name, data in self._separate_traces(here, (int(numbers[start]), int(numbers[end - 1]))):
                 traces.setdefault(trial, {})[name] = np.frombuffer(data, "<f8")
-            origins = np.repeat(environments, counts)[part]
+            origins = spans.repeated(environments, counts)[part]
             yield Solves(here, numbers[part], told[part], lasting[part, 0], origins, traces)
 
     def designs(self, design: str, trials: Iterable[int]) -> Known:
@@ -384,12 +384,11 @@ class Store(Ledger):
 
 
 def _by_first(blocks: Iterator[Sequence[Column]]) -> Iterator[tuple[Any, list[Column]]]:
-    """Blocks of rows, by their columns, cut where the first entry changes; equal ones follow each other."""
+    """Blocks of rows, by their columns, cut where the first entry changes, in whose order they are."""
     for block in blocks:
-        start = 0
-        for first, alike in groupby(block[0]):
-            end = start + sum(1 for _ in alike) if block[0][-1] != first else len(block[0])
+        start, size = 0, len(block[0])
+        while start < size:
+            first = block[0][start]
+            end = bisect_right(block[0], first, start)
             yield first, [column[start:end] for column in block[1:]]
             start = end
-            if end == len(block[0]):
-                break
