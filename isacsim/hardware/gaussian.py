@@ -13,7 +13,7 @@ from math import lgamma
 import numpy as np
 
 from isacsim.hardware.base import chain_power
-from isacsim.typing import ComplexArray, FloatArray
+from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
 INDEFINITE = 1e-6  # by which a correlation may exceed 1: products of samples are rounded, single precision included
 
@@ -21,7 +21,7 @@ INDEFINITE = 1e-6  # by which a correlation may exceed 1: products of samples ar
 def correlations(R: ComplexArray) -> tuple[FloatArray, ComplexArray]:
     """Powers rho (..., N), in W, and correlations xi of the chains, 0 for a silent one, for R (..., N, N).
 
-    Rounding may take a correlation beyond 1; what is far beyond is no covariance, and NaN.
+    Rounding may take a correlation beyond 1, or an eigenvalue below 0; what is far beyond is no covariance, and NaN.
     """
     rho = np.maximum(chain_power(R), 0.0)
     root = np.sqrt(rho)
@@ -29,7 +29,26 @@ def correlations(R: ComplexArray) -> tuple[FloatArray, ComplexArray]:
     xi = np.asarray(scale[..., :, None] * R * scale[..., None, :], complex)
     size = np.abs(xi)
     xi = np.where(size > 1, xi / np.where(size > 1, size, 1.0), xi)
-    return rho, np.where(size > 1 + INDEFINITE, np.nan, xi)
+    return rho, np.where((size > 1 + INDEFINITE) | _indefinite(xi), np.nan, xi)
+
+
+def _indefinite(xi: ComplexArray) -> BoolArray:
+    """Which correlations (..., N, N) have an eigenvalue far below 0, (..., 1, 1).
+
+    One Cholesky factorisation of the batch, a small share of an eigendecomposition, tells that none has; eigenvalues
+    are looked at where it breaks down.
+    """
+    n = xi.shape[-1]
+    none = np.zeros((*xi.shape[:-2], 1, 1), bool)
+    if n < 3 or not none.size:  # of two chains the correlation alone tells
+        return none
+    raised = np.where(np.isfinite(xi).all(axis=(-2, -1), keepdims=True), xi, 0.0)
+    raised.reshape(*xi.shape[:-2], n * n)[..., :: n + 1] = 1 + n * INDEFINITE
+    try:
+        np.linalg.cholesky(raised)
+    except np.linalg.LinAlgError:
+        return np.asarray(np.linalg.eigvalsh(raised)[..., :1, None] < 0)
+    return none
 
 
 def density(t: FloatArray) -> FloatArray:

@@ -262,6 +262,16 @@ def test_polynomials_over_the_power_are_the_expansions_at_each_power(kit, device
     assert kit.raw_bytes(alone.distortion) == kit.raw_bytes(told.distortion[3])
 
 
+@pytest.mark.parametrize("device", [MidRise(2), Clipping(), Limiter(1.0)], ids=str)
+def test_what_is_no_covariance_has_no_distortion_in_its_member_alone(kit, device):
+    indefinite = np.full((3, 3), -0.9) + 1.9 * np.eye(3)  # each pair could be one of chains; eigenvalue -0.8
+    R = 0.5 * np.stack([np.eye(3), indefinite, few_streams(kit, 3, 1, 0)]).astype(complex)
+    D = device.linear_model(R).distortion_matrix()
+    assert np.isnan(D[1]).any()
+    for m in (0, 2):  # a rank of one has eigenvalues of 0 up to rounding, and is sound
+        assert kit.raw_bytes(D[m]) == kit.raw_bytes(device.linear_model(R[m]).distortion_matrix())
+
+
 def test_a_chain_and_its_like_share_all_distortion(kit):
     # One stream on chains in phase: correlation 1, and D of rank one, through every way of computing it.
     for device in (MidRise(3), MidRise(9), Known(MidRise(3)), Limiter(1.0), ElevenLevels(), Clipping()):
