@@ -16,6 +16,8 @@ from isacsim.hardware.base import chain_power
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
 INDEFINITE = 1e-6  # by which a correlation may exceed 1: products of samples are rounded, single precision included
+# By which an eigenvalue of correlations may be below 0: differences that a derivative is checked by go so far.
+FAR_BELOW = 0.05
 
 
 def correlations(R: ComplexArray) -> tuple[FloatArray, ComplexArray]:
@@ -43,7 +45,7 @@ def _indefinite(xi: ComplexArray) -> BoolArray:
     if n < 3 or not none.size:  # of two chains the correlation alone tells
         return none
     raised = np.where(np.isfinite(xi).all(axis=(-2, -1), keepdims=True), xi, 0.0)
-    raised.reshape(*xi.shape[:-2], n * n)[..., :: n + 1] = 1 + n * INDEFINITE
+    raised.reshape(*xi.shape[:-2], n * n)[..., :: n + 1] = 1 + FAR_BELOW
     try:
         np.linalg.cholesky(raised)
     except np.linalg.LinAlgError:
