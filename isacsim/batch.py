@@ -59,7 +59,8 @@ def as_array(name: str, value: Any, dtype: type = float, core: int = 0) -> AnyAr
     if array.ndim == 0 and core == 1:
         raise InvalidInput(name, "must be a list", value, f"Write [{value}].")
     if array.ndim < core:
-        raise InvalidInput(name, f"must have at least {core} axes", array.shape, "See the docstring for the axes.")
+        remedy = f"Its last {core} axes are those of one member; axes before them are a batch's."
+        raise InvalidInput(name, f"must have at least {core} axes", array.shape, remedy)
     if not np.all(np.isfinite(array)):
         raise InvalidInput(name, "must be finite", array, "Remove NaN and infinite entries.")
     array.flags.writeable = False

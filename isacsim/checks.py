@@ -186,9 +186,8 @@ def numbers(name: str, value: Any, axes: int = 0, *, real: bool = False) -> np.n
     if array.dtype.kind not in ("iuf" if real else "biufc"):
         raise InvalidInput(name, f"must be {kind} numbers", value, "Give a number or a rectangular array of numbers.")
     if array.ndim < axes:
-        raise InvalidInput(
-            name, f"must have at least {axes} axes", f"shape {array.shape}", "See the docstring for the axes."
-        )
+        remedy = f"Its last {axes} axes are those of one member; axes before them are a batch's."
+        raise InvalidInput(name, f"must have at least {axes} axes", f"shape {array.shape}", remedy)
     return array
 
 
