@@ -105,10 +105,6 @@ SECTIONS: tuple[Entry, ...] = (
 )  # fmt: skip
 
 
-# A trial that takes too long for a picture: it was ended after so long.
-LONG = dict.fromkeys(("crb-min-fig1-users", "crb-min-fig1-antennas"), "more than 150 s of a core")
-
-
 def scenario_file(name: str) -> Path:
     """The file of a study that is bundled."""
     files = {f"{p.parent.name}-{p.stem}": p for p in (ROOT / "scenarios").glob("*/*.toml")}
@@ -165,9 +161,9 @@ def page() -> str:
 
 
 def _takes(name: str) -> str:
-    """What is known of the time of a trial of a study that has no picture."""
+    """What the time of a trial is like, of a study that has no picture where its neighbour has one."""
     drawn = name.replace("as-printed", "as-run")
-    return f"as `{drawn}`" if drawn != name and pictures(drawn) else LONG.get(name, "")
+    return f"as `{drawn}`" if drawn != name and pictures(drawn) else ""
 
 
 def main(runs: Path, names: list[str]) -> None:
