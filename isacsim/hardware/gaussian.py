@@ -25,7 +25,8 @@ def correlations(R: ComplexArray) -> tuple[FloatArray, ComplexArray]:
 
     Rounding may take a correlation beyond 1, or an eigenvalue below 0; what is far beyond is no covariance, and NaN.
     """
-    rho = np.maximum(chain_power(R), 0.0)
+    # In double precision, whatever R has: expansions are kept by the bytes of the powers.
+    rho = np.asarray(np.maximum(chain_power(R), 0.0), np.float64)
     root = np.sqrt(rho)
     scale = np.divide(1.0, root, out=np.zeros_like(root), where=root > 0)
     xi = np.asarray(scale[..., :, None] * R * scale[..., None, :], complex)

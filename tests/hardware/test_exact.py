@@ -96,6 +96,15 @@ class Image(Hardware):
 
 
 @frozen
+class Attentive(Hardware):
+    """Clips envelopes at a level between a fixed one and that of its input."""
+
+    def apply(self, x, rng=None, *, power=None):
+        level = np.sqrt(1 + (np.mean(np.abs(x) ** 2, axis=-1) if power is None else power))[..., None]
+        return x * np.minimum(1.0, level / np.maximum(np.abs(x), np.finfo(float).tiny))
+
+
+@frozen
 class Level(Hardware):
     """A comparator that is not odd: 1 above 0.3, else -0.2, in each part."""
 
@@ -454,6 +463,16 @@ def test_members_of_a_batch_have_the_bytes_they_have_alone(kit):
         whole = device.linear_model(part)
         for i in range(5):
             assert kit.raw_bytes(device.linear_model(part[i]).distortion) == kit.raw_bytes(whole.distortion[i])
+
+
+@pytest.mark.parametrize("chains", [2, 3])
+def test_a_covariance_of_single_precision_is_taken_as_its_numbers_are(kit, chains):
+    R = few_streams(kit, chains, 2, 0).astype(np.complex64)
+    for device in (Limiter(), ElevenLevels(), Chain(Limiter(2.0), ElevenLevels()), MidRise(3), Attentive()):
+        single, double = device.linear_model(R), device.linear_model(R.astype(complex))
+        np.testing.assert_allclose(single.gain, double.gain, rtol=1e-6)  # stages between may keep six digits
+        scale = np.abs(double.distortion).max()
+        np.testing.assert_allclose(single.distortion, double.distortion, atol=1e-5 * scale)
 
 
 def test_equal_devices_share_what_was_found():
