@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from isacsim.blas import multiply
 from isacsim.compiled import part
 from isacsim.typing import AnyArray, BoolArray, ComplexArray, FloatArray
 
@@ -24,7 +25,7 @@ def real_inner(a: complex, b: complex) -> float:
 def product(A: ComplexArray, B: ComplexArray) -> ComplexArray:
     """A B, by BLAS; both in C order, since Numba compiles for each order anew."""
     result = np.empty((A.shape[0], B.shape[1]), np.complex128)
-    np.dot(A, B, result)  # with a place for the result it compiles in a third of the time of A @ B
+    multiply(A, B, result)  # with a place for the result it compiles in a third of the time of A @ B
     return result
 
 

@@ -99,9 +99,9 @@ def tenfold_each(x):
 
 @pytest.mark.skipif(tuple(numba.version_info.short) not in KNOWN, reason="another Numba than those that were tried")
 def test_a_part_is_copied_into_what_calls_it_and_has_no_code_of_its_own():
-    kernel = numba.njit(**OPTIONS)(_with_parts(tenfold_each))
+    kernel = numba.njit(**OPTIONS)(_with_parts(tenfold_each, True))
     assert kernel(np.array([3.0])) == 30.0
-    (own,), (whole,) = _linked(tenfold).overloads.values(), kernel.overloads.values()
+    (own,), (whole,) = _linked(tenfold, True).overloads.values(), kernel.overloads.values()
     assert own.library.get_pointer_to_function(own.fndesc.llvm_func_name) == 0
     assert whole.library.get_pointer_to_function(whole.fndesc.llvm_func_name) != 0
     assert any("tenfold_each" not in f.name and "tenfold" in f.name for f in own.library.get_defined_functions())
@@ -109,7 +109,7 @@ def test_a_part_is_copied_into_what_calls_it_and_has_no_code_of_its_own():
 
 def test_with_another_numba_parts_are_compiled_as_it_does_it(monkeypatch):
     monkeypatch.setattr("isacsim.compiled.KNOWN", ())
-    own = _linked.__wrapped__(tenfold)
+    own = _linked.__wrapped__(tenfold, True)
     kernel = numba.njit(**OPTIONS)(lambda x: own(x))
     assert kernel(3.0) == 30.0
     (whole,) = own.overloads.values()
@@ -230,4 +230,4 @@ def test_the_architecture_page_names_every_kernel():
     page = (package.parent / "docs" / "architecture.md").read_text(encoding="utf-8").split("## Compiled code")[1]
     told = set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (`.*?) \|", page, re.MULTILINE))))
     text = "".join(path.read_text(encoding="utf-8") for path in package.rglob("*.py"))
-    assert told == set(re.findall(r"\bcompiled\((\w+)\)", text))
+    assert told == set(re.findall(r"\bcompiled\((\w+)(?:, allocates=True)?\)", text))

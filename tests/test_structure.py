@@ -29,6 +29,7 @@ FLOORS = [
         "checks",
         "strictjson",
         "compiled",
+        "blas",
         "deprecation",
         "lazy",
         "memory",

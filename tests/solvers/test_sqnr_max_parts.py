@@ -16,6 +16,7 @@ from isacsim.solvers.sqinr.certificate import certify
 from isacsim.solvers.sqinr.converters import distortion_ratios
 from isacsim.solvers.sqinr.group import certificate, feasibility
 from isacsim.solvers.sqinr.repair import least_power_beams
+from isacsim.solvers.sqinr.system import member, write_slack
 from isacsim.solvers.sqnr_max.objectives import sqnr_groups
 from isacsim.solvers.sqnr_max.starts import start
 
@@ -87,6 +88,14 @@ def test_normalised_units_keep_objective_power_and_constraints(kit, seed, transc
     own = 1 / (1 + system.receiver[0])
     reached = own * gains / system.ratio[0] / (received - own * gains / system.ratio[0])
     np.testing.assert_allclose(reached / [0.4, 0.3] - 1, told["sqinr"], rtol=1e-9, atol=1e-11)
+
+
+@given(seeds, hardware)
+def test_the_slacks_of_kernels_are_those_of_the_system(kit, seed, transceiver):
+    system, V = normalised(make_problem(kit, seed, transceiver=transceiver), kit.complex_gaussian((5, 7), seed + 1))
+    slack = np.empty(3)
+    write_slack(member(system.constraints, 0), (system.HH @ V)[0], (np.abs(V[0]) ** 2).sum(axis=-1), slack)
+    np.testing.assert_allclose(system.slack(V)[0], slack, rtol=1e-12, atol=1e-12)  # sums of some ten terms
 
 
 def test_members_are_told_apart_by_the_number_of_users_that_are_asked(kit):

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from isacsim.blas import multiply
 from isacsim.compiled import part
 from isacsim.typing import ComplexArray, FloatArray
 
@@ -38,7 +39,7 @@ def times(curvature: Curvature, Y: FloatArray) -> FloatArray:
     form, rates, gains = curvature.form, curvature.rates, curvature.gains
     n, (receivers, N), columns = len(form), gains.shape, Y.shape[1]
     result = np.zeros(Y.shape)
-    np.dot(form, Y[:n], result[:n])
+    multiply(form, Y[:n], result[:n])
     for a in range(rates.size):
         for c in range(columns):
             result[a, c] -= rates[a] * Y[n + a, c]

@@ -11,6 +11,7 @@ import numpy as np
 from attrs import frozen
 
 from isacsim.batch import frobenius2, inner, rows, squared
+from isacsim.blas import multiply
 from isacsim.compiled import compiled
 from isacsim.solvers.linear import eigh
 from isacsim.solvers.sqinr.objective import Surrogate
@@ -89,7 +90,7 @@ def conditions_each(
         for i in range(N):
             for j in range(N):
                 S[b, i, j] = gradient[b, i, j] - S[b, i, j]
-        np.dot(S[b], V[b], left[b])
+        multiply(S[b], V[b], left[b])
         write_slack(here, received[b], chain[b], slack[b])
         violated[b] = violation(here, received[b], slack[b])
         for k in range(K):

@@ -32,6 +32,7 @@ from attrs import frozen
 
 from isacsim.algebra import invert_positive, real_inner, solve_into
 from isacsim.batch import rows, squared, take
+from isacsim.blas import multiply
 from isacsim.compiled import compiled, part
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
@@ -149,7 +150,8 @@ def _newton(links: Links) -> tuple[FloatArray, BoolArray]:
     """The logarithms of lambda, (B, K), and where they are found."""
     logarithm, found = np.log(_alone(links)), np.zeros(len(links.H), bool)
     N, K = links.H.shape[1:]
-    here = Room(np.empty((N, K), complex), np.empty((K, K), complex), np.empty(K), np.empty(K))
+    (white, along), gram = np.empty((2, N, K), complex), np.empty((K, K), complex)
+    here = Room(white, along, gram, *np.empty((2, K)))
     compiled(newton_each)(links.H, links.HH, links.spread, links.asked, here, uplink_room(K), logarithm, found)
     return logarithm, found
 
@@ -169,6 +171,7 @@ class Room(NamedTuple):
     """What else Newton's method writes to, of one member: nothing is allocated, which takes its time to compile."""
 
     white: ComplexArray  #: ``C^-1 H``, (N, K)
+    along: ComplexArray  #: ``B^-1 H``, (N, K)
     gram: ComplexArray  #: (K, K)
     multipliers: FloatArray  #: lambda, (K,)
     step: FloatArray  #: (K,)
@@ -218,34 +221,28 @@ def uplink_each(
 @part
 def reach(H: ComplexArray, HH: ComplexArray, spread: FloatArray, here: Room, told: Uplink) -> None:
     """Write the uplink of one member where the noise follows the powers too, and so does its Jacobian."""
-    (N, K), white, gram = H.shape, here.white, here.gram
+    (N, K), white, along, gram = H.shape, here.white, here.along, here.gram
     multipliers, E = here.multipliers, told.E
-    for k in range(K):
-        for j in range(K):
-            gram[k, j] = 0.0
     for i in range(N):
         noise = 1.0
         for k in range(K):
             noise += spread[i, k] * multipliers[k]
         for k in range(K):
             white[i, k] = H[i, k] * (1 / noise)
-        for k in range(K):
-            for j in range(K):
-                gram[k, j] += HH[k, i] * white[i, j]
+    multiply(HH, white, gram)
     uplink_of(gram, multipliers, told)
     rest, sinr, jacobian = told.rest, told.sinr, told.jacobian
     # B^-1 H = C^-1 H lambda^1/2 E lambda^-1/2, and h_k^H B^-1 h_k = (1 - E_kk) / lambda_k.
     for k in range(K):
-        own = rest[k] / multipliers[k]
         for j in range(K):
             E[j, k] *= np.sqrt(multipliers[j] / multipliers[k])
+    multiply(white, E, along)
+    for k in range(K):
+        steep = (1 + sinr[k]) * multipliers[k] / rest[k]
         for i in range(N):
-            along = 0j
-            for j in range(K):
-                along += white[i, j] * E[j, k]
+            fall = real_inner(along[i, k], along[i, k]) * steep
             for j in range(K):  # h_k^H B^-1 h_k falls with lambda_j
-                fall = real_inner(along, along) * spread[i, j]
-                jacobian[k, j] -= fall * multipliers[j] * (1 + sinr[k]) / own
+                jacobian[k, j] -= fall * spread[i, j] * multipliers[j]
 
 
 def newton_each(

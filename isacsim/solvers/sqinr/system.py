@@ -21,7 +21,7 @@ from attrs import field, frozen
 
 from isacsim.algebra import real_inner
 from isacsim.batch import hermitian, rows, squared
-from isacsim.compiled import compiled, part
+from isacsim.compiled import part
 from isacsim.metrics.attainable import attained_alone
 from isacsim.solvers.sqinr.converters import distortion_ratios
 from isacsim.solvers.sqinr.group import Group
@@ -83,9 +83,12 @@ class System(Links):
 
     def slack(self, V: ComplexArray) -> FloatArray:
         """Slack of each constraint at V (B, N, L): of each user in units of its noise, then of the power, (B, K+1)."""
-        slack = np.empty((len(V), self.users + 1))
-        compiled(slack_each)(self.constraints, self.HH @ V, squared(V).sum(axis=-1), slack)
-        return slack
+        received = squared(self.HH @ V)
+        slack = -(squared(V).sum(axis=-1)[:, None, :] @ self.load)[:, 0]
+        own = np.diagonal(received, axis1=-2, axis2=-1)
+        slack[:, :-1] += self.ratio * own - received.sum(axis=-1) - 1
+        slack[:, -1] += 1
+        return np.asarray(slack)
 
     def to_maximise(self, theta: ComplexArray) -> System:
         """The same constraints with the objective ``tr(Theta R)``, for Theta Hermitian, (B, N, N).
@@ -104,15 +107,9 @@ def member(constraints: Constraints, b: int) -> Constraints:
     return Constraints(H[b], HH[b], load[b], ratio[b], threshold[b])
 
 
-def slack_each(constraints: Constraints, received: ComplexArray, chain: FloatArray, slack: FloatArray) -> None:
-    """`write_slack` into ``slack`` (B, K+1), member by member."""
-    for b in range(len(slack)):
-        write_slack(member(constraints, b), received[b], chain[b], slack[b])
-
-
 @part
 def write_slack(constraints: Constraints, received: ComplexArray, chain: FloatArray, slack: FloatArray) -> None:
-    """Write the slack of each constraint of one member, (K+1,), for ``H^H V`` (K, L) and R_ii (N,)."""
+    """Write `System.slack` of one member, (K+1,), for ``H^H V`` (K, L) and R_ii (N,)."""
     load, ratio = constraints.load, constraints.ratio
     K, L = received.shape
     for k in range(K + 1):

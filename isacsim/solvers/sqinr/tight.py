@@ -17,6 +17,7 @@ from attrs import frozen
 
 from isacsim.algebra import invert_positive, real_inner
 from isacsim.batch import rows
+from isacsim.blas import multiply, scalar_product
 from isacsim.compiled import compiled, part
 from isacsim.solvers.sqinr.system import Constraints, System, member, write_slack
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
@@ -119,7 +120,7 @@ def settle_each(
                 break
             for k in range(n):
                 along[k] = 0.5 * slack[k] if bound[k] else 0.0
-            np.dot(inner, along, weights)
+            multiply(inner, along, weights)
             for k in range(n):
                 row, weight = rows[k], weights[k]
                 for i in range(numbers.size):
@@ -135,7 +136,7 @@ def look(
     constraints: Constraints, V: ComplexArray, tight: BoolArray, R: ComplexArray, slack: FloatArray, chain: FloatArray
 ) -> float:
     """Write the slacks at V, and R: the largest slack of a tight constraint, relative to what the user receives."""
-    np.dot(constraints.HH, V, R)
+    multiply(constraints.HH, V, R)
     for i in range(V.shape[0]):
         chain[i] = 0.0
         for s in range(V.shape[1]):
@@ -171,7 +172,7 @@ def invert_gram(normals: FloatArray, tight: BoolArray, gram: FloatArray, inverse
     """Write the inverse of the inner products of normals (K+1, 2NL), with a unit diagonal where there is none."""
     for k in range(tight.size):
         for j in range(k + 1):
-            gram[k, j] = gram[j, k] = np.dot(normals[k], normals[j])
+            gram[k, j] = gram[j, k] = scalar_product(normals[k], normals[j])
         if not tight[k]:
             gram[k, k] = 1.0
     invert_positive(gram, inverse)

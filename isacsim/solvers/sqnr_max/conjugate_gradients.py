@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from isacsim.algebra import real_inner
+from isacsim.blas import multiply, scalar_product
 from isacsim.compiled import part
 from isacsim.solvers.sqinr.tight import write_normals
 from isacsim.solvers.sqnr_max.echo import Factors, Seen
@@ -210,7 +211,7 @@ def travel(
     for j in range(PRODUCTS):
         turn(metric, columns[RESIDUAL], columns[TURNED], few)
         project(normals, inverse, turned, weights, mixed)
-        size = np.dot(residual, turned)
+        size = scalar_product(residual, turned)
         if j > 0 and not size > accuracy * accuracy * whole[0, SLOPE]:
             return j
         share = size / whole[j - 1, SLOPE] if j > 0 else 0.0
@@ -219,7 +220,7 @@ def travel(
         told[XD] *= share
         told[DD] = size + share * share * told[DD]
         bend(factors, seen, prices, columns[DIRECTION], columns[BENT], here)
-        inside, after, ahead = reach(told, size, -np.dot(direction, bent), radius), whole[j + 1], corners[j + 1]
+        inside, after, ahead = reach(told, size, -scalar_product(direction, bent), radius), whole[j + 1], corners[j + 1]
         advance(told, after)
         length = told[LENGTH]
         for i in range(corner.size):
@@ -277,9 +278,9 @@ def walk(path: Path, segments: int, radius: float, step: FloatArray) -> float:
 def project(normals: FloatArray, inverse: FloatArray, x: FloatArray, weights: FloatArray, mixed: FloatArray) -> None:
     """Leave of x (2NL,) what is orthogonal to the normals (K+1, 2NL)."""
     along, share = weights[0], weights[1]
-    np.dot(normals, x, along)
-    np.dot(inverse, along, share)
-    np.dot(share, normals, mixed)
+    multiply(normals, x, along)
+    multiply(inverse, along, share)
+    multiply(share, normals, mixed)
     for i in range(x.size):
         x[i] -= mixed[i]
 
@@ -289,10 +290,10 @@ def turn(metric: Metric, x: ComplexArray, into: ComplexArray, few: ComplexArray)
     """Write ``Phi^-1 x`` for x (N, L)."""
     whole, share = metric.whole, metric.share
     if whole.size:
-        np.dot(whole, x, into)
+        multiply(whole, x, into)
         return
-    np.dot(metric.right, x, few)
-    np.dot(metric.left, few, into)
+    multiply(metric.right, x, few)
+    multiply(metric.left, few, into)
     for i in range(x.shape[0]):
         for s in range(x.shape[1]):
             into[i, s] = x[i, s] * share[i] - into[i, s]
@@ -325,13 +326,13 @@ def bend(factors: Factors, seen: Seen, prices: Prices, D: ComplexArray, bent: Co
             two[j, s] = moved[j, s]
             two[j, L + s] = echo[j, s] * more[j] + there[j, s] * T[j]
     if B.size:
-        np.dot(factors.BH, two, here.seen)
-        np.dot(factors.A, here.seen, pair)
+        multiply(factors.BH, two, here.seen)
+        multiply(factors.A, here.seen, pair)
     else:
-        np.dot(factors.A, two, pair)
+        multiply(factors.A, two, pair)
     charge(prices, D, here.received, bent)
     chains, transmit, level = here.chains, factors.transmit, prices.level
-    np.dot(more, factors.gains, chains)
+    multiply(more, factors.gains, chains)
     V, C = seen.V, seen.C
     for i in range(N):
         spread = 0.0
@@ -347,13 +348,13 @@ def bend(factors: Factors, seen: Seen, prices: Prices, D: ComplexArray, bent: Co
 def charge(prices: Prices, D: ComplexArray, received: ComplexArray, bent: ComplexArray) -> None:
     """Write what the users' constraints charge for D (N, L), but for the level."""
     weight, own = prices.weight, prices.own
-    np.dot(prices.HH, D, received)
+    multiply(prices.HH, D, received)
     for k in range(weight.size):
         mine = received[k, k] * own[k]
         for s in range(received.shape[1]):
             received[k, s] *= weight[k]
         received[k, k] = mine
-    np.dot(prices.H, received, bent)
+    multiply(prices.H, received, bent)
 
 
 @part
@@ -370,19 +371,19 @@ def look(factors: Factors, seen: Seen, D: ComplexArray, here: Product) -> None:
         share = transmit[i] * chains[i]
         for s in range(L):
             pair[i, s], pair[i, L + s] = D[i, s], C[i, s] * share
-    np.dot(factors.AH, pair, both)
+    multiply(factors.AH, pair, both)
     for a in range(few.shape[0]):
         for s in range(L):
             fewer[a, s] = both[a, s]
             few[a, s] = both[a, s] - both[a, L + s]
     if thin:
-        np.dot(B, fewer, echo)
+        multiply(B, fewer, echo)
     else:
         for a in range(echo.shape[0]):
             for s in range(L):
                 echo[a, s] = fewer[a, s]
     inner_rows(seen.echo, echo, louder)
-    np.dot(factors.gains, chains, received)
+    multiply(factors.gains, chains, received)
     Y, quiet, receive = seen.Y, seen.quiet, factors.receive
     for j in range(louder.size):
         louder[j] = receive[j] * (louder[j] + received[j])
@@ -402,16 +403,16 @@ def answer(
         for j in range(moved.shape[0]):
             for s in range(moved.shape[1]):
                 few[j, s] -= moved[j, s]
-        np.dot(inverse, few, moved)
+        multiply(inverse, few, moved)
         return
     X, quiet = seen.X, seen.quiet
-    np.dot(factors.BH, moved, fewer)
+    multiply(factors.BH, moved, fewer)
     for a in range(few.shape[0]):
         for c in range(few.shape[0]):
             for s in range(few.shape[1]):
                 few[a, s] += X[a, c] * fewer[c, s]
-    np.dot(inverse, few, fewer)
-    np.dot(B, fewer, last)
+    multiply(inverse, few, fewer)
+    multiply(B, fewer, last)
     for j in range(moved.shape[0]):
         for s in range(moved.shape[1]):
             moved[j, s] = last[j, s] * quiet[j] - moved[j, s]

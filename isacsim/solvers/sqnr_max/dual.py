@@ -22,6 +22,7 @@ import numpy as np
 import scipy.linalg  # noqa: F401 - its BLAS serves compiled code, and must be there before it is limited to one thread
 
 from isacsim.algebra import inverted, real_inner, rows_squared, solve_into, times_adjoint, write
+from isacsim.blas import multiply
 from isacsim.compiled import compiled, part
 from isacsim.solvers.sqinr.system import Constraints, System, add_prices, member, write_slack
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
@@ -88,7 +89,7 @@ def minimise(
             share of what V gains that slacks times multipliers make up, (B,).
     """
     found, V = np.empty_like(multipliers), np.empty_like(C)
-    compiled(minimise_each)(system.constraints, C, M, multipliers, tolerance, found, V)
+    compiled(minimise_each, allocates=True)(system.constraints, C, M, multipliers, tolerance, found, V)
     return found, V
 
 
@@ -149,10 +150,10 @@ def evaluate(problem: Subproblem, z: FloatArray, point: DualPoint) -> bool:
     write(problem.M, point.inverse)
     add_prices(constraints, z, point.inverse)
     write(inverted(point.inverse), point.inverse)
-    np.dot(point.inverse, constraints.H, U)
-    np.dot(point.inverse, C, V)
-    np.dot(constraints.HH, U, HU)
-    np.dot(constraints.HH, V, point.received)
+    multiply(point.inverse, constraints.H, U)
+    multiply(point.inverse, C, V)
+    multiply(constraints.HH, U, HU)
+    multiply(constraints.HH, V, point.received)
     inside, spent, gained = True, 0.0, 0.0
     for k in range(K):
         weight = z[k] * constraints.ratio[k]

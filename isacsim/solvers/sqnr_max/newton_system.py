@@ -23,6 +23,7 @@ from typing import NamedTuple
 import numpy as np
 
 from isacsim.algebra import adjoint_times, product, real_inner, times_adjoint, write
+from isacsim.blas import multiply
 from isacsim.compiled import compiled, part
 from isacsim.solvers.linear import solved
 from isacsim.solvers.sqinr.curvature import Curvature, of_member, times
@@ -81,9 +82,9 @@ def newton_direction(
     n = features + 2 * K + 1
     root, Z = np.empty((members, N, N), complex), np.empty((members, features, L), complex)
     A, right, dV = np.zeros((members, n, n)), np.zeros((members, n)), np.empty((members, N, L), complex)
-    compiled(equations_each)(system.constraints, curvature, here, root, Z, A, right)
+    compiled(equations_each, allocates=True)(system.constraints, curvature, here, root, Z, A, right)
     x = step_of(multipliers, kkt.slack, A, right)
-    compiled(columns_each)(system.constraints, curvature, here, root, Z, x, dV)
+    compiled(columns_each, allocates=True)(system.constraints, curvature, here, root, Z, x, dV)
     return dV, x[:, -K - 1 :]
 
 
@@ -148,8 +149,8 @@ def moved_by(
     m, (N, K) = Z.shape[0], constraints.H.shape
     ZU = np.empty((m, N), np.complex128)
     write(root, ZU[:N])
-    np.dot(curvature.features, root, ZU[N : m - K])
-    np.dot(constraints.HH, root, ZU[m - K :])
+    multiply(curvature.features, root, ZU[N : m - K])
+    multiply(constraints.HH, root, ZU[m - K :])
     inverse, alike = times_adjoint(ZU, ZU), times_adjoint(Z, Z)
     left = product(ZU, adjoint_times(root, here.left))
     moved, own_moved = np.empty((m, m + K + 1)), np.zeros((K, m + K + 1))
@@ -282,4 +283,4 @@ def columns_each(
                 push[i, s] += here.left[i, s] + pushed[i, s] + bent[i, s]
             for k in range(K):
                 push[i, k] += own.H[i, k] * phase_of(here, k) * x[b, features + k]
-        np.dot(root[b], adjoint_times(root[b], push), dV[b])
+        multiply(root[b], adjoint_times(root[b], push), dV[b])

@@ -17,6 +17,7 @@ from attrs import field, frozen
 
 from isacsim.algebra import real_inner, times_adjoint, write
 from isacsim.batch import hermitian, inner, rows, squared, take
+from isacsim.blas import multiply
 from isacsim.compiled import compiled
 from isacsim.problems.sqnr_max import SqnrMax
 from isacsim.solvers.linear import inverse
@@ -114,7 +115,7 @@ class Sqnr:
         form, rates = np.empty((members, n, n)), np.concatenate([self.transmit, self.receive], axis=-1)
         gains = squared(self.G) * self.transmit[:, None, :]
         arrays = (surrogate.Q_inverse, np.ascontiguousarray(V), rates, features, seen, form)
-        compiled(curvature_each)(self.G, hermitian(self.G), gains, *arrays)
+        compiled(curvature_each, allocates=True)(self.G, hermitian(self.G), gains, *arrays)
         return Curvature(features, seen, form, rates, gains)
 
 
@@ -135,9 +136,9 @@ def curvature_each(
     for b in range(V.shape[0]):
         XH, H = features[b, receivers:], form[b]  # x_a^H for all a
         write(G[b], features[b, :receivers])
-        np.dot(Q_inverse[b], G[b], XH[N:])
-        np.dot(GH[b], XH[N:], XH[:N])
-        np.dot(features[b], V[b], seen[b])
+        multiply(Q_inverse[b], G[b], XH[N:])
+        multiply(GH[b], XH[N:], XH[:N])
+        multiply(features[b], V[b], seen[b])
         xRx = times_adjoint(seen[b, receivers:], seen[b, receivers:])
         for i in range(n):
             for j in range(n):

@@ -27,6 +27,7 @@ from typing import NamedTuple
 import numpy as np
 
 from isacsim.algebra import invert_positive, real_inner, solve_into, write
+from isacsim.blas import multiply
 from isacsim.compiled import part
 from isacsim.solvers.sqinr.system import Constraints, member
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
@@ -162,7 +163,7 @@ def whiten(here: Room, multipliers: FloatArray, sigma: float) -> float:
         for k in range(K):
             here.white[i, k] = here.A[i, k] * (here.q[k] * share)
         here.white[i, K] = here.A[i, K] * share
-    np.dot(here.AH, here.white, here.gram)
+    multiply(here.AH, here.white, here.gram)
     for k in range(K):
         for j in range(K):
             here.matrix[k, j] = here.gram[k, j] * here.q[k]
@@ -191,11 +192,11 @@ def evaluate(here: Room, now: FloatArray, rho: float) -> float:
         here.T[k, k] += 1.0
         mix[K, k], mix[k, K] = turned, -here.along[k]
     mix[K, K] = 1.0
-    np.dot(here.white, mix, here.U)
+    multiply(here.white, mix, here.U)
     for i in range(N):
         for k in range(K + 1):
             here.squares[k, i] = real_inner(here.U[i, k], here.U[i, k])
-    np.dot(here.squares, here.weights, here.seen)
+    multiply(here.squares, here.weights, here.seen)
     return 1 + tau * own
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from isacsim.batch import frobenius2, hermitian, take
+from isacsim.batch import frobenius2, hermitian
 from isacsim.errors import InvalidInput, one_of
 from isacsim.random import complex_normal
 from isacsim.solvers.base import Request
@@ -19,6 +19,8 @@ from isacsim.typing import ComplexArray, FloatArray, IntArray
 
 STARTS = ("least-power", "random")
 LEAST_SHARE = 1e-3  # of the power, for the sensing streams of a start
+SHARES = 0.5 * 0.7 ** np.arange(40)  # of the power, that sensing streams may have beside beams: the first that fits
+TRACE = 1e-6  # share where none fits, since the power barely suffices; it violates little
 
 
 def start(group: Group, request: Request, streams: int) -> ComplexArray:
@@ -68,17 +70,12 @@ def shared(system: System, beams: ComplexArray, sensing: ComplexArray) -> Comple
     """Users' beams and sensing streams, each of power 1, with the largest share of sensing that the SQINRs allow."""
     if not system.users:
         return sensing
-    share = np.zeros(len(beams))
-    todo, trial = np.arange(len(beams)), 0.5
-    for _ in range(40):
-        both = _mixed(beams[todo], sensing[todo], np.full(todo.size, trial))
-        fits = (take(system, todo).slack(both)[:, :-1] >= 0).all(axis=-1)
-        share[todo[fits]] = trial
-        todo, trial = todo[~fits], 0.7 * trial
-        if not todo.size:
-            break
-    # Where the power barely suffices a trace of sensing is left, which violates little.
-    return _mixed(beams, sensing, np.where(share > 0, share, 1e-6))
+    # But for the noise slacks are linear in the powers of the two.
+    nothing = np.zeros_like(beams), np.zeros_like(sensing)
+    alone = system.slack(np.concatenate([beams, nothing[1]], axis=-1))[:, None, :-1] + 1
+    other = system.slack(np.concatenate([nothing[0], sensing], axis=-1))[:, None, :-1] + 1
+    fits = ((1 - SHARES[:, None]) * alone + SHARES[:, None] * other >= 1).all(axis=-1)
+    return _mixed(beams, sensing, np.where(fits.any(axis=-1), SHARES[fits.argmax(axis=-1)], TRACE))
 
 
 def _mixed(beams: ComplexArray, sensing: ComplexArray, share: FloatArray) -> ComplexArray:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from isacsim.algebra import invert_positive, real_inner, regular_inverse
+from isacsim.blas import multiply
 from isacsim.compiled import part
 from isacsim.metrics.fim import CONFUSED, adjoint_into, fim_into
 from isacsim.typing import ComplexArray, FloatArray, IntArray
@@ -54,7 +55,7 @@ def rates(
 ) -> None:
     """Tell what a precoder (n, K+S) of a member is worth to the users, and write the gains."""
     users, streams, weight, rate = powers.size - 1, W.shape[1], weights[RATE_WEIGHT], 0.0
-    np.dot(NH, W, gains)
+    multiply(NH, W, gains)
     for k in range(users):
         signal, interference = 0.0, powers[k]
         for j in range(streams):
@@ -150,7 +151,7 @@ def differentiate(
             for d in range(side):
                 total += square[c, d] * gains[users + d, j]
             factor[users + c, j] = total
-    np.dot(N, factor, gradient)
+    multiply(N, factor, gradient)
 
 
 @part

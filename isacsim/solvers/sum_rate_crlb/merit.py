@@ -300,7 +300,7 @@ def damped_inverse(N: ComplexArray, weights: FloatArray, mu: FloatArray) -> Comp
     H are the first K columns of N (B, n, K or more); one matrix N may be shared.
     """
     inverse = np.empty((len(weights), *N.shape[-2:-1] * 2), complex)
-    compiled(precondition_each)(writable(N), writable(weights), np.maximum(mu, TINY), inverse)
+    compiled(precondition_each, allocates=True)(writable(N), writable(weights), np.maximum(mu, TINY), inverse)
     return inverse
 
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from isacsim.blas import multiply
 from isacsim.compiled import part
 from isacsim.typing import ComplexArray, FloatArray
 
@@ -167,4 +168,4 @@ def times(matrix: ComplexArray, way: ComplexArray) -> None:
     """Write blocks (blocks N, N), one above the other, times those of the slot SCRATCH, to the slot DIRECTION."""
     side = matrix.shape[1]
     for i in range(0, matrix.shape[0], side):
-        np.dot(matrix[i : i + side], way[SCRATCH, i : i + side], way[DIRECTION, i : i + side])
+        multiply(matrix[i : i + side], way[SCRATCH, i : i + side], way[DIRECTION, i : i + side])

@@ -74,7 +74,7 @@ class RWmmse(SingleStart):
             np.array(np.broadcast_to(x, (len(beams), *x.shape[1:]))) for x in (merit.H, merit.noise_power)
         )
         power = np.array(np.broadcast_to(merit.power, len(beams)))
-        compiled(update_each)(H, noise_power, power, self.updates, beams)
+        compiled(update_each, allocates=True)(H, noise_power, power, self.updates, beams)
         W = np.zeros_like(before.W)
         W[..., :users] = beams
         point = merit.evaluate(merit.project(W))

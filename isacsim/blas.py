@@ -1,0 +1,106 @@
+"""Products of arrays by BLAS, in compiled code as in plain Python.
+
+Numba has NumPy's `dot` itself, at a fifth of a second for each set of types, most of it for messages on shapes; and
+what it gives back would need counts of references all through a kernel. So compiled code calls the same BLAS by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from isacsim.compiled import native
+from isacsim.typing import AnyArray
+
+
+def _numba() -> tuple[Any, ...]:
+    """What Numba has for it, whose types say nothing."""
+    from numba.core import cgutils
+    from numba.extending import intrinsic
+    from numba.np import linalg
+    from numba.np.arrayobj import make_array
+
+    linalg.ensure_blas()  # type: ignore[no-untyped-call]
+    return cgutils, linalg, make_array, intrinsic
+
+
+def _alike(*arrays: Any) -> bool:
+    """Whether types of arrays are those that products are made of here."""
+    return all(each.layout == "C" and each.dtype == arrays[0].dtype for each in arrays)
+
+
+@cache
+def _multiply() -> Callable[..., Any]:
+    """`multiply` of Numba's own calls of BLAS."""
+    from numba.core import types
+
+    cgutils, linalg, make_array, intrinsic = _numba()
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        kinds = signature.args
+        A, B, into = (make_array(kind)(context, builder, each) for kind, each in zip(kinds, arguments, strict=True))
+        shapes = [cgutils.unpack_tuple(builder, each.shape) for each in (A, B, into)]
+        empty = builder.icmp_signed("==", A.nitems, A.nitems.type(0))
+        empty = builder.or_(empty, builder.icmp_signed("==", B.nitems, B.nitems.type(0)))
+        with builder.if_else(empty, likely=False) as (nothing, something):
+            with nothing:  # a sum over no terms; BLAS refuses rows of no length
+                cgutils.memset(builder, into.data, builder.mul(into.itemsize, into.nitems), 0)
+            with something:
+                if kinds[0].ndim == kinds[1].ndim:
+                    each = zip(kinds, shapes, (A.data, B.data, into.data), strict=True)
+                    linalg.call_xxgemm(context, builder, *(value for array in each for value in array))
+                else:
+                    row = kinds[0].ndim == 1
+                    matrix = (kinds[1], shapes[1], B.data, A.data) if row else (kinds[0], shapes[0], A.data, B.data)
+                    # To BLAS a matrix in C order is its transpose.
+                    linalg.call_xxgemv(context, builder, not row, *matrix, into.data)
+        return context.get_dummy_value()
+
+    def typed(context: Any, A: Any, B: Any, into: Any) -> Any:
+        # Of nothing Numba makes an error that names the types.
+        return (types.none(A, B, into), code) if _alike(A, B, into) else None
+
+    call = intrinsic(typed)
+
+    def multiply(A: AnyArray, B: AnyArray, into: AnyArray) -> None:
+        call(A, B, into)
+
+    return multiply
+
+
+@cache
+def _scalar_product() -> Callable[..., Any]:
+    """`scalar_product` of Numba's own call of BLAS."""
+    cgutils, linalg, make_array, intrinsic = _numba()
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        a, b = (make_array(kind)(context, builder, each) for kind, each in zip(signature.args, arguments, strict=True))
+        kind = signature.return_type
+        result = cgutils.alloca_once(builder, context.get_value_type(kind))
+        linalg.call_xxdot(context, builder, False, kind, a.nitems, a.data, b.data, result)
+        return builder.load(result)
+
+    def typed(context: Any, a: Any, b: Any) -> Any:
+        return (a.dtype(a, b), code) if _alike(a, b) else None
+
+    call = intrinsic(typed)
+
+    def scalar_product(a: AnyArray, b: AnyArray) -> Any:
+        return call(a, b)
+
+    return scalar_product
+
+
+@native(_multiply)
+def multiply(A: AnyArray, B: AnyArray, into: AnyArray) -> None:
+    """Write A B; A, B or both are matrices, all in C order and of one type. Compiled, it looks at no shapes."""
+    np.dot(A, B, into)
+
+
+@native(_scalar_product)
+def scalar_product(a: AnyArray, b: AnyArray) -> Any:
+    """``sum_i a_i b_i`` of vectors, likewise."""
+    return np.dot(a, b)

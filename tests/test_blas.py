@@ -1,0 +1,45 @@
+"""Products by BLAS, in plain Python and compiled."""
+
+import numba
+import numpy as np
+import pytest
+
+from isacsim.blas import multiply, scalar_product
+from isacsim.compiled import OPTIONS, _with_parts
+
+SHAPES = [((4, 3), (3, 5)), ((4, 1), (1, 5)), ((1, 3), (3, 1)), ((4, 0), (0, 5)), ((0, 3), (3, 5)), ((4, 3), (3, 0))]
+VECTORS = [((4, 3), (3,)), ((3,), (3, 5)), ((4, 0), (0,)), ((0,), (0, 5))]
+
+
+def product_each(A, B, into):
+    multiply(A, B, into)
+
+
+def sum_each(a, b):
+    return scalar_product(a, b)
+
+
+@pytest.fixture(scope="module")
+def kernels():
+    return [numba.njit(**OPTIONS, _nrt=False)(_with_parts(each, False)) for each in (product_each, sum_each)]
+
+
+@pytest.mark.parametrize("kind", [float, complex])
+def test_compiled_products_are_those_of_numpy(kernels, kind):
+    rng, (product, scalar) = np.random.default_rng(0), kernels
+    for left, right in SHAPES + VECTORS:
+        A, B = (np.asarray(rng.standard_normal(shape) * (1 if kind is float else 1 + 2j)) for shape in (left, right))
+        into = np.full((A @ B).shape, np.nan, kind)
+        product(A, B, into)
+        np.testing.assert_allclose(into, A @ B, rtol=1e-14, atol=1e-14)  # some rounding of three terms
+        product_each(A, B, into)
+        np.testing.assert_array_equal(into, A @ B)
+    a, b = rng.standard_normal((2, 7)) * (1 if kind is float else 1 + 2j)
+    assert scalar(a, b) == pytest.approx(a @ b, rel=1e-14)
+    assert sum_each(a, b) == a @ b
+
+
+@pytest.mark.parametrize("wrong", [np.ones((3, 3)).T, np.ones((3, 3), complex), np.ones((3, 6))[:, ::2]])
+def test_other_orders_and_mixed_types_are_no_products(kernels, wrong):
+    with pytest.raises(numba.core.errors.TypingError):
+        kernels[0](wrong, np.ones((3, 3)), np.empty((3, 3)))
