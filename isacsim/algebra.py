@@ -150,14 +150,3 @@ def invert_each(A: AnyArray, least: float, inverse: AnyArray, regular: BoolArray
     """Write the inverses of Hermitian A (B, n, n), and which are regular; see `regular_inverse`."""
     for b in range(A.shape[0]):
         regular[b] = regular_inverse(A[b], least, inverse[b])
-
-
-@part
-def write(values: AnyArray, into: AnyArray) -> None:
-    """``into[...] = values``, both in C order and of one shape.
-
-    Numba takes three seconds to compile that, most of them for the text of its error.
-    """
-    to, source = into.ravel(), values.ravel()
-    for i in range(to.size):
-        to[i] = source[i]

@@ -1,4 +1,4 @@
-"""Products of arrays by BLAS, in compiled code as in plain Python.
+"""Products and copies of arrays as BLAS makes them, in compiled code as in plain Python.
 
 Numba has NumPy's `dot` itself, at a fifth of a second for each set of types, most of it for messages on shapes; and
 what it gives back would need counts of references all through a kernel. So compiled code calls the same BLAS by itself.
@@ -94,6 +94,30 @@ def _scalar_product() -> Callable[..., Any]:
     return scalar_product
 
 
+@cache
+def _write() -> Callable[..., Any]:
+    """`write` of bytes."""
+    from numba.core import types
+
+    cgutils, _, make_array, intrinsic = _numba()
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        kinds = signature.args
+        values, into = (make_array(kind)(context, builder, each) for kind, each in zip(kinds, arguments, strict=True))
+        cgutils.raw_memcpy(builder, into.data, values.data, values.nitems, values.itemsize)
+        return context.get_dummy_value()
+
+    def typed(context: Any, values: Any, into: Any) -> Any:
+        return (types.none(values, into), code) if _alike(values, into) else None
+
+    call = intrinsic(typed)
+
+    def write(values: AnyArray, into: AnyArray) -> None:
+        call(values, into)
+
+    return write
+
+
 @native(_multiply)
 def multiply(A: AnyArray, B: AnyArray, into: AnyArray) -> None:
     """Write A B; A, B or both are matrices, all in C order and of one type. Compiled, it looks at no shapes."""
@@ -104,3 +128,9 @@ def multiply(A: AnyArray, B: AnyArray, into: AnyArray) -> None:
 def scalar_product(a: AnyArray, b: AnyArray) -> Any:
     """``sum_i a_i b_i`` of vectors, likewise."""
     return np.dot(a, b)
+
+
+@native(_write)
+def write(values: AnyArray, into: AnyArray) -> None:
+    """``into[...] = values``, which lie apart, likewise; Numba takes three seconds to compile that."""
+    into[...] = values

@@ -4,7 +4,7 @@ import numba
 import numpy as np
 import pytest
 
-from isacsim.blas import multiply, scalar_product
+from isacsim.blas import multiply, scalar_product, write
 from isacsim.compiled import OPTIONS, _with_parts
 
 SHAPES = [((4, 3), (3, 5)), ((4, 1), (1, 5)), ((1, 3), (3, 1)), ((4, 0), (0, 5)), ((0, 3), (3, 5)), ((4, 3), (3, 0))]
@@ -17,6 +17,10 @@ def product_each(A, B, into):
 
 def sum_each(a, b):
     return scalar_product(a, b)
+
+
+def write_each(values, into):
+    write(values[1], into[2])
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +41,16 @@ def test_compiled_products_are_those_of_numpy(kernels, kind):
     a, b = rng.standard_normal((2, 7)) * (1 if kind is float else 1 + 2j)
     assert scalar(a, b) == pytest.approx(a @ b, rel=1e-14)
     assert sum_each(a, b) == a @ b
+
+
+@pytest.mark.parametrize("kind", [float, complex])
+def test_compiled_copies_go_where_they_belong(kind):
+    values, into = np.arange(24).reshape(2, 3, 4).astype(kind), np.zeros((4, 3, 4), kind)
+    numba.njit(**OPTIONS, _nrt=False)(_with_parts(write_each, False))(values, into)
+    expected = np.zeros_like(into)
+    write_each(values, expected)
+    np.testing.assert_array_equal(into, expected)
+    assert into[2].any()
 
 
 @pytest.mark.parametrize("wrong", [np.ones((3, 3)).T, np.ones((3, 3), complex), np.ones((3, 6))[:, ::2]])

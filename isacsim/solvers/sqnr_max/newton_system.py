@@ -22,8 +22,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from isacsim.algebra import adjoint_times, product, real_inner, times_adjoint, write
-from isacsim.blas import multiply
+from isacsim.algebra import adjoint_times, product, real_inner, times_adjoint
+from isacsim.blas import multiply, write
 from isacsim.compiled import compiled, part
 from isacsim.solvers.linear import solved
 from isacsim.solvers.sqinr.curvature import Curvature, of_member, times

@@ -15,9 +15,9 @@ from __future__ import annotations
 import numpy as np
 from attrs import field, frozen
 
-from isacsim.algebra import real_inner, times_adjoint, write
+from isacsim.algebra import real_inner, times_adjoint
 from isacsim.batch import hermitian, inner, rows, squared, take
-from isacsim.blas import multiply
+from isacsim.blas import multiply, write
 from isacsim.compiled import compiled
 from isacsim.problems.sqnr_max import SqnrMax
 from isacsim.solvers.linear import inverse

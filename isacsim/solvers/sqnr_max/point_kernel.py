@@ -26,8 +26,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from isacsim.algebra import invert_positive, real_inner, solve_into, write
-from isacsim.blas import multiply
+from isacsim.algebra import invert_positive, real_inner, solve_into
+from isacsim.blas import multiply, write
 from isacsim.compiled import part
 from isacsim.solvers.sqinr.system import Constraints, member
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
