@@ -1,5 +1,7 @@
 """Compiled loops: what is kept on disk, when it is renewed, and what is told of it."""
 
+import gc
+import importlib
 import json
 import logging
 import re
@@ -223,6 +225,49 @@ def test_the_product_with_an_adjoint_is_that_of_numpy():
     rng = np.random.default_rng(0)
     A, B = (rng.standard_normal((m, 3)) + 1j * rng.standard_normal((m, 3)) for m in (4, 2))
     np.testing.assert_allclose(times_adjoint(A, B), A @ np.conj(B).T, rtol=1e-14)
+
+
+def shifted(x):
+    return x[0] + 1
+
+
+def test_compiling_leaves_no_trace_in_the_process(tmp_path, monkeypatch):
+    monkeypatch.setattr("numba.config.CACHE_DIR", str(tmp_path))  # nothing is on disk
+    context = numba.core.registry.cpu_target.typing_context
+    compiled.__wrapped__(shifted)(np.array([3.0]))
+    assert gc.isenabled()
+    assert "resolve_function_type" not in vars(context)
+    gc.disable()
+    try:
+        compiled.__wrapped__(shifted)(np.array([3], dtype=np.int64))
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
+
+
+def test_kernels_that_make_arrays_say_so():
+    # Numba compiles others as well, whose arrays would never be freed.
+    making = {
+        "empty",
+        "zeros",
+        "ones",
+        "full",
+        "array",
+        "copy",
+        "empty_like",
+        "zeros_like",
+        "full_like",
+        "inv",
+        "ravel",
+    }
+    package = Path(isacsim.__file__).parent
+    for path in package.rglob("*.py"):
+        calls = re.findall(r"\bcompiled\((\w+)(, allocates=True)?\)", path.read_text(encoding="utf-8"))
+        module = ".".join(("isacsim", *path.relative_to(package).with_suffix("").parts))
+        for name, says in calls:
+            kernel = getattr(importlib.import_module(module), name)
+            makes = any(making & set(each.__code__.co_names) for each in [kernel, *parts_of(kernel)])
+            assert makes == bool(says), name
 
 
 def test_the_architecture_page_names_every_kernel():
