@@ -172,6 +172,55 @@ def promised(objective: float, told: FloatArray, length: float) -> bool:
     return gain > 0 and gain >= ARMIJO * length * told[SLOPE]
 
 
+@part
+def advance(
+    terms: Terms,
+    link: Disturbed | None,
+    way: Way,
+    climb: Climb,
+    memory: Pairs,
+    room: Room,
+    m: int,
+    b: int,
+    count: int,
+) -> None:
+    """Take start b, which is one of member m, a step further, or stop it; step 0 leads to the start itself."""
+    N, NH, tensor, places, powers, weights = terms
+    now, gains, square, F, inverse, factor, square_M, betas = room
+    here, vectors, flat, M = climb.told[b], way.matrix[b], way.real[b], climb.preconditioner[b]
+    own, curvatures, W, gradient = memory.pairs[b], memory.numbers[b], vectors[TRIED], vectors[FRESH]
+    noise, power, size = powers[m], powers[m, -1], len(curvatures) // 2
+    charged, apart = weights[CRLB_WEIGHT] > 0, weights[PER_ANTENNA] > 0
+    found, length = False, here[LENGTH]
+    for _ in range(MAX_ATTEMPTS):
+        tread(flat, length)
+        to_surface(W, power, apart)
+        if link is not None:
+            disturb(link, m, W, noise, tensor[m])
+        rates(NH[m], noise, weights, W, now, gains)
+        if charged:
+            bound(tensor[m], places, weights, gains, square, F, inverse, now)
+        found = count == 0 or promised(now[OBJECTIVE], here, length)
+        if found:
+            break
+        length *= SHRINK
+    if found:
+        if charged:
+            multiplier(tensor[m], places, weights, inverse, F, square)
+        differentiate(N[m], weights[RATE_WEIGHT], now, gains, square, factor, gradient)
+        if link is not None:
+            disturbance(link, m, W, weights, now, gains, places, F, square, gradient)
+        along_surface(W, power, apart, gradient)
+        if count % RENEW_EVERY == 0:
+            precondition(N[m], betas, follow(noise, weights, now, betas), square_M, M)
+        move(flat, now, here, own, count % size)
+        if count > 0:  # the way to full power tells nothing of the curvature
+            judge(own, curvatures, count % size, M, vectors, flat)
+    else:
+        stop(here, curvatures)
+    head(power, weights, here, own, curvatures, (count + 1) % size, M, vectors, flat)
+
+
 def climb_each(
     terms: Terms,
     link: Disturbed | None,
@@ -185,53 +234,19 @@ def climb_each(
 ) -> None:
     """Take the starts of B members, as many for each, further from step ``begin`` on, as far as there is a trace.
 
-    The trace (starts, steps, 4) gets objective, rate, CRLB and residual of each step. Step 0 leads to the start itself.
+    The trace (starts, steps, 4) gets objective, rate, CRLB and residual of each step.
     Behind hardware ``link`` tells who hears its distortion, and each precoder has its own noise and terms; without,
     Numba leaves out what is there for it.
     """
-    N, NH, tensor, places, powers, weights = terms
-    now, gains, square, F, inverse, factor, square_M, betas = room
-    (matrix, real), (preconditioner, told), (pairs, numbers) = way, climb, memory
-    weight, charged, apart = weights[RATE_WEIGHT], weights[CRLB_WEIGHT] > 0, weights[PER_ANTENNA] > 0
-    size, starts = numbers.shape[1] // 2, len(trace) // len(powers)
-    for m in range(len(powers)):
-        each, noise, power = range(m * starts, (m + 1) * starts), powers[m], powers[m, -1]
+    (matrix, _), (_, told) = way, climb
+    members, starts = len(terms.powers), len(trace) // len(terms.powers)
+    for m in range(members):
+        each = range(m * starts, (m + 1) * starts)
         for count in range(begin, begin + trace.shape[1]):
-            renewed, place = count % RENEW_EVERY == 0, count % size
             for b in each:
-                if told[b, STATE] != GOING:
-                    continue
-                here, vectors, flat, M = told[b], matrix[b], real[b], preconditioner[b]
-                own, curvatures, W, gradient = pairs[b], numbers[b], vectors[TRIED], vectors[FRESH]
-                found, length = False, here[LENGTH]
-                for _ in range(MAX_ATTEMPTS):
-                    tread(flat, length)
-                    to_surface(W, power, apart)
-                    if link is not None:
-                        disturb(link, m, W, noise, tensor[m])
-                    rates(NH[m], noise, weights, W, now, gains)
-                    if charged:
-                        bound(tensor[m], places, weights, gains, square, F, inverse, now)
-                    found = count == 0 or promised(now[OBJECTIVE], here, length)
-                    if found:
-                        break
-                    length *= SHRINK
-                if found:
-                    if charged:
-                        multiplier(tensor[m], places, weights, inverse, F, square)
-                    differentiate(N[m], weight, now, gains, square, factor, gradient)
-                    if link is not None:
-                        disturbance(link, m, W, weights, now, gains, places, F, square, gradient)
-                    along_surface(W, power, apart, gradient)
-                    if renewed:
-                        precondition(N[m], betas, follow(noise, weights, now, betas), square_M, M)
-                    move(flat, now, here, own, place)
-                    if count > 0:  # the way to full power tells nothing of the curvature
-                        judge(own, curvatures, place, M, vectors, flat)
-                else:
-                    stop(here, curvatures)
-                head(power, weights, here, own, curvatures, (count + 1) % size, M, vectors, flat)
-            if renewed:
+                if told[b, STATE] == GOING:
+                    advance(terms, link, way, climb, memory, room, m, b, count)
+            if count % RENEW_EVERY == 0:
                 compare(matrix, told, m * starts, starts, REACH if count > 0 else np.inf)  # none is behind at first
             if not conclude(told, each, trace, count - begin, tolerance, count):
                 break
