@@ -2,6 +2,7 @@
 
 Numba has NumPy's `dot` itself, at a fifth of a second for each set of types, most of it for messages on shapes; and
 what it gives back would need counts of references all through a kernel. So compiled code calls the same BLAS by itself.
+It has no message where shapes do not fit, which plain Python refuses: the result is NaN.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import numpy as np
 
 from isacsim.compiled import native
 from isacsim.typing import AnyArray
+
+NANS = 0xFF  # of all bytes, floating-point numbers are none
 
 
 def _numba() -> tuple[Any, ...]:
@@ -32,6 +35,19 @@ def _alike(*arrays: Any) -> bool:
     return all(each.layout == "C" and each.dtype == arrays[0].dtype for each in arrays)
 
 
+def _equal(builder: Any, *pairs: tuple[Any, Any]) -> Any:
+    """Whether the sizes of all pairs are the same."""
+    first, *others = (builder.icmp_signed("==", a, b) for a, b in pairs)
+    for each in others:
+        first = builder.and_(first, each)
+    return first
+
+
+def _fill(builder: Any, cgutils: Any, array: Any, byte: int) -> None:
+    """Set all bytes of an array."""
+    cgutils.memset(builder, array.data, builder.mul(array.itemsize, array.nitems), byte)
+
+
 @cache
 def _multiply() -> Callable[..., Any]:
     """`multiply` of Numba's own calls of BLAS."""
@@ -43,11 +59,15 @@ def _multiply() -> Callable[..., Any]:
         kinds = signature.args
         A, B, into = (make_array(kind)(context, builder, each) for kind, each in zip(kinds, arguments, strict=True))
         shapes = [cgutils.unpack_tuple(builder, each.shape) for each in (A, B, into)]
-        empty = builder.icmp_signed("==", A.nitems, A.nitems.type(0))
-        empty = builder.or_(empty, builder.icmp_signed("==", B.nitems, B.nitems.type(0)))
-        with builder.if_else(empty, likely=False) as (nothing, something):
-            with nothing:  # a sum over no terms; BLAS refuses rows of no length
-                cgutils.memset(builder, into.data, builder.mul(into.itemsize, into.nitems), 0)
+        left, right, result = shapes
+        inner = (left[-1], right[0]), *zip([*left[:-1], *right[1:]], result, strict=True)
+        fits = _equal(builder, *inner)
+        empty = builder.or_(*(_equal(builder, (each.nitems, each.nitems.type(0))) for each in (A, B)))
+        with builder.if_else(builder.and_(fits, builder.not_(empty)), likely=True) as (something, nothing):
+            with nothing:  # a sum over no terms, as BLAS refuses rows of no length; or no product
+                _fill(builder, cgutils, into, 0)
+                with builder.if_then(builder.not_(fits), likely=False):
+                    _fill(builder, cgutils, into, NANS)
             with something:
                 if kinds[0].ndim == kinds[1].ndim:
                     each = zip(kinds, shapes, (A.data, B.data, into.data), strict=True)
@@ -80,7 +100,12 @@ def _scalar_product() -> Callable[..., Any]:
         a, b = (make_array(kind)(context, builder, each) for kind, each in zip(signature.args, arguments, strict=True))
         kind = signature.return_type
         result = cgutils.alloca_once(builder, context.get_value_type(kind))
-        linalg.call_xxdot(context, builder, False, kind, a.nitems, a.data, b.data, result)
+        fits = _equal(builder, (a.nitems, b.nitems))
+        with builder.if_else(fits, likely=True) as (something, nothing):
+            with something:
+                linalg.call_xxdot(context, builder, False, kind, a.nitems, a.data, b.data, result)
+            with nothing:
+                cgutils.memset(builder, result, a.itemsize, NANS)
         return builder.load(result)
 
     def typed(context: Any, a: Any, b: Any) -> Any:
@@ -104,7 +129,11 @@ def _write() -> Callable[..., Any]:
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         kinds = signature.args
         values, into = (make_array(kind)(context, builder, each) for kind, each in zip(kinds, arguments, strict=True))
-        cgutils.raw_memcpy(builder, into.data, values.data, values.nitems, values.itemsize)
+        with builder.if_else(_equal(builder, (values.nitems, into.nitems)), likely=True) as (something, nothing):
+            with something:
+                cgutils.raw_memcpy(builder, into.data, values.data, values.nitems, values.itemsize)
+            with nothing:
+                _fill(builder, cgutils, into, NANS)
         return context.get_dummy_value()
 
     def typed(context: Any, values: Any, into: Any) -> Any:
@@ -120,7 +149,7 @@ def _write() -> Callable[..., Any]:
 
 @native(_multiply)
 def multiply(A: AnyArray, B: AnyArray, into: AnyArray) -> None:
-    """Write A B; A, B or both are matrices, all in C order and of one type. Compiled, it looks at no shapes."""
+    """Write A B; A, B or both are matrices, all in C order and of one type."""
     np.dot(A, B, into)
 
 

@@ -44,6 +44,19 @@ def test_compiled_products_are_those_of_numpy(kernels, kind):
 
 
 @pytest.mark.parametrize("kind", [float, complex])
+@pytest.mark.parametrize(
+    "shapes", [((4, 3), (2, 5), (4, 5)), ((4, 3), (3, 5), (4, 4)), ((4, 3), (4,), (4,)), ((0, 3), (2, 5), (2, 2))]
+)
+def test_what_is_no_product_is_no_number(kernels, kind, shapes):
+    A, B, into = (np.ones(shape, kind) for shape in shapes)
+    kernels[0](A, B, into)
+    assert np.isnan(into).all()
+    with pytest.raises(ValueError, match=r"shape|dimension|aligned"):
+        product_each(A, B, into)
+    assert np.isnan(kernels[1](np.ones(3, kind), np.ones(2, kind)))
+
+
+@pytest.mark.parametrize("kind", [float, complex])
 def test_compiled_copies_go_where_they_belong(kind):
     values, into = np.arange(24).reshape(2, 3, 4).astype(kind), np.zeros((4, 3, 4), kind)
     numba.njit(**OPTIONS, _nrt=False)(_with_parts(write_each, False))(values, into)
@@ -57,3 +70,10 @@ def test_compiled_copies_go_where_they_belong(kind):
 def test_other_orders_and_mixed_types_are_no_products(kernels, wrong):
     with pytest.raises(numba.core.errors.TypingError):
         kernels[0](wrong, np.ones((3, 3)), np.empty((3, 3)))
+
+
+def test_a_copy_that_does_not_fit_is_no_number():
+    into = np.zeros((4, 3, 4))
+    numba.njit(**OPTIONS, _nrt=False)(_with_parts(write_each, False))(np.ones((2, 3, 3)), into)
+    assert np.isnan(into[2]).all()
+    assert not into[:2].any()

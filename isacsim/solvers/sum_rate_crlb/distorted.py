@@ -16,6 +16,7 @@ import numpy as np
 
 from isacsim.algebra import invert_positive, real_inner
 from isacsim.batch import hermitian
+from isacsim.blas import multiply
 from isacsim.compiled import part, writable
 from isacsim.hardware.arcsine import slope_at, value_at
 from isacsim.hardware.gain_control import tables_of
@@ -59,6 +60,9 @@ class Disturbed(NamedTuple):
             places, pairs = scene.entry_pairs
             sides, terms = np.ascontiguousarray(places[2:4].T), 2 * problem.snapshots * pairs
             C, G = scene.receive_basis(), scene.response()
+            # Fewer receivers than the echo could span have silent ones beside them, so that C is square.
+            silent = [*[(0, 0)] * (C.ndim - 2), (0, C.shape[-1] - C.shape[-2]), (0, 0)]
+            C, G = np.pad(C, silent), np.pad(G, silent)
         listeners = np.empty((members, antennas, users + G.shape[-2]), complex)
         listeners[..., :users], listeners[..., users:] = problem.H, hermitian(G)
         thermal = np.empty((members, users + 1))
@@ -77,7 +81,7 @@ def disturb(link: Disturbed, m: int, Z: ComplexArray, noise: FloatArray, tensor:
     P, square, small, thermal = link.listeners[m], link.square, link.small, link.thermal[m]
     users, D, heard = noise.size - 1, square[DISTORTION], link.tall[0]
     distort(link.tables, link.numbers, link.kinds, link.chains, Z, square)
-    np.dot(D, P, heard)
+    multiply(D, P, heard)
     for k in range(users):
         noise[k] = thermal[k] + inner(P, k, heard, k).real
     if small.shape[1] > 0:  # the CRLB carries a weight
@@ -131,7 +135,7 @@ def sense(
             small[NOISE, i, j] = inner(P, users + i, heard, users + j)
         small[NOISE, i, i] += thermal
     invert_positive(small[NOISE], small[INVERSE])
-    np.dot(small[INVERSE], C, small[WHITENED])
+    multiply(small[INVERSE], C, small[WHITENED])
     for i in range(side):
         for j in range(side):
             small[INFORMATION, i, j] = inner(C, i, small[WHITENED], j)
@@ -204,7 +208,7 @@ def lose(
         value = terms[t] * K[d, c] * (Phi[i, j] if i == j else 2 * Phi[i, j])
         B[s, r] += 0.5 * value  # and T_ji, as in `isacsim.metrics.fim.adjoint_into`
         B[r, s] += 0.5 * value.conjugate()
-    np.dot(Y, B, half)
+    multiply(Y, B, half)
     for a in range(side):
         for b in range(side):
             back[a, b] = 0.0
