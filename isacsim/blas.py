@@ -8,7 +8,7 @@ It has no message where shapes do not fit, which plain Python refuses: the resul
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, reduce
 from typing import Any
 
 import numpy as np
@@ -35,17 +35,28 @@ def _alike(*arrays: Any) -> bool:
     return all(each.layout == "C" and each.dtype == arrays[0].dtype for each in arrays)
 
 
+def _once(builder: Any, kinds: tuple[Any, ...], values: list[Any], body: Callable[..., None]) -> None:
+    """Call ``body`` of values with a builder: one function of a module, not one more text wherever it is called."""
+    from llvmlite import ir
+
+    name = "_".join(["isacsim", body.__qualname__.split(".")[0].strip("_"), *(f"{k.dtype}{k.ndim}" for k in kinds)])
+    function = builder.module.globals.get(name)
+    if function is None:
+        function = ir.Function(builder.module, ir.FunctionType(ir.VoidType(), [each.type for each in values]), name)
+        function.linkage = "linkonce_odr"
+        function.attributes.add("noinline")
+        inside = ir.IRBuilder(function.append_basic_block())
+        body(inside, *function.args)
+        inside.ret_void()
+    builder.call(function, values)
+
+
 def _equal(builder: Any, *pairs: tuple[Any, Any]) -> Any:
     """Whether the sizes of all pairs are the same."""
     first, *others = (builder.icmp_signed("==", a, b) for a, b in pairs)
     for each in others:
         first = builder.and_(first, each)
     return first
-
-
-def _fill(builder: Any, cgutils: Any, array: Any, byte: int) -> None:
-    """Set all bytes of an array."""
-    cgutils.memset(builder, array.data, builder.mul(array.itemsize, array.nitems), byte)
 
 
 @cache
@@ -57,26 +68,29 @@ def _multiply() -> Callable[..., Any]:
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         kinds = signature.args
-        A, B, into = (make_array(kind)(context, builder, each) for kind, each in zip(kinds, arguments, strict=True))
-        shapes = [cgutils.unpack_tuple(builder, each.shape) for each in (A, B, into)]
-        left, right, result = shapes
-        inner = (left[-1], right[0]), *zip([*left[:-1], *right[1:]], result, strict=True)
-        fits = _equal(builder, *inner)
-        empty = builder.or_(*(_equal(builder, (each.nitems, each.nitems.type(0))) for each in (A, B)))
-        with builder.if_else(builder.and_(fits, builder.not_(empty)), likely=True) as (something, nothing):
-            with nothing:  # a sum over no terms, as BLAS refuses rows of no length; or no product
-                _fill(builder, cgutils, into, 0)
-                with builder.if_then(builder.not_(fits), likely=False):
-                    _fill(builder, cgutils, into, NANS)
-            with something:
-                if kinds[0].ndim == kinds[1].ndim:
-                    each = zip(kinds, shapes, (A.data, B.data, into.data), strict=True)
-                    linalg.call_xxgemm(context, builder, *(value for array in each for value in array))
-                else:
-                    row = kinds[0].ndim == 1
-                    matrix = (kinds[1], shapes[1], B.data, A.data) if row else (kinds[0], shapes[0], A.data, B.data)
-                    # To BLAS a matrix in C order is its transpose.
-                    linalg.call_xxgemv(context, builder, not row, *matrix, into.data)
+        arrays = [make_array(kind)(context, builder, each) for kind, each in zip(kinds, arguments, strict=True)]
+        sizes = [size for each in arrays for size in cgutils.unpack_tuple(builder, each.shape)]
+
+        def body(inside: Any, A: Any, B: Any, into: Any, bytes_: Any, *sizes: Any) -> None:
+            rest = iter(sizes)
+            left, right, result = shapes = [[next(rest) for _ in range(kind.ndim)] for kind in kinds]
+            fits = _equal(inside, (left[-1], right[0]), *zip([*left[:-1], *right[1:]], result, strict=True))
+            empty = inside.or_(*(_equal(inside, (_product(inside, each), each[0].type(0))) for each in (left, right)))
+            with inside.if_else(inside.and_(fits, inside.not_(empty))) as (something, nothing):
+                with nothing:  # a sum over no terms, as BLAS refuses rows of no length; or no product
+                    byte = inside.select(fits, cgutils.int8_t(0), cgutils.int8_t(NANS))
+                    cgutils.memset(inside, into, inside.mul(bytes_, _product(inside, result)), byte)
+                with something:
+                    if kinds[0].ndim == kinds[1].ndim:
+                        each = zip(kinds, shapes, (A, B, into), strict=True)
+                        linalg.call_xxgemm(context, inside, *(value for array in each for value in array))
+                    else:
+                        row = kinds[0].ndim == 1
+                        matrix = (kinds[1], right, B, A) if row else (kinds[0], left, A, B)
+                        # To BLAS a matrix in C order is its transpose.
+                        linalg.call_xxgemv(context, inside, not row, *matrix, into)
+
+        _once(builder, kinds, [*(each.data for each in arrays), arrays[2].itemsize, *sizes], body)
         return context.get_dummy_value()
 
     def typed(context: Any, A: Any, B: Any, into: Any) -> Any:
@@ -91,6 +105,10 @@ def _multiply() -> Callable[..., Any]:
     return multiply
 
 
+def _product(builder: Any, sizes: list[Any]) -> Any:
+    return reduce(builder.mul, sizes)
+
+
 @cache
 def _scalar_product() -> Callable[..., Any]:
     """`scalar_product` of Numba's own call of BLAS."""
@@ -100,12 +118,15 @@ def _scalar_product() -> Callable[..., Any]:
         a, b = (make_array(kind)(context, builder, each) for kind, each in zip(signature.args, arguments, strict=True))
         kind = signature.return_type
         result = cgutils.alloca_once(builder, context.get_value_type(kind))
-        fits = _equal(builder, (a.nitems, b.nitems))
-        with builder.if_else(fits, likely=True) as (something, nothing):
-            with something:
-                linalg.call_xxdot(context, builder, False, kind, a.nitems, a.data, b.data, result)
-            with nothing:
-                cgutils.memset(builder, result, a.itemsize, NANS)
+
+        def body(inside: Any, a: Any, b: Any, result: Any, size: Any, other: Any, bytes_: Any) -> None:
+            with inside.if_else(_equal(inside, (size, other))) as (something, nothing):
+                with something:
+                    linalg.call_xxdot(context, inside, False, kind, size, a, b, result)
+                with nothing:
+                    cgutils.memset(inside, result, bytes_, NANS)
+
+        _once(builder, signature.args, [a.data, b.data, result, a.nitems, b.nitems, a.itemsize], body)
         return builder.load(result)
 
     def typed(context: Any, a: Any, b: Any) -> Any:
@@ -129,11 +150,15 @@ def _write() -> Callable[..., Any]:
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         kinds = signature.args
         values, into = (make_array(kind)(context, builder, each) for kind, each in zip(kinds, arguments, strict=True))
-        with builder.if_else(_equal(builder, (values.nitems, into.nitems)), likely=True) as (something, nothing):
-            with something:
-                cgutils.raw_memcpy(builder, into.data, values.data, values.nitems, values.itemsize)
-            with nothing:
-                _fill(builder, cgutils, into, NANS)
+
+        def body(inside: Any, values: Any, into: Any, size: Any, other: Any, bytes_: Any) -> None:
+            with inside.if_else(_equal(inside, (size, other))) as (something, nothing):
+                with something:
+                    cgutils.raw_memcpy(inside, into, values, size, bytes_)
+                with nothing:
+                    cgutils.memset(inside, into, inside.mul(bytes_, other), NANS)
+
+        _once(builder, kinds[:1], [values.data, into.data, values.nitems, into.nitems, into.itemsize], body)
         return context.get_dummy_value()
 
     def typed(context: Any, values: Any, into: Any) -> Any:
