@@ -94,6 +94,9 @@ class Slow(Observer):
     def chunk_end(self, event):
         time.sleep(0.03)
 
+    def run_end(self, event):
+        time.sleep(600)  # so that a kill hits however fast the machine is
+
 if __name__ == "__main__":
     study, out, executor, file, sets, options = json.loads(sys.argv[1])
     if file:
@@ -117,7 +120,7 @@ class At(Observer):
 
 
 def killed(bench, out, kills=2):
-    """Kill the driver at random moments, and continue; returns how often it was hit while it worked."""
+    """Kill the driver at random moments, and continue; returns how often it was hit before its end."""
     hits, resume = 0, False
     for _ in range(kills):
         driver = bench.start(out, resume)
