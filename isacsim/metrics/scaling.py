@@ -198,20 +198,20 @@ def _neighbours(x: FloatArray, out: FloatArray, *, wide: bool) -> tuple[FloatArr
     below, above = np.exp(FAR_BELOW / 2), np.exp(-FAR_ABOVE / 2)
     if wide:
         return x.max(axis=0) * below, x.min(axis=0) * above
-    u, at, enough = _sorted(x, out)
+    u, at, enough, _ = _sorted(x, out)
     end = len(u) - 1
     before = np.take_along_axis(u, np.maximum(at - 1, 0)[None], axis=0)[0]
     behind = np.take_along_axis(u, np.minimum(at + np.where(enough, 0, 1), end)[None], axis=0)[0]
     return np.where(at == 0, before * below, before), np.where(~enough & (at == end), behind * above, behind)
 
 
-def _sorted(x: FloatArray, out: FloatArray) -> tuple[FloatArray, IntArray, BoolArray]:
-    """Reciprocal amplitudes, the weakest drive first, the place that counts, and whether it is enough there."""
+def _sorted(x: FloatArray, out: FloatArray) -> tuple[FloatArray, IntArray, BoolArray, IntArray]:
+    """Reciprocal amplitudes, weakest drive first, the place that counts, whether it is enough, and their order."""
     order = np.argsort(-x, axis=0, kind="stable")
     u, v = (np.take_along_axis(of, order, axis=0) for of in (x, out))
     enough = np.asarray((v >= 1).any(axis=0))
     at = np.where(enough, np.argmax(v >= 1, axis=0), np.argmax(v, axis=0))
-    return u, at, enough
+    return u, at, enough, order
 
 
 def _place(x: FloatArray, y: FloatArray) -> tuple[FloatArray, BoolArray, FloatArray]:
@@ -219,8 +219,7 @@ def _place(x: FloatArray, y: FloatArray) -> tuple[FloatArray, BoolArray, FloatAr
 
     Where it gives less everywhere, the place is that of the most.
     """
-    u, at, enough = _sorted(x, _out(y).sum(axis=-1))
-    order = np.argsort(-x, axis=0, kind="stable")
+    u, at, enough, order = _sorted(x, _out(y).sum(axis=-1))
     start = np.clip(at - KEPT // 2, 0, max(len(u) - KEPT, 0))
     window = start + np.arange(min(KEPT, len(u)))[:, None]
     # The nearest first: what a polynomial of few terms leaves out is then far away.
@@ -283,7 +282,7 @@ def _outputs(tried: Points, terms: Sequence[FloatArray], x: FloatArray) -> tuple
     y, slope, basis, steeper, sums = np.zeros_like(x), np.zeros_like(x), np.ones_like(x), np.zeros_like(x), []
     for k, term in enumerate(terms):
         y, slope = y + term * basis, slope + term * steeper
-        power = np.where(y > 0, y**-2, np.where(np.isnan(y), 0.0, np.inf))  # NaN of chains that put out nothing
+        power = _out(y)
         sums.append(power.sum(axis=-1))
         if k < len(tried):
             steeper, basis = steeper * (x - tried[k][0][..., None]) + basis, basis * (x - tried[k][0][..., None])

@@ -76,8 +76,11 @@ def test_bench_prints_markdown_for_the_documentation(call):
     assert err.startswith("results:    runs/bench-")
 
 
-def test_bench_against_an_unchanged_tree_finds_the_same(call):
-    only = ("--problem", "sum-rate-crlb", "--solver", "riemannian-lbfgs")
+@pytest.mark.parametrize(
+    "only",
+    [("--problem", "sum-rate-crlb", "--solver", "riemannian-lbfgs"), pytest.param(NEWTON, marks=pytest.mark.slow)],
+)
+def test_bench_against_an_unchanged_tree_finds_the_same(call, only):
     assert call(*QUICK, *only, "--out", "before.json")[0] == 0
     code, out, _ = call("bench", "--quality", "--against", "before.json")
     assert code == 0

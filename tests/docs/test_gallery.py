@@ -1,6 +1,5 @@
 """The gallery has every study, and the page is what its pictures and `make_gallery.py` make of it."""
 
-import importlib.util
 from pathlib import Path
 
 import pytest
@@ -9,14 +8,6 @@ from isacsim.plugin import build_registry
 
 DOCS = Path(__file__).parents[2] / "docs"
 pytestmark = pytest.mark.skipif(not DOCS.is_dir(), reason="the documentation is not installed")
-
-
-@pytest.fixture(scope="module")
-def made():
-    spec = importlib.util.spec_from_file_location("make_gallery", DOCS / "make_gallery.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def test_every_study_is_in_the_gallery_once(made):

@@ -1,6 +1,5 @@
 """The page of solvers is what the solvers say of themselves, with the times of the benchmark tables."""
 
-import importlib.util
 from pathlib import Path
 
 import pytest
@@ -9,14 +8,6 @@ from isacsim.plugin import build_registry
 
 DOCS = Path(__file__).parents[2] / "docs"
 pytestmark = pytest.mark.skipif(not DOCS.is_dir(), reason="the documentation is not installed")
-
-
-@pytest.fixture(scope="module")
-def made():
-    spec = importlib.util.spec_from_file_location("make_which_solver", DOCS / "make_which_solver.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")
