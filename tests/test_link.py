@@ -91,7 +91,7 @@ def test_a_merit_is_one_of_the_effective_precoder_and_the_distortion():
 def test_what_the_receiver_knows_changes_reference_and_noise_of_one_echo():
     drop = example_drop()
     link = Link(example_precoder(drop), drop, LOW_RESOLUTION)
-    known = link.echo.knowing("xq")
+    known = link.echo.knowing("radiated")
     assert known.receive is link.echo.receive
     assert np.all(np.trace(known.probing - link.echo.probing, axis1=1, axis2=2).real > 0)
     assert known.noise.ndim == 2  # thermal noise and the distortion of each chain by itself

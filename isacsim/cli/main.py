@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import attrs
 import typer
@@ -37,6 +37,10 @@ from isacsim.plugin import Registry, build_registry
 from isacsim.plugin.elsewhere import where_to_find
 from isacsim.plugin.isolation import told
 
+if TYPE_CHECKING:
+    from isacsim.engine.folder import Run
+    from isacsim.engine.scenario import Scenario
+
 app = typer.Typer(
     name="isacsim",
     no_args_is_help=True,
@@ -54,6 +58,10 @@ COMPLETE = "_ISACSIM_COMPLETE"  # by which a shell asks for completions
 # What typer returns when Ctrl-C ends a command; older versions raise instead.
 _INTERRUPTED = 130
 
+Runnable = Annotated[
+    str,
+    typer.Argument(help="A scenario file, or the name of one (`isacsim list scenarios`).", autocompletion=scenarios),
+]
 Force = Annotated[bool, typer.Option("--force", help="Continue also with other versions of the code, and record it.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Take also what is estimated not to fit the disk or the memory.")]
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a place of the scenario.")]
@@ -104,12 +112,7 @@ def _options(
 @app.command()
 def run(
     context: typer.Context,
-    scenario: Annotated[
-        str,
-        typer.Argument(
-            help="A scenario file, or the name of one (`isacsim list scenarios`).", autocompletion=scenarios
-        ),
-    ],
+    scenario: Runnable,
     out: Annotated[Path | None, typer.Option(help="Run folder; a new one under runs/ by default.")] = None,
     trials: Annotated[int | None, typer.Option(help="Number of trials, in place of the scenario's.")] = None,
     workers: Annotated[int | None, typer.Option(help="Worker processes; one a core by default.")] = None,
@@ -129,19 +132,14 @@ def run(
 ) -> None:
     """Run a scenario: design, judge, store, and draw its figures."""
     from isacsim.cli.options import executor_table, observer_tables
-    from isacsim.engine.load import load_scenario
     from isacsim.engine.run import run as run_scenario
-    from isacsim.report.figures import draw_figures
-    from isacsim.report.mathtext import check_texts
     from isacsim.report.progress import ProgressBar
 
     if resume and out is None:
         raise InvalidInput("--resume", "needs --out", "", "Name the run folder to continue.")
     if force and not resume:
         raise InvalidInput("--force", "needs --resume", "", "Leave it out for a new run.")
-    registry: Registry = context.obj
-    loaded = load_scenario(_scenario_path(scenario, registry), set=tuple(set_ or ()), registry=registry)
-    check_texts(loaded)
+    loaded = _drawable(scenario, set_, context.obj)
     told = observer_tables(observer or (), observer_option or ())
     told += [{"kind": "log", "path": str(log)}] if log else []
     finished = run_scenario(
@@ -155,8 +153,25 @@ def run(
         any_size=yes,
         on_failure="abort" if fail_fast else on_failure,
         observers=[*told, *(() if as_json else (ProgressBar(),))],
-        registry=registry,
+        registry=context.obj,
     ).once()
+    _show_outcome(finished, as_json)
+
+
+def _drawable(name: str, set_: list[str] | None, registry: Registry) -> Scenario:
+    """The scenario of a name or a file, with places overridden, whose figures can have the texts that they ask for."""
+    from isacsim.engine.load import load_scenario
+    from isacsim.report.mathtext import check_texts
+
+    loaded = load_scenario(_scenario_path(name, registry), set=tuple(set_ or ()), registry=registry)
+    check_texts(loaded)
+    return loaded
+
+
+def _show_outcome(finished: Run, as_json: bool) -> None:
+    """Draw the figures of a run and say how it ended; the exit code is 1 where not everything is done."""
+    from isacsim.report.figures import draw_figures
+
     counts = finished.counts()
     figures = draw_figures(finished) if counts.done or counts.partly else []
     print_json(summary(finished, figures)) if as_json else tell(finished, figures)
@@ -198,12 +213,9 @@ def check(
 ) -> None:
     """Check a scenario without running it, and say what a run would do."""
     from isacsim.engine.checkup import check_up, seconds
-    from isacsim.engine.load import load_scenario
-    from isacsim.report.mathtext import check_texts
 
     registry: Registry = context.obj
-    loaded = load_scenario(_scenario_path(scenario, registry), set=tuple(set_ or ()), registry=registry)
-    check_texts(loaded)
+    loaded = _drawable(scenario, set_, registry)
     found = check_up(loaded, registry)
     if not yes:
         found.estimate.require(Path())
@@ -345,12 +357,13 @@ def _ending_gently() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _doubts_in_a_line() -> Iterator[None]:
-    """What is implausible is told as errors are, once each; other warnings as Python tells them."""
+    """Doubts, and warnings of names of ours that go, are told as errors are, once each; others as Python tells them."""
     with warnings.catch_warnings():
+        warnings.filterwarnings("always", ".* goes with isacsim ", DeprecationWarning)
         before, seen = warnings.showwarning, set[str]()
 
         def show(message: Warning | str, category: type[Warning], *rest: Any, **more: Any) -> None:
-            if not issubclass(category, PlausibilityWarning):
+            if not issubclass(category, PlausibilityWarning) and " goes with isacsim " not in str(message):
                 before(message, category, *rest, **more)
             elif str(message) not in seen:
                 seen.add(str(message))

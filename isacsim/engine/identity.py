@@ -100,11 +100,17 @@ def canonical(value: Any, names: Names | None = None, *, versions: bool = True) 
 
     def tell(record: Any) -> Any:
         version = [version_of(type(record))] if versions else []
-        told = ((attribute, _plain(content, tell)) for attribute, content in _contents(record))
+        told = ((attribute, _addressed(attribute, _plain(content, tell))) for attribute, content in _contents(record))
         said = {f.name: plain for f, plain in told if not _is_default(record, f, plain, tell)}
         return {"type": [*called(type(record)), *version], **_fingerprint(record), "fields": said}
 
     return _plain(value, tell)
+
+
+def _addressed(attribute: Any, plain: Any) -> Any:
+    """The value of a field, as ``plain`` data; one that was renamed keeps the address of its former name."""
+    former = attribute.metadata.get("addressed", {})
+    return former.get(plain, plain) if former else plain
 
 
 def described(value: Any, names: Names | None = None) -> Any:
@@ -171,7 +177,7 @@ def _is_default(record: Any, attribute: Any, plain: Any, tell: Callable[[Any], A
         default = getattr(convert, "converter", convert)(default, *own[0], *own[1])
     here = text(plain)  # by their text: True == 1 in Python, and NaN is not NaN
     with contextlib.suppress(TypeError):  # a default that only marks what is not given
-        return here == text(_plain(default, tell))
+        return here == text(_addressed(attribute, _plain(default, tell)))
     return False
 
 

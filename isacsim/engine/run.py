@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 
@@ -17,6 +17,7 @@ from isacsim.engine.driver import Driver
 from isacsim.engine.estimate import Estimate
 from isacsim.engine.events import Observer, RunEnd, RunStart
 from isacsim.engine.executors import ExecutorFactory
+from isacsim.engine.folder import Counts, Run, counted
 from isacsim.engine.identity import Names, canonical, described, digest
 from isacsim.engine.load import load_scenario
 from isacsim.engine.plan import Plan
@@ -32,12 +33,6 @@ from isacsim.engine.views import SOLVES
 from isacsim.errors import InvalidInput, PluginError, StoreError, one_line
 from isacsim.plugin import Registry, default_registry
 from isacsim.plugin.isolation import guarded
-
-if TYPE_CHECKING:
-    pass
-
-
-from isacsim.engine.folder import Run, counted
 
 
 def run(
@@ -96,9 +91,7 @@ def run(
             raise InvalidInput(name, "must be a whole number of at least 1", value, "Leave it out for the default.")
     policy = Policy(on_failure)
     factory = _factory(executor or scenario.executor, workers, registry)
-    asked = [_component(Observer, who, registry, f"observers.{i}") for i, who in enumerate(observers)]
-    asked = [*scenario.observers, *asked]
-    told, complaints = _offered(asked, registry)
+    told, complaints = _told(scenario, observers, registry)
     plan = Plan.of(scenario.of_results(), registry)
     code = _code(plan, registry)
     folder = Path(out) if out is not None else _new_folder(scenario)
@@ -106,25 +99,31 @@ def run(
         solves = len({address for point in plan.points for address in point.design_ids.values()})
         Estimate.of(scenario, len(plan.points), solves).require(folder)
     with _open(folder, plan, code.environment, registry, resume, force) as store:
-        wanted = store.meta("trials")
-        driver = Driver(store, factory, workers, Job.of(code, store.environment), [*told, *asked], complaints, policy)
-        current = Run(folder)
-        before, extent = current.counts(), (wanted, len(plan.points), workers)
-        driver.tell("run_start", RunStart(scenario.title, folder, before.requested, before.done, *extent))
-        precisions = list(scenario.precision.values())
-        judge = Judge(store, precisions, partial(driver.tell, "point_settled"))
-        try:
-            driver.run(Backlog(plan, wanted, store.done, chunk, *((list(looks(wanted)), judge) if precisions else ())))
-        finally:
-            if precisions:
-                store.set_meta({"stops": judge.stops})
-            after = counted(store, current.points, wanted)
-            driver.tell("run_end", RunEnd(after.requested, after.done, after.failed, after.skipped, after.partly))
+        driver = Driver(store, factory, workers, Job.of(code, store.environment), told, complaints, policy)
+        after = _driven(driver, plan, folder, chunk)
     finished = Run(folder, driver.complaints)
     kept = finished.once()
     for sink in scenario.sinks if after.done or after.partly else ():
         _write(sink, kept)
     return finished
+
+
+def _driven(driver: Driver, plan: Plan, folder: Path, chunk: int | None) -> Counts:
+    """Do what a plan asks for, between the events of its begin and end; where its trials are then."""
+    store, scenario, current = driver.store, plan.scenario, Run(folder)
+    wanted, before = store.meta("trials"), current.counts()
+    extent = wanted, len(plan.points), driver.workers
+    driver.tell("run_start", RunStart(scenario.title, folder, before.requested, before.done, *extent))
+    precisions = list(scenario.precision.values())
+    judge = Judge(store, precisions, partial(driver.tell, "point_settled"))
+    try:
+        driver.run(Backlog(plan, wanted, store.done, chunk, *((list(looks(wanted)), judge) if precisions else ())))
+    finally:
+        if precisions:
+            store.set_meta({"stops": judge.stops})
+        after = counted(store, current.points, wanted)
+        driver.tell("run_end", RunEnd(after.requested, after.done, after.failed, after.skipped, after.partly))
+    return after
 
 
 def _write(sink: Sink, finished: Run) -> None:
@@ -137,11 +136,15 @@ def _write(sink: Sink, finished: Run) -> None:
         ) from error
 
 
-def _offered(asked: Sequence[Observer], registry: Registry) -> tuple[list[Observer], list[str]]:
-    """The observers of plugins that need no options, and what is wrong with those that cannot be made.
+def _told(
+    scenario: Scenario, observers: Sequence[str | Mapping[str, Any] | Observer], registry: Registry
+) -> tuple[list[Observer], list[str]]:
+    """Who is told of a run, and what is wrong with observers of plugins that cannot be made.
 
-    One that is asked for is not told twice.
+    These are told where they need no options; one that is asked for is not told twice.
     """
+    asked = [_component(Observer, who, registry, f"observers.{i}") for i, who in enumerate(observers)]
+    asked = [*scenario.observers, *asked]
     found = registry.loadable("observers")
     made: list[Observer] = []
     complaints = [f"{name} cannot be told: {fault}" for name, fault in found.faults.items()]
@@ -153,7 +156,7 @@ def _offered(asked: Sequence[Observer], registry: Registry) -> tuple[list[Observ
             made.append(guarded(cls))
         except PluginError as error:  # an observer must not stop a run
             complaints.append(f"{name} cannot be told: {error}")
-    return made, complaints
+    return [*made, *asked], complaints
 
 
 def _factory(executor: Any, workers: int, registry: Registry) -> ExecutorFactory:

@@ -12,13 +12,15 @@ for hardware is the same merit behind another transmission.
 
 from __future__ import annotations
 
-from isacsim.link.echo import Echo, Mode
+from isacsim.link.echo import ADDRESSED, MODES, Echo, Mode, in_words
 from isacsim.link.reception import Reception, band_reception
 from isacsim.link.record import Link, WidebandLink, link_over
 from isacsim.link.sent import IDEAL, Transmission, covariance, require_transceiver, transmission
 
 __all__ = [
+    "ADDRESSED",
     "IDEAL",
+    "MODES",
     "Echo",
     "Link",
     "Mode",
@@ -27,6 +29,7 @@ __all__ = [
     "WidebandLink",
     "band_reception",
     "covariance",
+    "in_words",
     "link_over",
     "require_transceiver",
     "transmission",

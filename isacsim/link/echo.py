@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import attrs
 import numpy as np
@@ -11,13 +11,26 @@ from attrs import frozen
 
 from isacsim.batch import hermitian, squared
 from isacsim.checks import fitting, invertible
+from isacsim.deprecation import warn_deprecated
 from isacsim.errors import InvalidInput
 from isacsim.hardware.base import Hardware, LinearModel, chain_power, diagonal_matrix
 from isacsim.link.sent import Transmission, over_noise, require_antennas
 from isacsim.targets.background import Background
 from isacsim.typing import AnyArray, ComplexArray, FloatArray
 
-Mode = Literal["x", "xq"]
+Mode = Literal["signal", "radiated"]
+MODES: tuple[str, ...] = get_args(Mode)
+FORMER = {"x": "signal", "xq": "radiated"}  # what they were called before
+#: Metadata of a field: addresses of content call a mode as they did before.
+ADDRESSED = {"addressed": {new: old for old, new in FORMER.items()}}
+
+
+def in_words(mode: Any) -> Any:
+    """A mode, of its former name with a warning; anything else as it is."""
+    if not isinstance(mode, str) or mode not in FORMER:
+        return mode
+    warn_deprecated(f"mode {mode!r}", repr(FORMER[mode]), gone="0.2", stacklevel=3)
+    return FORMER[mode]
 
 
 @frozen(eq=False, slots=False)
@@ -26,12 +39,12 @@ class Echo:
 
     What part of it is reference and what part noise depends on what the receiver knows:
 
-    - mode ``"x"``: the digital x; distortion of the transmit chains is noise.
-    - mode ``"xq"``: what the chains put out (data converters are deterministic); their
+    - mode ``"signal"``: the digital signal x; distortion of the transmit chains is noise.
+    - mode ``"radiated"``: what the chains make of it, x_q (data converters are deterministic); their
       distortion is probing power.
 
     A known background B is cancelled in the digital domain: ``A_r B x``, or ``A_r B x_q`` in mode
-    ``"xq"``, is subtracted. The converters carry it all the same, which makes their distortion
+    ``"radiated"``, is subtracted. The converters carry it all the same, which makes their distortion
     larger, and the noise covariance behind the receive gain A_r becomes ::
 
         A_r (sigma^2 I + (G + B) D (G + B)^H + sum_s eps_s B_s P B_s^H) A_r^H + D_r
@@ -52,7 +65,7 @@ class Echo:
     sent: Transmission
     thermal: FloatArray
     receive: LinearModel
-    mode: Mode = "x"
+    mode: Mode = "signal"
     background: Background | None = None
 
     @classmethod
@@ -62,7 +75,7 @@ class Echo:
         sent: Transmission,
         radar_noise_power: Any,
         receive: Hardware,
-        mode: Mode = "x",
+        mode: Mode = "signal",
         background: Background | None = None,
     ) -> Echo:
         """The echo of a response G (..., N_r, N_t), with noise (...) of each receive chain in W.
@@ -70,9 +83,10 @@ class Echo:
         Raises:
             InvalidInput: For an unknown mode, or for shapes that do not fit together.
         """
-        if mode not in ("x", "xq"):
-            remedy = "'x': the receiver knows x; 'xq': also the DAC output."
-            raise InvalidInput("mode", "must be 'x' or 'xq'", mode, remedy)
+        mode = in_words(mode)
+        if mode not in MODES:
+            remedy = "'signal': the receiver knows x; 'radiated': also what the transmit chains make of it."
+            raise InvalidInput("mode", "must be 'signal' or 'radiated'", mode, remedy)
         G = np.asarray(G, complex, order="C")
         require_antennas("the sensing array", G.shape[-1], sent.precoder)
         if background is not None:
@@ -89,6 +103,7 @@ class Echo:
 
     def knowing(self, mode: Mode) -> Echo:
         """The same echo at a receiver that knows something else."""
+        mode = in_words(mode)
         return self if mode == self.mode else attrs.evolve(self, mode=mode)
 
     def cancelled(self) -> Echo:
@@ -111,12 +126,12 @@ class Echo:
     @property
     def probing(self) -> ComplexArray:
         """Covariance of the reference signal behind the transmit gain, (..., N_t, N_t), in W."""
-        return self.sent.signal if self.mode == "x" else self.sent.radiated
+        return self.sent.signal if self.mode == "signal" else self.sent.radiated
 
     @cached_property
     def noise(self) -> AnyArray:
         """Noise covariance behind the receive gain: (..., N_r, N_r), or its diagonal where that is all; in W."""
-        receive, known = self.receive, self.mode == "xq" or self.sent.ideal
+        receive, known = self.receive, self.mode == "radiated" or self.sent.ideal
         cancelled = self.background is None or self.background.perfect
         if known and cancelled and receive.diagonal and not receive.coupled:
             return squared(receive.gain) * self.thermal + receive.distortion

@@ -10,7 +10,7 @@ from attrs import field, frozen
 from isacsim.checks import choice, instance
 from isacsim.errors import InvalidInput
 from isacsim.grid import LIGHT
-from isacsim.link import Link, Mode, WidebandLink
+from isacsim.link import ADDRESSED, MODES, Link, Mode, WidebandLink, in_words
 from isacsim.metrics.bounds import root_mean
 from isacsim.metrics.components import Metric, Quantity
 from isacsim.metrics.delay_doppler import information_of_band, kinds_of, require_unambiguous, static_kept
@@ -42,7 +42,7 @@ class GridBound(Metric):
     rmse: ClassVar[bool] = False
 
     unknowns: tuple[str, ...] = field(default=ALL, converter=tuple)
-    mode: Mode = field(default="x", validator=choice("x", "xq"))
+    mode: Mode = field(default="signal", converter=in_words, validator=choice(*MODES), metadata=ADDRESSED)
     static_removed: bool = field(default=False, validator=instance(bool))
 
     def value(self, link: Link) -> FloatArray:

@@ -11,7 +11,7 @@ from attrs import field, frozen
 from isacsim.checks import choice
 from isacsim.drop import Drop
 from isacsim.errors import InvalidInput
-from isacsim.link import Link, Mode, WidebandLink
+from isacsim.link import ADDRESSED, MODES, Link, Mode, WidebandLink, in_words
 from isacsim.metrics.components import Metric, Quantity
 from isacsim.metrics.delay_doppler import information_of_band
 from isacsim.metrics.fim import information_of
@@ -25,13 +25,13 @@ class CrlbTrace(Metric):
     """Sum of the CRLBs of all target parameters, tr(F^-1): rad^2 and squared amplitudes.
 
     Args:
-        mode: What the sensing receiver knows: ``x``, the digital signal, or ``xq``, also
+        mode: What the sensing receiver knows: ``signal``, the digital one, or ``radiated``, also
             what the transmit chains make of it.
     """
 
     quantity = Quantity("crlb", "1", (), "sum of the CRLBs of all target parameters")
     over_band = "own"
-    mode: Mode = field(default="x", validator=choice("x", "xq"))
+    mode: Mode = field(default="signal", converter=in_words, validator=choice(*MODES), metadata=ADDRESSED)
 
     def value(self, link: Link) -> FloatArray:
         """The sum over `isacsim.metrics.crlb`."""
@@ -48,7 +48,7 @@ class CrlbParameters(Metric):
 
     quantity = Quantity("crlb-parameters", "1", ("parameter",), "CRLB of each target parameter")
     over_band = "own"
-    mode: Mode = field(default="x", validator=choice("x", "xq"))
+    mode: Mode = field(default="signal", converter=in_words, validator=choice(*MODES), metadata=ADDRESSED)
 
     def labels(self, drop: Drop) -> dict[str, Sequence[Any]]:
         """Names of the parameters."""
@@ -69,7 +69,7 @@ class AngleRmseBound(Metric):
 
     quantity = Quantity("angle-rmse-bound", "rad", (), "least RMSE of the targets' angles")
     over_band = "own"
-    mode: Mode = field(default="x", validator=choice("x", "xq"))
+    mode: Mode = field(default="signal", converter=in_words, validator=choice(*MODES), metadata=ADDRESSED)
 
     def value(self, link: Link) -> FloatArray:
         """From `isacsim.metrics.crlb`; infinite where an angle cannot be estimated."""
@@ -117,7 +117,7 @@ class ResponseCrb(Metric):
     """
 
     quantity = Quantity("response-crb", "1", (), "CRB on the target response")
-    mode: Mode = field(default="x", validator=choice("x", "xq"))
+    mode: Mode = field(default="signal", converter=in_words, validator=choice(*MODES), metadata=ADDRESSED)
 
     def value(self, link: Link) -> FloatArray:
         """`isacsim.metrics.response_crb`."""

@@ -198,7 +198,7 @@ def _bound_cotangent(
     probing = V @ hermitian_part(by_K) @ VH
     signal, distortion = _through_receiver(echo, receive, C, whitened, hermitian_part(by_S))
     signal = signal + probing
-    if echo.mode == "xq":
+    if echo.mode == "radiated":
         distortion = distortion + probing
     return bound, Cotangent(-(signal @ echo.sent.precoder), -distortion)
 
@@ -208,7 +208,7 @@ def sqnr_cotangent(echo: Echo, receive: Hardware) -> Cotangent:
     whitened = echo.whiten(echo.G)
     information = hermitian(echo.receive.amplify(echo.G)) @ whitened  # of which the SQNR is the trace with what probes
     signal, distortion = _through_receiver(echo, receive, echo.G, whitened, echo.probing)
-    if echo.mode == "xq":
+    if echo.mode == "radiated":
         distortion = distortion + information
     return Cotangent((information + signal) @ echo.sent.precoder, distortion)
 
@@ -228,11 +228,11 @@ def _through_receiver(
     GH, A = hermitian(echo.G), echo.receive
     nothing = np.zeros_like(echo.sent.signal)
     behind = E if receive.is_ideal else _adjoint(A.gain, A.coupled, E)  # A^H E A, of the noise before the gain
-    distortion = -(GH @ behind @ echo.G) if echo.mode == "x" and not echo.sent.ideal else nothing
+    distortion = -(GH @ behind @ echo.G) if echo.mode == "signal" and not echo.sent.ideal else nothing
     if receive.is_ideal:
         return nothing, distortion
     noise = diagonal_matrix(echo.thermal).astype(complex)
-    if echo.mode == "x" and not echo.sent.ideal:
+    if echo.mode == "signal" and not echo.sent.ideal:
         noise = noise + echo.sent.distortion_through(echo.G)
     turned = C @ by_S @ hermitian(whitened)  # of A, its adjoint
     gain = 2 * hermitian(

@@ -262,7 +262,7 @@ def information(
     radar_noise_power: Any,
     snapshots: float,
     transceiver: Transceiver = IDEAL,
-    mode: Mode = "x",
+    mode: Mode = "signal",
     background: Background | None = None,
 ) -> Information:
     """Fisher information of the unknowns of a scene and its yardstick; arguments as in `fim`."""
@@ -287,7 +287,7 @@ def fim(
     radar_noise_power: Any,
     snapshots: float,
     transceiver: Transceiver = IDEAL,
-    mode: Mode = "x",
+    mode: Mode = "signal",
     background: Background | None = None,
 ) -> FloatArray:
     """Fisher information matrix of the unknown parameters of a scene, shape (..., P, P).
@@ -301,7 +301,7 @@ def fim(
         radar_noise_power: Noise of each receive chain, broadcast to (...), in W.
         snapshots: Number of samples L, a whole number.
         transceiver: The hardware.
-        mode: What the receiver knows: ``"x"`` or ``"xq"`` (`isacsim.link.Echo`).
+        mode: What the receiver knows: ``"signal"`` or ``"radiated"`` (`isacsim.link.Echo`).
         background: What arrives beside the echo; None is nothing.
 
     Raises:
@@ -330,7 +330,7 @@ def crlb(
     radar_noise_power: Any,
     snapshots: float,
     transceiver: Transceiver = IDEAL,
-    mode: Mode = "x",
+    mode: Mode = "signal",
     background: Background | None = None,
 ) -> FloatArray:
     """Cramer-Rao bound on the variance of each unknown parameter, shape (..., P).

@@ -22,7 +22,7 @@ def echo_of(
     W: Any,
     radar_noise_power: Any,
     transceiver: Transceiver = IDEAL,
-    mode: Mode = "x",
+    mode: Mode = "signal",
     background: Background | None = None,
 ) -> Echo:
     """The echo of a precoder through hardware.
@@ -107,7 +107,7 @@ def response_crb(
     radar_noise_power: Any,
     snapshots: float,
     transceiver: Transceiver = IDEAL,
-    mode: Mode = "x",
+    mode: Mode = "signal",
     background: Background | None = None,
 ) -> FloatArray:
     """CRB on the target response, the sum of the mean squared errors of the entries of G, shape (...).

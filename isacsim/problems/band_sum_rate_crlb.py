@@ -28,7 +28,7 @@ from isacsim.grid import Grid
 from isacsim.hardware.base import Transceiver, chain_power
 from isacsim.hardware.spectral import OverBand
 from isacsim.keywords import keywords
-from isacsim.link import Echo, Mode, Reception, Transmission, band_reception, covariance
+from isacsim.link import ADDRESSED, MODES, Echo, Mode, Reception, Transmission, band_reception, covariance, in_words
 from isacsim.metrics.cotangents import Cotangent, band_crlb_cotangent, rate_cotangent
 from isacsim.metrics.delay_doppler import cells_of, information_of_band, kinds_of, labels_of, require_unambiguous
 from isacsim.problems.base import Requirements, Variable, posed, spread_over_users
@@ -59,7 +59,7 @@ class BandSumRateCrlbWeights(Requirements):
         parameter_weights: Weight of each of ``parameters``; None is 1 each.
         subcarrier_cap: Most power of a subcarrier, over that of an even split; None is no cap.
         shared: All subcarriers have one precoder, as with analogue precoding.
-        mode: What the sensing receiver knows, ``x`` or ``xq``.
+        mode: What the sensing receiver knows, ``signal`` or ``radiated``.
     """
 
     wideband: ClassVar[bool] = True
@@ -72,7 +72,7 @@ class BandSumRateCrlbWeights(Requirements):
     parameter_weights: tuple[float, ...] | None = field(default=None, converter=weights_of_kinds)
     subcarrier_cap: float | None = field(default=None, validator=CAP)
     shared: bool = field(default=False, validator=instance(bool))
-    mode: Mode = field(default="x", validator=choice("x", "xq"))
+    mode: Mode = field(default="signal", converter=in_words, validator=choice(*MODES), metadata=ADDRESSED)
 
     def pose(self, drop: Drop, transceiver: Transceiver) -> BandSumRateCrlb:
         """The problem for the realisations of a drop."""
@@ -130,7 +130,7 @@ class BandSumRateCrlb(RateAndCrlb):
     subcarrier_cap: float | None = field(default=None, validator=CAP)
     shared: bool = field(default=False, validator=instance(bool))
     transceiver: Transceiver = field(default=Transceiver(), validator=instance(Transceiver))
-    mode: Mode = field(default="x", validator=choice("x", "xq"))
+    mode: Mode = field(default="signal", converter=in_words, validator=choice(*MODES), metadata=ADDRESSED)
 
     def __attrs_post_init__(self) -> None:
         spread_over_users(self, "noise_power")

@@ -20,7 +20,7 @@ from isacsim.drop import Drop
 from isacsim.errors import InvalidInput
 from isacsim.hardware.base import Transceiver
 from isacsim.keywords import keywords
-from isacsim.link import Echo, Mode, Reception, Transmission
+from isacsim.link import ADDRESSED, MODES, Echo, Mode, Reception, Transmission, in_words
 from isacsim.metrics.cotangents import Cotangent, crlb_cotangent, rate_cotangent
 from isacsim.metrics.fim import FimTensor, Information, information, information_of
 from isacsim.problems.base import Requirements, posed, spread_over_users
@@ -43,7 +43,7 @@ class SumRateCrlbWeights(Requirements):
             and ``reflection``; None is all of them, which adds rad^2 and amplitudes.
         parameter_weights: Weight of each of ``parameters``; None is 1 each.
         per_antenna: Each antenna radiates the same share of the power.
-        mode: What the sensing receiver knows, ``x`` or ``xq``.
+        mode: What the sensing receiver knows, ``signal`` or ``radiated``.
         channel_error: Variance of the error in each entry of the channels that the designer takes for
             known, linear; see `SumRateCrlb`.
     """
@@ -54,7 +54,7 @@ class SumRateCrlbWeights(Requirements):
     parameters: tuple[str, ...] | None = field(default=None, converter=kinds_named)
     parameter_weights: tuple[float, ...] | None = field(default=None, converter=weights_of_kinds)
     per_antenna: bool = field(default=False, validator=instance(bool))
-    mode: Mode = field(default="x", validator=choice("x", "xq"))
+    mode: Mode = field(default="signal", converter=in_words, validator=choice(*MODES), metadata=ADDRESSED)
     channel_error: float = field(default=0.0, validator=number(least=0), metadata=units.db())
 
     def pose(self, drop: Drop, transceiver: Transceiver) -> SumRateCrlb:
@@ -85,7 +85,7 @@ class SumRateCrlb(RateAndCrlb):
         parameter_weights: Weight of each of ``parameters`` on the diagonal of D.
         per_antenna: Each antenna radiates power / N_t, instead of a total power.
         transceiver: The hardware designed for.
-        mode: What the sensing receiver knows: ``"x"``, the digital signal, or ``"xq"``, also what the
+        mode: What the sensing receiver knows: ``"signal"``, the digital one, or ``"radiated"``, also what the
             transmit chains make of it (`isacsim.link.Echo`).
         channel_error: Covariance of the error of each user's channel, (..., K, N_t, N_t), where H is an
             estimate with which the error is not correlated; one number is the variance of each
@@ -114,7 +114,7 @@ class SumRateCrlb(RateAndCrlb):
     parameter_weights: tuple[float, ...] | None = field(default=None, converter=weights_of_kinds)
     per_antenna: bool = field(default=False, validator=instance(bool))
     transceiver: Transceiver = field(default=Transceiver(), validator=instance(Transceiver))
-    mode: Mode = field(default="x", validator=choice("x", "xq"))
+    mode: Mode = field(default="signal", converter=in_words, validator=choice(*MODES), metadata=ADDRESSED)
     channel_error: ComplexArray = batched(3, dtype=complex, scalar=True, default=0.0)
 
     def __attrs_post_init__(self) -> None:

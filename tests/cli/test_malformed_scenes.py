@@ -149,7 +149,7 @@ MISTAKES = [
     (('evaluate.converters.metrics=["range-rmse-bound"]', NO_FIGURE),
      "evaluate.converters.metrics.0: must be asked of point targets and an OFDM signal, got 'range-rmse-bound'. Add b"),
     (('evaluate.converters.metrics=[{kind="angle-rmse-bound", mode="y"}]', NO_FIGURE),
-     "evaluate.converters.metrics.0.mode: must be one of 'x', 'xq', got 'y'. Valid: x, xq."),
+     "evaluate.converters.metrics.0.mode: must be one of its choices, got 'y'. Valid: radiated, signal."),
     (('evaluate.converters.metrics=[{kind="velocity-rmse-bound", unknowns=["range"]}]', NO_FIGURE, *GRID),
      "evaluate.converters.metrics.0.unknowns: must be unknowns of a target, got 'range'. Valid: azimuth, delay, doppl"),
     (('evaluate.converters.metrics=[{kind="range-rmse-bound", unknowns=["azimuth"]}]', NO_FIGURE, *GRID),

@@ -177,13 +177,13 @@ def test_bits_may_differ_between_chains(study):
 
 def test_components_nest(study):
     scenario = study(
-        'evaluate.converters.metrics=["sum-rate-nats", {kind="crlb", mode="xq"}, {kind="energy-efficiency", '
+        'evaluate.converters.metrics=["sum-rate-nats", {kind="crlb", mode="radiated"}, {kind="energy-efficiency", '
         'power_model={kind="converters", rf_chain_w=0.04}}, {kind="beampattern", azimuth_deg=[-90, 0, 90]}]',
         'evaluate.converters.experiments=[{kind="detection", detector="energy", decisions=200}]',
         'sinks=["netcdf", {kind="csv"}]',
     )
     rate, crlb, efficiency, pattern = scenario.evaluate["converters"].metrics
-    assert (rate, crlb) == (SumRateNats(), CrlbTrace("xq"))
+    assert (rate, crlb) == (SumRateNats(), CrlbTrace("radiated"))
     assert efficiency == EnergyEfficiency(ConverterPower(rf_chain=0.04))
     assert pattern == Beampattern(radians(-90, 0, 90))
     assert scenario.evaluate["converters"].experiments == (Detection(EnergyDetector(), decisions=200),)

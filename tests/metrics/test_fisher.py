@@ -60,7 +60,7 @@ def fim_by_differences(kit, scene, W, a_t, a_r, mode):
     A_r = np.diag(a_r)
     quantised = np.diag(a_r * (1 - a_r)) * np.diagonal(G @ (R_lin + R_qt) @ np.conj(G).T).real
     C = NOISE * A_r + quantised
-    if mode == "x":
+    if mode == "signal":
         C, reference = C + A_r @ G @ R_qt @ np.conj(G).T @ A_r, R_lin
     else:
         reference = R_lin + R_qt
@@ -90,10 +90,10 @@ def test_ideal_information_agrees_with_finite_differences(kit, seed, targets, li
     ones = np.ones(scene.tx_array.size), np.ones(scene.rx_array.size)
     F = metrics.fim(scene, W, NOISE, SNAPSHOTS)
     assert F.shape == ((3 if linear else 4) * targets,) * 2
-    assert_fims_agree(F, fim_by_differences(kit, scene, W, *ones, "x"), 1e-8)
+    assert_fims_agree(F, fim_by_differences(kit, scene, W, *ones, "signal"), 1e-8)
 
 
-@pytest.mark.parametrize("mode", ["x", "xq"])
+@pytest.mark.parametrize("mode", ["signal", "radiated"])
 @given(
     seed=seeds,
     dac=st.lists(bits, min_size=6, max_size=6),
@@ -109,7 +109,7 @@ def test_information_through_converters_agrees_with_finite_differences(kit, mode
     assert_fims_agree(F, fim_by_differences(kit, scene, W, a_t, a_r, mode), 1e-8)
 
 
-@pytest.mark.parametrize("mode", ["x", "xq"])
+@pytest.mark.parametrize("mode", ["signal", "radiated"])
 def test_linear_arrays_through_converters_agree_with_finite_differences(kit, mode):
     scene = kit.make_scene(2, seed=4, linear=True)
     W = kit.complex_gaussian((6, 2), 5)
@@ -127,7 +127,7 @@ def test_one_planar_side_is_enough_to_make_the_zenith_an_unknown(kit, tx_planar)
     W = kit.complex_gaussian((6, 2), 0)
     assert scene.unknowns == ("azimuth", "zenith", "reflection_real", "reflection_imag")
     F = metrics.fim(scene, W, NOISE, SNAPSHOTS)
-    assert_fims_agree(F, fim_by_differences(kit, scene, W, np.ones(6), np.ones(6), "x"), 1e-8)
+    assert_fims_agree(F, fim_by_differences(kit, scene, W, np.ones(6), np.ones(6), "signal"), 1e-8)
 
 
 @pytest.mark.parametrize("options", [{"normalized": False}, {"conjugate": True}])
@@ -135,10 +135,10 @@ def test_other_conventions_of_the_array_agree_with_finite_differences(kit, optio
     scene = kit.make_scene(2, tx=UniformPlanarArray(3, 2, **options), rx=UniformPlanarArray(2, 4, **options))
     W = kit.complex_gaussian((6, 2), 0)
     F = metrics.fim(scene, W, NOISE, SNAPSHOTS)
-    assert_fims_agree(F, fim_by_differences(kit, scene, W, np.ones(6), np.ones(8), "x"), 1e-8)
+    assert_fims_agree(F, fim_by_differences(kit, scene, W, np.ones(6), np.ones(8), "signal"), 1e-8)
 
 
-@given(seeds, st.sampled_from(["x", "xq"]), st.booleans())
+@given(seeds, st.sampled_from(["signal", "radiated"]), st.booleans())
 def test_batches_hold_the_information_of_each_member(kit, seed, mode, shared):
     scenes = kit.make_scene(2, seed=seed, batch=() if shared else (3,))
     W = kit.complex_gaussian((3, 6, 3), seed)
@@ -162,8 +162,8 @@ def test_what_the_receiver_knows_in_addition_never_raises_a_bound(kit, seed):
     scene, W = kit.make_scene(2, seed=seed), kit.complex_gaussian((6, 3), seed)
     hardware = Transceiver(Aqnm(1), Aqnm(2))
     ideal = metrics.crlb(scene, W, NOISE, SNAPSHOTS)
-    known = metrics.crlb(scene, W, NOISE, SNAPSHOTS, hardware, "xq")
-    unknown = metrics.crlb(scene, W, NOISE, SNAPSHOTS, hardware, "x")
+    known = metrics.crlb(scene, W, NOISE, SNAPSHOTS, hardware, "radiated")
+    unknown = metrics.crlb(scene, W, NOISE, SNAPSHOTS, hardware, "signal")
     assert np.all(known <= unknown * (1 + 1e-9))
     assert np.all(ideal <= unknown * (1 + 1e-9))
 

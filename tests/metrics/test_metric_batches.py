@@ -79,11 +79,11 @@ FUNCTIONS = {
     "sum_rate": lambda W, d, t: metrics.sum_rate(d.H, W, d.noise_power, t),
     "sum_rate_bits": lambda W, d, t: metrics.sum_rate_bits(d.H, W, d.noise_power, t),
     "fim": lambda W, d, t: metrics.fim(d.targets, W, d.radar_noise_power, d.snapshots, t),
-    "crlb": lambda W, d, t: metrics.crlb(d.targets, W, d.radar_noise_power, d.snapshots, t, "xq"),
+    "crlb": lambda W, d, t: metrics.crlb(d.targets, W, d.radar_noise_power, d.snapshots, t, "radiated"),
     "radar_sqnr": lambda W, d, t: metrics.radar_sqnr(d.targets.response(), W, d.radar_noise_power, t),
     "radar_sqnr_combiner": lambda W, d, t: metrics.radar_sqnr_combiner(d.targets.response(), W, d.radar_noise_power, t),
     "response_crb": lambda W, d, t: metrics.response_crb(
-        d.targets.response(), W, d.radar_noise_power, d.snapshots, t, "xq"
+        d.targets.response(), W, d.radar_noise_power, d.snapshots, t, "radiated"
     ),
     "antenna_power": lambda W, d, t: metrics.antenna_power(W, t.transmit),
     "radiated_power": lambda W, d, t: metrics.radiated_power(W, t.transmit),
@@ -162,7 +162,7 @@ def test_options_of_metrics_reach_the_functions(kit, drop):
     W, transceiver = kit.complex_gaussian((MEMBERS, 6, 3), 3), TRANSCEIVERS["uniform"]
     radar = drop.targets, W, drop.radar_noise_power, drop.snapshots, transceiver
     np.testing.assert_array_equal(
-        CrlbParameters(mode="xq").value(Link(W, drop, transceiver)), metrics.crlb(*radar, "xq")
+        CrlbParameters(mode="radiated").value(Link(W, drop, transceiver)), metrics.crlb(*radar, "radiated")
     )
     grid = Beampattern(azimuth=[0.1, 0.2], zenith=1.2)
     expected = metrics.beampattern(W, drop.tx_array, [0.1, 0.2], 1.2, transceiver.transmit)

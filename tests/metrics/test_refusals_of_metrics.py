@@ -24,7 +24,7 @@ GOOD = {
     "transceiver": Transceiver(),
     "transmit": isacsim.Ideal(),
     "per_antenna": False,
-    "mode": "x",
+    "mode": "signal",
     "array": ARRAY,
     "azimuth": [0.1],
     "zenith": np.pi / 2,

@@ -53,7 +53,7 @@ def test_the_crb_of_the_response_is_the_trace_of_the_whole_inverse_information(k
     found = metrics.response_crb(G, W, 0.7, 20, hardware)
     assert found == pytest.approx(np.trace(np.linalg.inv(information)).real, rel=1e-8)
     # What the converters put out is known: their distortion is probing power, not noise.
-    assert metrics.response_crb(G, W, 0.7, 20, hardware, "xq") <= found * (1 + 1e-9)
+    assert metrics.response_crb(G, W, 0.7, 20, hardware, "radiated") <= found * (1 + 1e-9)
 
 
 def test_the_crb_of_the_response_on_ideal_hardware_is_what_crb_min_minimises(kit):
@@ -91,7 +91,7 @@ def test_ideal_hardware_gives_the_echo_to_noise_ratio(kit):
     assert metrics.radar_sqnr(G, W, 0.5) == pytest.approx(np.linalg.norm(G @ W) ** 2 / 0.5, rel=1e-12)
 
 
-@pytest.mark.parametrize("mode", ["x", "xq"])
+@pytest.mark.parametrize("mode", ["signal", "radiated"])
 @pytest.mark.parametrize(
     "hardware",
     [
@@ -111,7 +111,7 @@ def test_the_link_is_the_same_whether_noise_is_kept_diagonal_or_full(kit, hardwa
     expected = np.conj(received.swapaxes(-1, -2)) @ np.linalg.solve(full, received)
     np.testing.assert_allclose(link.information(C), expected, rtol=1e-10, atol=1e-12)
     # The whole of what is received is signal and noise, whichever part is called reference.
-    other = echo_of(G, W, 0.4, hardware, "xq" if mode == "x" else "x")
+    other = echo_of(G, W, 0.4, hardware, "radiated" if mode == "signal" else "signal")
 
     def total(one):
         noise = one.noise if one.noise.ndim == 3 else one.noise[..., None] * np.eye(3)
@@ -140,7 +140,7 @@ def test_a_member_without_a_precoder_gets_nan_and_disturbs_no_other(kit):
 
 
 def test_an_unknown_mode_is_refused(kit):
-    with pytest.raises(InvalidInput, match="mode: must be 'x' or 'xq', got 'y'.*knows"):
+    with pytest.raises(InvalidInput, match="mode: must be 'signal' or 'radiated', got 'y'.*knows"):
         echo_of(np.ones((1, 2)), np.ones((2, 1)), 1.0, mode="y")
 
 

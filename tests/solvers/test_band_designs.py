@@ -31,7 +31,7 @@ class Limiting(Hardware):
 
 
 @pytest.mark.parametrize("stage", [None, Aqnm(3), MidRise(3), Limiting()], ids=lambda s: type(s).__name__)
-@pytest.mark.parametrize("mode", ["x", "xq"])
+@pytest.mark.parametrize("mode", ["signal", "radiated"])
 def test_the_gradient_is_that_of_differences(stage, mode):
     problem = attrs.evolve(BALANCED, mode=mode).pose(DROP, Transceiver() if stage is None else both_ways(stage))
     W = example_precoder(DROP, problem.streams)

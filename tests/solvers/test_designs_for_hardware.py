@@ -102,7 +102,7 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("mode", ["x", "xq"])
+@pytest.mark.parametrize("mode", ["signal", "radiated"])
 @pytest.mark.parametrize("name", [*CASES, "correlated", "coupled receiver"])
 def test_the_gradient_is_that_of_the_problems_own_objective(kit, name, mode):
     rng = np.random.default_rng(1)
@@ -167,7 +167,7 @@ def test_value_and_gradient_share_one_linear_model_of_the_transmit_chains(kit, c
     assert transmit.asked == [(3, 6, 6)]
 
 
-@pytest.mark.parametrize("mode", ["x", "xq"])
+@pytest.mark.parametrize("mode", ["signal", "radiated"])
 @pytest.mark.parametrize("name", CASES)
 def test_the_cotangent_of_the_sqnr_is_its_derivative(kit, name, mode):
     hardware, G, W = CASES[name], 0.3 * kit.complex_gaussian((9, 6), 0), 0.05 * kit.complex_gaussian((6, 4), 1)
@@ -258,7 +258,7 @@ def test_each_antenna_keeps_its_own_cap_behind_amplifiers():
 
 
 def test_what_the_receiver_knows_changes_the_design_for_the_better(kit):
-    known, unknown = (problem(COARSE, mode=mode, rate_weight=0.01) for mode in ("xq", "x"))
+    known, unknown = (problem(COARSE, mode=mode, rate_weight=0.01) for mode in ("radiated", "signal"))
     assert np.all(isacsim.solve(known).objective >= isacsim.solve(unknown).objective)
 
 

@@ -135,7 +135,7 @@ def information_by_differences(kit, scene, W, transceiver):
     return np.array([[2 * SNAPSHOTS * np.trace(np.conj(a).T @ middle @ b @ reference).real for b in J] for a in J])
 
 
-@pytest.mark.parametrize("mode", ["x", "xq"])
+@pytest.mark.parametrize("mode", ["signal", "radiated"])
 @given(seed=seeds)
 def test_a_scene_seen_in_the_span_of_its_echo_tells_the_same_behind_any_transmitter(kit, mode, seed):
     tx, rx = UniformLinearArray(6), isacsim.UniformPlanarArray(4, 3)

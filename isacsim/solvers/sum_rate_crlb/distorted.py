@@ -51,7 +51,7 @@ class Disturbed(NamedTuple):
         transceiver, antennas, users = problem.transceiver, problem.H.shape[-2], problem.users
         others = transceiver.receive.is_ideal and transceiver.user.is_ideal and problem.channels_known
         tables = tables_of(transceiver.transmit, antennas)
-        if tables is None or not others or problem.mode != "x":
+        if tables is None or not others or problem.mode != "signal":
             return None
         sides, terms = np.empty((0, 2), int), np.empty((1, 0), complex)
         C, G = np.empty((1, 0, 0), complex), np.empty((1, 0, antennas), complex)
