@@ -141,6 +141,44 @@ class StepOfRBal:
     track_spread.unit = "largest over smallest time of 16 to 1024 antennas"
 
 
+class BehindConverters:
+    """Designs for converters on all sides, certified to 1e-8, and the same batch for ideal hardware.
+
+    Constraints cost something at 11 dB behind 3 bits, and at 9 dB behind an eighth of 10-bit chains beside 2-bit ones.
+    """
+
+    param_names = ("size", "transmit")
+    params = (["16x4", "64x8"], ["3 bit", "mixed"])
+    timeout = 300
+
+    def setup(self, size, transmit):
+        antennas, users = map(int, size.split("x"))
+        self.members = 50 if antennas == 16 else 6
+        few = antennas // 8
+        bits = 3 if transmit == "3 bit" else [10] * few + [2] * (antennas - few)
+        hardware = [isacsim.Aqnm(bits) for bits in (bits, 4, 4)]
+        self.problem = isacsim.CrbMin(
+            complex_gaussian((self.members, antennas, users), 30000), 10 ** (1.1 if transmit == "3 bit" else 0.9),
+            0.1, 1e-3, radar_noise_power=1e-3, response_variance=0.01, receivers=antennas,
+            transceiver=isacsim.Transceiver(*hardware),
+        )  # fmt: skip
+        self.solution, self.time = cpu_time(self.problem, None, 3)
+
+    def track_time(self, size, transmit):
+        return 1e3 * self.time / self.members
+
+    def track_gap(self, size, transmit):
+        return float(self.solution.gap.max())
+
+    def track_ratio_to_ideal(self, size, transmit):
+        ideal = attrs.evolve(self.problem, transceiver=isacsim.Transceiver())
+        return self.time / cpu_time(ideal, None, 3)[1]
+
+    track_time.unit = "ms of CPU a realisation of the batch"
+    track_gap.unit = "largest relative gap"
+    track_ratio_to_ideal.unit = "CPU time over that of ideal hardware, whose optimum may have a closed form"
+
+
 class Reduction:
     """`r-ipm` against `ipm` at 16 antennas, and what many antennas cost."""
 

@@ -21,19 +21,21 @@ import numpy as np
 
 from isacsim.compiled import compiled, part, writable
 from isacsim.hardware.codebooks import Codebook
-from isacsim.hardware.gaussian import density, hermite, legendre
+from isacsim.hardware.gaussian import legendre
+from isacsim.hardware.lattices import distorted_slope, jumps_of, spacing
 from isacsim.typing import AnyArray, FloatArray
 
 NODES = 64  # of the angle: at most 1e-13 of the power at 3 bits, 1e-11 at 6
 AT_ONCE = 2**14  # densities of a member in one array: enough for the processor, and few for its cache
 # Squared cosine below which derivatives are cut off: they grow as 1/sqrt(1 - r^2) where chains send in phase.
 GRAZING = 1e-30
-PAIRS = 2**14  # of thresholds, up to which a pair of codebooks is tabulated: some 7 bits each
 DEGREES = (32, 64, 128, 256, 512)
 SETTLED = 1e-16  # of the output power: the last coefficients of a table
 # Cells of a table, and coefficients of each: with degree 512 in all of them, the polynomial of a cell is 1e-15 off.
 CELLS, ORDER = 512, 8
-ORDERS = 201  # of the series of finer codebooks, whose distortion is correlated for |r| near 1 alone
+# Step below which tables are denser towards full correlation: those of 7 bits and more.
+FINE = 0.1
+PANELS, POINTS = 64, 12  # of such a table: polynomials that the cells are filled from
 
 Jumps = tuple[FloatArray, FloatArray]
 
@@ -83,42 +85,40 @@ class Pair(NamedTuple):
 
     Attributes:
         value: Of the first term over x, an even function.
-        slope: Of its derivative in the angle, or in r.
+        slope: Of its derivative in the angle.
         linear: E[u Q_1] E[v Q_2], where the first term has its linear part.
-        angular: Whether the slope is in the angle.
+        grading: Distance of x from 1 down to which cells are denser towards it; 0 for cells of one size.
     """
 
     value: FloatArray
     slope: FloatArray
     linear: float
-    angular: bool
+    grading: float
 
     def __call__(self, r: FloatArray) -> FloatArray:
         """At r (...), from -1 to 1."""
         found = np.empty(r.shape)
-        compiled(values_each)(writable(r).reshape(-1), self.value, self.linear, found.reshape(-1))
+        compiled(values_each)(writable(r).reshape(-1), self.value, self.linear, self.grading, found.reshape(-1))
         return found
 
     def derivative(self, r: FloatArray) -> FloatArray:
         """In r."""
         found, flat = np.empty(r.shape), writable(r).reshape(-1)
-        compiled(slopes_each)(flat, self.slope, self.linear, self.angular, found.reshape(-1))
+        compiled(slopes_each)(flat, self.slope, self.linear, self.grading, found.reshape(-1))
         return found
 
 
 @lru_cache(maxsize=256)
 def pair_of(one: Codebook, other: Codebook) -> Pair:
     """The pair function of two codebooks, worked out once."""
-    x = _places()
-    r = np.sin(np.pi / 2 * x)
-    if one.thresholds.size * other.thresholds.size > PAIRS:
-        value, slope = _series(one, other)
-        return Pair(_table(np.polyval(value[::-1], r**2) * r / x), _table(np.polyval(slope[::-1], r**2)), 0.0, False)
-    slope = _angular_slope(one, other)
+    step = min(spacing(one), spacing(other))
+    if step < FINE:
+        return _graded(one, other, step)
+    slope, x = _angular_slope(one, other), _places()
     every = np.stack([slope, np.zeros_like(slope)], axis=-1).ravel()  # even orders alone
     value = np.polynomial.chebyshev.chebint(every) * np.pi / 2
     series = np.polynomial.chebyshev.chebval
-    return Pair(_table(series(x, value) / x), _table(series(x, every)), one.gain * other.gain, True)
+    return Pair(_table(series(x, value) / x), _table(series(x, every)), one.gain * other.gain, 0.0)
 
 
 def _angular_slope(one: Codebook, other: Codebook) -> FloatArray:
@@ -136,28 +136,33 @@ def _angular_slope(one: Codebook, other: Codebook) -> FloatArray:
 
 
 def _density_in_angle(one: Codebook, other: Codebook, angle: float) -> float:
-    s, t = one.thresholds[:, None], other.thresholds
-    heights = np.diff(one.levels)[:, None] * np.diff(other.levels) / (2 * np.pi)
-    return float((heights * _bell(s, t, np.asarray(np.sin(angle)))).sum())
+    (s, e), (t, d) = jumps_of(one), jumps_of(other)
+    return float((e[:, None] * d / (2 * np.pi) * _bell(s[:, None], t, np.asarray(np.sin(angle)))).sum())
 
 
-def _series(one: Codebook, other: Codebook) -> tuple[FloatArray, FloatArray]:
-    """By Hermite coefficients, of r^(2m) in the value over r and in the slope; the linear one is left out.
+def _graded(one: Codebook, other: Codebook, step: float) -> Pair:
+    """Tables that are denser towards full correlation, as far down as what the finer steps have in common."""
+    grading = step / np.pi**2  # step / (2 pi) of the angle, by which the first wave of a sawtooth has fallen to 1/e
+    node = np.cos(np.pi * (np.arange(POINTS) + 0.5) / POINTS)
+    place = (np.arange(PANELS)[:, None] + (1 + node) / 2) / PANELS
+    reach = np.arcsinh(1 / grading)
+    apart = grading * np.sinh((1 - place) * reach)  # 1 - x
+    slope = distorted_slope(one, other, np.pi / 2 * apart.ravel()).reshape(place.shape)
+    per_place = np.pi / 2 * reach * np.hypot(grading, apart) / (2 * PANELS)  # of the angle, and of a panel's -1 to 1
+    series = np.polynomial.chebyshev
+    slopes, rises = (series.chebfit(node, values.T, POINTS - 1) for values in (slope, slope * per_place))
+    value = series.chebint(rises, lbnd=-1)  # from the beginning of each panel
+    value[0] += np.concatenate([[0.0], np.cumsum(series.chebval(1.0, value))[:-1]])
+    within = (_places() * PANELS).reshape(PANELS, -1) - np.arange(PANELS)[:, None]
+    found = [_table_values(each, 2 * within - 1) for each in (value, slopes)]
+    x = 1 - grading * np.sinh((1 - _places()) * reach)
+    return Pair(_table(found[0] / x), _table(found[1]), 0.0, grading)
 
-    What is above goes to one further order, as the power of a chain asks for.
-    """
-    value = _coefficients(one) * _coefficients(other)
-    value[0] = 0.0
-    return value, (2 * np.arange(value.size) + 1) * value
 
-
-@lru_cache(maxsize=64)
-def _coefficients(book: Codebook) -> FloatArray:
-    """``c_n = sum_k d_k p(t_k) h_(n-1)(t_k) / sqrt(n)`` for odd n, and the root of what they leave of the power."""
-    degrees = np.arange(1, ORDERS + 1, 2)
-    found = hermite(book.thresholds, ORDERS)[::2][: degrees.size]
-    c = found @ (np.diff(book.levels) * density(book.thresholds)) / np.sqrt(degrees)
-    return np.append(c, np.sqrt(max(book.power - (c**2).sum(), 0.0)))
+def _table_values(series: AnyArray, within: FloatArray) -> FloatArray:
+    """Chebyshev series of panels (n, PANELS) at places in them (PANELS, m), as those of cells (CELLS, ORDER)."""
+    values = np.polynomial.chebyshev.chebval(within, series[..., None], tensor=False)
+    return np.asarray(values, float).reshape(CELLS, ORDER)
 
 
 @cache
@@ -191,28 +196,31 @@ def looked_up(table: FloatArray, x: float) -> float:
 
 
 @part
-def value_at(r: float, table: FloatArray, linear: float) -> float:
-    """The value of a `Pair` at r."""
-    x = math.asin(r) * (2 / math.pi)
-    return x * looked_up(table, abs(x)) - linear * r
+def place_of(r: float, grading: float) -> float:
+    """Where a table of a `Pair` has |r|, from 0 to 1."""
+    x = abs(math.asin(r)) * (2 / math.pi)
+    return 1 - math.asinh((1 - x) / grading) / math.asinh(1 / grading) if grading > 0 else x
 
 
 @part
-def slope_at(r: float, table: FloatArray, linear: float, angular: bool) -> float:
+def value_at(r: float, table: FloatArray, linear: float, grading: float) -> float:
+    """The value of a `Pair` at r."""
+    return math.asin(r) * (2 / math.pi) * looked_up(table, place_of(r, grading)) - linear * r
+
+
+@part
+def slope_at(r: float, table: FloatArray, linear: float, grading: float) -> float:
     """Its derivative at r."""
-    slope = looked_up(table, abs(math.asin(r)) * (2 / math.pi))
-    if not angular:
-        return slope
-    return slope / math.sqrt(max((1 - r) * (1 + r), GRAZING)) - linear
+    return looked_up(table, place_of(r, grading)) / math.sqrt(max((1 - r) * (1 + r), GRAZING)) - linear
 
 
-def values_each(r: FloatArray, table: FloatArray, linear: float, out: FloatArray) -> None:
+def values_each(r: FloatArray, table: FloatArray, linear: float, grading: float, out: FloatArray) -> None:
     """Write the values of a `Pair` at correlations (n,)."""
     for i in range(r.size):
-        out[i] = value_at(r[i], table, linear)
+        out[i] = value_at(r[i], table, linear, grading)
 
 
-def slopes_each(r: FloatArray, table: FloatArray, linear: float, angular: bool, out: FloatArray) -> None:
+def slopes_each(r: FloatArray, table: FloatArray, linear: float, grading: float, out: FloatArray) -> None:
     """Write its derivatives at correlations (n,)."""
     for i in range(r.size):
-        out[i] = slope_at(r[i], table, linear, angular)
+        out[i] = slope_at(r[i], table, linear, grading)

@@ -31,7 +31,7 @@ class Tables(NamedTuple):
     noise: FloatArray  #: Power of what each puts out beside it, for input of 1 W, (N,)
     kinds: IntArray  #: Which pair function two chains have, (N, N); -1 where nothing is correlated
     cells: FloatArray  #: Value of each pair function, and behind it its slope, (functions, 2, cells, coefficients)
-    numbers: FloatArray  #: What is linear in each, and whether its slope is in the angle, (functions, 2)
+    numbers: FloatArray  #: What is linear in each, and how its table is graded, (functions, 2)
 
     @classmethod
     def uncorrelated(cls, gain: FloatArray, noise: FloatArray) -> Tables:
@@ -66,7 +66,7 @@ class GainControlled(Expander):
         if not pairs:
             return nothing
         cells = np.array([(pair.value, pair.slope) for pair in pairs])
-        return nothing._replace(cells=cells, numbers=np.array([(pair.linear, pair.angular) for pair in pairs], float))
+        return nothing._replace(cells=cells, numbers=np.array([(pair.linear, pair.grading) for pair in pairs]))
 
     def at(self, rho: FloatArray) -> Quantised:
         """Gain and power of each codebook, scaled."""

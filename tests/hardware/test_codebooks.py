@@ -41,6 +41,13 @@ def test_gain_and_power_are_the_integrals_they_stand_for(book):
     assert book.noise == pytest.approx(power - gain**2, abs=1e-8)
 
 
+@pytest.mark.parametrize("bits", [10, 13, 16])
+def test_without_overload_the_noise_is_that_of_a_sawtooth(bits):
+    # Of steps far below a deviation the error is uniform, but for exp(-2 (pi / step)^2), and uncorrelated with x.
+    book = mid_rise(bits, 20 / 2**bits)
+    assert book.noise == pytest.approx(book.step**2 / 12, rel=1e-12)
+
+
 @pytest.mark.parametrize("bits", range(1, 9))
 def test_lloyd_max_levels_are_centroids_and_thresholds_midpoints(bits):
     book = lloyd_max(bits)

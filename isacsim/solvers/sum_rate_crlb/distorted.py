@@ -33,7 +33,7 @@ class Disturbed(NamedTuple):
     """Those who hear the distortion of B members, and room for what is worked out for one precoder."""
 
     tables: FloatArray  #: Those of the pair functions, (functions, 2, cells, coefficients)
-    numbers: FloatArray  #: What is linear in each, and whether its slope is in the angle, (functions, 2)
+    numbers: FloatArray  #: What is linear in each, and how its table is graded, (functions, 2)
     kinds: IntArray  #: Which of them two chains have, (N, N); -1 without correlation
     chains: FloatArray  #: Scale of the coordinates Z in ``W = diag(scale) Z``, and noise for 1 W, (2, N)
     listeners: ComplexArray  #: ``[H, G^H]`` of G, the response of the targets, (B, N, K+m')
@@ -118,8 +118,8 @@ def distort(
                     xi += Z[i, s] * Z[j, s].conjugate()
                 xi *= chains[0, i] * chains[0, j] / root
                 xi /= max(abs(xi), 1.0)  # rounding
-                value, linear = tables[kind, 0], numbers[kind, 0]
-                d = root * complex(value_at(xi.real, value, linear), value_at(xi.imag, value, linear))
+                value, linear, grading = tables[kind, 0], numbers[kind, 0], numbers[kind, 1]
+                d = root * complex(value_at(xi.real, value, linear, grading), value_at(xi.imag, value, linear, grading))
             square[CORRELATION, i, j], square[CORRELATION, j, i] = xi, xi.conjugate()
             square[DISTORTION, i, j], square[DISTORTION, j, i] = d, d.conjugate()
 
@@ -229,10 +229,10 @@ def pull(link: Disturbed, P: ComplexArray, by: ComplexArray, square: ComplexArra
         for j in range(i):
             kind, root, g, u = link.kinds[i, j], math.sqrt(xi[i, i].real * xi[j, j].real), G[i, j], 0j
             if kind >= 0 and root > 0:
-                slope, linear, angular = link.tables[kind, 1], link.numbers[kind, 0], link.numbers[kind, 1] > 0
+                slope, linear, grading = link.tables[kind, 1], link.numbers[kind, 0], link.numbers[kind, 1]
                 u = complex(
-                    slope_at(xi[i, j].real, slope, linear, angular) * g.real,
-                    slope_at(xi[i, j].imag, slope, linear, angular) * g.imag,
+                    slope_at(xi[i, j].real, slope, linear, grading) * g.real,
+                    slope_at(xi[i, j].imag, slope, linear, grading) * g.imag,
                 )
                 own = real_inner(g, D[i, j]) - root * real_inner(u, xi[i, j])
                 G[i, i] += own
