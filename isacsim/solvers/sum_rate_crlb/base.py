@@ -25,7 +25,16 @@ NO_RULE = number(above=0, remedy="Leave it out for no such rule.", optional=True
 
 @frozen
 class SingleStart(Solver):
-    """A solver that iterates from one start: over precoders, or, if ``reduced``, over the range of [H, V], or of H."""
+    """A solver that iterates from one start: over precoders, or, if ``reduced``, over the range of [H, V], or of H.
+
+    Args:
+        tolerance: Relative KKT residual at which a member has converged.
+        max_steps: Largest number of iterations.
+        start: ``mrt`` (maximum ratio), ``rzf`` (regularised zero forcing), ``selected`` (``mrt``
+            without a user), ``random``, ``published`` or ``fang25``, the published one with its very numbers.
+        step_tolerance: End also when the spectral norm of W+ - W, in sqrt(W), is below this, the rule of the
+            published codes; such a member is not converged. None is no such rule.
+    """
 
     problems: ClassVar[tuple[str, ...]] = ("sum-rate-crlb",)
     guarantee: ClassVar[str] = "stationary"

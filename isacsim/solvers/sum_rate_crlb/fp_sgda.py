@@ -19,8 +19,8 @@ from isacsim.batch import frobenius2, inner, rows
 from isacsim.checks import instance, number
 from isacsim.solvers.sum_rate_crlb.base import SingleStart, users_alone
 from isacsim.solvers.sum_rate_crlb.merit import Evaluated, Merit, beta
+from isacsim.solvers.sum_rate_crlb.sca import span_factor, spectral_norm
 from isacsim.solvers.sum_rate_crlb.search import MovingState, search
-from isacsim.solvers.sum_rate_crlb.surrogate import span_factor, spectral_norm
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
 
@@ -39,13 +39,9 @@ class FpSgda(SingleStart):
     """Smoothed gradient ascent: finds a stationary point, not a global optimum.
 
     Monotone unless a ``step_size`` is given, and slow: a reference to compare with. A member
-    whose average takes more than half of the ascent away starts it afresh.
+    whose average takes more than half of the ascent away starts it afresh. Published with a ``step_tolerance`` of 1e-5.
 
     Args:
-        tolerance: Relative KKT residual at which a member has converged.
-        max_steps: Largest number of iterations.
-        start: ``mrt`` (maximum ratio), ``rzf`` (regularised zero forcing), ``selected`` (``mrt``
-            without a user), ``random``, ``published`` or ``fang25``.
         step_size: Fixed step in W, 5e-6 as published (1e-5 in one figure); such a step may
             descend. None is 1/(2 lambda) with the lambda of `sca`, halved until the objective
             rises.
@@ -55,8 +51,6 @@ class FpSgda(SingleStart):
         published_momentum: As the published code, add the term of the average: momentum.
         published_received_power: As the published code of `sca`, leave the sensing streams out of
             the received powers T_k of the update, whose steps then do not follow the gradient.
-        step_tolerance: End also when the spectral norm of W+ - W, in sqrt(W), is below this,
-            1e-5 as published; such a member is not converged. None is no such rule.
     """
 
     step_size: float | None = field(
@@ -104,17 +98,8 @@ class FpSgda(SingleStart):
             average, direction = np.where(poor, point.W, average), np.where(poor, 2 * g, direction)
         else:
             step_size = np.full(stalled.shape, self.step_size)
-        return FpSgdaState(
-            merit=merit,
-            factor=factor,
-            point=point,
-            before=before,
-            average=average,
-            direction=direction,
-            step_size=step_size,
-            residual=merit.residual(point, frobenius2(slope)),
-            stalled=stalled,
-        )
+        own = {"factor": factor, "average": average, "direction": direction, "step_size": step_size}
+        return FpSgdaState.at(merit, point, before, stalled, slope, **own)
 
 
 def propose(state: FpSgdaState, attempt: int) -> tuple[ComplexArray, FloatArray]:

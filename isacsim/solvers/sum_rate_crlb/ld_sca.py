@@ -1,8 +1,8 @@
 """Low-dimensional SCA for `SumRateCrlb` [Fang25, Sec. IV-C].
 
 Every stationary precoder of a total power lies in the range of ``N = [H, V]``
-(`isacsim.solvers.sum_rate_crlb.riemannian`). The surrogate of
-`isacsim.solvers.sum_rate_crlb.surrogate` is maximised over that range, in an orthonormal
+(`isacsim.solvers.sum_rate_crlb.riemannian`). The surrogate of `isacsim.solvers.sum_rate_crlb.sca` is
+maximised over that range, in an orthonormal
 basis of it. There the paper's ``W = N P`` with lambda N^H N in C_2 is the same iteration,
 whereas lambda I, as [Fang25, eq. (40)] reads, would be another one, badly conditioned.
 """
@@ -16,34 +16,20 @@ from attrs import field, frozen
 
 from isacsim.checks import whole
 from isacsim.solvers.sum_rate_crlb.merit import Merit
-from isacsim.solvers.sum_rate_crlb.surrogate import SurrogateSolver, SurrogateState, rate_terms
+from isacsim.solvers.sum_rate_crlb.sca import Sca, SurrogateState, rate_terms
 from isacsim.typing import ComplexArray, FloatArray
 
 
 @frozen
-class LdSca(SurrogateSolver):
+class LdSca(Sca):
     """SCA in at most K+3M dimensions: finds a stationary point, not a global optimum.
 
     Monotone with ``backtracking``. The iterates are those of `sca` from the same start in the
     range of [H, V], at a cost that knows nothing of the number of antennas. An initial
     precoder is projected onto that range, and regains full power with the first step.
-    Takes a total power only.
+    Takes a total power only. Options as of `sca`, and one more.
 
     Args:
-        tolerance: Relative KKT residual at which a member has converged.
-        max_steps: Largest number of iterations, each of ``inner_updates``.
-        start: ``mrt`` (maximum ratio), ``rzf`` (regularised zero forcing), ``selected`` (``mrt``
-            without a user), ``random``, ``published`` or ``fang25``, the published one with its very numbers.
-        curvature: Rule for lambda: ``backtracking`` (the paper's, doubled until the objective
-            rises), ``paper`` (the spectral norm of rate_weight H Sigma_2 H^H - crlb_weight Q)
-            or ``figures`` (rate_weight times the largest eigenvalue of
-            N^H H Sigma_2 H^H N, as in the published code).
-        published_received_power: As the published code, leave the sensing streams out of the
-            received powers T_k of the update.
-        step_tolerance: End also when the spectral norm of W+ - W, in sqrt(W), is below this,
-            the rule of the published code; such a member is not converged. None is no such rule.
-        change_tolerance: End also when objective, sum rate and CRLB each change by less than this
-            share of their last values: 1e-5 is the rule of the published data of Table I. None is no such rule.
         inner_updates: Closed-form updates for each surrogate. The published code takes 20:
             they overshoot where the surrogate of the CRLB bounds it from the wrong side, and from
             many starts never settle.

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
 from attrs import frozen
 
-from isacsim.batch import put, rows, take
+from isacsim.batch import frobenius2, put, rows, take
 from isacsim.solvers.sum_rate_crlb.merit import Iterate, Merit
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
@@ -43,6 +43,21 @@ class MovingState(PointState):
 
     merit: Merit
     before: Iterate
+
+    @classmethod
+    def at(
+        cls,
+        merit: Merit,
+        point: Any,
+        before: Iterate,
+        stalled: BoolArray,
+        slope: ComplexArray | None = None,
+        **own: Any,
+    ) -> Self:
+        """The state at a point, with its gradient along the surface where that is at hand, and ``own`` fields."""
+        slope = merit.slope(point) if slope is None else slope
+        residual = merit.residual(point, frobenius2(slope))
+        return cls(point=point, residual=residual, stalled=stalled, merit=merit, before=before, **own)
 
     @property
     def move(self) -> FloatArray:

@@ -18,14 +18,12 @@ from typing import Any, ClassVar
 import numpy as np
 from attrs import field, frozen
 
-from isacsim.algebra import invert_positive, real_inner
-from isacsim.batch import frobenius2
+from isacsim.batch import frobenius2, squared
 from isacsim.checks import whole
-from isacsim.compiled import compiled, part
 from isacsim.solvers.sum_rate_crlb.base import SingleStart
-from isacsim.solvers.sum_rate_crlb.merit import Evaluated, Merit
+from isacsim.solvers.sum_rate_crlb.merit import Merit
 from isacsim.solvers.sum_rate_crlb.search import MovingState
-from isacsim.typing import BoolArray, ComplexArray, FloatArray
+from isacsim.typing import ComplexArray
 
 
 @frozen
@@ -36,13 +34,8 @@ class RWmmse(SingleStart):
     linearly, and slowly at high SNR.
 
     Args:
-        tolerance: Relative KKT residual at which a member has converged.
         max_steps: Largest number of iterations, of ``updates`` each.
         updates: Updates of the precoder in an iteration, after which objective and residual are looked at.
-        start: ``mrt`` (maximum ratio), ``rzf`` (regularised zero forcing), ``selected`` (``mrt``
-            without a user) or ``random``.
-        step_tolerance: End also when the spectral norm of W+ - W, in sqrt(W), is below this; such a
-            member is not converged. None is no such rule.
     """
 
     reduced: ClassVar[bool] = True
@@ -64,79 +57,29 @@ class RWmmse(SingleStart):
     def init(self, merit: Merit, W: ComplexArray) -> MovingState:
         """The state at the first W, scaled to full power: what of a start lies outside the range of H is lost."""
         point = merit.evaluate(merit.project(W))
-        return _at(merit, point, point, np.zeros(len(W), bool))
+        return MovingState.at(merit, point, point, np.zeros(len(W), bool))
 
     def step(self, state: MovingState) -> MovingState:
         """The weighted MMSE precoders of every member after some updates; other streams than the users' are dropped."""
-        merit, before, users = state.merit, state.point, state.merit.users
-        beams = np.ascontiguousarray(before.W[..., :users])
-        H, noise_power = (
-            np.array(np.broadcast_to(x, (len(beams), *x.shape[1:]))) for x in (merit.H, merit.noise_power)
-        )
-        power = np.array(np.broadcast_to(merit.power, len(beams)))
-        compiled(update_each, allocates=True)(H, noise_power, power, self.updates, beams)
+        merit, before = state.merit, state.point
+        beams = before.W[..., : merit.users]
+        for _ in range(self.updates):
+            beams = updated(merit, beams)
         W = np.zeros_like(before.W)
-        W[..., :users] = beams
+        W[..., : merit.users] = beams
         point = merit.evaluate(merit.project(W))
-        # What is left is rounding.
-        return _at(merit, point, before, ~(point.objective > before.objective))
+        # What does not rise is rounding.
+        return MovingState.at(merit, point, before, ~(point.objective > before.objective))
 
 
-def _at(merit: Merit, point: Evaluated, before: Evaluated, stalled: BoolArray) -> MovingState:
-    residual = merit.residual(point, frobenius2(merit.slope(point)))
-    return MovingState(point, residual, stalled, merit, before)
-
-
-@part
-def weigh(H: ComplexArray, noise_power: FloatArray, W: ComplexArray, eta: ComplexArray, beta: FloatArray) -> None:
-    """Write eta = Z_kk / I_k and beta = S_k / (I_k T_k), each (K,), of the gains of W (n, K)."""
-    for k in range(H.shape[1]):
-        interference, own = noise_power[k], 0j
-        for j in range(W.shape[1]):
-            gain = 0j
-            for i in range(H.shape[0]):
-                gain += np.conj(H[i, k]) * W[i, j]
-            if j == k:
-                own = gain
-            else:
-                interference += real_inner(gain, gain)
-        signal = real_inner(own, own)
-        eta[k], beta[k] = own * (1 / interference), signal / (interference * (signal + interference))
-
-
-@part
-def update(
-    H: ComplexArray, noise_power: FloatArray, power: float, W: ComplexArray,
-    eta: ComplexArray, beta: FloatArray, M: ComplexArray, inverse: ComplexArray,
-) -> None:  # fmt: skip
-    """Write the next precoder of one member, of full power, over W (n, K); the rest is room for it."""
-    weigh(H, noise_power, W, eta, beta)
-    mu, used = 0.0, 0.0
-    for k in range(beta.size):
-        mu += beta[k] * noise_power[k] / power
-    for i in range(M.shape[0]):
-        for j in range(M.shape[0]):
-            M[i, j] = mu if i == j else 0.0
-            for k in range(beta.size):
-                M[i, j] += beta[k] * H[i, k] * np.conj(H[j, k])
-    invert_positive(M, inverse)
-    for i in range(M.shape[0]):
-        for k in range(beta.size):
-            W[i, k] = 0
-            for j in range(M.shape[0]):
-                W[i, k] += inverse[i, j] * H[j, k] * eta[k]
-            used += real_inner(W[i, k], W[i, k])
-    scale = np.sqrt(power / used)
-    for i in range(W.shape[0]):
-        for k in range(W.shape[1]):
-            W[i, k] *= scale
-
-
-def update_each(H: ComplexArray, noise_power: FloatArray, power: FloatArray, updates: int, W: ComplexArray) -> None:
-    """Write the precoders after some updates over W (B, n, K), for H (B, n, K), noises (B, K) and powers (B,)."""
-    side = H.shape[1]
-    eta, beta = np.empty(H.shape[2], np.complex128), np.empty(H.shape[2])
-    M, inverse = np.empty((side, side), np.complex128), np.empty((side, side), np.complex128)
-    for b in range(H.shape[0]):
-        for _ in range(updates):
-            update(H[b], noise_power[b], power[b], W[b], eta, beta, M, inverse)
+def updated(merit: Merit, W: ComplexArray) -> ComplexArray:
+    """The weighted MMSE beams (B, n, K) after those of any power, among noise that grows with that power."""
+    H, HH, power = merit.H, merit.HH, merit.power[:, None]
+    Z = HH @ W
+    own = np.diagonal(Z, axis1=-2, axis2=-1)
+    signal, noise = squared(own), merit.noise_power * frobenius2(W)[:, None] / power
+    interference = np.where(np.eye(merit.users, dtype=bool), 0.0, squared(Z)).sum(axis=-1) + noise
+    eta, beta = own / interference, signal / (interference * (signal + interference))
+    mu = (beta * merit.noise_power / power).sum(axis=-1)
+    A = (H * beta[:, None, :]) @ HH + mu[:, None, None] * np.eye(H.shape[-2])
+    return np.asarray(np.linalg.solve(A, H * eta[:, None, :]))

@@ -1,7 +1,7 @@
 """WMMSE with semidefinite relaxation for `SumRateCrlb`, a baseline of [Fang25, Fig. 3].
 
 Each iteration replaces the rate by its quadratic lower bound at W
-(`isacsim.solvers.sum_rate_crlb.surrogate.rate_terms`) and relaxes the covariance of all
+(`isacsim.solvers.sum_rate_crlb.sca.rate_terms`) and relaxes the covariance of all
 streams to R, in an orthonormal basis of the range of [H, V]::
 
     max  2 Re tr(C_1^H W_c) - rate_weight tr(H Sigma_2 H^H R) - crlb_weight tr(D F(R)^-1)
@@ -22,16 +22,15 @@ import numpy as np
 from attrs import field, frozen
 
 from isacsim.batch import frobenius2, hermitian, put, rows, take
-from isacsim.checks import choice, instance, number, whole
+from isacsim.checks import instance, number, whole
 from isacsim.solvers.hermitian import basis
 from isacsim.solvers.semidefinite import CONVEX
 from isacsim.solvers.solution import objects
 from isacsim.solvers.sum_rate_crlb.base import SingleStart
 from isacsim.solvers.sum_rate_crlb.merit import Evaluated, Merit
+from isacsim.solvers.sum_rate_crlb.sca import rate_terms
 from isacsim.solvers.sum_rate_crlb.sdr_program import optimum
 from isacsim.solvers.sum_rate_crlb.search import Line, MovingState, search
-from isacsim.solvers.sum_rate_crlb.starts import STARTS
-from isacsim.solvers.sum_rate_crlb.surrogate import rate_terms
 from isacsim.typing import AnyArray, BoolArray, ComplexArray, FloatArray
 
 SHORT = (
@@ -53,19 +52,14 @@ class WmmseSdr(SingleStart):
     Monotone without the published options; a member whose program promises what its few
     sensing streams cannot hold ends as stalled. Each iteration solves one semidefinite
     program a member, of at most K+3M coordinates, by Clarabel: a slow reference, of tens of
-    iterations. Takes a total power only.
+    iterations. Takes a total power only. The published figures took 2000 steps at most, and a
+    ``step_tolerance`` of 1e-4.
 
     Args:
-        tolerance: Relative KKT residual at which a member has converged.
-        max_steps: Largest number of iterations; 2000 in the published figures.
-        start: ``mrt`` (maximum ratio), ``rzf`` (regularised zero forcing), ``selected`` (``mrt``
-            without a user), ``random``, ``published`` or ``fang25``.
         published_charge: As the published code, charge the sensing streams' interference
             without the weights of the rate's bound.
         published_recovery: As the published code, neither charge nor transmit what the
             users' covariance exceeds W_c W_c^H by.
-        step_tolerance: End also when the spectral norm of W+ - W, in sqrt(W), is below this,
-            1e-4 as published; such a member is not converged. None is no such rule.
     """
 
     reduced: ClassVar[bool] = True
@@ -74,14 +68,13 @@ class WmmseSdr(SingleStart):
 
     tolerance: float = field(default=1e-3, validator=number(above=0))
     max_steps: int = field(default=100, validator=whole(1))
-    start: str = field(default="mrt", validator=choice(*STARTS))
     published_charge: bool = field(default=False, validator=instance(bool))
     published_recovery: bool = field(default=False, validator=instance(bool))
 
     def init(self, merit: Merit, W: ComplexArray) -> WmmseState:
         """The state at the coordinates W of the first precoder."""
         point = merit.evaluate(W)
-        return _state(merit, point, point, np.zeros(len(W), bool), [""] * len(W))
+        return WmmseState.at(merit, point, point, np.zeros(len(W), bool), told=objects([""] * len(W)))
 
     def step(self, state: WmmseState) -> WmmseState:
         """One program for every member, and the step toward its solution."""
@@ -99,7 +92,7 @@ class WmmseSdr(SingleStart):
             if (stalled & solved).any():
                 point, stuck = uphill(merit, before, point, stalled & solved)
                 stalled = np.where(solved, stuck, stalled)
-        return _state(merit, point, before, stalled, [note for _, note in found])
+        return WmmseState.at(merit, point, before, stalled, told=objects([note for _, note in found]))
 
     def target(self, merit: Merit, point: Evaluated) -> tuple[ComplexArray, str]:
         """The precoder of the program of one member, (1, N, K+S), and what its backend had to tell.
@@ -168,14 +161,3 @@ def aligned(X: ComplexArray, old: ComplexArray) -> ComplexArray:
     """X turned, with X X^H unchanged, to be nearest to ``old``."""
     U, _, Vh = np.linalg.svd(np.conj(X).T @ old)
     return X @ (U @ Vh)
-
-
-def _state(merit: Merit, point: Evaluated, before: Evaluated, stalled: BoolArray, told: list[str]) -> WmmseState:
-    return WmmseState(
-        merit=merit,
-        point=point,
-        before=before,
-        residual=merit.residual(point, frobenius2(merit.slope(point))),
-        stalled=stalled,
-        told=objects(told),
-    )
