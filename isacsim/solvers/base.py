@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from importlib.util import find_spec
 from typing import Any, ClassVar
@@ -13,7 +13,7 @@ import numpy as np
 from attrs import field, frozen
 
 from isacsim.errors import InvalidInput
-from isacsim.hardware.base import Hardware
+from isacsim.hardware.base import Hardware, Transceiver
 from isacsim.hardware.chain import Chain
 from isacsim.solvers.iterate import TIME_LIMIT, Callback
 from isacsim.solvers.solution import Solution
@@ -114,21 +114,16 @@ def other_kind(solver: Solver, problem: Any) -> str | None:
 
 def not_ideal(problem: Any) -> str | None:
     """Nothing, or which stage of the hardware designed for is not ideal."""
-    transceiver = getattr(problem, "transceiver", None)
-    for side in SIDES if transceiver is not None else ():
-        for place, stage in stages(getattr(transceiver, side), side):
-            if not stage.is_ideal:
-                return f"designs for ideal hardware only, and {place} ({type(stage).__name__}) is not"
-    return None
+    if (transceiver := getattr(problem, "transceiver", None)) is None:
+        return None
+    place = first_stage(transceiver, lambda stage: not stage.is_ideal)
+    return place and f"designs for ideal hardware only, and {place} is not"
 
 
 def not_differentiable(problem: Any) -> str | None:
     """Nothing, or which stage of the hardware designed for has no derivative, or couples what must be kept apart."""
-    for side in SIDES:
-        hardware = getattr(problem.transceiver, side)
-        for place, stage in stages(hardware, side):
-            if not stage.differentiable:
-                return f"needs the derivative of hardware, and {place} ({type(stage).__name__}) gives none"
+    if place := first_stage(problem.transceiver, lambda stage: not stage.differentiable):
+        return f"needs the derivative of hardware, and {place} gives none"
     transmit, antennas = problem.transceiver.transmit, problem.H.shape[-2]
     if getattr(problem, "per_antenna", False) and transmit.linear_model(np.eye(antennas, dtype=complex)).coupled:
         return "keeps each antenna's own power only where the transmit chains are not coupled"
@@ -142,6 +137,23 @@ def not_known(problem: Any) -> str | None:
 
 
 SIDES = ("transmit", "receive", "user")  # of a transceiver
+
+
+def first_stage(
+    transceiver: Transceiver, lacks: Callable[[Hardware], bool], sides: Sequence[str] = SIDES
+) -> str | None:
+    """The first stage that lacks what a solver needs, as messages name it, ``transmit.0 (Aqnm)``; None where none does.
+
+    Args:
+        transceiver: The hardware.
+        lacks: Whether a stage does.
+        sides: Which sides count.
+    """
+    for side in sides:
+        for place, stage in stages(getattr(transceiver, side), side):
+            if lacks(stage):
+                return f"{place} ({type(stage).__name__})"
+    return None
 
 
 def stages(hardware: Hardware, side: str) -> list[tuple[str, Hardware]]:

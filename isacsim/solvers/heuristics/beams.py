@@ -18,6 +18,7 @@ from isacsim.checks import is_number
 from isacsim.errors import InvalidInput
 from isacsim.solvers.base import Request, Solver, other_kind, refuse_starts
 from isacsim.solvers.solution import Solution
+from isacsim.solvers.surface import kept
 from isacsim.typing import ComplexArray, FloatArray
 
 
@@ -25,10 +26,6 @@ def _share(_instance: Any, attribute: Any, value: Any) -> None:
     if value is not None and not (is_number(value) and 0 <= value <= 1):
         remedy = "Leave it out for the same power in every stream."
         raise InvalidInput(attribute.name, "must be a part of the power, from 0 to 1", value, remedy)
-
-
-OCTAVES = (-20.0, 3.0)  # of amplitude; a saturated amplifier that stays below the power is driven no further
-HALVINGS = 60  # which leave no more than rounding
 
 
 @frozen
@@ -158,25 +155,15 @@ def unit(W: ComplexArray) -> ComplexArray:
 def full_power(problem: Any, W: ComplexArray) -> ComplexArray:
     """The precoders at the total power, or with each antenna at its share where that is the constraint.
 
-    Behind hardware that is what leaves it: the factor is found by halving an interval.
+    Behind hardware that is what leaves it, as far as it can be driven to that.
     """
-    power = np.broadcast_to(problem.power, W.shape[:1])[:, None, None]
+    transmit, apart = problem.transceiver.transmit, getattr(problem, "per_antenna", False)
+    total_power = np.broadcast_to(problem.power, W.shape[:1])
+    power = total_power[:, None, None]
     rows: FloatArray = squared(W).sum(axis=-1, keepdims=True)
-    if getattr(problem, "per_antenna", False):
+    if apart:
         W = W * np.sqrt(np.divide(power / W.shape[-2], rows, out=np.zeros_like(rows), where=rows > 0))
     else:
         total = rows.sum(axis=-2, keepdims=True)
         W = W * np.sqrt(np.divide(power, total, out=np.zeros_like(total), where=total > 0))
-    return W if problem.transceiver.transmit.is_ideal else W * _amplitude(problem, W)
-
-
-def _amplitude(problem: Any, W: ComplexArray) -> FloatArray:
-    """The largest factor of each precoder with which its power is kept behind the hardware, (B, 1, 1)."""
-    low, high = (np.full((len(W), 1, 1), octaves) for octaves in OCTAVES)
-    for _ in range(HALVINGS):
-        middle = (low + high) / 2
-        slacks = problem.constraints(W * np.exp2(middle))
-        kept = [np.reshape(slacks[n], (len(W), -1)).min(axis=-1) >= 0 for n in ("total", "antenna") if n in slacks]
-        fits = np.logical_and.reduce(kept)[:, None, None]
-        low, high = np.where(fits, middle, low), np.where(fits, high, middle)
-    return np.asarray(np.exp2(low))
+    return W if transmit.is_ideal else kept(W, transmit, total_power, apart, np.ones(W.shape[:2], bool))

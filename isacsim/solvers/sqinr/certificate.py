@@ -31,7 +31,6 @@ class Certificate:
     #: The largest eigenvalue of S_l over all columns, relative, (B,): what a stream that is not there would gain. At an
     #: optimum it is 0
     eigenvalue: FloatArray = rows()
-    complementarity: FloatArray = rows()  #: Sum of multipliers times slacks, relative, (B,)
     violation: FloatArray = rows()  #: The largest relative violation of a constraint, (B,)
     excess: FloatArray = rows()  #: Proven bound on ``<df/dR, R' - R>``, relative, (B,)
     bound: FloatArray = rows()  #: Proven upper bound on f, (B,); NaN where first order does not prove one
@@ -46,7 +45,6 @@ def certify(system: System, V: ComplexArray, multipliers: FloatArray) -> Certifi
         value=surrogate.value,
         residual=np.sqrt(frobenius2(kkt.left) * frobenius2(V)) / size,
         eigenvalue=largest / size,
-        complementarity=np.abs(multipliers * kkt.slack).sum(axis=-1) / size,
         violation=kkt.violation,
         excess=kkt.excess(multipliers, V, largest) / size,
         bound=proven_bound(system, system.objective.proof(), kkt, V, multipliers),

@@ -3,21 +3,52 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import ClassVar
+from typing import Any, ClassVar, Self
 
 import attrs
 import numpy as np
+from attrs import frozen
 
-from isacsim.batch import frobenius2, take
+from isacsim.batch import frobenius2, rows, take
 from isacsim.problems.sqnr_max import SqnrMax
 from isacsim.solvers.base import Request, other_kind
-from isacsim.solvers.solution import Solution, Status
+from isacsim.solvers.solution import Solution, Status, objects
 from isacsim.solvers.sqinr.converters import not_converters
 from isacsim.solvers.sqinr.group import Group, feasibility
 from isacsim.solvers.sqinr.pipeline import SystemSolver
 from isacsim.solvers.sqinr.repair import least_power_beams
 from isacsim.solvers.sqnr_max.objectives import sqnr_groups
-from isacsim.typing import ComplexArray, FloatArray
+from isacsim.typing import AnyArray, BoolArray, ComplexArray, FloatArray
+
+
+@frozen(eq=False)
+class ProgramState:
+    """Iterates of B members, in normalised units, each the answer of a program.
+
+    Attributes:
+        group: The members.
+        precoder: The iterates, (B, N, K+N).
+        objective: Their SQNR, (B,).
+        bound: Proven bound on the SQNR, (B,); not finite where there is none.
+        stalled: Which members' last program had no better point, (B,).
+        told: What the backend said to a last program that gave it trouble, (B,).
+    """
+
+    traced: ClassVar[tuple[str, ...]] = ("bound",)
+
+    group: Group
+    precoder: ComplexArray = rows(2)
+    objective: FloatArray = rows()
+    bound: FloatArray = rows()
+    stalled: BoolArray = rows()
+    told: AnyArray = rows()
+
+    @classmethod
+    def at(cls, group: Group, V: ComplexArray, **own: Any) -> Self:
+        """The state at points V before the first program, with ``own`` fields."""
+        value, members = group.system.objective.surrogate(V).value, len(V)
+        nothing, no = np.full(members, np.inf), np.zeros(members, bool)
+        return cls(group, V, value, nothing, no, objects([""] * members), **own)
 
 
 class SqnrMaxSolver(SystemSolver):

@@ -17,39 +17,21 @@ from isacsim.solvers.solution import Solution, Status, objects
 from isacsim.solvers.sqinr.certificate import Certificate, certify
 from isacsim.solvers.sqinr.group import Group
 from isacsim.solvers.sqinr.repair import repaired
-from isacsim.solvers.sqnr_max.base import SqnrMaxSolver
+from isacsim.solvers.sqnr_max.base import ProgramState, SqnrMaxSolver
 from isacsim.solvers.sqnr_max.starts import start
 from isacsim.solvers.sqnr_max.surrogate_program import maximise_surrogate
 from isacsim.typing import AnyArray, BoolArray, ComplexArray, FloatArray
 
 
 @frozen(eq=False)
-class MmState:
-    """Iterates of B members, in normalised units.
+class MmState(ProgramState):
+    """Iterates of B members, with their KKT residual for the multipliers of the last program."""
 
-    Attributes:
-        group: The members.
-        precoder: The iterates, (B, N, K+N).
-        objective: Their SQNR, (B,).
-        residual: Their KKT residual with the multipliers of the last program, (B,).
-        bound: Proven bound on the SQNR, (B,); NaN for a target that is neither a point nor seen ideally.
-        stalled: Which members' last program had no better point, (B,).
-        told: What the backend said to a last program that gave it trouble, (B,).
-    """
-
-    traced: ClassVar[tuple[str, ...]] = ("bound",)
-
-    group: Group
-    precoder: ComplexArray = rows(2)
-    objective: FloatArray = rows()
     residual: FloatArray = rows()
-    bound: FloatArray = rows()
-    stalled: BoolArray = rows()
-    told: AnyArray = rows()
 
     def moved(self, V: ComplexArray, certificate: Certificate, stalled: BoolArray, told: AnyArray) -> MmState:
         """At points V with what the multipliers of a program prove of them."""
-        return MmState(self.group, V, certificate.value, certificate.residual, certificate.bound, stalled, told)
+        return MmState(self.group, V, certificate.value, certificate.bound, stalled, told, certificate.residual)
 
 
 @frozen
@@ -83,9 +65,7 @@ class Mm(SqnrMaxSolver):
     def init(self, group: Group, V: ComplexArray) -> MmState:
         """The state at points V; their residual is known after the first step."""
         V, _ = repaired(group.system, group.feasible, V)
-        unknown, no = np.full(len(V), np.inf), np.zeros(len(V), bool)
-        value = group.system.objective.surrogate(V).value
-        return MmState(group, V, value, unknown, unknown, no, objects([""] * len(V)))
+        return MmState.at(group, V, residual=np.full(len(V), np.inf))
 
     def step(self, state: MmState) -> MmState:
         """One program for every member."""

@@ -79,11 +79,6 @@ class Sqnr:
         """What errors of values of f are relative to, (B,)."""
         return np.maximum(value, TINY)
 
-    def constant(self, surrogate: Surrogate, V: ComplexArray) -> FloatArray:
-        """c0 of the surrogate that was taken at V, (B,)."""
-        powers = squared(surrogate.Q_inverse @ (self.G @ V)).sum(axis=-1)
-        return np.asarray(((1 + self.receive) * powers).sum(axis=-1))
-
     def gradient(self, surrogate: Surrogate) -> ComplexArray:
         """df/dR at the anchor, Hermitian, (B, N, N)."""
         return np.asarray(hermitian(self.G) @ (surrogate.Q_inverse @ self.G) - surrogate.M)

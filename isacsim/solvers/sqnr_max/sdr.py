@@ -15,7 +15,7 @@ import attrs
 import numpy as np
 from attrs import field, frozen
 
-from isacsim.batch import rows, take
+from isacsim.batch import take
 from isacsim.checks import choice, number, whole
 from isacsim.solvers.base import Request, refuse_starts
 from isacsim.solvers.hermitian import coordinates
@@ -25,10 +25,10 @@ from isacsim.solvers.sqinr.certificate import certify
 from isacsim.solvers.sqinr.group import Group
 from isacsim.solvers.sqinr.lifted import Lifted, linear_program, rules
 from isacsim.solvers.sqinr.repair import inside, rank_one, repaired
-from isacsim.solvers.sqnr_max.base import SqnrMaxSolver
+from isacsim.solvers.sqnr_max.base import ProgramState, SqnrMaxSolver
 from isacsim.solvers.sqnr_max.fractional import Ratio, cases, ratios
 from isacsim.solvers.sqnr_max.newton_mm import NewtonMm
-from isacsim.typing import AnyArray, BoolArray, ComplexArray, FloatArray
+from isacsim.typing import ComplexArray, FloatArray
 
 ROUTES = ("dual", "program")
 RELAXED = (
@@ -39,28 +39,10 @@ SHARPER = 0.3  # tolerance of a linear problem, relative to the whole's
 
 
 @frozen(eq=False)
-class SdrState:
-    """Iterates of B members of one case, in normalised units.
+class SdrState(ProgramState):
+    """Iterates of B members of one case, with the ratio that their SQNR rises with."""
 
-    Attributes:
-        group: The members.
-        ratio: What their SQNR rises with.
-        precoder: The iterates, (B, N, K+N).
-        objective: Their SQNR, (B,).
-        bound: Proven bound on the SQNR, (B,).
-        stalled: Which members' last problem had no better point, (B,).
-        told: What the backend said to a last problem that gave it trouble, (B,).
-    """
-
-    traced: ClassVar[tuple[str, ...]] = ("bound",)
-
-    group: Group
     ratio: Ratio
-    precoder: ComplexArray = rows(2)
-    objective: FloatArray = rows()
-    bound: FloatArray = rows()
-    stalled: BoolArray = rows()
-    told: AnyArray = rows()
 
     @property
     def residual(self) -> FloatArray:
@@ -114,8 +96,7 @@ class Sdr(SqnrMaxSolver):
         if not system.users:
             streams += np.eye(system.antennas) / np.sqrt(system.antennas)
         V = np.concatenate([safe, streams], axis=-1)
-        unknown, no = np.full(members, np.inf), np.zeros(members, bool)
-        return SdrState(group, ratio, V, system.objective.surrogate(V).value, unknown, no, objects([""] * members))
+        return SdrState.at(group, V, ratio=ratio)
 
     def step(self, state: SdrState) -> SdrState:
         """One linear problem for every member: that of Dinkelbach's method."""

@@ -17,7 +17,7 @@ from isacsim.batch import flatten, hermitian, inner, rows, squared
 from isacsim.link import Transmission
 from isacsim.metrics.cotangents import pulled_back
 from isacsim.problems.band_sum_rate_crlb import BandSumRateCrlb
-from isacsim.solvers.base import SIDES, Request, stages
+from isacsim.solvers.base import Request, first_stage
 from isacsim.solvers.sum_rate_crlb.band_surface import BandSurface, Drives, Sphere, blocks_of
 from isacsim.solvers.sum_rate_crlb.merit import Derived, Merit, damped_inverse
 from isacsim.solvers.sum_rate_crlb.starts import served, start
@@ -167,13 +167,11 @@ def not_over_a_band(problem: Any) -> str | None:
     """Nothing, or which hardware a design over a band cannot be for; narrowband problems pass."""
     if not isinstance(problem, BandSumRateCrlb):
         return None
-    for side in SIDES:
-        for place, stage in stages(getattr(problem.transceiver, side), side):
-            if not stage.spectrum_differentiable:
-                return f"needs the derivative of a spectrum, and {place} ({type(stage).__name__}) gives none"
-    if problem.subcarrier_cap is not None and not problem.shared:
-        for place, stage in stages(problem.transceiver.transmit, "transmit"):
-            if power_shares(stage, problem.H.shape[-2]) is None:
-                told = "keeps a cap on each subcarrier where transmit chains put out in proportion to their input"
-                return f"{told}, and {place} ({type(stage).__name__}) does not"
-    return None
+    if place := first_stage(problem.transceiver, lambda stage: not stage.spectrum_differentiable):
+        return f"needs the derivative of a spectrum, and {place} gives none"
+    if problem.subcarrier_cap is None or problem.shared:
+        return None
+    antennas = problem.H.shape[-2]
+    place = first_stage(problem.transceiver, lambda stage: power_shares(stage, antennas) is None, ("transmit",))
+    told = "keeps a cap on each subcarrier where transmit chains put out in proportion to their input"
+    return place and f"{told}, and {place} does not"
