@@ -9,6 +9,7 @@ from functools import cache
 from importlib.util import find_spec
 from typing import Any, ClassVar
 
+import attrs
 import numpy as np
 from attrs import field, frozen
 
@@ -37,6 +38,12 @@ class Request:
     rngs: Sequence[np.random.Generator] | None = None
     callback: Callback | None = None
     time_limit: float | None = field(default=None, validator=TIME_LIMIT)
+
+    def after(self, passed: float) -> Request:
+        """The request with the time that is left of it when some has passed, in s; no time is some tiny one."""
+        if self.time_limit is None:
+            return self
+        return attrs.evolve(self, time_limit=max(self.time_limit - passed, np.finfo(float).tiny))
 
 
 class Solver(ABC):

@@ -26,7 +26,7 @@ class Status(Enum):
     STATIONARY = "Stationary: the KKT residual is within the tolerance; a local optimum at best."
     MAX_STEPS = "Stopped at a limit of steps or time before the residual met the tolerance."
     STALLED = "No step improved the objective any more, with the residual above the tolerance."
-    INFEASIBLE = "No precoder meets the requirements; `bound` and `notes` hold the certificate."
+    INFEASIBLE = "No precoder meets the requirements; `least_power` and `notes` hold the certificate."
     UNIDENTIFIABLE = "The scene's parameters cannot be estimated; `notes` name which and why."
     FAILED = "The computation broke down; `notes` say where."
     HEURISTIC = "A closed form within the power; nothing else is promised, and `notes` name what is not met."
@@ -74,13 +74,13 @@ class Solution:
         residual: Norm of the KKT residual, relative, (...); NaN if none.
         iterations: Steps taken, (...).
         status: `Status`, or an object array of them.
-        bound: A proven bound on the objective, or the certificate of infeasibility, (...);
-            NaN if none.
+        bound: A proven bound on the objective, (...); NaN if none. An infeasible member has no objective, and
+            its ``least_power`` here too.
         notes: Tuple of remarks, or an object array of tuples.
         runtime: Time of the whole call, in s.
         trace: Arrays (..., steps+1) by name, NaN after a member's end; always ``objective``
             and ``time`` (s).
-        least_power: Where a member is infeasible for want of power, a bound on the power that it
+        least_power: The certificate of a member that is infeasible: a bound on the power that it
             needs, in W, infinite where none suffices, (...); NaN elsewhere.
     """
 

@@ -83,10 +83,7 @@ def solve(
         solutions = []
         for name in _starts(starts):
             own = request if name is None else attrs.evolve(request, start=name)
-            solutions.append(_solve_screened(in_noise_units(flat), chosen, own))
-            if time_limit is not None:
-                left = max(time_limit - (time.perf_counter() - begin), np.finfo(float).tiny)
-                request = attrs.evolve(request, time_limit=left)
+            solutions.append(_solve_screened(in_noise_units(flat), chosen, own.after(time.perf_counter() - begin)))
         solution = _with_precoder(flat, reduce(partial(_better, problem.sense), solutions))
     return attrs.evolve(solution.reshape(shape), runtime=time.perf_counter() - begin)
 

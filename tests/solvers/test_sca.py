@@ -275,10 +275,3 @@ def test_progress_that_ends_in_rounding_is_told_as_stalled(kit):
     assert solution.status is Status.STALLED
     assert solution.residual < 1e-5
     assert np.all(np.isfinite(solution.precoder))
-
-
-def test_the_gradient_of_the_merit_is_for_ideal_hardware(kit):
-    with pytest.raises(
-        isacsim.InvalidInput, match="transceiver: must be ideal for this gradient, got .*Design for ideal"
-    ):
-        Merit.of(kit.make_problem(transceiver=isacsim.Transceiver(transmit=isacsim.Aqnm(3))))

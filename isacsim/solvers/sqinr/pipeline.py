@@ -78,7 +78,7 @@ class SqinrSolver(Solver):
         for part in (left[i : i + size] for i in range(0, left.size, size)):
             here = group if part.size == group.places.size else take(group, part)
             waited = time.perf_counter() - begin
-            solution = self.optimise(here, _remaining(request, waited))
+            solution = self.optimise(here, request.after(waited))
             yield self.finished(problem, here, _later(solution, begin, waited)), here.places
 
 
@@ -98,13 +98,6 @@ def one_by_one(group: Group, request: Request, one: Callable[[Group, bool], Solu
         late = request.time_limit is not None and time.perf_counter() - begin > request.time_limit
         parts.append((_later(one(take(group, at), late), begin), at))
     return gathered(parts, time.perf_counter() - begin)
-
-
-def _remaining(request: Request, waited: float) -> Request:
-    """The request with the time that is left of it."""
-    if request.time_limit is None:
-        return request
-    return attrs.evolve(request, time_limit=max(request.time_limit - waited, np.finfo(float).tiny))
 
 
 def _later(solution: Solution, begin: float, waited: float | None = None) -> Solution:

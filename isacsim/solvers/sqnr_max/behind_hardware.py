@@ -9,6 +9,7 @@ there is above the power are infeasible behind any chains.
 from __future__ import annotations
 
 import time
+from functools import reduce
 from typing import ClassVar
 
 import attrs
@@ -85,13 +86,11 @@ class AugmentedLagrangian(Solver):
 
     def _best(self, problem: SqnrMax, group: Group, request: Request, begin: float) -> Solution:
         """The best of what the starts lead to, of the members of a group."""
-        merit, found = AugmentedMerit.of(problem), []
-        for Z in starts(merit, group, request):
-            left = None if request.time_limit is None else max(request.time_limit - time.perf_counter() + begin, 1e-9)
-            found.append(self._from(merit, Z, attrs.evolve(request, time_limit=left), group.places))
-        best = found[0]
-        for other in found[1:]:
-            best = better(other, best)
+        merit, clock = AugmentedMerit.of(problem), time.perf_counter
+        found = (
+            self._from(merit, Z, request.after(clock() - begin), group.places) for Z in starts(merit, group, request)
+        )
+        best = reduce(lambda best, other: better(other, best), found)
         dull = np.broadcast_to(frobenius2(problem.G) == 0, group.places.shape)
         notes = [(*note, EMPTY) if empty else note for note, empty in zip(best.notes, dull, strict=True)]
         W = merit.surface.precoder(best.precoder)

@@ -84,13 +84,13 @@ class BandMerit(OnSurface):
     def start(self, name: str, request: Request) -> ComplexArray:
         """The coordinates of a named start: that of each subcarrier by itself, at even power."""
         own = self.problem.subcarriers()
-        merit = Merit.in_coordinates(own, None)
+        merit = Merit.of(own)
         return self._together(merit.project(start(merit, name, own.streams, self.spawned(request.rngs))))
 
     def around(self, beams: ComplexArray) -> ComplexArray:
         """The coordinates of a start with users' beams (B F, N_t, K), and sensing streams beside them."""
         own = self.problem.subcarriers()
-        return self._together(served(Merit.in_coordinates(own, None), beams, own.streams))
+        return self._together(served(Merit.of(own), beams, own.streams))
 
     def spawned(self, rngs: Sequence[np.random.Generator] | None) -> list[np.random.Generator] | None:
         """A generator for each subcarrier of each member."""

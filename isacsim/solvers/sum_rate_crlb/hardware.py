@@ -45,7 +45,7 @@ class HardwareMerit(OnSurface):
         problem = flatten(problem)
         antennas, surface = problem.H.shape[-2], Surface.of(problem)
         gain = problem.transceiver.transmit.linear_model(np.eye(antennas, dtype=complex) / antennas)
-        ideal = Merit.in_coordinates(problem, np.asarray(gain.gain_matrix() * surface.scale, complex))
+        ideal = Merit.of(problem, np.asarray(gain.gain_matrix() * surface.scale, complex))
         if problem.transceiver.receive.is_ideal:  # so that its noise is white
             problem = attrs.evolve(problem, targets=Condensed.of(problem.targets))
         link = None if surface.capped else Disturbed.of(problem, surface.scale[0], ideal.members)

@@ -20,7 +20,6 @@ from attrs import field, frozen
 from isacsim.arrays import AntennaArray
 from isacsim.batch import flatten, hermitian, rows, squared
 from isacsim.compiled import compiled, writable
-from isacsim.errors import InvalidInput
 from isacsim.metrics.fim import FimTensor
 from isacsim.problems.sum_rate_crlb import SumRateCrlb
 from isacsim.solvers.sum_rate_crlb.member import (
@@ -115,17 +114,11 @@ class Merit:
     per_antenna: bool = field()
 
     @classmethod
-    def of(cls, problem: SumRateCrlb) -> Merit:
-        """Compile a problem (leading axes are flattened)."""
-        if not problem.transceiver.is_ideal:
-            raise InvalidInput(
-                "transceiver", "must be ideal for this gradient", problem.transceiver, "Design for ideal."
-            )
-        return cls.in_coordinates(problem, None)
+    def of(cls, problem: SumRateCrlb, basis: ComplexArray | None = None) -> Merit:
+        """Compile a problem (leading axes are flattened), as if hardware were ideal.
 
-    @classmethod
-    def in_coordinates(cls, problem: SumRateCrlb, basis: ComplexArray | None) -> Merit:
-        """The merit as if hardware were ideal, over coordinates Z with ``W = basis Z``; None for W itself."""
+        It is over coordinates Z with ``W = basis Z``; without a basis over W itself.
+        """
         problem = flatten(problem)
         H, (V, tensor) = np.asarray(problem.H), problem.ideal_sensing
         users = H.shape[-1]

@@ -22,7 +22,6 @@ from attrs import field, frozen
 from isacsim.batch import dot, hermitian, real_vectors, rows, take
 from isacsim.checks import number, whole
 from isacsim.problems.band_sum_rate_crlb import BandSumRateCrlb
-from isacsim.problems.base import Problem
 from isacsim.problems.sum_rate_crlb import SumRateCrlb
 from isacsim.solvers.base import Request, Solver, not_differentiable, other_kind
 from isacsim.solvers.iterate import Stop, iterate
@@ -150,7 +149,7 @@ class RiemannianSolver(Solver):
         basis = None if problem.per_antenna else merit.span()  # there W leaves the range: the multiplier is a matrix
         if basis is not None:
             merit, starts = merit.within(basis), [hermitian(basis) @ W for W in starts]
-        solution = self._best(problem, merit, starts, request)
+        solution = self._best(merit, starts, request)
         return solution if basis is None else attrs.evolve(solution, precoder=basis @ solution.precoder)
 
     def _behind_hardware(self, problem: SumRateCrlb, request: Request) -> Solution:
@@ -182,7 +181,7 @@ class RiemannianSolver(Solver):
             starts = [merit.surface.coordinates(W) for W in starts]
         else:
             starts = [merit.driven(merit.ideal.project(Z)) for Z in starts]
-        solution = self._best(problem, merit, starts, request)
+        solution = self._best(merit, starts, request)
         return attrs.evolve(solution, precoder=merit.precoder(solution.precoder))
 
     def _over_band(self, problem: BandSumRateCrlb, request: Request) -> Solution:
@@ -199,10 +198,10 @@ class RiemannianSolver(Solver):
                 alone = attrs.evolve(problem.subcarriers(), crlb_weight=0.0, sensing_streams=0)
                 starts.append(merit.around(self.solve(alone, Request(rngs=merit.spawned(request.rngs))).precoder))
             starts = [merit.driven(Z) for Z in starts]
-        solution = self._best(problem, merit, starts, request)
+        solution = self._best(merit, starts, request)
         return attrs.evolve(solution, precoder=merit.precoder(solution.precoder))
 
-    def _best(self, problem: Problem, merit: Judge, starts: list[ComplexArray], request: Request) -> Solution:
+    def _best(self, merit: Judge, starts: list[ComplexArray], request: Request) -> Solution:
         """The best of what all starts lead to, as coordinates of the merit."""
         every = np.repeat(np.arange(merit.members), len(starts))
         W = np.stack(starts, axis=1).reshape(-1, *starts[0].shape[1:])
