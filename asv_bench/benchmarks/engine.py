@@ -72,7 +72,7 @@ class Run:
     def track_time_per_trial(self, trials):
         run = needed("isacsim:run")
         serial = needed("isacsim.engine.executors:Serial")
-        scenario = quickstart(f"trials={trials}", "design.sca.solver.max_steps=2", METRICS)
+        scenario = quickstart(f"trials={trials}", "design.joint.solver.max_steps=2", METRICS)
         with tempfile.TemporaryDirectory() as folder:
             begin = time.process_time()
             run(scenario, Path(folder) / "run", executor=serial()).dataset()
@@ -84,7 +84,7 @@ class Run:
 # Two antennas by two, two users, a precoder in closed form and one metric: as little as a trial can be.
 TRIVIAL = (
     "sweep={}",
-    'design.sca.solver={kind="mrt"}',
+    'design.joint.solver={kind="mrt"}',
     'evaluate.converters.metrics=["sum-rate-nats"]',
     'evaluate.converters.power="designed"',
     "hardware.converters={}",
@@ -144,7 +144,7 @@ class TwoWorkers:
     timeout = 600
 
     def track_speed_up(self):
-        scenario = quickstart("trials=2000", "sweep.bits.values=[3]", "design.sca.solver.max_steps=60")
+        scenario = quickstart("trials=2000", "sweep.bits.values=[3]", "design.joint.solver.max_steps=60")
         return self.rate(scenario, 2) / self.rate(scenario, 1)
 
     def rate(self, scenario, workers):

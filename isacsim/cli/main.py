@@ -38,6 +38,7 @@ from isacsim.plugin.elsewhere import where_to_find
 from isacsim.plugin.isolation import told
 
 if TYPE_CHECKING:
+    from isacsim.engine.events import Observer
     from isacsim.engine.folder import Run
     from isacsim.engine.scenario import Scenario
 
@@ -133,7 +134,6 @@ def run(
     """Run a scenario: design, judge, store, and draw its figures."""
     from isacsim.cli.options import executor_table, observer_tables
     from isacsim.engine.run import run as run_scenario
-    from isacsim.report.progress import ProgressBar
 
     if resume and out is None:
         raise InvalidInput("--resume", "needs --out", "", "Name the run folder to continue.")
@@ -142,17 +142,18 @@ def run(
     loaded = _drawable(scenario, set_, context.obj)
     told = observer_tables(observer or (), observer_option or ())
     told += [{"kind": "log", "path": str(log)}] if log else []
+    workers = workers if workers is not None else _cores()
     finished = run_scenario(
         loaded,
         out,
         trials=trials,
-        workers=workers if workers is not None else _cores(),
+        workers=workers,
         executor=executor_table(executor, executor_option or (), trial_timeout, given=loaded.executor is not None),
         resume=resume,
         force=force,
         any_size=yes,
         on_failure="abort" if fail_fast else on_failure,
-        observers=[*told, *(() if as_json else (ProgressBar(),))],
+        observers=[*told, *_companions(workers, as_json)],
         registry=context.obj,
     ).once()
     _show_outcome(finished, as_json)
@@ -166,6 +167,17 @@ def _drawable(name: str, set_: list[str] | None, registry: Registry) -> Scenario
     loaded = load_scenario(_scenario_path(name, registry), set=tuple(set_ or ()), registry=registry)
     check_texts(loaded)
     return loaded
+
+
+def _companions(workers: int, as_json: bool) -> Iterator[Observer]:
+    """The observers of the command line itself: who shows how far it is, and who uses the time."""
+    from isacsim.cli.ahead import ReadsAhead
+    from isacsim.report.progress import ProgressBar
+
+    if not as_json:
+        yield ProgressBar()
+    if workers > 1:
+        yield ReadsAhead()
 
 
 def _show_outcome(finished: Run, as_json: bool) -> None:

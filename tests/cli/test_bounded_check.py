@@ -31,7 +31,7 @@ metrics = [{{ kind = "beampattern", azimuth_deg = [{0}] }}]
 
 def axes(size, count):
     values = [1 + 1e-6 * i for i in range(size)]
-    place = 'sets = ["design.sca.problem.rate_weight"]'
+    place = 'sets = ["design.joint.problem.rate_weight"]'
     return "".join(f"[sweep.a{i}]\nvalues = {values}\n{place}\n" for i in range(count))
 
 
@@ -160,9 +160,9 @@ def test_a_run_that_cannot_end_well_is_refused_before_it_begins(call, tmp_path, 
 
 
 def test_the_estimate_is_near_what_a_run_takes(call, tmp_path):
-    _, out, _ = call("check", "quickstart", "--set", "trials=200", "--json", "--set", 'design.sca.solver="mrt"')
+    _, out, _ = call("check", "quickstart", "--set", "trials=200", "--json", "--set", 'design.joint.solver="mrt"')
     told = json.loads(out)["estimate"]
-    sets = ("trials=200", "sinks=[]", 'design.sca.solver="mrt"')
+    sets = ("trials=200", "sinks=[]", 'design.joint.solver="mrt"')
     run = isacsim.run(isacsim.load_scenario(scenario_file("quickstart.toml"), set=sets), tmp_path / "run")
     disk = (run.path / "ledger.sqlite").stat().st_size
     held = sum(values.nbytes for name, values in run.dataset().items() if name != "status")

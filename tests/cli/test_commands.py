@@ -18,7 +18,7 @@ from isacsim.engine.files import scenario_file
 from isacsim.plugin import KINDS, build_registry
 from isacsim.random import Stream
 
-SMALL = ("--workers", "1", "--executor", "serial", "--trials", "2", "--set", "design.sca.solver.max_steps=3")
+SMALL = ("--workers", "1", "--executor", "serial", "--trials", "2")
 BARE = (*SMALL, "--set", "figure={}", "--set", "sinks=[]")
 QUICKSTART = scenario_file("quickstart.toml").read_text(encoding="utf-8")
 COMPONENTS = [(kind, name) for kind in KINDS for name in build_registry().names(kind)]
@@ -43,10 +43,10 @@ def test_run_tells_a_table_the_counts_and_where_everything_is(call, tmp_path):
     code, out, err = call("run", "quickstart", "--out", "run", *SMALL)
     assert code == 0
     assert "What converter resolution costs in rate and in sensing" in out
-    assert re.search(r"│ ∞ +│ converters │ sca +│ +\d+\.\d+ ± \d", out)
+    assert re.search(r"│ ∞ +│ converters │ joint +│ +\d+\.\d+ ± \d", out)
     assert "(bit/s/Hz)" in out
     assert "(°)" in out
-    assert "solves:  2 MAX_STEPS" in out
+    assert "solves:  2 STATIONARY" in out
     assert "trials:  12 requested = 12 done + 0 failed + 0 skipped" in out
     assert out.splitlines()[-3:] == ["run:     run", "figure:  run/rate.png", "figure:  run/accuracy.png"]
     assert "2/2 trials x 6 points" in err
@@ -58,7 +58,7 @@ def test_run_tells_a_table_the_counts_and_where_everything_is(call, tmp_path):
 def test_run_tells_scripts_the_same(read, tmp_path):
     told = read("run", "quickstart", "--out", "run", *SMALL)
     assert (told["run"], told["requested"], told["done"], told["failed"], told["skipped"]) == ("run", 12, 12, 0, 0)
-    assert (told["solves"], told["failures"], told["complaints"]) == ({"MAX_STEPS": 2}, [], [])
+    assert (told["solves"], told["failures"], told["complaints"]) == ({"STATIONARY": 2}, [], [])
     assert told["figures"] == ["run/rate.png", "run/accuracy.png"]
     assert len(told["results"]) == 12
     last = told["results"][-1]
@@ -104,7 +104,7 @@ def test_a_run_with_failures_exits_with_1_and_says_how_to_go_on(call, parts, tmp
     assert code == 1
     assert "trials:  12 requested = 6 done + 6 partly done + 0 failed + 0 skipped" in out
     assert "trial 1 failed at bits = 1: ArithmeticError: this trial is touchy" in err
-    where = "failed: design sca in evaluate.converters (touchy) at bits = ∞, trial 1: ArithmeticError: this trial"
+    where = "failed: design joint in evaluate.converters (touchy) at bits = ∞, trial 1: ArithmeticError: this trial"
     assert where in out
     assert "(parts/isacsim_test_parts.py:" in out
     assert "continue with --resume --out run" in err
@@ -122,7 +122,7 @@ def test_a_run_with_failures_exits_with_1_and_says_how_to_go_on(call, parts, tmp
         "trial": 1,
         "error": "ArithmeticError: this trial is touchy",
         "type": "ArithmeticError",
-        "design": "sca",
+        "design": "joint",
         "evaluation": "converters",
         "measure": "touchy",
     }
@@ -146,11 +146,11 @@ def test_a_run_says_why_designs_have_no_answer(call, read):
     code, out, _ = call("run", "quickstart", "--out", "run", *BARE, *twins)
     assert code == 0  # an answer, too: there is none
     reason = "are not identifiable: the echo depends on them only in combination"
-    where = r"solves:  2 UNIDENTIFIABLE\n +sca at bits = 1, trial 0: reflection_real\[0\], .* "
+    where = r"solves:  2 UNIDENTIFIABLE\n +joint at bits = 1, trial 0: reflection_real\[0\], .* "
     assert re.match(where + reason + "\ntrials: ", out)
     (remark,) = read("run", "quickstart", "--out", "other", *BARE, *twins)["remarks"]
     note = remark.pop("note")
-    assert remark == {"design": "sca", "status": "UNIDENTIFIABLE", "at": {"bits": 1}, "trial": 0}
+    assert remark == {"design": "joint", "status": "UNIDENTIFIABLE", "at": {"bits": 1}, "trial": 0}
     assert note.endswith(reason)
 
 
@@ -249,7 +249,7 @@ def test_check_says_what_a_run_would_do(call, read):
     told = read("check", "quickstart", *sets)
     told.pop("estimate")
     assert told == {"valid": True, "points": 2, "trials": 7, "solves": 14, "looked": 2}
-    assert read("check", "quickstart", *sets, "--set", "design.sca.solver.max_steps=1", "--measure")["seconds"] > 0
+    assert read("check", "quickstart", *sets, "--set", "design.joint.solver.max_steps=1", "--measure")["seconds"] > 0
 
 
 def test_plot_draws_again_from_the_run_alone(call, read, tmp_path):

@@ -25,7 +25,7 @@ COMMAND = [
 SETS = (
     "--workers", "1", "--executor", "serial", "--trials", "30", "--set",
     'evaluate.converters.metrics=["sum-rate-nats", "crlb", {kind="touchy", trial=20, how="wait", armed="%s"}]',
-    "--set", "figure={rate={x='bits', y='crlb'}}", "--set", "design.sca.solver.max_steps=2",
+    "--set", "figure={rate={x='bits', y='crlb'}}", "--set", "design.joint.solver.max_steps=2",
 )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ import pytest
 from isacsim.engine.files import scenario_file
 
 # As little as a run can be; what these tests look at is which lines are run how often.
-SMALL = 'set=["sweep.bits.values=[3]", "design.sca.solver.max_steps=1", "figure={}", "sinks=[]", "expect={}"]'
+SMALL = 'set=["sweep.bits.values=[3]", "design.joint.solver.max_steps=1", "figure={}", "sinks=[]", "expect={}"]'
 PLAIN = f"""
 import isacsim
 print("begun", flush=True)
