@@ -31,9 +31,10 @@ OPTIONS: dict[str, Any] = {
     "error_model": "numpy",
     "no_cfunc_wrapper": True,
 }  # nothing calls a kernel from C
-# Versions of Numba whose inner classes `_compiler_of_parts` was tried with; of others all is compiled as Numba does
+# Versions of Numba whose inner classes `isacsim.lowering` was tried with; of others all is compiled as Numba does
 # it, to the same results, in up to twice the time.
 KNOWN = ((0, 68),)
+MAKERS = (Path(__file__), Path(__file__).with_name("lowering.py"))  # what is on disk depends on these, too
 LOG = logging.getLogger(__name__)
 ANNOUNCEMENT = "isacsim: compiling for the first use on this machine, which takes seconds (ahead: `isacsim warm-up`)"
 
@@ -71,6 +72,10 @@ def compiled(function: Callable[..., Any], allocates: bool = False) -> Callable[
 
     _listen()
     named, options = _named_by_parts(function, allocates), _options(allocates)
+    if _tried():
+        from isacsim.lowering import Compiler
+
+        options["pipeline_class"] = Compiler
     try:
         kernel = numba.njit(cache=True, **options)(named)
     except RuntimeError:  # neither the package nor the user has a folder that can be written
@@ -105,11 +110,20 @@ def parts_of(function: Any) -> list[FunctionType]:
     return list(found)
 
 
+def _constants(function: Any) -> list[tuple[str, Any]]:
+    """The numbers that a function takes from its module, with their names; they may come from other files."""
+    return [(name, value) for name, value in _used(function) if isinstance(value, int | float | complex | tuple)]
+
+
+def _used(function: Any) -> list[tuple[str, Any]]:
+    """What a function takes from its module, by name."""
+    names = {each.argval for each in dis.get_instructions(function) if each.opname == "LOAD_GLOBAL"}
+    return [(name, function.__globals__.get(name)) for name in sorted(names)]
+
+
 def _called(function: Any) -> dict[str, FunctionType]:
     """The parts that a function itself calls, by the names that it has for them."""
-    names = {each.argval for each in dis.get_instructions(function) if each.opname == "LOAD_GLOBAL"}
-    used = {name: function.__globals__.get(name) for name in names}
-    return {name: each for name, each in used.items() if getattr(each, "is_part", False)}
+    return {name: each for name, each in _used(function) if getattr(each, "is_part", False)}
 
 
 @contextlib.contextmanager
@@ -167,24 +181,23 @@ def _answers_kept() -> Iterator[None]:
 
     It goes through a dozen forms of ``x[i]`` or ``x + y`` each time that they occur: a tenth of the work.
     """
-    from numba.core import types
-    from numba.core.registry import cpu_target
+    import numba
 
-    context: Any = cpu_target.typing_context
-    resolve, known = context.resolve_function_type, {}
+    functions: Any = numba.types.BaseFunction
+    resolve, known = functions.get_call_type, {}
 
-    def resolve_once(function: Any, arguments: Any, keywords: Any) -> Any:
-        if keywords or not isinstance(function, types.Function):
-            return resolve(function, arguments, keywords)
+    def resolve_once(function: Any, context: Any, arguments: Any, keywords: Any) -> Any:
+        if keywords:
+            return resolve(function, context, arguments, keywords)
         if (function, arguments) not in known:
-            known[function, arguments] = resolve(function, arguments, keywords)
+            known[function, arguments] = resolve(function, context, arguments, keywords)
         return known[function, arguments]
 
-    context.resolve_function_type = resolve_once
+    functions.get_call_type = resolve_once
     try:
         yield
     finally:
-        del context.resolve_function_type
+        functions.get_call_type = resolve
 
 
 @contextlib.contextmanager
@@ -220,8 +233,10 @@ def _linked(function: FunctionType, allocates: bool) -> Any:
     options = {**_options(allocates), "no_cpython_wrapper": True}
     if not _tried():
         return numba.njit(**options)(_with_parts(function, allocates))
+    from isacsim.lowering import PartCompiler
+
     form = getattr(function, "native", lambda: function)()
-    linked = numba.njit(**options, pipeline_class=_compiler_of_parts())(_with_parts(form, allocates))
+    linked = numba.njit(**options, pipeline_class=PartCompiler)(_with_parts(form, allocates))
     resolve, plain = linked.get_call_template, cast(Any, numba.types.unliteral)
 
     def get_call_template(arguments: Any, keywords: Any) -> Any:
@@ -230,46 +245,6 @@ def _linked(function: FunctionType, allocates: bool) -> Any:
 
     linked.get_call_template = get_call_template
     return linked
-
-
-@cache
-def _compiler_of_parts() -> Any:
-    """Numba's compiler, without machine code for a part by itself.
-
-    A part is typed and lowered; what calls it takes a copy, so that the kernel at the top is optimised and made
-    machine code of once, as a whole. Numba would do both for every part, and for the parts in it, which takes a
-    third of the time.
-    """
-    from numba.core import codegen, compiler
-
-    libraries: Any = codegen.JITCodeLibrary  # Numba's types say nothing
-    compilers: Any = compiler.Compiler
-
-    class NoCode:
-        @staticmethod
-        def set_env(name: str, environment: Any) -> None:
-            """Nothing that Python objects would be reached from: parts raise no errors."""
-
-    class PartLibrary(libraries):  # type: ignore[misc]
-        codegen = NoCode
-
-        def _optimize_final_module(self) -> None:
-            pass
-
-        def _finalize_final_module(self) -> None:
-            self._finalize_dynamic_globals()
-            self._finalized = True
-
-        def get_pointer_to_function(self, name: str) -> int:
-            self._ensure_finalized()
-            return 0  # Numba's answer where there is no code
-
-    class PartCompiler(compilers):  # type: ignore[misc]
-        def __init__(self, *arguments: Any) -> None:
-            super().__init__(*arguments)
-            self.state.library = PartLibrary(self.state.targetctx.codegen(), "part")
-
-    return PartCompiler
 
 
 def _with_parts(function: Any, allocates: bool) -> FunctionType:
@@ -281,13 +256,16 @@ def _with_parts(function: Any, allocates: bool) -> FunctionType:
 
 
 def _named_by_parts(function: Any, allocates: bool) -> FunctionType:
-    """A copy whose qualified name tells the contents of the files that the parts are in.
+    """A copy whose qualified name tells the contents of the files that the parts are in, and of those that compile it.
 
     Numba renews what is on disk when the file of the function changes, not when those of its parts
-    do; but it keeps functions of different names apart.
+    do, or a constant from elsewhere; but it keeps functions of different names apart.
     """
-    files = sorted({each.__code__.co_filename for each in parts_of(function)})
-    digest = hashlib.sha256(b"".join(Path(file).read_bytes() for file in files)).hexdigest()
+    parts = [function, *parts_of(function)]
+    files = sorted({*(each.__code__.co_filename for each in parts[1:]), *map(str, MAKERS)})
+    constants = [_constants(each) for each in parts]
+    contents = [repr(constants).encode(), *(Path(file).read_bytes() for file in files)]
+    digest = hashlib.sha256(b"".join(contents)).hexdigest()
     copy = _with_parts(function, allocates)
     copy.__qualname__ = f"{function.__qualname__}_{digest[:16]}"
     copy.is_kernel = True  # type: ignore[attr-defined]

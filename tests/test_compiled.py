@@ -15,7 +15,18 @@ import pytest
 
 import isacsim
 from isacsim.algebra import invert_positive, real_inner, solve_into, times_adjoint
-from isacsim.compiled import ANNOUNCEMENT, KNOWN, OPTIONS, _linked, _with_parts, compilations, compiled, part, parts_of
+from isacsim.compiled import (
+    ANNOUNCEMENT,
+    KNOWN,
+    OPTIONS,
+    _linked,
+    _named_by_parts,
+    _with_parts,
+    compilations,
+    compiled,
+    part,
+    parts_of,
+)
 from isacsim.solvers.sqinr.system import member, write_slack
 from isacsim.solvers.sqinr.tight import settle_each
 
@@ -88,6 +99,23 @@ def test_what_is_kept_on_disk_is_renewed_when_a_part_in_another_file_changes(fre
     assert run(2.0) == ["6.0", "0"]
     assert run(2.0) == ["6.0", "1"]
     assert run(50.0) == ["150.0", "0"]  # of another length: bytecode tells files of one second by that
+
+
+def test_what_is_kept_on_disk_is_renewed_when_what_compiles_it_or_a_constant_from_elsewhere_changes(
+    tmp_path, monkeypatch
+):
+    def name():
+        return _named_by_parts(settle_each, False).__qualname__
+
+    maker, before = tmp_path / "maker.py", name()
+    assert before == name()
+    monkeypatch.setattr("isacsim.compiled.MAKERS", (maker,))
+    maker.write_text("one")
+    other = name()
+    maker.write_text("another")
+    assert len({before, other, name()}) == 3
+    monkeypatch.setitem(settle_each.__globals__, "GAIN", 0.25)
+    assert name() not in {before, other}
 
 
 @part

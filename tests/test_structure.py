@@ -28,6 +28,7 @@ FLOORS = [
         "threads",
         "checks",
         "strictjson",
+        "lowering",
         "compiled",
         "blas",
         "deprecation",
