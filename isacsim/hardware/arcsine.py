@@ -27,8 +27,10 @@ from isacsim.typing import AnyArray, FloatArray
 
 NODES = 64  # of the angle: at most 1e-13 of the power at 3 bits, 1e-11 at 6
 AT_ONCE = 2**14  # densities of a member in one array: enough for the processor, and few for its cache
-# Squared cosine below which derivatives are cut off: they grow as 1/sqrt(1 - r^2) where chains send in phase.
-GRAZING = 1e-30
+# By which a correlation misses 1 by rounding alone: as much moves the distortion by its root, a step of 1e-7. Chains
+# within it are in phase, and the derivative is that along what keeps them so: off it there is none.
+IN_PHASE = 1e-14
+GRAZING = 1e-30  # the least squared cosine: nothing is divided by 0
 DEGREES = (32, 64, 128, 256, 512)
 SETTLED = 1e-16  # of the output power: the last coefficients of a table
 # Cells of a table, and coefficients of each: with degree 512 in all of them, the polynomial of a cell is 1e-15 off.
@@ -48,6 +50,8 @@ def jump_pairs(one: Jumps, other: Jumps, r: FloatArray) -> tuple[FloatArray, Flo
         other: Those of the second.
         r: Correlations, shape (..., N, N), from -1 to 1.
     """
+    in_phase = np.abs(r) > 1 - IN_PHASE
+    r = np.where(in_phase, np.sign(r), r)
     angle, (node, weight) = np.arcsin(r), _nodes()
     value, end = np.zeros(r.shape), np.zeros(r.shape)
     t, d = (a[..., None, :, None, :] for a in other)
@@ -61,7 +65,7 @@ def jump_pairs(one: Jumps, other: Jumps, r: FloatArray) -> tuple[FloatArray, Flo
             bells = _bell(s, t, np.sin(angle[..., None] * node[here])[..., None])
             value += ((heights * bells).sum(axis=-1) * weight[here]).sum(axis=-1)
         end += (heights * _bell(s, t, r[..., None, None])).sum(axis=(-2, -1))
-    return angle * value, end / np.sqrt(np.maximum((1 - r) * (1 + r), GRAZING))
+    return angle * value, np.where(in_phase, 0.0, end / np.sqrt(np.maximum((1 - r) * (1 + r), GRAZING)))
 
 
 @cache
@@ -205,13 +209,16 @@ def place_of(r: float, grading: float) -> float:
 @part
 def value_at(r: float, table: FloatArray, linear: float, grading: float) -> float:
     """The value of a `Pair` at r."""
+    r = math.copysign(1.0, r) if abs(r) > 1 - IN_PHASE else r
     return math.asin(r) * (2 / math.pi) * looked_up(table, place_of(r, grading)) - linear * r
 
 
 @part
 def slope_at(r: float, table: FloatArray, linear: float, grading: float) -> float:
     """Its derivative at r."""
-    return looked_up(table, place_of(r, grading)) / math.sqrt(max((1 - r) * (1 + r), GRAZING)) - linear
+    if abs(r) > 1 - IN_PHASE:
+        return 0.0
+    return looked_up(table, place_of(r, grading)) / math.sqrt((1 - r) * (1 + r)) - linear
 
 
 def values_each(r: FloatArray, table: FloatArray, linear: float, grading: float, out: FloatArray) -> None:

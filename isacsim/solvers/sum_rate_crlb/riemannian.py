@@ -25,10 +25,11 @@ from isacsim.problems.band_sum_rate_crlb import BandSumRateCrlb
 from isacsim.problems.sum_rate_crlb import SumRateCrlb
 from isacsim.solvers.base import Request, Solver, not_differentiable, other_kind
 from isacsim.solvers.iterate import Stop, iterate
-from isacsim.solvers.solution import Solution, Status, placed
+from isacsim.solvers.solution import Solution, Status, objects, placed
 from isacsim.solvers.sum_rate_crlb.band import BandMerit, not_over_a_band
 from isacsim.solvers.sum_rate_crlb.hardware import HardwareMerit, Loosened
 from isacsim.solvers.sum_rate_crlb.merit import Merit
+from isacsim.solvers.sum_rate_crlb.ridges import Ridge
 from isacsim.solvers.sum_rate_crlb.rivals import RENEW_EVERY, beaten
 from isacsim.solvers.sum_rate_crlb.search import Line, PointState, search
 from isacsim.solvers.sum_rate_crlb.starts import start, start_names
@@ -39,6 +40,7 @@ from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray
 LOOSENED = (0.3, 0.03, 3e-3, 1e-4)
 TRACKED = 1e-2
 FOLLOWED = 300
+RIDGES, ALONG = 25, 40  # times that chains join ridges or leave them, and the most steps between
 
 
 class Judge(Protocol):
@@ -156,22 +158,47 @@ class RiemannianSolver(Solver):
         """The solution over the whole array: the gradient of distortion leaves the range of [H, V].
 
         Exact models of converters have no derivative where two chains are correlated as far as can be, and a
-        member that is drawn there stalls anywhere along that ridge. It is followed from chains that are less so.
+        member that is drawn there stalls anywhere along that ridge. It is followed from chains that are less so,
+        and the better of both goes on along the ridges that it is on (`isacsim.solvers.sum_rate_crlb.ridges`).
         """
         solution = self._from(problem, request)
         lost = np.array([status is Status.STALLED for status in solution.status])
         antennas = problem.H.shape[-2]
         if not lost.any() or problem.transceiver.transmit.linear_model(np.eye(antennas, dtype=complex)).diagonal:
             return solution
-        rest, there = take(problem, lost), solution.take(lost)
+        rest, stalled = take(problem, lost), solution.take(lost)
+        followed = self._followed(rest, stalled, request)
+        better = followed.objective > stalled.objective
+        there = placed(followed.take(better), np.flatnonzero(better), stalled) if better.any() else stalled
+        return placed(self._along_ridges(rest, there, request), np.flatnonzero(lost), solution)
+
+    def _followed(self, rest: SumRateCrlb, there: Solution, request: Request) -> Solution:
+        """What stalled members lead to from chains that are less correlated."""
         for share in (*LOOSENED, 0.0):
-            transmit = Loosened(problem.transceiver.transmit, share) if share else problem.transceiver.transmit
+            transmit = Loosened(rest.transceiver.transmit, share) if share else rest.transceiver.transmit
             easier = attrs.evolve(self, tolerance=max(self.tolerance, TRACKED * share), max_steps=FOLLOWED)
-            here = attrs.evolve(rest, transceiver=attrs.evolve(problem.transceiver, transmit=transmit))
+            here = attrs.evolve(rest, transceiver=attrs.evolve(rest.transceiver, transmit=transmit))
             found = easier._from(here, attrs.evolve(request, initial=there.precoder, start=None))
             there = attrs.evolve(found, iterations=there.iterations + found.iterations)
-        better = there.objective > solution.objective[lost]
-        return placed(there.take(better), np.flatnonzero(lost)[better], solution) if better.any() else solution
+        return there
+
+    def _along_ridges(self, problem: SumRateCrlb, solution: Solution, request: Request) -> Solution:
+        """Members of a solution taken on along their ridges, which more chains join and which they leave for better."""
+        for _ in range(RIDGES):
+            lost = np.array([status in (Status.STALLED, Status.MAX_STEPS) for status in solution.status])
+            if not lost.any():
+                break
+            merit, there = HardwareMerit.of(take(problem, lost)), solution.take(lost)
+            Z = merit.surface.coordinates(there.precoder)
+            ridge = Ridge.at_precoders(merit, Z)
+            stop = Stop(self.tolerance, ALONG, request.time_limit, request.callback)
+            found = self.climb(ridge, Z, np.arange(ridge.members), stop)
+            Z, leaves = ridge.left(found.precoder)
+            status = [Status.STALLED if left else each for left, each in zip(leaves, found.status, strict=True)]
+            steps = there.iterations + found.iterations
+            found = attrs.evolve(found, precoder=merit.precoder(Z), status=objects(status), iterations=steps)
+            solution = placed(found, np.flatnonzero(lost), solution)
+        return solution
 
     def _from(self, problem: SumRateCrlb, request: Request) -> Solution:
         """The best that the starts lead to behind hardware."""
