@@ -1,4 +1,4 @@
-"""Designs behind coarse converters whose chains end in phase: stationary along ridges, which nothing gains by leaving."""
+"""Designs behind coarse converters whose chains end in phase: stationary along ridges, and better than what is near."""
 
 import attrs
 import numpy as np

@@ -64,7 +64,7 @@ class Ridge(OnSurface):
         return len(self.bundle)
 
     @property
-    def surface(self) -> Surface:  # type: ignore[override]
+    def surface(self) -> Surface:
         """That of the merit."""
         return self.merit.surface
 

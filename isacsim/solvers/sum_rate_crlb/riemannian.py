@@ -169,8 +169,8 @@ class RiemannianSolver(Solver):
         rest, stalled = take(problem, lost), solution.take(lost)
         followed = self._followed(rest, stalled, request)
         better = followed.objective > stalled.objective
-        there = placed(followed.take(better), np.flatnonzero(better), stalled) if better.any() else stalled
-        return placed(self._along_ridges(rest, there, request), np.flatnonzero(lost), solution)
+        there = placed(followed.take(better), better, stalled) if better.any() else stalled
+        return placed(self._along_ridges(rest, there, request), lost, solution)
 
     def _followed(self, rest: SumRateCrlb, there: Solution, request: Request) -> Solution:
         """What stalled members lead to from chains that are less correlated."""
@@ -197,7 +197,7 @@ class RiemannianSolver(Solver):
             status = [Status.STALLED if left else each for left, each in zip(leaves, found.status, strict=True)]
             steps = there.iterations + found.iterations
             found = attrs.evolve(found, precoder=merit.precoder(Z), status=objects(status), iterations=steps)
-            solution = placed(found, np.flatnonzero(lost), solution)
+            solution = placed(found, lost, solution)
         return solution
 
     def _from(self, problem: SumRateCrlb, request: Request) -> Solution:
