@@ -122,8 +122,9 @@ class Design:
             believes in: it designs for H + E with E of independent entries
             CN(0, channel_error), and is judged on H. 0 is perfect knowledge.
         split: How the power is split over the subcarriers of a grid, of a problem that is posed on each of
-            them: ``even``, or ``joint``, by one price for the power of all, with a proven gap. Behind hardware, which
-            meets all subcarriers together, a joint split keeps SQINRs and power through it, and promises no optimum.
+            them: ``even``, or ``joint``, by one price for the power of all, with a proven gap. Hardware meets all
+            subcarriers together: through it a joint split keeps SQINRs and power, and promises no optimum, but of
+            ``crb-min`` behind converters, where it is one problem that is proven to be solved.
     """
 
     known_as: ClassVar[str] = "design"

@@ -33,7 +33,12 @@ def inverse(matrices: AnyArray) -> AnyArray:
 
 def solved(matrices: FloatArray, right: FloatArray) -> FloatArray:
     """Solutions (B, n) of stacked systems; NaN for a matrix that is exactly singular."""
-    return _each(lambda A, b: np.linalg.solve(A, b[..., None])[..., 0], matrices, right)
+    return solutions(matrices, right[..., None])[..., 0]
+
+
+def solutions(matrices: FloatArray, right: FloatArray) -> FloatArray:
+    """Solutions (B, n, m) of stacked systems for m right sides each; NaN for a matrix that is exactly singular."""
+    return _each(np.linalg.solve, matrices, right)
 
 
 def _each(function: Callable[..., Any], *stacks: AnyArray) -> AnyArray:

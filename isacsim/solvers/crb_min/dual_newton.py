@@ -17,9 +17,12 @@ from attrs import field, frozen
 
 from isacsim.batch import hermitian, hermitian_part, put, rows, take
 from isacsim.checks import number, whole
+from isacsim.grid import Grid
 from isacsim.problems.crb_min import CrbMin
 from isacsim.solvers.base import Request, other_kind
+from isacsim.solvers.crb_min.band import Band, BandChains, kept_over_band, none_over_band, told_over_band
 from isacsim.solvers.crb_min.homogeneous import (
+    Border,
     ConverterBeams,
     Homogeneous,
     HomogeneousDual,
@@ -34,13 +37,13 @@ from isacsim.solvers.linear import solved, trace
 from isacsim.solvers.solution import Solution, Status, objects
 from isacsim.solvers.sqinr.converters import distortion_ratios, not_converters
 from isacsim.solvers.sqinr.group import Group, feasibility
+from isacsim.solvers.sqinr.least_power import ROUNDING
 from isacsim.solvers.sqinr.pipeline import SystemSolver, trusted
 from isacsim.solvers.sqinr.system import groups
 from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray
 
 FIRST_BARRIER = 0.1  # weight of the first barrier, relative to X / r
 LENGTHS = 10.0 ** np.arange(-4, 0.1, 0.5)  # of the start, relative to the longest, of which the best counts
-BOUNDARY = 0.98  # share of the way to the boundary of M and of E
 NEAR = 0.1  # share of its smallest eigenvalue that Q keeps in a step: a root has no slope to turn back by at 0
 TRIALS = 12  # halvings of a step
 ARMIJO = 1e-4  # share of the promised increase that a step must deliver
@@ -95,10 +98,11 @@ class Equations:
     E: ComplexArray = rows(2)  #: In its coordinates
     matrix: FloatArray = rows(2)  #: (B, r^2, r^2)
     slope: FloatArray = rows(1)  #: Gradient of X, (B, r^2)
+    border: Border | None = None  #: What couples the members, where they are the subcarriers of a band
 
     def direction(self, right: FloatArray) -> ComplexArray:
         """Y (B, r, r) for a right side (B, r^2); NaN where the matrix is singular."""
-        return matrices(solved(self.matrix, right))
+        return matrices(solved(self.matrix, right) if self.border is None else self.border.solved(self.matrix, right))
 
 
 def equations(problem: Homogeneous, state: DualState) -> Equations:
@@ -110,7 +114,7 @@ def equations(problem: Homogeneous, state: DualState) -> Equations:
     """
     dual, r = state.dual, problem.rank
     roots, VH = np.sqrt(dual.spectrum), hermitian(dual.V)
-    prices = problem.drawn(dual.R) / problem.ratio  # p_k
+    prices = problem.drawn(dual.R) / problem.ratio  # p_k, of all that constraint k draws
     bent = (dual.beams * prices[:, None, :]) @ hermitian(dual.beams)
     sizes, turn = np.linalg.eigh(hermitian_part(bent + state.E))
     outer, beams = VH @ (problem.basis @ (dual.L @ turn)), hermitian(turn) @ dual.beams
@@ -128,9 +132,8 @@ def equations(problem: Homogeneous, state: DualState) -> Equations:
     i, j = upper_entries(r)
     above, at = (sizes[:, i] + sizes[:, j]) / 2, np.arange(r * r)
     A[:, at, at] += np.concatenate([sizes, above, above], axis=-1)
-    return Equations(
-        dual.L @ turn, hermitian_part(hermitian(turn) @ state.E @ turn), A, coordinates(hermitian_part(gradient)) / 2
-    )
+    E, slope = hermitian_part(hermitian(turn) @ state.E @ turn), coordinates(hermitian_part(gradient)) / 2
+    return Equations(dual.L @ turn, E, A, slope, problem.border(VH, weights, outer, seen))
 
 
 def _prices(problem: Homogeneous, VH: ComplexArray, V: ComplexArray) -> ComplexArray:
@@ -157,27 +160,28 @@ def _weighted_congruence(C: ComplexArray, weights: FloatArray) -> FloatArray:
 
 def dual_step(state: DualState, tolerance: float) -> DualState:
     """One predictor, one corrector and one search of all members; ``tolerance`` is the gap that is aimed at."""
-    problem, r = state.problem, state.problem.rank
+    problem, r = state.problem, state.problem.dimensions
     system, one = equations(problem, state), np.eye(problem.rank)
     predicted = system.direction(system.slope)
     rate = -system.E - hermitian_part(system.E @ predicted)
-    reach = np.minimum(_share(predicted, np.broadcast_to(one, predicted.shape)), _share(rate, system.E))
-    floor = LAST_BARRIER * tolerance * state.dual.X / r
-    eps = np.clip((1 - reach) ** 2, 0.01, 1.0) * trace(system.E) / r
+    whole, part = np.broadcast_to(one.astype(complex), predicted.shape), problem.boundary
+    reach = problem.least(np.minimum(_share(predicted, whole, part), _share(rate, system.E, part)))
+    floor = LAST_BARRIER * tolerance * problem.total(state.dual.X) / r
+    eps = np.clip((1 - reach) ** 2, 0.01, 1.0) * problem.total(trace(system.E)) / r
     off = system.slope + coordinates(system.E)  # 0 on the central path
-    astray = (off * coordinates(system.direction(off))).sum(axis=-1)
-    eps = np.maximum(np.minimum(np.maximum(eps, CAUTION * astray / r), 4 * state.eps), floor)
+    astray = -problem.least(-(off * coordinates(system.direction(off))).sum(axis=-1))
+    eps = np.maximum(np.minimum(np.maximum(eps, CAUTION * astray / problem.rank), 4 * state.eps), floor)
     target = eps[:, None, None] * one
     bend = (reach**2)[:, None, None] * hermitian_part(rate @ predicted)
     slope = system.slope + coordinates(target)
     Y = system.direction(slope - coordinates(bend))
-    uphill = (slope * coordinates(Y)).sum(axis=-1) > 0
+    uphill = problem.total((slope * coordinates(Y)).sum(axis=-1)) > 0
     plain = system.direction(slope)
     Y, bend = np.where(uphill[:, None, None], Y, plain), np.where(uphill[:, None, None], bend, 0.0)
-    rise = (slope * coordinates(Y)).sum(axis=-1)
+    rise = problem.total((slope * coordinates(Y)).sum(axis=-1))
     dual, length, good = _search(state, system, Y, eps, rise)
     change = target - system.E - hermitian_part(system.E @ Y) - bend
-    E = _moved(system, Y, length, change, eps)
+    E = _moved(system, Y, length, change, eps, part)
     E = np.where(good[:, None, None], E, target)
     beams = state.beams.better(beams_at(problem, dual, E))
     bound = np.maximum(state.bound, dual.bound)
@@ -190,14 +194,14 @@ def dual_step(state: DualState, tolerance: float) -> DualState:
     )  # fmt: skip
 
 
-def _share(change: ComplexArray, base: ComplexArray) -> FloatArray:
-    """Step length, of at most 1, that goes `BOUNDARY` of the way to where ``base + length change`` is singular."""
+def _share(change: ComplexArray, base: ComplexArray, part: float) -> FloatArray:
+    """Step length, of at most 1, that goes a part of the way to where ``base + length change`` is singular."""
     sound = np.asarray(np.isfinite(change).all(axis=(-2, -1)))
     change = np.where(sound[:, None, None], change, 0.0)
     spectrum, U = np.linalg.eigh(base)
     half = U / np.sqrt(np.maximum(spectrum, np.finfo(float).tiny))[:, None, :]
     least = np.linalg.eigvalsh(hermitian_part(hermitian(half) @ change @ half)).min(axis=-1, initial=np.inf)
-    share = np.where(least < 0, np.minimum(1.0, BOUNDARY / np.where(least < 0, -least, 1.0)), 1.0)
+    share = np.where(least < 0, np.minimum(1.0, part / np.where(least < 0, -least, 1.0)), 1.0)
     return np.asarray(np.where(sound, share, 0.0))
 
 
@@ -206,7 +210,7 @@ def _search(
 ) -> tuple[HomogeneousDual, FloatArray, BoolArray]:
     """The dual and the length after the step, halved until it pays, and which members went anywhere."""
     one = np.broadcast_to(np.eye(Y.shape[-1], dtype=complex), Y.shape)
-    length = np.where(rise > 0, _share(Y, one), 0.0)
+    length = np.where(rise > 0, state.problem.least(_share(Y, one, state.problem.boundary)), 0.0)
     spectrum, W = np.linalg.eigh(np.where((length > 0)[:, None, None], Y, 0.0))
     turned, good = system.L @ W, np.zeros(length.size, bool)
     dual = attrs.evolve(state.dual, L=system.L)
@@ -215,11 +219,12 @@ def _search(
         if not todo.size:
             break
         sizes = 1 + length[todo, None] * spectrum[todo]
-        trial = evaluate(take(state.problem, todo), turned[todo] * np.sqrt(sizes)[:, None, :])
-        gained = trial.X - state.dual.X[todo] + eps[todo] * np.log(sizes).sum(axis=-1)
+        here = take(state.problem, todo)
+        trial = evaluate(here, turned[todo] * np.sqrt(sizes)[:, None, :])
+        gained = here.total(trial.X - state.dual.X[todo] + eps[todo] * np.log(sizes).sum(axis=-1))
         # Below the rounding of X an increase cannot be seen.
-        pays = gained >= ARMIJO * length[todo] * rise[todo] - 1e-15 * state.dual.X[todo]
-        pays &= trial.spectrum[:, 0] >= NEAR * state.dual.spectrum[todo, 0]
+        pays = gained >= ARMIJO * length[todo] * rise[todo] - 1e-15 * here.total(state.dual.X[todo])
+        pays &= here.least(trial.spectrum[:, 0] >= NEAR * state.dual.spectrum[todo, 0])
         if pays.any():
             dual, good[todo[pays]] = put(dual, todo[pays], take(trial, pays)), True
         todo = todo[~pays]
@@ -230,12 +235,12 @@ def _search(
 
 
 def _moved(
-    system: Equations, Y: ComplexArray, length: FloatArray, change: ComplexArray, eps: FloatArray
+    system: Equations, Y: ComplexArray, length: FloatArray, change: ComplexArray, eps: FloatArray, part: float
 ) -> ComplexArray:
     """E after its own step, near eps I, in the coordinates of the M that a step of ``length`` leads to."""
     sound = np.isfinite(change).all(axis=(-2, -1)) & (length > 0)
     Y, change = (np.where(sound[:, None, None], X, 0.0) for X in (Y, change))
-    E = system.E + _share(change, system.E)[:, None, None] * change
+    E = system.E + _share(change, system.E, part)[:, None, None] * change
     spectrum, W = np.linalg.eigh(Y)
     sizes = np.sqrt(1 + length[:, None] * spectrum)
     E = hermitian_part(sizes[:, :, None] * (hermitian(W) @ E @ W) * sizes[:, None, :])
@@ -311,23 +316,57 @@ class DualNewton(SystemSolver):
 
     def init(self, problem: Homogeneous, group: Group) -> DualState:
         """The state at the best of some points on that ray."""
-        M, longest = problem.start(group.feasible.multipliers, group.feasible.power)
-        factor, r = np.linalg.cholesky(M), problem.rank
+        return self.started(problem, group.feasible.multipliers, group.feasible.power)
+
+    def started(self, problem: Homogeneous, multipliers: FloatArray, least: FloatArray) -> DualState:
+        """The state at the best of some points on the ray of the least power (B,), with its multipliers (B, K)."""
+        M, longest = problem.start(multipliers, least)
+        factor, r = np.linalg.cholesky(M), problem.dimensions
         tried = [evaluate(problem, factor * np.sqrt(t * longest)[:, None, None]) for t in LENGTHS * (1 - 1e-3)]
-        scores = np.array([d.X + FIRST_BARRIER * d.X * np.log(t) for d, t in zip(tried, LENGTHS, strict=True)])
+        totals = [problem.total(d.X) for d in tried]
+        scores = np.array([X + FIRST_BARRIER * X * np.log(t) for X, t in zip(totals, LENGTHS, strict=True)])
         best = np.where(np.isfinite(scores), scores, -np.inf).argmax(axis=0)
         dual = tried[0]
         for i in range(1, len(tried)):
             at = best == i
             dual = put(dual, np.flatnonzero(at), take(tried[i], at)) if at.any() else dual
-        eps = FIRST_BARRIER * dual.X / max(r, 1)
-        E = np.asarray(eps[:, None, None] * np.eye(r), complex)
+        eps = FIRST_BARRIER * problem.total(dual.X) / max(r, 1)
+        E = np.asarray(eps[:, None, None] * np.eye(problem.rank), complex)
         beams, none = beams_at(problem, dual, E), np.zeros(eps.size)
         return DualState(problem, dual, E, eps, beams, dual.bound, none, none, none + np.inf, self.patience)
 
     def step(self, state: DualState) -> DualState:
         """One step of all members."""
         return dual_step(state, self.tolerance)
+
+    def over_band(self, through: CrbMin, met: ComplexArray, grid: Grid, total: float, converters: bool) -> Solution:
+        """The solution of the subcarriers (F,) of one band that share their chains.
+
+        It is one convex problem (`isacsim.solvers.crb_min.band`), and proven to be solved where these are converters.
+        Of other chains it is that of converters like them, with powers that keep the SQINRs through the chains
+        themselves: its status is ``HEURISTIC``, and anything else where no powers do.
+
+        Args:
+            through: The problems, behind hardware that meets the whole band.
+            met: Precoders (F, N_t, L), in sqrt(W), at which chains are taken as converters.
+            grid: The grid.
+            total: Power of all subcarriers, in W.
+            converters: Whether they are.
+        """
+        band = Band.over(through, BandChains.at(through, met, grid), grid, total)
+        multipliers, least = band.least_power()
+        if least > 1 + ROUNDING:
+            return none_over_band(through, least * total, total)
+        beams, found = unconstrained_beams(band)
+        if found.all():
+            rows = Solution.resting(beams.precoder(band), Status.OPTIMAL, [""] * len(found), bound=beams.objective)
+        else:
+            # Some subcarriers may have no beams before the path is nearly at its end: only steps end the search.
+            newton = attrs.evolve(self, patience=self.max_steps)
+            state = newton.started(band, multipliers, np.full(len(band.H), least))
+            rows = iterate(state, self.step, Stop(self.tolerance, self.max_steps), Status.OPTIMAL)
+        solution = told_over_band(band, rows, self.tolerance, total)
+        return solution if converters else kept_over_band(through, solution, grid, total)
 
     def finished(self, problem: CrbMin, group: Group, solution: Solution) -> Solution:
         """A solution with precoders that meet all SQINRs, optimal where its bound proves that."""

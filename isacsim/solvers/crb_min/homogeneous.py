@@ -22,17 +22,36 @@ mixes the range of the channels with what no user sees, so that Q has the size o
 
 from __future__ import annotations
 
+from typing import ClassVar, NamedTuple
+
 import numpy as np
 from attrs import frozen
 
 from isacsim.batch import hermitian, hermitian_part, rows, squared
 from isacsim.solvers.crb_min.white import contraction
-from isacsim.solvers.linear import eigh, inverse, root, solved, trace
+from isacsim.solvers.linear import eigh, inverse, root, solutions, solved, trace
 from isacsim.solvers.sqinr.group import Group
-from isacsim.typing import BoolArray, ComplexArray, FloatArray
+from isacsim.typing import AnyArray, BoolArray, ComplexArray, FloatArray
 
 EPS = np.finfo(float).eps
 ROUNDED = 4.0  # units in the last place by which an entry of Q can be off, of the terms it is a sum of
+
+
+class Border(NamedTuple):
+    """What couples the blocks of a matrix, ``blocks + left inner^-1 right^T``."""
+
+    left: FloatArray  # (F, n, p)
+    inner: FloatArray  # (p, p)
+    right: FloatArray  # (F, n, p)
+
+    def solved(self, blocks: FloatArray, b: FloatArray) -> FloatArray:
+        """Solutions (F, n) for blocks (F, n, n) and a right side (F, n)."""
+        both = solutions(blocks, np.concatenate([b[..., None], self.left], axis=-1))
+        x, through = both[..., 0], both[..., 1:]
+        back = np.swapaxes(self.right, -1, -2)
+        small = self.inner + (back @ through).sum(axis=0)
+        y = solved(small[None], (back @ x[..., None]).sum(axis=0).T)
+        return np.asarray(x - (through @ y[0][:, None])[..., 0])
 
 
 @frozen(eq=False)
@@ -61,6 +80,8 @@ class Homogeneous:
     inside: ComplexArray = rows(2)  #: U^H h_k, (B, r, K)
     back: FloatArray = rows(1)  #: Amplitudes that lead back to the coordinates of the system, (B, N)
 
+    boundary: ClassVar[float] = 0.98  #: Share of the way to the boundary of M and of E that a step goes
+
     @classmethod
     def of(cls, group: Group) -> Homogeneous:
         """The problems of a group whose objective is a `ResponseBound`."""
@@ -77,16 +98,54 @@ class Homogeneous:
         """Number r of dimensions of M: the smaller of antennas and users."""
         return int(self.basis.shape[-1])
 
+    @property
+    def dimensions(self) -> int:
+        """Those of all M that one barrier keeps from the boundary."""
+        return self.rank
+
+    def total(self, values: AnyArray) -> AnyArray:
+        """Sums (B,) over the rows that are one problem: here each is one of its own."""
+        return values
+
+    def least(self, values: AnyArray) -> AnyArray:
+        """The least (B,) over these rows."""
+        return values
+
     def value(self, R: ComplexArray) -> FloatArray:
         """The objective at R (B, N, N), (B,)."""
         chains = np.ascontiguousarray(np.diagonal(R, axis1=-2, axis2=-1).real)
-        return np.asarray(trace(inverse(R)) * (self.psi * chains).sum(axis=-1))
+        return np.asarray(self.total(trace(inverse(R))) * self.total((self.psi * chains).sum(axis=-1)))
+
+    def paid(self, charged: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """What multipliers (B, K) of the constraints add to Q: its diagonal (B, N), and weights (B, K) of h_k h_k^H."""
+        return (self.load @ charged[..., None])[..., 0], charged
+
+    def powers(self, received: FloatArray, along: ComplexArray, drawn: FloatArray) -> FloatArray:
+        """Powers (B, K) of beams that meet each SQINR with equality; NaN where there are none.
+
+        Args:
+            received: ``|h_k^H v_j|^2``, (B, K, K).
+            along: The beams v_j, (B, N, K).
+            drawn: What the constraints draw from all other streams, (B, K).
+        """
+        system = self._own(received) - np.swapaxes(self.load, -1, -2) @ squared(along)
+        return solved(system, drawn)
+
+    def _own(self, received: FloatArray) -> FloatArray:
+        """What beams of unit power give their constraint and take from the others, (B, K, K), but for loads."""
+        k, system = np.arange(received.shape[-1]), -received
+        system[:, k, k] += self.ratio * received[:, k, k]
+        return np.asarray(system)
 
     def drawn(self, X: ComplexArray) -> FloatArray:
         """``tr(B_k X)`` for each user and Hermitian X (B, N, N), (B, K)."""
         received = np.ascontiguousarray(((self.HH @ X) * np.swapaxes(self.H, -1, -2)).real).sum(axis=-1)
         chains = np.ascontiguousarray(np.diagonal(X, axis1=-2, axis2=-1).real)
         return np.asarray(received + (chains[:, None, :] @ self.load)[:, 0, :])
+
+    def border(self, VH: ComplexArray, weights: FloatArray, outer: ComplexArray, seen: FloatArray) -> Border | None:
+        """What couples rows in Newton's matrix; nothing, where each is a problem of its own."""
+        return None
 
     def start(self, multipliers: FloatArray, least: FloatArray) -> tuple[ComplexArray, FloatArray]:
         """M on the ray of the least power but for its length, (B, r, r), and the largest length, (B,).
@@ -131,9 +190,8 @@ def evaluate(problem: Homogeneous, L: ComplexArray) -> HomogeneousDual:
     """The dual at ``M = L L^H``."""
     Y = inverse(L) @ problem.inside
     s = 1 / np.ascontiguousarray(squared(Y).swapaxes(-1, -2)).sum(axis=-1)
-    charged = s / problem.ratio
-    outer = problem.basis @ L
-    diagonal = problem.psi + (problem.load @ charged[..., None])[..., 0]
+    diagonal, charged = problem.paid(s / problem.ratio)
+    outer, diagonal = problem.basis @ L, problem.psi + diagonal
     Q = (problem.H * charged[:, None, :]) @ problem.HH - outer @ hermitian(outer)
     i = np.arange(Q.shape[-1])
     Q[:, i, i] += diagonal
@@ -146,7 +204,9 @@ def evaluate(problem: Homogeneous, L: ComplexArray) -> HomogeneousDual:
         + trace(outer @ hermitian(outer))
         + squared(problem.H * np.sqrt(charged)[:, None]).sum(axis=(-2, -1))
     )
-    bound = np.where(positive, X**2 / (1 + ROUNDED * EPS * size / problem.psi.min(axis=-1)), -np.inf)
+    off = np.sqrt(1 + ROUNDED * EPS * size / problem.psi.min(axis=-1))
+    proven = problem.total(np.where(positive, X / off, -np.inf))
+    bound = np.where(np.isfinite(proven), proven**2, -np.inf)
     return HomogeneousDual(L, Y * s[:, None, :], s, spectrum, V, X, bound)
 
 
@@ -185,12 +245,8 @@ def beams_at(problem: Homogeneous, dual: HomogeneousDual, E: ComplexArray) -> Co
     half = mapped @ hermitian(inverse(dual.L))
     along = half @ dual.beams
     sensing = hermitian_part(R - mapped @ hermitian(cross) + half @ (2 * E) @ hermitian(half))
-    received = squared(problem.HH @ along)
-    k = np.arange(along.shape[-1])
-    system = -received - np.swapaxes(problem.load, -1, -2) @ squared(along)
-    system[:, k, k] += problem.ratio * received[:, k, k]
-    powers = solved(system, problem.drawn(sensing))
-    found: BoolArray = np.asarray((powers > 0).all(axis=-1))
+    powers = problem.powers(squared(problem.HH @ along), along, problem.drawn(sensing))
+    found: BoolArray = np.asarray(problem.least(np.asarray((powers > 0).all(axis=-1))))
     users = along * np.sqrt(np.where(found[:, None], powers, 1.0))[:, None, :]
     total = np.where(found[:, None, None], users @ hermitian(users) + sensing, np.eye(R.shape[-1]))
     value = problem.value(total)
@@ -206,8 +262,9 @@ def unconstrained_beams(problem: Homogeneous) -> tuple[ConverterBeams, BoolArray
     half = np.sqrt(chains)[:, :, None]
     seen = half * problem.H
     length = np.sqrt(np.ascontiguousarray(squared(seen).swapaxes(-1, -2)).sum(axis=-1))
-    drawn = length**2 + (chains[:, None, :] @ problem.load)[:, 0, :]
+    drawn = problem.drawn(np.asarray(chains[:, :, None] * np.eye(chains.shape[-1]), complex))
     V, found = contraction(seen / length[:, None, :], np.sqrt(drawn / problem.ratio) / length)
+    found = np.asarray(problem.least(found))
     rest = hermitian_part(np.eye(half.shape[-2]) - V @ hermitian(V))
-    best = np.sqrt(problem.psi).sum(axis=-1) ** 2
+    best = problem.total(np.sqrt(problem.psi).sum(axis=-1)) ** 2
     return ConverterBeams(half * V, half * rest * half.swapaxes(-1, -2), best), found

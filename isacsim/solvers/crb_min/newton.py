@@ -16,6 +16,7 @@ from attrs import field, frozen
 
 from isacsim.batch import hermitian, hermitian_part, take
 from isacsim.checks import number, whole
+from isacsim.grid import Grid
 from isacsim.problems.crb_min import CrbMin
 from isacsim.solvers.base import Request
 from isacsim.solvers.crb_min.base import CrbMinSolver, certified
@@ -30,7 +31,7 @@ from isacsim.solvers.iterate import Stop, iterate
 from isacsim.solvers.solution import Solution, Status
 from isacsim.solvers.sqinr.group import Feasibility, Group
 from isacsim.solvers.sqinr.least_power import ROUNDING
-from isacsim.typing import BoolArray, FloatArray
+from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
 FIRST_BARRIER = 0.1  # weight of the first barrier, relative to the objective
 
@@ -75,6 +76,10 @@ class PrimalDualNewton(CrbMinSolver):
         if problem.transceiver.is_ideal:
             return super().solve(problem, request)
         return self.behind_converters.solve(problem, request)
+
+    def over_band(self, through: CrbMin, met: ComplexArray, grid: Grid, total: float, converters: bool) -> Solution:
+        """What `DualNewton.over_band` finds."""
+        return self.behind_converters.over_band(through, met, grid, total, converters)
 
     def optimise(self, group: Group, request: Request) -> Solution:
         """Newton steps, chunk by chunk."""

@@ -1,0 +1,262 @@
+"""`CrbMin` on all subcarriers of a band behind converters, which meet them together: one convex problem.
+
+Distortion of a converter is white, so that each bin gets a share of what the whole band draws. With R_f the covariance
+of what leaves the gains on subcarrier f of F, of N bins, and ratios e_i and e_k of distortion to signal of transmit
+chain i and of user k, in coordinates in which all power is 1::
+
+    min  (sum_f tr R_f^-1) sum_f tr(diag(psi) R_f)
+    s.t. (1 + 1 / Gamma_k) h_kf^H R_kf h_kf >= h_kf^H R_f h_kf + sum_f' [ sum_i l_kfi R_f'ii + b_k h_kf'^H R_f' h_kf' ]
+    l_kfi = (e_i / N) (|h_kfi|^2 + (e_k / N) sum_f' |h_kf'i|^2) + n_kf c_i,  b_k = e_k / N
+
+with n the noise, that in front of the user's converter and its share in the distortion, and
+``c_i = (1 + e_i F / N) / F`` the power that chain i brings. That is the problem of
+`isacsim.solvers.crb_min.homogeneous` with blocks on a diagonal: M_f on each subcarrier prove ::
+
+    sqrt(objective) >= sum_f tr( Q_f^1/2 ),  lambda_kf = s_kf / (1 + 1 / Gamma_k),
+    Q_f = diag(psi + sum_kf' lambda_kf' l_kf') + sum_k (lambda_kf + b_k sum_f' lambda_kf') h_kf h_kf^H - U_f M_f U_f^H
+
+What the subcarriers share are N_t + K prices: one for each antenna, and one for what each user receives. So Newton's
+matrix is blocks on a diagonal and a part of rank 2 (N_t + K), and a step costs F times that of one subcarrier.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, cast
+
+import attrs
+import numpy as np
+from attrs import frozen
+
+from isacsim.batch import hermitian, hermitian_part, rows, squared
+from isacsim.grid import Grid
+from isacsim.hardware.base import LinearModel, diagonal_matrix
+from isacsim.link import Reception
+from isacsim.problems.crb_min import CrbMin
+from isacsim.solvers.crb_min.homogeneous import EPS, Border, Homogeneous
+from isacsim.solvers.hermitian import coordinates
+from isacsim.solvers.linear import forms, inverse
+from isacsim.solvers.solution import Solution, Status, objects
+from isacsim.solvers.sqinr.least_power import ROUNDING
+from isacsim.typing import AnyArray, ComplexArray, FloatArray
+
+ROUNDS = 3000  # of the fixed point of the least power: it converges linearly
+SETTLING = 60  # rounds of the powers of beams: each leaves the share of distortion in them, times the SQINR
+SETTLED = 1e-12  # relative change of powers that rounding explains
+LEAST_NOISE = 0.1  # of the thermal one: what is held beside converters may be less than nothing
+NEAR = 1e-6  # relative change of its multipliers from which they are a place to start from
+
+
+@frozen(eq=False)
+class BandChains:
+    """Hardware as converters are: gains, and distortion in proportion to the mean power of a chain over the band.
+
+    Attributes:
+        gain: Of each transmit chain, (N_t,).
+        transmit: Ratio e_i of its distortion on a subcarrier to what is left of the signal in a sample, (N_t,).
+        user: The same of each user's receiver, (K,).
+        receive: The same of the sensing receiver, a mean over its chains.
+        noise: Of each user on each subcarrier, with what it adds to the distortion of its receiver, (F, K), in W.
+    """
+
+    gain: ComplexArray
+    transmit: FloatArray
+    user: FloatArray
+    receive: float
+    noise: FloatArray
+
+    @classmethod
+    def at(cls, through: CrbMin, W: ComplexArray, grid: Grid) -> BandChains:
+        """What hardware that meets the whole band is at precoders W (F, N_t, L), in sqrt(W).
+
+        Of other devices the ratios are means over the band, and what users receive beside is noise.
+        """
+        sent, N = through.sent(W), grid.subcarriers
+        kept, power = squared(sent.precoder).sum(axis=-1), sent.antenna_power
+        sample = kept.sum(axis=0) / N
+        transmit = _ratio((power - kept).mean(axis=0), sample)
+        rest = sent.distortion_along(through.H) - (squared(through.H) * (transmit * sample)[:, None]).sum(axis=-2)
+        reception = Reception.of(through.H, sent, through.noise_power, through.transceiver.user)
+        thermal = np.broadcast_to(through.noise_power, rest.shape)
+        silent = (1 - grid.used / N) * thermal[0]  # beside the band there is noise alone
+        before = reception.receiver.distortion_power / squared(reception.receiver.gain)
+        arriving = reception.power.sum(axis=0) / N + silent
+        user = _ratio(before.mean(axis=0), arriving)
+        told = reception.power - thermal - rest  # what the ratios tell, beside noise
+        noise = thermal + rest + before - user * told.sum(axis=0) / N
+        echo, noise_of = through.response_variance * sent.power, through.radar_noise_power
+        arrived = (echo + noise_of)[:, None] + np.zeros(through.receivers)
+        model = through.transceiver.receive.linear_model(diagonal_matrix(arrived))
+        received = (model.distortion_power / squared(model.gain)).mean()
+        receive = received / (echo.sum() / N + noise_of.mean())
+        noise = np.maximum(noise, LEAST_NOISE * thermal)
+        return cls(np.ravel(cast(LinearModel, sent.model).gain), transmit, user, float(receive), noise)
+
+
+def _ratio(distortion: FloatArray, signal: FloatArray) -> FloatArray:
+    return np.asarray(distortion / np.where(signal > 0, signal, 1.0))
+
+
+@frozen(eq=False)
+class Band(Homogeneous):
+    """The subcarriers of one band, in the place of F members; they have no load of their own."""
+
+    everywhere: FloatArray = rows(2)  #: l_kf, what a constraint draws from any subcarrier's R_ii, (F, N, K)
+    share: FloatArray = rows(1)  #: b_k, what it draws from what its user receives on any subcarrier, (F, K)
+    noise: FloatArray = rows(1)  #: n_kf, (F, K)
+    cost: FloatArray = rows(1)  #: c_i, (F, N)
+    #: One length serves all subcarriers, and those whose SQINRs hardly bind follow the path less far: 8 cases of 4 to
+    #: 64 subcarriers take 19 to 21 steps, and with that of one problem 19 to 39.
+    boundary: ClassVar[float] = 0.7
+    scale: ComplexArray = rows(1)  #: Precoders are ``diag(scale)`` times beams, (F, N)
+
+    @classmethod
+    def over(cls, problem: CrbMin, chains: BandChains, grid: Grid, total: float) -> Band:
+        """The band of narrowband problems (F,) with a power of all subcarriers, in W."""
+        (F, antennas, users), N = problem.H.shape, grid.subcarriers
+        power, unit = total / F, chains.noise.mean(axis=0)  # of covariances, and of what each user receives
+        H = problem.H * np.sqrt(power / unit)
+        brings = 1 + chains.transmit * F / N
+        noise = chains.noise / unit
+        received = squared(H) + chains.user / N * squared(H).sum(axis=0)
+        everywhere = chains.transmit[:, None] / N * received + noise[:, None, :] * brings[:, None] / F
+        echo = float(problem.response_variance.max()) * power / float(problem.radar_noise_power.max())
+        psi = (1 + chains.receive) * brings / F + echo / N * (chains.transmit + chains.receive * brings)
+        U, _, _ = np.linalg.svd(H / np.sqrt(squared(H).sum(axis=-2, keepdims=True)), full_matrices=False)
+        ratio = 1 + 1 / np.broadcast_to(problem.asked, (F, users))
+        one = np.ones((F, 1))
+        return cls(
+            H=H, HH=hermitian(H), load=np.zeros(H.shape), ratio=ratio, psi=one * psi, basis=U, inside=hermitian(U) @ H,
+            back=np.ones((F, antennas)), everywhere=everywhere, share=one * chains.user / N, noise=noise,
+            cost=one * brings / F, scale=one * np.sqrt(power) / chains.gain,
+        )  # fmt: skip
+
+    @property
+    def dimensions(self) -> int:
+        """Those of the M of all subcarriers."""
+        return self.rank * len(self.H)
+
+    def total(self, values: AnyArray) -> AnyArray:
+        """Sums (F,) over the subcarriers, for each of them."""
+        return np.broadcast_to(values.sum(axis=0), values.shape)
+
+    def least(self, values: AnyArray) -> AnyArray:
+        """The least (F,) over the subcarriers."""
+        return np.broadcast_to(values.min(axis=0), values.shape)
+
+    def drawn(self, X: ComplexArray) -> FloatArray:
+        """What each constraint draws from Hermitian X (F, N, N), of its own subcarrier and of all, (F, K)."""
+        received = forms(self.H, self.HH, X)
+        chains = np.ascontiguousarray(np.diagonal(X, axis1=-2, axis2=-1).real).sum(axis=0)
+        return np.asarray(received + chains @ self.everywhere + self.share * received.sum(axis=0))
+
+    def paid(self, charged: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """What multipliers (F, K) add to the diagonals of all Q, (F, N), and weights (F, K) of ``h_kf h_kf^H``."""
+        antennas = (self.everywhere @ charged[..., None])[..., 0]
+        return self.total(antennas), charged + self.total(self.share * charged)
+
+    def powers(self, received: FloatArray, along: ComplexArray, drawn: FloatArray) -> FloatArray:
+        """Powers (F, K) of beams that meet each SQINR with equality; see `Homogeneous.powers`."""
+        K = self.share.shape[-1]
+        left = np.concatenate([np.swapaxes(self.everywhere, -1, -2), self.share[:, :, None] * np.eye(K)], axis=-1)
+        right = np.concatenate([np.swapaxes(squared(along), -1, -2), np.swapaxes(received, -1, -2)], axis=-1)
+        return Border(left, -np.eye(left.shape[-1]), right).solved(self._own(received), drawn)
+
+    def border(self, VH: ComplexArray, weights: FloatArray, outer: ComplexArray, seen: FloatArray) -> Border:
+        """What the shared prices add to Newton's matrix: see `isacsim.solvers.crb_min.dual_newton.equations`.
+
+        The prices theta = G^T Y move all Q_f by T_f theta. With C the second derivative by Y and theta, and S that
+        by theta alone, the matrix gains ``C G^T + G C^T + G S G^T``.
+        """
+        N, K = self.H.shape[-2:]
+        # Rows: e_i and h_k in the eigenbasis.
+        x = np.ascontiguousarray(np.concatenate([VH, VH @ self.H], axis=-1).swapaxes(-1, -2))
+        T = x[..., :, None] * np.conj(x)[..., None, :]  # (F, N+K, N, N)
+        weighed, flat = weights[:, None] * T, (*T.shape[:2], -1)
+        S = weighed.view(float).reshape(flat) @ T.view(float).reshape(flat).swapaxes(-1, -2) / 2
+        pulled = coordinates(hermitian(outer)[:, None] @ weighed @ outer[:, None]).swapaxes(-1, -2) / 2
+        charged = seen / self.ratio[:, None, :]
+        C = charged @ S[:, N:] - pulled
+        G = np.concatenate([charged @ np.swapaxes(self.everywhere, -1, -2), charged * self.share[:, None, :]], axis=-1)
+        both, one, none = np.concatenate([C, G], axis=-1), np.eye(N + K), np.zeros((N + K, N + K))
+        return Border(both, np.block([[-S.sum(axis=0), one], [one, none]]), both)
+
+    def least_power(self) -> tuple[FloatArray, float]:
+        """Multipliers (F, K) of the least power, and a lower bound on that, relative to the power that is there.
+
+        The fixed point of `isacsim.solvers.sqinr.least_power`, from below: each round proves a bound, and near the
+        fixed point is near enough for a start.
+        """
+        multipliers, power = np.zeros(self.ratio.shape), 0.0
+        for _ in range(ROUNDS):
+            before, B = multipliers, self._priced(multipliers, power)
+            multipliers = 1 / (self.ratio * forms(self.H, self.HH, inverse(B)))
+            power = float((multipliers * self.noise).sum())
+            moved = np.abs(multipliers - before)
+            if not power <= 1 + ROUNDING or (moved <= NEAR * multipliers).all():
+                break
+        return multipliers, power
+
+    def _priced(self, multipliers: FloatArray, power: float) -> ComplexArray:
+        """Price of the covariance on each subcarrier: its power, what it disturbs, and its distortion, (F, N, N)."""
+        chains, users = self.paid(multipliers)
+        chains = chains + self.cost * (1 - power)  # what noise adds to the load is power that is there
+        return np.asarray((self.H * users[:, None, :]) @ self.HH + chains[..., None] * np.eye(chains.shape[-1]))
+
+    def start(self, multipliers: FloatArray, least: FloatArray) -> tuple[ComplexArray, FloatArray]:
+        """M on the ray of the least power but for its length, (F, r, r), and the largest length; see `Homogeneous`."""
+        B = self._priced(multipliers, float(least[0]))
+        through = hermitian(self.basis) @ inverse(B) @ self.basis
+        left = np.maximum((1 - least)[:, None] * self.cost, EPS * self.cost)
+        longest = self.least((self.psi / left).min(axis=-1))
+        return hermitian_part(inverse(hermitian_part(through))), np.asarray(longest)
+
+    def scaled(self, beams: ComplexArray) -> ComplexArray:
+        """Precoders (F, N, L), in sqrt(W), that spend all power along beams."""
+        spent = (self.cost[..., None] * squared(beams)).sum()
+        return np.asarray(self.scale[..., None] * beams / np.sqrt(spent))
+
+
+def none_over_band(problem: CrbMin, least: float, total: float) -> Solution:
+    """That the SQINRs need at least a power of all subcarriers, in W, that is not there: one member."""
+    nothing = np.full((1, *problem.H.shape[:2], problem.streams), np.nan, complex)
+    note = f"infeasible: the SINRs of all subcarriers need at least {least:.9g} W, and the power is {total:.9g} W"
+    return Solution.resting(nothing, Status.INFEASIBLE, [note], bound=least, least_power=least)
+
+
+def told_over_band(band: Band, rows: Solution, tolerance: float, total: float) -> Solution:
+    """The solution of one band, in W, of that of its subcarriers in normalised units, which all tell the same."""
+    beams, status = rows.precoder, rows.status[0]
+    if not np.isfinite(beams).all():
+        why = "; ".join(rows.notes[0]) or f"no beams met the SINRs in {rows.iterations[0]} steps"
+        return Solution.resting(np.full((1, *beams.shape), np.nan, complex), Status.FAILED, [why])
+    V = beams @ hermitian(beams)
+    objective, bound = (float(x[0]) / total for x in (band.value(V), rows.bound))
+    gap = objective / bound - 1
+    proven = gap <= tolerance * (1 + 1e-6)
+    status = Status.OPTIMAL if proven else Status.STALLED if status.good else status
+    note = f"one problem of all subcarriers: within {max(gap, 0):.1e} of the optimum, relative"
+    W = band.scaled(beams)[None]
+    told = Solution.resting(W, status, [note], objective=objective, bound=bound, gap=gap)
+    return attrs.evolve(told, iterations=rows.iterations[:1])
+
+
+def kept_over_band(through: CrbMin, solution: Solution, grid: Grid, total: float) -> Solution:
+    """A solution with the beams of another one at powers that keep all SQINRs, with equality, and the power.
+
+    What chains are at some powers leads to others, and so on until these stay; ``HEURISTIC`` where they do.
+    """
+    if not solution.status[0].answered:
+        return solution
+    W, K = solution.precoder[0], through.users
+    for _ in range(SETTLING):
+        band = Band.over(through, BandChains.at(through, W, grid), grid, total)
+        V = W / band.scale[..., None]
+        users, sensing = V[..., :K], V[..., K:]
+        drawn = band.drawn(sensing @ hermitian(sensing))
+        powers = band.powers(squared(band.HH @ users), users, drawn)
+        if not (powers > 0).all():
+            break
+        W = band.scaled(np.concatenate([users * np.sqrt(powers)[:, None, :], sensing], axis=-1))
+        if np.abs(powers - 1).max() <= SETTLED:
+            return attrs.evolve(solution, decision={"precoder": W[None]}, status=objects([Status.HEURISTIC]))
+    return solution
