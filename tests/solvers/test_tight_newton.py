@@ -18,9 +18,8 @@ from isacsim.solvers.sqnr_max.echo import echoes_at, value_at
 from isacsim.solvers.sqnr_max.few_targets import factors
 from isacsim.solvers.sqnr_max.lagrangian import lagrangian_at, missing, positive
 from isacsim.solvers.sqnr_max.objectives import sqnr_groups
-from isacsim.solvers.sqnr_max.starts import start
 from isacsim.solvers.sqnr_max.tight_newton import begin
-from isacsim.solvers.sqnr_max.tight_optima import responses, tight_optima
+from isacsim.solvers.sqnr_max.tight_optima import first, tight_optima
 
 MIXED = Transceiver(Aqnm([10, 10, 3, 3, 3, 3, 3, 3]), Aqnm([2, 3, 3, 3, 3, 3, 3, 8]), Aqnm(3))
 RESPONSES = ["extended", "points"]  # of full rank, and of three: both ways of a response
@@ -31,8 +30,8 @@ def posed(kit, kind="extended", seed=0, users=3, **options):
     problem = kit.make_sqnr_max(kind, seed, users=users, **{"transceiver": MIXED, **options})
     (group,) = sqnr_groups(flatten(problem))
     group = attrs.evolve(group, feasible=feasibility(group.system))
-    ((_, response),) = responses(group.system.objective)
-    return group, response, start(group, Request(), 1)
+    ((_, response),) = group.system.objective.responses()
+    return group, response, first(group, response, 1)
 
 
 def point(kit, kind, **options):
@@ -95,7 +94,7 @@ def asked(kit, kind, radius, accuracy=1e-6):
     data, n = (response.factors, echoes.seen), len(SHORTER)
     steps = Steps(np.zeros((1, n, 2 * way.V[0].size)), np.zeros((1, n)), np.zeros((1, n)), np.zeros(1, int))
     numbers = (real_vectors(gradient), np.array([radius]), np.array([accuracy]))
-    return (*data, *lagrangian, *numbers, *room(*data, lagrangian), steps), way, multipliers
+    return (*data, *lagrangian, *numbers, *room(group.system.H, response.factors, way.V), steps), way, multipliers
 
 
 def bent(arguments, D):

@@ -113,15 +113,16 @@ RESIDUAL, TURNED, DIRECTION, BENT, MIXED = range(5)
 XX, XD, DD, SLOPE, CURVE, LENGTH = range(6)
 
 
-def room(factors: Factors, seen: Seen, lagrangian: Lagrangian) -> tuple[Tangents, Path, Vectors, Product]:
-    """Room for members like these."""
-    (N, L), (r, receivers), K = seen.V.shape[1:], (seen.X.shape[-1], seen.T.shape[-1]), lagrangian.prices.H.shape[-1]
+def room(H: ComplexArray, factors: Factors, V: ComplexArray) -> tuple[Tangents, Path, Vectors, Product]:
+    """Room for members like those of channels (B, N, K) at points V (B, N, L)."""
+    (N, L), (r, receivers), K = V.shape[1:], (factors.A.shape[-1], factors.gains.shape[-2]), H.shape[-1]
+    few = r + K if factors.B.size else 0
     columns, normals = np.zeros((5, N, L), complex), np.zeros((K + 1, N, L), complex)
     shapes = ((N, 2 * L), (r, 2 * L), (receivers, 2 * L), (2, r, L), (3, receivers, L), (K, L))
     return (
         Tangents(normals, normals.reshape(K + 1, -1).view(float), np.zeros((2, K + 1))),
         Path(np.zeros((PRODUCTS + 1, 2 * N * L)), np.zeros((PRODUCTS + 1, 6))),
-        Vectors(columns, columns.reshape(5, -1).view(float), np.zeros((lagrangian.metric.left.shape[-1], L), complex)),
+        Vectors(columns, columns.reshape(5, -1).view(float), np.zeros((few, L), complex)),
         Product(*(*(np.zeros(shape, complex) for shape in shapes), np.zeros(N), np.zeros((2, receivers)))),
     )
 

@@ -18,9 +18,12 @@ from typing import NamedTuple
 import numpy as np
 from attrs import field, frozen
 
-from isacsim.batch import inner, rows, squared
-from isacsim.solvers.linear import inverse
+from isacsim.batch import hermitian, inner, rows, squared
+from isacsim.solvers.linear import eigh, inverse
+from isacsim.solvers.sqnr_max.few_targets import factors
 from isacsim.typing import ComplexArray, FloatArray, IntArray
+
+FEW = 16  # the largest rank that counts as few scatterers
 
 
 class Factors(NamedTuple):
@@ -70,6 +73,21 @@ class Response:
         if self.thin:
             return (self.BH * weights[:, None, :]) @ self.B
         return np.asarray(weights[..., None] * np.eye(weights.shape[-1], dtype=complex))
+
+
+def responses(G: ComplexArray, transmit: FloatArray, receive: FloatArray) -> list[tuple[IntArray, Response]]:
+    """Matrices (B, N_r, N) behind chains of ratios (B, N) and (B, N_r), by rank, with the places of the members."""
+    gains, most = squared(G) * transmit[:, None, :], min(FEW, min(G.shape[1:]) // 2)
+    rank, B, A = factors(G, most) if most else (np.ones(len(G), int), G, G)
+    found = []
+    for r in np.unique(rank):
+        at = np.flatnonzero(rank == r)
+        if r <= most:
+            a, b = np.ascontiguousarray(A[at, :, :r]), np.ascontiguousarray(B[at, :, :r])
+        else:
+            a, b = hermitian(G[at]), np.zeros((at.size, 0, 0), complex)
+        found.append((at, Response(a, hermitian(a), b, hermitian(b), gains[at], transmit[at], receive[at])))
+    return found
 
 
 class Seen(NamedTuple):
@@ -140,3 +158,21 @@ def echoes_at(response: Response, V: ComplexArray, value: FloatArray, known: Kno
     d = response.transmit * squared(C).sum(axis=-1) + (T[:, None, :] @ response.gains)[:, 0]
     half = C - response.back(T[..., None] * echo) - d[..., None] * V
     return Echoes(value, half, d, Seen(V, echo, quiet, X, inverted, Y, C, T), F)
+
+
+def slope_at(response: Response, echoes: Echoes) -> ComplexArray:
+    """df/dR but for ``-diag(d)`` is ``A slope A^H`` with this, (B, r, r)."""
+    inverted = echoes.seen.inverse
+    return np.asarray((echoes.F @ inverted if response.thin else inverted) - response.middle(echoes.seen.T))
+
+
+def brightest(response: Response, V: ComplexArray, count: int) -> ComplexArray:
+    """Directions of equal power, 1 in all, that raise f most but for ``diag(d)``, at V (B, N, L): ``count`` at most."""
+    slope = slope_at(response, echoes_at(response, V, *value_at(response, V)))
+    if response.thin:
+        basis, small = np.linalg.qr(response.A)
+        U = basis @ eigh(small @ slope @ hermitian(small))[1]
+    else:
+        U = eigh(response.A @ slope @ response.AH)[1]
+    few = np.ascontiguousarray(U[:, :, ::-1][:, :, :count])
+    return np.asarray(few / np.sqrt(few.shape[-1]))

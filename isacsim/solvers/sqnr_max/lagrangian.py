@@ -14,12 +14,12 @@ from isacsim.solvers.linear import inverse
 from isacsim.solvers.sqinr.system import System
 from isacsim.solvers.sqinr.tight import Tangent
 from isacsim.solvers.sqnr_max.conjugate_gradients import Lagrangian, Metric, Normals, Prices
-from isacsim.solvers.sqnr_max.echo import Echoes, Response
+from isacsim.solvers.sqnr_max.echo import Echoes, Response, slope_at
 from isacsim.typing import ComplexArray, FloatArray, IntArray
 
 LEAST_USER = 1e-6  # multiplier of a user in the metric, relative to that of the power: a negative one would spoil it
 LEAST_POWER = 1e-3  # multiplier of the power in the metric, relative to f
-FIRST = 0.25  # length of the first step at most, where V has length 1: longer ones may leave the basin of the start
+FIRST = 1.0  # length of the first step at most, where V has length 1: longer ones may leave the basin of the start
 
 
 def lagrangian_at(
@@ -85,10 +85,9 @@ def turned(metric: Metric, D: ComplexArray) -> ComplexArray:
 
 def missing(system: System, response: Response, echoes: Echoes, multipliers: FloatArray, at: IntArray) -> ComplexArray:
     """-S of members at some places, (b, N, N): a new stream gains along eigenvectors of negative eigenvalues."""
+    slope, d = slope_at(response, echoes)[at], echoes.d[at]
     system, response, prices = take(system, at), take(response, at), multipliers[at]
-    inverted, d = echoes.seen.inverse[at], echoes.d[at]
-    middle = response.middle(echoes.seen.T[at]) - (echoes.F[at] @ inverted if response.thin else inverted)
-    lacks = response.A @ middle @ response.AH + (system.H * prices[:, None, :-1]) @ system.HH
+    lacks = (system.H * prices[:, None, :-1]) @ system.HH - response.A @ slope @ response.AH
     i = np.arange(lacks.shape[-1])
     lacks[:, i, i] += d + (system.load @ prices[..., None])[..., 0]
     return np.asarray(lacks)

@@ -26,6 +26,7 @@ from isacsim.solvers.sqinr.curvature import Curvature
 from isacsim.solvers.sqinr.group import Group
 from isacsim.solvers.sqinr.objective import TINY, Proof, Surrogate
 from isacsim.solvers.sqinr.system import groups
+from isacsim.solvers.sqnr_max.echo import Response, responses, value_at
 from isacsim.solvers.sqnr_max.few_targets import reduced
 from isacsim.solvers.sqnr_max.fractional import PointResponse, point_response
 from isacsim.typing import ComplexArray, FloatArray, IntArray
@@ -71,9 +72,14 @@ class Sqnr:
         value, points = np.empty(len(V)), self.target.there
         if points.any():
             value[points] = take(self.target, points).sqnr(V[points])
-        if not points.all():
-            value[~points] = take(self, ~points).surrogate(V[~points]).value
+        others = np.flatnonzero(~points)
+        for at, response in take(self, others).responses() if others.size else ():
+            value[others[at]] = value_at(response, V[others[at]])[0]
         return value
+
+    def responses(self) -> list[tuple[IntArray, Response]]:
+        """The same in factors where the rank is low, by rank, with the places of the members."""
+        return responses(self.G, self.transmit, self.receive)
 
     def size(self, value: FloatArray) -> FloatArray:
         """What errors of values of f are relative to, (B,)."""

@@ -13,13 +13,15 @@ from isacsim.errors import InvalidInput, one_of
 from isacsim.random import complex_normal
 from isacsim.solvers.base import Request
 from isacsim.solvers.sqinr.group import Group
-from isacsim.solvers.sqinr.repair import inside
+from isacsim.solvers.sqinr.repair import full, inside
 from isacsim.solvers.sqinr.system import System
 from isacsim.typing import ComplexArray, FloatArray, IntArray
 
 STARTS = ("least-power", "random")
 LEAST_SHARE = 1e-3  # of the power, for the sensing streams of a start
-SHARES = 0.5 * 0.7 ** np.arange(40)  # of the power, that sensing streams may have beside beams: the first that fits
+# Of the power, that sensing may have beside beams: the first that fits.
+SHARES: FloatArray = 0.5 * 0.7 ** np.arange(40.0)
+MOST_SHARES: FloatArray = np.append(np.arange(0.95, 0.5, -0.05), SHARES)  # where sensing rides on the beams
 TRACE = 1e-6  # share where none fits, since the power barely suffices; it violates little
 
 
@@ -70,16 +72,37 @@ def shared(system: System, beams: ComplexArray, sensing: ComplexArray) -> Comple
     """Users' beams and sensing streams, each of power 1, with the largest share of sensing that the SQINRs allow."""
     if not system.users:
         return sensing
-    # But for the noise slacks are linear in the powers of the two.
-    nothing = np.zeros_like(beams), np.zeros_like(sensing)
-    alone = system.slack(np.concatenate([beams, nothing[1]], axis=-1))[:, None, :-1] + 1
-    other = system.slack(np.concatenate([nothing[0], sensing], axis=-1))[:, None, :-1] + 1
-    fits = ((1 - SHARES[:, None]) * alone + SHARES[:, None] * other >= 1).all(axis=-1)
-    return _mixed(beams, sensing, np.where(fits.any(axis=-1), SHARES[fits.argmax(axis=-1)], TRACE))
+    columns = ((0, 0), (0, 0))
+    users, streams = beams.shape[-1], sensing.shape[-1]
+    return mixed(system, np.pad(beams, (*columns, (0, streams))), np.pad(sensing, (*columns, (users, 0))), SHARES)
 
 
-def _mixed(beams: ComplexArray, sensing: ComplexArray, share: FloatArray) -> ComplexArray:
-    return np.concatenate([beams * np.sqrt(1 - share)[:, None, None], sensing * np.sqrt(share)[:, None, None]], axis=-1)
+def carried(system: System, beams: ComplexArray, sensing: ComplexArray) -> ComplexArray:
+    """Users' beams (B, N, K), which sensing directions (B, N, n) of power 1 are added to, and streams of the others.
+
+    Each user has a direction in phase with its own beam, with the largest share of sensing that the SQINRs allow.
+    """
+    users, streams = beams.shape[-1], max(sensing.shape[-1] - beams.shape[-1], 0)
+    beams = np.pad(beams, ((0, 0), (0, 0), (0, streams)))
+    sensing = np.pad(sensing, ((0, 0), (0, 0), (0, beams.shape[-1] - sensing.shape[-1])))
+    k = np.arange(users)
+    along = (system.HH @ beams)[:, k, k] * np.conj((system.HH @ sensing)[:, k, k])
+    sensing[:, :, :users] *= np.exp(1j * np.angle(along))[:, None, :]
+    return mixed(system, beams, sensing, MOST_SHARES)
+
+
+def mixed(system: System, V: ComplexArray, other: ComplexArray, shares: FloatArray) -> ComplexArray:
+    """V with the first share of another point that the SQINRs allow, of power 1; both (B, N, L), of power 1."""
+    # But for the noise slacks are forms in the amplitudes of the two, and so is the power, with what both share.
+    each, forms = shares[:, None], []
+    for point in (V, other, V + other):
+        slack = system.slack(point)[:, None, :]
+        forms.append(np.concatenate([slack[..., :-1] + 1, 1 - slack[..., -1:]], axis=-1))
+    alone, added, both = forms
+    form = (1 - each) * alone + each * added + np.sqrt((1 - each) * each) * (both - alone - added)
+    fits = (form[..., :-1] >= form[..., -1:]).all(axis=-1)
+    share = np.where(fits.any(axis=-1), shares[fits.argmax(axis=-1)], TRACE)[:, None, None]
+    return full(np.sqrt(1 - share) * V + np.sqrt(share) * other)
 
 
 def _given(system: System, W: ComplexArray, streams: int, columns: IntArray) -> ComplexArray:

@@ -21,14 +21,23 @@ from isacsim.solvers.linear import eigh
 from isacsim.solvers.sqinr.certificate import certify
 from isacsim.solvers.sqinr.system import System
 from isacsim.solvers.sqinr.tight import Tangent, settled
-from isacsim.solvers.sqnr_max.conjugate_gradients import SHORTER, Steps, room, steps_each
+from isacsim.solvers.sqnr_max.conjugate_gradients import (
+    SHORTER,
+    Path,
+    Product,
+    Steps,
+    Tangents,
+    Vectors,
+    room,
+    steps_each,
+)
 from isacsim.solvers.sqnr_max.echo import Echoes, Known, Response, echoes_at, value_at
 from isacsim.solvers.sqnr_max.lagrangian import first_radius, lagrangian_at, missing, positive
 from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray
 
 TAKEN, POOR, GOOD = 1e-3, 0.25, 0.75  # shares of the promised rise: of a step that is taken, a poor one, a good one
 LONGER = 2.5  # growth of the radius after a good step that it had cut short
-FORCING = 0.2  # relative error of a direction
+FORCING, SHARPER = 0.2, 3.0  # relative error of a direction at most, and relative to the root of that of its point
 ENOUGH = 0.3  # error of the last direction, relative to the tolerance
 ROUNDING = 1e-12  # relative rise that says nothing
 BELIEVED = 1e-2  # residual below which a negative multiplier is
@@ -58,6 +67,7 @@ class TightState:
     idle: IntArray = rows()
     products: IntArray = rows()
     tolerance: float = field()
+    room: tuple[Tangents, Path, Vectors, Product] = field()  # of one member, that of all by turns
 
     @property
     def residual(self) -> FloatArray:
@@ -106,6 +116,7 @@ def begin(system: System, response: Response, V: ComplexArray, tolerance: float)
         idle=np.where(broken, IDLE + 1, 0),
         products=count,
         tolerance=tolerance,
+        room=room(system.H, response.factors, V),
     )
     return _looked(state, way, *value_at(response, way.V))
 
@@ -156,7 +167,8 @@ def _looked(state: TightState, way: Tangent, value: FloatArray, known: Known) ->
     radius, fresh = state.radius, state.radius == 0
     if fresh.any():
         radius = np.where(fresh, first_radius(lagrangian, way, gradient), radius)
-    accuracy = np.maximum(FORCING, ENOUGH * state.tolerance / state.error)
+    accuracy = np.minimum(FORCING, SHARPER * np.sqrt(state.error))
+    accuracy = np.maximum(accuracy, ENOUGH * state.tolerance / state.error)
     shape = state.rise.shape
     steps = Steps(np.zeros((*shape, 2 * gradient[0].size)), np.zeros(shape), np.zeros(shape), np.zeros(shape[0], int))
     # Members that have ended come along with a radius of zero: their path has one segment of no length, which is none.
@@ -164,7 +176,7 @@ def _looked(state: TightState, way: Tangent, value: FloatArray, known: Known) ->
     reach = np.where(ended, 0.0, radius)
     data = (state.response.factors, echoes.seen)
     asked = (real_vectors(gradient), reach, accuracy)
-    compiled(steps_each)(*data, *lagrangian, *asked, *room(*data, lagrangian), steps)
+    compiled(steps_each)(*data, *lagrangian, *asked, *state.room, steps)
     return attrs.evolve(
         state, steps=steps.step, rise=steps.rise, length=steps.length, radius=radius,
         products=state.products + np.where(ended, 0, steps.products),

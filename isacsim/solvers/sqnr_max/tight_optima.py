@@ -5,20 +5,18 @@ from __future__ import annotations
 import attrs
 import numpy as np
 
-from isacsim.batch import hermitian, squared, take
+from isacsim.batch import take
 from isacsim.solvers.base import Request
 from isacsim.solvers.iterate import Stop, iterate
 from isacsim.solvers.solution import Solution, Status, gathered
 from isacsim.solvers.sqinr.group import Group
-from isacsim.solvers.sqnr_max.echo import Response
-from isacsim.solvers.sqnr_max.few_targets import factors
-from isacsim.solvers.sqnr_max.objectives import Sqnr
-from isacsim.solvers.sqnr_max.starts import start
+from isacsim.solvers.sqinr.repair import inside
+from isacsim.solvers.sqnr_max.echo import Response, brightest
+from isacsim.solvers.sqnr_max.starts import carried
 from isacsim.solvers.sqnr_max.tight_newton import begin, seeded, step
-from isacsim.typing import BoolArray, IntArray
+from isacsim.typing import BoolArray, ComplexArray
 
-MOST = 16  # the largest rank that counts as few scatterers
-STREAMS = 4  # at the start: of one or two, some twentieth of members with few users ends in a poorer optimum
+COLUMNS = 4  # at the start at least: of one or two, some twentieth of members with few users ends in a poorer optimum
 STEPS = 100  # some fifteen are usual; what takes more goes the other way
 SHARP = 1e-2  # tolerance where a bound is to be proven: a stream enters it to first order, relative to the option's
 
@@ -33,7 +31,7 @@ def tight_optima(group: Group, request: Request, tolerance: float, most: int) ->
         most: Largest number of steps.
     """
     parts = []
-    for places, response in responses(group.system.objective):
+    for places, response in group.system.objective.responses():
         here = take(group, places)
         proof = here.system.objective.proof().known
         for proven in np.unique(proof):
@@ -50,28 +48,22 @@ def tight_optima(group: Group, request: Request, tolerance: float, most: int) ->
     return solution, np.array(found)
 
 
-def responses(objective: Sqnr) -> list[tuple[IntArray, Response]]:
-    """The responses of B members by rank, with the places of the members."""
-    G, members = objective.G, len(objective.G)
-    gains, least = squared(G) * objective.transmit[:, None, :], min(G.shape[1:]) // 2
-    rank, B, A = factors(G, min(MOST, least)) if least else (np.ones(members, int), G, G)
-    found = []
-    for r in np.unique(rank):
-        at = np.flatnonzero(rank == r)
-        if r <= min(MOST, least):
-            a, b = np.ascontiguousarray(A[at, :, :r]), np.ascontiguousarray(B[at, :, :r])
-        else:
-            a, b = hermitian(G[at]), np.zeros((at.size, 0, 0), complex)
-        response = Response(a, hermitian(a), b, hermitian(b), gains[at], objective.transmit[at], objective.receive[at])
-        found.append((at, response))
-    return found
+def first(group: Group, response: Response, streams: int) -> ComplexArray:
+    """The point to start from, (B, N, K + streams): the beams of least power, and what is seen best, added to them.
+
+    Streams of their own would only lose their power again: with four columns hardly any optimum has some.
+    """
+    system = group.system
+    beams = inside(system, group.feasible)
+    sensing = brightest(response, beams, system.users + streams)
+    return carried(system, beams, sensing) if system.users else sensing
 
 
 def _optima(group: Group, response: Response, request: Request, tolerance: float, most: int) -> Solution:
     """Solutions of members of one rank: those that lack streams go on with twice as many."""
     N, K = group.system.antennas, group.system.users
-    streams = min(STREAMS, N)
-    left, V, parts = np.arange(group.places.size), start(group, request, streams), []
+    streams = min(max(COLUMNS - K, 0), N)
+    left, V, parts = np.arange(group.places.size), first(group, response, streams), []
     while True:
         here, mine = take(group, left), take(response, left)
         stop = Stop(tolerance, min(most, STEPS), request.time_limit, request.callback)
@@ -82,6 +74,6 @@ def _optima(group: Group, response: Response, request: Request, tolerance: float
         parts.append((attrs.evolve(solution, precoder=wide).take(done), left[done]))
         if not lacks.any():
             return gathered([part for part in parts if part[1].size], 0.0)
-        more = min(streams, N - streams)
+        more = min(max(streams, 1), N - streams)
         again = begin(take(here.system, lacks), take(mine, lacks), solution.precoder[lacks], tolerance)
         V, left, streams = seeded(again, more), left[lacks], streams + more
