@@ -15,7 +15,7 @@ from isacsim.checks import finite_numbers, fitting, numbers, positive
 from isacsim.errors import InvalidInput
 from isacsim.hardware.base import Hardware, Ideal, diagonal_matrix
 from isacsim.link import Link, Transmission, WidebandLink
-from isacsim.metrics.scaling import drive_for
+from isacsim.metrics.scaling import drive_for, proportional_drive
 from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray
 
 
@@ -116,7 +116,11 @@ def _rescaled(
         last[:] = [(factor, sent)]
         return chains
 
-    found = drive_for(output, given, target, drives.finite & (given.sum(axis=-1) > 0), drives.parts)
+    alive = drives.finite & (given.sum(axis=-1) > 0)
+    if transmit.scale_free:
+        found = proportional_drive(output, target, alive)
+    else:
+        found = drive_for(output, given, target, alive, drives.parts)
     if found.reached.all():
         factor = found.factor.reshape(*drives.lead, drives.parts)
         # The last evaluation was of what was found, or needed none to confirm it.

@@ -42,7 +42,7 @@ class Counting:
     is_ideal = False
 
     def __init__(self, device):
-        self.device, self.count = device, 0
+        self.device, self.count, self.scale_free = device, 0, device.scale_free
 
     def linear_model(self, R):
         self.count += 1
@@ -65,10 +65,13 @@ def test_six_evaluations_scale_to_a_share_of_what_the_chains_saturate_at(kit, de
     )  # 1e-12 where the last step is confirmed
 
 
-def test_two_evaluations_scale_what_is_linear(kit):
+@pytest.mark.parametrize("told", [True, False])
+def test_two_evaluations_scale_what_is_linear(kit, told):
     counting = Counting(MidRise(3))
-    metrics.rescale_to_radiated(kit.complex_gaussian((5, 4, 2), 0), counting, 7.0)
+    counting.scale_free = told  # a device need not say so
+    W = metrics.rescale_to_radiated(kit.complex_gaussian((5, 4, 2), 0), counting, 7.0)
     assert counting.count == 2
+    np.testing.assert_allclose(metrics.radiated_power(W, MidRise(3)), 7.0, rtol=1e-13)  # rounding
 
 
 def test_scaling_finds_the_rising_side_of_a_device_that_has_a_peak(kit):
