@@ -19,6 +19,7 @@ from isacsim.keywords import keywords
 from isacsim.typing import AnyArray, FloatArray, IntArray
 
 LIGHT = 299792458.0  # m/s
+EXACT = 1e-9  # of a sample: a delay of the prefix itself is within it, whatever its rounding
 
 
 @keywords()
@@ -101,6 +102,19 @@ class Grid:
     def velocity_step(self) -> float:
         """Resolution of a radial velocity, wavelength / (2 T symbol duration), in m/s."""
         return self.wavelength / (2 * self.symbols * self.duration)
+
+    def late_samples(self, delays: FloatArray) -> IntArray:
+        """Samples of a body that are of the symbol before, on paths of some delays, of the same shape, in s.
+
+        A narrowband block, of one bin, is taken as it arrives: it has none.
+        """
+        if self.subcarriers == 1:
+            return np.zeros(np.shape(delays), int)
+        return np.maximum(np.ceil(delays * self.rate - self.prefix - EXACT), 0).astype(int)
+
+    def covered(self, delays: FloatArray) -> FloatArray:
+        """What is left of the amplitude of a subcarrier on such paths: the rest of the body."""
+        return np.asarray(1 - self.late_samples(delays) / self.subcarriers)
 
     def spread(self, active: AnyArray, axis: int, elsewhere: Any = 0.0) -> AnyArray:
         """Values of the active subcarriers along ``axis`` on all N bins, in the order of the DFT."""

@@ -21,8 +21,6 @@ from isacsim.errors import InvalidInput
 from isacsim.grid import Grid
 from isacsim.typing import ComplexArray, FloatArray, IntArray
 
-EXACT = 1e-9  # of a sample: a delay of the prefix itself is within it, whatever its rounding
-
 
 def late_samples(delays: FloatArray, grid: Grid) -> IntArray:
     """Samples of a body, for each delay (P,) in s, that are of the symbol before.
@@ -34,7 +32,22 @@ def late_samples(delays: FloatArray, grid: Grid) -> IntArray:
         rule = f"must have delays within a symbol and its prefix, {grid.duration:.6g} s"
         remedy = "Take a longer prefix, more subcarriers at a smaller spacing, or a shorter delay spread."
         raise InvalidInput("channel", rule, float(delays.max()), remedy)
-    return np.maximum(np.ceil(delays * grid.rate - grid.prefix - EXACT), 0).astype(int)
+    return grid.late_samples(delays)
+
+
+def stray_power(power: FloatArray, delays: FloatArray, grid: Grid) -> FloatArray:
+    """Power that a path alone brings to each subcarrier from others and from the symbol before, (..., F), in W.
+
+    Args:
+        power: What goes over it on each subcarrier, (..., F), in W.
+        delays: Its delay, (...), in s.
+        grid: The grid.
+    """
+    N = grid.subcarriers
+    windows = np.arange(N) < grid.late_samples(delays)[..., None]
+    shares = np.abs(np.fft.fft(windows) / N) ** 2
+    whole = np.fft.ifft(np.fft.fft(grid.spread(power, -1)) * np.fft.fft(shares)).real
+    return np.maximum(2 * whole[..., grid.bins] - shares[..., :1] * power, 0.0)
 
 
 @frozen(eq=False)

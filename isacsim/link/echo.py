@@ -59,6 +59,8 @@ class Echo:
         receive: Linear model of the receive chains.
         mode: What the receiver knows.
         background: What arrives beside the echo of the targets; None is nothing.
+        stray: Covariance of what arrives of the targets and is no reference, of other subcarriers and of the symbol
+            before, (..., N_r, N_r), in W; None is nothing.
     """
 
     G: ComplexArray
@@ -67,6 +69,7 @@ class Echo:
     receive: LinearModel
     mode: Mode = "signal"
     background: Background | None = None
+    stray: ComplexArray | None = None
 
     @classmethod
     def of(
@@ -77,6 +80,7 @@ class Echo:
         receive: Hardware,
         mode: Mode = "signal",
         background: Background | None = None,
+        stray: ComplexArray | None = None,
     ) -> Echo:
         """The echo of a response G (..., N_r, N_t), with noise (...) of each receive chain in W.
 
@@ -98,8 +102,8 @@ class Echo:
                 lead = np.broadcast_shapes(whole.shape[:-2], sent.precoder.shape[:-2], thermal.shape[:-1])
                 arriving = np.broadcast_to(0j, (*lead, *whole.shape[-2:-1] * 2))
             else:
-                arriving = _arriving(whole, sent, thermal)
-        return cls(G, sent, thermal, receive.linear_model(arriving), mode, background)
+                arriving = _arriving(whole, sent, thermal, stray)
+        return cls(G, sent, thermal, receive.linear_model(arriving), mode, background, stray)
 
     def knowing(self, mode: Mode) -> Echo:
         """The same echo at a receiver that knows something else."""
@@ -121,7 +125,7 @@ class Echo:
     @property
     def power(self) -> FloatArray:
         """Power that arrives at each receive chain, shape (..., N_r), in W."""
-        return chain_power(_arriving(self.whole, self.sent, self.thermal))
+        return chain_power(_arriving(self.whole, self.sent, self.thermal, self.stray))
 
     @property
     def probing(self) -> ComplexArray:
@@ -133,11 +137,13 @@ class Echo:
         """Noise covariance behind the receive gain: (..., N_r, N_r), or its diagonal where that is all; in W."""
         receive, known = self.receive, self.mode == "radiated" or self.sent.ideal
         cancelled = self.background is None or self.background.perfect
-        if known and cancelled and receive.diagonal and not receive.coupled:
+        if known and cancelled and self.stray is None and receive.diagonal and not receive.coupled:
             return squared(receive.gain) * self.thermal + receive.distortion
         unknown = 0.0 if known else self.sent.distortion_through(self.whole)
         if self.background is not None and not cancelled:
             unknown = unknown + self.background.left(self.probing)
+        if self.stray is not None:
+            unknown = unknown + self.stray
         return receive.output_covariance(diagonal_matrix(self.thermal) + unknown)
 
     @property
@@ -186,9 +192,10 @@ class Echo:
         return np.ascontiguousarray(before).sum(axis=-1)
 
 
-def _arriving(G: ComplexArray, sent: Transmission, thermal: FloatArray) -> ComplexArray:
+def _arriving(G: ComplexArray, sent: Transmission, thermal: FloatArray, stray: ComplexArray | None) -> ComplexArray:
     """Covariance of echo and noise at the receive chains, (..., N_r, N_r), in W."""
-    return np.asarray(G @ sent.radiated @ hermitian(G) + diagonal_matrix(thermal))
+    arriving = G @ sent.radiated @ hermitian(G) + diagonal_matrix(thermal)
+    return np.asarray(arriving if stray is None else arriving + stray)
 
 
 def _require_background(background: Any, G: ComplexArray) -> None:

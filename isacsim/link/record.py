@@ -10,7 +10,8 @@ import attrs
 import numpy as np
 from attrs import frozen
 
-from isacsim.batch import flatten, take
+from isacsim.batch import flatten, hermitian, squared, take
+from isacsim.channels.late_paths import stray_power
 from isacsim.drop import Drop, WidebandDrop
 from isacsim.errors import InvalidInput
 from isacsim.grid import Grid
@@ -19,6 +20,7 @@ from isacsim.hardware.spectral import OverBand
 from isacsim.link.echo import Echo
 from isacsim.link.reception import Reception, band_reception
 from isacsim.link.sent import IDEAL, Transmission
+from isacsim.targets.scene import PointTargets
 from isacsim.typing import ComplexArray, FloatArray
 
 
@@ -124,13 +126,27 @@ class WidebandLink(Link):
 
     @cached_property
     def echo(self) -> Echo:
-        """What a sensing receiver that knows x gets, on each subcarrier."""
+        """What a sensing receiver that knows x gets, on each subcarrier.
+
+        Of a target beyond the prefix the receiver loses a part, and another is no reference.
+        """
         drop = self.drop
         G, background = drop.targets.band_response(self.grid), drop.background
         flat = None if background is None else background.flat()
         noise = np.asarray(drop.radar_noise_power)[..., None]  # of each subcarrier
         receive = OverBand(self.transceiver.receive, self.grid, noise)
-        return Echo.of(G, self.sent, noise, receive, background=flat)
+        return Echo.of(G, self.sent, noise, receive, background=flat, stray=self._stray())
+
+    def _stray(self) -> ComplexArray | None:
+        """What arrives of targets beyond the prefix from other subcarriers and symbols, (B, F, N_r, N_r), in W."""
+        targets, grid = self.drop.targets, self.grid
+        if not isinstance(targets, PointTargets) or not grid.late_samples(targets.delay).any():
+            return None
+        M = targets.count
+        a, b = targets.transmit_basis()[..., None, :, :M], targets.receive_basis()[..., None, :, :M]
+        power = np.moveaxis(self.sent.power_along(a), -1, -2)  # of what meets each target, (B, M, F)
+        stray = squared(targets.reflection)[..., None] * stray_power(power, targets.delay, grid)
+        return np.asarray((b * np.moveaxis(stray, -1, -2)[..., None, :]) @ hermitian(b))
 
 
 def link_over(W: Any, drop: Drop, transceiver: Transceiver) -> Link:

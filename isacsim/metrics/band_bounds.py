@@ -31,6 +31,8 @@ class GridBound(Metric):
         static_removed: Whether the receiver takes all that stands still out of what it receives, as in
             ``range-doppler``, instead of knowing its background: a mean over symbols.
 
+    Of a target beyond the prefix counts what is left of it; what strays to other subcarriers and symbols is noise.
+
     Attributes:
         kind: The kind of unknown, ``delay`` or ``doppler``.
         rmse: Whether it is the one over the targets.

@@ -20,7 +20,7 @@ from isacsim.errors import InvalidInput
 from isacsim.grid import Grid
 from isacsim.hardware.base import Hardware, diagonal_matrix
 from isacsim.link import Echo, Reception, Transmission, covariance
-from isacsim.metrics.delay_doppler import correlations, doppler_of, fisher_of_band, kinds_of, matrices, turns
+from isacsim.metrics.delay_doppler import correlations, fisher_of_band, kinds_of, matrices, turns
 from isacsim.metrics.fim import abreast, fisher, from_left, from_right, inverse_fim, stacked
 from isacsim.targets.scene import ParametricScene, PointTargets
 from isacsim.typing import AnyArray, ComplexArray, FloatArray
@@ -159,7 +159,7 @@ def band_crlb_cotangent(
     V, C = targets.transmit_basis()[..., None, :, :], targets.receive_basis()[..., None, :, :]
     kinds = kinds_of(targets, unknowns)
     Y, _ = matrices(targets, kinds)
-    turning = correlations(*turns(targets, kinds, grid.frequencies, grid.times, doppler_of(targets, grid)))
+    turning = correlations(*turns(targets, kinds, grid, grid.covered(targets.delay)))
     basis = V, C, Y[..., None, :, :, :]
     return _bound_cotangent(echo, receive, basis, lambda S, K: fisher_of_band(Y, S, K, turning), turning, selection)
 

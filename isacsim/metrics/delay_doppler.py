@@ -76,10 +76,12 @@ def matrices(targets: PointTargets, kinds: Sequence[str]) -> tuple[ComplexArray,
 
 
 def turns(
-    targets: PointTargets, kinds: Sequence[str], frequencies: FloatArray, times: FloatArray, doppler: FloatArray
+    targets: PointTargets, kinds: Sequence[str], grid: Grid, covered: FloatArray | float = 1.0
 ) -> tuple[ComplexArray, ComplexArray]:
-    """U (..., F, P) and v (..., T, P) of the unknowns, for Doppler shifts (..., M) in Hz."""
+    """U (..., F, P) and v (..., T, P) of the unknowns, where ``covered`` (..., M) is left of each echo."""
+    frequencies, times, doppler = grid.frequencies, grid.times, doppler_of(targets, grid)
     over_band = np.exp(-2j * np.pi * frequencies[:, None] * targets.delay[..., None, :])
+    over_band = over_band * np.asarray(covered)[..., None, :] if np.ndim(covered) else over_band
     over_time = np.exp(2j * np.pi * times[:, None] * doppler[..., None, :])
     u = [over_band * (-2j * np.pi * frequencies[:, None] if kind == "delay" else 1.0) for kind in kinds]
     v = [over_time * (2j * np.pi * times[:, None] if kind == "doppler" else 1.0) for kind in kinds]
@@ -102,6 +104,7 @@ def information_on_grid(
     grid: Grid,
     unknowns: Sequence[str],
     kept: FloatArray | None = None,
+    covered: FloatArray | float = 1.0,
 ) -> Information:
     """Fisher information of the unknowns of point targets, and what it is judged by.
 
@@ -112,6 +115,7 @@ def information_on_grid(
         grid: The grid.
         unknowns: What is not known, of ``azimuth``, ``zenith``, ``delay``, ``doppler`` and ``reflection``.
         kept: What is kept of the symbols, (T, T), `static_kept` for example; None is all.
+        covered: What is left of the amplitude of each echo, (..., M), or of all: `Grid.covered` beyond a prefix.
 
     Returns:
         F (..., P, P): all azimuths, zeniths, delays, Doppler shifts, real and imaginary parts that are
@@ -119,7 +123,7 @@ def information_on_grid(
     """
     kinds = kinds_of(targets, unknowns)
     Y, ruler = matrices(targets, kinds)
-    u, v = turns(targets, kinds, grid.frequencies, grid.times, doppler_of(targets, grid))
+    u, v = turns(targets, kinds, grid, covered)
     F = fisher_of_band(Y, S, K, correlations(u, v, kept))
     # An echo well seen: that of a target with the mean-square bandwidth and duration of the whole grid.
     reach = {kind: 2 * np.pi / cell for kind, cell in cells_of(grid).items()}
@@ -168,7 +172,7 @@ def information_of_band(
     S = echo.information(C)
     lead = np.broadcast_shapes(S.shape[:-2], K.shape[:-2])
     S, K = (np.broadcast_to(part, (*lead, *part.shape[-2:])) for part in (S, K))
-    return information_on_grid(targets, S, K, grid, unknowns, kept)
+    return information_on_grid(targets, S, K, grid, unknowns, kept, grid.covered(targets.delay))
 
 
 def require_unambiguous(targets: Any, grid: Grid) -> None:

@@ -60,6 +60,9 @@ class BandSumRateCrlbWeights(Requirements):
         subcarrier_cap: Most power of a subcarrier, over that of an even split; None is no cap.
         shared: All subcarriers have one precoder, as with analogue precoding.
         mode: What the sensing receiver knows, ``signal`` or ``radiated``.
+
+    A target beyond the prefix is what is left of it; what strays of it to other subcarriers is in the metrics, and no
+    part of the noise that is designed for.
     """
 
     wideband: ClassVar[bool] = True

@@ -243,9 +243,13 @@ class PointTargets(ParametricScene):
         return (B * self.reflection[..., None, :]) @ hermitian(A)
 
     def band_response(self, grid: Grid) -> ComplexArray:
-        """``G[f] = B U diag(exp(-2 pi j f tau)) A^H``, shape (..., F, N_r, N_t); velocities turn it over time."""
+        """``G[f] = B U diag(exp(-2 pi j f tau)) A^H``, shape (..., F, N_r, N_t); velocities turn it over time.
+
+        Of a target beyond the prefix it is what the rest of a body tells.
+        """
         A, B = (basis[..., : self.count] for basis in self._bases)
         turn = np.exp(-2j * np.pi * grid.frequencies[:, None] * self.delay[..., None, :])
+        turn = turn * grid.covered(self.delay)[..., None, :]
         return (B[..., None, :, :] * (self.reflection[..., None, :] * turn)[..., None, :]) @ hermitian(A)[
             ..., None, :, :
         ]

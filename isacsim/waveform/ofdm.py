@@ -11,7 +11,7 @@ import numpy as np
 from isacsim.batch import squared
 from isacsim.grid import Grid
 from isacsim.hardware.base import Hardware
-from isacsim.typing import AnyArray, ComplexArray, FloatArray
+from isacsim.typing import AnyArray, ComplexArray, FloatArray, IntArray
 from isacsim.waveform.modulation import Gaussian, Modulation
 from isacsim.waveform.signals import Sources, through
 
@@ -27,6 +27,21 @@ def modulate(X: ComplexArray, grid: Grid) -> ComplexArray:
     if prefix:
         body = np.concatenate([body[..., N - prefix :], body], axis=-1)
     return np.ascontiguousarray(body.reshape(*body.shape[:-2], -1))
+
+
+def spilled(X: ComplexArray, grid: Grid, late: IntArray) -> ComplexArray:
+    """What `modulate` is short of where the first samples are those of the symbol before, (..., M, T (N + N_c)).
+
+    Args:
+        X: Subcarriers as they arrive, delayed, shape (..., F, M, T), in sqrt(W); before the first symbol is silence.
+        grid: The grid.
+        late: How many samples of a body that are, beside those of the prefix, (M,).
+    """
+    change = -X
+    change[..., 1:] += X[..., :-1] * np.exp(2j * np.pi * grid.frequencies[:, None, None] * grid.duration)
+    samples = grid.subcarriers + grid.prefix
+    before = np.arange(samples) < np.where(late > 0, grid.prefix + late, 0)[:, None]
+    return modulate(change, grid) * np.tile(before, X.shape[-1])
 
 
 def demodulate(x: ComplexArray, grid: Grid) -> ComplexArray:

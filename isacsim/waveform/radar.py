@@ -16,8 +16,10 @@ on a subcarrier explain, whatever the response, out of what is received, ``Y Pi`
 of an echo depends on its Doppler shift, ``||w p e Pi||^2``, and nothing is where it stands still.
 
 A target moves while a symbol lasts: its echo loses ``1 - |J_0|^2`` of its power to other subcarriers. Delays
-are those of a cyclic prefix, exact for any fraction of a sample. A Doppler phase is 0 in the middle of the first body,
-which the phase of a reflection refers to, so that a symbol turns by its own middle and J_0 is real.
+are those of a cyclic prefix, exact for any fraction of a sample; beyond it an echo brings the end of the symbol before,
+loses as much of its own, and what is no reference of it is noise (`isacsim.channels.late_paths`). A Doppler phase is 0
+in the middle of the first body, which the phase of a reflection refers to, so that a symbol turns by its own middle and
+J_0 is real.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ from attrs import frozen
 
 from isacsim.batch import flatten, hermitian, squared
 from isacsim.errors import InvalidInput
-from isacsim.grid import LIGHT, Grid
+from isacsim.grid import Grid
 from isacsim.link import Echo, Link, WidebandLink
 from isacsim.metrics.delay_doppler import doppler_of, require_unambiguous
 from isacsim.targets.scene import PointTargets
@@ -151,17 +153,13 @@ class Radar:
         return flatten(targets)
 
     def check(self) -> None:
-        """Refuse other scenes, ambiguous targets, delays beyond the prefix, and bursts of which removal leaves nothing.
+        """Refuse other scenes, ambiguous targets, and bursts of which removal leaves nothing.
 
         Raises:
             InvalidInput: It names the field.
         """
         grid, streams = self.grid, self.link.W.shape[-1]
         require_unambiguous(self.targets, grid)
-        reach = grid.prefix / grid.rate
-        if np.any(self.targets.delay > reach):
-            rule = f"must be within the {reach * LIGHT / 2:.6g} m of the prefix"
-            raise InvalidInput("targets.range", rule, float(self.delay.max()) * LIGHT / 2, "Take a longer prefix.")
         if self.static_removed and grid.symbols <= min(streams, self.link.W.shape[-2]):
             rule = f"must be false where {grid.symbols} symbols carry {streams} streams"
             raise InvalidInput("static_removed", rule, True, "Nothing would be left; send more symbols.")
@@ -222,25 +220,43 @@ class Radar:
         probe = (np.conj(a).T @ sent) * turn[..., None]  # what meets each target, (1, F, M, T)
         middle = grid.prefix + (grid.subcarriers - 1) / 2
         time = (np.arange(y.shape[-1]) - middle) / grid.rate
-        echoes = ofdm.modulate(probe, grid) * np.exp(2j * np.pi * self.doppler[:, None] * time)
-        return y + (b * reflection) @ echoes
+        echoes = ofdm.modulate(probe, grid)
+        late = grid.late_samples(self.delay)
+        if late.any():
+            echoes = echoes + ofdm.spilled(probe, grid, late)
+        return y + (b * reflection) @ (echoes * np.exp(2j * np.pi * self.doppler[:, None] * time))
 
     def look(self, burst: Burst, target: int) -> Look:
         """A burst in the direction of a target."""
         a, b = (column[:, target : target + 1] for column in self.steering)
-        u = self.echo.whiten(b[None, None])[0]  # (F, N_r, 1)
+        u = self._combiner(target)
         v = (np.conj(u) * self.echo.receive.amplify(b[None, None])[0]).sum(axis=(-2, -1)).real
         r, p = (np.conj(u).swapaxes(-1, -2) @ burst.Y)[:, 0], (np.conj(a).T @ burst.x)[:, 0]
         return Look(r, p, np.broadcast_to(v, len(p)), burst.static)
 
+    def _combiner(self, target: int) -> ComplexArray:
+        """U in the direction of a target, shape (F, N_r, 1), or with an axis of length 1 for F."""
+        b = self.steering[1][:, target : target + 1]
+        return np.asarray(self.echo.whiten(b[None, None])[0])
+
     @property
     def remaining(self) -> FloatArray:
-        """J_0, what stays of the amplitude of each echo on its subcarrier, shape (M,)."""
+        """What stays of the amplitude of each echo on its subcarrier, shape (M,): J_0, and what the prefix covers."""
         shift = np.pi * self.doppler / self.grid.spacing
         N = self.grid.subcarriers
         with np.errstate(invalid="ignore", divide="ignore"):
             kept = np.sin(shift) / (N * np.sin(shift / N))
-        return np.where(shift == 0, 1.0, kept)
+        return np.where(shift == 0, 1.0, kept) * self.grid.covered(self.delay)
+
+    def silence(self, look: Look, w: FloatArray, target: int) -> float:
+        """Floor of a map without targets over that with them: what strays from late echoes is not there."""
+        stray = self.echo.stray
+        if stray is None:
+            return 1.0
+        u = self._combiner(target)
+        strayed = (np.conj(u) * (self.echo.receive.signal_covariance(stray)[0] @ u)).sum(axis=(-2, -1)).real
+        energy = squared(w * look.p).sum(axis=1)
+        return float(1 - (energy * strayed).sum() / (energy * look.v).sum())
 
     def cells(self) -> IntArray:
         """Cells of the map that the targets are nearest to, delay and Doppler, shape (2, M)."""

@@ -33,7 +33,8 @@ class RangeDoppler(BurstExperiment):
     Each burst is sent twice with symbols of its own, without targets and with all of them. False alarms are
     counted on all cells of the maps without, in the direction of the first target, detections in the cell
     of each target. The prediction is the detector's closed form for the SNR by the linear model of the hardware,
-    with the power that a target's motion and its place between cells cost; it knows nothing of other targets.
+    with the power that a target's motion, its place between cells, and a prefix that is too short for it cost; of
+    other targets it knows what strays from late ones, and nothing else.
 
     Args:
         detector: What finds targets on a map.
@@ -97,7 +98,7 @@ class RangeDoppler(BurstExperiment):
         for _ in range(self.bursts):
             look = radar.look(radar.burst(sources, np.zeros(radar.targets.count, complex)), 0)
             silent, seen = look.map(w), look.energy(w) > 0
-            floors.append(silent[:, seen].mean())
+            floors.append(silent[:, seen].mean() / radar.silence(look, w, 0))
             alarms.append(self.detector.detect(silent)[:, seen].mean())
             there = radar.burst(sources, self._fluctuating(radar.targets.reflection[0], sources.symbols))
             found = [self._look(radar, there, w, m) for m in range(radar.targets.count)]

@@ -77,7 +77,7 @@ def test_one_subcarrier_is_the_narrowband_problem():
 def scalar(gains, symbols=4, **changes):
     """One antenna, one user where it has a gain, and one target seen by one antenna."""
     array, gains = UniformLinearArray(1), np.asarray(gains)
-    grid = Grid(len(gains), 120e3, symbols=symbols)
+    grid = Grid(len(gains), 120e3, symbols=symbols, prefix=1)  # which covers 0.72 samples of delay
     targets = PointTargets(array, array, [0.1], [np.pi / 2], [0.2], [1e-6], [5.0])
     own = {
         "H": np.sqrt(gains)[:, None, None],
