@@ -103,18 +103,26 @@ class Grid:
         """Resolution of a radial velocity, wavelength / (2 T symbol duration), in m/s."""
         return self.wavelength / (2 * self.symbols * self.duration)
 
+    def symbols_late(self, delays: FloatArray) -> IntArray:
+        """Whole symbols, with their prefixes, that some delays exceed, in s, of the same shape."""
+        return np.maximum(np.floor(np.asarray(delays) / self.duration - EXACT), 0).astype(int)
+
     def late_samples(self, delays: FloatArray) -> IntArray:
-        """Samples of a body that are of the symbol before, on paths of some delays, of the same shape, in s.
+        """Samples of a body that are of one symbol earlier than the rest, on paths of delays of the same shape, in s.
 
         A narrowband block, of one bin, is taken as it arrives: it has none.
         """
         if self.subcarriers == 1:
             return np.zeros(np.shape(delays), int)
-        return np.maximum(np.ceil(delays * self.rate - self.prefix - EXACT), 0).astype(int)
+        left = np.asarray(delays) - self.symbols_late(delays) * self.duration
+        return np.maximum(np.ceil(left * self.rate - self.prefix - EXACT), 0).astype(int)
 
     def covered(self, delays: FloatArray) -> FloatArray:
-        """What is left of the amplitude of a subcarrier on such paths: the rest of the body."""
-        return np.asarray(1 - self.late_samples(delays) / self.subcarriers)
+        """What is left of the amplitude of a subcarrier on such paths: the rest of the body of its own symbol."""
+        if self.subcarriers == 1:
+            return np.ones(np.shape(delays))
+        share = 1 - self.late_samples(delays) / self.subcarriers
+        return np.where(self.symbols_late(delays) > 0, 0.0, share)
 
     def spread(self, active: AnyArray, axis: int, elsewhere: Any = 0.0) -> AnyArray:
         """Values of the active subcarriers along ``axis`` on all N bins, in the order of the DFT."""

@@ -47,7 +47,10 @@ def stray_power(power: FloatArray, delays: FloatArray, grid: Grid) -> FloatArray
     windows = np.arange(N) < grid.late_samples(delays)[..., None]
     shares = np.abs(np.fft.fft(windows) / N) ** 2
     whole = np.fft.ifft(np.fft.fft(grid.spread(power, -1)) * np.fft.fft(shares)).real
-    return np.maximum(2 * whole[..., grid.bins] - shares[..., :1] * power, 0.0)
+    # All of a later symbol is no reference: also what is left of the body on its own subcarrier.
+    later = (grid.symbols_late(delays) > 0)[..., None]
+    own = np.where(later, 2 * np.sqrt(shares[..., :1]) - 1, shares[..., :1])
+    return np.maximum(2 * whole[..., grid.bins] - own * power, 0.0)
 
 
 @frozen(eq=False)

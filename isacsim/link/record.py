@@ -140,7 +140,7 @@ class WidebandLink(Link):
     def _stray(self) -> ComplexArray | None:
         """What arrives of targets beyond the prefix from other subcarriers and symbols, (B, F, N_r, N_r), in W."""
         targets, grid = self.drop.targets, self.grid
-        if not isinstance(targets, PointTargets) or not grid.late_samples(targets.delay).any():
+        if not isinstance(targets, PointTargets) or np.all(grid.covered(targets.delay) == 1):
             return None
         M = targets.count
         a, b = targets.transmit_basis()[..., None, :, :M], targets.receive_basis()[..., None, :, :M]

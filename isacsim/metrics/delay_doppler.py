@@ -176,17 +176,19 @@ def information_of_band(
 
 
 def require_unambiguous(targets: Any, grid: Grid) -> None:
-    """Refuse delays and velocities that the grid takes for others.
+    """Refuse delays and velocities that the grid takes for others, unless the targets are to ``fold``.
 
     Raises:
         InvalidInput: For a delay of a body or more, or a Doppler shift of half a symbol rate or more.
     """
+    if targets.fold:
+        return
     body = 1 / grid.spacing
     if np.any(targets.delay >= body):
         rule = f"must be below the {body * LIGHT / 2:.6g} m of a body"
         worst = float(np.max(targets.delay)) * LIGHT / 2
-        raise InvalidInput("targets.range", rule, worst, "Take a smaller subcarrier spacing.")
+        raise InvalidInput("targets.range", rule, worst, "Take a smaller subcarrier spacing, or fold = true.")
     most = grid.wavelength / (4 * grid.duration)
     if np.any(np.abs(targets.velocity) >= most):
         rule, worst = f"must be between -{most:.6g} and {most:.6g} m/s", float(np.max(np.abs(targets.velocity)))
-        raise InvalidInput("targets.velocity", rule, worst, "Take shorter symbols, or a lower carrier.")
+        raise InvalidInput("targets.velocity", rule, worst, "Take shorter symbols, a lower carrier, or fold = true.")

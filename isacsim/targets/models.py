@@ -12,7 +12,7 @@ from attrs import field, frozen
 from isacsim import units
 from isacsim.arrays import AntennaArray
 from isacsim.batch import batched
-from isacsim.checks import number
+from isacsim.checks import instance, number
 from isacsim.errors import InvalidInput
 from isacsim.grid import LIGHT, Grid
 from isacsim.random import complex_normal
@@ -50,13 +50,16 @@ class _Fixed(TargetModel):
     reflection: Any
     range: Any
     velocity: Any
+    fold: bool
 
     def draw(self, tx_array: AntennaArray, rx_array: AntennaArray, trials: Sequence[int], rngs: Rngs) -> Scene:
         """The same scene for all trials."""
         # One zenith or reflection stands for every target.
         delay = 2 * np.asarray(self.range) / LIGHT
         azimuth = np.atleast_1d(self.azimuth)
-        return PointTargets(tx_array, rx_array, azimuth, self.zenith, self.reflection, delay, self.velocity)
+        return PointTargets(
+            tx_array, rx_array, azimuth, self.zenith, self.reflection, delay, self.velocity, self.fold
+        )  # fmt: skip
 
 
 def require_equal_lists(record: Any, *names: str) -> None:
@@ -83,6 +86,8 @@ class PointTarget(_Fixed):
         reflection: Complex reflection coefficient, amplitude.
         range: Range from a monostatic radar, in m; it counts on a grid, as the velocity does.
         velocity: Radial velocity, positive where it comes nearer, in m/s.
+        fold: Whether ranges and velocities that a grid takes for others are let in, and show up as these. They are
+            refused otherwise.
     """
 
     azimuth: float = field(metadata=units.degrees())
@@ -90,6 +95,7 @@ class PointTarget(_Fixed):
     reflection: complex = 1.0
     range: float = field(default=0.0, validator=number(least=0), metadata=units.metres())
     velocity: float = field(default=0.0, validator=number())
+    fold: bool = field(default=False, validator=instance(bool))
 
 
 @frozen
@@ -105,6 +111,8 @@ class FixedPoints(_Fixed):
         reflection: Complex reflection coefficients, one number or (M,), amplitude.
         range: Ranges from a monostatic radar, one number or (M,), in m; they count on a grid.
         velocity: Radial velocities, positive where a target comes nearer, one number or (M,), in m/s.
+        fold: Whether ranges and velocities that a grid takes for others are let in, and show up as these. They are
+            refused otherwise.
     """
 
     azimuth: Any = batched(1, metadata=units.degrees())
@@ -112,6 +120,7 @@ class FixedPoints(_Fixed):
     reflection: Any = batched(1, dtype=complex, scalar=True, default=1.0)
     range: Any = batched(1, scalar=True, least=0.0, default=0.0, metadata=units.metres())
     velocity: Any = batched(1, scalar=True, default=0.0)
+    fold: bool = field(default=False, validator=instance(bool))
 
     def __attrs_post_init__(self) -> None:
         require_equal_lists(self, "azimuth", "zenith", "reflection", "range", "velocity")

@@ -11,7 +11,7 @@ from attrs import field, frozen
 from isacsim import units
 from isacsim.arrays import AntennaArray
 from isacsim.batch import batched
-from isacsim.checks import number, whole
+from isacsim.checks import instance, number, whole
 from isacsim.errors import InvalidInput
 from isacsim.grid import LIGHT, Grid, carrier_of
 from isacsim.targets.models import Rngs, TargetModel, require_equal_lists
@@ -57,6 +57,8 @@ class RadarTargets(TargetModel):
         swerling: Fluctuation of the cross-sections, 0 to 4.
         carrier: Carrier frequency, in Hz; None is that of the grid.
         spread: One standard deviation of a log-normal cross-section of the same mean, as a factor; 1 is none.
+        fold: Whether ranges and velocities that a grid takes for others are let in, and show up as these. They are
+            refused otherwise.
     """
 
     azimuth: Any = batched(1, metadata=units.degrees())
@@ -67,6 +69,7 @@ class RadarTargets(TargetModel):
     swerling: int = field(default=0, validator=whole(0))
     carrier: float | None = field(default=None, validator=number(above=0, optional=True), metadata=units.hertz())
     spread: float = field(default=1.0, validator=number(least=1), metadata=units.db())
+    fold: bool = field(default=False, validator=instance(bool))
 
     def __attrs_post_init__(self) -> None:
         require_equal_lists(self, "azimuth", "range", "rcs", "zenith", "velocity")
@@ -106,4 +109,6 @@ class RadarTargets(TargetModel):
         gathered = np.prod([array.size if array.normalized else 1 for array in (tx_array, rx_array)])
         delay = 2 * self.range / LIGHT
         reflection = turn * np.sqrt(gathered * power)
-        return PointTargets(tx_array, rx_array, self.azimuth, self.zenith, reflection, delay, self.velocity)
+        return PointTargets(
+            tx_array, rx_array, self.azimuth, self.zenith, reflection, delay, self.velocity, self.fold
+        )  # fmt: skip

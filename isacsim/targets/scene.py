@@ -166,6 +166,7 @@ class PointTargets(ParametricScene):
         reflection: Complex reflection coefficients, likewise, amplitude.
         delay: Round-trip delays, likewise, in s; they and the velocities count where the signal is OFDM.
         velocity: Radial velocities, positive where a target comes nearer, likewise, in m/s.
+        fold: Whether delays and velocities that a grid takes for others are let in: they show up as these.
 
     Raises:
         InvalidInput: If the angles and reflections do not pair up, or a linear array is
@@ -179,6 +180,7 @@ class PointTargets(ParametricScene):
     reflection: Any = batched(1, dtype=complex, scalar=True)
     delay: Any = batched(1, scalar=True, least=0.0, default=0.0)
     velocity: Any = batched(1, scalar=True, default=0.0)
+    fold: bool = field(default=False, validator=instance(bool))
 
     def __attrs_post_init__(self) -> None:
         names = (*ANGLES, "reflection", "delay", "velocity")

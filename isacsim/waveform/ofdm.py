@@ -29,6 +29,16 @@ def modulate(X: ComplexArray, grid: Grid) -> ComplexArray:
     return np.ascontiguousarray(body.reshape(*body.shape[:-2], -1))
 
 
+def symbols_ago(X: ComplexArray, grid: Grid, ago: IntArray) -> ComplexArray:
+    """Subcarriers X (..., F, M, T), in sqrt(W), ``ago`` (M,) symbols later; before the first is silence."""
+    if not ago.any():
+        return X
+    later, turn = np.zeros_like(X), np.exp(2j * np.pi * grid.frequencies[:, None] * grid.duration)
+    for m, k in enumerate(ago):
+        later[..., m, k:] = (turn**k) * X[..., m, : max(0, X.shape[-1] - k)]
+    return later
+
+
 def spilled(X: ComplexArray, grid: Grid, late: IntArray) -> ComplexArray:
     """What `modulate` is short of where the first samples are those of the symbol before, (..., M, T (N + N_c)).
 

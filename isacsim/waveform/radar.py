@@ -17,9 +17,10 @@ of an echo depends on its Doppler shift, ``||w p e Pi||^2``, and nothing is wher
 
 A target moves while a symbol lasts: its echo loses ``1 - |J_0|^2`` of its power to other subcarriers. Delays
 are those of a cyclic prefix, exact for any fraction of a sample; beyond it an echo brings the end of the symbol before,
-loses as much of its own, and what is no reference of it is noise (`isacsim.channels.late_paths`). A Doppler phase is 0
-in the middle of the first body, which the phase of a reflection refers to, so that a symbol turns by its own middle and
-J_0 is real.
+loses as much of its own, and what is no reference of it is noise (`isacsim.channels.late_paths`). A target that is let
+in to ``fold`` shows up where the grid takes it to be, for a Doppler shift by more than half a symbol rate; from a delay
+of more than a symbol on all of its echo is noise, since symbols differ. A Doppler phase is 0 in the middle of the first
+body, which the phase of a reflection refers to, so that a symbol turns by its own middle and J_0 is real.
 """
 
 from __future__ import annotations
@@ -218,6 +219,7 @@ class Radar:
             return y
         turn = np.exp(-2j * np.pi * grid.frequencies[:, None] * self.delay)  # (F, M)
         probe = (np.conj(a).T @ sent) * turn[..., None]  # what meets each target, (1, F, M, T)
+        probe = ofdm.symbols_ago(probe, grid, grid.symbols_late(self.delay))
         middle = grid.prefix + (grid.subcarriers - 1) / 2
         time = (np.arange(y.shape[-1]) - middle) / grid.rate
         echoes = ofdm.modulate(probe, grid)

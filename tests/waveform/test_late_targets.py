@@ -4,7 +4,7 @@ import attrs
 import numpy as np
 import pytest
 
-from isacsim import MidRise, PointTargets, Transceiver, UniformLinearArray
+from isacsim import InvalidInput, MidRise, PointTargets, Transceiver, UniformLinearArray
 from isacsim.channels.late_paths import LatePaths, stray_power
 from isacsim.drop import WidebandDrop
 from isacsim.grid import Grid
@@ -37,9 +37,10 @@ def link_of(targets, hardware=None):
 
 
 def test_samples_of_a_late_echo_are_those_of_the_signal_some_samples_ago():
-    rng, delays = np.random.default_rng(0), np.array([3, 20, 50])
-    X = rng.standard_normal((48, 3, 5)) + 1j * rng.standard_normal((48, 3, 5))
+    rng, delays = np.random.default_rng(0), np.array([3, 20, 50, 80, 90, 250])  # of symbols of 80 samples
+    X = rng.standard_normal((48, 6, 5)) + 1j * rng.standard_normal((48, 6, 5))
     arriving = X * np.exp(-2j * np.pi * GRID.frequencies[:, None] * delays / GRID.rate)[..., None]
+    arriving = ofdm.symbols_ago(arriving, GRID, GRID.symbols_late(delays / GRID.rate))
     found = ofdm.modulate(arriving, GRID) + ofdm.spilled(arriving, GRID, GRID.late_samples(delays / GRID.rate))
     whole = ofdm.modulate(X, GRID)
     expected = np.zeros_like(whole)
@@ -103,3 +104,42 @@ def test_early_targets_leave_no_trace_of_all_that():
     assert Radar(link).remaining[0] == 1.0
     assert attrs.evolve(GRID, prefix=0).late_samples(np.array([0.0]))[0] == 0
     assert Grid(1, 120e3).late_samples(np.array([1e-6]))[0] == 0
+
+
+def test_beyond_a_symbol_all_of_an_echo_strays():
+    grid = Grid(64, 120e3, prefix=16)
+    power, delays = np.ones((3, 64)), np.array([85, 120, 250]) / grid.rate
+    np.testing.assert_array_equal(grid.covered(delays), 0.0)
+    np.testing.assert_allclose(stray_power(power, delays, grid), 1.0, rtol=1e-12)
+
+
+def folding(delay=10 / (48 * 120e3), velocity=0.0, reflection=0.4):
+    return PointTargets(TX, RX, [[0.3]], np.pi / 2, [[reflection]], [[delay]], [[velocity]], fold=True)
+
+
+def test_a_fast_target_that_folds_is_seen_at_another_velocity():
+    # Three quarters of a symbol rate coming nearer are a quarter of it going away: 12 cells of 16.
+    fast = folding(velocity=0.75 / GRID.duration * GRID.wavelength / 2)
+    with pytest.raises(InvalidInput, match=r"targets\.velocity: must be between .*fold = true"):
+        Radar(link_of(attrs.evolve(fast, fold=False))).check()
+    radar = Radar(link_of(fast))
+    radar.check()
+    look = radar.look(radar.burst(Sources.of(np.random.default_rng(5)), radar.targets.reflection[0]), 0)
+    level = look.map(FLAT)
+    cell = np.unravel_index(np.argmax(level), level.shape)
+    assert cell == tuple(radar.cells()[:, 0])
+    assert cell[1] == 12
+    # 0.6 turns pass while a body lasts.
+    assert radar.remaining[0] ** 2 == pytest.approx(np.sinc(0.6) ** 2, abs=1e-3)
+
+
+def test_a_target_beyond_a_symbol_is_noise():
+    radar = Radar(link_of(folding(delay=1.3 * GRID.duration)))
+    sources, levels = Sources.of(np.random.default_rng(6)), []
+    for _ in range(20):
+        look = radar.look(radar.burst(sources, radar.targets.reflection[0]), 0)
+        # The first two symbols hear some silence instead of others.
+        levels.append(look.map(FLAT).mean())
+    assert radar.echo_snr(look, FLAT, 0) == 0.0
+    assert radar.silence(look, FLAT, 0) < 0.5
+    assert np.mean(levels) == pytest.approx(15 / 16, abs=0.06)
