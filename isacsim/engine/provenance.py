@@ -7,6 +7,7 @@ import platform
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -70,6 +71,7 @@ def described_code(cls: type, names: Names, registry: Registry) -> dict[str, Any
     return told
 
 
+@cache
 def _version(name: str) -> str:
     try:
         return version(name)

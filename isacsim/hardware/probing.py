@@ -84,6 +84,16 @@ def maps_of(device: Hardware, chains: int) -> Expander:
     return _kept(_Valued(device, value_of(device)), chains)
 
 
+def hears(device: Hardware, chains: int) -> bool:
+    """Whether a device's output changes with the power that it is told; kept by its value."""
+    return _listens(_Valued(device, value_of(device)), chains)
+
+
+@lru_cache(maxsize=256)
+def _listens(key: _Valued, chains: int) -> bool:
+    return not _is_deaf(key.device, chains)
+
+
 @lru_cache(maxsize=256)
 def _kept(key: _Valued, chains: int) -> Expander:
     return _tried(key.device, chains)

@@ -227,24 +227,24 @@ def on_grid(f: Callable[[ComplexArray], ComplexArray], times: int) -> Ito:
     """The expansion of maps of z ~ CN(0, 1), on a grid of so many times the rings and angles."""
     z, weight = polar_grid(RINGS * times, ANGLES * times)
     whole = f(z)
-    (F,), basis = _of_one(whole), _kept_basis(times) if times < FINE else _basis(times)
-    b = {turns: F @ each for turns, each in basis}
+    (F,) = _of_one(whole)
+    # The angles of a ring are even, so that one transform of it has the integrals over them of all turns.
+    turned = np.fft.fft(F.reshape(len(F), RINGS * times, ANGLES * times))
+    b = {turns: turned[..., turns] @ radial for turns, radial in _basis(times)}
     own = squared(F - b[1][:, :1] * z) @ weight
     every = {turns: np.broadcast_to(each, (len(whole), each.shape[-1])) for turns, each in b.items()}
     return Ito.of(every, np.broadcast_to(own, len(whole)))
 
 
+@lru_cache(maxsize=4)
 def _basis(times: int) -> list[tuple[int, ComplexArray]]:
-    """Conjugate polynomials of each turn on a grid, times its weights, (points, orders)."""
-    z, weight = polar_grid(RINGS * times, ANGLES * times)
+    """Conjugate polynomials of each turn where the rings of a grid begin, times the weights there, (rings, orders)."""
+    z, weight = (each[:: ANGLES * times] for each in polar_grid(RINGS * times, ANGLES * times))
     u, angle, found = squared(z), np.angle(z), []
     for turns, orders in orders_of_general():
         radial = laguerre(u, abs(turns), max(orders - 1, 1))[:orders]
         found.append((turns, (radial * np.exp(-1j * turns * angle) * weight).T))
     return found
-
-
-_kept_basis = lru_cache(maxsize=2)(_basis)  # 26 MB together; the finest has 80 more
 
 
 @lru_cache(maxsize=4)

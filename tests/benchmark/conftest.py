@@ -63,8 +63,13 @@ TICKS = Ticks()
 
 @pytest.fixture
 def ticks(monkeypatch):
-    """The clock of the tests in the place of the machine's: what is decided by time does not depend on the machine."""
+    """The clock of the tests in the place of the machine's: what is decided by time does not depend on the machine.
+
+    Nothing needs to be the same for it either: the kernel computes nothing, and no garbage is looked for.
+    """
     monkeypatch.setattr(clock, "CLOCK", clock.Clock(TICKS.wall, TICKS.cpu, lambda: 0.0))
+    monkeypatch.setattr(clock, "kernel", lambda: None)
+    monkeypatch.setattr(clock.gc, "collect", lambda: 0)
     return TICKS
 
 

@@ -27,6 +27,9 @@ def call(call, monkeypatch):
     monkeypatch.setattr(suite, "MEMBERS", ((math.inf, 2, 3),))
     # Every call takes 15 ms: what is left out does not depend on the machine.
     monkeypatch.setattr(clock, "CLOCK", clock.Clock(*(partial(next, count(0.0, 15e-3)) for _ in range(2)), lambda: 0.0))
+    # Nor is the kernel to take that long, nor all of the tests' garbage to be looked for.
+    monkeypatch.setattr(clock, "kernel", lambda: None)
+    monkeypatch.setattr(clock.gc, "collect", lambda: 0)
     return call
 
 

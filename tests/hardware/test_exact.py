@@ -227,7 +227,7 @@ def three_stages_have_their_derivative(seed, picks):
 
 
 @picked
-@settings(max_examples=3)
+@settings(max_examples=2)
 def test_random_chains_of_three_have_their_derivative(seed, picks):
     three_stages_have_their_derivative(seed, picks)
 
@@ -241,7 +241,6 @@ def test_more_chains_of_three_have_their_derivative(seed, picks):
 
 @pytest.mark.parametrize("device", EACH, ids=str)
 @given(seed=st.integers(0, 2**32 - 1), streams=st.integers(1, 5), drive=st.floats(-20, 10))
-@settings(max_examples=8)
 def test_the_distortion_is_positive_semidefinite(kit, device, seed, streams, drive):
     R = 10 ** (drive / 10) * few_streams(kit, 4, streams, seed)
     model = device.linear_model(R)
@@ -294,6 +293,8 @@ def test_a_chain_and_its_like_share_all_distortion(power, sign):
 
 def test_scalar_stages_in_series_are_one_map(kit):
     R = few_streams(kit, 2, 2, 1)
+    root = np.sqrt(np.diagonal(R).real)
+    R = R / np.outer(root, root)  # one power has one map: two limiters have many joints
     # Two limiters are the tighter one; a converter before an ideal stage is itself; both exactly.
     both, one = Chain(Limiter(2.0), Limiter(1.0)).linear_model(R), Limiter(1.0).linear_model(R)
     np.testing.assert_allclose(both.gain, one.gain, rtol=1e-10)
@@ -459,12 +460,11 @@ def test_a_model_without_derivative_says_so():
 
 
 def test_members_of_a_batch_have_the_bytes_they_have_alone(kit):
-    R = few_streams(kit, 3, 2, 0, (5,))
+    R = few_streams(kit, 2, 2, 0, (3,))
     for device in DEVICES:
-        chains = 4 if device == MidRise([1, 2, np.inf, 5]) else 3
-        part = few_streams(kit, chains, 2, 0, (5,)) if chains == 4 else R
+        part = few_streams(kit, 4, 2, 0, (3,)) if device == MidRise([1, 2, np.inf, 5]) else R
         whole = device.linear_model(part)
-        for i in range(5):
+        for i in range(3):
             assert kit.raw_bytes(device.linear_model(part[i]).distortion) == kit.raw_bytes(whole.distortion[i])
 
 

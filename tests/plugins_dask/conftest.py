@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import importlib
 import json
 import os
 import signal
@@ -113,6 +114,36 @@ class Cluster:
         for process in [*self.workers, self.scheduler]:
             if process is not None and process.poll() is None:
                 self.kill(process)
+
+
+@attrs.define
+class Gate:
+    """What calls wait for until it opens, which it does at the end of a ``with`` at the latest."""
+
+    file: Path
+    until_open: object
+
+    def calls(self, crew, count):
+        """Calls that wait for it."""
+        return [crew.submit(self.until_open, str(self.file)) for _ in range(count)]
+
+    def open(self):
+        """Let all end that wait."""
+        self.file.touch()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.open()
+
+
+@pytest.fixture
+def gates(tmp_path, monkeypatch):
+    """Makes gates."""
+    monkeypatch.syspath_prepend(str(PARTS))
+    until_open = importlib.import_module("isacsim_test_gate").until_open
+    return lambda name="gate": Gate(tmp_path / name, until_open)
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import time
-from concurrent.futures import wait
 
 import attrs
 import pytest
@@ -59,22 +58,22 @@ def test_all_may_go_through_the_scheduler(standing):
         assert sorted(crew.map(abs, range(-5, 5))) == sorted(map(abs, range(-5, 5)))
 
 
-def test_two_tasks_for_each_process_are_in_flight(standing, tools):
+def test_two_tasks_for_each_process_are_in_flight(standing, tools, gates):
     factory = Dask(standing.address)
-    with factory.open(7) as crew:
+    with factory.open(7) as crew, gates() as gate:
         assert crew.submit(abs, -1).result() == 1
         assert factory.width(crew, 7) == 2
-        first, *_, last = [crew.submit(time.sleep, 0.5) for _ in range(5)]
+        first, *_, last = gate.calls(crew, 5)
         tools.until(first.running, "a task in flight")
         assert not last.running()
 
 
 def test_a_task_that_ends_its_process_or_takes_too_long_is_lost_and_nothing_else(standing):
-    with Dask(standing.address, trial_timeout=2.0).open(1) as crew:
+    with Dask(standing.address, trial_timeout=1.0).open(1) as crew:
         ended, long = crew.submit(os._exit, 3), crew.submit(time.sleep, 3600)
         with pytest.raises(TaskLost, match="the worker process ended with exit code 3"):
             ended.result()
-        with pytest.raises(TaskLost, match="the worker process took longer than 2 s"):
+        with pytest.raises(TaskLost, match="the worker process took longer than 1 s"):
             long.result()
         assert crew.submit(abs, -1).result() == 1
 
@@ -95,22 +94,26 @@ def test_a_scheduler_that_does_not_answer_is_told(tmp_path):
         Dask("tcp://127.0.0.1:9", "file.json")
 
 
-def test_a_lost_worker_and_a_lost_scheduler_cost_nothing_but_time(clusters, tools):
+def test_a_lost_worker_and_a_lost_scheduler_cost_nothing_but_time(clusters, tools, gates):
     cluster, words = clusters(2), []
     factory = Dask(scheduler_file=str(cluster.file))
-    with factory.open(1) as crew:
+    with factory.open(1) as crew, gates("one") as one, gates("other") as other:
         factory.listen(crew, words.append)
         tools.until(lambda: crew.width == 2, "both workers")
-        futures = [crew.submit(time.sleep, 1) for _ in range(8)]
+        futures = one.calls(crew, 8)
         tools.until(lambda: sum(f.running() for f in futures) == 4, "tasks in flight")
         cluster.kill(cluster.workers[0])
-        wait(futures[:1])
+        tools.until(lambda: any("the worker at" in word and "is lost with 2 tasks" in word for word in words), "a loss")
+        one.open()
+        assert [f.result() for f in futures] == [None] * 8
+        futures = other.calls(crew, 4)
+        tools.until(lambda: sum(f.running() for f in futures) == 2, "tasks in flight")
         cluster.kill(cluster.scheduler)
         cluster.kill(cluster.workers[1])
         cluster.start_scheduler()  # at another port
         cluster.start_worker()
-        assert [f.result() for f in futures] == [None] * 8
-    assert any("the worker at" in word and "is lost with" in word for word in words)
+        other.open()
+        assert [f.result() for f in futures] == [None] * 4
     assert any("the scheduler is gone" in word for word in words)
 
 
