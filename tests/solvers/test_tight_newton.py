@@ -14,8 +14,7 @@ from isacsim.solvers.sqinr.group import feasibility
 from isacsim.solvers.sqinr.tight import settle_each, settled
 from isacsim.solvers.sqnr_max import conjugate_gradients
 from isacsim.solvers.sqnr_max.conjugate_gradients import SHORTER, Steps, room, steps_each
-from isacsim.solvers.sqnr_max.echo import echoes_at, value_at
-from isacsim.solvers.sqnr_max.few_targets import factors
+from isacsim.solvers.sqnr_max.echo import echoes_at, factors, value_at
 from isacsim.solvers.sqnr_max.lagrangian import lagrangian_at, missing, positive
 from isacsim.solvers.sqnr_max.objectives import sqnr_groups
 from isacsim.solvers.sqnr_max.tight_newton import begin

@@ -14,16 +14,16 @@ from isacsim.typing import ComplexArray, FloatArray
 class Curvature(NamedTuple):
     """``D^2 f[dR, dR] = theta^T Hx theta`` with ``theta_m = z_m^H dR z_m``, of B members or of one.
 
-    The first N of the z_m are the unit vectors, theta the changes of R_ii. Hx is ``form``,
-    or the first block of it, beside a second one that is zero, and a block between them that is
-    ``-diag(rates) [[I, 0], [gains, I]]``, or none. No form at all is a linear objective.
+    The first N of the z_m are the unit vectors, theta the changes of R_ii. ``form`` is the first block of Hx, beside
+    a second one that is zero, and a block between them that is ``-diag(rates) [[I, 0], [gains, I]]``. No form at all
+    is a linear objective.
     """
 
     features: ComplexArray  #: The z_m^H after the first N, (B, m - N, N)
     seen: ComplexArray  #: The same times V, (B, m - N, L)
-    form: FloatArray  #: Hx or its first block, (B, n, n) with n of m, 0 or m / 2
-    rates: FloatArray  #: (B, n), or (B, 0) where there is one block
-    gains: FloatArray  #: (B, n - N, N), or (B, 0, N) where there is one block
+    form: FloatArray  #: (B, n, n) with n of m / 2, or 0
+    rates: FloatArray  #: (B, n)
+    gains: FloatArray  #: (B, n - N, N), or (B, 0, N) without a form
 
 
 @part

@@ -18,9 +18,10 @@ from typing import NamedTuple
 import numpy as np
 from attrs import field, frozen
 
-from isacsim.batch import hermitian, inner, rows, squared
+from isacsim.batch import frobenius2, hermitian, inner, rows, squared
+from isacsim.random import complex_normal
 from isacsim.solvers.linear import eigh, inverse
-from isacsim.solvers.sqnr_max.few_targets import factors
+from isacsim.solvers.sqnr_max.fractional import NOTHING
 from isacsim.typing import ComplexArray, FloatArray, IntArray
 
 FEW = 16  # the largest rank that counts as few scatterers
@@ -176,3 +177,17 @@ def brightest(response: Response, V: ComplexArray, count: int) -> ComplexArray:
         U = eigh(response.A @ slope @ response.AH)[1]
     few = np.ascontiguousarray(U[:, :, ::-1][:, :, :count])
     return np.asarray(few / np.sqrt(few.shape[-1]))
+
+
+def factors(G: ComplexArray, most: int) -> tuple[IntArray, ComplexArray, ComplexArray]:
+    """Ranks (B,) of matrices (B, N_r, N), most + 1 standing for more, and ``G = B A^H``: B (B, N_r, r), A (B, N, r).
+
+    Seen along most + 1 directions that no matrix knows of, the columns of G span what all of them span. B is
+    orthonormal; of both the first ``rank`` columns count.
+    """
+    receivers, N = G.shape[-2:]
+    drawn = complex_normal(np.random.default_rng(0), (N, min(most + 1, receivers, N)))
+    B, R = np.linalg.qr(G @ drawn)
+    sizes = squared(np.diagonal(R, axis1=-2, axis2=-1))
+    rank = (sizes > NOTHING * frobenius2(R)[:, None]).sum(axis=-1)
+    return rank, B, hermitian(G) @ B

@@ -30,7 +30,6 @@ from isacsim.solvers.sqinr.objective import Proof, Surrogate
 from isacsim.solvers.sqinr.system import System
 from isacsim.solvers.sqnr_max.base import SqnrMaxSolver
 from isacsim.solvers.sqnr_max.dual import minimise
-from isacsim.solvers.sqnr_max.few_targets import MOST, row_space
 from isacsim.solvers.sqnr_max.newton_system import newton_direction
 from isacsim.solvers.sqnr_max.objectives import Sqnr
 from isacsim.solvers.sqnr_max.point import point_optima
@@ -149,7 +148,7 @@ class NewtonMm(SqnrMaxSolver):
     def optimise(self, group: Group, request: Request) -> Solution:
         """Optima of point targets in few multipliers, of others on tight constraints; where that fails, steps."""
         if not isinstance(group.system.objective, Sqnr):
-            return self._of_one_rank(group, request)
+            return self._iterated(group, request)
         left, parts = np.arange(group.places.size), []
         there = group.system.objective.target.there
         for members in (there, ~there) if request.initial is None and request.start is None else ():
@@ -163,24 +162,12 @@ class NewtonMm(SqnrMaxSolver):
                 found &= ~(solution.gap > self.tolerance)
                 parts += [(solution.take(found), np.flatnonzero(members)[found])] if found.any() else []
                 left = np.setdiff1d(left, np.flatnonzero(members)[found])
-        return gathered([*parts, *self._by_rank(group, request, left)], 0.0)
+        if left.size:
+            parts.append((self._iterated(take(group, left), request), left))
+        return gathered(parts, 0.0)
 
-    def _by_rank(self, group: Group, request: Request, places: IntArray) -> list[tuple[Solution, IntArray]]:
-        """Solutions of the members at some places, by the rank of the response where that is low."""
-        parts: list[tuple[Solution, IntArray]] = []
-        if not places.size:
-            return parts
-        rank, basis = row_space(group.system.objective.G[places])
-        for r in np.unique(rank):
-            at = rank == r
-            here = take(group, places[at])
-            if r <= MOST:
-                known = attrs.evolve(here.system.objective, basis=np.ascontiguousarray(basis[at, :, :r]))
-                here = attrs.evolve(here, system=attrs.evolve(here.system, objective=known))
-            parts.append((self._of_one_rank(here, request), places[at]))
-        return parts
-
-    def _of_one_rank(self, group: Group, request: Request) -> Solution:
+    def _iterated(self, group: Group, request: Request) -> Solution:
+        """The solution by steps from a start."""
         system = group.system
         # A linear objective without users is best served by one stream, its top eigenvector.
         alone = not system.users and system.objective.proof().linear.all()

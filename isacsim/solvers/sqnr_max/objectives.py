@@ -27,7 +27,6 @@ from isacsim.solvers.sqinr.group import Group
 from isacsim.solvers.sqinr.objective import TINY, Proof, Surrogate
 from isacsim.solvers.sqinr.system import groups
 from isacsim.solvers.sqnr_max.echo import Response, responses, value_at
-from isacsim.solvers.sqnr_max.few_targets import reduced
 from isacsim.solvers.sqnr_max.fractional import PointResponse, point_response
 from isacsim.typing import ComplexArray, FloatArray, IntArray
 
@@ -40,15 +39,12 @@ class Sqnr:
         G: Target response in normalised units, (B, N_r, N).
         transmit: e, (B, N).
         receive: eps, (B, N_r).
-        basis: Orthonormal columns A (B, N, r) with ``G = G A A^H`` where the rank is low; empty
-            where nothing is known of it.
         target: The same as point targets, and which of them are.
     """
 
     G: ComplexArray = rows(2)
     transmit: FloatArray = rows(1)
     receive: FloatArray = rows(1)
-    basis: ComplexArray = rows(2)
     target: PointResponse = field()
 
     def surrogate(self, V: ComplexArray) -> Surrogate:
@@ -90,17 +86,7 @@ class Sqnr:
         return np.asarray(hermitian(self.G) @ (surrogate.Q_inverse @ self.G) - surrogate.M)
 
     def curvature(self, surrogate: Surrogate, V: ComplexArray) -> Curvature:
-        """The second derivative by R at the anchor V."""
-        full = self._curvature(surrogate, V)
-        return reduced(full, self.basis, V) if self.basis.shape[-1] else full
-
-    def proof(self) -> Proof:
-        """Where first order proves a global optimum: for ideal converters, and where f is a ratio."""
-        linear = (self.transmit == 0).all(axis=-1) & (self.receive == 0).all(axis=-1)
-        return Proof(linear, self.target.affine, self.target.a, self.target.gains.sum(axis=-1))
-
-    def _curvature(self, surrogate: Surrogate, V: ComplexArray) -> Curvature:
-        """The second derivative for a response of any rank.
+        """The second derivative by R at the anchor V.
 
         Q is linear in R_ii and in ``q = diag(G R G^H)``: ``dQ = sum_a rates_a rho_a t_a t_a^H`` with
         T = [G, I] and ``rho = Lm (dR_ii, dq)``, ``Lm = [[I, 0], [gains, I]]``. With
@@ -118,6 +104,11 @@ class Sqnr:
         arrays = (surrogate.Q_inverse, np.ascontiguousarray(V), rates, features, seen, form)
         compiled(curvature_each, allocates=True)(self.G, hermitian(self.G), gains, *arrays)
         return Curvature(features, seen, form, rates, gains)
+
+    def proof(self) -> Proof:
+        """Where first order proves a global optimum: for ideal converters, and where f is a ratio."""
+        linear = (self.transmit == 0).all(axis=-1) & (self.receive == 0).all(axis=-1)
+        return Proof(linear, self.target.affine, self.target.a, self.target.gains.sum(axis=-1))
 
 
 def curvature_each(
@@ -173,6 +164,6 @@ def sqnr_groups(problem: SqnrMax) -> list[Group]:
         G = np.broadcast_to(problem.G, (members, *problem.G.shape[1:]))[at]
         G = np.ascontiguousarray(G * (lengths / np.sqrt(noise)[:, None])[:, None, :])
         e, eps = np.tile(transmit, (at.size, 1)), np.tile(receive, (at.size, 1))
-        return Sqnr(G, e, eps, np.zeros((at.size, G.shape[-1], 0), complex), point_response(G, e, eps))
+        return Sqnr(G, e, eps, point_response(G, e, eps))
 
     return groups(problem, problem.min_sqinr, objective)
