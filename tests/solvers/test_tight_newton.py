@@ -15,7 +15,7 @@ from isacsim.solvers.sqinr.tight import settle_each, settled
 from isacsim.solvers.sqnr_max import conjugate_gradients
 from isacsim.solvers.sqnr_max.conjugate_gradients import SHORTER, Steps, room, steps_each
 from isacsim.solvers.sqnr_max.echo import echoes_at, factors, value_at
-from isacsim.solvers.sqnr_max.lagrangian import lagrangian_at, missing, positive
+from isacsim.solvers.sqnr_max.lagrangian import Turning, lagrangian_at, missing, positive
 from isacsim.solvers.sqnr_max.objectives import sqnr_groups
 from isacsim.solvers.sqnr_max.tight_newton import begin
 from isacsim.solvers.sqnr_max.tight_optima import first, tight_optima
@@ -88,7 +88,8 @@ def asked(kit, kind, radius, accuracy=1e-6):
     """What conjugate gradients are asked at a point, and room for their answer."""
     group, response, way, echoes = point(kit, kind)
     multipliers = np.abs(way.components(echoes.half)) + 0.1 * echoes.value[:, None]
-    lagrangian = lagrangian_at(group.system, response, echoes, way, multipliers)
+    turning = Turning.at(group.system, response, echoes, multipliers)
+    lagrangian = lagrangian_at(group.system, echoes, way, multipliers, turning)
     gradient = echoes.half - way.mixed(way.components(echoes.half))
     data, n = (response.factors, echoes.seen), len(SHORTER)
     steps = Steps(np.zeros((1, n, 2 * way.V[0].size)), np.zeros((1, n)), np.zeros((1, n)), np.zeros(1, int))

@@ -13,6 +13,7 @@ half of the derivative by V is ``C - G^H (T o G V) - d o V``, where o multiplies
 
 from __future__ import annotations
 
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -103,6 +104,11 @@ class Seen(NamedTuple):
     C: ComplexArray  #: (B, N, L)
     T: FloatArray  #: (B, N_r)
 
+    def of(self, members: IntArray) -> Seen:
+        """That of some members."""
+        V, echo, quiet, X, inverted, Y, C, T = self
+        return Seen(*(each[members] for each in (V, echo, quiet, X, inverted, Y, C, T)))
+
 
 @frozen(eq=False)
 class Echoes:
@@ -113,6 +119,11 @@ class Echoes:
     d: FloatArray = rows(1)  #: (B, N)
     seen: Seen = field()
     F: ComplexArray = rows(2)  #: (B, r, r), or (B, 0, 0) where B is the identity
+
+    def of(self, members: IntArray) -> Echoes:
+        """Those of some members."""
+        value, half, d = self.value[members], self.half[members], self.d[members]
+        return Echoes(value, half, d, self.seen.of(members), self.F[members])
 
 
 class Known(NamedTuple):
@@ -186,8 +197,12 @@ def factors(G: ComplexArray, most: int) -> tuple[IntArray, ComplexArray, Complex
     orthonormal; of both the first ``rank`` columns count.
     """
     receivers, N = G.shape[-2:]
-    drawn = complex_normal(np.random.default_rng(0), (N, min(most + 1, receivers, N)))
-    B, R = np.linalg.qr(G @ drawn)
+    B, R = np.linalg.qr(G @ _drawn(N, min(most + 1, receivers, N)))
     sizes = squared(np.diagonal(R, axis1=-2, axis2=-1))
     rank = (sizes > NOTHING * frobenius2(R)[:, None]).sum(axis=-1)
     return rank, B, hermitian(G) @ B
+
+
+@cache
+def _drawn(N: int, columns: int) -> ComplexArray:
+    return complex_normal(np.random.default_rng(0), (N, columns))

@@ -8,8 +8,9 @@ the safe side of it, of which conjugate gradients make the rest.
 from __future__ import annotations
 
 import numpy as np
+from attrs import frozen
 
-from isacsim.batch import frobenius2, inner, take
+from isacsim.batch import frobenius2, inner, rows, take
 from isacsim.solvers.linear import inverse
 from isacsim.solvers.sqinr.system import System
 from isacsim.solvers.sqinr.tight import Tangent
@@ -22,29 +23,58 @@ LEAST_POWER = 1e-3  # multiplier of the power in the metric, relative to f
 FIRST = 1.0  # length of the first step at most, where V has length 1: longer ones may leave the basin of the start
 
 
+@frozen(eq=False)
+class Turning:
+    """The `Metric` of B points, and f where it was made: near an optimum it hardly changes, and serves many points."""
+
+    share: FloatArray = rows(1)
+    left: ComplexArray = rows(2)
+    right: ComplexArray = rows(2)
+    whole: ComplexArray = rows(2)
+    value: FloatArray = rows()
+
+    @classmethod
+    def nowhere(cls, system: System, response: Response) -> Turning:
+        """Room for metrics of B members, made at no point."""
+        (members, N, K), r = system.H.shape, response.A.shape[-1]
+        few, side = (r + K, 0) if response.thin else (0, N)
+        thin = np.zeros((members, N, few), complex), np.zeros((members, few, N), complex)
+        return cls(np.zeros((members, N)), *thin, np.zeros((members, side, side), complex), np.full(members, np.nan))
+
+    @classmethod
+    def at(cls, system: System, response: Response, echoes: Echoes, multipliers: FloatArray) -> Turning:
+        """The inverse of the metric at points, from multipliers (B, K+1)."""
+        T, prices = echoes.seen.T, multipliers.copy()
+        prices[:, -1] = np.maximum(prices[:, -1], LEAST_POWER * echoes.value)
+        prices[:, :-1] = np.maximum(prices[:, :-1], LEAST_USER * prices[:, -1:])
+        diagonal = echoes.d + (system.load @ prices[..., None])[..., 0]
+        if response.thin:
+            left, right = _thin(system, response, response.middle(T), prices, diagonal)
+            whole = np.zeros((len(T), 0, 0), complex)
+        else:
+            left, right = np.zeros((*diagonal.shape, 0), complex), np.zeros((len(T), 0, diagonal.shape[-1]), complex)
+            Phi = (response.A * T[:, None, :]) @ response.AH + (system.H * prices[:, None, :-1]) @ system.HH
+            i = np.arange(diagonal.shape[-1])
+            Phi[:, i, i] += diagonal
+            whole = inverse(Phi)
+        return cls(1 / diagonal, left, right, whole, echoes.value)
+
+    @property
+    def metric(self) -> Metric:
+        """The same for compiled functions."""
+        return Metric(self.share, self.left, self.right, self.whole)
+
+
 def lagrangian_at(
-    system: System, response: Response, echoes: Echoes, way: Tangent, multipliers: FloatArray
+    system: System, echoes: Echoes, way: Tangent, multipliers: FloatArray, turning: Turning
 ) -> Lagrangian:
-    """What the curvature of the Lagrangian is made of, and the inverse of the metric."""
-    T, prices = echoes.seen.T, multipliers.copy()
-    prices[:, -1] = np.maximum(prices[:, -1], LEAST_POWER * echoes.value)
-    prices[:, :-1] = np.maximum(prices[:, :-1], LEAST_USER * prices[:, -1:])
-    diagonal = echoes.d + (system.load @ prices[..., None])[..., 0]
+    """What the curvature of the Lagrangian is made of, with a metric."""
     # In C order, which a view of a batch is not: another one would be compiled for anew.
-    users, middle = np.ascontiguousarray(multipliers[:, :-1]), response.middle(T)
+    users = np.ascontiguousarray(multipliers[:, :-1])
     level = echoes.d + (system.load @ multipliers[..., None])[..., 0]
-    if response.thin:
-        left, right = _thin(system, response, middle, prices, diagonal)
-        whole = np.zeros((len(T), 0, 0), complex)
-    else:
-        left, right = np.zeros((*diagonal.shape, 0), complex), np.zeros((len(T), 0, diagonal.shape[-1]), complex)
-        Phi = (response.A * T[:, None, :]) @ response.AH + (system.H * prices[:, None, :-1]) @ system.HH
-        i = np.arange(diagonal.shape[-1])
-        Phi[:, i, i] += diagonal
-        whole = inverse(Phi)
     return Lagrangian(
         Prices(system.H, system.HH, users, users * (1 - system.ratio), level),
-        Metric(1 / diagonal, left, right, whole),
+        turning.metric,
         Normals(system.load, way.R, way.tight, way.inverse),
     )
 

@@ -26,7 +26,7 @@ from isacsim.solvers.sqinr.curvature import Curvature
 from isacsim.solvers.sqinr.group import Group
 from isacsim.solvers.sqinr.objective import TINY, Proof, Surrogate
 from isacsim.solvers.sqinr.system import groups
-from isacsim.solvers.sqnr_max.echo import Response, responses, value_at
+from isacsim.solvers.sqnr_max.echo import Response, responses
 from isacsim.solvers.sqnr_max.fractional import PointResponse, point_response
 from isacsim.typing import ComplexArray, FloatArray, IntArray
 
@@ -50,12 +50,7 @@ class Sqnr:
     def surrogate(self, V: ComplexArray) -> Surrogate:
         """Value and surrogate at the anchor V, (B, N, L)."""
         GH, chain, GV = hermitian(self.G), squared(V).sum(axis=-1), self.G @ V
-        j, i = np.arange(self.G.shape[-2]), np.arange(self.G.shape[-1])
-        spread = self.transmit * chain
-        received = squared(GV).sum(axis=-1) + (squared(self.G) @ spread[..., None])[..., 0]
-        Q = (self.G * spread[:, None, :]) @ GH
-        Q[:, j, j] += 1 + self.receive * (received + 1)
-        Q_inverse = inverse(Q)
+        i, Q_inverse = np.arange(self.G.shape[-1]), inverse(self._noise(GH, chain, GV))
         Y = Q_inverse @ GV
         C = GH @ Y
         M = (GH * (self.receive * squared(Y).sum(axis=-1))[:, None, :]) @ self.G
@@ -68,10 +63,19 @@ class Sqnr:
         value, points = np.empty(len(V)), self.target.there
         if points.any():
             value[points] = take(self.target, points).sqnr(V[points])
-        others = np.flatnonzero(~points)
-        for at, response in take(self, others).responses() if others.size else ():
-            value[others[at]] = value_at(response, V[others[at]])[0]
+        if not points.all():
+            here, V = take(self, ~points), V[~points]
+            GV = here.G @ V
+            value[~points] = inner(GV, inverse(here._noise(hermitian(here.G), squared(V).sum(axis=-1), GV)) @ GV)
         return value
+
+    def _noise(self, GH: ComplexArray, chain: FloatArray, GV: ComplexArray) -> ComplexArray:
+        """Q, of R_ii (B, N) and ``G V`` (B, N_r, L), (B, N_r, N_r)."""
+        j, spread = np.arange(self.G.shape[-2]), self.transmit * chain
+        received = squared(GV).sum(axis=-1) + (squared(self.G) @ spread[..., None])[..., 0]
+        Q = (self.G * spread[:, None, :]) @ GH
+        Q[:, j, j] += 1 + self.receive * (received + 1)
+        return np.asarray(Q)
 
     def responses(self) -> list[tuple[IntArray, Response]]:
         """The same in factors where the rank is low, by rank, with the places of the members."""

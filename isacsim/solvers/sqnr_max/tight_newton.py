@@ -32,7 +32,13 @@ from isacsim.solvers.sqnr_max.conjugate_gradients import (
     steps_each,
 )
 from isacsim.solvers.sqnr_max.echo import Echoes, Known, Response, echoes_at, value_at
-from isacsim.solvers.sqnr_max.lagrangian import first_radius, lagrangian_at, missing, positive
+from isacsim.solvers.sqnr_max.lagrangian import (
+    Turning,
+    first_radius,
+    lagrangian_at,
+    missing,
+    positive,
+)
 from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray
 
 TAKEN, POOR, GOOD = 1e-3, 0.25, 0.75  # shares of the promised rise: of a step that is taken, a poor one, a good one
@@ -42,6 +48,7 @@ ENOUGH = 0.3  # error of the last direction, relative to the tolerance
 ROUNDING = 1e-12  # relative rise that says nothing
 BELIEVED = 1e-2  # residual below which a negative multiplier is
 SHARE = 1e-2  # of the power, for new streams
+MOVED = 0.05  # change of f, relative, up to which a metric is kept
 IDLE = 4  # trials that promise no more than rounding, after which a member has stalled
 
 
@@ -66,6 +73,7 @@ class TightState:
     radius: FloatArray = rows()
     idle: IntArray = rows()
     products: IntArray = rows()
+    turning: Turning = field()
     tolerance: float = field()
     room: tuple[Tangents, Path, Vectors, Product] = field()  # of one member, that of all by turns
 
@@ -115,6 +123,7 @@ def begin(system: System, response: Response, V: ComplexArray, tolerance: float)
         radius=none,
         idle=np.where(broken, IDLE + 1, 0),
         products=count,
+        turning=Turning.nowhere(system, response),
         tolerance=tolerance,
         room=room(system.H, response.factors, V),
     )
@@ -163,7 +172,8 @@ def _looked(state: TightState, way: Tangent, value: FloatArray, known: Known) ->
     state = attrs.evolve(state, complete=complete, next=np.zeros(len(value), int))
     if ends.size == len(value):
         return state
-    lagrangian = lagrangian_at(state.system, state.response, echoes, way, state.multipliers)
+    turning = _turning(state, echoes)
+    lagrangian = lagrangian_at(state.system, echoes, way, state.multipliers, turning)
     radius, fresh = state.radius, state.radius == 0
     if fresh.any():
         radius = np.where(fresh, first_radius(lagrangian, way, gradient), radius)
@@ -179,8 +189,21 @@ def _looked(state: TightState, way: Tangent, value: FloatArray, known: Known) ->
     compiled(steps_each)(*data, *lagrangian, *asked, *state.room, steps)
     return attrs.evolve(
         state, steps=steps.step, rise=steps.rise, length=steps.length, radius=radius,
-        products=state.products + np.where(ended, 0, steps.products),
+        products=state.products + np.where(ended, 0, steps.products), turning=turning,
     )  # fmt: skip
+
+
+def _turning(state: TightState, echoes: Echoes) -> Turning:
+    """The metric of each member, made anew where f has risen much since."""
+    system, response, kept = state.system, state.response, state.turning
+    anew = ~(np.abs(echoes.value - kept.value) <= MOVED * echoes.value)
+    if anew.all():
+        return Turning.at(system, response, echoes, state.multipliers)
+    if not anew.any():
+        return kept
+    at = np.flatnonzero(anew)
+    here = take(system, at), take(response, at), echoes.of(at), state.multipliers[at]
+    return put(kept, at, Turning.at(*here))
 
 
 def _priced(state: TightState, way: Tangent, echoes: Echoes) -> tuple[TightState, Tangent, ComplexArray]:
