@@ -107,7 +107,8 @@ class Seen(NamedTuple):
     def of(self, members: IntArray) -> Seen:
         """That of some members."""
         V, echo, quiet, X, inverted, Y, C, T = self
-        return Seen(*(each[members] for each in (V, echo, quiet, X, inverted, Y, C, T)))
+        tail = X[members], inverted[members], Y[members], C[members], T[members]
+        return Seen(V[members], echo[members], quiet[members], *tail)
 
 
 @frozen(eq=False)
