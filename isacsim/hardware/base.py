@@ -10,7 +10,7 @@ them together.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -323,14 +323,17 @@ def diagonal_matrix(d: AnyArray) -> AnyArray:
     return matrix.reshape(*d.shape, n)
 
 
+@lru_cache(maxsize=4)  # they may be large
 def unlike_covariances(chains: int) -> ComplexArray:
-    """Two covariances (2, N, N), in W, that differ in every respect.
+    """Two covariances (2, N, N), in W, that differ in every respect; not to be written to.
 
     A model that is the same for both does not depend on its input.
     """
     powers = 1 + np.arange(chains) / 3
     alike = np.sqrt(powers[:, None] * powers)
-    return np.array([np.eye(chains), 1e-2 * (alike + np.diag(powers))], complex)
+    R = np.array([np.eye(chains), 1e-2 * (alike + np.diag(powers))], complex)
+    R.flags.writeable = False
+    return R
 
 
 def cotangent_diagonal(distortion: AnyArray, R: ComplexArray) -> FloatArray:

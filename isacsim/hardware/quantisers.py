@@ -173,12 +173,12 @@ class Aqnm(Converter):
 
     def linear_model(self, R: ComplexArray) -> LinearModel:
         """Gain alpha = 1 - beta and distortion alpha (1 - alpha) diag(R)."""
-        alpha = _per_chain(self.bits, chain_power(R).shape, lambda b: 1 - self.distortion_factor(b))
+        alpha = _per_chain(self.bits, np.shape(R)[:-1], lambda b: 1 - self.distortion_factor(b))
         return _model(R, alpha, alpha * (1 - alpha))
 
     def linear_model_vjp(self, R: ComplexArray, gain: AnyArray, distortion: AnyArray) -> ComplexArray:
         """Of the distortion's diagonal alone: the gain is fixed."""
-        alpha = _per_chain(self.bits, chain_power(R).shape, lambda b: 1 - self.distortion_factor(b))
+        alpha = _per_chain(self.bits, np.shape(R)[:-1], lambda b: 1 - self.distortion_factor(b))
         return _model_vjp(R, alpha * (1 - alpha), distortion)
 
     def tables(self, chains: int) -> Tables:
@@ -213,7 +213,7 @@ class MidRise(Converter):
 
     def linear_model(self, R: ComplexArray) -> LinearModel:
         """Bussgang gain, and the covariance of the distortion, exact for Gaussian input."""
-        maps = self._maps(chain_power(R).shape[-1])
+        maps = self._maps(np.shape(R)[-1])
         if self.correlated and not self.is_ideal:
             return exact_model(maps, R)
         noise = maps.at(np.ones(len(maps.books)))
@@ -221,7 +221,7 @@ class MidRise(Converter):
 
     def linear_model_vjp(self, R: ComplexArray, gain: AnyArray, distortion: AnyArray) -> ComplexArray:
         """Of the distortion alone: the gain is fixed."""
-        maps = self._maps(chain_power(R).shape[-1])
+        maps = self._maps(np.shape(R)[-1])
         if self.correlated and not self.is_ideal:
             return exact_vjp(maps, R, gain, distortion)
         noise = maps.at(np.ones(len(maps.books)))

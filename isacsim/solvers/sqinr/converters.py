@@ -25,6 +25,10 @@ AS_CONVERTERS = (
 SAME = 1e-9  # relative difference of two models that rounding explains
 
 
+class NotConverters(InvalidInput):
+    """Hardware whose distortion no `System` has."""
+
+
 def distortion_ratios(hardware: Hardware, chains: int, name: str) -> tuple[ComplexArray, FloatArray]:
     """Gains (chains,) and ratios e (chains,) of distortion to signal.
 
@@ -34,7 +38,7 @@ def distortion_ratios(hardware: Hardware, chains: int, name: str) -> tuple[Compl
         name: What errors call it.
 
     Raises:
-        InvalidInput: If the model depends on the signal, or correlates the chains' distortion; it
+        NotConverters: If the model depends on the signal, or correlates the chains' distortion; it
             names the stage.
     """
     apart = name.endswith("user")
@@ -42,7 +46,7 @@ def distortion_ratios(hardware: Hardware, chains: int, name: str) -> tuple[Compl
     if found is not None:
         return found
     place, stage = _unlike_converters(hardware, chains, apart)
-    raise InvalidInput(
+    raise NotConverters(
         name if place is None else f"{name}.stages[{place}]",
         f"must {AS_CONVERTERS}",
         stage,

@@ -24,6 +24,7 @@ from isacsim.solvers.base import Request
 from isacsim.solvers.iterate import Stop, iterate
 from isacsim.solvers.solution import Solution, Status, gathered, objects
 from isacsim.solvers.sqinr.certificate import proven_bound
+from isacsim.solvers.sqinr.converters import NotConverters
 from isacsim.solvers.sqinr.group import Group
 from isacsim.solvers.sqinr.kkt import Kkt, conditions
 from isacsim.solvers.sqinr.objective import Proof, Surrogate
@@ -137,9 +138,10 @@ class NewtonMm(SqnrMaxSolver):
 
     def solve(self, problem: SqnrMax, request: Request) -> Solution:
         """The solution of a flat batch, for the hardware designed for."""
-        if super().takes(problem) is None:
+        try:
             return super().solve(problem, request)
-        return behind_hardware(self).solve(problem, request)
+        except NotConverters:  # as their ratios of distortion are worked out, before anything else
+            return behind_hardware(self).solve(problem, request)
 
     def chunk(self, system: System) -> int:
         """Members whose arrays take some 64 MB together."""
@@ -149,7 +151,7 @@ class NewtonMm(SqnrMaxSolver):
         """Optima of point targets in few multipliers, of others on tight constraints; where that fails, steps."""
         if not isinstance(group.system.objective, Sqnr):
             return self._iterated(group, request)
-        left, parts = np.arange(group.places.size), []
+        left, parts = np.ones(group.places.size, bool), []
         there = group.system.objective.target.there
         for members in (there, ~there) if request.initial is None and request.start is None else ():
             if members.any():
@@ -160,10 +162,11 @@ class NewtonMm(SqnrMaxSolver):
                     solution, found = tight_optima(here, request, self.tolerance, self.max_steps)
                     solution = _proven(here.system, solution, self.tolerance)
                 found &= ~(solution.gap > self.tolerance)
-                parts += [(solution.take(found), np.flatnonzero(members)[found])] if found.any() else []
-                left = np.setdiff1d(left, np.flatnonzero(members)[found])
-        if left.size:
-            parts.append((self._iterated(take(group, left), request), left))
+                places = np.flatnonzero(members)[found]
+                parts += [(solution.take(found), places)] if found.any() else []
+                left[places] = False
+        if left.any():
+            parts.append((self._iterated(take(group, left), request), np.flatnonzero(left)))
         return gathered(parts, 0.0)
 
     def _iterated(self, group: Group, request: Request) -> Solution:
