@@ -117,4 +117,4 @@ __all__ = [
 
 
 if not TYPE_CHECKING:  # a type checker knows the names above, and no others
-    __getattr__, __dir__ = lazy_names(__name__, _HOMES, ("metrics",))
+    __getattr__, __dir__ = lazy_names(__name__, _HOMES, ("api", "metrics", "testing", "units"))

@@ -11,6 +11,8 @@ from pathlib import Path
 from traceback import extract_tb
 from typing import Any
 
+HOUSE = Path(__file__).parent
+
 
 class IsacsimError(Exception):
     """Base of every error that isacsim raises on purpose."""
@@ -119,8 +121,14 @@ def one_of(known: Iterable[str], name: str = "") -> str:
 
 
 def origin(error: BaseException) -> tuple[str, int]:
-    """File, with the folder before it, and line that an exception comes from."""
-    frames = extract_tb(error.__traceback__)
+    """File, with the folder before it, and line that an exception comes from.
+
+    Of a complaint of ours that is the place outside of isacsim, if there is any, that called with what is wrong.
+    """
+    frames = [*extract_tb(error.__traceback__)]
+    if isinstance(error, IsacsimError):
+        outside = (f for f in frames if not (f.filename.startswith("<") or Path(f.filename).is_relative_to(HOUSE)))
+        frames = [*outside] or frames
     if not frames:
         return "", 0
     return "/".join(Path(frames[-1].filename).parts[-2:]), frames[-1].lineno or 0

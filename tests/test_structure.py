@@ -146,6 +146,7 @@ def test_solving_a_problem_imports_nothing_of_the_engine():
 
 def test_metrics_come_with_the_package():
     assert run("import isacsim; print(isacsim.metrics.sinr.__module__)") == "isacsim.metrics.rate"
+    assert run("import isacsim; print(isacsim.api.Hardware is isacsim.Hardware)") == "True"
     assert isacsim.__getattr__("metrics") is isacsim.metrics
 
 

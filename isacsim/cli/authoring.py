@@ -59,7 +59,7 @@ def isacsim_$kind():
         "$name",
         "$package.component:$target",
         "$summary",  # change this line: `isacsim list` shows it
-        example=$example,
+        example=$example,  # the keys of its table, without `kind`
     )
 ''')
 SOLVER_OF_PROBLEM = Template('''
@@ -187,7 +187,7 @@ def _files(kind: str, name: str, template: str) -> dict[str, str]:
         "example": f"{example!r}".replace("'", '"'),
         "needs": "isacsim[convex]" if kind == "problems" else "isacsim",  # its solver is a cone program
     }  # fmt: skip
-    plugin = PLUGIN.substitute(values).replace("        example={},\n", "")
+    plugin = PLUGIN.substitute(values).replace("        example={},  # the keys of its table, without `kind`\n", "")
     if kind == "problems":
         plugin += SOLVER_OF_PROBLEM.substitute(values)
     made = {
@@ -210,7 +210,7 @@ def _test(values: dict[str, str], template: str) -> str:
     else:
         prepare = (
             "    rng = np.random.default_rng(1)\n"
-            "    # The contract draws 4 trials of 6 antennas and 2 users.\n"
+            "    # A file in your format, with what the contract draws: 4 trials of 6 antennas and 2 users.\n"
             "    H = rng.standard_normal((4, 6, 2)) + 1j * rng.standard_normal((4, 6, 2))\n"
             '    np.save(tmp_path / "channels.npy", H)\n'
         )

@@ -95,13 +95,13 @@ class Contents:
         return self._swept[axis]
 
     def fix(self, at: Mapping[str, Any], free: Iterable[str]) -> None:
-        """Check that ``at`` fixes every axis of the sweep that is not ``free``.
+        """Check that ``at`` fixes every axis of the sweep that is not ``free`` and has more than one value.
 
         Raises:
             InvalidInput: On ``at``.
         """
         for axis in self.sweep:
-            if axis not in free and axis not in at:
+            if axis not in free and axis not in at and len(self.swept(axis)) > 1:
                 raise InvalidInput("at", f"must fix the axis {axis!r}", at, f"Write at = {{ {axis} = ... }}.")
         for axis, value in at.items():
             if axis not in self.sweep or value not in self.swept(axis):

@@ -88,6 +88,11 @@ class Registry:
         """Names of the components of a kind that one plugin alone offers, in order."""
         return sorted(name for name, offers in self._of(kind).items() if len(offers) == 1)
 
+    def _unused(self) -> str:
+        """A plugin that may have what is looked for, were it in use."""
+        broken = (plugin for plugin in self.plugins if plugin.problem not in ("", "blocked"))
+        return next((f" The plugin {plugin.name} is not in use: {plugin.problem}" for plugin in broken), "")
+
     def spec(self, kind: str, name: Any) -> Spec:
         """The spec of a component.
 
@@ -98,7 +103,7 @@ class Registry:
         offers = self._of(kind).get(name, []) if isinstance(name, str) else []
         if not offers:
             remedy = where_to_find(kind, str(name)) + one_of(self._of(kind), str(name))
-            raise InvalidInput("kind", f"must name one of the {kind}", name, remedy)
+            raise InvalidInput("kind", f"must name one of the {kind}", name, remedy + self._unused())
         if len(offers) > 1:
             providers = " and ".join(provider for provider, _ in offers)
             raise PluginError(f"{kind} {name!r} is offered by {providers}; {HOW_TO_BLOCK}.")
@@ -257,7 +262,15 @@ def _offered(found: Found) -> tuple[str, list[tuple[str, str, Spec]]]:
     manager.add_hookspecs(hookspecs)
     manager.register(plugin, found.name)
     manager.check_pending()
+    _require_marks(manager, plugin)
     return notice, [(kind, spec.name, spec) for kind in KINDS for spec in _specs(manager, kind)]
+
+
+def _require_marks(manager: pluggy.PluginManager, plugin: Any) -> None:
+    """Refuse a function with the name of a hook that is none: what it offers would not be there, without a word."""
+    for hook in (f"isacsim_{kind}" for kind in KINDS):
+        if callable(getattr(plugin, hook, None)) and manager.parse_hookimpl_opts(plugin, hook) is None:
+            raise PluginError(f"{hook} is not called: decorate it with @hookimpl.")
 
 
 def _specs(manager: pluggy.PluginManager, kind: str) -> list[Spec]:

@@ -76,7 +76,7 @@ def _compare(dataset: xarray.Dataset, e: Expectation) -> Iterator[Finding]:
     for expected, own, value in zip(e.values, errors, places, strict=True):
         if not np.isnan(expected):
             chosen = samples.sel({e.over: value}) if e.over else samples
-            estimate = STATISTICS[e.statistic](chosen.values)
+            estimate = STATISTICS[e.statistic](chosen.values.ravel())  # an axis of one value need not be fixed
             found, error = float(estimate.value), float(estimate.error)
             spread = e.standard_errors * np.hypot(np.nan_to_num(error), own)
             allowed = e.absolute + e.relative * abs(expected) + spread

@@ -186,7 +186,8 @@ class Solution:
         shape = (problem.members, *problem.decision["precoder"].shape)
         W = np.asarray(precoder, complex)
         if W.ndim != 3 or W.shape[:2] != shape[:2] or W.shape[2] > shape[2]:
-            raise InvalidInput("precoder", f"must have the shape {shape}, or fewer columns", W.shape, "See `streams`.")
+            remedy = f"`problem.streams` says how many columns it has room for: {shape[2]}."
+            raise InvalidInput("precoder", f"must have the shape {shape}, or fewer columns", W.shape, remedy)
         W = np.pad(W, ((0, 0), (0, 0), (0, shape[2] - W.shape[2])))
         statuses, told = _each("status", status, W, Status), _each("notes", "" if notes is None else notes, W, str)
         objective, slacks = problem.objective(W), problem.constraints(W)

@@ -286,7 +286,11 @@ def _solved(problem: Problem, solver: Solver, request: Request) -> Solution:
     Anything else that a solver raises is an error of its own, and is the caller's.
     """
     try:
-        return solver.solve(problem, request)
+        solution: object = solver.solve(problem, request)
+        if not isinstance(solution, Solution):
+            name, remedy = type(solver).__name__, "End with `Solution.of(problem, W)`."
+            raise InvalidInput(name, "must return a Solution", type(solution).__name__, remedy)
+        return solution
     except (np.linalg.LinAlgError, OverflowError, ZeroDivisionError) as error:
         if problem.members == 1:
             file, line = origin(error)

@@ -78,7 +78,10 @@ def _sizes(kind: str, sizes: Mapping[str, int]) -> dict[str, Any]:
 
 def _check_on_problems(solver: Any, registry: Registry) -> None:
     """A solver on every problem it lists; also for hardware, if it says that it can."""
-    known = [kind for kind in getattr(solver, "problems", ()) if kind in registry.names("problems")]
+    require(
+        solver, isinstance(getattr(solver, "problems", None), tuple), "list the problems it takes in a tuple `problems`"
+    )
+    known = [kind for kind in solver.problems if kind in registry.names("problems")]
     require(solver, known, "take a problem that is offered", getattr(solver, "problems", ()))
     for kind in known:
         for transceiver in (None, LOW_RESOLUTION):

@@ -137,6 +137,8 @@ def check_solver(solver: Solver, problem: Problem, *, scale_rtol: float = 1e-6) 
     require(solver, listed, f"list {problem.kind!r} in a tuple `problems`", kinds)
     problem = flatten(problem)
     members = batch_shape(problem)[0]
+    told = attempt(solver, "say whether it takes a problem", solver.takes, problem)
+    require(solver, told is None or isinstance(told, str), "return None or a sentence from `takes`", told)
     rule = f"solve {_name(problem)}"
     solution = outcome(solver, rule, lambda rngs: solve(problem, solver, rng=rngs), range(members), problem=problem)
     _check_shapes(solver, problem, solution)

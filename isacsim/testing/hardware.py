@@ -12,7 +12,7 @@ from isacsim.hardware.base import Hardware, LinearModel, Transceiver, chain_powe
 from isacsim.hardware.power import PowerModel
 from isacsim.hardware.quantisers import Aqnm
 from isacsim.random import complex_normal
-from isacsim.testing.rules import alone, difference, generators, outcome, record, require
+from isacsim.testing.rules import alone, breach, difference, generators, outcome, record, require
 from isacsim.typing import AnyArray, ComplexArray, FloatArray
 
 BLOCKS = 64  # independent runs of the device, whose spread is the Monte Carlo error
@@ -120,6 +120,19 @@ def _check_model(device: Hardware, chains: int, power: float) -> None:
     if device.is_ideal:
         exact = np.all(whole.gain_matrix() == np.eye(chains)) and not np.any(whole.distortion)
         require(device, exact, "have unit gain and no distortion, as `is_ideal` says", _pair(device, R[0]))
+    if chains > 1:
+        _check_refusal(device, R[..., :-1])
+
+
+def _check_refusal(device: Hardware, precoder: ComplexArray) -> None:
+    """A precoder is no covariance; who reads the power of each chain by `chain_power` has that checked."""
+    try:
+        device.linear_model(precoder)
+    except Exception:
+        return
+    raise breach(
+        device, "refuse in `linear_model` what is not square (as `chain_power` does)", f"shape {precoder.shape}"
+    )
 
 
 def _check_spectrum(device: Hardware, chains: int, power: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -59,12 +60,15 @@ def _check_values(measure: Measure, W: ComplexArray, drop: Drop, transceiver: Tr
 
 
 def _check_quantities(measure: Measure) -> None:
-    quantities = measure.quantities
+    rule = "say what it gives, in a class variable `quantity`, or `quantities` of several"
+    quantities = attempt(measure, rule, lambda: measure.quantities)
     there = isinstance(quantities, tuple) and quantities and all(isinstance(q, Quantity) for q in quantities)
     require(measure, there, "declare a tuple of Quantity", quantities)
     names = [q.name for q in quantities]
     require(measure, len(set(names)) == len(names), "declare each quantity once", names)
     for q in quantities:
+        plain = re.fullmatch(r"[a-z][a-z0-9-]*", q.name)
+        require(measure, plain, "name a quantity in lower-case letters, digits and hyphens", q.name)
         require(measure, q.unit, f"give a unit for {q.name!r}, '1' for a ratio", q.unit)
         free = not set(q.dims) & set(TAKEN) and len(set(q.dims)) == len(q.dims)
         require(measure, free, f"name the axes of {q.name!r} once each, and none {TAKEN}", q.dims)

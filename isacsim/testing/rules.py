@@ -14,7 +14,7 @@ import numpy as np
 
 from isacsim.batch import KEPT
 from isacsim.engine.identity import digest
-from isacsim.errors import brief
+from isacsim.errors import brief, origin
 
 
 class ContractError(AssertionError):
@@ -87,7 +87,8 @@ def attempt(component: Any, rule: str, call: Callable[..., Any], *arguments: Any
     except ContractError:
         raise
     except Exception as error:  # a component can fail in any way
-        raise breach(component, rule, " ".join(f"{type(error).__name__}: {error}".split())) from error
+        text, (file, line) = " ".join(f"{type(error).__name__}: {error}".split()), origin(error)
+        raise breach(component, rule, f"{text.rstrip('.')} ({file}:{line})") from error
 
 
 def generators(seeds: Sequence[int]) -> list[np.random.Generator]:

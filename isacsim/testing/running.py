@@ -161,6 +161,12 @@ def check_observer(observer: Observer) -> None:
         ContractError: If it breaks a rule.
     """
     require(observer, isinstance(observer, Observer), "be an Observer", type(observer).__name__)
+    events = [name for name in vars(Observer) if not name.startswith("_")]
+    heard = any(getattr(type(observer), name) is not getattr(Observer, name) for name in events)
+    methods = (name for name, method in vars(type(observer)).items() if callable(method))
+    own = [name for name in methods if not (name.startswith("_") or name in events)]
+    rule = f"hear of an event: its methods are those of {', '.join(events)}"
+    require(observer, heard or not own, rule, ", ".join(own))
     coords: dict[str, object] = {"bits": 3.0, "array": "upa"}
     with TemporaryDirectory() as folder:
         for told in (

@@ -7,7 +7,7 @@ samples through `Hardware.apply` and measures. Both record quantities the same w
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -59,9 +59,14 @@ class Experiment(Measure):
 
     def _one(self, q: Quantity, row: dict[str, Any]) -> FloatArray:
         """The value of a quantity in one trial, with a leading axis of length 1."""
-        if q.name not in row:
+        if not isinstance(row, Mapping) or q.name not in row:
             remedy = "Return every quantity that is declared, and declare every one that is recorded."
-            raise InvalidInput(type(self).__name__, f"must return {q.name!r} from trial", list(row), remedy)
+            raise InvalidInput(
+                type(self).__name__,
+                f"must return {q.name!r} from trial",
+                list(row) if isinstance(row, Mapping) else row,
+                remedy,
+            )
         value = np.asarray(row[q.name])
         value = value.astype(float) if value.dtype.kind in "biu" else value
         value = value if value.ndim > len(q.dims) else value[None]

@@ -9,7 +9,7 @@ from attrs import field, frozen
 from isacsim import Hardware, Ideal, LinearModel
 from isacsim.batch import batched
 from isacsim.channels.models import ChannelModel, Rayleigh
-from isacsim.hardware.base import diagonal_matrix
+from isacsim.hardware.base import chain_power, diagonal_matrix
 from isacsim.hardware.power import ConverterPower, PowerModel
 from isacsim.random import complex_normal
 from isacsim.targets.models import ExtendedTarget, TargetModel
@@ -112,7 +112,7 @@ class AddsNoise(Device):
         return x + 0.1 * complex_normal(rng, x.shape)
 
     def linear_model(self, R):
-        noise = np.full(R.shape[:-1], self.told)
+        noise = np.full_like(chain_power(R), self.told)
         return LinearModel(np.ones(R.shape[:-1]), diagonal_matrix(noise) if self.full else noise)
 
 

@@ -87,7 +87,7 @@ FAULTS = {
     ),
     "lost file": (
         lambda base: attrs.frozen(plain(base), slots=False),
-        "have a content address, got FileNotFoundError: channels.npz",
+        r"have a content address, got FileNotFoundError: channels.npz \(contracts/test_broken_records.py:\d+\)",
     ),
 }
 

@@ -9,6 +9,8 @@ from isacsim.engine.identity import canonical, digest
 from isacsim.engine.plan import Plan
 from isacsim.errors import InvalidInput
 from isacsim.plugin import default_registry
+from isacsim.report.expectations import verdicts
+from isacsim.report.figures import draw_figures
 
 AXES = """
 [sweep.noise]
@@ -163,3 +165,25 @@ def test_a_file_is_addressed_by_its_content(tmp_path):
     assert canonical(Reads(tmp_path / "a")) == canonical(Reads(tmp_path / "b"))
     assert canonical(tmp_path) == str(tmp_path)
     assert canonical(isacsim.Status.FAILED) == "FAILED"
+
+
+def test_an_axis_of_one_value_need_not_be_fixed(study, studies, tmp_path):
+    more = """
+[sweep.power]
+values = [0, 10]
+sets   = ["base_station.power_dbm"]
+[expect.crlb]
+quantity = "crlb"
+over     = "power"
+values   = [1.0, 1.0]
+relative = 1e9
+kind     = "regression"
+source   = "none"
+"""
+    text = studies.text.partition("[figure.rate]")[0] + '[figure.crlb]\nx = "power"\ny = "crlb"\n' + more
+    alone = text.replace("values = [1, 2, 3, 4, 6, inf]", "values = [3]")
+    run = isacsim.run(study("trials=2", text=alone), tmp_path / "run")
+    assert [judged.met for judged in verdicts(run)] == [True]
+    assert len(draw_figures(run)) == 1
+    with pytest.raises(InvalidInput, match=r"figure\.crlb\.at: must fix the axis 'bits'"):
+        study(text=text)
