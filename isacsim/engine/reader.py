@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import partial
+from functools import lru_cache, partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -222,6 +222,7 @@ def _require_few(entries: Any) -> None:
         raise InvalidInput("", rule, f"{len(entries)} entries", "Sweep what differs, or write several scenarios.")
 
 
+@lru_cache(maxsize=512)
 def _types(cls: Any) -> dict[str, Any]:
     """Types of the fields of a record; none where a plugin names what cannot be resolved."""
     try:

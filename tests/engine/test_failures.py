@@ -35,8 +35,15 @@ def fuse(tmp_path):
     return path
 
 
+@pytest.fixture(scope="module")
+def whole(studies, tmp_path_factory):
+    """The dataset of the study in which nothing fails."""
+    folder = tmp_path_factory.mktemp("whole")
+    return isacsim.run(studies.load(folder=folder), folder / "run").dataset()
+
+
 @pytest.mark.parametrize("chunk", [1, 4, 6])
-def test_a_failing_trial_is_the_only_one_that_fails(study, registry, tmp_path, fuse, chunk):
+def test_a_failing_trial_is_the_only_one_that_fails(study, registry, tmp_path, fuse, chunk, whole):
     scenario = study(touchy(trial=3, armed=str(fuse)), registry=registry)
     run = isacsim.run(scenario, tmp_path / "run", chunk=chunk, registry=registry)
     counts = run.counts()
@@ -54,7 +61,6 @@ def test_a_failing_trial_is_the_only_one_that_fails(study, registry, tmp_path, f
     assert np.isnan(dataset["touchy"].sel(trial=3)).all()
     assert np.isfinite(dataset["touchy"].drop_sel(trial=3)).all()
     # The other measures of the trial are what they are where nothing fails.
-    whole = isacsim.run(study(), tmp_path / "whole").dataset()
     for name in ("sum-rate-nats", "crlb"):
         assert dataset[name].values.tobytes() == whole[name].values.tobytes()
 
