@@ -220,12 +220,14 @@ def read_only(record: R) -> R:
     return _mapped(record, fixed)
 
 
-def put(record: R, index: IntArray | BoolArray, new: R) -> R:
-    """``record`` with its members ``index`` replaced by those of ``new``."""
+def put(record: R, index: IntArray | BoolArray, new: R, same: tuple[str, ...] = ()) -> R:
+    """``record`` with its members ``index`` replaced by those of ``new``, but for fields that are the ``same``."""
     values = []
     for name, core in _marks(type(record)):
         value, other = getattr(record, name), getattr(new, name)
-        if core == NAMED:
+        if name in same:
+            pass
+        elif core == NAMED:
             value = {key: _replaced(array, index, other[key]) for key, array in value.items()}
         elif core is not None:
             value = _replaced(value, index, other)

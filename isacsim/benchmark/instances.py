@@ -17,6 +17,7 @@ from attrs import field, frozen
 from isacsim.arrays import UniformLinearArray, UniformPlanarArray
 from isacsim.drop import Drop
 from isacsim.engine.reader import Reader
+from isacsim.errors import InvalidInput, one_of
 from isacsim.hardware.base import Transceiver
 from isacsim.hardware.quantisers import Aqnm
 from isacsim.plugin import Registry
@@ -40,6 +41,7 @@ class Size:
         short: Whether the short run takes it; the others are the sweeps of the paper.
         table: What the problem's table says otherwise at this size.
         point: Whether the target is one point, where it is an extended one otherwise.
+        scatterers: Number of scatterers of a target of few; 0 is any other target.
         mark: What its name ends with, where its table says what other sizes do not.
     """
 
@@ -48,14 +50,14 @@ class Size:
     short: bool = False
     table: Mapping[str, Any] = field(factory=dict)
     point: bool = False
+    scatterers: int = 0
     mark: str = ""
 
     @property
     def name(self) -> str:
         """Antennas and users, ``16x4``, and what else tells it from others."""
-        return (
-            f"{self.antennas}x{self.users}" + ("-point" if self.point else "") + (f"-{self.mark}" if self.mark else "")
-        )
+        target = "-point" if self.point else f"-{self.scatterers}-scatterers" if self.scatterers else ""
+        return f"{self.antennas}x{self.users}{target}" + (f"-{self.mark}" if self.mark else "")
 
 
 @frozen
@@ -87,8 +89,14 @@ class Family:
         return [size.name for size in self.sizes if full or size.short] or [EXAMPLE]
 
     def problem(self, name: str, members: int, registry: Registry) -> Problem:
-        """The first ``members`` realisations of a size, along one leading axis."""
+        """The first ``members`` realisations of a size, along one leading axis.
+
+        Raises:
+            InvalidInput: For a size that it does not have.
+        """
         size = next((size for size in self.sizes if size.name == name), None)
+        if size is None and name != EXAMPLE:
+            raise InvalidInput("size", f"must be one of {self.kind}'s", name, one_of(self.names(full=True), name))
         table = {"kind": self.kind, **self.table, **(size.table if size else {})}
         requirements = Reader(registry).component("problems", table)
         drop = self.drop(size, members) if size and self.drop else drop_for(requirements, members)
@@ -135,7 +143,10 @@ def _points(size: Size, members: int) -> Drop:
 
 
 def _echo(power: float, snapshots: int, size: Size, members: int) -> Drop:
-    """A target of -10 dB seen by linear arrays of equal size: extended, or a point at 40 degrees [Xu25, Sec. IV]."""
+    """A target of -10 dB seen by linear arrays of equal size: extended, or a point at 40 degrees [Xu25, Sec. IV].
+
+    Of few scatterers, each is seen and lit at random.
+    """
     tx = UniformLinearArray(size.antennas, normalized=False, conjugate=True)
     rx = UniformLinearArray(size.antennas, normalized=False)
     shape = (size.antennas, size.antennas)
@@ -143,6 +154,10 @@ def _echo(power: float, snapshots: int, size: Size, members: int) -> Drop:
     def scene(count: int) -> Scene:
         if size.point:
             return PointTargets(tx, rx, [np.deg2rad(40)], [np.pi / 2], [np.sqrt(0.1)])
+        if size.scatterers:
+            sides = _gaussian(Stream.TARGET, count, (2 * size.antennas, size.scatterers))
+            seen, lit = np.split(sides, 2, axis=-2)
+            return ResponseMatrix(np.sqrt(0.1 / size.scatterers) * seen @ np.swapaxes(lit, -1, -2))
         return ResponseMatrix(np.sqrt(0.1) * _gaussian(Stream.TARGET, count, shape))
 
     return _drop(size, members, scene, (tx, rx), power, snapshots)
@@ -198,6 +213,7 @@ FAMILIES = (
             Size(16, 4, True),
             Size(16, 4, point=True),
             *(Size(antennas, 4, point=point) for antennas in (24, 32) for point in (False, True)),
+            *(Size(64, 8, point=point, scatterers=few) for point, few in ((True, 0), (False, 8), (False, 0))),
         ),
         hardware=Transceiver(THREE_BITS, THREE_BITS, THREE_BITS),
         published="mm",

@@ -36,7 +36,7 @@ def solved(matrices: FloatArray, right: FloatArray) -> FloatArray:
     return solutions(matrices, right[..., None])[..., 0]
 
 
-def solutions(matrices: FloatArray, right: FloatArray) -> FloatArray:
+def solutions(matrices: AnyArray, right: AnyArray) -> AnyArray:
     """Solutions (B, n, m) of stacked systems for m right sides each; NaN for a matrix that is exactly singular."""
     return _each(np.linalg.solve, matrices, right)
 

@@ -53,6 +53,15 @@ def test_reference_instances_are_posed_and_members_do_not_depend_on_their_number
         assert kit.raw_bytes(many.H[:1]) == kit.raw_bytes(few.H)
 
 
+def test_a_size_that_is_none_is_an_error_and_no_other_instance(kit):
+    registry = default_registry()
+    family = families(registry)["sqnr-max"]
+    with pytest.raises(InvalidInput, match=r"size: must be one of sqnr-max's, got '65x8'. Did you mean '64x8'"):
+        family.problem("65x8", 1, registry)
+    few = family.problem("64x8-8-scatterers", 2, registry)
+    assert np.linalg.matrix_rank(few.G).tolist() == [8, 8]
+
+
 def test_a_plugin_is_measured_without_editing_the_suite(mine, small):
     registry = mine(pause=45e-3)  # four times as long as every other call takes
     found = measured(Selection(solvers=("my-solver",), hardware=("attenuator",)), registry)

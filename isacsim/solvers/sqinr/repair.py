@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from isacsim.batch import frobenius2, hermitian_part, squared
+from isacsim.batch import frobenius2, hermitian_part, squared, take
 from isacsim.solvers.linear import solved
 from isacsim.solvers.sqinr.group import Feasibility
 from isacsim.solvers.sqinr.least_power import directions
@@ -81,11 +81,16 @@ def repaired(system: System, feasible: Feasibility, V: ComplexArray) -> tuple[Co
         V: Points that miss constraints by little; the phases of their beams are kept. Where no share
             of V can be kept, the beams of least power take its place.
     """
-    V = full(V)
-    missed = ~_kept(system, V)
-    lost = np.zeros(len(V), bool)
-    if not missed.any():
-        return V, lost
+    V, lost = full(V), np.zeros(len(V), bool)
+    missed = np.flatnonzero(~_kept(system, V))
+    if missed.size:
+        V[missed], lost[missed] = _inwards(take(system, missed), take(feasible, missed), V[missed])
+    return V, lost
+
+
+def _inwards(system: System, feasible: Feasibility, V: ComplexArray) -> tuple[ComplexArray, BoolArray]:
+    """`repaired` of points of full power that miss an SQINR."""
+    missed = np.ones(len(V), bool)
     streams = np.zeros_like(V[..., system.users :])
     safe = inside(system, feasible)
     safe = np.concatenate([safe * np.conj(_phases(system, safe)), streams], axis=-1)
@@ -99,8 +104,8 @@ def repaired(system: System, feasible: Feasibility, V: ComplexArray) -> tuple[Co
     for _ in range(HALVINGS):
         middle = np.sqrt(np.maximum(low, FIRST / 10) * high)
         kept = _kept(system, _mixed(turned, safe, middle))
-        low, high = np.where(kept, low, middle), np.where(kept & (high > 0), middle, high)
-    return np.where((high > 0)[:, None, None], _mixed(turned, safe, high) * turn, V), np.asarray(high == 1)
+        low, high = np.where(kept, low, middle), np.where(kept, middle, high)
+    return _mixed(turned, safe, high) * turn, np.asarray(high == 1)
 
 
 def full(V: ComplexArray) -> ComplexArray:

@@ -17,7 +17,7 @@ from attrs import frozen
 
 from isacsim.algebra import invert_positive, real_inner
 from isacsim.batch import rows
-from isacsim.blas import multiply, scalar_product
+from isacsim.blas import multiply, write
 from isacsim.compiled import compiled, part
 from isacsim.solvers.sqinr.system import Constraints, System, member, write_slack
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
@@ -67,20 +67,16 @@ def settled(system: System, V: ComplexArray, tight: BoolArray) -> tuple[Tangent,
     (members, N, L), K = V.shape, system.users
     V, tight, off = V.copy(), tight.copy(), np.empty(members)
     R, inverse = np.empty((members, K, L), complex), np.empty((members, K + 1, K + 1))
-    normals = np.empty((K + 1, N, L), complex)
-    flat, gram = normals.reshape(K + 1, -1).view(float), inverse[0].copy()
-    slack, along, weights = np.zeros((3, K + 1))
-    here = Way(normals, flat, gram, gram.copy(), slack, along, weights, np.zeros(N))
-    compiled(settle_each)(system.constraints, here, V, V.reshape(members, -1).view(float), tight, R, inverse, off)
+    compiled(settle_each)(system.constraints, _way(N, K, L), _products(N, K, L), V, tight, R, inverse, off)
     return Tangent(system.H, system.HH, system.load, V, R, tight, inverse), np.asarray(~(off <= ASTRAY))
 
 
 class Way(NamedTuple):
     """Room for the way back of one member."""
 
-    normals: ComplexArray  #: (K+1, N, L)
-    flat: FloatArray  #: The same numbers, a row for each constraint, (K+1, 2NL)
-    gram: FloatArray  #: (K+1, K+1)
+    V: ComplexArray  #: Where the normals are taken, (N, L)
+    R: ComplexArray  #: The same, (K, L)
+    mixed: ComplexArray  #: (N, L)
     inverse: FloatArray  #: (K+1, K+1)
     slack: FloatArray  #: (K+1,)
     along: FloatArray  #: (K+1,)
@@ -88,47 +84,120 @@ class Way(NamedTuple):
     chain: FloatArray  #: (N,)
 
 
+class Products(NamedTuple):
+    """Room for the inner products of the normals of one member."""
+
+    RH: ComplexArray  #: (L, K)
+    RRH: ComplexArray  #: (K, K)
+    channels: ComplexArray  #: ``H^H H``, (K, K)
+    shared: ComplexArray  #: ``V R^H``, (N, K)
+    half: FloatArray  #: (K+1, N)
+    loaded: FloatArray  #: (K+1, K+1)
+    gram: FloatArray  #: (K+1, K+1)
+
+
+def _way(N: int, K: int, L: int) -> Way:
+    V, mixed = np.empty((2, N, L), complex)
+    slack, along, weights = np.zeros((3, K + 1))
+    return Way(V, np.empty((K, L), complex), mixed, np.empty((K + 1, K + 1)), slack, along, weights, np.zeros(N))
+
+
+def _products(N: int, K: int, L: int) -> Products:
+    RRH, channels = np.empty((2, K, K), complex)
+    loaded, gram = np.empty((2, K + 1, K + 1))
+    wide, tall = np.empty((L, K), complex), np.empty((N, K), complex)
+    return Products(wide, RRH, channels, tall, np.empty((K + 1, N)), loaded, gram)
+
+
 def settle_each(
     constraints: Constraints,
     here: Way,
+    products: Products,
     V: ComplexArray,
-    flat: FloatArray,
     tight: BoolArray,
     R: ComplexArray,
     inverse: FloatArray,
     off: FloatArray,
 ) -> None:
-    """`settled`, member by member: V (B, N, L), its real numbers (B, 2NL) and which are tight are overwritten.
+    """`settled`, member by member: V (B, N, L) and which are tight are overwritten.
 
     Corrections are along the normals of one point as long as they gain digits; the last ones are those of the result.
     """
     slack, along, weights = here.slack, here.along, here.weights
-    rows, gram, inner = here.flat, here.gram, here.inverse
-    normals, chain = here.normals, here.chain
-    n = slack.size
+    inner, chain, n = here.inverse, here.chain, here.slack.size
     for b in range(off.size):
         of, last, bound = member(constraints, b), np.inf, tight[b]
-        point, numbers, received = V[b], flat[b], R[b]
+        point, received = V[b], R[b]
+        multiply(of.HH, of.H, products.channels)
         for attempt in range(CORRECTIONS):
             left = look(of, point, bound, received, slack, chain)
             ends = not left > EQUAL or not left < HOPELESS or attempt == CORRECTIONS - 1
             if ends or left > GAIN * last or attempt == 0:
-                write_normals(of.H, of.load, received, point, bound, normals)
-                invert_gram(rows, bound, gram, inner)
+                write(point, here.V)
+                write(received, here.R)
+                write_gram(of, point, received, chain, bound, products)
+                invert_positive(products.gram, inner)
             last = left
             if ends:
                 break
             for k in range(n):
                 along[k] = 0.5 * slack[k] if bound[k] else 0.0
             multiply(inner, along, weights)
-            for k in range(n):
-                row, weight = rows[k], weights[k]
-                for i in range(numbers.size):
-                    numbers[i] -= weight * row[i]
+            move(of, weights, here, received, point)
         off[b] = last
         for k in range(n):
             for j in range(n):
                 inverse[b, k, j] = inner[k, j] if bound[k] and bound[j] else 0.0
+
+
+@part
+def move(of: Constraints, weights: FloatArray, here: Way, few: ComplexArray, V: ComplexArray) -> None:
+    """Take the normals with weights (K+1,) away from V (N, L); ``few`` (K, L) is overwritten."""
+    load, kept, R, mixed = of.load, here.V, here.R, here.mixed
+    for k in range(few.shape[0]):
+        for s in range(few.shape[1]):
+            few[k, s] = R[k, s] * weights[k]
+    multiply(of.H, few, mixed)
+    for i in range(V.shape[0]):
+        share = 0.0
+        for k in range(weights.size):
+            share += load[i, k] * weights[k]
+        for s in range(V.shape[1]):
+            V[i, s] += mixed[i, s] + kept[i, s] * share
+
+
+@part
+def write_gram(
+    of: Constraints, V: ComplexArray, R: ComplexArray, chain: FloatArray, tight: BoolArray, here: Products
+) -> None:
+    """Write the inner products of the normals at V (N, L), with a unit row where a constraint is not tight.
+
+    With ``q_ik = Re conj(h_ik) (V R^H)_ik`` they are ``Re (H^H H) o (R R^H)^* + q^T load + load^T q`` and, of what
+    load makes of R_ii, ``load^T diag(chain) load``; q is 0 for the power.
+    """
+    H, load, RH, half, gram = of.H, of.load, here.RH, here.half, here.gram
+    (N, K), shared, loaded = H.shape, here.shared, here.loaded
+    for k in range(K):
+        for s in range(R.shape[1]):
+            RH[s, k] = R[k, s].conjugate()
+    multiply(V, RH, shared)
+    multiply(R, RH, here.RRH)
+    for i in range(N):
+        for k in range(K + 1):
+            half[k, i] = 0.5 * chain[i] * load[i, k]
+            if k < K:
+                half[k, i] += real_inner(H[i, k], shared[i, k])
+    multiply(half, load, loaded)
+    RRH, channels = here.RRH, here.channels
+    for k in range(K + 1):
+        for j in range(K + 1):
+            if tight[k] and tight[j]:
+                gram[k, j] = loaded[k, j] + loaded[j, k]
+                if k < K and j < K:
+                    # RRH holds R_k R_j^H, the conjugate of what H^H H is multiplied by.
+                    gram[k, j] += real_inner(RRH[k, j], channels[k, j])
+            else:
+                gram[k, j] = 1.0 if k == j else 0.0
 
 
 @part
@@ -165,14 +234,3 @@ def write_normals(
                 normals[k, i, s] = -load[i, k] * V[i, s] if tight[k] else 0.0
                 if tight[k] and k < R.shape[0]:
                     normals[k, i, s] -= H[i, k] * R[k, s]
-
-
-@part
-def invert_gram(normals: FloatArray, tight: BoolArray, gram: FloatArray, inverse: FloatArray) -> None:
-    """Write the inverse of the inner products of normals (K+1, 2NL), with a unit diagonal where there is none."""
-    for k in range(tight.size):
-        for j in range(k + 1):
-            gram[k, j] = gram[j, k] = scalar_product(normals[k], normals[j])
-        if not tight[k]:
-            gram[k, k] = 1.0
-    invert_positive(gram, inverse)

@@ -20,7 +20,7 @@ from isacsim.batch import hermitian, inner, rows, squared, take
 from isacsim.blas import multiply, write
 from isacsim.compiled import compiled
 from isacsim.problems.sqnr_max import SqnrMax
-from isacsim.solvers.linear import inverse
+from isacsim.solvers.linear import inverse, solutions
 from isacsim.solvers.sqinr.converters import distortion_ratios
 from isacsim.solvers.sqinr.curvature import Curvature
 from isacsim.solvers.sqinr.group import Group
@@ -66,7 +66,7 @@ class Sqnr:
         if not points.all():
             here, V = take(self, ~points), V[~points]
             GV = here.G @ V
-            value[~points] = inner(GV, inverse(here._noise(hermitian(here.G), squared(V).sum(axis=-1), GV)) @ GV)
+            value[~points] = inner(GV, solutions(here._noise(hermitian(here.G), squared(V).sum(axis=-1), GV), GV))
         return value
 
     def _noise(self, GH: ComplexArray, chain: FloatArray, GV: ComplexArray) -> ComplexArray:

@@ -157,7 +157,8 @@ def step(state: TightState) -> TightState:
     anew = np.flatnonzero(taken | short)
     if not anew.size:
         return state
-    return put(state, anew, _looked(take(state, anew), take(way, anew), value[anew], known.of(anew)))
+    looked = _looked(take(state, anew), take(way, anew), value[anew], known.of(anew))
+    return put(state, anew, looked, same=("system", "response"))
 
 
 def _looked(state: TightState, way: Tangent, value: FloatArray, known: Known) -> TightState:
