@@ -97,6 +97,11 @@ class Transmission:
             return (A * self.distortion[..., None, :]) @ hermitian(A)
         return A @ self.distortion @ hermitian(A)
 
+    def louder(self, factor: FloatArray) -> Transmission:
+        """What chains make of so many times the input power (...) whose output is in proportion to it."""
+        power = factor[..., None] if self.diagonal else factor[..., None, None]
+        return Transmission(np.sqrt(factor)[..., None, None] * self.precoder, power * self.distortion, self.ideal)
+
     def take(self, members: IntArray) -> Transmission:
         """The members at some places of the one leading axis."""
         return Transmission(self.precoder[members], self.distortion[members], self.ideal)

@@ -15,7 +15,7 @@ from isacsim.checks import finite_numbers, fitting, numbers, positive
 from isacsim.errors import InvalidInput
 from isacsim.hardware.base import Hardware, Ideal, diagonal_matrix
 from isacsim.link import Link, Transmission, WidebandLink
-from isacsim.metrics.scaling import drive_for, proportional_drive
+from isacsim.metrics.scaling import Drive, drive_for
 from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray
 
 
@@ -71,10 +71,11 @@ def rescale_to_radiated(W: Any, transmit: Hardware, power: Any, *, per_antenna: 
     With ``per_antenna`` each row is scaled by itself, so that every antenna radiates the same share of it; an
     antenna that is sent nothing stays silent.
 
-    The linear model is evaluated at most six times for a precoder: twice where the output is proportional to the
-    drive, as it is of data converters with gain control, and three to five times for devices that saturate. Near
-    what they put out at most, beyond a peak, or behind much gain, one or two of the evaluations take a batch of
-    drives (`isacsim.metrics.scaling`). A curve with a kink where it meets the power takes more.
+    The linear model is evaluated at most six times for a precoder: once where the hardware says that its output is
+    proportional to its drive, as data converters with gain control do, twice where that is found, and three to five
+    times for devices that saturate. Near what they put out at most, beyond a peak, or behind much gain, one or two of
+    the evaluations take a batch of drives (`isacsim.metrics.scaling`). A curve with a kink where it meets the power
+    takes more.
 
     Args:
         W: Precoder, shape (..., N_t, K+S), in sqrt(W).
@@ -108,25 +109,9 @@ def _rescaled(
     drives = _Drives(np.asarray(numbers("W", W, axes=core), complex, order="C"), transmit, bins, per_antenna)
     with fitting("power, W", power, W):
         target = drives.shares(np.broadcast_to(np.asarray(power, float), drives.lead))
-    given = drives.of_samples(Transmission.of(drives.W, Ideal())).reshape(target.size, drives.chains)
-    last: list[tuple[FloatArray, Transmission]] = []
-
-    def output(members: IntArray, drive: FloatArray) -> FloatArray:
-        factor, sent, chains = drives.radiate(members, drive)
-        last[:] = [(factor, sent)]
-        return chains
-
-    alive = drives.finite & (given.sum(axis=-1) > 0)
-    if transmit.scale_free:
-        found = proportional_drive(output, target, alive)
-    else:
-        found = drive_for(output, given, target, alive, drives.parts)
+    found, sent = (drives.proportional if transmit.scale_free else drives.searched)(target)
     if found.reached.all():
-        factor = found.factor.reshape(*drives.lead, drives.parts)
-        # The last evaluation was of what was found, or needed none to confirm it.
-        kept = not drives.by_chain and last and np.array_equal(last[0][0], factor)
-        sent = last[0][1] if kept else None
-        return drives.at(drives.W, factor), sent
+        return drives.at(drives.W, found.factor.reshape(*drives.lead, drives.parts)), sent
     worst, most = (float(np.max(power[~found.reached])) for power in (target, found.most))
     raise InvalidInput(
         "power", f"must be reachable, in W: the transmit chains saturate near {most:.4g} W", float(f"{worst:.4g}"),
@@ -168,10 +153,12 @@ class _Drives:
         return self.W.shape[-2] // self.parts
 
     @property
-    def finite(self) -> BoolArray:
-        """Which members are precoders, (members,)."""
+    def alive(self) -> BoolArray:
+        """Which members are precoders that send something, (members,)."""
+        power: FloatArray = squared(self.W).sum(axis=-1)
+        power = power.sum(axis=-2) if self.bins else power
         finite = np.isfinite(self.W).all(axis=(-3, -2, -1) if self.bins else (-2, -1))
-        return np.repeat(finite.ravel(), self.parts)
+        return np.repeat(finite.ravel(), self.parts) & (power.reshape(-1, self.chains).sum(axis=-1) > 0)
 
     def shares(self, power: FloatArray) -> FloatArray:
         """What each member is to radiate of the power (...) of all antennas, (members,)."""
@@ -181,6 +168,34 @@ class _Drives:
         """Precoders W of so many times the power, by factors (..., parts)."""
         amplitude = np.sqrt(factor)[..., None]
         return np.asarray((np.expand_dims(amplitude, -3) if self.bins else amplitude) * W)
+
+    def proportional(self, target: FloatArray) -> tuple[Drive, Transmission | None]:
+        """The drives of chains whose output is in proportion to their input, and what they send, of one factor.
+
+        Args:
+            target: What each member is to radiate, (members,), in W.
+        """
+        sent = self.sent(self.W)
+        power = self.of_samples(sent).reshape(target.size, self.chains).sum(axis=-1)
+        with np.errstate(all="ignore"):
+            factor = np.where(self.alive, target / power, 1.0)
+        kept = None if self.bins or self.per_antenna else sent.louder(factor.reshape(self.lead))
+        return Drive(factor, np.isfinite(factor), power), kept
+
+    def searched(self, target: FloatArray) -> tuple[Drive, Transmission | None]:
+        """The drives by `drive_for`, and what they send, where the last evaluation was of that and tells all of it."""
+        given = self.of_samples(Transmission.of(self.W, Ideal())).reshape(target.size, self.chains)
+        last: list[tuple[FloatArray, Transmission]] = []
+
+        def output(members: IntArray, drive: FloatArray) -> FloatArray:
+            factor, sent, chains = self.radiate(members, drive)
+            last[:] = [(factor, sent)]
+            return chains
+
+        found = drive_for(output, given, target, self.alive, self.parts)
+        factor = found.factor.reshape(*self.lead, self.parts)
+        kept = not self.by_chain and last and np.array_equal(last[0][0], factor)
+        return found, last[0][1] if kept else None
 
     def radiate(self, members: IntArray, drive: FloatArray) -> tuple[FloatArray, Transmission, FloatArray]:
         """What members (n,), in order, radiate at drives (D, n): factors, transmission, power of chains (D, n, chains).

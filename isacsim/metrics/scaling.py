@@ -56,16 +56,6 @@ class Drive:
     most: FloatArray
 
 
-def proportional_drive(output: Output, target: FloatArray, alive: BoolArray) -> Drive:
-    """`drive_for` of a device whose output is in proportion to its input: the first call tells, the second confirms."""
-    factor, most, members = np.ones(target.shape), np.zeros(target.shape), np.flatnonzero(alive)
-    if members.size:
-        with np.errstate(all="ignore"):
-            factor[members] = target[members] / output(members, factor[None, members])[0].sum(axis=-1)
-            most[members] = output(members, factor[None, members])[0].sum(axis=-1)
-    return Drive(factor, np.isfinite(factor), most)
-
-
 def drive_for(output: Output, given: FloatArray, target: FloatArray, alive: BoolArray, parts: int = 1) -> Drive:
     """The factor of the input power at which ``output`` is ``target``, in at most six calls for each member.
 
