@@ -53,6 +53,7 @@ def test_a_design_on_a_ridge_is_stationary_and_nothing_near_is_better(kit, per_a
         assert np.all(one.objective(surface.precoder(surface.project(Z))) <= found.objective * (1 + 1e-5 * length))
 
 
+@pytest.mark.slow
 def test_both_loops_end_at_the_same_optimum(kit, monkeypatch):
     one = rates(MIXED, kit.complex_gaussian((1, 6, 2), 3))
     first = isacsim.solve(one).precoder

@@ -92,5 +92,11 @@ def isacsim_scenarios() -> Iterable[ScenarioSpec]:
     yield ScenarioSpec("rf", "isacsim_rf.files:scenario_file", "What a whole RF chain costs", file="rf.toml")
     summary = "Design for the amplifier, or linearise it"
     yield ScenarioSpec("rf-amplifier", "isacsim_rf.files:scenario_file", summary, file="amplifier.toml")
+    summary = "The same with a cap on the power of each antenna"
+    yield ScenarioSpec(
+        "rf-amplifier-per-antenna", "isacsim_rf.files:scenario_file", summary, file="amplifier-per-antenna.toml"
+    )
+    summary = "Design for converters and amplifiers in series, for either, or for none"
+    yield ScenarioSpec("rf-both", "isacsim_rf.files:scenario_file", summary, file="both.toml")
     summary = "Models of amplifiers beside samples"
     yield ScenarioSpec("rf-truth", "isacsim_rf.files:scenario_file", summary, file="truth.toml")
