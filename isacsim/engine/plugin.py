@@ -89,6 +89,7 @@ HARDWARE_AWARE = {
     "mixed-per-antenna": "The same with equal antenna powers",
     "crb-limit": "The CRB of a response near the limit of the users' requirements",
     "channel-error": "Designs that know the error of the channels, the converters, or both",
+    "energy": "Energy efficiency over the resolution of exact transmit converters, for designs that know them",
 }
 
 HARDWARE_TRUTH = {

@@ -12,7 +12,7 @@ ELSEWHERE: Mapping[str, Mapping[str, tuple[str, ...]]] = {
             "memory-polynomial", "mutual-coupling", "neighbour-coupling", "phase-noise", "pll-phase-noise",
             "predistorter", "rapp", "saleh", "sigma-delta",
         ),
-        "scenarios": ("rf", "rf-amplifier", "rf-truth"),
+        "scenarios": ("rf", "rf-amplifier", "rf-amplifier-per-antenna", "rf-both", "rf-truth"),
     },
     "isacsim-dask": {"executors": ("dask",)},
 }  # fmt: skip

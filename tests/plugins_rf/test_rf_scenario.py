@@ -35,6 +35,22 @@ def test_the_study_of_amplifiers_is_found_and_says_where_its_numbers_come_from()
     assert {e.evaluate for e in scenario.expect.values()} == {"amplifier", "linearised"}
 
 
+@pytest.mark.parametrize(("name", "points"), [("rf-amplifier-per-antenna", 3), ("rf-both", 3)])
+def test_studies_of_designs_are_found_and_say_where_their_numbers_come_from(name, points):
+    registry = default_registry()
+    scenario = isacsim.load_scenario(registry.load("scenarios", name)())
+    assert len(Plan.of(scenario, registry).points) == points
+    assert all(e.source for e in scenario.expect.values())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["rf-amplifier", "rf-amplifier-per-antenna", "rf-both"])
+def test_designs_for_amplifiers_are_as_expected(tmp_path, name):
+    scenario = isacsim.load_scenario(default_registry().load("scenarios", name)(), set=("sinks=[]",))
+    judged = verdicts(isacsim.run(scenario, tmp_path / "run"))
+    assert all(v.as_known for v in judged), summary(judged)
+
+
 @pytest.mark.slow
 def test_samples_behind_amplifiers_have_what_the_exact_model_says(tmp_path):
     path = default_registry().load("scenarios", "rf-truth")()
