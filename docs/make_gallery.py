@@ -99,7 +99,7 @@ SECTIONS: tuple[Entry, ...] = (
         "What a precoder gains whose designer knows the hardware.",
         {
             "hardware-aware-uniform": 1, "hardware-aware-mixed": 1, "hardware-aware-mixed-per-antenna": 1,
-            "hardware-aware-crb-limit": 1, "hardware-aware-channel-error": 1,
+            "hardware-aware-crb-limit": 1, "hardware-aware-channel-error": 1, "hardware-aware-energy": 20,
         },
     ),
 )  # fmt: skip

@@ -110,7 +110,7 @@ def test_convergence_is_monotone_and_ends_where_the_default_ends(run):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["uniform", "mixed", "mixed-per-antenna", "crb-limit", "channel-error"])
+@pytest.mark.parametrize("name", ["uniform", "mixed", "mixed-per-antenna", "crb-limit", "channel-error", "energy"])
 def test_studies_of_designs_for_hardware_are_as_expected(run, name):
     assert_as_expected(run(f"hardware-aware/{name}"))
 
