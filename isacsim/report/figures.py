@@ -266,8 +266,21 @@ def _legend(axes: Axes, plot: Plot, figure: Figure) -> None:
     covering = _entry(labels) * _lines(look, len(labels)) > COVERED * width * height
     if figure.legend == "outside" or (figure.legend == "best" and (crowded or covering)):
         _legend_below(axes.get_figure(), look, labels, width)
-    else:
-        axes.legend(**look, **{"loc": figure.legend})
+        return
+    legend = axes.legend(**look, **{"loc": figure.legend})
+    if figure.legend == "best" and _hides(legend, axes):
+        legend.remove()
+        _legend_below(axes.get_figure(), look, labels, width)
+
+
+def _hides(legend: Any, axes: Axes) -> bool:
+    """Whether a legend lies over a curve, where it has been put."""
+    canvas: Any = axes.get_figure()
+    canvas.draw_without_rendering()  # which puts it somewhere
+    box = legend.get_window_extent()
+    curves = [line for line in axes.get_lines() if not str(line.get_label()).startswith("_")]
+    paths = [line.get_transform().transform_path(line.get_path()) for line in curves]
+    return any(path.cleaned(remove_nans=True).intersects_bbox(box, filled=False) for path in paths)
 
 
 def _legend_below(canvas: Any, look: dict[str, Any], labels: list[str], width: float) -> None:

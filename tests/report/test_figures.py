@@ -216,6 +216,21 @@ def test_a_legend_without_a_place_among_the_lines_lies_below_them(drawn, monkeyp
     assert 0 <= box.x0 < box.x1 <= axes.figure.bbox.x1
 
 
+@pytest.mark.parametrize("lines", [1, 0])
+def test_a_legend_that_would_lie_over_a_line_lies_below(run, lines):
+    figure = attrs.evolve(run.figures["one"], legend="best")
+    plot = plot_of(run, run.dataset(), figure)
+    x = np.linspace(0.0, 10.0, 41)
+    everywhere = (
+        1 + 9 * (np.arange(41) % 2.0) if lines else np.ones(41)
+    )  # up and down all over the axes, or at the bottom
+    none = np.full((2, 41), np.nan)
+    curve = attrs.evolve(plot.curves[0], x=x, y=everywhere, across=none, band=none, expected=())
+    canvas = draw(attrs.evolve(plot, curves=(curve,)), figure)
+    assert len(canvas.legends) == lines
+    assert (canvas.axes[0].get_legend() is None) == bool(lines)
+
+
 def test_numbers_are_to_scale_and_infinity_lies_beyond_them_without_a_line_to_it(run, drawn):
     axes = drawn("several")
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["1", "3", "∞"]
