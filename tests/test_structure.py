@@ -4,6 +4,7 @@ import ast
 import os
 import subprocess
 import sys
+from functools import cache
 from itertools import chain
 from pathlib import Path
 
@@ -62,9 +63,15 @@ def room_of(module):
     return module.split(".")[1] if "." in module else ""
 
 
+@cache
+def parsed(path):
+    """The syntax of a file."""
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def imports_of(path):
     """Every isacsim module that a file imports, also inside functions."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if alias.name.split(".")[0] == "isacsim")
         elif isinstance(node, ast.ImportFrom):
@@ -98,7 +105,7 @@ def test_imports_go_down_only(path):
 @pytest.mark.parametrize("path", sorted(PACKAGE.glob("*/plugin.py")), ids=lambda p: p.parent.name)
 def test_plugin_files_import_the_plugin_room_alone(path):
     assert set(chain.from_iterable([room_of(m)] for m in imports_of(path))) == {"plugin"}
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+    for node in parsed(path).body:
         if isinstance(node, ast.Import):
             assert all(alias.name.split(".")[0] in sys.stdlib_module_names for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -180,7 +187,7 @@ def test_a_function_fits_on_a_screen():
     functions = (
         (path.relative_to(PACKAGE).as_posix(), node)
         for path in MODULES
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in ast.walk(parsed(path))
         if isinstance(node, ast.FunctionDef)
     )
     assert not {(file, node.name) for file, node in functions if length(node) > 45}

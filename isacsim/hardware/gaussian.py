@@ -8,7 +8,7 @@ With rho_i = R_ii a chain is ``x_i = sqrt(rho_i) z``, z ~ CN(0, 1), and its part
 from __future__ import annotations
 
 from functools import cache
-from math import lgamma
+from math import lgamma, sqrt
 
 import numpy as np
 
@@ -68,10 +68,13 @@ def legendre(count: int) -> tuple[FloatArray, FloatArray]:
 
 def hermite(u: FloatArray, degree: int) -> FloatArray:
     """Hermite polynomials of u (...), orthonormal for N(0, 1), of the degrees 0 ... ``degree``: (degree + 1, ...)."""
-    h = [np.ones_like(u), u]
-    for n in range(1, degree):
-        h.append((u * h[n] - np.sqrt(n) * h[n - 1]) / np.sqrt(n + 1))
-    return np.stack(h[: degree + 1])
+    h = np.empty((max(degree, 1) + 1, *u.shape))
+    h[0], h[1] = 1.0, u
+    for n in range(1, degree):  # into one array: there are few nodes, and calls cost as much as arithmetic
+        np.multiply(u, h[n], out=h[n + 1])
+        h[n + 1] -= sqrt(n) * h[n - 1]
+        h[n + 1] /= sqrt(n + 1)
+    return h[: degree + 1]
 
 
 def laguerre(u: FloatArray, turns: int, degree: int) -> FloatArray:
@@ -80,9 +83,11 @@ def laguerre(u: FloatArray, turns: int, degree: int) -> FloatArray:
     ``(-1)^m L_m^(l)(u) u^(l/2) sqrt(m! / (m + l)!)``, m = 0 ... ``degree``, by a recursion that stays
     orthonormal: factorials would overflow.
     """
-    h = [np.exp(0.5 * turns * np.log(np.maximum(u, 1e-300)) - 0.5 * lgamma(turns + 1))]
-    h.append(h[0] * (u - turns - 1) / np.sqrt(turns + 1))
+    h = np.empty((max(degree, 1) + 1, *u.shape))
+    h[0] = np.exp(0.5 * turns * np.log(np.maximum(u, 1e-300)) - 0.5 * lgamma(turns + 1))
+    h[1] = h[0] * (u - turns - 1) / sqrt(turns + 1)
     for m in range(1, degree):
-        ahead = (u - 2 * m - 1 - turns) * h[m] - np.sqrt(m * (m + turns)) * h[m - 1]
-        h.append(ahead / np.sqrt((m + 1) * (m + 1 + turns)))
-    return np.stack(h[: degree + 1])
+        np.multiply(u - (2 * m + 1 + turns), h[m], out=h[m + 1])
+        h[m + 1] -= sqrt(m * (m + turns)) * h[m - 1]
+        h[m + 1] /= sqrt((m + 1) * (m + 1 + turns))
+    return h[: degree + 1]

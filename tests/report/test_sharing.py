@@ -48,8 +48,13 @@ def other(run, studies, tmp_path_factory):
     return isacsim.run(scenario, folder / "run")
 
 
-def test_the_page_stands_alone_and_says_what_the_run_says(run):
-    text = page(run)
+@pytest.fixture(scope="module")
+def text(run):
+    """The page of the run."""
+    return page(run)
+
+
+def test_the_page_stands_alone_and_says_what_the_run_says(run, text):
     assert not re.search(r"""(src|href)=["'](?!data:|#)""", text)
     assert "://" not in re.sub(r"base64,[\w+/=]+", "", text)
     assert len(text) < 2**20
@@ -71,13 +76,13 @@ def test_the_page_stands_alone_and_says_what_the_run_says(run):
     assert f"{samples.mean():.5g}" in text
 
 
-def test_points_of_the_page_lie_where_the_figure_has_them(run):
-    points = [json.loads(of) for of in re.findall(r'application/json">(.*?)</script>', page(run))]
+def test_points_of_the_page_lie_where_the_figure_has_them(run, text):
+    points = [json.loads(of) for of in re.findall(r'application/json">(.*?)</script>', text)]
     rate = run.dataset()["sum-rate-nats"].mean("trial").values.ravel()
     told = [point[2] for point in points[0]]
     assert len(told) == 2
-    for value, text in zip(rate, told, strict=True):
-        assert f"sum rate of the users (nat/s/Hz): {value:.5g} (" in text
+    for value, point in zip(rate, told, strict=True):
+        assert f"sum rate of the users (nat/s/Hz): {value:.5g} (" in point
     assert told[1].splitlines()[1].endswith(": ∞")
     places = np.array([point[:2] for of in points for point in of])
     assert np.all((places > 0) & (places < 1))
@@ -103,8 +108,8 @@ CHECK = """<script>addEventListener("load", () => {
 @pytest.mark.parametrize(
     "width", [1280, pytest.param(500, marks=pytest.mark.slow)]
 )  # 500 is the narrowest window of a headless Chromium
-def test_a_browser_shows_the_page_without_an_error(run, tmp_path, width):
-    (tmp_path / "page.html").write_text(page(run) + CHECK, encoding="utf-8")
+def test_a_browser_shows_the_page_without_an_error(text, tmp_path, width):
+    (tmp_path / "page.html").write_text(text + CHECK, encoding="utf-8")
     command = [
         CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", f"--window-size={width},900", "--dump-dom",
         "--enable-logging=stderr", f"--user-data-dir={tmp_path / 'profile'}", (tmp_path / "page.html").as_uri(),

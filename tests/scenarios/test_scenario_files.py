@@ -1,5 +1,6 @@
 """The scenario files that come with isacsim: each one is sound, and those that take seconds are run."""
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +17,16 @@ NAMES = build_registry(installed=False).names("scenarios")
 PAPERS = ("sum-rate-crlb", "crb-min", "sqnr-max", "hardware-aware", "hardware-truth")
 
 
+@cache
+def bundled(name):
+    """A scenario by its name; read once, which takes as long as it does to plan it."""
+    return isacsim.load_scenario(default_registry().load("scenarios", name)())
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_bundled_scenario_can_be_planned(name):
-    registry = default_registry()
-    scenario = isacsim.load_scenario(registry.load("scenarios", name)())
-    assert Plan.of(scenario, registry).points
+    scenario = bundled(name)
+    assert Plan.of(scenario, default_registry()).points
     assert scenario.figure or "algorithms" in name
     assert scenario.title
 
@@ -40,7 +46,7 @@ STUDIES = [name for name in NAMES if name.startswith(PAPERS) and name != "sum-ra
 
 @pytest.mark.parametrize("name", STUDIES)
 def test_a_study_of_a_paper_expects_numbers_with_their_source(name):
-    scenario = isacsim.load_scenario(default_registry().load("scenarios", name)())
+    scenario = bundled(name)
     assert scenario.expect
     assert all(e.source for e in scenario.expect.values())
     assert all(e.note for e in scenario.expect.values() if not e.holds)

@@ -153,9 +153,10 @@ def test_a_member_of_a_batch_has_the_bytes_it_has_alone(bits, modulation):
 @pytest.mark.parametrize("modulation", ["gaussian", "qpsk"])
 def test_blocks_rounds_and_threads_change_no_byte(detector, modulation, monkeypatch):
     W, realisations, hardware = precoders(1), drop(1, extended(1), 2), Transceiver(MidRise(2), MidRise(3))
+    monkeypatch.setattr(module, "STRETCH", 2**11)  # two stretches of few samples
 
     def values(threads=1):
-        detection = Detection(detector, decisions=10_000, modulation=modulation, threads=threads)
+        detection = Detection(detector, decisions=1500, modulation=modulation, threads=threads)
         return detection.measure(Link(W, realisations, hardware), generators(1))
 
     expected = values()
