@@ -39,6 +39,9 @@ from isacsim.solvers.solution import Solution, Status, objects
 from isacsim.solvers.sqinr.least_power import ROUNDING
 from isacsim.typing import AnyArray, ComplexArray, FloatArray
 
+# Share of the way to the boundary of all M_f. One length serves all subcarriers, and those whose SQINRs hardly bind
+# follow the path less far: 8 cases of 4 to 64 subcarriers take 19 to 21 steps, and with that of one problem 19 to 39.
+BOUNDARY = 0.7
 ROUNDS = 3000  # of the fixed point of the least power: it converges linearly
 SETTLING = 60  # rounds of the powers of beams: each leaves the share of distortion in them, times the SQINR
 SETTLED = 1e-12  # relative change of powers that rounding explains
@@ -104,9 +107,7 @@ class Band(Homogeneous):
     share: FloatArray = rows(1)  #: b_k, what it draws from what its user receives on any subcarrier, (F, K)
     noise: FloatArray = rows(1)  #: n_kf, (F, K)
     cost: FloatArray = rows(1)  #: c_i, (F, N)
-    #: One length serves all subcarriers, and those whose SQINRs hardly bind follow the path less far: 8 cases of 4 to
-    #: 64 subcarriers take 19 to 21 steps, and with that of one problem 19 to 39.
-    boundary: ClassVar[float] = 0.7
+    boundary: ClassVar[float] = BOUNDARY
     scale: ComplexArray = rows(1)  #: Precoders are ``diag(scale)`` times beams, (F, N)
 
     @classmethod
