@@ -46,7 +46,8 @@ class RadarTargets(TargetModel):
     own, and wants one of the two steady. The mean CRLB over Swerling 1 is infinite: study its median, or its quantiles.
     Cross-sections may also differ from trial to trial as log-normal numbers about their means: TR 38.901 has
     -12.81 dBsm with a spread of 3.74 dB for a small drone, and -1.37 dBsm with 3.94 dB for a person, whose angle does
-    not matter [3GPP38901, Section 7.9.2.1].
+    not matter [3GPP38901, Section 7.9.2.1]. A summary of what RAN1 agreed on for Release 19 has the same for the drone;
+    the numbers of the person were found in copies of the report alone.
 
     Args:
         azimuth: Azimuths, shape (M,), in rad.
