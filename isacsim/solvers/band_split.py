@@ -139,9 +139,10 @@ def _behind(problem: SinrConstrained, solver: Solver, grid: Grid, total: float) 
 
 
 def _even(problem: SinrConstrained, total: float) -> ComplexArray:
-    """Precoders (F, N_t, N_t) that spend a power evenly."""
+    """Precoders (F, N_t, K+N_t) of sensing streams that spend a power evenly."""
     F, antennas = problem.H.shape[:2]
-    return np.asarray(np.tile(np.sqrt(total / F / antennas) * np.eye(antennas), (F, 1, 1)), complex)
+    sensing = np.sqrt(total / F / antennas) * np.eye(antennas, problem.streams, problem.users)
+    return np.asarray(np.tile(sensing, (F, 1, 1)), complex)
 
 
 def _settled(

@@ -3,9 +3,11 @@
 import attrs
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.linalg import block_diag
 
-from isacsim import Aqnm, Chain, InvalidInput, MidRise, Transceiver, solve
+from isacsim import Aqnm, Chain, CrbMin, InvalidInput, MidRise, Transceiver, solve
 from isacsim.drop import WidebandDrop
 from isacsim.engine.scenario import Design
 from isacsim.engine.subcarriers import check_split, solved
@@ -110,6 +112,7 @@ def optimum_by_program(drop, believed, least):
     return cp.Problem(cp.Minimize(value / F), rules).solve("CLARABEL")
 
 
+@pytest.mark.slow
 def test_behind_converters_a_band_has_the_optimum_of_one_semidefinite_program():
     drop = band(3, 4)
     fields = {"H": drop.H[:, :, :3] * np.sqrt(2), "power": drop.power * 30}  # few antennas for a small program
@@ -133,6 +136,29 @@ def test_behind_converters_the_optimum_is_proven(subcarriers, bins):
     np.testing.assert_allclose(through.objective(found.precoder[0]).mean(), found.objective[0], rtol=1e-9)
     # Some SQINRs do not bind at the optimum, and what is left for the users beside them goes to sensing.
     np.testing.assert_allclose(link_over(found.precoder, drop, believed).users.sqinr, 8.0, rtol=1e-9)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 5), st.integers(1, 5), st.integers(2, 6))
+def test_every_band_behind_converters_is_solved_or_proven_to_have_no_answer(kit, seed, antennas, users, subcarriers):
+    rng = np.random.default_rng(seed)
+    grid = Grid(subcarriers + 2, 120e3, active=subcarriers)
+    hardware = Transceiver(transmit=Aqnm(rng.integers(1, 6, antennas)), receive=Aqnm(3), user=Aqnm(4))
+    problem = CrbMin(
+        kit.complex_gaussian((subcarriers, antennas, users), seed), 10 ** rng.uniform(-1, 0.8), 1.0, 0.02, hardware,
+        response_variance=0.1, radar_noise_power=0.5, receivers=2,
+    )  # fmt: skip
+    total = float(grid.subcarriers)
+    found = behind_hardware(problem, PrimalDualNewton(), grid, np.array([total]))
+    if found.status[0] is Status.INFEASIBLE:
+        assert found.least_power[0] > total
+        return
+    assert found.status[0] is Status.OPTIMAL
+    through = attrs.evolve(problem, transceiver=over_band(problem, grid))
+    W = found.precoder[0]
+    assert through.constraints(W)["sinr"].min() >= -1e-9
+    assert through.sent(W).power.sum() <= total * (1 + 1e-9)
+    np.testing.assert_allclose(through.objective(W).mean(), found.objective[0], rtol=1e-8)
+    assert found.objective[0] <= found.bound[0] * (1 + 1.1e-8)
 
 
 def test_what_a_border_couples_is_solved_as_one_system():
