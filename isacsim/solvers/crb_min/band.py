@@ -43,6 +43,7 @@ from isacsim.typing import AnyArray, ComplexArray, FloatArray
 # follow the path less far: 8 cases of 4 to 64 subcarriers take 19 to 21 steps, and with that of one problem 19 to 39.
 BOUNDARY = 0.7
 ROUNDS = 3000  # of the fixed point of the least power: it converges linearly
+PORTION = 4e6  # entries of T_f that are held at once: 64 MiB
 SETTLING = 60  # rounds of the powers of beams: each leaves the share of distortion in them, times the SQINR
 SETTLED = 1e-12  # relative change of powers that rounding explains
 LEAST_NOISE = 0.1  # of the thermal one: what is held beside converters may be less than nothing
@@ -168,18 +169,28 @@ class Band(Homogeneous):
         The prices theta = G^T Y move all Q_f by T_f theta. With C the second derivative by Y and theta, and S that
         by theta alone, the matrix gains ``C G^T + G C^T + G S G^T``.
         """
-        N, K = self.H.shape[-2:]
-        # Rows: e_i and h_k in the eigenbasis.
-        x = np.ascontiguousarray(np.concatenate([VH, VH @ self.H], axis=-1).swapaxes(-1, -2))
-        T = x[..., :, None] * np.conj(x)[..., None, :]  # (F, N+K, N, N)
-        weighed, flat = weights[:, None] * T, (*T.shape[:2], -1)
-        S = weighed.view(float).reshape(flat) @ T.view(float).reshape(flat).swapaxes(-1, -2) / 2
-        pulled = coordinates(hermitian(outer)[:, None] @ weighed @ outer[:, None]).swapaxes(-1, -2) / 2
-        charged = seen / self.ratio[:, None, :]
-        C = charged @ S[:, N:] - pulled
+        (F, N, K), charged = self.H.shape, seen / self.ratio[:, None, :]
+        S, C = np.zeros((N + K, N + K)), np.empty((F, seen.shape[1], N + K))
+        step = max(1, int(PORTION / ((N + K) * N * N)))
+        for part in (slice(first, first + step) for first in range(0, F, step)):
+            own, pulled = self._bent(part, VH[part], weights[part], outer[part])
+            S += own.sum(axis=0)
+            C[part] = charged[part] @ own[:, N:] - pulled
         G = np.concatenate([charged @ np.swapaxes(self.everywhere, -1, -2), charged * self.share[:, None, :]], axis=-1)
         both, one, none = np.concatenate([C, G], axis=-1), np.eye(N + K), np.zeros((N + K, N + K))
-        return Border(both, np.block([[-S.sum(axis=0), one], [one, none]]), both)
+        return Border(both, np.block([[-S, one], [one, none]]), both)
+
+    def _bent(
+        self, part: slice, VH: ComplexArray, weights: FloatArray, outer: ComplexArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """Second derivative of some subcarriers by theta, and by theta and M, (f, N+K, N+K) and (f, r^2, N+K)."""
+        # Rows: e_i and h_k in the eigenbasis.
+        x = np.ascontiguousarray(np.concatenate([VH, VH @ self.H[part]], axis=-1).swapaxes(-1, -2))
+        T = x[..., :, None] * np.conj(x)[..., None, :]  # (f, N+K, N, N)
+        weighed, flat = weights[:, None] * T, (*T.shape[:2], -1)
+        own = weighed.view(float).reshape(flat) @ T.view(float).reshape(flat).swapaxes(-1, -2) / 2
+        pulled = coordinates(hermitian(outer)[:, None] @ weighed @ outer[:, None]).swapaxes(-1, -2) / 2
+        return own, pulled
 
     def least_power(self) -> tuple[FloatArray, float]:
         """Multipliers (F, K) of the least power, and a lower bound on that, relative to the power that is there.
