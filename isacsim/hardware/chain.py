@@ -187,13 +187,11 @@ class Series(Hardware):
 
     def _reaching(self, i: int, power: FloatArray) -> FloatArray:
         """Power (..., N) of what reaches stage i, in W; that of the input where the stage does not listen."""
-        from isacsim.hardware.probing import hears  # stands on this file
+        from isacsim.hardware.probing import hears, power_behind  # stands on this file
 
         if not hears(self.stages[i], power.shape[-1]):
             return power
-        before = self.stages[0] if i == 1 else Series(self.stages[:i])
-        R = diagonal_matrix(power)
-        return before.linear_model(R).output_power(R)
+        return power_behind(self.stages[0] if i == 1 else Series(self.stages[:i]), power)
 
 
 def _flat(stages: tuple[Hardware, ...]) -> list[Hardware]:

@@ -32,7 +32,7 @@ import numpy as np
 from attrs import frozen
 
 from isacsim.errors import InvalidInput
-from isacsim.hardware.base import Hardware
+from isacsim.hardware.base import Hardware, diagonal_matrix
 from isacsim.hardware.cells import LEVELS, Cells
 from isacsim.hardware.chain import Series
 from isacsim.hardware.codebooks import Codebook
@@ -92,6 +92,21 @@ def hears(device: Hardware, chains: int) -> bool:
 @lru_cache(maxsize=256)
 def _listens(key: _Valued, chains: int) -> bool:
     return not _is_deaf(key.device, chains)
+
+
+def power_behind(device: Hardware, power: FloatArray) -> FloatArray:
+    """Power (..., N) that a device puts out for input of ``power`` (..., N), in W; of one member it is kept."""
+    if power.ndim > 1:
+        R = diagonal_matrix(power)
+        return device.linear_model(R).output_power(R)
+    return _power_behind(_Valued(device, value_of(device)), np.asarray(power, np.float64).tobytes()).copy()
+
+
+# A search for jumps asks for the same power at each of its fifty steps, and a derivative at four beside it.
+@lru_cache(maxsize=1024)
+def _power_behind(key: _Valued, power: bytes) -> FloatArray:
+    R = diagonal_matrix(np.frombuffer(power).copy())
+    return key.device.linear_model(R).output_power(R)
 
 
 @lru_cache(maxsize=256)

@@ -305,6 +305,22 @@ def test_scalar_stages_in_series_are_one_map(kit):
     assert len(Chain(Limiter(), Chain(ElevenLevels()), MidRise(2))._parts(3)) == 2  # nothing exact behind an amplifier
 
 
+def test_the_power_that_reaches_a_stage_is_asked_for_once_and_only_where_it_listens(kit, monkeypatch):
+    asked, model = [], Hardware.linear_model
+
+    def counted(device, R):
+        if isinstance(device, Limiter):
+            asked.append(R.tobytes())
+        return model(device, R)
+
+    monkeypatch.setattr(Hardware, "linear_model", counted)
+    R = few_streams(kit, 2, 2, 1)
+    Chain(Limiter(0.9), Limiter(0.8)).linear_model(R)
+    assert asked == []
+    Chain(Limiter(0.9), Attentive()).linear_model(R)
+    assert 0 < len(asked) == len(set(asked))
+
+
 def test_cells_are_the_expansion_of_the_converter_itself(kit):
     # With nothing behind it the sum over cells and the parts above must give the arc-sine table, up to their degree.
     R = few_streams(kit, 4, 6, 2)
