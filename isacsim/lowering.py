@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 import operator
+from collections import Counter
 from typing import Any
 
 from llvmlite import ir
@@ -17,6 +18,8 @@ from numba.core import cgutils, codegen, compiler, lowering, typed_passes, types
 from numba.core.callconv import CPUCallConv
 from numba.core.compiler_machinery import register_pass
 from numba.core.cpu import CPUContext
+from numba.core.ir import Assign, Var
+from numba.core.pythonapi import NativeValue, PythonAPI
 
 COMPLEX = (operator.add, operator.sub, operator.mul)
 
@@ -63,10 +66,52 @@ class WholeConvention(CPUCallConv):  # type: ignore[misc]
         return self.context.get_returned_value(builder, returned, builder.load(place))
 
 
+class Api(PythonAPI):  # type: ignore[misc]
+    """What makes values of Python's objects: an array by a function for its type, a record of arrays in its place."""
+
+    def to_native_value(self, typ: Any, obj: Any) -> Any:
+        """The value of an object, and whether it is none of that type."""
+        arrays: list[Any] = list(typ) if isinstance(typ, (types.NamedTuple, types.NamedUniTuple)) else [typ]
+        if not all(isinstance(each, types.Array) for each in arrays):
+            return super().to_native_value(typ, obj)
+        builder, place = self.builder, cgutils.alloca_once(self.builder, self.context.get_value_type(typ))
+        if typ in arrays:
+            wrong = self._read(typ, obj, place)
+            return NativeValue(builder.load(place), is_error=wrong)
+        size, failed = self.tuple_size(obj), cgutils.alloca_once_value(builder, cgutils.false_bit)
+        fits = builder.icmp_unsigned("==", size, size.type(len(arrays)))
+        with builder.if_then(builder.not_(fits), likely=False):
+            self.err_set_string("PyExc_ValueError", f"{typ} has {len(arrays)} arrays")
+            builder.store(cgutils.true_bit, failed)
+        with builder.if_then(fits):
+            for i, each in enumerate(arrays):
+                wrong = self._read(each, self.tuple_getitem(obj, i), cgutils.gep_inbounds(builder, place, 0, i))
+                builder.store(builder.or_(builder.load(failed), wrong), failed)
+        return NativeValue(builder.load(place), is_error=builder.load(failed))
+
+    def _read(self, typ: Any, obj: Any, place: Any) -> Any:
+        """Write the record of an array to a place; whether there is none."""
+        name = f"isacsim_read_{typ}"
+        function = self.module.globals.get(name)
+        if function is None:
+            function = ir.Function(self.module, ir.FunctionType(ir.IntType(1), [obj.type, place.type]), name)
+            function.linkage = "linkonce_odr"
+            function.attributes.add("noinline")
+            inside = ir.IRBuilder(function.append_basic_block())
+            native = PythonAPI(self.context, inside).to_native_value(typ, function.args[0])
+            inside.store(native.value, function.args[1])
+            inside.ret(native.is_error)
+        return self.builder.call(function, [obj, place])
+
+
 class Context(CPUContext):  # type: ignore[misc]
     """Numba's context, with that convention."""
 
     known: dict[Any, Any]
+
+    def get_python_api(self, builder: Any) -> Any:
+        """What makes values of Python's objects."""
+        return Api(self, builder)
 
     @property
     def call_conv(self) -> Any:
@@ -131,6 +176,23 @@ class Lower(lowering.Lower):  # type: ignore[misc]
         if not any(isinstance(each, types.Omitted) for each in fndesc.argtypes):
             fndesc.argtypes = Whole(fndesc.argtypes)
         super().__init__(lean(context), library, fndesc, func_ir, metadata=metadata)
+        targets = Counter(each.target.name for block in func_ir.blocks.values() for each in block.find_insts(Assign))
+        self._once = {name for name, count in targets.items() if count == 1}
+        self._counting: set[str] = set()  # variables that are ranges upwards from 0, or count along one
+        self._members: dict[str, list[str]] = {}  # of variables that are tuples, what is in them
+
+    def lower_assign(self, ty: Any, inst: Any) -> Any:
+        """The value of a variable; what is known of it is noted."""
+        value, name, source = super().lower_assign(ty, inst), inst.target.name, inst.value
+        op = "copy" if isinstance(source, Var) else getattr(source, "op", "")
+        if name in self._once and op in ("copy", "getiter", "iternext", "pair_first"):
+            of = source if op == "copy" else source.value
+            self._counting |= {name} if of.name in self._counting else set()
+        elif name in self._once and _upwards(self.builder, ty, value):
+            self._counting.add(name)
+        elif name in self._once and op == "build_tuple":
+            self._members[name] = [each.name for each in source.items]
+        return value
 
     def storevar(self, value: Any, name: str, argidx: Any = None) -> None:
         """Store a variable; where no references are counted, what it was before is no matter."""
@@ -191,8 +253,8 @@ class Lower(lowering.Lower):  # type: ignore[misc]
         self.incref(resty, view)
         return view
 
-    def _indices(self, kind: Any, index: Any) -> list[Any] | None:
-        """The integers that an array in C order is indexed by, from 0 on; None where it is other things."""
+    def _indices(self, kind: Any, index: Any) -> list[tuple[Any, bool]] | None:
+        """The integers that index an array in C order, each with whether it is never negative; None of other things."""
         at: Any = self.typeof(index.name)
         several = isinstance(at, types.BaseTuple)
         kinds = list(at) if several else [at]
@@ -200,28 +262,26 @@ class Lower(lowering.Lower):  # type: ignore[misc]
             return None
         if not kinds or not all(isinstance(types.unliteral(each), types.Integer) for each in kinds):
             return None
-        value = self.loadvar(index.name)
-        values = (
-            [leaf(self.builder, value, i) for i in range(len(kinds))] if isinstance(at, types.BaseTuple) else [value]
-        )
-        return [
-            self.context.cast(self.builder, each, each_kind, types.intp)
-            for each, each_kind in zip(values, kinds, strict=True)
-        ]
+        value, builder, found = self.loadvar(index.name), self.builder, []
+        names = self._members.get(index.name, [""] * len(kinds)) if several else [index.name]
+        for i, (of, name) in enumerate(zip(kinds, names, strict=True)):
+            each = self.context.cast(builder, leaf(builder, value, i) if several else value, of, types.intp)
+            found.append((each, name in self._counting or _natural(each)))
+        return found
 
-    def _place(self, array: Any, axes: int, indices: list[Any]) -> Any:
+    def _place(self, array: Any, axes: int, indices: list[tuple[Any, bool]]) -> Any:
         """Where the first item of some indices is."""
         builder, offset = self.builder, None
+        beyond: tuple[Any, bool] = (None, True)
         for axis in range(axes):
-            length = leaf(builder, array, SHAPE, axis) if axis or not _natural(indices[0]) else None
-            if offset is not None:
-                offset = builder.mul(offset, length)
-            if axis < len(indices):
-                index = indices[axis]
-                if not _natural(index):  # negative ones count from the end
-                    below = builder.icmp_signed("<", index, index.type(0))
-                    index = builder.select(below, builder.add(index, length), index)
-                offset = index if offset is None else builder.add(offset, index)
+            index, natural = indices[axis] if axis < len(indices) else beyond
+            length = leaf(builder, array, SHAPE, axis) if axis or not natural else None
+            if not natural:  # negative ones count from the end
+                below = builder.icmp_signed("<", index, index.type(0))
+                index = builder.select(below, builder.add(index, length), index)
+            offset = builder.mul(offset, length) if axis else index
+            if axis and index is not None:
+                offset = builder.add(offset, index)
         return builder.gep(leaf(builder, array, DATA), [offset])
 
     def _lower_getattr(self, resty: Any, expr: Any) -> Any:
@@ -293,6 +353,13 @@ class Lower(lowering.Lower):  # type: ignore[misc]
 def _natural(index: Any) -> bool:
     """Whether an index is known not to be negative."""
     return isinstance(index, ir.Constant) and index.constant >= 0
+
+
+def _upwards(builder: Any, kind: Any, value: Any) -> bool:
+    """Whether a value is a range from a natural number on, in natural steps."""
+    if kind is not types.range_state64_type or not isinstance(value, ir.instructions.InsertValue):
+        return False
+    return _natural(leaf(builder, value, 0)) and _natural(leaf(builder, value, 2))
 
 
 @register_pass(mutates_CFG=True, analysis_only=False)
