@@ -89,6 +89,9 @@ def test_putting_replaces_members_and_does_not_write_into_the_old_record():
     np.testing.assert_array_equal(new.value, [0.0, 9.0, 2.0])
     np.testing.assert_array_equal(new.inside.value, [[0, 0], [1, 1], [0, 0]])
     np.testing.assert_array_equal(old.value, [0.0, 1.0, 2.0])
+    part = put(old, np.array([1]), State(np.array([9.0]), Deep(np.ones((1, 2)))), same=("inside",))
+    assert part.inside is old.inside
+    np.testing.assert_array_equal(part.value, new.value)
 
 
 def test_batched_fields_are_read_only_copies_in_c_order():

@@ -11,13 +11,15 @@ from isacsim.compiled import compiled
 from isacsim.solvers.base import Request
 from isacsim.solvers.solution import Status
 from isacsim.solvers.sqinr.group import feasibility
+from isacsim.solvers.sqinr.repair import full, inside
 from isacsim.solvers.sqinr.tight import settle_each, settled
 from isacsim.solvers.sqnr_max import conjugate_gradients
 from isacsim.solvers.sqnr_max.conjugate_gradients import SHORTER, Steps, room, steps_each
-from isacsim.solvers.sqnr_max.echo import echoes_at, factors, value_at
+from isacsim.solvers.sqnr_max.echo import brightest, echoes_at, factors, value_at
 from isacsim.solvers.sqnr_max.lagrangian import Turning, lagrangian_at, missing, positive
 from isacsim.solvers.sqnr_max.objectives import sqnr_groups
-from isacsim.solvers.sqnr_max.tight_newton import begin
+from isacsim.solvers.sqnr_max.starts import mixed
+from isacsim.solvers.sqnr_max.tight_newton import MOVED, begin
 from isacsim.solvers.sqnr_max.tight_optima import first, tight_optima
 
 MIXED = Transceiver(Aqnm([10, 10, 3, 3, 3, 3, 3, 3]), Aqnm([2, 3, 3, 3, 3, 3, 3, 8]), Aqnm(3))
@@ -49,6 +51,41 @@ def test_the_sqnr_in_factors_and_its_gradient_are_those_of_the_surrogate(kit, ki
     assert response.thin == (kind == "points")
     np.testing.assert_allclose(echoes.value, surrogate.value, rtol=1e-12)  # algebra
     np.testing.assert_allclose(echoes.half, objective.gradient(surrogate) @ way.V, atol=1e-11 * surrogate.value[0])
+
+
+@pytest.mark.parametrize("kind", RESPONSES)
+@pytest.mark.parametrize("streams", [0, 2])
+def test_the_first_point_has_all_power_meets_the_sqinrs_and_is_better_than_the_beams_of_least_power(kit, kind, streams):
+    group, response, _ = posed(kit, kind)
+    system, V = group.system, first(group, response, streams)
+    # Three points are seen along three directions, one for each beam.
+    streams = streams if kind == "extended" else 0
+    assert V.shape[-1] == system.users + streams
+    np.testing.assert_allclose(np.linalg.norm(V), 1.0, rtol=1e-12)
+    assert system.slack(V)[:, :-1].min() >= -1e-12
+    beams = np.pad(inside(system, group.feasible), ((0, 0), (0, 0), (0, streams)))
+    assert value_at(response, V)[0] > value_at(response, beams)[0]
+
+
+def test_the_share_of_a_mix_is_the_first_that_fits(kit):
+    group, response, _ = posed(kit)
+    system, beams = group.system, inside(group.system, group.feasible)
+    other = brightest(response, beams, 3)  # out of phase: both slacks and the power have a part of both
+    shares = np.array([0.9, 0.5, 0.2, 0.1, 0.05, 0.01])
+    mixes = [full(np.sqrt(1 - share) * beams + np.sqrt(share) * other) for share in shares]
+    fits = [system.slack(V)[:, :-1].min() >= 0 for V in mixes]
+    assert not fits[0]
+    np.testing.assert_allclose(mixed(system, beams, other, shares), mixes[fits.index(True)], atol=1e-14)
+
+
+def test_a_metric_is_kept_until_the_objective_has_moved(kit):
+    group, _, _ = posed(kit)
+    states = []
+    tight_optima(group, Request(callback=lambda progress: states.append(progress.state)), 1e-6, 200)
+    made = [state.turning.value[0] for state in states]
+    assert 1 < len(set(made)) < len(states) / 2
+    for state in states:
+        assert abs(state.objective[0] - state.turning.value[0]) <= MOVED * state.objective[0]
 
 
 def test_factors_have_the_rank_and_the_product_of_a_matrix(kit):

@@ -48,7 +48,7 @@ ENOUGH = 0.3  # error of the last direction, relative to the tolerance
 ROUNDING = 1e-12  # relative rise that says nothing
 BELIEVED = 1e-2  # residual below which a negative multiplier is
 SHARE = 1e-2  # of the power, for new streams
-MOVED = 0.05  # change of f, relative, up to which a metric is kept
+MOVED = 0.02  # change of f, relative, up to which a metric is kept
 IDLE = 4  # trials that promise no more than rounding, after which a member has stalled
 
 

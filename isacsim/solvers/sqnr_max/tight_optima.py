@@ -49,7 +49,7 @@ def tight_optima(group: Group, request: Request, tolerance: float, most: int) ->
 
 
 def first(group: Group, response: Response, streams: int) -> ComplexArray:
-    """The point to start from, (B, N, K + streams): the beams of least power, and what is seen best, added to them.
+    """The point to start from, (B, N, K + streams) at most: beams of least power, and what is seen best added to them.
 
     Streams of their own would only lose their power again: with four columns hardly any optimum has some.
     """
@@ -62,8 +62,8 @@ def first(group: Group, response: Response, streams: int) -> ComplexArray:
 def _optima(group: Group, response: Response, request: Request, tolerance: float, most: int) -> Solution:
     """Solutions of members of one rank: those that lack streams go on with twice as many."""
     N, K = group.system.antennas, group.system.users
-    streams = min(max(COLUMNS - K, 0), N)
-    left, V, parts = np.arange(group.places.size), first(group, response, streams), []
+    V, parts = first(group, response, min(max(COLUMNS - K, 0), N)), []
+    left, streams = np.arange(group.places.size), V.shape[-1] - K
     while True:
         here, mine = take(group, left), take(response, left)
         stop = Stop(tolerance, min(most, STEPS), request.time_limit, request.callback)
