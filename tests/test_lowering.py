@@ -4,7 +4,7 @@ import numba
 import numpy as np
 import pytest
 
-from isacsim.compiled import KNOWN, _linked, compiled, part
+from isacsim.compiled import KNOWN, OPTIONS, _linked, _with_parts, compiled, part
 
 pytestmark = pytest.mark.skipif(tuple(numba.version_info.short) not in KNOWN, reason="another Numba than was tried")
 
@@ -125,9 +125,10 @@ def test_an_error_of_a_part_reaches_who_called_the_kernel_or_its_handler():
 
 
 def test_a_part_takes_each_record_of_an_array_as_one_value():
-    from isacsim.lowering import Whole
+    from isacsim.lowering import Compiler, Whole
 
-    compiled(strict_each, allocates=True)(np.arange(4.0), np.zeros(1))
+    kernel = numba.njit(**OPTIONS, pipeline_class=Compiler)(_with_parts(strict_each, True))  # not from disk
+    kernel(np.arange(4.0), np.zeros(1))
     (own,) = _linked(strict, True).overloads.values()
     assert isinstance(own.fndesc.argtypes, Whole)
     (function,) = (each for each in own.library.get_defined_functions() if each.name == own.fndesc.llvm_func_name)
