@@ -250,10 +250,27 @@ def test_the_distortion_is_positive_semidefinite(kit, device, seed, streams, dri
     assert np.all(model.distortion_power >= 0)
 
 
+# What jumps behind a map of both parts: no series is found of it, and the second stage is by moments.
+MOMENTS = [Chain(Limiter(2.0), MidRise(2)), Chain(Aqnm(3), Limiter(), MidRise(2))]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("device", EACH, ids=str)
+@pytest.mark.parametrize("device", [d for d in DEVICES if d not in MOMENTS], ids=str)
 def test_models_are_those_of_samples(device):
     check_hardware(device, chains=4, samples=2**18)
+
+
+@pytest.mark.parametrize("device", MOMENTS, ids=str)
+def test_a_converter_behind_an_amplifier_is_off_as_far_as_is_said(kit, device):
+    assert len(device._parts(4)) > 1
+    power = np.array([0.1, 0.5, 2.0, 8.0])  # from below the knee to deep in saturation
+    x = np.sqrt(power)[:, None] * kit.complex_gaussian((4, 2**14), 0)
+    R = np.diag(power).astype(complex)
+    measured = (device.apply(x, power=power) * np.conj(x)).mean(axis=-1).real / power
+    off = device.linear_model(R).gain.real / measured - 1
+    assert np.all(np.abs(off) < 0.25)
+    assert np.abs(off).max() > 0.03  # else there would be nothing to say
+    assert np.abs(off[:2]).max() < 0.03  # below the knee nothing is
 
 
 @pytest.mark.parametrize("device", [Limiter(1.0), ElevenLevels(), Clipping(), Level(), Image()], ids=str)
