@@ -47,8 +47,9 @@ FALLING = 0.9  # share of what was missed before that a round must leave at most
 # distortion differs by some 1e-7 from round to round, which stays within it.
 MARGIN = 1e-6
 KEPT = 1e-9  # relative slack below which SQINRs and power are missed
-# Of a band whose problem goes through hardware, as that is at precoders, of a power in W; and whether that is all it is
-WholeBand = Callable[[Any, ComplexArray, Grid, float, bool], Solution]
+# Of a band whose problem goes through hardware, as that is at precoders, of a power in W; the last are others, at which
+# hardware is the same if it is converters, whose solution is proven, and None stands for that it is not
+WholeBand = Callable[[Any, ComplexArray, Grid, float, ComplexArray | None], Solution | None]
 
 
 def jointly(problem: Any, solver: Solver, total: FloatArray, worth: Any = 1.0) -> Solution:
@@ -121,13 +122,14 @@ def behind_hardware(problem: SinrConstrained, solver: Solver, grid: Grid, total:
 
 def _behind(problem: SinrConstrained, solver: Solver, grid: Grid, total: float) -> Solution:
     """The solution for one band of F subcarriers."""
-    taken = refusal(solver, problem) is None
-    if grid.subcarriers == 1 and taken:  # nothing is shared
+    if grid.subcarriers == 1 and refusal(solver, problem) is None:  # nothing is shared
         return joined(solve(attrs.evolve(problem, power=np.full(1, total)), solver), 1)
     through = attrs.evolve(problem, transceiver=over_band(problem, grid))
     whole: WholeBand | None = getattr(solver, "over_band", None)
-    if whole is not None and taken and not any(problem.hopeless()):
-        return whole(through, _even(problem, total), grid, total, True)
+    if whole is not None and not any(problem.hopeless()):
+        even, other = _unlike(problem, total)
+        if (proven := whole(through, even, grid, total, other)) is not None:
+            return proven
     ideal = jointly(attrs.evolve(problem, transceiver=Transceiver()), solver, np.array([total]))
     if not ideal.status[0].answered:  # distortion makes nothing easier
         return ideal
@@ -138,11 +140,16 @@ def _behind(problem: SinrConstrained, solver: Solver, grid: Grid, total: float) 
     return _none(ideal, found) if isinstance(found, str) else _told(through, ideal, *found)
 
 
-def _even(problem: SinrConstrained, total: float) -> ComplexArray:
-    """Precoders (F, N_t, K+N_t) of sensing streams that spend a power evenly."""
-    F, antennas = problem.H.shape[:2]
-    sensing = np.sqrt(total / F / antennas) * np.eye(antennas, problem.streams, problem.users)
-    return np.asarray(np.tile(sensing, (F, 1, 1)), complex)
+def _unlike(problem: SinrConstrained, total: float) -> tuple[ComplexArray, ComplexArray]:
+    """Precoders (F, N_t, K+N_t) that spend a power evenly, on sensing, and others that differ in every respect."""
+    (F, antennas, users), streams = problem.H.shape, problem.streams
+    even = np.zeros((F, antennas, streams), complex)
+    even[:, :, users:] = np.eye(antennas)
+    tilt = (1 + np.arange(antennas) / antennas)[:, None] * (np.eye(antennas) + 0.5)
+    other = np.zeros_like(even)
+    other[:, :, users:] = (1 + np.arange(F) / F)[:, None, None] * tilt
+    one, two = (W * np.sqrt(total / squared(W).sum()) for W in (even, other))
+    return one, two
 
 
 def _settled(
@@ -179,8 +186,8 @@ def _improved(
     best, least, rounds = None, np.inf, 0
     while rounds < ROUNDS:
         rounds += 1
-        found = whole(through, met, grid, total, False)
-        if not found.status[0].answered:
+        found = whole(through, met, grid, total, None)
+        if found is None or not found.status[0].answered:
             break
         met, before = np.asarray(found.precoder[0]), least
         value = -through.sense * float(np.mean(through.objective(met)))

@@ -175,17 +175,26 @@ def test_what_a_border_couples_is_solved_as_one_system():
     [
         (ASKED[0], both_ways(COARSE)),
         (ASKED[0], both_ways(MidRise(3))),
+        (CrbMinRequirements(min_sinr=12.0), Transceiver(user=MidRise(3))),
         pytest.param(ASKED[0], Transceiver(transmit=Limiting(), user=MidRise(4)), marks=pytest.mark.slow),
         pytest.param(ASKED[1], both_ways(COARSE), marks=pytest.mark.slow),
         pytest.param(ASKED[1], both_ways(MidRise(3)), marks=pytest.mark.slow),
     ],
-    ids=["crb-min aqnm", "crb-min exact", "crb-min amplifier", "sqnr-max aqnm", "sqnr-max exact"],
+    ids=[
+        "crb-min aqnm",
+        "crb-min exact",
+        "crb-min exact users",
+        "crb-min amplifier",
+        "sqnr-max aqnm",
+        "sqnr-max exact",
+    ],
 )
 def test_requirements_hold_through_the_hardware_of_the_whole_band(asked, believed):
     drop = band(4, 6)
     joint, even = (designed(asked, drop, believed if s == "joint" else Transceiver(), s) for s in ("joint", "even"))
     least = getattr(asked, asked.problem.asks)
     link = link_over(joint.precoder, drop, believed)
+    # Distortion of a user's exact converter is shaped by what it receives over the whole band.
     proven = asked is ASKED[0] and believed.transmit is COARSE
     assert joint.status[0] is (Status.OPTIMAL if proven else Status.HEURISTIC)
     assert np.all(link.users.sqinr >= least * (1 - 1e-9))

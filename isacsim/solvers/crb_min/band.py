@@ -46,6 +46,8 @@ ROUNDS = 3000  # of the fixed point of the least power: it converges linearly
 PORTION = 4e6  # entries of T_f that are held at once: 64 MiB
 SETTLING = 60  # rounds of the powers of beams: each leaves the share of distortion in them, times the SQINR
 SETTLED = 1e-12  # relative change of powers that rounding explains
+ROUNDED = 1e-12  # relative difference that rounding explains: noise may be as much weaker than distortion
+SAME = 1e-9  # relative difference of two models that rounding explains
 LEAST_NOISE = 0.1  # of the thermal one: what is held beside converters may be less than nothing
 NEAR = 1e-6  # relative change of its multipliers from which they are a place to start from
 
@@ -78,15 +80,15 @@ class BandChains:
         kept, power = squared(sent.precoder).sum(axis=-1), sent.antenna_power
         sample = kept.sum(axis=0) / N
         transmit = _ratio((power - kept).mean(axis=0), sample)
-        rest = sent.distortion_along(through.H) - (squared(through.H) * (transmit * sample)[:, None]).sum(axis=-2)
+        along = sent.distortion_along(through.H)
+        rest = _beyond(along, (squared(through.H) * (transmit * sample)[:, None]).sum(axis=-2))
         reception = Reception.of(through.H, sent, through.noise_power, through.transceiver.user)
         thermal = np.broadcast_to(through.noise_power, rest.shape)
         silent = (1 - grid.used / N) * thermal[0]  # beside the band there is noise alone
         before = reception.receiver.distortion_power / squared(reception.receiver.gain)
         arriving = reception.power.sum(axis=0) / N + silent
         user = _ratio(before.mean(axis=0), arriving)
-        told = reception.power - thermal - rest  # what the ratios tell, beside noise
-        noise = thermal + rest + before - user * told.sum(axis=0) / N
+        noise = thermal + rest + user * ((thermal + rest).sum(axis=0) / N + silent) + _beyond(before, user * arriving)
         echo, noise_of = through.response_variance * sent.power, through.radar_noise_power
         arrived = (echo + noise_of)[:, None] + np.zeros(through.receivers)
         model = through.transceiver.receive.linear_model(diagonal_matrix(arrived))
@@ -94,6 +96,17 @@ class BandChains:
         receive = received / (echo.sum() / N + noise_of.mean())
         noise = np.maximum(noise, LEAST_NOISE * thermal)
         return cls(np.ravel(cast(LinearModel, sent.model).gain), transmit, user, float(receive), noise)
+
+    def same(self, other: BandChains) -> bool:
+        """Whether others are the same but for rounding."""
+        pairs = [(getattr(self, f.name), getattr(other, f.name)) for f in attrs.fields(BandChains)]
+        return all(np.allclose(one, two, rtol=SAME, atol=0.0) for one, two in pairs)
+
+
+def _beyond(distortion: FloatArray, told: FloatArray) -> FloatArray:
+    """What distortion is more than ratios tell; nothing, where rounding explains it."""
+    more = distortion - told
+    return np.where(np.abs(more) <= ROUNDED * distortion, 0.0, more)
 
 
 def _ratio(distortion: FloatArray, signal: FloatArray) -> FloatArray:

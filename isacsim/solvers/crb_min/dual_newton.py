@@ -339,7 +339,9 @@ class DualNewton(SystemSolver):
         """One step of all members."""
         return dual_step(state, self.tolerance)
 
-    def over_band(self, through: CrbMin, met: ComplexArray, grid: Grid, total: float, converters: bool) -> Solution:
+    def over_band(
+        self, through: CrbMin, met: ComplexArray, grid: Grid, total: float, unlike: ComplexArray | None
+    ) -> Solution | None:
         """The solution of the subcarriers (F,) of one band that share their chains.
 
         It is one convex problem (`isacsim.solvers.crb_min.band`), and proven to be solved where these are converters.
@@ -351,9 +353,13 @@ class DualNewton(SystemSolver):
             met: Precoders (F, N_t, L), in sqrt(W), at which chains are taken as converters.
             grid: The grid.
             total: Power of all subcarriers, in W.
-            converters: Whether they are.
+            unlike: Precoders that differ from these in every respect, at which converters are the same; where they are
+                not, there is no solution. None is for other chains.
         """
-        band = Band.over(through, BandChains.at(through, met, grid), grid, total)
+        chains = BandChains.at(through, met, grid)
+        if unlike is not None and not chains.same(BandChains.at(through, unlike, grid)):
+            return None
+        band = Band.over(through, chains, grid, total)
         multipliers, least = band.least_power()
         if least > 1 + ROUNDING:
             return none_over_band(through, least * total, total)
@@ -366,7 +372,7 @@ class DualNewton(SystemSolver):
             state = newton.started(band, multipliers, np.full(len(band.H), least))
             rows = iterate(state, self.step, Stop(self.tolerance, self.max_steps), Status.OPTIMAL)
         solution = told_over_band(band, rows, self.tolerance, total)
-        return solution if converters else kept_over_band(through, solution, grid, total)
+        return kept_over_band(through, solution, grid, total) if unlike is None else solution
 
     def finished(self, problem: CrbMin, group: Group, solution: Solution) -> Solution:
         """A solution with precoders that meet all SQINRs, optimal where its bound proves that."""

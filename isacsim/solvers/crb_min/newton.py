@@ -77,9 +77,11 @@ class PrimalDualNewton(CrbMinSolver):
             return super().solve(problem, request)
         return self.behind_converters.solve(problem, request)
 
-    def over_band(self, through: CrbMin, met: ComplexArray, grid: Grid, total: float, converters: bool) -> Solution:
+    def over_band(
+        self, through: CrbMin, met: ComplexArray, grid: Grid, total: float, unlike: ComplexArray | None
+    ) -> Solution | None:
         """What `DualNewton.over_band` finds."""
-        return self.behind_converters.over_band(through, met, grid, total, converters)
+        return self.behind_converters.over_band(through, met, grid, total, unlike)
 
     def optimise(self, group: Group, request: Request) -> Solution:
         """Newton steps, chunk by chunk."""
