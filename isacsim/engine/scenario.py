@@ -124,7 +124,7 @@ class Design:
         split: How the power is split over the subcarriers of a grid, of a problem that is posed on each of
             them: ``even``, or ``joint``, by one price for the power of all, with a proven gap. Hardware meets all
             subcarriers together: through it a joint split keeps SQINRs and power, and promises no optimum, but of
-            ``crb-min`` behind converters, where it is one problem that is proven to be solved.
+            ``crb-min`` behind converters as ``aqnm`` has them, where it is one problem that is proven to be solved.
     """
 
     known_as: ClassVar[str] = "design"
