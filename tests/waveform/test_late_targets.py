@@ -11,6 +11,7 @@ from isacsim.grid import Grid
 from isacsim.link import WidebandLink
 from isacsim.metrics.delay_doppler import information_of_band
 from isacsim.waveform import ofdm
+from isacsim.waveform.band_estimation import DelayDopplerEstimation
 from isacsim.waveform.radar import Radar
 from isacsim.waveform.range_doppler import RangeDoppler
 from isacsim.waveform.signals import Sources
@@ -143,3 +144,11 @@ def test_a_target_beyond_a_symbol_is_noise():
     assert radar.echo_snr(look, FLAT, 0) == 0.0
     assert radar.silence(look, FLAT, 0) < 0.5
     assert np.mean(levels) == pytest.approx(15 / 16, abs=0.06)
+
+
+@pytest.mark.slow
+def test_estimates_of_a_late_target_reach_the_bound():
+    link, runs = link_of(at(18.3, 0.05)), 400
+    errors, bounds = DelayDopplerEstimation(runs=runs, directions_known=True).errors(link, np.random.default_rng(7))
+    # Four standard errors. Far beyond the prefix, where what strays outweighs the noise, it is not white: a third.
+    np.testing.assert_allclose((errors**2).mean(axis=0) / bounds.mean(axis=0), 1.0, atol=4 * np.sqrt(2 / runs))
