@@ -84,7 +84,7 @@ def solve(
         for name in _starts(starts):
             own = request if name is None else attrs.evolve(request, start=name)
             solutions.append(_solve_screened(in_noise_units(flat), chosen, own.after(time.perf_counter() - begin)))
-        solution = _with_precoder(flat, reduce(partial(_better, problem.sense), solutions))
+        solution = _without_claims(_with_precoder(flat, reduce(partial(_better, problem.sense), solutions)))
     return attrs.evolve(solution.reshape(shape), runtime=time.perf_counter() - begin)
 
 
@@ -314,6 +314,17 @@ def _nothing(problem: Problem, status: Status = Status.UNIDENTIFIABLE, note: str
         for name, variable in problem.decision.items()
     }
     return Solution.resting(decision, status, [note] * members)
+
+
+def _without_claims(solution: Solution) -> Solution:
+    """The solution, in which nothing is good whose objective is not finite, as of angles that no digit is left of."""
+    lost = np.flatnonzero(solution.converged & ~np.isfinite(solution.objective))
+    if not lost.size:
+        return solution
+    status, notes = solution.status.copy(), solution.notes.copy()
+    for i in lost:
+        status[i], notes[i] = Status.STALLED, (*notes[i], "the objective is not finite at what was found")
+    return attrs.evolve(solution, status=status, notes=notes)
 
 
 def _with_precoder(problem: Problem, solution: Solution) -> Solution:

@@ -307,6 +307,25 @@ class Aware(Solver):
 
 
 @frozen
+class Claiming(Solver):
+    """Calls silence an optimum."""
+
+    problems: ClassVar[tuple[str, ...]] = ("sum-rate-crlb",)
+
+    def solve(self, problem, request: Request):
+        silent = np.zeros((problem.members, 6, 2), complex)
+        return Solution.resting(silent, Status.GLOBAL, ["said"] * problem.members, objective=problem.objective(silent))
+
+
+def test_nothing_is_good_whose_objective_is_not_finite(kit):
+    problem = kit.make_problem(batch=(2,))
+    assert np.isneginf(problem.objective(np.zeros((2, 6, 2)))).all()  # nothing is known of the targets
+    solution = isacsim.solve(problem, Claiming())
+    assert list(solution.status) == [Status.STALLED] * 2
+    assert solution.notes[0] == ("said", "the objective is not finite at what was found")
+
+
+@frozen
 class Foreign(Solver):
     """Solver that takes no known problem."""
 
