@@ -11,7 +11,8 @@ from __future__ import annotations
 import numpy as np
 
 from isacsim.blas import multiply
-from isacsim.compiled import part
+from isacsim.compiled import brief, part
+from isacsim.lapack import scale
 from isacsim.typing import AnyArray, BoolArray, ComplexArray, FloatArray
 
 
@@ -19,6 +20,12 @@ from isacsim.typing import AnyArray, BoolArray, ComplexArray, FloatArray
 def real_inner(a: complex, b: complex) -> float:
     """``Re conj(a) b``."""
     return a.real * b.real + a.imag * b.imag
+
+
+@part
+def imaginary_inner(a: complex, b: complex) -> float:
+    """``Im conj(a) b``."""
+    return a.real * b.imag - a.imag * b.real
 
 
 @part
@@ -68,6 +75,66 @@ def inverted(A: ComplexArray) -> ComplexArray:
         return np.ascontiguousarray(np.linalg.inv(A))
     except Exception:  # Numba compiles no narrower one
         return np.full_like(A, np.nan)
+
+
+@brief
+def symmetrise(A: ComplexArray) -> None:
+    """Write the Hermitian part of A (n, n) over it."""
+    for i in range(A.shape[0]):
+        for j in range(i + 1):
+            above, below = A[j, i], A[i, j]
+            value = complex(0.5 * (below.real + above.real), 0.5 * (below.imag - above.imag))
+            A[i, j], A[j, i] = value, value.conjugate()
+
+
+@brief
+def write_identity(A: ComplexArray, value: float) -> None:
+    """Write a multiple of the identity over A (n, n)."""
+    for i in range(A.shape[0]):
+        for j in range(A.shape[0]):
+            A[i, j] = value if i == j else 0.0
+
+
+@brief
+def finite(A: ComplexArray) -> bool:
+    """Whether all numbers of A (m, n) are finite, and their sum."""
+    total = 0.0
+    for i in range(A.shape[0]):
+        for j in range(A.shape[1]):
+            total += abs(A[i, j].real) + abs(A[i, j].imag)
+    return bool(np.isfinite(total))
+
+
+@brief
+def shift(A: ComplexArray, value: float) -> None:
+    """Add a multiple of the identity to A (n, n)."""
+    for i in range(A.shape[0]):
+        A[i, i] += value
+
+
+@brief
+def real_trace(A: ComplexArray) -> float:
+    """Real trace of A (n, n)."""
+    total = 0.0
+    for i in range(A.shape[0]):
+        total += A[i, i].real
+    return total
+
+
+@brief
+def scale_rows(A: AnyArray, d: FloatArray, into: AnyArray) -> None:
+    """Write ``diag(d) A``; ``into`` may be A."""
+    for i in range(d.size):
+        scale(d[i], A[i], into[i])
+
+
+@brief
+def scale_columns(A: ComplexArray, d: FloatArray, into: ComplexArray) -> None:
+    """Write ``A diag(d)``, likewise."""
+    for i in range(A.shape[0]):
+        for j in range(d.size):
+            value = A[i, j]  # Numba multiplies by a real number as by a complex one
+            into[i, j] = complex(value.real * d[j], value.imag * d[j])
 
 
 @part

@@ -19,7 +19,7 @@ from isacsim.typing import AnyArray
 NANS = 0xFF  # of all bytes, floating-point numbers are none
 
 
-def _numba() -> tuple[Any, ...]:
+def numba_parts() -> tuple[Any, ...]:
     """What Numba has for it, whose types say nothing."""
     from numba.core import cgutils
     from numba.extending import intrinsic
@@ -30,16 +30,17 @@ def _numba() -> tuple[Any, ...]:
     return cgutils, linalg, make_array, intrinsic
 
 
-def _alike(*arrays: Any) -> bool:
+def alike(*arrays: Any) -> bool:
     """Whether types of arrays are those that products are made of here."""
     return all(each.layout == "C" and each.dtype == arrays[0].dtype for each in arrays)
 
 
-def _once(builder: Any, kinds: tuple[Any, ...], values: list[Any], body: Callable[..., None]) -> None:
+def once(builder: Any, kinds: tuple[Any, ...], values: list[Any], body: Callable[..., None]) -> None:
     """Call ``body`` of values with a builder: one function of a module, not one more text wherever it is called."""
     from llvmlite import ir
 
-    name = "_".join(["isacsim", body.__qualname__.split(".")[0].strip("_"), *(f"{k.dtype}{k.ndim}" for k in kinds)])
+    arrays = [f"{each.dtype}{each.ndim}" for each in kinds if hasattr(each, "ndim")]
+    name = "_".join(["isacsim", body.__qualname__.split(".")[0].strip("_"), *arrays])
     function = builder.module.globals.get(name)
     if function is None:
         function = ir.Function(builder.module, ir.FunctionType(ir.VoidType(), [each.type for each in values]), name)
@@ -51,7 +52,7 @@ def _once(builder: Any, kinds: tuple[Any, ...], values: list[Any], body: Callabl
     builder.call(function, values)
 
 
-def _equal(builder: Any, *pairs: tuple[Any, Any]) -> Any:
+def equal(builder: Any, *pairs: tuple[Any, Any]) -> Any:
     """Whether the sizes of all pairs are the same."""
     first, *others = (builder.icmp_signed("==", a, b) for a, b in pairs)
     for each in others:
@@ -64,7 +65,7 @@ def _multiply() -> Callable[..., Any]:
     """`multiply` of Numba's own calls of BLAS."""
     from numba.core import types
 
-    cgutils, linalg, make_array, intrinsic = _numba()
+    cgutils, linalg, make_array, intrinsic = numba_parts()
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         kinds = signature.args
@@ -74,8 +75,8 @@ def _multiply() -> Callable[..., Any]:
         def body(inside: Any, A: Any, B: Any, into: Any, bytes_: Any, *sizes: Any) -> None:
             rest = iter(sizes)
             left, right, result = shapes = [[next(rest) for _ in range(kind.ndim)] for kind in kinds]
-            fits = _equal(inside, (left[-1], right[0]), *zip([*left[:-1], *right[1:]], result, strict=True))
-            empty = inside.or_(*(_equal(inside, (_product(inside, each), each[0].type(0))) for each in (left, right)))
+            fits = equal(inside, (left[-1], right[0]), *zip([*left[:-1], *right[1:]], result, strict=True))
+            empty = inside.or_(*(equal(inside, (_product(inside, each), each[0].type(0))) for each in (left, right)))
             with inside.if_else(inside.and_(fits, inside.not_(empty))) as (something, nothing):
                 with nothing:  # a sum over no terms, as BLAS refuses rows of no length; or no product
                     byte = inside.select(fits, cgutils.int8_t(0), cgutils.int8_t(NANS))
@@ -90,12 +91,12 @@ def _multiply() -> Callable[..., Any]:
                         # To BLAS a matrix in C order is its transpose.
                         linalg.call_xxgemv(context, inside, not row, *matrix, into)
 
-        _once(builder, kinds, [*(each.data for each in arrays), arrays[2].itemsize, *sizes], body)
+        once(builder, kinds, [*(each.data for each in arrays), arrays[2].itemsize, *sizes], body)
         return context.get_dummy_value()
 
     def typed(context: Any, A: Any, B: Any, into: Any) -> Any:
         # Of nothing Numba makes an error that names the types.
-        return (types.none(A, B, into), code) if _alike(A, B, into) else None
+        return (types.none(A, B, into), code) if alike(A, B, into) else None
 
     call = intrinsic(typed)
 
@@ -112,7 +113,7 @@ def _product(builder: Any, sizes: list[Any]) -> Any:
 @cache
 def _scalar_product() -> Callable[..., Any]:
     """`scalar_product` of Numba's own call of BLAS."""
-    cgutils, linalg, make_array, intrinsic = _numba()
+    cgutils, linalg, make_array, intrinsic = numba_parts()
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         a, b = (make_array(kind)(context, builder, each) for kind, each in zip(signature.args, arguments, strict=True))
@@ -120,17 +121,17 @@ def _scalar_product() -> Callable[..., Any]:
         result = cgutils.alloca_once(builder, context.get_value_type(kind))
 
         def body(inside: Any, a: Any, b: Any, result: Any, size: Any, other: Any, bytes_: Any) -> None:
-            with inside.if_else(_equal(inside, (size, other))) as (something, nothing):
+            with inside.if_else(equal(inside, (size, other))) as (something, nothing):
                 with something:
                     linalg.call_xxdot(context, inside, False, kind, size, a, b, result)
                 with nothing:
                     cgutils.memset(inside, result, bytes_, NANS)
 
-        _once(builder, signature.args, [a.data, b.data, result, a.nitems, b.nitems, a.itemsize], body)
+        once(builder, signature.args, [a.data, b.data, result, a.nitems, b.nitems, a.itemsize], body)
         return builder.load(result)
 
     def typed(context: Any, a: Any, b: Any) -> Any:
-        return (a.dtype(a, b), code) if _alike(a, b) else None
+        return (a.dtype(a, b), code) if alike(a, b) else None
 
     call = intrinsic(typed)
 
@@ -145,24 +146,24 @@ def _write() -> Callable[..., Any]:
     """`write` of bytes."""
     from numba.core import types
 
-    cgutils, _, make_array, intrinsic = _numba()
+    cgutils, _, make_array, intrinsic = numba_parts()
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         kinds = signature.args
         values, into = (make_array(kind)(context, builder, each) for kind, each in zip(kinds, arguments, strict=True))
 
         def body(inside: Any, values: Any, into: Any, size: Any, other: Any, bytes_: Any) -> None:
-            with inside.if_else(_equal(inside, (size, other))) as (something, nothing):
+            with inside.if_else(equal(inside, (size, other))) as (something, nothing):
                 with something:
                     cgutils.raw_memcpy(inside, into, values, size, bytes_)
                 with nothing:
                     cgutils.memset(inside, into, inside.mul(bytes_, other), NANS)
 
-        _once(builder, kinds[:1], [values.data, into.data, values.nitems, into.nitems, into.itemsize], body)
+        once(builder, kinds[:1], [values.data, into.data, values.nitems, into.nitems, into.itemsize], body)
         return context.get_dummy_value()
 
     def typed(context: Any, values: Any, into: Any) -> Any:
-        return (types.none(values, into), code) if _alike(values, into) else None
+        return (types.none(values, into), code) if alike(values, into) else None
 
     call = intrinsic(typed)
 

@@ -45,6 +45,12 @@ def part(function: F) -> F:
     return function
 
 
+def brief(function: F) -> F:
+    """A part whose loops are short, which LLVM need not unroll: half of the machine code."""
+    function.is_brief = True  # type: ignore[attr-defined]
+    return part(function)
+
+
 def native(form: Callable[[], Callable[..., Any]]) -> Callable[[F], F]:
     """A decorator of a part that compiled code has in another form: a function that Numba takes, made when needed."""
 
@@ -251,6 +257,7 @@ def _with_parts(function: Any, allocates: bool) -> FunctionType:
     """A copy that calls the compiled parts."""
     names = {**function.__globals__, **{name: _linked(each, allocates) for name, each in _called(function).items()}}
     copy = FunctionType(function.__code__, names, function.__name__, function.__defaults__, function.__closure__)
+    copy.__dict__.update(function.__dict__)
     copy.__module__, copy.__qualname__, copy.__doc__ = function.__module__, function.__qualname__, function.__doc__
     return copy
 

@@ -405,6 +405,11 @@ class Compiler(compiler.Compiler):  # type: ignore[misc]
         return [pipeline]
 
 
+def _is_array(kind: Any) -> bool:
+    """Whether a type is the record of an array."""
+    return isinstance(kind, ir.LiteralStructType) and len(kind.elements) > STRIDES
+
+
 class NoCode:
     """What a part has in place of LLVM's engine."""
 
@@ -417,6 +422,20 @@ class PartLibrary(codegen.JITCodeLibrary):  # type: ignore[misc]
     """What LLVM makes of a part: no machine code."""
 
     codegen = NoCode
+
+    def __init__(self, compiled: Any, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.compiled = compiled
+
+    def add_ir_module(self, module: Any) -> None:
+        """Add the text of a part. What takes arrays is there once, and called: that costs nothing beside its loops."""
+        brief = getattr(self.compiled.func_id.func, "is_brief", False)
+        for each in module.functions:
+            if not each.is_declaration and any(_is_array(argument.type) for argument in each.args):
+                each.attributes.add("noinline")
+                if brief:
+                    each.attributes.add("optsize")
+        super().add_ir_module(module)
 
     def _optimize_final_module(self) -> None:
         pass
@@ -440,4 +459,4 @@ class PartCompiler(Compiler):
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        self.state.library = PartLibrary(self.state.targetctx.codegen(), "part")
+        self.state.library = PartLibrary(self.state, self.state.targetctx.codegen(), "part")

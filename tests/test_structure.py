@@ -32,6 +32,7 @@ FLOORS = [
         "lowering",
         "compiled",
         "blas",
+        "lapack",
         "deprecation",
         "lazy",
         "memory",

@@ -10,9 +10,11 @@ from functools import lru_cache
 
 import numpy as np
 
+from isacsim.algebra import imaginary_inner, real_inner
+from isacsim.compiled import brief, part
 from isacsim.typing import ComplexArray, FloatArray, IntArray
 
-SQRT2 = np.sqrt(2.0)
+SQRT2 = float(np.sqrt(2.0))
 
 
 @lru_cache(maxsize=64)
@@ -55,21 +57,79 @@ def dyads(h: ComplexArray) -> FloatArray:
     return np.concatenate([h.real**2 + h.imag**2, upper.real, upper.imag], axis=1)
 
 
-def congruence(C: ComplexArray) -> FloatArray:
-    """The matrix (B, r^2, r^2) of ``X -> C X C^H`` in coordinates, for C (B, r, r)."""
-    r = C.shape[-1]
-    i, j = upper_entries(r)
-    size = i.size
-    matrix = np.empty((C.shape[0], r * r, r * r))
-    rows, bottom, right, last = slice(0, r), slice(r, r + size), slice(r, r + size), slice(r + size, None)
-    matrix[:, rows, :r] = C.real**2 + C.imag**2
-    top, low = C[:, i], C[:, j]  # rows a and b of the entries (a, b) above the diagonal
-    corner = SQRT2 * (top * np.conj(low))
-    matrix[:, bottom, :r], matrix[:, last, :r] = corner.real, corner.imag
-    across = SQRT2 * (C[:, :, i] * np.conj(C[:, :, j]))
-    matrix[:, rows, right], matrix[:, rows, last] = across.real, -across.imag
-    straight, crossed = top[:, :, i] * np.conj(low[:, :, j]), top[:, :, j] * np.conj(low[:, :, i])
-    both, difference = straight + crossed, straight - crossed
-    matrix[:, bottom, right], matrix[:, last, right] = both.real, both.imag
-    matrix[:, bottom, last], matrix[:, last, last] = -difference.imag, difference.real
-    return matrix
+# The same of one member, for compiled loops.
+
+
+@brief
+def coordinates_into(X: ComplexArray, x: FloatArray) -> None:
+    """Write the coordinates (r^2,) of a Hermitian matrix (r, r)."""
+    r, k = X.shape[0], X.shape[0]
+    above = r * (r - 1) // 2
+    for a in range(r):
+        x[a] = X[a, a].real
+        for b in range(a + 1, r):
+            entry = X[a, b]
+            x[k], x[k + above] = SQRT2 * entry.real, SQRT2 * entry.imag
+            k += 1
+
+
+@brief
+def matrix_into(x: FloatArray, X: ComplexArray) -> None:
+    """Write the Hermitian matrix (r, r) of coordinates (r^2,)."""
+    r, k = X.shape[0], X.shape[0]
+    above = r * (r - 1) // 2
+    for a in range(r):
+        X[a, a] = x[a]
+        for b in range(a + 1, r):
+            entry = complex(x[k] / SQRT2, x[k + above] / SQRT2)
+            X[a, b], X[b, a] = entry, entry.conjugate()
+            k += 1
+
+
+@part
+def dyads_into(h: ComplexArray, D: FloatArray) -> None:
+    """Write the coordinates (K, r^2) of ``h_k h_k^H`` for the columns of h (r, K)."""
+    r, users = h.shape
+    above = r * (r - 1) // 2
+    for u in range(users):
+        k = r
+        for a in range(r):
+            one = h[a, u]
+            D[u, a] = real_inner(one, one)
+            for b in range(a + 1, r):
+                D[u, k] = SQRT2 * real_inner(one, h[b, u])
+                D[u, k + above] = SQRT2 * imaginary_inner(h[b, u], one)
+                k += 1
+
+
+@brief
+def subtract_congruence(C: ComplexArray, J: FloatArray) -> None:
+    """Subtract the matrix of ``X -> C X C^H`` in coordinates from J (r^2, r^2), for C (r, r)."""
+    r = C.shape[0]
+    row, above = r, r * (r - 1) // 2
+    for a in range(r):
+        subtract_row(C[a], C[a], J[a], J[a], SQRT2, 0.0)
+        for b in range(a + 1, r):
+            subtract_row(C[a], C[b], J[row], J[row + above], 1.0, 1.0)
+            row += 1
+
+
+@part
+def subtract_row(
+    x: ComplexArray, y: ComplexArray, real: FloatArray, imaginary: FloatArray, scale: float, turned: float
+) -> None:
+    """Subtract what entry (a, b) of ``C X C^H`` is of X, for rows x and y of C; of the diagonal there is one half."""
+    r = x.size
+    column, above = r, r * (r - 1) // 2
+    for i in range(r):
+        u, v = x[i], y[i]
+        real[i] -= SQRT2 / scale * real_inner(u, v)
+        imaginary[i] -= turned * SQRT2 * imaginary_inner(v, u)
+        for j in range(i + 1, r):
+            straight, crossed = real_inner(u, y[j]), real_inner(x[j], v)
+            turn, back = imaginary_inner(y[j], u), imaginary_inner(v, x[j])
+            real[column] -= (straight + crossed) / scale
+            real[column + above] += (turn - back) / scale
+            imaginary[column] -= turned * (turn + back)
+            imaginary[column + above] -= turned * (straight - crossed)
+            column += 1

@@ -9,13 +9,22 @@ from hypothesis import strategies as st
 import isacsim
 from isacsim.batch import flatten, hermitian
 from isacsim.solvers.crb_min.dual import evaluate, from_multipliers
-from isacsim.solvers.crb_min.newton_system import linearise
+from isacsim.solvers.crb_min.newton_start import near
+from isacsim.solvers.crb_min.newton_system import SEEN, SLOPE, SLOPE_XI, TURNED_L, linearise, room
 from isacsim.solvers.crb_min.prox import positive_root, prox_blocks, prox_inverse_trace, prox_spare_power
 from isacsim.solvers.crb_min.recovery import cheapest, recovered, repaired
 from isacsim.solvers.crb_min.reduction import precoders, reductions
 from isacsim.solvers.crb_min.splitting import Splitting
 from isacsim.solvers.crb_min.white import degenerate_beams, white_beams
-from isacsim.solvers.hermitian import congruence, coordinates, dyads, matrices
+from isacsim.solvers.hermitian import (
+    coordinates,
+    coordinates_into,
+    dyads,
+    dyads_into,
+    matrices,
+    matrix_into,
+    subtract_congruence,
+)
 from isacsim.solvers.sqinr.least_power import ROUNDING, least_power, uplink
 from isacsim.solvers.sqinr.repair import along_channels
 from isacsim.solvers.sqnr_max.objectives import sqnr_groups
@@ -49,11 +58,20 @@ def test_coordinates_keep_matrices_and_inner_products(kit, seed, r):
     np.testing.assert_allclose(matrices(coordinates(X)), X, atol=1e-15 * np.abs(X).max())
     inner = np.trace(X @ Y, axis1=-2, axis2=-1).real
     np.testing.assert_allclose((coordinates(X) * coordinates(Y)).sum(axis=-1), inner, atol=1e-12)
-    C, h = kit.complex_gaussian((2, r, r), seed + 2), kit.complex_gaussian((2, r, 3), seed + 3)
-    moved = (congruence(C) @ coordinates(X)[..., None])[..., 0]
-    np.testing.assert_allclose(moved, coordinates(C @ X @ hermitian(C)), atol=1e-12 * np.abs(X).max() * r**2)
+    C, h = kit.complex_gaussian((r, r), seed + 2), kit.complex_gaussian((2, r, 3), seed + 3)
     one = h[:, :, 1:2] @ hermitian(h[:, :, 1:2])
     np.testing.assert_allclose(dyads(h)[..., 1], coordinates(one), atol=1e-13)
+    # The same of one member
+    x, back, D, J = np.empty(r * r), np.empty((r, r), complex), np.empty((3, r * r)), np.zeros((r * r, r * r))
+    coordinates_into(X[0], x)
+    matrix_into(x, back)
+    dyads_into(h[0], D)
+    np.testing.assert_allclose(x, coordinates(X)[0], rtol=1e-15)
+    np.testing.assert_allclose(back, X[0], atol=1e-15 * np.abs(X).max())
+    np.testing.assert_allclose(D.T, dyads(h)[0], atol=1e-13)
+    subtract_congruence(C, J)
+    moved = coordinates(C @ X[0] @ hermitian(C))
+    np.testing.assert_allclose(-J @ x, moved, atol=1e-12 * np.abs(X).max() * r**2)
 
 
 # Reduction and least power
@@ -242,21 +260,27 @@ def test_the_newton_system_has_the_gradient_of_the_dual(kit, point):
     dual = evaluate(reduced, np.linalg.cholesky(M), mu)
     # With R = Q^-1/2 the saddle function is the dual function.
     q, U = np.linalg.eigh(dual.Q)
-    R = (U / np.sqrt(q)[:, None, :]) @ hermitian(U)
-    system = linearise(reduced, dual, R, 1e-3 * np.eye(3) * np.ones((2, 1, 1)) + 0j, np.full(2, 1e-3))
-    X = random_hermitian(kit, (2, 3, 3), 8)
-    L = system.L
+    R, r = (U / np.sqrt(q)[:, None, :]) @ hermitian(U), reduced.rank
+    beams = cheapest(reduced, least_power(reduced).multipliers)
+    there, (H, _, terms, antennas) = near(dual, R, np.full(2, 1e-3), (beams, dual.bound)), reduced.arrays
+    X = random_hermitian(kit, (r, r), 8)
+    for b in range(2):
+        here = room(r, reduced.users)
+        assert linearise(
+            H[b], terms[b], antennas, there.matrices[b], there.tall[b, SEEN], there.s[b], there.told[b], here
+        )
+        L = here.small[TURNED_L]
 
-    def along(t, xi):
-        return value(reduced, M + t * (L @ (X + xi * np.eye(3)) @ hermitian(L)), mu * (1 + t * xi))
+        def along(t, xi, X=X, b=b, L=L):
+            whole = M.copy()
+            whole[b] += t * (L @ (X + xi * np.eye(r)) @ hermitian(L))
+            return value(reduced, whole, np.where(np.arange(2) == b, mu * (1 + t * xi), mu))[b]
 
-    # Sixth-order differences of smooth functions: truncation ~ h^6, rounding ~ eps / h.
-    matrix_part = kit.central_difference(lambda t: along(t, 0.0), 1e-3)
-    np.testing.assert_allclose((system.slope * coordinates(X)).sum(axis=-1), matrix_part, rtol=1e-8, atol=1e-9)
-    X = np.zeros_like(X)
-    np.testing.assert_allclose(
-        system.slope_xi, kit.central_difference(lambda t: along(t, 1.0), 1e-3), rtol=1e-8, atol=1e-9
-    )
+        # Sixth-order differences of smooth functions: truncation ~ h^6, rounding ~ eps / h.
+        by_matrix = kit.central_difference(lambda t, along=along: along(t, 0.0), 1e-3)
+        np.testing.assert_allclose(here.vectors[SLOPE] @ coordinates(X), by_matrix, rtol=1e-8, atol=1e-9)
+        by_xi = kit.central_difference(lambda t, along=along: along(t, 1.0, 0 * X), 1e-3)
+        np.testing.assert_allclose(there.told[b, SLOPE_XI], by_xi, rtol=1e-8, atol=1e-9)
 
 
 # Proximal maps and the structured dual solve

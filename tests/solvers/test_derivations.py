@@ -9,9 +9,25 @@ import pytest
 
 import isacsim
 from isacsim.batch import flatten, hermitian
-from isacsim.solvers.crb_min.dual import evaluate
+from isacsim.solvers.crb_min.dual import evaluate, scratch
 from isacsim.solvers.crb_min.newton import PrimalDualNewton
-from isacsim.solvers.crb_min.newton_system import linearise
+from isacsim.solvers.crb_min.newton_start import begin, iterates, near
+from isacsim.solvers.crb_min.newton_system import (
+    AWAY,
+    DUAL,
+    EPS,
+    FACTOR,
+    FOLDED,
+    MU,
+    PIVOT,
+    PRICES,
+    SCALING,
+    SEEN,
+    SIDE,
+    TURNED_L,
+    linearise,
+    room,
+)
 from isacsim.solvers.crb_min.recovery import cheapest
 from isacsim.solvers.crb_min.reduction import reductions
 from isacsim.solvers.hermitian import coordinates
@@ -45,14 +61,17 @@ def test_the_newton_system_of_the_saddle_is_the_second_derivative_of_the_dual_wi
     dual = evaluate(reduced, np.linalg.cholesky(M)[None], np.array([mu]))
     spectrum, U = np.linalg.eigh(dual.Q)
     assert spectrum.min() > 0.5  # inside the domain
-    R, E = (U * spectrum[:, None] ** -0.5) @ hermitian(U), eps * np.eye(r, dtype=complex)[None]
-    system = linearise(reduced, dual, R, E, np.array([eps]))
+    R = (U * spectrum[:, None] ** -0.5) @ hermitian(U)
+    beams = cheapest(reduced, feasibility(reduced).multipliers)
+    there, here = near(dual, R, np.array([eps]), (beams, dual.bound)), room(r, reduced.users)
+    (H, _, terms, antennas), told = reduced.arrays, there.told[0]
+    assert linearise(H[0], terms[0], antennas, there.matrices[0], there.tall[0, SEEN], there.s[0], told, here)
     X = kit.complex_gaussian((r, r), 1)
     X = X + hermitian(X)
-    L, x = system.L[0], coordinates(X)
-    factor = np.tril(system.factor[0].T)
-    corner = system.pivot[0] + system.scaling[0] @ system.side[0]
-    form = x @ (factor @ factor.T) @ x + 2 * xi * system.scaling[0] @ x + corner * xi**2
+    L, x, scaling = here.small[TURNED_L], coordinates(X), here.vectors[SCALING]
+    factor = np.tril(here.square[FOLDED])
+    corner = told[PIVOT] + scaling @ here.vectors[SIDE]
+    form = x @ (factor @ factor.T) @ x + 2 * xi * scaling @ x + corner * xi**2
 
     def along(t):
         whole = np.eye(r) + t * (X + xi * np.eye(r))
@@ -66,17 +85,23 @@ def test_the_newton_system_of_the_saddle_is_the_second_derivative_of_the_dual_wi
 
 def test_on_the_ray_of_the_least_power_q_is_a_multiple_of_the_identity_and_the_start_is_stationary(kit):
     reduced = reduced_problem(kit)
-    least = feasibility(reduced)
-    state = PrimalDualNewton().init(reduced, cheapest(reduced, least.multipliers), least)
-    dual, r = state.dual, reduced.rank
-    q = dual.Q[0, 0, 0].real
-    np.testing.assert_allclose(dual.Q[0], q * np.eye(r), atol=1e-12 * dual.mu[0])
-    t = dual.mu[0] - q
-    np.testing.assert_allclose(dual.multipliers, t * least.multipliers, rtol=1e-12)
+    least, (r, users) = feasibility(reduced), reduced.H.shape[1:]
+    (H, HH, terms, antennas), here, spare = reduced.arrays, room(r, users), scratch(r, users)
+    matrices, tall, s, told = (each[0] for each in iterates(1, r, users))
+    prices = here.users[PRICES]
+    begin(
+        H[0], HH[0], terms[0], antennas, least.multipliers[0], least.power[0], matrices, tall, s, told, here.small,
+        here.tall[AWAY], prices, spare,
+    )  # fmt: skip
+    Q, mu, eps = matrices[DUAL], told[MU], told[EPS]
+    q = Q[0, 0].real
+    np.testing.assert_allclose(Q, q * np.eye(r), atol=1e-12 * mu)
+    t = mu - q
+    np.testing.assert_allclose(prices, t * least.multipliers[0], rtol=1e-12)
 
     def on_the_ray(q, t):
-        M = dual.L[0] @ hermitian(dual.L[0]) * (t / (dual.mu[0] - dual.Q[0, 0, 0].real))
-        return barrier_dual(reduced, state.eps[0], M, q + t)
+        M = matrices[FACTOR] @ hermitian(matrices[FACTOR]) * (t / (mu - Q[0, 0].real))
+        return barrier_dual(reduced, eps, M, q + t)
 
     best = on_the_ray(q, t)
     # The bisection ends at 1e-9 of the root: what it leaves enters squared.

@@ -14,18 +14,23 @@ A point whose Q is not positive semidefinite becomes feasible by raising mu.
 
 from __future__ import annotations
 
-import attrs
+from typing import NamedTuple
+
 import numpy as np
 from attrs import frozen
 
-from isacsim.batch import hermitian, hermitian_part, rows, squared, take
-from isacsim.solvers.crb_min.reduction import Reduced
-from isacsim.solvers.linear import inverse, sane, solved
-from isacsim.solvers.sqinr.least_power import uplink
+from isacsim.algebra import real_inner, real_trace, scale_columns, shift, solve_into, symmetrise
+from isacsim.batch import hermitian, hermitian_part, rows
+from isacsim.blas import multiply, write
+from isacsim.compiled import brief, compiled, writable
+from isacsim.lapack import adjoint_multiply, combine, eigenvalues, invert, multiply_adjoint, scale
+from isacsim.solvers.crb_min.reduction import NOISE, SHARE, THRESHOLD, Reduced
+from isacsim.solvers.linear import sane
+from isacsim.solvers.sqinr.least_power import Uplink, uplink_of
 from isacsim.typing import ComplexArray, FloatArray
 
 LIFT = 1.01  # by how much more than the least eigenvalue asks for mu is raised
-EPS = np.finfo(float).eps
+EPS = float(np.finfo(float).eps)
 NEAR = 0.01  # surplus, relative to N_t, below which lambda is found anew
 LOCAL = 1e-8  # logarithm of lambda up to which one Newton step leaves no more than rounding
 
@@ -52,51 +57,164 @@ class Dual:
 
 def evaluate(reduced: Reduced, L: ComplexArray, mu: FloatArray) -> Dual:
     """The dual at ``M = L L^H`` and mu."""
-    L_inverse = inverse(L)
-    Y = L_inverse @ reduced.H
-    s = 1 / squared(np.swapaxes(Y, -1, -2)).sum(axis=-1)
-    multipliers = s / reduced.ratio
-    charged = (reduced.H * multipliers[:, None, :]) @ reduced.HH
-    Q = hermitian_part(charged - L @ hermitian(L)) + mu[:, None, None] * np.eye(reduced.rank)
-    paid = (multipliers * reduced.noise).sum(axis=-1)
-    surplus = reduced.antennas - paid / mu
-    dual = Dual(L, mu, L_inverse, Y, s, multipliers, Q, surplus, np.full(mu.shape, -np.inf))
-    return attrs.evolve(dual, bound=_bound(reduced, dual))
+    L, mu, (members, r, K) = writable(L), writable(mu), reduced.H.shape
+    (inverse, Q), Y = np.empty((2, members, r, r), complex), np.empty((members, r, K), complex)
+    (s, multipliers), (surplus, bound) = np.empty((2, members, K)), np.empty((2, members))
+    dual = Dual(L, mu, inverse, Y, s, multipliers, Q, surplus, bound)
+    compiled(dual_each)(*reduced.arrays, L, mu, inverse, Y, s, multipliers, Q, surplus, bound, scratch(r, K))
+    return dual
 
 
-def _bound(reduced: Reduced, dual: Dual) -> FloatArray:
-    """The bound of the ray through (M, mu), raised to a positive semidefinite Q; see `Dual`."""
-    N, mu = reduced.antennas, dual.mu
-    Q, finite = sane(dual.Q)
-    spectrum = np.linalg.eigvalsh(Q)
-    lift = LIFT * np.maximum(-spectrum[:, 0], 0.0)
-    sure = spectrum + lift[:, None] - EPS * reduced.rank * np.abs(spectrum).max(axis=-1, keepdims=True)
-    gained = np.sqrt(np.maximum(sure, 0.0)).sum(axis=-1) + reduced.spare * np.sqrt(mu + lift)
+class Scratch(NamedTuple):
+    """What is written to on the way to the dual, and to beams, of one member."""
+
+    small: ComplexArray  #: (2, r, r)
+    tall: ComplexArray  #: (r, K)
+    cross: ComplexArray  #: (3, K, K)
+    system: FloatArray  #: (K, K)
+    rows: FloatArray  #: (3, K)
+    spectrum: FloatArray  #: (r,)
+
+
+def scratch(r: int, K: int) -> Scratch:
+    """Room for a member of rank r with K users."""
+    small, tall, cross = np.zeros((2, r, r), complex), np.zeros((r, K), complex), np.zeros((3, K, K), complex)
+    return Scratch(small, tall, cross, np.zeros((K, K)), np.zeros((3, K)), np.zeros(r))
+
+
+@brief
+def dual_at(
+    H: ComplexArray,
+    HH: ComplexArray,
+    terms: FloatArray,
+    antennas: int,
+    L: ComplexArray,
+    mu: float,
+    inverse: ComplexArray,
+    Y: ComplexArray,
+    s: FloatArray,
+    multipliers: FloatArray,
+    Q: ComplexArray,
+    here: Scratch,
+) -> tuple[float, float]:
+    """Write the dual of one member at ``M = L L^H`` and mu; its surplus and its bound."""
+    r, K = H.shape
+    M, charged, paid = here.small[0], here.tall, 0.0
+    write(L, inverse)
+    invert(inverse)
+    multiply(inverse, H, Y)
+    for k in range(K):
+        gain = 0.0
+        for i in range(r):
+            gain += real_inner(Y[i, k], Y[i, k])
+        s[k] = 1 / gain
+        multipliers[k] = s[k] * terms[SHARE, k]
+        paid += multipliers[k] * terms[NOISE, k]
+    scale_columns(H, multipliers, charged)
+    multiply(charged, HH, Q)
+    multiply_adjoint(L, L, M)
+    combine(-1.0, M, 1.0, Q)
+    symmetrise(Q)
+    shift(Q, mu)
+    surplus, size = antennas - paid / mu, K * mu + real_trace(M)
+    return surplus, bound_at(H, HH, terms, antennas, multipliers, Q, mu, surplus, size, here)
+
+
+@brief
+def bound_at(
+    H: ComplexArray,
+    HH: ComplexArray,
+    terms: FloatArray,
+    antennas: int,
+    multipliers: FloatArray,
+    Q: ComplexArray,
+    mu: float,
+    surplus: float,
+    size: float,
+    here: Scratch,
+) -> float:
+    """The bound of the ray through (M, mu), raised to a positive semidefinite Q; -inf if there is none."""
+    r, K = H.shape
+    spectrum, copy = here.spectrum, here.small[0]
+    write(Q, copy)
+    eigenvalues(copy, spectrum)
+    least, most = spectrum[0], spectrum[r - 1]
+    lift, rounding = LIFT * max(-least, 0.0), EPS * r * max(abs(least), abs(most))
+    gained = (antennas - r) * np.sqrt(mu + lift)
+    for i in range(r):
+        gained += np.sqrt(max(spectrum[i] + lift - rounding, 0.0))
     # This Q belongs to another M, by the rounding of its terms: mu pays for that.
-    size = reduced.users * mu + squared(dual.L).sum(axis=(-2, -1))
-    cost = mu * dual.surplus + (lift + EPS * size) * N
-    near = np.flatnonzero(finite & (dual.surplus < NEAR * N) & (spectrum[:, -1] < 0.5 * mu))
-    if near.size:
-        paid = _paid(take(reduced, near), Q[near], mu[near], dual.multipliers[near])
-        exact = (mu * (1 + EPS * reduced.users) + lift)[near] * N - paid
-        cost[near] = np.where(np.isfinite(exact), exact, cost[near])
-    sound = finite & np.isfinite(cost) & (cost > 0) & (mu > 0)
-    return np.where(sound, gained**2 / np.where(sound, cost, 1.0), -np.inf)
+    cost = mu * surplus + (lift + EPS * size) * antennas
+    if surplus < NEAR * antennas and most < 0.5 * mu:
+        exact = (mu * (1 + EPS * K) + lift) * antennas - paid_at(H, HH, terms, multipliers, Q, mu, here)
+        cost = exact if np.isfinite(exact) else cost
+    sound = np.isfinite(least) and np.isfinite(cost) and cost > 0 and mu > 0
+    return gained * gained / cost if sound else -np.inf
 
 
-def _paid(reduced: Reduced, Q: ComplexArray, mu: FloatArray, multipliers: FloatArray) -> FloatArray:
-    """``sum_k lambda_k sigma_k^2`` with the largest lambda that Q and mu allow, (B,); NaN if that is not close by.
+@brief
+def paid_at(
+    H: ComplexArray,
+    HH: ComplexArray,
+    terms: FloatArray,
+    multipliers: FloatArray,
+    Q: ComplexArray,
+    mu: float,
+    here: Scratch,
+) -> float:
+    """``sum_k lambda_k sigma_k^2`` with the largest lambda that Q and mu allow; NaN if that is not close by.
 
     Just above the least power the surplus is no more than what M has lost of mu to rounding.
     From Q and mu themselves lambda follows like the least power, over noise of covariance
     ``mu I - Q``; at SINRs that are lower by what rounding may have raised them.
     """
-    noise = mu[:, None, None] * np.eye(reduced.rank) - Q
-    sinr, jacobian, off = uplink(reduced.HH @ np.linalg.solve(noise, reduced.H), multipliers)
-    step = solved(jacobian, -np.log(sinr / reduced.threshold) - EPS * (1 + off))
-    local = np.abs(step).max(axis=-1) <= LOCAL  # False for NaN
-    step = np.where(local[:, None], step, np.nan)
-    return np.asarray((multipliers * np.exp(step) * reduced.noise).sum(axis=-1))
+    cross, rows, noise = here.cross, here.rows, here.small[0]
+    sinr, off, rest = rows[0], rows[1], rows[2]
+    jacobian, gram, whitened = here.system, cross[0], here.tall
+    write(Q, noise)
+    scale(-1.0, noise, noise)
+    shift(noise, mu)
+    invert(noise)
+    multiply(noise, H, whitened)
+    multiply(HH, whitened, gram)
+    uplink_of(gram, multipliers, Uplink(sinr, jacobian, off, rest, cross[1], cross[2]))
+    for k in range(rest.size):
+        rest[k] = -np.log(sinr[k] / terms[THRESHOLD, k]) - EPS * (1 + off[k])
+    solve_into(jacobian, rest)
+    paid = 0.0
+    for k in range(rest.size):
+        paid += multipliers[k] * np.exp(rest[k]) * terms[NOISE, k] if abs(rest[k]) <= LOCAL else np.nan
+    return paid
+
+
+@brief
+def along(inverse: ComplexArray, Y: ComplexArray, s: FloatArray, v: ComplexArray) -> None:
+    """Write ``v_k = s_k M^-1 h_k``, see `Dual.directions`, of one member."""
+    adjoint_multiply(inverse, Y, v)
+    scale_columns(v, s, v)
+
+
+def dual_each(
+    H: ComplexArray,
+    HH: ComplexArray,
+    terms: FloatArray,
+    antennas: int,
+    L: ComplexArray,
+    mu: FloatArray,
+    inverse: ComplexArray,
+    Y: ComplexArray,
+    s: FloatArray,
+    multipliers: FloatArray,
+    Q: ComplexArray,
+    surplus: FloatArray,
+    bound: FloatArray,
+    here: Scratch,
+) -> None:
+    """Write the fields of a `Dual` behind mu."""
+    for b in range(len(H)):
+        surplus[b], bound[b] = dual_at(
+            H[b], HH[b], terms[b], antennas, L[b], mu[b], inverse[b], Y[b], s[b], multipliers[b], Q[b], here
+        )
 
 
 def from_multipliers(reduced: Reduced, multipliers: FloatArray, Q: ComplexArray, mu: FloatArray) -> Dual:

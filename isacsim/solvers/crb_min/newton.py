@@ -14,26 +14,54 @@ import attrs
 import numpy as np
 from attrs import field, frozen
 
-from isacsim.batch import hermitian, hermitian_part, take
+from isacsim.batch import hermitian, rows, take
 from isacsim.checks import number, whole
+from isacsim.compiled import compiled, writable
 from isacsim.grid import Grid
 from isacsim.problems.crb_min import CrbMin
 from isacsim.solvers.base import Request
+from isacsim.solvers.course import BROKEN, GOING, MET, STALLED, Course
 from isacsim.solvers.crb_min.base import CrbMinSolver, certified
-from isacsim.solvers.crb_min.dual import evaluate
+from isacsim.solvers.crb_min.dual import Scratch, scratch
 from isacsim.solvers.crb_min.dual_newton import DualNewton
 from isacsim.solvers.crb_min.ipm import RIpm, judged
-from isacsim.solvers.crb_min.newton_step import NewtonState, beams_at, newton_step
+from isacsim.solvers.crb_min.newton_start import begin, iterates, near
+from isacsim.solvers.crb_min.newton_step import Iterates, newton_step
+from isacsim.solvers.crb_min.newton_system import (
+    AWAY,
+    BOUND,
+    FAILURES,
+    IDLE,
+    OBJECTIVE,
+    PRICES,
+    RESIDUAL,
+    SENSING,
+    STATE,
+    STEP,
+    USERS,
+    Room,
+    room,
+)
 from isacsim.solvers.crb_min.recovery import Beams, cheapest
 from isacsim.solvers.crb_min.reduction import Reduced
 from isacsim.solvers.crb_min.white import white_beams
-from isacsim.solvers.iterate import Stop, iterate
+from isacsim.solvers.iterate import Stop
 from isacsim.solvers.solution import Solution, Status
-from isacsim.solvers.sqinr.group import Feasibility, Group
-from isacsim.solvers.sqinr.least_power import ROUNDING
-from isacsim.typing import BoolArray, ComplexArray, FloatArray
+from isacsim.solvers.sqinr.group import Group
+from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray
 
-FIRST_BARRIER = 0.1  # weight of the first barrier, relative to the objective
+FIRST_ROWS = 32  # steps of the first call: nearly all members end within them
+REFUSED = 3  # steps in a row that the search refuses, after which a member has stalled
+
+
+@frozen(eq=False)
+class Bracket:
+    """What a callback sees of B members, in reduced units: coordinates (B, r, K+r) of the best beams, and a bound."""
+
+    precoder: ComplexArray = rows(2)
+    objective: FloatArray = rows()
+    bound: FloatArray = rows()
+    residual: FloatArray = rows()  #: The relative gap between them
 
 
 @frozen
@@ -84,17 +112,20 @@ class PrimalDualNewton(CrbMinSolver):
         return self.behind_converters.over_band(through, met, grid, total, unlike)
 
     def optimise(self, group: Group, request: Request) -> Solution:
-        """Newton steps, chunk by chunk."""
+        """Newton steps, member by member."""
         reduced, least = group.system, group.feasible
-        start = cheapest(reduced, least.multipliers)
         stop = Stop(self.tolerance, self.max_steps, request.time_limit, request.callback)
-        solution = iterate(self.init(reduced, start, least), self.step, stop, Status.OPTIMAL, group.places)
+        there = iterates(*reduced.H.shape)
+        known = writable(least.multipliers), writable(least.power)
+        solution = descend(reduced, there, known, stop, self.patience, group.places)
         if reduced.users <= self.fallback:
             for i in np.flatnonzero([status is Status.STALLED for status in solution.status]):
-                solution = self._rescued(reduced, start, solution, int(i), request)
+                solution = self._rescued(reduced, least.multipliers, solution, int(i), request)
         return attrs.evolve(solution, residual=np.full(group.places.size, np.nan))
 
-    def _rescued(self, reduced: Reduced, start: Beams, solution: Solution, i: int, request: Request) -> Solution:
+    def _rescued(
+        self, reduced: Reduced, multipliers: FloatArray, solution: Solution, i: int, request: Request
+    ) -> Solution:
         """The solution with member i improved by what ``r-ipm`` finds, and by Newton steps from there."""
         one, W = take(reduced, np.array([i])), solution.precoder[[i]]
         sensing = W[..., reduced.users :]
@@ -107,62 +138,101 @@ class PrimalDualNewton(CrbMinSolver):
         arrays = {name: getattr(solution, name).copy() for name in names}
         arrays["notes"][i] = (handed, told) if told else (handed,)
         if answer is not None:
-            found, dual, _ = judged(one, answer, take(start, np.array([i])))
+            found, dual, _ = judged(one, answer, cheapest(one, multipliers[[i]]))
             beams = beams.better(found)
             bound = np.fmax(solution.bound[[i]], dual.bound)
             gap = np.maximum(beams.objective / bound - 1, self.tolerance)
             S = beams.users @ hermitian(beams.users) + beams.sensing
             eps = gap * beams.objective / one.rank
-            state = NewtonState.first(one, dual, S, eps, (beams, bound), self.patience)
-            stop = Stop(self.tolerance, self.max_steps, request.time_limit)
-            other = certified(one, iterate(state, self.step, stop, Status.OPTIMAL), self.tolerance)
+            stop, known = (
+                Stop(self.tolerance, self.max_steps, request.time_limit),
+                (multipliers[[i]], np.array([np.nan])),
+            )
+            again = descend(one, near(dual, S, eps, (beams, bound)), known, stop, self.patience, np.array([i]))
+            other = certified(one, again, self.tolerance)
             for name in names[:-1]:
                 arrays[name][i] = getattr(other, name)[0]
         return attrs.evolve(solution, **arrays)
 
     def chunk(self, reduced: Reduced) -> int:
-        """Members that go through the caches together."""
-        r = reduced.rank
-        return 400 if r <= 6 else 200 if r <= 9 else max(4, int(4e5 / r**4))
-
-    def init(self, reduced: Reduced, start: Beams, least: Feasibility) -> NewtonState:
-        """The state at the best point on the ray of the least power: M = t (I + H diag(lambda) H^H)."""
-        N, r = reduced.antennas, reduced.rank
-        M = hermitian_part(np.eye(r) + (reduced.H * least.multipliers[:, None, :]) @ reduced.HH)
-        L = np.asarray(np.linalg.cholesky(M), complex)
-        value = np.maximum(N, evaluate(reduced, L, np.ones(len(L))).bound)  # what the least power alone proves
-        eps = FIRST_BARRIER * value / r
-        mu, t = _on_the_ray(least.power, N, r, eps)
-        dual = evaluate(reduced, L * np.sqrt(t)[:, None, None], mu)
-        E = np.asarray(eps[:, None, None] * np.eye(r), complex)
-        first = beams_at(reduced, dual, E)
-        R = first.users @ hermitian(first.users) + first.sensing
-        fits = np.isfinite(first.objective)[:, None, None]
-        R = np.where(fits, hermitian_part(R), np.eye(r) / np.sqrt(np.maximum(mu - t, 1e-12))[:, None, None])
-        bound = np.maximum(dual.bound, value)
-        return NewtonState.first(reduced, dual, R, eps, (first.better(start), bound), self.patience)
-
-    def step(self, state: NewtonState) -> NewtonState:
-        """One step of all members."""
-        return newton_step(state, self.tolerance)
+        """Members that are handed over together: some MB of iterates."""
+        return max(4, int(4e6 / (reduced.rank**2 + reduced.antennas * (reduced.users + reduced.antennas))))
 
 
-def _on_the_ray(power: FloatArray, N: int, r: int, eps: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """The mu and t that maximise dual and barrier for Q = q I, mu = q + t: bisection on mu^-1/2."""
-    power = np.minimum(power, N * (1 - ROUNDING))  # at the least power itself mu is infinite
-    low, high = np.zeros_like(power), np.ones_like(power)
-    if r < N:
-        high = np.minimum(high, (N - power) / (N - r))
+def descend_each(
+    H: ComplexArray,
+    HH: ComplexArray,
+    terms: FloatArray,
+    antennas: int,
+    multipliers: FloatArray,
+    power: FloatArray,
+    iterates: Iterates,
+    room: Room,
+    here: Scratch,
+    first: int,
+    trace: FloatArray,
+    tolerance: float,
+    patience: int,
+) -> None:
+    """Take B members further from step ``first`` on, as far as there is a trace (B, steps, 3).
 
-    def gap(w: FloatArray) -> FloatArray:
-        u = (N - (N - r) * w) / r  # q^-1/2
-        return 1 / w**2 - 1 / u**2
+    It gets objective, bound and residual of each step. Step 0 leads to the start of members whose least power is told
+    as a number; the others have started elsewhere.
+    """
+    matrices, tall, s, told = iterates
+    for b in range(len(H)):
+        now, count = told[b], first
+        while now[STATE] == GOING and count < first + trace.shape[1]:
+            if count > 0:
+                newton_step(H[b], HH[b], terms[b], antennas, matrices[b], tall[b], s[b], now, room, here, tolerance)
+            elif np.isfinite(power[b]):
+                begin(
+                    H[b], HH[b], terms[b], antennas, multipliers[b], power[b], matrices[b], tall[b], s[b], now,
+                    room.small, room.tall[AWAY], room.users[PRICES], here,
+                )  # fmt: skip
+            for i in range(trace.shape[2]):
+                trace[b, count - first, i] = now[i]
+            now[STEP] = count
+            if not np.isfinite(now[OBJECTIVE]):
+                now[STATE] = BROKEN
+            elif now[RESIDUAL] <= tolerance:
+                now[STATE] = MET
+            elif now[FAILURES] >= REFUSED or now[IDLE] >= patience:
+                now[STATE] = STALLED
+            count += 1
 
-    for _ in range(30):  # to 1e-9 of where the root can be, which is close enough to start
-        w = (low + high) / 2
-        t = gap(w)
-        slope = (N - r) * w + eps * r / np.where(t > 0, t, 1.0) - (N - power)
-        above = (t <= 0) | (slope > 0)
-        low, high = np.where(above, low, w), np.where(above, w, high)
-    w = (low + high) / 2
-    return 1 / w**2, np.maximum(gap(w), 1e-12)
+
+def descend(
+    reduced: Reduced,
+    there: Iterates,
+    known: tuple[FloatArray, FloatArray],
+    rules: Stop,
+    patience: int,
+    labels: IntArray,
+) -> Solution:
+    """What iterates lead to, in reduced units; a callback is told their ``labels`` (B,).
+
+    ``known`` are the multipliers and the least power of members that have not started, NaN of those that have.
+    """
+    told, users, shape = there.told, reduced.arrays, (reduced.rank, reduced.users)
+    place, here = room(*shape), scratch(*shape)
+
+    def advance(done: int, trace: FloatArray) -> None:
+        compiled(descend_each)(*users, *known, there, place, here, done, trace, rules.tolerance, patience)
+
+    def look(going: BoolArray) -> Bracket:
+        return Bracket(_beams(there, going).precoder, *told[going, : RESIDUAL + 1].T)
+
+    course = Course(told[:, STATE], told[:, STEP]).run(rules, FIRST_ROWS, RESIDUAL + 1, advance, look, labels)
+    every = np.arange(len(told))
+    values = {"objective": told[:, OBJECTIVE], "residual": told[:, RESIDUAL], "bound": told[:, BOUND]}
+    traced = {"objective": OBJECTIVE, "residual": RESIDUAL, "bound": BOUND}
+    solution = course.solution(every, _beams(there, every).precoder, values, traced, Status.OPTIMAL)
+    # The beams meet the constraints by construction.
+    return attrs.evolve(solution, trace={**solution.trace, "violation": 0.0 * solution.trace["objective"]})
+
+
+def _beams(there: Iterates, members: IntArray | BoolArray) -> Beams:
+    """The best beams of some members."""
+    matrices, tall, _, told = there
+    return Beams(tall[members, USERS], matrices[members, SENSING], told[members, OBJECTIVE])

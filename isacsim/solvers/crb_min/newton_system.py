@@ -10,179 +10,294 @@ R is a variable of its own, so that Q need not be positive on the way. Changes a
 cancellation between them, also where the power barely suffices and both grow without bound.
 E is the sensing covariance on the range, the partner of M (E M = eps I), in coordinates in
 which M is the identity. The directions X are vectors of `isacsim.solvers.hermitian`.
+
+All here are parts for compiled loops, of one member.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
-from attrs import frozen
 
-from isacsim.batch import hermitian, hermitian_part, rows, squared
-from isacsim.solvers.crb_min.dual import Dual
-from isacsim.solvers.crb_min.reduction import Reduced
-from isacsim.solvers.hermitian import congruence, coordinates, dyads, upper_entries
-from isacsim.solvers.linear import trace
-from isacsim.typing import BoolArray, ComplexArray, FloatArray
+from isacsim.algebra import real_inner, real_trace, scale_columns, scale_rows, symmetrise
+from isacsim.blas import multiply, scalar_product, write
+from isacsim.compiled import brief
+from isacsim.lapack import (
+    add_gram,
+    adjoint_multiply,
+    combine,
+    eigen,
+    factorise,
+    multiply_adjoint,
+    substitute,
+)
+from isacsim.solvers.crb_min.reduction import CHARGE, NOISE, SHARE
+from isacsim.solvers.hermitian import coordinates_into, dyads_into, subtract_congruence
+from isacsim.typing import ComplexArray, FloatArray
 
-TINY = np.finfo(float).tiny
+LEAST = float(np.finfo(float).tiny ** (1 / 4))  # eigenvalue of R, whose fourth power is a number
 SPREAD = 100.0  # by how much the eigenvalues of E may differ from eps
 
-
-@frozen(eq=False)
-class NewtonSystem:
-    """The Newton system of B members; r^2 + 1 real unknowns each."""
-
-    L: ComplexArray = rows(2)  #: Factor of M, turned so that the curvature of the s_k is diagonal, (B, r, r)
-    E: ComplexArray = rows(2)  #: Sensing covariance in the coordinates of L, (B, r, r)
-    E_root: ComplexArray = rows(2)  #: C with ``C^H E C = I``, (B, r, r)
-    rho: FloatArray = rows(1)  #: Eigenvalues of R, (B, r)
-    U: ComplexArray = rows(2)  #: Its eigenvectors, (B, r, r)
-    weights: FloatArray = rows(1)  #: Change of R for one of Q with the sign turned, in coordinates, (B, r^2)
-    Q: FloatArray = rows(1)  #: Q in the eigenbasis of R, (B, r^2)
-    excess: FloatArray = rows(1)  #: Q - R^-2 in the eigenbasis of R, (B, r^2)
-    received: FloatArray = rows(2)  #: Dyads of the channels in the eigenbasis of R, (B, r^2, K)
-    beams: FloatArray = rows(2)  #: Dyads of L^H v_k, (B, r^2, K)
-    J: FloatArray = rows(2)  #: Change of Q for X, (B, r^2, r^2)
-    scaling: FloatArray = rows(1)  #: Cross term of X and xi, (B, r^2)
-    factor: FloatArray = rows(2)  #: Cholesky factor of the block of X, (B, r^2, r^2)
-    side: FloatArray = rows(1)  #: Solution for the cross term, (B, r^2)
-    pivot: FloatArray = rows()  #: Schur complement for xi, (B,)
-    slope: FloatArray = rows(1)  #: Gradient by X, without the barrier, (B, r^2)
-    slope_xi: FloatArray = rows()  #: Gradient by xi, without the barrier, (B,)
-    predicted: FloatArray = rows(1)  #: Solution for the slope, (B, r^2)
-    sound: BoolArray = rows()  #: Which members have a positive definite system, (B,)
-
-    def direction(self, solution: FloatArray, right_xi: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """X (B, r^2) and xi (B,) where ``solution`` is that of the block of X alone."""
-        xi = (right_xi - dot(self.scaling, solution)) / self.pivot
-        return solution - xi[:, None] * self.side, xi
-
-    def covariance_change(self, X: FloatArray, xi: FloatArray) -> FloatArray:
-        """Change of R in its eigenbasis, (B, r^2)."""
-        return -self.weights * (times(self.J, X) + xi[:, None] * self.Q + self.excess)
+# Where a member is, `matrices`: L, L^-1, Q, R, E in coordinates in which M is the identity, and the covariance of the
+# best sensing streams; and `tall`: L^-1 H, and the best beams.
+FACTOR, INVERSE, DUAL, COVARIANCE, STREAMS, SENSING = range(6)
+SEEN, USERS = range(2)
+# What is told of it.
+OBJECTIVE, BOUND, RESIDUAL, MU, SURPLUS, EPS, LARGEST, CAUTION, LENGTH = range(9)
+COUNT, FAILURES, IDLE, REFERENCE, STATE, STEP, PIVOT, SLOPE_XI, DECREMENT = range(9, 18)
+# Places in a `Room`, by its fields. Change of Q for X, block of X, and its Cholesky factor.
+JACOBIAN, CURVED, FOLDED = range(3)
+# Dyads of the channels in the eigenbasis of R, of L^H v_k, and of those behind a step.
+RECEIVED, BEAMS, PRICED = range(3)
+# Change of R for one of Q with the sign turned, and its root; Q, Q - R^-2 and R + its residual in the eigenbasis of R;
+# gradient by X without the barrier, cross term of X and xi, and the solutions for both; X, and X with the second-order
+# term; gradient with the barrier; room.
+WEIGHTS, ROOTS, Q_HERE, EXCESS, EFFECTIVE, SLOPE, SCALING, PREDICTED, SIDE, DIRECTION, BENT, AIMED, SPARE = range(13)
+# Adjoint of the eigenvectors of R; L and E where the curvature of the s_k is diagonal, and C^H with C^H E C = I;
+# X + xi I, the adjoint of its eigenvectors, second-order term, and change of R; L, L^-1, Q and R behind a step; room.
+BASIS, TURNED_L, TURNED_E, ROOT, WHOLE, AXES, SECOND, CHANGE, NEW_L, NEW_INVERSE, NEW_Q, NEW_R, ONE, OTHER, LEFT = (
+    range(15)
+)
+# Channels in the eigenbasis of R, L^H v_k, L^-1 H behind a step, and room.
+CHANNELS, TURNED, NEW_SEEN, AWAY = range(4)
+RHO, SIZES, SPECTRUM, LEVELS = range(4)  # eigenvalues of R, of the curvature of the s_k and of X + xi I; room
+POWERS, NEW_S, PRICES = range(3)  # of the users; s_k behind a step; room
 
 
-def dot(x: FloatArray, y: FloatArray) -> FloatArray:
-    """Inner products of the rows, (B,)."""
-    return (x * y).sum(axis=-1)
+class Room(NamedTuple):
+    """What a step writes to, of one member; r^2 + 1 real unknowns."""
+
+    square: FloatArray  #: (3, r^2, r^2)
+    dyads: FloatArray  #: (3, K, r^2)
+    vectors: FloatArray  #: (13, r^2)
+    small: ComplexArray  #: (15, r, r)
+    tall: ComplexArray  #: (4, r, K)
+    spectra: FloatArray  #: (4, r)
+    users: FloatArray  #: (3, K)
 
 
-def times(A: FloatArray, x: FloatArray) -> FloatArray:
-    """Stacked products of matrix and vector, (B, m)."""
-    return (A @ x[..., None])[..., 0]
+def room(r: int, K: int) -> Room:
+    """Room for a member of rank r with K users."""
+    n = r * r
+    square, dyads, vectors = np.zeros((3, n, n)), np.zeros((3, K, n)), np.zeros((13, n))
+    small, tall = np.zeros((15, r, r), complex), np.zeros((4, r, K), complex)
+    return Room(square, dyads, vectors, small, tall, np.zeros((4, r)), np.zeros((3, K)))
 
 
-def times_transposed(A: FloatArray, x: FloatArray) -> FloatArray:
-    """Stacked products of transposed matrix and vector, (B, n)."""
-    return (x[:, None, :] @ A)[:, 0, :]
+@brief
+def linearise(
+    H: ComplexArray,
+    terms: FloatArray,
+    antennas: int,
+    matrices: ComplexArray,
+    Y: ComplexArray,
+    s: FloatArray,
+    told: FloatArray,
+    room: Room,
+) -> bool:
+    """Write the Newton system at a dual point, R and E of one member; whether it is positive definite."""
+    square, dyads, vectors, small, tall, spectra, users = room
+    J, A, factor = square[JACOBIAN], square[CURVED], square[FOLDED]
+    beams, rho = dyads[BEAMS], spectra[RHO]
+    turn(H, terms, matrices, Y, s, told[EPS], small, tall, spectra, users)
+    dyads_into(tall[CHANNELS], dyads[RECEIVED])
+    dyads_into(tall[TURNED], beams)
+    weigh(rho, vectors[WEIGHTS], vectors[ROOTS])
+    differentiate(terms[SHARE], J, dyads, small)
+    slopes(terms[CHARGE], antennas - len(H), matrices[DUAL], told, J, beams, vectors, small, rho)
+    curve(s, J, A, factor, beams, dyads[PRICED], vectors[ROOTS], spectra[SIZES], users)
+    sound = fold(A, factor)
+    for slope, solution in ((SLOPE, PREDICTED), (SCALING, SIDE)):
+        write(vectors[slope], vectors[solution])
+        substitute(factor, vectors[solution])
+    curvature = told[PIVOT]
+    told[PIVOT] = max(curvature - scalar_product(vectors[SCALING], vectors[SIDE]), 1e-14 * curvature)
+    return sound
 
 
-def linearise(reduced: Reduced, dual: Dual, R: ComplexArray, E: ComplexArray, eps: FloatArray) -> NewtonSystem:
-    """The Newton system at a dual point, R (B, r, r) and E (B, r, r), for a barrier of weight eps (B,)."""
-    r = reduced.rank
-    rho, U = np.linalg.eigh(R)
-    rho = np.maximum(rho, TINY ** (1 / 4))
-    UH = hermitian(U)
-    h = UH @ reduced.H
-    powers = ((rho[:, None, :] @ squared(h))[:, 0, :] + reduced.noise) / reduced.ratio
-    v = dual.Y * dual.s[:, None, :]
-    sizes, turn = np.linalg.eigh((v * powers[:, None, :]) @ hermitian(v) + E / 2)
-    L, v = dual.L @ turn, hermitian(turn) @ v
-    E, E_root = _clipped(hermitian(turn) @ E @ turn, eps)
-    received, beams, weights = dyads(h), dyads(v), _coordinate_weights(rho)
-    J = received @ np.swapaxes(beams / reduced.ratio[:, None, :], -1, -2) - congruence(UH @ L)
-    Q = coordinates(UH @ dual.Q @ U)
-    excess = Q.copy()
-    excess[:, :r] -= 1 / rho**2
-    effective = -weights * excess
-    effective[:, :r] += rho
-    spare_share = reduced.spare * np.sqrt(dual.mu)
-    slope = times_transposed(J, effective) + times(beams, reduced.noise / reduced.ratio)
-    scaling = times_transposed(J, weights * Q) + coordinates(E)
-    curved = _curvature(J, weights, beams, 2 * powers / dual.s, sizes)
-    factor, solutions, sound = factorised(curved, np.stack([slope, scaling], axis=1))
-    curvature = dot(Q, weights * Q) + spare_share / 2 + trace(E)
-    return NewtonSystem(
-        L=L,
-        E=E,
-        E_root=E_root,
-        rho=rho,
-        U=U,
-        weights=weights,
-        Q=Q,
-        excess=excess,
-        received=received,
-        beams=beams,
-        J=J,
-        scaling=scaling,
-        factor=factor,
-        side=solutions[:, 1],
-        pivot=np.maximum(curvature - dot(scaling, solutions[:, 1]), 1e-14 * curvature),
-        slope=slope,
-        slope_xi=dot(effective, Q) + spare_share - dual.mu * dual.surplus,
-        predicted=solutions[:, 0],
-        sound=sound,
-    )
+@brief
+def turn(
+    H: ComplexArray,
+    terms: FloatArray,
+    matrices: ComplexArray,
+    Y: ComplexArray,
+    s: FloatArray,
+    eps: float,
+    small: ComplexArray,
+    tall: ComplexArray,
+    spectra: FloatArray,
+    users: FloatArray,
+) -> None:
+    """Write the eigenbasis of R, and L, E and the beams turned so that the curvature of the s_k is diagonal."""
+    basis, back, product = small[BASIS], small[ONE], small[OTHER]
+    h, v, priced = tall[CHANNELS], tall[AWAY], tall[TURNED]
+    E, turned, rho = matrices[STREAMS], small[TURNED_E], spectra[RHO]
+    powers = users[POWERS]
+    write(matrices[COVARIANCE], basis)
+    eigen(basis, rho)
+    for i in range(rho.size):
+        rho[i] = max(rho[i], LEAST)
+    multiply(basis, H, h)
+    for k in range(powers.size):
+        power = terms[NOISE, k]
+        for i in range(rho.size):
+            power += rho[i] * real_inner(h[i, k], h[i, k])
+        powers[k] = power * terms[SHARE, k]
+    scale_columns(Y, s, v)
+    scale_columns(v, powers, priced)
+    multiply_adjoint(priced, v, back)
+    combine(0.5, E, 1.0, back)
+    eigen(back, spectra[SIZES])
+    multiply_adjoint(matrices[FACTOR], back, small[TURNED_L])
+    multiply(back, v, tall[TURNED])
+    multiply(back, E, product)
+    multiply_adjoint(product, back, turned)
+    clip(turned, small[ROOT], product, eps, spectra[SPECTRUM], spectra[LEVELS])
 
 
-def _clipped(E: ComplexArray, eps: FloatArray) -> tuple[ComplexArray, ComplexArray]:
-    """E with its eigenvalues near eps, and C with ``C^H E C = I``."""
-    spectrum, U = np.linalg.eigh(E)
-    spectrum = np.clip(spectrum, eps[:, None] / SPREAD, eps[:, None] * SPREAD)
-    return hermitian_part((U * spectrum[:, None, :]) @ hermitian(U)), U / np.sqrt(spectrum)[:, None, :]
+@brief
+def clip(
+    E: ComplexArray, root: ComplexArray, scaled: ComplexArray, eps: float, spectrum: FloatArray, levels: FloatArray
+) -> None:
+    """Bring the eigenvalues of E near eps, and write C^H with ``C^H E C = I``."""
+    write(E, root)
+    eigen(root, spectrum)
+    for i in range(spectrum.size):
+        spectrum[i] = min(max(spectrum[i], eps / SPREAD), eps * SPREAD)
+        levels[i] = 1 / np.sqrt(spectrum[i])
+    scale_rows(root, spectrum, scaled)
+    adjoint_multiply(root, scaled, E)
+    symmetrise(E)
+    scale_rows(root, levels, root)
 
 
-def _coordinate_weights(rho: FloatArray) -> FloatArray:
-    """By how much each coordinate of R falls when that of Q rises: R = Q^-1/2 linearised, (B, r^2)."""
-    i, j = upper_entries(rho.shape[-1])
-    above = (rho[:, i] * rho[:, j]) ** 2 / (rho[:, i] + rho[:, j])
-    return np.concatenate([rho**3 / 2, above, above], axis=-1)
+@brief
+def weigh(rho: FloatArray, weights: FloatArray, roots: FloatArray) -> None:
+    """Write by how much coordinates of R fall when those of Q rise, R = Q^-1/2 linearised, and the roots of that."""
+    r, k = rho.size, rho.size
+    above = r * (r - 1) // 2
+    for i in range(r):
+        weights[i] = rho[i] * rho[i] * rho[i] / 2
+        for j in range(i + 1, r):
+            both = rho[i] * rho[j]
+            weights[k] = weights[k + above] = both * both / (rho[i] + rho[j])
+            k += 1
+    for i in range(r * r):
+        roots[i] = np.sqrt(weights[i])
 
 
-def _curvature(
-    J: FloatArray, weights: FloatArray, beams: FloatArray, powers: FloatArray, sizes: FloatArray
-) -> FloatArray:
-    """The block of X, (B, r^2, r^2): that of Q, less that of the s_k, and of their change with X^2 and the barrier."""
-    scaled = np.sqrt(weights)[:, :, None] * J
-    A = np.swapaxes(scaled, -1, -2) @ scaled
-    A -= (beams * powers[:, None, :]) @ np.swapaxes(beams, -1, -2)
-    i, j = upper_entries(sizes.shape[-1])
-    above = sizes[:, i] + sizes[:, j]  # F X + X F for the diagonal F of these sizes is diagonal in coordinates
-    diagonal = np.arange(A.shape[-1])
-    A[:, diagonal, diagonal] += np.concatenate([2 * sizes, above, above], axis=-1)
-    return A
+@brief
+def differentiate(shares: FloatArray, J: FloatArray, dyads: FloatArray, small: ComplexArray) -> None:
+    """Write the change of Q, in the eigenbasis of R, for X."""
+    priced, C = dyads[PRICED], small[ONE]
+    scale_rows(dyads[BEAMS], shares, priced)
+    adjoint_multiply(dyads[RECEIVED], priced, J)
+    multiply(small[BASIS], small[TURNED_L], C)
+    subtract_congruence(C, J)
 
 
-def factorised(A: FloatArray, right: FloatArray) -> tuple[FloatArray, FloatArray, BoolArray]:
-    """Cholesky factors of A (B, n, n), solutions for ``right`` (B, m, n), and where it worked.
+@brief
+def slopes(
+    charges: FloatArray,
+    spare: int,
+    Q: ComplexArray,
+    told: FloatArray,
+    J: FloatArray,
+    beams: FloatArray,
+    vectors: FloatArray,
+    small: ComplexArray,
+    rho: FloatArray,
+) -> None:
+    """Write Q in the eigenbasis of R, both gradients, and the terms of xi in the system."""
+    basis, product, turned = small[BASIS], small[ONE], small[OTHER]
+    q, weights, E = vectors[Q_HERE], vectors[WEIGHTS], small[TURNED_E]
+    excess, effective = vectors[EXCESS], vectors[EFFECTIVE]
+    slope, scaling, term = vectors[SLOPE], vectors[SCALING], vectors[SPARE]
+    multiply(basis, Q, product)
+    multiply_adjoint(product, basis, turned)
+    coordinates_into(turned, q)
+    write(q, excess)
+    for i in range(rho.size):
+        excess[i] -= 1 / (rho[i] * rho[i])
+    for i in range(q.size):
+        effective[i] = -weights[i] * excess[i]
+        scaling[i] = weights[i] * q[i]
+    for i in range(rho.size):
+        effective[i] += rho[i]
+    mu = told[MU]
+    share = spare * np.sqrt(mu)
+    told[PIVOT] = share / 2 + real_trace(E) + scalar_product(q, scaling)
+    told[SLOPE_XI] = share - mu * told[SURPLUS] + scalar_product(effective, q)
+    multiply(charges, beams, term)
+    multiply(effective, J, slope)
+    combine(1.0, term, 1.0, slope)
+    multiply(scaling, J, term)
+    coordinates_into(E, scaling)
+    combine(1.0, term, 1.0, scaling)
 
-    NumPy has no stacked triangular solve, hence the loop over members. A matrix that rounding
-    has made indefinite gets the smallest shift of its diagonal that mends it.
+
+@brief
+def curve(
+    s: FloatArray,
+    J: FloatArray,
+    A: FloatArray,
+    scaled: FloatArray,
+    beams: FloatArray,
+    priced: FloatArray,
+    roots: FloatArray,
+    sizes: FloatArray,
+    users: FloatArray,
+) -> None:
+    """Write the block of X: that of Q, less that of the s_k, and of their change with X^2 and the barrier."""
+    powers, prices = users[POWERS], users[PRICES]
+    r, k = sizes.size, sizes.size
+    scale_rows(J, roots, scaled)
+    add_gram(scaled, 1.0, 0.0, A)
+    for u in range(s.size):
+        prices[u] = np.sqrt(2 * powers[u] / s[u])
+    scale_rows(beams, prices, priced)
+    add_gram(priced, -1.0, 1.0, A)
+    above = r * (r - 1) // 2
+    for i in range(r):  # F X + X F for the diagonal F of these sizes is diagonal in coordinates
+        A[i, i] += 2 * sizes[i]
+        for j in range(i + 1, r):
+            both = sizes[i] + sizes[j]
+            A[k, k] += both
+            A[k + above, k + above] += both
+            k += 1
+
+
+@brief
+def fold(A: FloatArray, factor: FloatArray) -> bool:
+    """Write the Cholesky factor of the block of X; whether there is one.
+
+    A matrix that rounding has made indefinite gets the smallest shift of its diagonal that mends it.
     """
-    from scipy.linalg import lapack
-
-    solutions, sound = np.zeros_like(right), np.ones(len(A), bool)
-    factors = np.empty_like(A)
-    for b in range(len(A)):
-        # Transposed, a C-ordered array is the Fortran-ordered one that LAPACK takes as it is.
-        factor, failed = lapack.dpotrf(A[b].T, lower=1, clean=0)
-        shift = 1e-15  # from the rounding of the diagonal up to where the step would be another one
-        while failed and shift < 1e-2:
-            diagonal = np.abs(np.diagonal(A[b]))
-            factor, failed = lapack.dpotrf(A[b].T + np.diag(shift * (diagonal + diagonal.mean())), lower=1, clean=0)
-            shift *= 100
-        sound[b] = not failed
-        factors[b] = factor.T
-        if not failed:
-            solutions[b] = lapack.dpotrs(factor, right[b].T, lower=1)[0].T
-    return factors, solutions, sound
+    last, shift = len(A) - 1, 1e-15  # from the rounding of the diagonal up to where the step would be another one
+    write(A, factor)
+    factorise(factor)
+    while not np.isfinite(factor[last, last]) and shift < 1e-2:
+        mend(A, shift, factor)
+        factorise(factor)
+        shift *= 100
+    return bool(np.isfinite(factor[last, last]))
 
 
-def solved_again(system: NewtonSystem, right: FloatArray) -> FloatArray:
-    """Solutions of the block of X for ``right`` (B, m, r^2), with the factor at hand."""
-    from scipy.linalg import lapack
+@brief
+def mend(A: FloatArray, shift: float, factor: FloatArray) -> None:
+    """Write A with some more of its diagonal."""
+    n, total = len(A), 0.0
+    write(A, factor)
+    for i in range(n):
+        total += abs(A[i, i])
+    for i in range(n):
+        factor[i, i] += shift * (abs(A[i, i]) + total / n)
 
-    solutions = np.zeros_like(right)
-    for b in np.flatnonzero(system.sound):
-        solutions[b] = lapack.dpotrs(system.factor[b].T, right[b].T, lower=1)[0].T
-    return solutions
+
+@brief
+def direct(solution: FloatArray, right_xi: float, pivot: float, vectors: FloatArray) -> float:
+    """Write X over the solution of the block of X alone; xi."""
+    xi = (right_xi - scalar_product(vectors[SCALING], solution)) / pivot
+    combine(-xi, vectors[SIDE], 1.0, solution)
+    return xi

@@ -11,12 +11,17 @@ from __future__ import annotations
 import numpy as np
 from attrs import frozen
 
+from isacsim.algebra import real_inner, real_trace, scale_columns, solve_into
 from isacsim.batch import hermitian, hermitian_part, rows, squared
-from isacsim.solvers.crb_min.reduction import Reduced
-from isacsim.solvers.linear import inverse, root, solved, trace
+from isacsim.blas import multiply
+from isacsim.compiled import brief, compiled
+from isacsim.lapack import combine, invert, multiply_adjoint, scale
+from isacsim.solvers.crb_min.dual import Scratch, scratch
+from isacsim.solvers.crb_min.reduction import NOISE, THRESHOLD, Reduced
+from isacsim.solvers.linear import root, trace
 from isacsim.solvers.sqinr.least_power import directions
 from isacsim.solvers.sqinr.repair import along_channels
-from isacsim.typing import BoolArray, ComplexArray, FloatArray
+from isacsim.typing import ComplexArray, FloatArray
 
 # Without spare dimensions an excess of power of this is rounding.
 EXCESS = 1e-14
@@ -57,39 +62,96 @@ def tight_beams(reduced: Reduced, along: ComplexArray, sensing: ComplexArray) ->
 
     Without spare dimensions the sensing streams are scaled so that the power is spent.
     """
-    cross = squared(reduced.HH @ along)  # (B, K, K): user by beam
-    k = np.arange(reduced.users)
-    system = -cross
-    system[:, k, k] = cross[:, k, k] / reduced.threshold
-    if reduced.spare:
-        powers = solved(system, reduced.noise + reduced.received(sensing))
-    else:
-        powers, added = solved(system, reduced.noise), solved(system, reduced.received(sensing))
-        lengths = squared(np.swapaxes(along, -1, -2)).sum(axis=-1)
-        left, cost = reduced.antennas - (powers * lengths).sum(axis=-1), (added * lengths).sum(axis=-1) + trace(sensing)
-        share = np.where((left > 0) & (cost > 0), left / np.where(cost > 0, cost, 1.0), 0.0)
-        powers, sensing = powers + share[:, None] * added, share[:, None, None] * sensing
-    found = np.asarray((powers > 0).all(axis=-1) & np.isfinite(powers).all(axis=-1))
-    users = along * np.sqrt(np.where(found[:, None], powers, 1.0))[:, None, :]
-    return _fitted(reduced, users, sensing, found)
+    users, sensing, objective = np.array(along, order="C"), np.array(sensing, order="C"), np.empty(len(along))
+    compiled(tight_each)(*reduced.arrays, users, sensing, objective, scratch(*reduced.H.shape[1:]))
+    return Beams(users, sensing, objective)
 
 
-def _fitted(reduced: Reduced, users: ComplexArray, sensing: ComplexArray, found: BoolArray) -> Beams:
-    """The beams with their objective, scaled to full power where there is no spare dimension."""
-    S = users @ hermitian(users) + sensing
-    spent = trace(S)
-    if not reduced.spare:
-        scale = reduced.antennas / spent
-        found = found & (scale >= 1 - EXCESS)
-        users, sensing = users * np.sqrt(scale)[:, None, None], sensing * scale[:, None, None]
-        S = S * scale[:, None, None]
-        rest = np.zeros_like(spent)
+@brief
+def tight_at(
+    H: ComplexArray,
+    HH: ComplexArray,
+    terms: FloatArray,
+    antennas: int,
+    users: ComplexArray,
+    sensing: ComplexArray,
+    here: Scratch,
+) -> float:
+    """Write `tight_beams` of one member over their directions, and over ``sensing``; the objective."""
+    cross, seen, system = here.cross[0], here.tall, here.system
+    powers, added, share = here.rows[0], here.rows[1], 1.0
+    r, K = H.shape
+    multiply(HH, users, cross)
+    multiply(sensing, H, seen)
+    for k in range(K):
+        powers[k], added[k] = terms[NOISE, k], 0.0
+        for i in range(r):
+            added[k] += real_inner(H[i, k], seen[i, k])
+    gains(cross, terms, system)
+    solve_into(system, powers)
+    gains(cross, terms, system)
+    solve_into(system, added)
+    if antennas == r:
+        left, cost = float(antennas), real_trace(sensing)
+        for k in range(K):
+            for i in range(r):
+                length = real_inner(users[i, k], users[i, k])
+                left, cost = left - powers[k] * length, cost + added[k] * length
+        share = left / cost if left > 0 and cost > 0 else 0.0
+        scale(share, sensing, sensing)
+    least = np.inf
+    for k in range(K):
+        power = powers[k] + share * added[k]
+        least = power if not power > least else least
+        powers[k] = np.sqrt(max(power, 0.0))
+    if not least > 0:
+        return np.inf
+    scale_columns(users, powers, users)
+    return fitted(antennas, users, sensing, here.small)
+
+
+@brief
+def gains(cross: ComplexArray, terms: FloatArray, system: FloatArray) -> None:
+    """Write the matrix (K, K) of what users get and hear for a power of 1, of cross gains (K, K) of user by beam."""
+    for k in range(len(cross)):
+        for j in range(len(cross)):
+            system[k, j] = -real_inner(cross[k, j], cross[k, j])
+        system[k, k] /= -terms[THRESHOLD, k]
+
+
+@brief
+def fitted(antennas: int, users: ComplexArray, sensing: ComplexArray, small: ComplexArray) -> float:
+    """The objective of beams, infinite beyond the power; scaled to full power where there is no spare dimension."""
+    S, r, rest = small[0], len(sensing), 0.0
+    multiply_adjoint(users, users, S)
+    combine(1.0, sensing, 1.0, S)
+    spent = real_trace(S)
+    if antennas > r:
+        found, rest = spent < antennas * (1 - LEFT), (antennas - r) * (antennas - r) / (antennas - spent)
     else:
-        found = found & (spent < reduced.antennas * (1 - LEFT))
-        rest = reduced.spare**2 / np.where(found, reduced.antennas - spent, 1.0)
-    inside = trace(inverse(np.where(found[:, None, None], S, np.eye(reduced.rank))))
-    found = found & (inside > 0)  # False for NaN
-    return Beams(users, sensing, np.where(found, inside + rest, np.inf))
+        factor = antennas / spent
+        found = factor >= 1 - EXCESS
+        scale(np.sqrt(factor), users, users)
+        scale(factor, sensing, sensing)
+        scale(factor, S, S)
+    invert(S)
+    inside = real_trace(S)
+    return inside + rest if found and inside > 0 else np.inf
+
+
+def tight_each(
+    H: ComplexArray,
+    HH: ComplexArray,
+    terms: FloatArray,
+    antennas: int,
+    users: ComplexArray,
+    sensing: ComplexArray,
+    objective: FloatArray,
+    here: Scratch,
+) -> None:
+    """Write `tight_beams` of B members over their directions."""
+    for b in range(len(H)):
+        objective[b] = tight_at(H[b], HH[b], terms[b], antennas, users[b], sensing[b], here)
 
 
 def recovered(reduced: Reduced, V: ComplexArray, start: Beams) -> Beams:

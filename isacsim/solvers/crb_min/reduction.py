@@ -18,12 +18,14 @@ import numpy as np
 from attrs import field, frozen
 
 from isacsim.batch import frobenius2, hermitian, rows, squared
+from isacsim.compiled import writable
 from isacsim.problems.crb_min import CrbMin
 from isacsim.solvers.linear import forms
 from isacsim.solvers.sqinr.group import Group
 from isacsim.solvers.sqinr.least_power import Links
 from isacsim.typing import ComplexArray, FloatArray
 
+SHARE, THRESHOLD, NOISE, CHARGE = range(4)  # what kernels see of each user: 1/a_k, gamma_k, sigma_k^2, sigma_k^2/a_k
 # Singular values below this, relative to the largest, do not count for the rank.
 RANK_TOLERANCE = 1e-10
 
@@ -40,6 +42,13 @@ class Reduced(Links):
     def ratio(self) -> FloatArray:
         """a_k = 1 + 1/gamma_k, (B, K)."""
         return np.asarray(1 + 1 / self.threshold)
+
+    @property
+    def arrays(self) -> tuple[ComplexArray, ComplexArray, FloatArray, int]:
+        """H, its conjugate transpose, the users' numbers by the names above, (B, 4, K), and N_t, for kernels."""
+        share = 1 / self.ratio
+        terms = np.stack([share, self.threshold, self.noise, share * self.noise], axis=1)
+        return writable(self.H), writable(self.HH), terms, self.antennas
 
     @property
     def rank(self) -> int:
