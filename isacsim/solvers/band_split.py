@@ -4,7 +4,9 @@ On ideal hardware nothing but the power joins the subcarriers. Chains meet all o
 on each follow from the covariances of all. A solver that knows whole bands (``over_band``, of `CrbMin`) designs for
 converters as they are: one convex problem, proven to be solved. Other chains it takes for converters of the same gain
 and distortion at some precoders, with what else users receive as noise; the powers of the beams are then settled
-through the chains themselves, and the precoders are those of the next round.
+through the chains themselves, and the precoders are those of the next round. On four subcarriers of two antennas and a
+user, a general optimiser that starts from there gains 3e-7 behind exact converters of 3 bits at an SQINR of 3, 1e-8
+behind 2 bits at 2, and 4 % behind 2 bits at 3, which can hardly be met.
 
 For other solvers gains and distortion are held as they are at some precoders, which leaves each subcarrier a problem
 on ideal chains, of what leaves the gains, among more noise (`SinrConstrained.held`), and of these the best split is
