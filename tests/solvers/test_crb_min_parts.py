@@ -283,6 +283,20 @@ def test_the_newton_system_has_the_gradient_of_the_dual(kit, point):
         np.testing.assert_allclose(there.told[b, SLOPE_XI], by_xi, rtol=1e-8, atol=1e-9)
 
 
+@pytest.mark.parametrize(("users", "antennas", "excess"), [(2, 4, 2.0), (2, 2, 1.5), (2, 3, 1 + 1e-5)])
+def test_the_loop_over_a_member_computes_what_is_written(kit, monkeypatch, users, antennas, excess):
+    problem = kit.make_crb_min(users, antennas, batch=(2,), seed=1, excess=excess)
+    fast = isacsim.solve(problem)
+    for module in ("newton", "dual", "recovery"):
+        monkeypatch.setattr(f"isacsim.solvers.crb_min.{module}.compiled", lambda function: function)
+    slow = isacsim.solve(problem)
+    assert fast.status.tolist() == slow.status.tolist()
+    assert (fast.iterations > 0).any()  # else this test shows nothing
+    # Another BLAS rounds otherwise, and both end within the tolerance of 1e-8.
+    np.testing.assert_allclose(fast.objective, slow.objective, rtol=1e-8)
+    np.testing.assert_allclose(fast.bound, slow.bound, rtol=1e-8)
+
+
 # Proximal maps and the structured dual solve
 
 
