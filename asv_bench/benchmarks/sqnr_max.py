@@ -84,6 +84,11 @@ class RealTime:
     def track_steps(self, target, transmit, batch):
         return float(np.mean(isacsim.solve(self.problem).iterations))
 
+    def track_evaluations(self, target, transmit, batch):
+        """Evaluations of the SQNR with its gradient that are traced: of the start, and one a step."""
+        trace = isacsim.solve(self.problem).trace["objective"]
+        return float(np.mean(np.isfinite(trace).sum(axis=-1)))
+
     def track_products(self, target, transmit, batch):
         """Products with the curvature of the Lagrangian; a point target needs none."""
         trace = isacsim.solve(self.problem).trace
@@ -91,6 +96,7 @@ class RealTime:
 
     track_cpu.unit = "s"
     track_steps.unit = "steps"
+    track_evaluations.unit = "evaluations"
     track_products.unit = "products"
 
 
