@@ -85,7 +85,7 @@ SECTIONS: tuple[Entry, ...] = (
         "Detection, estimation and links through converters, measured and predicted.",
         {
             "waveform-detection": 3, "waveform-detectors": 1, "waveform-echo": 3, "waveform-estimation": 2,
-            "waveform-link": 2, "waveform-link-users": 4,
+            "waveform-link": 10, "waveform-link-users": 4,
         },
     ),
     (

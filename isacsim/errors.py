@@ -108,6 +108,7 @@ def one_line(text: str, limit: int = 1000) -> str:
 
 
 MOST_LETTERS, MOST_NAMES = 100, 1000  # of a name, and of those that are compared with it
+LEAST_PART = 4  # letters of a part of a name that tells which is meant
 
 
 def one_of(known: Iterable[str], name: str = "") -> str:
@@ -115,7 +116,11 @@ def one_of(known: Iterable[str], name: str = "") -> str:
     names = sorted(known)
     # Each comparison takes the product of both lengths, and neither of a real name is long.
     near = [known for known in names if len(known) <= MOST_LETTERS][:MOST_NAMES] if len(name) <= MOST_LETTERS else []
-    close = difflib.get_close_matches(name, near, n=1, cutoff=0.5)
+    # Capitals and underscores are the commonest slips; a part of a name, such as lbfgs, is meant for the whole.
+    typed = name.lower().replace("_", "-")
+    close = [each for each in near if each.lower().replace("_", "-") == typed]
+    close = close or difflib.get_close_matches(name, near, n=1, cutoff=0.5)
+    close = close or [each for each in near if len(typed) >= LEAST_PART and typed in each.lower()]
     hint = f"Did you mean {close[0]!r}? " if close else ""
     return f"{hint}Valid: {', '.join(names) or 'none'}."
 

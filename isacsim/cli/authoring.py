@@ -22,6 +22,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "hardware": {"saturation_dbm": 3},
 }
 FORMS = {"channels": ("drawn", "recorded"), "solvers": ("closed-form", "iterating")}
+NAME = r"[a-z][a-z0-9]*(-[a-z0-9]+)*"
 CLASSES = {"scenarios": "scenario"}  # what a spec names, where it is not the class
 
 PROJECT = Template("""[build-system]
@@ -150,8 +151,9 @@ def write_plugin(kind: str, name: str, folder: Path, form: str = "") -> Path:
     """
     if kind not in KINDS:
         raise InvalidInput("kind", "must be a kind of component", kind, one_of(KINDS, kind))
-    if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name) or keyword.iskeyword(name):
-        remedy = "Write my-amplifier, for example."
+    if not re.fullmatch(NAME, name) or keyword.iskeyword(name):
+        near = name.lower().replace("_", "-")
+        remedy = f"Write {near if re.fullmatch(NAME, near) else 'my-amplifier'}, for example."
         raise InvalidInput("name", "must be lower-case letters, digits and single hyphens", name, remedy)
     forms = FORMS.get(kind, ())
     if form and form not in forms:

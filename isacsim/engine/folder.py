@@ -276,6 +276,16 @@ def counted(store: Store, points: list[dict[str, Any]], trials: int) -> Counts:
     return Counts(requested, sum(done.get(i, 0) for i in ids), failed, some)
 
 
+def require_run(name: str, value: Any) -> None:
+    """Refuse what is no run.
+
+    Raises:
+        InvalidInput: It names ``name``.
+    """
+    if not isinstance(value, Run):
+        raise InvalidInput(name, "must be a Run", value, f"Write isacsim.open_run({str(value)!r}), for example.")
+
+
 def open_run(path: str | Path) -> Run:
     """The run of a folder that `run` wrote.
 

@@ -204,7 +204,11 @@ def replace(scenario: Scenario, changes: Iterable[tuple[str, Any]], reader: Read
     for path, value in changes:
         key, *rest = path.split(".")
         if key not in parts:
-            raise InvalidInput(path, f"must name a field at {key!r}", "", one_of(parts, key))
+            tables = [
+                n for n, part in parts.items() if isinstance(part, dict) and rest and hasattr(part.get(key), rest[0])
+            ]
+            remedy = f"Did you mean '{tables[0]}.{path}'?" if tables else one_of(parts, key)
+            raise InvalidInput(path, f"must name a field at {key!r}", "", remedy)
         if rest:
             parts[key] = _replace(parts[key], rest, value, reader, path)
         else:
@@ -237,6 +241,10 @@ def _replace(record: Any, keys: list[str], value: Any, reader: Reader, path: str
         raise InvalidInput(path, "cannot be set alone", value, "Set the whole table, { kind = ... }.")
     if key not in fields:
         remedy = known_keys(fields, key) if fields else "Set the whole value."
+        if "[" in key:
+            remedy = f"Write {path.replace('[', '.').replace(']', '')}, with a dot before an index."
+        elif key.isdecimal() and rest:
+            remedy = f"It is one table, and no list: write {'.'.join(path.split('.')[: -len(keys)] + rest)}."
         raise InvalidInput(path, f"must name a field at {key!r}", "", remedy)
     name = fields[key].name
     if rest:

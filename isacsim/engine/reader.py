@@ -327,10 +327,23 @@ def _scalar(value: Any, kind: Any) -> Any:
     allowed = (int, float) if kind is float else kind
     if not isinstance(value, allowed) or (isinstance(value, bool) and kind is not bool):
         told = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}[kind]
-        raise InvalidInput("", f"must be {told}", value, "Check the type.")
+        raise InvalidInput("", f"must be {told}", value, _in_toml(value, kind))
     if kind is float and np.isnan(value):
         raise InvalidInput("", "must not be NaN", value, "Give a number.")
     return kind(value)
+
+
+def _in_toml(value: Any, kind: Any) -> str:
+    """How a scalar of a kind is written, by what was meant where that can be told."""
+    if kind is bool:
+        return "Write true or false."
+    if kind is str:
+        return "Write one text, in quotes."
+    with contextlib.suppress(ValueError, TypeError, OverflowError):
+        meant = float(value)
+        if isinstance(value, (str, float)) and (kind is float or meant == int(meant)):
+            return f"Write {meant:.15g}{', without quotes' if isinstance(value, str) else ''}."
+    return f"Write {'4' if kind is int else '0.5'}, for example."
 
 
 def _literal(value: Any, kind: Any) -> Any:

@@ -66,7 +66,7 @@ def read(path: Path) -> dict[str, Any]:
     Raises:
         InvalidInput: If the file cannot be read, or is no TOML of bounded size.
     """
-    remedy = "Check the path; `isacsim list scenarios` shows those that come with isacsim."
+    remedy = "Check the path; `isacsim init NAME` writes the file of a study that comes with isacsim."
     try:
         with path.open("rb") as file:
             content = file.read(MOST_BYTES + 1)

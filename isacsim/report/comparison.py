@@ -11,7 +11,7 @@ import numpy as np
 from attrs import frozen
 from rich.table import Table
 
-from isacsim.engine.folder import Run
+from isacsim.engine.folder import Run, require_run
 from isacsim.engine.statistics import mean
 from isacsim.errors import InvalidInput, one_of
 from isacsim.report.places import text_of
@@ -73,8 +73,10 @@ def compare(
         other_design: The design of the other run beside ``design``; None is the one of the same name.
 
     Raises:
-        InvalidInput: If the two have nothing in common.
+        InvalidInput: If they are no runs, or have nothing in common.
     """
+    require_run("run", run)
+    require_run("other", other)
     one, two = run.dataset(), other.dataset()
     for name, dataset, chosen in (("design", one, design), ("other_design", two, other_design)):
         known = dataset["design"].values.tolist()

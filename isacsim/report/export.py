@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from isacsim.engine.folder import Run
+from isacsim.engine.folder import Run, require_run
 from isacsim.engine.sinks import replacing, scalar_frame
 from isacsim.errors import InvalidInput, one_of
 
@@ -34,6 +34,7 @@ def export(run: Run, to: str, path: Path | None = None, *, precoders: bool = Tru
         InvalidInput: For an unknown format, one whose library is not installed, or a file that cannot
             be written.
     """
+    require_run("run", run)
     if to not in WRITERS:
         raise InvalidInput("to", "must be a format", to, one_of(WRITERS, to))
     ending, write = WRITERS[to]

@@ -93,12 +93,12 @@ SCENARIOS = {
     "snapshots fraction": (
         SNAPSHOTS,
         "snapshots = 30.5",
-        "base_station.snapshots: must be a whole number, got 30.5. Check the type.",
+        "base_station.snapshots: must be a whole number, got 30.5. Write 4, for example.",
     ),
     "snapshots boolean": (
         SNAPSHOTS,
         "snapshots = true",
-        "base_station.snapshots: must be a whole number, got True. Check the type.",
+        "base_station.snapshots: must be a whole number, got True. Write 4, for example.",
     ),
     "array kind": (
         'kind = "upa", horizontal = 4',
@@ -122,15 +122,19 @@ SCENARIOS = {
     "array flag": (
         "horizontal = 4",
         'normalized = "yes", horizontal = 4',
-        "base_station.transmit_array.normalized: must be true or false, got 'yes'. Check the type.",
+        "base_station.transmit_array.normalized: must be true or false, got 'yes'. Write true or false.",
     ),
     "users negative": (
         "count     = 4",
         "count = -1",
         "users.count: must be a whole number of at least 0, got -1. Check the value.",
     ),
-    "users fraction": ("count     = 4", "count = 4.0", "users.count: must be a whole number, got 4.0. Check the type."),
-    "users text": ("count     = 4", 'count = "4"', "users.count: must be a whole number, got '4'. Check the type."),
+    "users fraction": ("count     = 4", "count = 4.0", "users.count: must be a whole number, got 4.0. Write 4."),
+    "users text": (
+        "count     = 4",
+        'count = "4"',
+        "users.count: must be a whole number, got '4'. Write 4, without quotes.",
+    ),
     "noise too short": (
         NOISE,
         "noise_dbm = [0, 0]\n",
@@ -296,7 +300,7 @@ SCENARIOS = {
     "weight boolean": (
         WEIGHTS,
         "rate_weight = 1, crlb_weight = true",
-        "design.sca.problem.crlb_weight: must be a number, got True. Check the type.",
+        "design.sca.problem.crlb_weight: must be a number, got True. Write 0.5, for example.",
     ),
     "weights both zero": (
         WEIGHTS,
@@ -573,14 +577,18 @@ SCENARIOS = {
         "trials = 0",
         "trials: must be a whole number of at least 1, got 0. Check the value.",
     ),
-    "trials text": ("trials = 100", 'trials = "100"', "trials: must be a whole number, got '100'. Check the type."),
-    "trials float": ("trials = 100", "trials = 1e2", "trials: must be a whole number, got 100.0. Check the type."),
+    "trials text": (
+        "trials = 100",
+        'trials = "100"',
+        "trials: must be a whole number, got '100'. Write 100, without quotes.",
+    ),
+    "trials float": ("trials = 100", "trials = 1e2", "trials: must be a whole number, got 100.0. Write 100."),
     "seed negative": (
         "seed   = 2025",
         "seed = -1",
         "seed: must be a whole number of at least 0, got -1. Check the value.",
     ),
-    "title number": ("title  = ", "title = 3 #", "title: must be text, got 3. Check the type."),
+    "title number": ("title  = ", "title = 3 #", "title: must be text, got 3. Write one text, in quotes."),
     "key unknown": (
         "seed   = 2025",
         "seeds = 2025",

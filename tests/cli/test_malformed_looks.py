@@ -8,6 +8,10 @@ FIGURE = 'x = "bits"\ny = "crlb"'
 ARRAY = '{ kind = "upa", horizontal = 4, vertical = 4 }'
 METRICS = '["sum-rate-nats", "crlb"]'
 SOLVER = '{ kind = "sca" }'
+STAGE = 'transmit = [{ kind = "aqnm", bits = 3 }]'
+PLACE = '"hardware.converters.transmit.0.bits"'
+VALUES = "values = [1, 2, 3, 4, 6, inf]"
+COUNT = "count     = 4"
 
 # What is replaced in the quickstart scenario, by what, and what is said of it.
 CASES = {
@@ -49,7 +53,7 @@ CASES = {
     "figure legend list": (
         FIGURE,
         FIGURE + '\nlegend = ["best"]',
-        "figure.crlb.legend: must be text, got ['best']. Check the type.",
+        "figure.crlb.legend: must be text, got ['best']. Write one text, in quotes.",
     ),
     "figure format": (
         FIGURE,
@@ -67,7 +71,11 @@ CASES = {
         FIGURE + "\nformat = 3",
         "figure.crlb.format: must be file types of figures, got 3. Valid: pdf, pgf, png, svg, tikz.",
     ),
-    "figure font number": (FIGURE, FIGURE + "\nfont = 3", "figure.crlb.font: must be text, got 3. Check the type."),
+    "figure font number": (
+        FIGURE,
+        FIGURE + "\nfont = 3",
+        "figure.crlb.font: must be text, got 3. Write one text, in quotes.",
+    ),
     "figure font size": (
         FIGURE,
         FIGURE + "\nfont_size = -8",
@@ -76,17 +84,17 @@ CASES = {
     "figure font size text": (
         FIGURE,
         FIGURE + '\nfont_size = "8pt"',
-        "figure.crlb.font_size: must be a number, got '8pt'. Check the type.",
+        "figure.crlb.font_size: must be a number, got '8pt'. Write 0.5, for example.",
     ),
     "figure style list": (
         FIGURE,
         FIGURE + '\nstyle = ["science"]',
-        "figure.crlb.style: must be text, got ['science']. Check the type.",
+        "figure.crlb.style: must be text, got ['science']. Write one text, in quotes.",
     ),
     "figure dots": (
         FIGURE,
         FIGURE + '\ndots = "yes"',
-        "figure.crlb.dots: must be true or false, got 'yes'. Check the type.",
+        "figure.crlb.dots: must be true or false, got 'yes'. Write true or false.",
     ),
     "figure dots band": (
         FIGURE,
@@ -96,7 +104,7 @@ CASES = {
     "figure categories": (
         FIGURE,
         FIGURE + "\ncategories = 1",
-        "figure.crlb.categories: must be true or false, got 1. Check the type.",
+        "figure.crlb.categories: must be true or false, got 1. Write true or false.",
     ),
     "figure scale word": (
         FIGURE,
@@ -131,7 +139,7 @@ CASES = {
     "array spacing text": (
         ARRAY,
         '{ kind = "upa", horizontal = 4, vertical = 4, spacing = "half" }',
-        "base_station.transmit_array.spacing: must be a number, got 'half'. Check the type.",
+        "base_station.transmit_array.spacing: must be a number, got 'half'. Write 0.5, for example.",
     ),
     "array spacing nan": (
         ARRAY,
@@ -228,7 +236,7 @@ CASES = {
     "baseline share text": (
         SOLVER,
         '{ kind = "zf", sensing_share = "half" }',
-        "design.sca.solver.sensing_share: must be a number, got 'half'. Check the type.",
+        "design.sca.solver.sensing_share: must be a number, got 'half'. Write 0.5, for example.",
     ),
     "baseline option": (
         SOLVER,
@@ -240,12 +248,88 @@ CASES = {
         '"zero-forcing"',
         "design.sca.solver.kind: must name one of the solvers, got 'zero-forcing'. Valid:",
     ),
-    "baseline case": (SOLVER, '"MRT"', "design.sca.solver.kind: must name one of the solvers, got 'MRT'. Valid:"),
+    "baseline case": (
+        SOLVER,
+        '"MRT"',
+        "design.sca.solver.kind: must name one of the solvers, got 'MRT'. Did you mean 'mrt'?",
+    ),
     "equal split option": (
         SOLVER,
         '{ kind = "equal-split", sensing_share = 0.5 }',
         "design.sca.solver.sensing_share: is not a known key, got 0.5. Valid: none.",
     ),
+    "solver by a part of its name": (
+        SOLVER,
+        '"lbfgs"',
+        "design.sca.solver.kind: must name one of the solvers, got 'lbfgs'. Did you mean 'riemannian-lbfgs'?",
+    ),
+    "solver option of another library": (
+        SOLVER,
+        '{ kind = "sca", max_iter = 10 }',
+        "design.sca.solver.max_iter: is not a known key, got 10. Did you mean 'max_steps'?",
+    ),
+    "solver of another problem": (
+        SOLVER,
+        '"newton-mm"',
+        "design.sca.solver: must take the problem sum-rate-crlb; newton-mm takes sqnr-max, not sum-rate-crlb",
+    ),
+    "array in capitals": (
+        ARRAY,
+        ARRAY.replace("upa", "UPA"),
+        "base_station.transmit_array.kind: must name one of the arrays, got 'UPA'. Did you mean 'upa'?",
+    ),
+    "metric with underscores": (
+        METRICS,
+        '["sum_rate_nats"]',
+        "evaluate.converters.metrics.0.kind: must name one of the metrics, got 'sum_rate_nats'. Did "
+        "you mean 'sum-rate-nats'?",
+    ),
+    "stage that is no list": (
+        STAGE,
+        STAGE.replace("[", "").replace("]", ""),
+        "sweep.bits at hardware.converters.transmit.0.bits: must name a field at '0'. It is one table, and no list: "
+        "write hardware.converters.transmit.bits.",
+    ),
+    "side of hardware": (
+        STAGE,
+        STAGE.replace("transmit", "transmitter"),
+        "hardware.converters.transmitter: is not a known key, got [{'kind': 'aqnm', 'bits': 3}]. Did you "
+        "mean 'transmit'?",
+    ),
+    "sweep of a place within a table": (
+        PLACE,
+        PLACE.replace("hardware.", ""),
+        "sweep.bits at converters.transmit.0.bits: must name a field at 'converters'. Did you mean "
+        "'hardware.converters.transmit.0.bits'?",
+    ),
+    "sweep of an index in brackets": (
+        PLACE,
+        PLACE.replace(".0", "[0]"),
+        "sweep.bits at hardware.converters.transmit[0].bits: must name a field at 'transmit[0]'. Write "
+        "hardware.converters.transmit.0.bits, with a dot before an index.",
+    ),
+    "sweep of a range": (
+        VALUES,
+        'values = "1:6"',
+        "sweep.bits.values: must be a list with at least one value, got '1:6'. Write values = [1, 2].",
+    ),
+    "sweep from start to stop": (VALUES, "start = 1\nstop = 6", "sweep.bits.values: is required. Add it."),
+    "sweep of text and numbers": (
+        VALUES,
+        'values = [1, 2, "inf"]',
+        "sweep.bits.values: must be all numbers or all text, got [1, 2, 'inf']. Sweep a number or a name.",
+    ),
+    "count as YAML writes it": (
+        COUNT,
+        "count: 4",
+        "scenario: must be valid TOML (Expected '=' after a key in a key/value pair",
+    ),
+    "decimal comma": (
+        COUNT,
+        f"{COUNT}\nspeed = 0,5",
+        "scenario: must be valid TOML (Expected newline or end",
+    ),
+    "count with a decimal point": (COUNT, "count = 4.0", "users.count: must be a whole number, got 4.0. Write 4."),
 }
 
 

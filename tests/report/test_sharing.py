@@ -312,3 +312,9 @@ def test_names_of_matlab_are_each_once():
     assert len(set(names.values())) == 6
     assert all(re.fullmatch(r"[A-Za-z]\w{0,62}", name) for name in names.values())
     assert "axes" not in names.values()
+
+
+@pytest.mark.parametrize("share", [lambda path: isacsim.compare(path, path), lambda path: isacsim.export(path, "mat")])
+def test_a_folder_in_place_of_a_run_is_told_how_to_open_it(share):
+    with pytest.raises(InvalidInput, match=r"run: must be a Run, got 'mine'\. Write isacsim\.open_run\('mine'\)"):
+        share("mine")
