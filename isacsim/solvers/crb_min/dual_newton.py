@@ -149,7 +149,7 @@ def _weighted_congruence(C: ComplexArray, weights: FloatArray) -> FloatArray:
     """The matrix (B, r^2, r^2) of ``Y -> C^H (weights o C Y C^H) C`` in coordinates, for C (B, N, r).
 
     Its entries in the usual basis factor over the rows of C, which makes it cheaper by N / r^2 than the
-    product of what `isacsim.solvers.hermitian.congruence` gives.
+    product of what `isacsim.solvers.hermitian.subtract_congruence` works out.
     """
     (members, rows_of_C, r), E = C.shape, basis(C.shape[-1]).reshape(-1, C.shape[-1] ** 2)
     pairs = (np.conj(C)[:, :, :, None] * C[:, :, None, :]).reshape(members, rows_of_C, r * r)
