@@ -15,7 +15,7 @@ from __future__ import annotations
 from isacsim.link.echo import ADDRESSED, MODES, Echo, Mode, in_words
 from isacsim.link.reception import Reception, band_reception
 from isacsim.link.record import Link, WidebandLink, link_over
-from isacsim.link.sent import IDEAL, Transmission, covariance, require_transceiver, transmission
+from isacsim.link.sent import IDEAL, Transmission, covariance, require_hardware, require_transceiver, transmission
 
 __all__ = [
     "ADDRESSED",
@@ -31,6 +31,7 @@ __all__ = [
     "covariance",
     "in_words",
     "link_over",
+    "require_hardware",
     "require_transceiver",
     "transmission",
 ]

@@ -46,8 +46,7 @@ class Transmission:
     def of(cls, W: Any, transmit: Hardware) -> Transmission:
         """The transmission of a precoder W (..., N_t, K+S), in sqrt(W), by the linear model of the chains."""
         W = np.asarray(numbers("W", W, axes=2), complex, order="C")
-        if not callable(getattr(transmit, "linear_model", None)):
-            raise InvalidInput("transmit", "must be hardware", transmit, "Pass a stage such as Aqnm(bits=3).")
+        require_hardware("transmit", transmit)
         model = transmit.linear_model(covariance(W))
         own = W.shape[-2:-1] if model.diagonal else (W.shape[-2],) * 2
         distortion = np.broadcast_to(model.distortion, (*W.shape[:-2], *own))
@@ -115,6 +114,16 @@ def transmission(W: Any, transceiver: Any) -> Transmission:
     """
     require_transceiver(transceiver)
     return Transmission.of(W, transceiver.transmit)
+
+
+def require_hardware(name: str, stage: Any) -> None:
+    """Refuse what is no hardware of one side of a link.
+
+    Raises:
+        InvalidInput: It names the side.
+    """
+    if not callable(getattr(stage, "linear_model", None)):
+        raise InvalidInput(name, "must be hardware", stage, "Pass a stage such as Aqnm(bits=3).")
 
 
 def require_transceiver(transceiver: Any) -> None:

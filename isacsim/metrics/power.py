@@ -14,7 +14,7 @@ from isacsim.batch import squared
 from isacsim.checks import finite_numbers, fitting, numbers, positive
 from isacsim.errors import InvalidInput
 from isacsim.hardware.base import Hardware, Ideal, diagonal_matrix
-from isacsim.link import Link, Transmission, WidebandLink
+from isacsim.link import Link, Transmission, WidebandLink, require_hardware
 from isacsim.metrics.scaling import Drive, drive_for
 from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray
 
@@ -103,6 +103,7 @@ def _rescaled(
 ) -> tuple[ComplexArray, Transmission | None]:
     """The scaled precoder; with ``bins`` N one for each subcarrier, (..., F, N_t, K+S), of a common factor."""
     positive("power", power)
+    require_hardware("transmit", transmit)
     if not isinstance(per_antenna, bool):
         raise InvalidInput("per_antenna", "must be True or False", per_antenna, "Check the type.")
     core = 3 if bins else 2

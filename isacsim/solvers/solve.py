@@ -318,8 +318,9 @@ def _nothing(problem: Problem, status: Status = Status.UNIDENTIFIABLE, note: str
 
 def _without_claims(solution: Solution) -> Solution:
     """The solution, in which nothing is good whose objective is not finite, as of angles that no digit is left of."""
-    lost = np.flatnonzero(solution.converged & ~np.isfinite(solution.objective))
-    if not lost.size:
+    unsaid = np.flatnonzero(~np.isfinite(solution.objective))
+    lost = [i for i in unsaid if isinstance(solution.status[i], Status) and solution.status[i].good]
+    if not lost:
         return solution
     status, notes = solution.status.copy(), solution.notes.copy()
     for i in lost:

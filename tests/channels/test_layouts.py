@@ -240,7 +240,7 @@ def test_a_structure_of_a_real_and_an_imaginary_part_is_complex_in_all_versions_
 def test_a_missing_variable_names_those_in_groups_and_suffixes_come_in_any_case(tmp_path, kit):
     with h5py.File(tmp_path / "H.HDF5", "w") as file:
         file["campaign/day1"], file["H0"] = kit.complex_gaussian((2, 4, 3), 0), np.zeros(2)
-    with pytest.raises(InvalidInput, match=r"got 'day1'. Valid: H0, campaign/day1\."):
+    with pytest.raises(InvalidInput, match=r"got 'day1'. Did you mean 'campaign/day1'\? Valid: H0, campaign/day1\."):
         Recorded(tmp_path / "H.HDF5", variable="day1").draw(ARRAY, 3, [0], [])
     assert Recorded(tmp_path / "H.HDF5", variable="campaign/day1").draw(ARRAY, 3, [0], []).shape == (1, 4, 3)
     with (tmp_path / "H.NPZ").open("wb") as file:

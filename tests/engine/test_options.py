@@ -240,7 +240,7 @@ REMOTE = ("--executor", "remote")
     ("arguments", "told"),
     [
         ((*REMOTE, "--executor-option", "adress=x"), "executor.adress: is not a known key, got 'x'. Did you mean 'ad"),
-        ((*REMOTE, "--executor-option", "address=3"), "executor.address: must be text, got 3. Check the type."),
+        ((*REMOTE, "--executor-option", "address=3"), "executor.address: must be text, got 3. Write one text, "),
         (REMOTE, "executor.address: is required. Add it."),
         ((*REMOTE, "--executor-option", "x"), "--executor-option: must read KEY=VALUE, got 'x'. Write "),
         (("--executor-option", "a=b"), "--executor-option: needs --executor, got 'a=b'. Name the executor"),

@@ -18,12 +18,13 @@ from typing import Any, ClassVar
 import numpy as np
 from attrs import field, frozen
 
-from isacsim.batch import frobenius2, squared
+from isacsim.algebra import invert_positive, real_inner
 from isacsim.checks import whole
+from isacsim.compiled import compiled, part
 from isacsim.solvers.sum_rate_crlb.base import SingleStart
 from isacsim.solvers.sum_rate_crlb.merit import Merit
 from isacsim.solvers.sum_rate_crlb.search import MovingState
-from isacsim.typing import ComplexArray
+from isacsim.typing import ComplexArray, FloatArray
 
 
 @frozen
@@ -61,25 +62,68 @@ class RWmmse(SingleStart):
 
     def step(self, state: MovingState) -> MovingState:
         """The weighted MMSE precoders of every member after some updates; other streams than the users' are dropped."""
-        merit, before = state.merit, state.point
-        beams = before.W[..., : merit.users]
-        for _ in range(self.updates):
-            beams = updated(merit, beams)
+        merit, before, users = state.merit, state.point, state.merit.users
+        beams = np.ascontiguousarray(before.W[..., :users])
+        every = (merit.H, merit.noise_power, merit.power)
+        H, noise_power, power = (np.array(np.broadcast_to(x, (len(beams), *x.shape[1:]))) for x in every)
+        compiled(update_each, allocates=True)(H, noise_power, power, self.updates, beams)
         W = np.zeros_like(before.W)
-        W[..., : merit.users] = beams
+        W[..., :users] = beams
         point = merit.evaluate(merit.project(W))
         # What does not rise is rounding.
         return MovingState.at(merit, point, before, ~(point.objective > before.objective))
 
 
-def updated(merit: Merit, W: ComplexArray) -> ComplexArray:
-    """The weighted MMSE beams (B, n, K) after those of any power, among noise that grows with that power."""
-    H, HH, power = merit.H, merit.HH, merit.power[:, None]
-    Z = HH @ W
-    own = np.diagonal(Z, axis1=-2, axis2=-1)
-    signal, noise = squared(own), merit.noise_power * frobenius2(W)[:, None] / power
-    interference = np.where(np.eye(merit.users, dtype=bool), 0.0, squared(Z)).sum(axis=-1) + noise
-    eta, beta = own / interference, signal / (interference * (signal + interference))
-    mu = (beta * merit.noise_power / power).sum(axis=-1)
-    A = (H * beta[:, None, :]) @ HH + mu[:, None, None] * np.eye(H.shape[-2])
-    return np.asarray(np.linalg.solve(A, H * eta[:, None, :]))
+@part
+def weigh(H: ComplexArray, noise_power: FloatArray, W: ComplexArray, eta: ComplexArray, beta: FloatArray) -> None:
+    """Write eta = Z_kk / I_k and beta = S_k / (I_k T_k), each (K,), of the gains of W (n, K)."""
+    for k in range(H.shape[1]):
+        interference, own = noise_power[k], 0j
+        for j in range(W.shape[1]):
+            gain = 0j
+            for i in range(H.shape[0]):
+                gain += np.conj(H[i, k]) * W[i, j]
+            if j == k:
+                own = gain
+            else:
+                interference += real_inner(gain, gain)
+        signal = real_inner(own, own)
+        eta[k], beta[k] = own * (1 / interference), signal / (interference * (signal + interference))
+
+
+@part
+def update(
+    H: ComplexArray, noise_power: FloatArray, power: float, W: ComplexArray,
+    eta: ComplexArray, beta: FloatArray, M: ComplexArray, inverse: ComplexArray,
+) -> None:  # fmt: skip
+    """Write the next precoder of one member, of full power, over W (n, K); the rest is room for it."""
+    weigh(H, noise_power, W, eta, beta)
+    mu, used = 0.0, 0.0
+    for k in range(beta.size):
+        mu += beta[k] * noise_power[k] / power
+    for i in range(M.shape[0]):
+        for j in range(M.shape[0]):
+            M[i, j] = mu if i == j else 0.0
+            for k in range(beta.size):
+                M[i, j] += beta[k] * H[i, k] * np.conj(H[j, k])
+    invert_positive(M, inverse)
+    for i in range(M.shape[0]):
+        for k in range(beta.size):
+            W[i, k] = 0
+            for j in range(M.shape[0]):
+                W[i, k] += inverse[i, j] * H[j, k] * eta[k]
+            used += real_inner(W[i, k], W[i, k])
+    scale = np.sqrt(power / used)
+    for i in range(W.shape[0]):
+        for k in range(W.shape[1]):
+            W[i, k] *= scale
+
+
+def update_each(H: ComplexArray, noise_power: FloatArray, power: FloatArray, updates: int, W: ComplexArray) -> None:
+    """Write the precoders after some updates over W (B, n, K), for H (B, n, K), noises (B, K) and powers (B,)."""
+    side = H.shape[1]
+    eta, beta = np.empty(H.shape[2], np.complex128), np.empty(H.shape[2])
+    M, inverse = np.empty((side, side), np.complex128), np.empty((side, side), np.complex128)
+    for b in range(H.shape[0]):
+        for _ in range(updates):
+            update(H[b], noise_power[b], power[b], W[b], eta, beta, M, inverse)
