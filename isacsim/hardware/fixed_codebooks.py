@@ -18,6 +18,10 @@ FAR = 1e3  # deviations, beyond which no threshold is met
 class FixedCodebooks(Expander):
     """Chains whose real and imaginary parts go to the levels of a codebook each.
 
+    The distortion of two chains is exact for books of up to `FEW` jumps. Of larger ones, what lies beyond `DEGREES` in
+    its series counts as one order, which is right up to a correlation of some 0.9 and too much beyond: for 64 levels
+    over six deviations by 6e-4 of the distortion of one at 0.9, by 0.3 of it at 0.99.
+
     Args:
         thresholds: In ascending order, shape (N, J), in sqrt(W) of the part.
         heights: Jumps of the level there, shape (N, J), in sqrt(W).
