@@ -126,13 +126,15 @@ def _check_model(device: Hardware, chains: int, power: float) -> None:
 
 def _check_refusal(device: Hardware, precoder: ComplexArray) -> None:
     """A precoder is no covariance; who reads the power of each chain by `chain_power` has that checked."""
+    told = ""
     try:
         device.linear_model(precoder)
-    except Exception:
+    except ValueError:  # as InvalidInput is, and what NumPy says of shapes that do not fit
         return
-    raise breach(
-        device, "refuse in `linear_model` what is not square (as `chain_power` does)", f"shape {precoder.shape}"
-    )
+    except Exception as error:  # an accident, which no user would understand
+        told = f", which ended in {type(error).__name__}"
+    rule = "refuse in `linear_model` what is not square (as `chain_power` does)"
+    raise breach(device, rule, f"shape {precoder.shape}{told}")
 
 
 def _check_spectrum(device: Hardware, chains: int, power: float) -> None:

@@ -203,7 +203,8 @@ def test_requirements_hold_through_the_hardware_of_the_whole_band(asked, believe
     assert link.radiated_power <= drop.power * (1 + 1e-9)
     # A design that does not know of the hardware misses what it asks for there.
     assert np.any(link_over(even.precoder, drop, believed).users.sqinr < least)
-    # No precoder is worth more than the bound: behind hardware that is no converter the best one over ideal chains.
+    # No precoder is worth more than the bound, but for rounding where it is the optimum: behind hardware that is no
+    # converter the best one over ideal chains.
     sense = asked.problem.sense
     assert sense * joint.objective[0] <= sense * joint.bound[0] + 1e-12 * joint.bound[0]
     np.testing.assert_allclose(joint.gap, abs(joint.objective / joint.bound - 1) * abs(joint.bound / joint.objective))

@@ -16,6 +16,7 @@ from attrs import field, frozen
 from isacsim.batch import hermitian, squared
 from isacsim.checks import is_number
 from isacsim.errors import InvalidInput
+from isacsim.link import Transmission
 from isacsim.solvers.base import Request, Solver, other_kind, refuse_starts
 from isacsim.solvers.solution import Solution
 from isacsim.solvers.surface import kept
@@ -158,12 +159,17 @@ def full_power(problem: Any, W: ComplexArray) -> ComplexArray:
     Behind hardware that is what leaves it, as far as it can be driven to that.
     """
     transmit, apart = problem.transceiver.transmit, getattr(problem, "per_antenna", False)
-    total_power = np.broadcast_to(problem.power, W.shape[:1])
-    power = total_power[:, None, None]
-    rows: FloatArray = squared(W).sum(axis=-1, keepdims=True)
-    if apart:
-        W = W * np.sqrt(np.divide(power / W.shape[-2], rows, out=np.zeros_like(rows), where=rows > 0))
-    else:
-        total = rows.sum(axis=-2, keepdims=True)
-        W = W * np.sqrt(np.divide(power, total, out=np.zeros_like(total), where=total > 0))
-    return W if transmit.is_ideal else kept(W, transmit, total_power, apart, np.ones(W.shape[:2], bool))
+    power = np.broadcast_to(problem.power, W.shape[:1])
+    W = _scaled(W, squared(W).sum(axis=-1), power, apart)
+    if transmit.is_ideal:
+        return W
+    if transmit.scale_free and not apart:
+        return _scaled(W, Transmission.of(W, transmit).antenna_power, power, apart)
+    return kept(W, transmit, power, apart, np.ones(W.shape[:2], bool))
+
+
+def _scaled(W: ComplexArray, radiated: FloatArray, power: FloatArray, apart: bool) -> ComplexArray:
+    """W (B, N_t, L), of which antennas radiate so much (B, N_t), at powers (B,), or with each antenna at its share."""
+    limit = power[:, None] / (W.shape[-2] if apart else 1)
+    radiated = radiated if apart else radiated.sum(axis=-1, keepdims=True)
+    return W * np.sqrt(np.divide(limit, radiated, out=np.zeros_like(radiated), where=radiated > 0))[..., None]

@@ -26,9 +26,8 @@ from isacsim.solvers.sum_rate_crlb.merit import Derived
 from isacsim.solvers.surface import OnSurface, Surface
 from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray
 
-TOGETHER = (
-    1e-5  # of a correlation, by which chains miss 1 that are bundled: those that gain by leaving do so at the end
-)
+# Of a correlation, by which chains miss 1 that are bundled: those that gain by leaving do so at the end.
+TOGETHER = 1e-5
 LEAVING = (1e-2, 1e-4, 1e-6)  # steps off a ridge, in lengths of a row, at which a gain would be seen
 MOST = 6  # chains of a bundle of which all parts are tried; of larger ones each chain
 
