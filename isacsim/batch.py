@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import attrs
 import numpy as np
@@ -27,7 +27,9 @@ DTYPE = "isacsim.dtype"
 # Under which records keep their leading axes, and one without any itself with one of length 1: where cached
 # properties are, if their class has a place for these.
 KEPT = SHAPE, FLAT = "_batch_shape", "_flat"
-NAMED = -2  # in place of the number of core axes: a mapping of arrays with one leading batch axis, by name
+# In place of the number of core axes: a mapping of arrays with one leading batch axis, by name; a NamedTuple of such
+# arrays; and each of its fields.
+NAMED, TUPLE, ROWS = -2, -3, -4
 R = TypeVar("R")
 
 
@@ -119,6 +121,14 @@ def named() -> Any:
     return attrs.field(metadata={CORE: NAMED})
 
 
+def tuples(default: Any = attrs.NOTHING) -> Any:
+    """An attrs field of a NamedTuple, as kernels take them, of arrays with one leading batch axis.
+
+    `take`, `put` and `joined` take such a record by itself, too.
+    """
+    return attrs.field(default=default, metadata={CORE: TUPLE})
+
+
 def _marks_of(cls: Any) -> tuple[tuple[str, int | None], ...]:
     """Name of each field of a class of records, with its core axes if it is a batched array; none of another class."""
     return tuple((f.name, f.metadata.get(CORE)) for f in attrs.fields(cls)) if attrs.has(cls) else ()
@@ -127,14 +137,25 @@ def _marks_of(cls: Any) -> tuple[tuple[str, int | None], ...]:
 _marks: Callable[[Any], tuple[tuple[str, int | None], ...]] = cache(_marks_of)
 
 
+def _marked(record: Any) -> Sequence[tuple[str, int | None]]:
+    """Name of each field of a record, with its core axes if it is a batched array."""
+    of: Any = record
+    return [(name, ROWS) for name in of._fields] if isinstance(record, tuple) else _marks(type(record))
+
+
+def _nested(value: Any, core: int | None) -> bool:
+    """Whether the value of a field is a record itself."""
+    return core == TUPLE or (core is None and bool(_marks(type(value))))
+
+
 def _fields(record: Any) -> list[tuple[str, Any, int]]:
     """Name, value and core axes of the batched fields of ``record``; -1 marks a nested record."""
     found = []
     for name, core in _marks(type(record)):
         value = getattr(record, name)
-        if core is not None and core != NAMED:
+        if core is not None and core >= 0:
             found.append((name, value, core))
-        elif _marks(type(value)):
+        elif _nested(value, core):
             found.append((name, value, -1))
     return found
 
@@ -179,7 +200,7 @@ def flatten(record: R, shape: tuple[int, ...] | None = None) -> R:
     """
     shape = batch_shape(record) if shape is None else shape
 
-    def one(value: Any, core: int) -> Any:
+    def one(core: int, value: Any) -> Any:
         if len(shape) == 1 and value.ndim == core + 1:
             return value
         own = value.shape[value.ndim - core :]
@@ -190,11 +211,11 @@ def flatten(record: R, shape: tuple[int, ...] | None = None) -> R:
     def within(nested: Any) -> Any:
         kept = getattr(nested, "__dict__", None)
         if kept is None or batch_shape(nested):
-            return _mapped(nested, one, within)
+            return _mapped(one, nested, within=within)
         # What one record works out serves all that share it: problems their scene, for example.
-        return kept.setdefault(FLAT, _mapped(nested, one, within)) if FLAT not in kept else kept[FLAT]
+        return kept.setdefault(FLAT, _mapped(one, nested, within=within)) if FLAT not in kept else kept[FLAT]
 
-    return _mapped(record, one, within)
+    return _mapped(one, record, within=within)
 
 
 def take(record: R, index: IntArray | BoolArray) -> R:
@@ -207,77 +228,60 @@ def take(record: R, index: IntArray | BoolArray) -> R:
         return record
     places = np.flatnonzero(index) if index.dtype == bool else index
 
-    return _mapped(record, lambda value, _: value if value.shape[0] == 1 else value.take(places, axis=0))
+    return _mapped(lambda _, value: value if value.shape[0] == 1 else value.take(places, axis=0), record)
 
 
 def read_only(record: R) -> R:
     """``record``, with arrays that nobody it is handed to can change."""
 
-    def fixed(value: Any, _core: int) -> Any:
+    def fixed(_core: int, value: Any) -> Any:
         value.flags.writeable = False
         return value
 
-    return _mapped(record, fixed)
+    return _mapped(fixed, record)
 
 
 def put(record: R, index: IntArray | BoolArray, new: R, same: tuple[str, ...] = ()) -> R:
     """``record`` with its members ``index`` replaced by those of ``new``, but for fields that are the ``same``."""
-    values = []
-    for name, core in _marks(type(record)):
-        value, other = getattr(record, name), getattr(new, name)
-        if name in same:
-            pass
-        elif core == NAMED:
-            value = {key: _replaced(array, index, other[key]) for key, array in value.items()}
-        elif core is not None:
-            value = _replaced(value, index, other)
-        elif _marks(type(value)):
-            value = put(value, index, other)
-        values.append((name, value))
-    return _with(record, values)
 
+    def replaced(_core: int, array: Any, others: Any) -> Any:
+        array = array.copy()
+        array[index] = others
+        return array
 
-def _replaced(array: AnyArray, index: IntArray | BoolArray, new: AnyArray) -> AnyArray:
-    array = array.copy()
-    array[index] = new
-    return array
+    return _mapped(replaced, record, new, same=same)
 
 
 def joined(records: Sequence[R]) -> R:
     """One record of the members of several with one leading batch axis, behind one another."""
-    values = []
-    for name, core in _marks(type(records[0])):
-        parts = [getattr(record, name) for record in records]
-        value = parts[0]
-        if core == NAMED:
-            value = {key: np.concatenate([part[key] for part in parts]) for key in value}
-        elif core is not None:
-            value = np.concatenate(parts)
-        elif _marks(type(value)):
-            value = joined(parts)
-        values.append((name, value))
-    return _with(records[0], values)
+    return _mapped(lambda _core, *arrays: np.concatenate(arrays), *records)
 
 
 def unflattened(record: R, shape: tuple[int, ...]) -> R:
     """A record with one leading batch axis with the axes ``shape`` in its place; plain values where that is ()."""
-    return _mapped(record, lambda value, _: value.reshape(shape + value.shape[1:])[()])
+    return _mapped(lambda _, value: value.reshape(shape + value.shape[1:])[()], record)
 
 
-def _mapped(record: R, change: Callable[[Any, int], Any], within: Callable[[Any], Any] | None = None) -> R:
-    """``record`` with `change` of each batched array and its core axes; itself if that changes none.
+def _mapped(
+    change: Callable[..., Any], record: R, *others: R, within: Callable[[Any], Any] | None = None, same: Any = ()
+) -> R:
+    """``record`` with `change` of the core axes of each batched array, and of that array in it and in the others.
 
-    Nested records are what ``within`` makes of them; None is the same as of ``record``.
+    It is the record itself if that changes none. Nested ones of attrs are what ``within`` makes of them; None is the
+    same as of ``record``. Fields that are the ``same`` are left.
     """
     values, changed = [], False
-    for name, core in _marks(type(record)):
-        value = old = getattr(record, name)
-        if core == NAMED:
-            value = {key: change(array, NAMED) for key, array in old.items()}
+    for name, core in _marked(record):
+        old, *rest = (getattr(each, name) for each in (record, *others))
+        value = old
+        if old is None or name in same:
+            pass
+        elif core == NAMED:
+            value = {key: change(core, array, *(each[key] for each in rest)) for key, array in old.items()}
+        elif _nested(old, core):
+            value = within(old) if within and core is None else _mapped(change, old, *rest)
         elif core is not None:
-            value = change(old, core)
-        elif _marks(type(old)):
-            value = within(old) if within else _mapped(old, change)
+            value = change(core, old, *rest)
         changed = changed or value is not old
         values.append((name, value))
     return _with(record, values) if changed else record
@@ -285,6 +289,8 @@ def _mapped(record: R, change: Callable[[Any, int], Any], within: Callable[[Any]
 
 def _with(record: R, values: list[tuple[str, Any]]) -> R:
     """`attrs.evolve` without converters and validators: the values were checked before."""
+    if isinstance(record, tuple):
+        return cast(Any, type(record))(**dict(values))
     new = object.__new__(type(record))
     for name, value in values:
         object.__setattr__(new, name, value)

@@ -1,6 +1,6 @@
 """Records with leading batch axes: validation, flattening, taking and putting."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import attrs
 import numpy as np
@@ -18,11 +18,13 @@ from isacsim.batch import (
     hermitian,
     inner,
     is_batched,
+    joined,
     put,
     rows,
     same_array,
     squared,
     take,
+    tuples,
 )
 from isacsim.errors import InvalidInput
 
@@ -160,3 +162,30 @@ def test_a_record_that_is_shared_is_made_flat_once(kit):
     np.testing.assert_array_equal(again.targets.transmit_basis(), one.targets.transmit_basis())
     assert batch_shape(one) == (1,)
     assert batch_shape(scene) == ()
+
+
+class Pair(NamedTuple):
+    shared: np.ndarray
+    own: np.ndarray
+
+
+@frozen(eq=False)
+class Holder:
+    level: np.ndarray = rows()
+    pair: Pair | None = tuples(None)
+
+
+def test_named_tuples_are_records_of_members_too():
+    first, second = (
+        Holder(np.arange(n) + 1.0, Pair(np.ones((1, 2)), np.arange(2.0 * n).reshape(n, 2))) for n in (4, 2)
+    )
+    taken = take(first, np.array([3, 1]))
+    np.testing.assert_array_equal(taken.pair.own, [[6, 7], [2, 3]])
+    assert taken.pair.shared is first.pair.shared
+    assert isinstance(taken.pair, Pair)
+    np.testing.assert_array_equal(take(first.pair, np.array([False, True, False, False])).own, [[2, 3]])
+    np.testing.assert_array_equal(
+        put(first.pair, np.array([0]), Pair(np.zeros((1, 2)), np.ones((1, 2)))).own[0], [1, 1]
+    )
+    assert joined([first, second]).pair.own.shape == (6, 2)
+    assert take(Holder(first.level), np.array([2])).pair is None

@@ -27,7 +27,8 @@ from isacsim.compiled import (
     part,
     parts_of,
 )
-from isacsim.solvers.sqinr.system import member, write_slack
+from isacsim.records import member
+from isacsim.solvers.sqinr.system import write_slack
 from isacsim.solvers.sqinr.tight import settle_each
 
 USE = """

@@ -32,6 +32,7 @@ FLOORS = [
         "lowering",
         "compiled",
         "blas",
+        "records",
         "lapack",
         "deprecation",
         "lazy",

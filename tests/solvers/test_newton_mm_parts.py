@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 import isacsim
 from isacsim.algebra import inverted, solve_into
 from isacsim.batch import flatten, frobenius2, hermitian, inner
+from isacsim.records import member
 from isacsim.solvers.base import Request
 from isacsim.solvers.linear import eigh
-from isacsim.solvers.sqinr.curvature import of_member, times
+from isacsim.solvers.sqinr.curvature import times
 from isacsim.solvers.sqinr.group import feasibility
 from isacsim.solvers.sqinr.kkt import conditions, largest_eigenvalue
 from isacsim.solvers.sqinr.repair import repaired
-from isacsim.solvers.sqinr.system import member
 from isacsim.solvers.sqnr_max.dual import Subproblem, curvature, evaluate, minimise, room
 from isacsim.solvers.sqnr_max.newton_mm import adapt_each
 from isacsim.solvers.sqnr_max.newton_system import newton_direction
@@ -199,7 +199,7 @@ def test_the_curvature_is_the_second_derivative_along_the_covariance(kit):
     curvature = objective.curvature(objective.surrogate(V), V)
     Z = np.concatenate([np.eye(8)[None], curvature.features], axis=-2)
     theta = np.einsum("bmi,bij,bmj->bm", Z, dR, np.conj(Z)).real[..., None]
-    second = float((theta[0].T @ times(of_member(curvature, 0), theta[0]))[0, 0])
+    second = float((theta[0].T @ times(member(curvature, 0), theta[0]))[0, 0])
     # Along R + t dR, here with V + t X to second order.
     gradient = objective.gradient(objective.surrogate(V))
     curve = kit.central_difference(

@@ -13,7 +13,7 @@ from isacsim.solvers.sqinr.group import feasibility
 from isacsim.solvers.sqnr_max.newton_mm import NewtonMm
 from isacsim.solvers.sqnr_max.objectives import sqnr_groups
 from isacsim.solvers.sqnr_max.point import point_optima
-from isacsim.solvers.sqnr_max.point_kernel import Target, point_each, room, search
+from isacsim.solvers.sqnr_max.point_kernel import point_each, room, search
 
 BITS = [1, 2, 3, 4, 5, 6, 8, np.inf]
 
@@ -49,12 +49,11 @@ def group_of(problem):
 
 def searched(group):
     """V, multipliers, value, excess and whether it was found, of the kernel itself."""
-    (members, N, K), t = group.system.H.shape, group.system.objective.target
+    (members, N, K), target = group.system.H.shape, group.system.objective.target
     V, z = np.zeros((members, N, K + N), complex), np.zeros((members, K + 1))
     results = V, z, np.zeros(members), np.zeros(members), np.zeros(members, bool)
     with np.errstate(all="ignore"):  # as within `solve`
-        aim = Target(t.a, t.spread, t.gains, t.share)
-        point_each(group.system.constraints, aim, group.feasible.multipliers, room(N, K), search(K), *results)
+        point_each(group.system.constraints, target, group.feasible.multipliers, room(N, K), search(K), *results)
     return results
 
 

@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 
 from isacsim import Aqnm, Chain, Hardware, Ideal, InvalidInput, LinearModel, MidRise, SqnrMax, Transceiver
 from isacsim.batch import flatten, frobenius2, hermitian, inner, squared
+from isacsim.records import member
 from isacsim.solvers.base import Request
 from isacsim.solvers.sqinr.certificate import certify
 from isacsim.solvers.sqinr.converters import distortion_ratios
 from isacsim.solvers.sqinr.group import certificate, feasibility
 from isacsim.solvers.sqinr.repair import least_power_beams
-from isacsim.solvers.sqinr.system import member, write_slack
+from isacsim.solvers.sqinr.system import write_slack
 from isacsim.solvers.sqnr_max.objectives import sqnr_groups
 from isacsim.solvers.sqnr_max.starts import start
 

@@ -8,6 +8,7 @@ import isacsim
 from isacsim import Aqnm, Ideal, Transceiver
 from isacsim.batch import flatten, hermitian, inner, real_vectors, squared, take
 from isacsim.compiled import compiled
+from isacsim.records import member
 from isacsim.solvers.base import Request
 from isacsim.solvers.solution import Status
 from isacsim.solvers.sqinr.group import feasibility
@@ -128,17 +129,16 @@ def asked(kit, kind, radius, accuracy=1e-6):
     turning = Turning.at(group.system, response, echoes, multipliers)
     lagrangian = lagrangian_at(group.system, echoes, way, multipliers, turning)
     gradient = echoes.half - way.mixed(way.components(echoes.half))
-    data, n = (response.factors, echoes.seen), len(SHORTER)
+    data, n = (response, echoes.seen), len(SHORTER)
     steps = Steps(np.zeros((1, n, 2 * way.V[0].size)), np.zeros((1, n)), np.zeros((1, n)), np.zeros(1, int))
     numbers = (real_vectors(gradient), np.array([radius]), np.array([accuracy]))
-    return (*data, *lagrangian, *numbers, *room(group.system.H, response.factors, way.V), steps), way, multipliers
+    return (*data, *lagrangian, *numbers, *room(group.system.H, response, way.V), steps), way, multipliers
 
 
 def bent(arguments, D):
     """The product of the curvature at what was asked with D (N, L)."""
     factors_, seen, prices, product = *arguments[:3], arguments[11]
-    takers = (conjugate_gradients.factors_of, conjugate_gradients.seen_of, conjugate_gradients.prices_of)
-    one = [taken(each, 0) for taken, each in zip(takers, (factors_, seen, prices), strict=True)]
+    one = [member(each, 0) for each in (factors_, seen, prices)]
     result = np.empty_like(D)
     conjugate_gradients.bend(*one, D, result, product)
     return result

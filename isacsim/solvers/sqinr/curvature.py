@@ -27,13 +27,6 @@ class Curvature(NamedTuple):
 
 
 @part
-def of_member(curvature: Curvature, b: int) -> Curvature:
-    """That of member b."""
-    features, seen, form, rates, gains = curvature
-    return Curvature(features[b], seen[b], form[b], rates[b], gains[b])
-
-
-@part
 def times(curvature: Curvature, Y: FloatArray) -> FloatArray:
     """Hx Y for Y (m, c) of one member, (m, c)."""
     form, rates, gains = curvature.form, curvature.rates, curvature.gains

@@ -13,9 +13,10 @@ from attrs import frozen
 from isacsim.batch import frobenius2, inner, rows, squared
 from isacsim.blas import multiply
 from isacsim.compiled import compiled
+from isacsim.records import member
 from isacsim.solvers.linear import eigh
 from isacsim.solvers.sqinr.objective import Surrogate
-from isacsim.solvers.sqinr.system import Constraints, System, add_prices, member, violation, write_slack
+from isacsim.solvers.sqinr.system import Constraints, System, add_prices, violation, write_slack
 from isacsim.typing import ComplexArray, FloatArray
 
 BISECTIONS = 40  # which leave 1e-12 of the interval

@@ -101,13 +101,6 @@ class System(Links):
 
 
 @part
-def member(constraints: Constraints, b: int) -> Constraints:
-    """Those of member b."""
-    H, HH, load, ratio, threshold = constraints
-    return Constraints(H[b], HH[b], load[b], ratio[b], threshold[b])
-
-
-@part
 def write_slack(constraints: Constraints, received: ComplexArray, chain: FloatArray, slack: FloatArray) -> None:
     """Write `System.slack` of one member, (K+1,), for ``H^H V`` (K, L) and R_ii (N,)."""
     load, ratio = constraints.load, constraints.ratio

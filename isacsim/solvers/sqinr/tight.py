@@ -19,7 +19,8 @@ from isacsim.algebra import invert_positive, real_inner
 from isacsim.batch import rows
 from isacsim.blas import multiply, write
 from isacsim.compiled import compiled, part
-from isacsim.solvers.sqinr.system import Constraints, System, member, write_slack
+from isacsim.records import member
+from isacsim.solvers.sqinr.system import Constraints, System, write_slack
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
 CORRECTIONS = 12  # rounds of the way back; two to four are usual

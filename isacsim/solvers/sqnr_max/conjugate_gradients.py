@@ -15,8 +15,9 @@ import numpy as np
 from isacsim.algebra import real_inner
 from isacsim.blas import multiply, scalar_product
 from isacsim.compiled import part
+from isacsim.records import member
 from isacsim.solvers.sqinr.tight import write_normals
-from isacsim.solvers.sqnr_max.echo import Factors, Seen
+from isacsim.solvers.sqnr_max.echo import Response, Seen
 from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray
 
 PRODUCTS = 100  # with the curvature, in one direction: ten times what most take
@@ -113,7 +114,7 @@ RESIDUAL, TURNED, DIRECTION, BENT, MIXED = range(5)
 XX, XD, DD, SLOPE, CURVE, LENGTH = range(6)
 
 
-def room(H: ComplexArray, factors: Factors, V: ComplexArray) -> tuple[Tangents, Path, Vectors, Product]:
+def room(H: ComplexArray, factors: Response, V: ComplexArray) -> tuple[Tangents, Path, Vectors, Product]:
     """Room for members like those of channels (B, N, K) at points V (B, N, L)."""
     (N, L), (r, receivers), K = V.shape[1:], (factors.A.shape[-1], factors.gains.shape[-2]), H.shape[-1]
     few = r + K if factors.B.size else 0
@@ -128,7 +129,7 @@ def room(H: ComplexArray, factors: Factors, V: ComplexArray) -> tuple[Tangents, 
 
 
 def steps_each(
-    factors: Factors,
+    factors: Response,
     seen: Seen,
     prices: Prices,
     metric: Metric,
@@ -145,11 +146,11 @@ def steps_each(
     """Steps from half of the Lagrangian's gradients (B, 2NL), within radii (B,), to relative accuracies (B,)."""
     residual, told = vectors.flat[RESIDUAL], path.told
     for b in range(radius.size):
-        of, point, charged = factors_of(factors, b), seen_of(seen, b), prices_of(prices, b)
+        of, point, charged = member(factors, b), member(seen, b), member(prices, b)
         for i in range(residual.size):
             residual[i] = gradient[b, i]
         write_normals(charged.H, normals.load[b], normals.R[b], point.V, normals.tight[b], tangents.normals)
-        turning, inverse = metric_of(metric, b), normals.inverse[b]
+        turning, inverse = member(metric, b), normals.inverse[b]
         segments = travel(of, point, charged, turning, inverse, radius[b], accuracy[b], tangents, path, vectors, here)
         farthest, step, rise = np.sqrt(max(told[segments, XX], 0.0)), steps.step[b], steps.rise[b]
         length, steps.products[b] = steps.length[b], segments
@@ -159,36 +160,8 @@ def steps_each(
 
 
 @part
-def factors_of(factors: Factors, b: int) -> Factors:
-    """Those of member b."""
-    A, AH, B, BH, gains, transmit, receive = factors
-    return Factors(A[b], AH[b], B[b], BH[b], gains[b], transmit[b], receive[b])
-
-
-@part
-def seen_of(seen: Seen, b: int) -> Seen:
-    """That of member b."""
-    V, echo, quiet, X, inverse, Y, C, T = seen
-    return Seen(V[b], echo[b], quiet[b], X[b], inverse[b], Y[b], C[b], T[b])
-
-
-@part
-def prices_of(prices: Prices, b: int) -> Prices:
-    """Those of member b."""
-    H, HH, weight, own, level = prices
-    return Prices(H[b], HH[b], weight[b], own[b], level[b])
-
-
-@part
-def metric_of(metric: Metric, b: int) -> Metric:
-    """That of member b."""
-    share, left, right, whole = metric
-    return Metric(share[b], left[b], right[b], whole[b])
-
-
-@part
 def travel(
-    factors: Factors,
+    factors: Response,
     seen: Seen,
     prices: Prices,
     metric: Metric,
@@ -310,7 +283,7 @@ def inner_rows(A: ComplexArray, B: ComplexArray, into: FloatArray) -> None:
 
 
 @part
-def bend(factors: Factors, seen: Seen, prices: Prices, D: ComplexArray, bent: ComplexArray, here: Product) -> None:
+def bend(factors: Response, seen: Seen, prices: Prices, D: ComplexArray, bent: ComplexArray, here: Product) -> None:
     """Write by how much half of the Lagrangian's gradient changes along the direction D (N, L), to first order.
 
     With dR_ii, dRy and ``w = eps dRy o Y`` of D, Y moves by ``Q^-1 (G (D - e dR_ii o C) - w)``.
@@ -359,7 +332,7 @@ def charge(prices: Prices, D: ComplexArray, received: ComplexArray, bent: Comple
 
 
 @part
-def look(factors: Factors, seen: Seen, D: ComplexArray, here: Product) -> None:
+def look(factors: Response, seen: Seen, D: ComplexArray, here: Product) -> None:
     """Write ``G D`` of the direction D (N, L), and the change of Y."""
     fews, echoes, rows = here.few, here.echo, here.rows
     few, fewer, pair = fews[0], fews[1], here.pair
@@ -396,7 +369,7 @@ def look(factors: Factors, seen: Seen, D: ComplexArray, here: Product) -> None:
 
 @part
 def answer(
-    factors: Factors, seen: Seen, few: ComplexArray, fewer: ComplexArray, moved: ComplexArray, last: ComplexArray
+    factors: Response, seen: Seen, few: ComplexArray, fewer: ComplexArray, moved: ComplexArray, last: ComplexArray
 ) -> None:
     """Write the change of Y over what noise moves of it; the seen ``few`` (r, L) and ``fewer`` are overwritten."""
     inverse, B = seen.inverse, factors.B

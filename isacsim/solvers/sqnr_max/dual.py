@@ -24,7 +24,8 @@ import scipy.linalg  # noqa: F401 - its BLAS serves compiled code, and must be t
 from isacsim.algebra import inverted, real_inner, rows_squared, solve_into, times_adjoint
 from isacsim.blas import multiply, write
 from isacsim.compiled import compiled, part
-from isacsim.solvers.sqinr.system import Constraints, System, add_prices, member, write_slack
+from isacsim.records import member
+from isacsim.solvers.sqinr.system import Constraints, System, add_prices, write_slack
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
 STEPS = 120  # far beyond the some ten that a search takes

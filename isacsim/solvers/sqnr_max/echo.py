@@ -17,9 +17,9 @@ from functools import cache
 from typing import NamedTuple
 
 import numpy as np
-from attrs import field, frozen
+from attrs import frozen
 
-from isacsim.batch import frobenius2, hermitian, inner, rows, squared
+from isacsim.batch import frobenius2, hermitian, inner, rows, squared, tuples
 from isacsim.random import complex_normal
 from isacsim.solvers.linear import eigh, inverse
 from isacsim.solvers.sqnr_max.fractional import NOTHING
@@ -28,8 +28,8 @@ from isacsim.typing import ComplexArray, FloatArray, IntArray
 FEW = 16  # the largest rank that counts as few scatterers
 
 
-class Factors(NamedTuple):
-    """The response as compiled functions see it: of B members, or of one without the first axis."""
+class Response(NamedTuple):
+    """Responses of one rank, in factors: of B members, or of one without the first axis."""
 
     A: ComplexArray  #: (B, N, r)
     AH: ComplexArray  #: (B, r, N)
@@ -39,28 +39,10 @@ class Factors(NamedTuple):
     transmit: FloatArray  #: e, (B, N)
     receive: FloatArray  #: eps, (B, N_r)
 
-
-@frozen(eq=False)
-class Response:
-    """The `Factors` of B members, of one rank."""
-
-    A: ComplexArray = rows(2)
-    AH: ComplexArray = rows(2)
-    B: ComplexArray = rows(2)
-    BH: ComplexArray = rows(2)
-    gains: FloatArray = rows(2)
-    transmit: FloatArray = rows(1)
-    receive: FloatArray = rows(1)
-
     @property
     def thin(self) -> bool:
         """Whether r is small, and B something."""
         return bool(self.B.shape[-1])
-
-    @property
-    def factors(self) -> Factors:
-        """The same for compiled functions."""
-        return Factors(self.A, self.AH, self.B, self.BH, self.gains, self.transmit, self.receive)
 
     def onto(self, few: ComplexArray) -> ComplexArray:
         """``B few``, for (B, r, L)."""
@@ -104,12 +86,6 @@ class Seen(NamedTuple):
     C: ComplexArray  #: (B, N, L)
     T: FloatArray  #: (B, N_r)
 
-    def of(self, members: IntArray) -> Seen:
-        """That of some members."""
-        V, echo, quiet, X, inverted, Y, C, T = self
-        tail = X[members], inverted[members], Y[members], C[members], T[members]
-        return Seen(V[members], echo[members], quiet[members], *tail)
-
 
 @frozen(eq=False)
 class Echoes:
@@ -118,13 +94,8 @@ class Echoes:
     value: FloatArray = rows()  #: f, (B,)
     half: ComplexArray = rows(2)  #: Half of the derivative by V, (B, N, L)
     d: FloatArray = rows(1)  #: (B, N)
-    seen: Seen = field()
+    seen: Seen = tuples()
     F: ComplexArray = rows(2)  #: (B, r, r), or (B, 0, 0) where B is the identity
-
-    def of(self, members: IntArray) -> Echoes:
-        """Those of some members."""
-        value, half, d = self.value[members], self.half[members], self.d[members]
-        return Echoes(value, half, d, self.seen.of(members), self.F[members])
 
 
 class Known(NamedTuple):
@@ -136,11 +107,6 @@ class Known(NamedTuple):
     inverse: ComplexArray
     Y: ComplexArray
     F: ComplexArray
-
-    def of(self, members: IntArray) -> Known:
-        """That of some members."""
-        echo, quiet, X, inverted, Y, F = self
-        return Known(echo[members], quiet[members], X[members], inverted[members], Y[members], F[members])
 
 
 def value_at(response: Response, V: ComplexArray) -> tuple[FloatArray, Known]:

@@ -19,12 +19,12 @@ distortion that grows with the echo the noise is diag(1 + eps_j), which bounds f
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from attrs import frozen
 
-from isacsim.batch import frobenius2, hermitian, inner, rows, squared
+from isacsim.batch import frobenius2, hermitian, inner, rows, squared, tuples
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
 if TYPE_CHECKING:
@@ -34,23 +34,14 @@ SAME = 1e-9  # relative difference that counts as none
 NOTHING = 1e-24  # share of the power of a response that counts as none
 
 
-@frozen(eq=False)
-class PointResponse:
-    """Responses of one point target, ``b a^H`` with a of unit norm, and which these are.
+class PointResponse(NamedTuple):
+    """Responses of one point target, ``b a^H``, and which these are: of B members, or of one without the first axis."""
 
-    Attributes:
-        there: Whether the response is one, (B,).
-        a: (B, N).
-        spread: ``e_i |a_i|^2``, (B, N).
-        gains: ``|b_j|^2 / (1 + eps_j)``, whose sum is B(0), (B, N_r).
-        share: ``eps_j`` times these, (B, N_r).
-    """
-
-    there: BoolArray = rows()
-    a: ComplexArray = rows(1)
-    spread: FloatArray = rows(1)
-    gains: FloatArray = rows(1)
-    share: FloatArray = rows(1)
+    there: BoolArray  #: Whether the response is one, (B,)
+    a: ComplexArray  #: Direction, of norm 1, (B, N)
+    spread: FloatArray  #: ``e_i |a_i|^2``, (B, N)
+    gains: FloatArray  #: ``|b_j|^2 / (1 + eps_j)``, whose sum is B(0), (B, N_r)
+    share: FloatArray  #: ``eps_j`` times these, (B, N_r)
 
     @property
     def level(self) -> BoolArray:
@@ -107,7 +98,7 @@ class Ratio:
     numerator: ComplexArray = rows(2)
     denominator: ComplexArray = rows(2)
     offset: FloatArray = rows()
-    target: PointResponse | None = None
+    target: PointResponse | None = tuples(None)
 
     @property
     def linear(self) -> bool:

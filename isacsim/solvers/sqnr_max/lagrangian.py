@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from attrs import frozen
 
-from isacsim.batch import frobenius2, inner, rows, take
+from isacsim.batch import frobenius2, inner, rows, take, tuples
 from isacsim.solvers.linear import inverse
 from isacsim.solvers.sqinr.system import System
 from isacsim.solvers.sqinr.tight import Tangent
@@ -27,10 +27,7 @@ FIRST = 1.0  # length of the first step at most, where V has length 1: longer on
 class Turning:
     """The `Metric` of B points, and f where it was made: near an optimum it hardly changes, and serves many points."""
 
-    share: FloatArray = rows(1)
-    left: ComplexArray = rows(2)
-    right: ComplexArray = rows(2)
-    whole: ComplexArray = rows(2)
+    metric: Metric = tuples()
     value: FloatArray = rows()
 
     @classmethod
@@ -39,7 +36,8 @@ class Turning:
         (members, N, K), r = system.H.shape, response.A.shape[-1]
         few, side = (r + K, 0) if response.thin else (0, N)
         thin = np.zeros((members, N, few), complex), np.zeros((members, few, N), complex)
-        return cls(np.zeros((members, N)), *thin, np.zeros((members, side, side), complex), np.full(members, np.nan))
+        metric = Metric(np.zeros((members, N)), *thin, np.zeros((members, side, side), complex))
+        return cls(metric, np.full(members, np.nan))
 
     @classmethod
     def at(cls, system: System, response: Response, echoes: Echoes, multipliers: FloatArray) -> Turning:
@@ -57,12 +55,7 @@ class Turning:
             i = np.arange(diagonal.shape[-1])
             Phi[:, i, i] += diagonal
             whole = inverse(Phi)
-        return cls(1 / diagonal, left, right, whole, echoes.value)
-
-    @property
-    def metric(self) -> Metric:
-        """The same for compiled functions."""
-        return Metric(self.share, self.left, self.right, self.whole)
+        return cls(Metric(1 / diagonal, left, right, whole), echoes.value)
 
 
 def lagrangian_at(

@@ -25,11 +25,12 @@ import numpy as np
 from isacsim.algebra import adjoint_times, product, real_inner, times_adjoint
 from isacsim.blas import multiply, write
 from isacsim.compiled import compiled, part
+from isacsim.records import member
 from isacsim.solvers.linear import solved
-from isacsim.solvers.sqinr.curvature import Curvature, of_member, times
+from isacsim.solvers.sqinr.curvature import Curvature, times
 from isacsim.solvers.sqinr.kkt import Kkt
 from isacsim.solvers.sqinr.objective import Surrogate
-from isacsim.solvers.sqinr.system import Constraints, System, member
+from isacsim.solvers.sqinr.system import Constraints, System
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
 FLOOR = 1e-6  # least eigenvalue of the common block, relative to the multiplier of the power
@@ -104,7 +105,7 @@ def equations_each(
     """
     N = root.shape[1]
     for b in range(A.shape[0]):
-        own, bend, here = member(constraints, b), of_member(curvature, b), one(linearised, b)
+        own, bend, here = member(constraints, b), member(curvature, b), member(linearised, b)
         m = N + bend.features.shape[0]
         write(here.V, Z[b, :N])
         write(bend.seen, Z[b, N:m])
@@ -113,13 +114,6 @@ def equations_each(
         moves = moved_by(own, bend, here, root[b], Z[b])
         stationarity(own, bend, here, moves, A[b], right[b])
         feasibility(own, here, moves, A[b], right[b])
-
-
-@part
-def one(linearised: Linearised, b: int) -> Linearised:
-    """That of member b."""
-    multipliers, slack, received, V, left, spectrum, U = linearised
-    return Linearised(multipliers[b], slack[b], received[b], V[b], left[b], spectrum[b], U[b])
 
 
 @part
@@ -270,7 +264,7 @@ def columns_each(
     """DV (B, N, L) of the unknowns x (B, n), member by member."""
     features, L = Z.shape[1:]
     for b in range(x.shape[0]):
-        own, here = member(constraints, b), one(linearised, b)
+        own, here = member(constraints, b), member(linearised, b)
         N, K = own.H.shape
         pushed = np.empty((features, L), np.complex128)
         for i in range(features):

@@ -13,10 +13,10 @@ and is nowhere above it [Xu25, eq. (18)].
 from __future__ import annotations
 
 import numpy as np
-from attrs import field, frozen
+from attrs import frozen
 
 from isacsim.algebra import real_inner, times_adjoint
-from isacsim.batch import hermitian, inner, rows, squared, take
+from isacsim.batch import hermitian, inner, rows, squared, take, tuples
 from isacsim.blas import multiply, write
 from isacsim.compiled import compiled
 from isacsim.problems.sqnr_max import SqnrMax
@@ -45,7 +45,7 @@ class Sqnr:
     G: ComplexArray = rows(2)
     transmit: FloatArray = rows(1)
     receive: FloatArray = rows(1)
-    target: PointResponse = field()
+    target: PointResponse = tuples()
 
     def surrogate(self, V: ComplexArray) -> Surrogate:
         """Value and surrogate at the anchor V, (B, N, L)."""

@@ -8,7 +8,7 @@ import numpy as np
 from isacsim.compiled import compiled
 from isacsim.solvers.solution import Solution, Status, objects
 from isacsim.solvers.sqinr.group import Group
-from isacsim.solvers.sqnr_max.point_kernel import Target, point_each, room, search
+from isacsim.solvers.sqnr_max.point_kernel import point_each, room, search
 from isacsim.typing import BoolArray
 
 
@@ -27,9 +27,8 @@ def point_optima(group: Group, tolerance: float) -> tuple[Solution, BoolArray]:
     (members, N, K), proof = system.H.shape, system.objective.proof()
     V, multipliers = np.zeros((members, N, K + N), complex), np.zeros((members, K + 1))
     value, excess, found = np.zeros(members), np.zeros(members), np.zeros(members, bool)
-    seen = Target(target.a, target.spread, target.gains, target.share)
     results = (V, multipliers, value, excess, found)
-    compiled(point_each)(system.constraints, seen, group.feasible.multipliers, room(N, K), search(K), *results)
+    compiled(point_each)(system.constraints, target, group.feasible.multipliers, room(N, K), search(K), *results)
     used = np.ascontiguousarray(V[:, :, : K + 1])
     violation = np.maximum(-system.slack(used), 0.0).max(axis=-1)
     gap = proof.steepness(used, value) * excess / system.objective.size(value)

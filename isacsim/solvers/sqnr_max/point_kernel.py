@@ -29,7 +29,9 @@ import numpy as np
 from isacsim.algebra import invert_positive, real_inner, solve_into
 from isacsim.blas import multiply, write
 from isacsim.compiled import part
-from isacsim.solvers.sqinr.system import Constraints, member
+from isacsim.records import member
+from isacsim.solvers.sqinr.system import Constraints
+from isacsim.solvers.sqnr_max.fractional import PointResponse
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
 PROBLEMS = 40  # of Dinkelbach's method, which squares the error with each, and of steps back from one that is too far
@@ -47,15 +49,6 @@ SURE = 1e3  # relative error of 1 / (P - P_min) over that of the conditions, at 
 # Errors without powers that serve all which lead nowhere: the first after so many evaluations of the kind, the second.
 STRAYED, LOST, ASTRAY_MOST = 0.1, 0.6, 3
 STEP = 25.0  # largest factor of 1 / tau^2 in one move
-
-
-class Target(NamedTuple):
-    """A point target as compiled functions see it: of all members, or without the first axis of one."""
-
-    a: ComplexArray  #: Direction, of norm 1, (B, N)
-    spread: FloatArray  #: ``e_i |a_i|^2``, (B, N)
-    gains: FloatArray  #: ``|b_j|^2 / (1 + eps_j)``, (B, N_r)
-    share: FloatArray  #: ``eps_j`` times these, (B, N_r)
 
 
 class Room(NamedTuple):
@@ -126,7 +119,7 @@ def room(N: int, K: int) -> Room:
 
 
 @part
-def slopes(target: Target, zeta: float, s: float) -> tuple[float, float, float]:
+def slopes(target: PointResponse, zeta: float, s: float) -> tuple[float, float, float]:
     """f, and its derivatives by zeta and by s."""
     B, fall = 0.0, 0.0
     for j in range(target.gains.size):
@@ -138,7 +131,7 @@ def slopes(target: Target, zeta: float, s: float) -> tuple[float, float, float]:
 
 
 @part
-def enter(constraints: Constraints, target: Target, here: Room) -> None:
+def enter(constraints: Constraints, target: PointResponse, here: Room) -> None:
     """Fill what is known of a member."""
     N, K = constraints.H.shape
     for i in range(N):
@@ -258,7 +251,7 @@ def follow(here: Room, now: FloatArray, at: float, rho: float) -> None:
 
 
 @part
-def begin(target: Target, least: FloatArray, path: Search) -> None:
+def begin(target: PointResponse, least: FloatArray, path: Search) -> None:
     """Start from the users' multipliers at the least power, (K,)."""
     K, N, told = least.size, target.a.size, path.told
     told[LEAST], lowest, highest, mean = 0.0, np.inf, 0.0, 0.0
@@ -345,7 +338,7 @@ def next_of(x: float, psi: float, goal: float, off: float, path: Search) -> floa
 
 
 @part
-def alone(constraints: Constraints, target: Target, V: ComplexArray, path: Search) -> float:
+def alone(constraints: Constraints, target: PointResponse, V: ComplexArray, path: Search) -> float:
     """Write beams that send all power along the best direction for rho, and behind them a stream; gamma.
 
     The direction is that of ``(1/gamma + rho E)^-1 a``, the top eigenvector of ``a a^H - rho E``.
@@ -384,7 +377,7 @@ def alone(constraints: Constraints, target: Target, V: ComplexArray, path: Searc
 
 
 @part
-def settle(target: Target, state: int, path: Search) -> bool:
+def settle(target: PointResponse, state: int, path: Search) -> bool:
     """Whether the last problem was solved that had to be; else the next rho, by Dinkelbach's method."""
     told = path.told
     told[LEFT] -= 1
@@ -425,7 +418,7 @@ def write_beams(here: Room, served: bool, path: Search, V: ComplexArray) -> None
 
 def point_each(
     constraints: Constraints,
-    target: Target,
+    target: PointResponse,
     least: FloatArray,
     here: Room,
     path: Search,
@@ -444,7 +437,7 @@ def point_each(
     """
     K = constraints.ratio.shape[1]
     for b in range(V.shape[0]):
-        mine, aim = member(constraints, b), one(target, b)
+        mine, aim = member(constraints, b), member(target, b)
         enter(mine, aim, here)
         begin(aim, least[b], path)
         found[b], gamma = False, 1.0
@@ -463,7 +456,7 @@ def point_each(
 
 
 @part
-def price(target: Target, gamma: float, path: Search, multipliers: FloatArray) -> tuple[float, float]:
+def price(target: PointResponse, gamma: float, path: Search, multipliers: FloatArray) -> tuple[float, float]:
     """Write the multipliers of f, (K+1,): f, and the excess."""
     zeta, s, K = path.total[1], path.total[2], multipliers.size - 1
     value, by_zeta, by_s = slopes(target, zeta, s)
@@ -475,10 +468,3 @@ def price(target: Target, gamma: float, path: Search, multipliers: FloatArray) -
         prices += multipliers[k]
     multipliers[K] = by_zeta / gamma + over
     return value, multipliers[K] - prices - by_zeta * zeta - by_s * s
-
-
-@part
-def one(target: Target, b: int) -> Target:
-    """That of member b."""
-    a, spread, gains, share = target
-    return Target(a[b], spread[b], gains[b], share[b])

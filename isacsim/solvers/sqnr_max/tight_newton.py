@@ -15,7 +15,7 @@ import attrs
 import numpy as np
 from attrs import field, frozen
 
-from isacsim.batch import frobenius2, put, real_vectors, rows, take
+from isacsim.batch import frobenius2, put, real_vectors, rows, take, tuples
 from isacsim.compiled import compiled
 from isacsim.solvers.linear import eigh
 from isacsim.solvers.sqinr.certificate import certify
@@ -59,7 +59,7 @@ class TightState:
     traced: ClassVar[tuple[str, ...]] = ("products",)
 
     system: System
-    response: Response
+    response: Response = tuples()
     precoder: ComplexArray = rows(2)  # (B, N, K + S)
     objective: FloatArray = rows()  # f
     multipliers: FloatArray = rows(1)  # (B, K+1)
@@ -125,7 +125,7 @@ def begin(system: System, response: Response, V: ComplexArray, tolerance: float)
         products=count,
         turning=Turning.nowhere(system, response),
         tolerance=tolerance,
-        room=room(system.H, response.factors, V),
+        room=room(system.H, response, V),
     )
     return _looked(state, way, *value_at(response, way.V))
 
@@ -149,15 +149,13 @@ def step(state: TightState) -> TightState:
         here = take(state, short)
         stay, _ = settled(here.system, here.precoder, here.tight)
         old, again = value_at(here.response, stay.V)
-        way, value[short] = put(way, short, stay), old
-        for each, other in zip(known, again, strict=True):
-            each[short] = other
+        way, known, value[short] = put(way, short, stay), put(known, short, again), old
     if (taken | short).all():
         return _looked(state, way, value, known)
     anew = np.flatnonzero(taken | short)
     if not anew.size:
         return state
-    looked = _looked(take(state, anew), take(way, anew), value[anew], known.of(anew))
+    looked = _looked(take(state, anew), take(way, anew), value[anew], take(known, anew))
     return put(state, anew, looked, same=("system", "response"))
 
 
@@ -185,7 +183,7 @@ def _looked(state: TightState, way: Tangent, value: FloatArray, known: Known) ->
     # Members that have ended come along with a radius of zero: their path has one segment of no length, which is none.
     ended = state.error <= state.tolerance
     reach = np.where(ended, 0.0, radius)
-    data = (state.response.factors, echoes.seen)
+    data = (state.response, echoes.seen)
     asked = (real_vectors(gradient), reach, accuracy)
     compiled(steps_each)(*data, *lagrangian, *asked, *state.room, steps)
     return attrs.evolve(
@@ -203,7 +201,7 @@ def _turning(state: TightState, echoes: Echoes) -> Turning:
     if not anew.any():
         return kept
     at = np.flatnonzero(anew)
-    here = take(system, at), take(response, at), echoes.of(at), state.multipliers[at]
+    here = take(system, at), take(response, at), take(echoes, at), state.multipliers[at]
     return put(kept, at, Turning.at(*here))
 
 
