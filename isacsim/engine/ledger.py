@@ -28,28 +28,23 @@ READABLE = (2, 3, FORMAT)
 # from ``trial`` on, whose numbers lie behind one another; rows do not overlap. The data of a design are its arrays,
 # which the header tells: part (decision or trace), name, dtype and shape of each. Every table ends in the checksum
 # of the columns before it.
-SCHEMA = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL, checksum INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE environments (number INTEGER PRIMARY KEY, told TEXT NOT NULL, checksum INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE layouts (point TEXT PRIMARY KEY, entries TEXT NOT NULL, checksum INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE results (
-    point TEXT NOT NULL, trial INTEGER NOT NULL, count INTEGER NOT NULL, data BLOB NOT NULL,
-    environment INTEGER NOT NULL, checksum INTEGER NOT NULL, PRIMARY KEY (point, trial)
-) WITHOUT ROWID;
-CREATE TABLE failures (
-    point TEXT NOT NULL, trial INTEGER NOT NULL, error TEXT NOT NULL, parts TEXT NOT NULL, checksum INTEGER NOT NULL,
-    PRIMARY KEY (point, trial)
-) WITHOUT ROWID;
-CREATE TABLE partial (
-    point TEXT NOT NULL, trial INTEGER NOT NULL, entries TEXT NOT NULL, data BLOB NOT NULL,
-    environment INTEGER NOT NULL, checksum INTEGER NOT NULL, PRIMARY KEY (point, trial)
-) WITHOUT ROWID;
-CREATE TABLE designs (
-    design TEXT NOT NULL, trial INTEGER NOT NULL, count INTEGER NOT NULL, scalars BLOB NOT NULL, header TEXT NOT NULL,
-    data BLOB NOT NULL, notes TEXT NOT NULL, times BLOB NOT NULL, environment INTEGER NOT NULL,
-    checksum INTEGER NOT NULL, PRIMARY KEY (design, trial)
-) WITHOUT ROWID;
-"""
+TABLES = {  # the columns of the key of each, and the others
+    "meta": ("key TEXT", "value TEXT"),
+    "environments": ("number INTEGER", "told TEXT"),
+    "layouts": ("point TEXT", "entries TEXT"),
+    "results": ("point TEXT, trial INTEGER", "count INTEGER, data BLOB, environment INTEGER"),
+    "failures": ("point TEXT, trial INTEGER", "error TEXT, parts TEXT"),
+    "partial": ("point TEXT, trial INTEGER", "entries TEXT, data BLOB, environment INTEGER"),
+    "designs": (
+        "design TEXT, trial INTEGER",
+        "count INTEGER, scalars BLOB, header TEXT, data BLOB, notes TEXT, times BLOB, environment INTEGER",
+    ),
+}
+SCHEMA = "\n".join(
+    f"CREATE TABLE {name} ({f'{key}, {rest}, checksum INTEGER'.replace(',', ' NOT NULL,')} NOT NULL, "
+    f"PRIMARY KEY ({', '.join(column.split()[0] for column in key.split(', '))})) WITHOUT ROWID;"
+    for name, (key, rest) in TABLES.items()
+)
 # A ledger of format 2, seen as one of format 3, which has a row for each trial: six scalars and the precoder were one
 # blob, traces had a table of their own, and there was no checksum.
 FORMAT_2 = """

@@ -31,9 +31,9 @@ from isacsim.keywords import keywords
 from isacsim.link import ADDRESSED, MODES, Echo, Mode, Reception, Transmission, band_reception, covariance, in_words
 from isacsim.metrics.cotangents import Cotangent, band_crlb_cotangent, rate_cotangent
 from isacsim.metrics.delay_doppler import cells_of, information_of_band, kinds_of, labels_of, require_unambiguous
-from isacsim.problems.base import Requirements, Variable, posed, spread_over_users
+from isacsim.problems.base import Variable, posed, spread_over_users
 from isacsim.problems.identifiability import identifiability
-from isacsim.problems.rate_and_crlb import STREAMS, WEIGHT, Merits, RateAndCrlb
+from isacsim.problems.rate_and_crlb import STREAMS, WEIGHT, Merits, RateAndCrlb, RateAndCrlbWeights
 from isacsim.problems.selection import check_parameters, kinds_named, selection_of, weighted_trace, weights_of_kinds
 from isacsim.problems.sum_rate_crlb import SumRateCrlb
 from isacsim.targets.scene import PointTargets
@@ -44,22 +44,15 @@ UNKNOWNS = ("azimuth", "zenith", "delay", "doppler", "reflection")
 
 
 @frozen(kw_only=True)
-class BandSumRateCrlbWeights(Requirements):
+class BandSumRateCrlbWeights(RateAndCrlbWeights):
     """The table of a ``band-sum-rate-crlb`` problem in a scenario.
 
     Args:
-        rate_weight: Weight of the sum rate over the band, per nat/s/Hz.
-        crlb_weight: Weight of the CRLB.
-        sensing_streams: Streams S for sensing beside the users'; None is max(0, M - K).
         unknowns: What is not known of the targets: of ``azimuth``, ``zenith`` (of planar arrays), ``delay``,
             ``doppler`` and ``reflection``. With one subcarrier there is no delay to be told, with one symbol no Doppler
             shift.
-        parameters: Which of the unknowns' CRLBs count; None is all of them. Delays and Doppler shifts count in
-            cells of the grid.
-        parameter_weights: Weight of each of ``parameters``; None is 1 each.
         subcarrier_cap: Most power of a subcarrier, over that of an even split; None is no cap.
         shared: All subcarriers have one precoder, as with analogue precoding.
-        mode: What the sensing receiver knows, ``signal`` or ``radiated``.
 
     A target beyond the prefix is what is left of it; what strays of it to other subcarriers is in the metrics, and no
     part of the noise that is designed for.
@@ -67,15 +60,9 @@ class BandSumRateCrlbWeights(Requirements):
 
     wideband: ClassVar[bool] = True
 
-    rate_weight: float = field(validator=WEIGHT)
-    crlb_weight: float = field(validator=WEIGHT)
-    sensing_streams: int | None = field(default=None, validator=STREAMS)
     unknowns: tuple[str, ...] = field(default=UNKNOWNS, converter=tuple)
-    parameters: tuple[str, ...] | None = field(default=None, converter=kinds_named)
-    parameter_weights: tuple[float, ...] | None = field(default=None, converter=weights_of_kinds)
     subcarrier_cap: float | None = field(default=None, validator=CAP)
     shared: bool = field(default=False, validator=instance(bool))
-    mode: Mode = field(default="signal", converter=in_words, validator=choice(*MODES), metadata=ADDRESSED)
 
     def pose(self, drop: Drop, transceiver: Transceiver) -> BandSumRateCrlb:
         """The problem for the realisations of a drop."""

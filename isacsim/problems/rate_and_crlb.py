@@ -6,16 +6,40 @@ from abc import abstractmethod
 from typing import Any
 
 import numpy as np
-from attrs import frozen
+from attrs import field, frozen
 
-from isacsim.checks import number, whole
+from isacsim.checks import choice, number, whole
 from isacsim.errors import InvalidInput
-from isacsim.link import Reception, Transmission
-from isacsim.problems.base import Problem
+from isacsim.link import ADDRESSED, MODES, Mode, Reception, Transmission, in_words
+from isacsim.problems.base import Problem, Requirements
+from isacsim.problems.selection import kinds_named, weights_of_kinds
 from isacsim.typing import ComplexArray, FloatArray
 
 WEIGHT = number(least=0, remedy="Use 0 to drop the term.")
 STREAMS = whole(0, "Leave it out for max(0, M - K).", optional=True)
+
+
+@frozen(kw_only=True)
+class RateAndCrlbWeights(Requirements):
+    """What the tables of such problems in a scenario share.
+
+    Args:
+        rate_weight: Weight of the sum rate, or of its mean over a band, per nat/s/Hz.
+        crlb_weight: Weight of the CRLB.
+        sensing_streams: Streams S for sensing beside the users'; None is max(0, M - K).
+        parameters: Kinds of unknowns whose CRLBs count, of point targets ``azimuth``, ``zenith`` and ``reflection``,
+            and over a band ``delay`` and ``doppler`` in cells of the grid; None is all of them, which adds rad^2,
+            amplitudes and cells.
+        parameter_weights: Weight of each of ``parameters``; None is 1 each.
+        mode: What the sensing receiver knows, ``signal`` or ``radiated``.
+    """
+
+    rate_weight: float = field(validator=WEIGHT)
+    crlb_weight: float = field(validator=WEIGHT)
+    sensing_streams: int | None = field(default=None, validator=STREAMS)
+    parameters: tuple[str, ...] | None = field(default=None, converter=kinds_named)
+    parameter_weights: tuple[float, ...] | None = field(default=None, converter=weights_of_kinds)
+    mode: Mode = field(default="signal", converter=in_words, validator=choice(*MODES), metadata=ADDRESSED)
 
 
 @frozen(eq=False)

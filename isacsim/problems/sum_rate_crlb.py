@@ -23,38 +23,25 @@ from isacsim.keywords import keywords
 from isacsim.link import ADDRESSED, MODES, Echo, Mode, Reception, Transmission, in_words
 from isacsim.metrics.cotangents import Cotangent, crlb_cotangent, rate_cotangent
 from isacsim.metrics.fim import FimTensor, Information, information, information_of
-from isacsim.problems.base import Requirements, posed, spread_over_users
+from isacsim.problems.base import posed, spread_over_users
 from isacsim.problems.identifiability import identifiability
-from isacsim.problems.rate_and_crlb import STREAMS, WEIGHT, Merits, RateAndCrlb
+from isacsim.problems.rate_and_crlb import STREAMS, WEIGHT, Merits, RateAndCrlb, RateAndCrlbWeights
 from isacsim.problems.selection import check_parameters, kinds_named, selection_of, weighted_trace, weights_of_kinds
 from isacsim.targets.scene import ParametricScene, parametric
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
 
 @frozen(kw_only=True)
-class SumRateCrlbWeights(Requirements):
+class SumRateCrlbWeights(RateAndCrlbWeights):
     """The table of a ``sum-rate-crlb`` problem in a scenario.
 
     Args:
-        rate_weight: Weight of the sum rate, per nat/s/Hz.
-        crlb_weight: Weight of the CRLB.
-        sensing_streams: Streams S for sensing beside the users'; None is max(0, M - K).
-        parameters: Kinds of parameters whose CRLBs count, of point targets ``azimuth``, ``zenith``
-            and ``reflection``; None is all of them, which adds rad^2 and amplitudes.
-        parameter_weights: Weight of each of ``parameters``; None is 1 each.
         per_antenna: Each antenna radiates the same share of the power.
-        mode: What the sensing receiver knows, ``signal`` or ``radiated``.
         channel_error: Variance of the error in each entry of the channels that the designer takes for
             known, linear; see `SumRateCrlb`.
     """
 
-    rate_weight: float = field(validator=WEIGHT)
-    crlb_weight: float = field(validator=WEIGHT)
-    sensing_streams: int | None = field(default=None, validator=STREAMS)
-    parameters: tuple[str, ...] | None = field(default=None, converter=kinds_named)
-    parameter_weights: tuple[float, ...] | None = field(default=None, converter=weights_of_kinds)
     per_antenna: bool = field(default=False, validator=instance(bool))
-    mode: Mode = field(default="signal", converter=in_words, validator=choice(*MODES), metadata=ADDRESSED)
     channel_error: float = field(default=0.0, validator=number(least=0), metadata=units.db())
 
     def pose(self, drop: Drop, transceiver: Transceiver) -> SumRateCrlb:
