@@ -7,6 +7,7 @@ beam elsewhere than where the targets are. `Convention` says once how a recordin
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import product
 from typing import Any
 
@@ -107,23 +108,42 @@ def refuse_other_directions(
         zenith: Their zenith angles, (records, K), in rad.
 
     Raises:
-        InvalidInput: If another convention puts the users where they are, and this one does not.
+        InvalidInput: If another convention, or another meaning of the angles, puts the users where they are, and this
+            one does not.
     """
-    a = array.steering(azimuth, zenith)  # (records, K, N_t)
-
-    def shares(convention: Convention) -> FloatArray:
-        h = np.moveaxis(convention.applied(recorded, array), -1, -2)
-        power = np.mean(np.abs(a) ** 2, axis=-1)  # an element's pattern may be blind to a direction
-        along = np.abs((np.conj(a) * h).sum(axis=-1)) ** 2
-        return _share(np.divide(along, power, out=np.full(power.shape, np.nan), where=power > 0), h)
-
-    own = shares(told)
-    for order, turned in product((told.order, *ORDERS), (told.conjugated, not told.conjugated)):
-        if _outvoted(own, shares(Convention(order, turned)), KNOWN_WAVE):
-            sign = PHASES[int(array.conjugate != turned)]
-            remedy = f"phase = {sign!r}" if order == told.order else f"element_order = {order!r} and phase = {sign!r}"
+    own = _shares_along(recorded, array, told, azimuth, zenith)
+    for remedy, convention, angles in _meant(array, told, azimuth, zenith):
+        if _outvoted(own, _shares_along(recorded, array, convention, *angles), KNOWN_WAVE):
             rule = f"must have more than {np.nanmedian(own):.0%} of users' power where the file says that they are"
-            raise InvalidInput("channel", rule, "", f"Set {remedy}.")
+            raise InvalidInput("channel", rule, "", remedy)
+
+
+def _meant(
+    array: AntennaArray, told: Convention, azimuth: FloatArray, zenith: FloatArray
+) -> Iterator[tuple[str, Convention, tuple[FloatArray, FloatArray]]]:
+    """What else a file can mean, with what to do about it: other conventions, then angles in other terms."""
+    for order, turned in product((told.order, *ORDERS), (told.conjugated, not told.conjugated)):
+        sign = PHASES[int(array.conjugate != turned)]
+        remedy = f"phase = {sign!r}" if order == told.order else f"element_order = {order!r} and phase = {sign!r}"
+        yield f"Set {remedy}.", Convention(order, turned), (azimuth, zenith)
+    # Angles were taken for degrees from the vertical axis.
+    as_radians, above = np.rad2deg(azimuth), np.pi / 2
+    yield "Its zenith angles are elevations: store 90 less these.", told, (azimuth, above - zenith)
+    yield "Its azimuths are radians: store degrees.", told, (as_radians, zenith)
+    yield "Its angles are radians: store degrees.", told, (as_radians, np.rad2deg(zenith))
+    elevation = above - np.rad2deg(zenith)
+    yield "Its angles are radians, and elevations: store degrees, and 90 less these.", told, (as_radians, elevation)
+
+
+def _shares_along(
+    recorded: ComplexArray, array: AntennaArray, convention: Convention, azimuth: FloatArray, zenith: FloatArray
+) -> FloatArray:
+    """Share of the power of recorded channels that is along the users' directions, (records, K)."""
+    a = array.steering(azimuth, zenith)  # (records, K, N_t)
+    h = np.moveaxis(convention.applied(recorded, array), -1, -2)
+    power = np.mean(np.abs(a) ** 2, axis=-1)  # an element's pattern may be blind to a direction
+    along = np.abs((np.conj(a) * h).sum(axis=-1)) ** 2
+    return _share(np.divide(along, power, out=np.full(power.shape, np.nan), where=power > 0), h)
 
 
 def _share(along: FloatArray, h: ComplexArray) -> FloatArray:

@@ -1,9 +1,10 @@
-"""Arrays of numbers in the files that measurements and ray tracers leave: .npz, .mat and HDF5."""
+"""Arrays of numbers in the files that measurements and ray tracers leave: .npy, .npz, .mat and HDF5."""
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from isacsim.errors import InvalidInput, one_of
 from isacsim.typing import AnyArray
 
 MOST_TOLD = 40  # names of arrays that an error lists
+ONLY = "H"  # what the one array of an .npy file is called
 
 
 def is_file(path: Path) -> bool:
@@ -31,10 +33,10 @@ def is_matlab(path: Path) -> bool:
 
 
 def read_arrays(path: Path, variable: str) -> list[AnyArray]:
-    """The arrays ``variable`` of an .npz, .mat or HDF5 file, real or complex: one, but of a struct or cell array.
+    """The arrays ``variable`` of an .npy, .npz, .mat or HDF5 file, real or complex: one, but of a struct or cell array.
 
     A star stands for any characters: all arrays with such a name are taken, in the order of their names.
-    ``group/name`` and ``struct.field`` lead into groups and structures, of either version of MATLAB's files.
+    ``group/name`` and ``struct.field`` lead into groups, structures of either version of MATLAB's files, and compounds.
 
     Raises:
         InvalidInput: If the file cannot be read, has no such array, or holds something else than numbers in it.
@@ -44,8 +46,10 @@ def read_arrays(path: Path, variable: str) -> list[AnyArray]:
     except InvalidInput:
         raise
     except Exception as error:  # the readers of a broken file raise whatever they meet
-        remedy = f"It could not be read: {error}"
-        raise InvalidInput("path", "must be an .npz, .mat or HDF5 file", str(path), remedy) from None
+        # NumPy takes whatever it does not know for pickled objects, and says how to load these.
+        why = "it holds no arrays of numbers" if "allow_pickle" in str(error) else str(error).rstrip(".")
+        remedy = f"It could not be read: {why}. Store arrays by numpy.savez(path, H=H), for example."
+        raise InvalidInput("path", "must be an .npy, .npz, .mat or HDF5 file", str(path), remedy) from None
     found = []
     for array in arrays:
         if array.dtype.names:
@@ -60,8 +64,8 @@ def read_arrays(path: Path, variable: str) -> list[AnyArray]:
 
 def array_names(path: Path) -> list[str]:
     """Names of the arrays of a file that can be read, those in groups and structures included."""
-    if path.suffix.lower() == ".npz":
-        with path.open("rb") as file, np.load(file) as content:
+    if path.suffix.lower() in NUMPY:
+        with _numpy(path) as content:
             return list(content)
     if is_matlab(path) and not _is_hdf5(path):
         return list(_structured(_matlab5(path)))
@@ -71,6 +75,21 @@ def array_names(path: Path) -> list[str]:
         return list(_datasets(file))
 
 
+NUMPY = (".npy", ".npz")
+
+
+@contextlib.contextmanager
+def _numpy(path: Path) -> Iterator[Mapping[str, AnyArray]]:
+    """The arrays of a file of NumPy by their names, each of which is read when it is asked for."""
+    with path.open("rb") as file:
+        content = np.load(file)
+        if isinstance(content, np.ndarray):
+            yield {ONLY: content}
+            return
+        with content:
+            yield content
+
+
 def _matlab5(path: Path) -> dict[str, AnyArray]:
     from scipy.io import loadmat
 
@@ -78,8 +97,11 @@ def _matlab5(path: Path) -> dict[str, AnyArray]:
 
 
 def _content(path: Path, variable: str) -> list[AnyArray]:
-    if path.suffix.lower() == ".npz":
-        with path.open("rb") as file, np.load(file) as content:
+    if path.suffix.lower() in NUMPY:
+        with _numpy(path) as content:
+            name, _, part = variable.rpartition(".")
+            if variable not in content and name in content:
+                return [_part(content[name], part, path, variable)]
             return [_pick(content, list(content), path, name) for name in _meant(list(content), path, variable)]
     if is_matlab(path) and not _is_hdf5(path):
         content = _matlab5(path)
@@ -120,6 +142,14 @@ def _fields(value: AnyArray, fields: list[str], path: Path, variable: str) -> li
     return values
 
 
+def _part(array: AnyArray, name: str, path: Path, variable: str) -> AnyArray:
+    """A field of an array of compounds."""
+    names = array.dtype.names or ()
+    if name not in names:
+        raise _no_array(path, variable, [f"{variable.removesuffix(name)}{n}" for n in names])
+    return np.asarray(array[name])
+
+
 def _cells(value: AnyArray) -> list[AnyArray]:
     """What a cell array holds, column by column as MATLAB counts; else the array."""
     return [np.asarray(cell) for cell in value.ravel(order="F")] if value.dtype == object else [value]
@@ -134,12 +164,12 @@ def _joined(array: AnyArray, fields: tuple[str, ...], path: Path, variable: str)
     numbers = all(part.dtype.kind in "biuf" and part.shape == shape for part in parts.values())
     found = [[name for name in parts if name in known] for known in (REAL, IMAG)]
     if not numbers or len(parts) != 2 or [len(names) for names in found] != [1, 1]:
-        raise InvalidInput(
-            "path", f"must hold complex numbers in {variable!r} as a real and an imaginary part",
-            f"{path.name} with the fields {', '.join(fields)}",
-            f"Name the two fields {REAL[0]} and {IMAG[0]}, or store complex numbers; "
-            f"'{variable}.{fields[0]}' is one field.",
-        )  # fmt: skip
+        first, *others = (f"{variable}.{field}" for field in fields)
+        remedy = f"Store complex numbers; variable = {first!r} is one field"
+        if others:
+            remedy += f", and imaginary_variable = {others[0]!r} takes another for imaginary parts"
+        rule = f"must hold complex numbers in {variable!r} as a real and an imaginary part"
+        raise InvalidInput("path", rule, f"{path.name} with the fields {', '.join(fields)}", f"{remedy}.")
     (real,), (imag,) = found
     joined = np.empty(shape, complex)
     joined.real, joined.imag = parts[real], parts[imag]
@@ -170,6 +200,9 @@ def _read_hdf5(path: Path, variable: str) -> list[AnyArray]:
             for name in found:
                 compound[name][0, 0] = turned(found[name])
             return [compound]
+        name, _, part = variable.rpartition(".")
+        if found is None and isinstance(file.get(name), h5py.Dataset):  # a field of compounds
+            return [turned(_part(np.asarray(file[name]), part, path, variable))]
         if not isinstance(found, h5py.Dataset):
             raise _no_array(path, variable, list(_datasets(file)))
         if h5py.check_ref_dtype(found.dtype):  # a field of a struct array, or a cell array, of MATLAB 7.3

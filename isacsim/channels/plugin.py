@@ -33,5 +33,5 @@ def isacsim_channels() -> Iterable[Spec]:
     yield Spec("path-loss", "isacsim.channels.pathloss:PathLoss", "Urban path loss and shadowing of TR 38.901", urban)
     yield Spec("fang25", "isacsim.channels.fang25:Fang25", "The very channels of the published code of [Fang25]")
     yield Spec(
-        "recorded", "isacsim.channels.recorded:Recorded", "Read from .npz, .mat or HDF5", {"path": "channels.npz"}
+        "recorded", "isacsim.channels.recorded:Recorded", "Read from .npz, .npy, .mat or HDF5", {"path": "channels.npz"}
     )

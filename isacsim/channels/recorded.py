@@ -32,6 +32,13 @@ def _order(value: Any) -> Any:
     return tuple(value) if isinstance(value, (list, np.ndarray)) else value
 
 
+def _names(value: Any) -> tuple[str, ...]:
+    if isinstance(value, str):
+        remedy = f"Write axes = {value.replace(',', ' ').split()}."
+        raise InvalidInput("axes", "must be a list of names", value, remedy)
+    return tuple(value)
+
+
 def _role(axis: str) -> Any:
     """A field that says what becomes of an axis."""
     roles = ROLES[axis]
@@ -48,7 +55,7 @@ def _role(axis: str) -> Any:
 
 @frozen(slots=False)
 class Recorded(ChannelModel):
-    """Channels from a NumPy ``.npz``, a MATLAB ``.mat`` or an HDF5 file.
+    """Channels from a NumPy ``.npz`` or ``.npy``, a MATLAB ``.mat`` or an HDF5 file.
 
     Trial i gets record i. A file without a trial axis gives every trial the same channel, or with ``pool`` other
     users of it. MATLAB's files of version 7.3 are HDF5 with reversed axes; they are turned back.
@@ -63,9 +70,9 @@ class Recorded(ChannelModel):
 
     Args:
         path: The file; a scenario file's own folder is the base of a relative path.
-        variable: Name of the array in the file; ``group/name`` and ``struct.field`` lead into groups and
-            structures. The entries of a struct array are users, and so are the arrays that a name with a star means,
-            ``channel_*_Coeffs`` for example; one with fewer paths has further ones of zeros.
+        variable: Name of the array in the file, ``H`` of an ``.npy``; ``group/name`` and ``struct.field`` lead into
+            groups and structures. The entries of a struct array are users, and so are the arrays that a name with a
+            star means, ``channel_*_Coeffs`` for example; one with fewer paths has further ones of zeros.
         axes: Order of the array's axes, of ``trial``, ``antenna``, ``user``, ``receive`` (antennas of a user),
             ``station``, ``snapshot``, ``path`` and ``subcarrier``; of one entry they may be left out. An axis ``part``
             has two entries, the real and the imaginary part of a complex number.
@@ -100,7 +107,7 @@ class Recorded(ChannelModel):
 
     path: Path = field(converter=Path)
     variable: str = "H"
-    axes: tuple[str, ...] = field(default=CORE, converter=tuple)
+    axes: tuple[str, ...] = field(default=CORE, converter=_names)
     conjugate: bool = False
     wrap: bool = False
     element_order: Any = field(
@@ -147,7 +154,9 @@ class Recorded(ChannelModel):
         if not known or len(set(self.axes)) < len(self.axes):
             rest = ", ".join(axis for axis in AXES if axis not in CORE[1:])
             rule = f"must be an order of antenna, user and any of {rest}"
-            raise InvalidInput("axes", rule, ", ".join(map(str, self.axes)), "Name each axis once.")
+            unknown = next((str(axis) for axis in self.axes if axis not in AXES), None)
+            remedy = "Name each axis once." if unknown is None else f"{unknown!r} is none. {one_of(AXES, unknown)}"
+            raise InvalidInput("axes", rule, ", ".join(map(str, self.axes)), remedy)
         if self.imaginary_variable is not None and PART in self.axes:
             rule = f"must be left out where an axis is named '{PART}'"
             raise InvalidInput("imaginary_variable", rule, self.imaginary_variable, "Remove one of them.")
@@ -181,6 +190,8 @@ class Recorded(ChannelModel):
     def records(self) -> ComplexArray:
         """All channels as they lie in the file, shape (records, band, N_t, K); of a blocked user they are zero."""
         found = self._arranged("variable", self._axes)
+        if not found.size:
+            raise InvalidInput("variable", "must be an array with entries", self.variable, "It has none.")
         # Fewer paths than there is room for are padded, by NaN or by zeros.
         over = 2 if self._band == "path" else (1, 2)
         blocked = np.asarray(np.isnan(found).all(axis=over, keepdims=True))
@@ -343,7 +354,8 @@ class Recorded(ChannelModel):
             pool = np.flatnonzero(self.records[place].any(axis=(0, 1)))
         if len(pool) < users:
             rule = f"must have a pool of at least {users} users in record {place}"
-            raise InvalidInput("channel", rule, len(pool), "Ask for fewer users, or set blocked = 'keep'.")
+            more = ", or set blocked = 'keep'" if self.blocked == "skip" else ""
+            raise InvalidInput("channel", rule, len(pool), f"Ask for fewer users{more}.")
         return rng.choice(pool, users, replace=False)
 
     def _convention(self, array: AntennaArray) -> Convention:

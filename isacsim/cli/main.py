@@ -21,6 +21,7 @@ import attrs
 import typer
 
 from isacsim import __version__
+from isacsim.cli import usage
 from isacsim.cli.authoring import new_plugin
 from isacsim.cli.bench import bench
 from isacsim.cli.kinds import scenarios
@@ -400,7 +401,7 @@ def main(arguments: list[str] | None = None) -> int:
         with _ending_gently(), _doubts_in_a_line():
             code = _command().main(arguments, prog_name="isacsim", standalone_mode=False)
     except _UsageError as error:
-        print(f"error: {error.format_message()}", file=sys.stderr)
+        print(f"error: {usage.told(error)}", file=sys.stderr)
         return 2
     except IsacsimError as error:
         for fault in getattr(error, "errors", (error,)):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterable
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from isacsim.plugin.discovery import GIVEN
 from isacsim.units import Unit, unit_of
 
 MOST_FILES = 64  # that a scenario file may extend; the bundled ones extend 2
+MOST_DIGITS = 9  # of an index of a list
 
 
 def load_scenario(path: str | Path, *, set: tuple[str, ...] = (), registry: Registry | None = None) -> Scenario:
@@ -46,16 +48,44 @@ def load_scenario(path: str | Path, *, set: tuple[str, ...] = (), registry: Regi
             kind = problem.get("kind") if isinstance(problem, dict) else problem
             if isinstance(kind, str) and kind in registry.names("problems"):
                 design["solver"] = registry.default_solver(kind)
+    changes = [setting("--set", override, "base_station.power_dbm=20") for override in set]
     missing = _missing(requires, registry)
     try:
-        scenario: Scenario = reader.read(Scenario, table)
+        scenario = _read(reader, table, changes)
     except Invalid as error:
         raise (_explained(error.errors, missing) if missing else error) from None
     if missing:
         raise _explained((), missing)
     doubt_implausible(scenario)
-    changes = [setting("--set", override, "base_station.power_dbm=20") for override in set]
     return replace(scenario, changes, reader)
+
+
+def _read(reader: Reader, table: dict[str, Any], changes: list[tuple[str, Any]]) -> Scenario:
+    """The scenario of a table; one at fault is read with its changes, which may mend it: a path for example."""
+    try:
+        scenario: Scenario = reader.read(Scenario, table)
+    except Invalid:
+        table = deepcopy(table)
+        written = [_written(table, path.split("."), value) for path, value in changes]
+        if not any(written):
+            raise
+        scenario = reader.read(Scenario, table)
+    return scenario
+
+
+def _written(table: Any, keys: list[str], value: Any) -> bool:
+    """Whether ``value`` could be written at the place that ``keys`` lead to, of tables and lists that are there."""
+    key, *rest = keys
+    if isinstance(table, list) and key.isdecimal() and len(key) <= MOST_DIGITS and int(key) < len(table):
+        place: Any = int(key)
+    elif isinstance(table, dict) and (key in table or not rest):
+        place = key
+    else:
+        return False
+    if rest:
+        return _written(table[place], rest, value)
+    table[place] = value
+    return True
 
 
 def doubt_implausible(value: Any, path: str = "", unit: Unit | None = None) -> None:
@@ -222,7 +252,7 @@ def _replace(record: Any, keys: list[str], value: Any, reader: Reader, path: str
     if isinstance(record, Chain):
         return Chain(*_replace(record.stages, keys, value, reader, path))
     if isinstance(record, tuple):
-        if not key.isdecimal() or len(key) > 9 or int(key) >= len(record):
+        if not key.isdecimal() or len(key) > MOST_DIGITS or int(key) >= len(record):
             way = path.split(".")
             before = ".".join(way[: len(way) - len(keys)])
             remedy = f"Indices start at 0: {before}.0{'.' + key if not key.isdecimal() else ''} is of the first entry."

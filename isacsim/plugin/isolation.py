@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -20,14 +21,15 @@ def guarded(call: Callable[..., Any], *arguments: Any) -> Any:
 
     That includes `SystemExit` and a `KeyboardInterrupt` that the foreign code raises itself.
     Ctrl-C of a user ends the program as ever, also where the foreign code swallows it: it
-    comes as a signal, which is noted while ``call`` runs.
+    comes as a signal, which is noted while ``call`` runs. What it prints goes to standard error:
+    what a command prints may be read by a script.
 
     Raises:
         PluginError: In place of what ``call`` raises.
         KeyboardInterrupt: If the user interrupted it.
     """
     try:
-        with contained():
+        with contained(), contextlib.redirect_stdout(sys.stderr):
             return call(*arguments)
     except Exception as error:
         raise PluginError(told(cause(error))) from cause(error)

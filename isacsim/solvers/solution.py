@@ -200,7 +200,7 @@ class Solution:
                     filter(None, (told[i], f"misses the constraint {name} by {-worst[i]:.3g}, relative"))
                 )
         for i in np.flatnonzero(answered & ~finite):
-            statuses[i], told[i] = Status.FAILED, "the precoder or its objective is not finite"
+            statuses[i], told[i] = Status.FAILED, told[i] or "the precoder or its objective is not finite"
         sound = answered & finite
         kept = np.where(sound[:, None, None], W, np.nan)
         return cls.resting(kept, objects(statuses), told, objective=np.where(sound, objective, np.nan), **values)

@@ -124,6 +124,25 @@ def test_a_linear_arrays_sign_is_checked_against_directions(write):
 
 
 @pytest.mark.parametrize(
+    ("azimuth", "zenith", "remedy"),
+    [
+        (np.rad2deg, lambda z: 90 - np.rad2deg(z), "zenith angles are elevations"),
+        (lambda a: a, np.rad2deg, "azimuths are radians: store degrees"),
+        (lambda a: a, lambda z: z, "angles are radians: store degrees"),
+        (lambda a: a, lambda z: np.pi / 2 - z, "angles are radians, and elevations"),
+    ],
+)
+def test_angles_in_other_terms_are_told_by_the_waves_they_do_not_fit(write, azimuth, zenith, remedy):
+    rng = np.random.default_rng(3)
+    directions = rng.uniform(-0.8, 0.8, (1, 5)), rng.uniform(1.1, 1.4, (1, 5))
+    array = UniformPlanarArray(3, 5)
+    path = write(array.steering(*directions).swapaxes(-1, -2), az=azimuth(directions[0]), el=zenith(directions[1]))
+    recorded = Recorded(path, azimuth_variable="az", zenith_variable="el")
+    with pytest.raises(InvalidInput, match=f"channel: must have more than .* Its {remedy}"):
+        recorded.draw(array, 5, [0], [])
+
+
+@pytest.mark.parametrize(
     ("said", "rule"),
     [
         ({"element_order": "columns"}, "element_order: must be one of its choices, or a list of places, got 'columns'"),

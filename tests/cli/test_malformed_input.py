@@ -665,7 +665,11 @@ ARGUMENTS = {
     "--trials -1": "trials: must be a whole number of at least 1, got -1. Check the value.",
     "--trials 2.5": "Invalid value for '--trials': ",
     "--executor cloud": "executor: must name one of the executors, got 'cloud'. Valid: ",
-    "--frobnicate": "No such option",  # how it goes on depends on the version of typer
+    "--frobnicate": "--frobnicate: must be an option of `isacsim run`. ",
+    "--trails 3": "--trails: must be an option of `isacsim run`. Did you mean '--trials'? Valid: --executor, ",
+    "--seed 3": "--seed: must be an option of `isacsim run`. Write --set seed=VALUE.",
+    "--measure": "--measure: must be an option of `isacsim run`. It is one of `isacsim check`.",
+    "more": "Got unexpected extra argument",  # in words of typer
     "--resume": "run: {out} holds no run (no ledger.sqlite). Give the folder that `isacsim run` wrote.",
 }
 

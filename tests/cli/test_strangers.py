@@ -1,5 +1,6 @@
 """A stranger's plugin at the command line: no command ends silently, and its text is printed as text."""
 
+import json
 import os
 import subprocess
 import sys
@@ -30,6 +31,15 @@ def test_a_plugin_that_calls_sys_exit_ends_no_command_and_is_told(call, distribu
     assert "likelihood-ratio" in out
     (line,) = (line for line in call("plugins")[1].splitlines() if line.startswith("isacsim-exits"))
     assert line.split(maxsplit=3)[3] in ("SystemExit: 3", "SystemExit: 4")
+
+
+def test_what_a_plugin_prints_is_not_taken_for_what_a_command_prints(distribution, tmp_path):
+    distribution("isacsim-noisy", "isacsim_noisy", f"print('welcome')\n{SOURCE}")
+    path = os.pathsep.join([str(tmp_path / "site"), os.environ.get("PYTHONPATH", "")])
+    program = [sys.executable, "-m", "isacsim", "list", "hardware", "--json"]
+    done = subprocess.run(program, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": path}, check=True)
+    assert "loud" in {entry["name"] for entry in json.loads(done.stdout)}
+    assert done.stderr == "welcome\n"
 
 
 def test_names_and_summaries_are_printed_as_text(call, distribution):

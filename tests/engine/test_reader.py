@@ -317,3 +317,21 @@ def test_installed_plugins_are_not_looked_for_where_a_registry_is_given(study, t
     link = 'evaluate.converters.experiments=[{kind="link", modulation="qam16", symbols=64, training=8}]'
     run = isacsim.run(study(link, registry=registry), tmp_path / "run", registry=registry)
     assert run.counts().complete
+
+
+def test_what_is_set_mends_a_file_that_is_at_fault_without_it(tmp_path, studies):
+    """As of a recording that lies elsewhere on this machine."""
+    np.savez(tmp_path / "here.npz", H=np.ones((6, 16, 4), complex))
+    gone = 'channel = { kind = "recorded", path = "gone.npz" }'
+    text = studies.text.replace('channel   = { kind = "rayleigh" }', gone)
+    (tmp_path / "study.toml").write_text(text, encoding="utf-8")
+
+    def load(*changes):
+        return isacsim.load_scenario(tmp_path / "study.toml", set=changes)
+
+    for change in ("users.channel.path='here.npz'", "users.channel={ kind='recorded', path='here.npz' }"):
+        assert load(change).users.channel.path == tmp_path / "here.npz"
+    stage = "hardware.converters.user.0.bits=0"
+    for changes in ((), ("trials=3",), ("users.channel.path='nowhere.npz'",), ("users.count.x=1",), (stage,)):
+        with pytest.raises(Invalid, match="users.channel.path: must be a file that exists"):
+            load(*changes)

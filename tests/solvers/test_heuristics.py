@@ -91,6 +91,15 @@ def test_a_requirement_that_is_missed_is_named(kit):
     assert isacsim.solve(kit.make_problem(), "mrt").notes == ()
 
 
+def test_beams_toward_users_without_channels_are_told(kit):
+    problem = kit.make_problem(sensing_streams=0)
+    blocked = attrs.evolve(problem, H=np.stack([problem.H, 0 * problem.H]))
+    for name in ("mrt", "zf", "rzf"):
+        solution = isacsim.solve(blocked, name)
+        assert [str(s) for s in solution.status] == ["HEURISTIC", "FAILED"]
+        assert solution.notes[1] == ("there is nothing to radiate: the channels of all users are zero",)
+
+
 def test_errors_recommend_no_heuristic(kit):
     with pytest.raises(InvalidInput, match="must take the problem crb-min") as caught:
         isacsim.solve(kit.make_crb_min(), "sca")

@@ -22,6 +22,8 @@ from isacsim.solvers.solution import Solution
 from isacsim.solvers.surface import kept
 from isacsim.typing import ComplexArray, FloatArray
 
+DARK = "there is nothing to radiate: the channels of all users are zero"
+
 
 def _share(_instance: Any, attribute: Any, value: Any) -> None:
     if value is not None and not (is_number(value) and 0 <= value <= 1):
@@ -44,7 +46,9 @@ class ClosedForm(Solver):
     def solve(self, problem: Any, request: Request) -> Solution:
         """The solution of a flat batch."""
         refuse_starts(request)
-        return Solution.of(problem, full_power(problem, self.directions(problem)))
+        directions = self.directions(problem)
+        notes = ["" if W.any() else DARK for W in directions]
+        return Solution.of(problem, full_power(problem, directions), notes=notes)
 
     @abstractmethod
     def directions(self, problem: Any) -> ComplexArray:
