@@ -8,12 +8,13 @@ from hypothesis import strategies as st
 
 import isacsim
 from isacsim.batch import flatten, hermitian
-from isacsim.solvers.crb_min.dual import evaluate, from_multipliers
+from isacsim.solvers.crb_min.dual import evaluate, from_multipliers, scratch
+from isacsim.solvers.crb_min.dual import point as dual_point
 from isacsim.solvers.crb_min.newton_start import near
-from isacsim.solvers.crb_min.newton_system import SEEN, SLOPE, SLOPE_XI, TURNED_L, linearise, room
+from isacsim.solvers.crb_min.newton_system import SLOPE_XI, iterate, linearise, room
 from isacsim.solvers.crb_min.prox import positive_root, prox_blocks, prox_inverse_trace, prox_spare_power
 from isacsim.solvers.crb_min.recovery import cheapest, recovered, repaired
-from isacsim.solvers.crb_min.reduction import precoders, reductions
+from isacsim.solvers.crb_min.reduction import member, precoders, reductions
 from isacsim.solvers.crb_min.splitting import Splitting
 from isacsim.solvers.crb_min.white import degenerate_beams, white_beams
 from isacsim.solvers.hermitian import (
@@ -262,14 +263,12 @@ def test_the_newton_system_has_the_gradient_of_the_dual(kit, point):
     q, U = np.linalg.eigh(dual.Q)
     R, r = (U / np.sqrt(q)[:, None, :]) @ hermitian(U), reduced.rank
     beams = cheapest(reduced, least_power(reduced).multipliers)
-    there, (H, _, terms, antennas) = near(dual, R, np.full(2, 1e-3), (beams, dual.bound)), reduced.arrays
+    duals, iterates = near(dual, R, np.full(2, 1e-3), (beams, dual.bound))
     X = random_hermitian(kit, (r, r), 8)
     for b in range(2):
-        here = room(r, reduced.users)
-        assert linearise(
-            H[b], terms[b], antennas, there.matrices[b], there.tall[b, SEEN], there.s[b], there.told[b], here
-        )
-        L = here.small[TURNED_L]
+        place, at = room(r, reduced.users), iterate(iterates, b)
+        assert linearise(member(reduced.arrays, b), dual_point(duals, b), at, place, scratch(r, reduced.users))
+        L = place.frame.L
 
         def along(t, xi, X=X, b=b, L=L):
             whole = M.copy()
@@ -278,9 +277,9 @@ def test_the_newton_system_has_the_gradient_of_the_dual(kit, point):
 
         # Sixth-order differences of smooth functions: truncation ~ h^6, rounding ~ eps / h.
         by_matrix = kit.central_difference(lambda t, along=along: along(t, 0.0), 1e-3)
-        np.testing.assert_allclose(here.vectors[SLOPE] @ coordinates(X), by_matrix, rtol=1e-8, atol=1e-9)
+        np.testing.assert_allclose(place.system.slope @ coordinates(X), by_matrix, rtol=1e-8, atol=1e-9)
         by_xi = kit.central_difference(lambda t, along=along: along(t, 1.0, 0 * X), 1e-3)
-        np.testing.assert_allclose(there.told[b, SLOPE_XI], by_xi, rtol=1e-8, atol=1e-9)
+        np.testing.assert_allclose(at.told[SLOPE_XI], by_xi, rtol=1e-8, atol=1e-9)
 
 
 @pytest.mark.parametrize(("users", "antennas", "excess"), [(2, 4, 2.0), (2, 2, 1.5), (2, 3, 1 + 1e-5)])

@@ -9,27 +9,12 @@ import pytest
 
 import isacsim
 from isacsim.batch import flatten, hermitian
-from isacsim.solvers.crb_min.dual import evaluate, scratch
+from isacsim.solvers.crb_min.dual import evaluate, point, points, scratch
 from isacsim.solvers.crb_min.newton import PrimalDualNewton
 from isacsim.solvers.crb_min.newton_start import begin, iterates, near
-from isacsim.solvers.crb_min.newton_system import (
-    AWAY,
-    DUAL,
-    EPS,
-    FACTOR,
-    FOLDED,
-    MU,
-    PIVOT,
-    PRICES,
-    SCALING,
-    SEEN,
-    SIDE,
-    TURNED_L,
-    linearise,
-    room,
-)
+from isacsim.solvers.crb_min.newton_system import EPS, MU, PIVOT, iterate, linearise, room
 from isacsim.solvers.crb_min.recovery import cheapest
-from isacsim.solvers.crb_min.reduction import reductions
+from isacsim.solvers.crb_min.reduction import member, reductions
 from isacsim.solvers.hermitian import coordinates
 from isacsim.solvers.sqinr.group import feasibility
 from isacsim.solvers.sqnr_max.newton_mm import NewtonMm
@@ -63,14 +48,14 @@ def test_the_newton_system_of_the_saddle_is_the_second_derivative_of_the_dual_wi
     assert spectrum.min() > 0.5  # inside the domain
     R = (U * spectrum[:, None] ** -0.5) @ hermitian(U)
     beams = cheapest(reduced, feasibility(reduced).multipliers)
-    there, here = near(dual, R, np.array([eps]), (beams, dual.bound)), room(r, reduced.users)
-    (H, _, terms, antennas), told = reduced.arrays, there.told[0]
-    assert linearise(H[0], terms[0], antennas, there.matrices[0], there.tall[0, SEEN], there.s[0], told, here)
+    duals, iterates = near(dual, R, np.array([eps]), (beams, dual.bound))
+    place, at = room(r, reduced.users), iterate(iterates, 0)
+    assert linearise(member(reduced.arrays, 0), point(duals, 0), at, place, scratch(r, reduced.users))
     X = kit.complex_gaussian((r, r), 1)
     X = X + hermitian(X)
-    L, x, scaling = here.small[TURNED_L], coordinates(X), here.vectors[SCALING]
-    factor = np.tril(here.square[FOLDED])
-    corner = told[PIVOT] + scaling @ here.vectors[SIDE]
+    L, x, scaling = place.frame.L, coordinates(X), place.system.scaling
+    factor = np.tril(place.system.factor)
+    corner = at.told[PIVOT] + scaling @ place.system.side
     form = x @ (factor @ factor.T) @ x + 2 * xi * scaling @ x + corner * xi**2
 
     def along(t):
@@ -86,21 +71,16 @@ def test_the_newton_system_of_the_saddle_is_the_second_derivative_of_the_dual_wi
 def test_on_the_ray_of_the_least_power_q_is_a_multiple_of_the_identity_and_the_start_is_stationary(kit):
     reduced = reduced_problem(kit)
     least, (r, users) = feasibility(reduced), reduced.H.shape[1:]
-    (H, HH, terms, antennas), here, spare = reduced.arrays, room(r, users), scratch(r, users)
-    matrices, tall, s, told = (each[0] for each in iterates(1, r, users))
-    prices = here.users[PRICES]
-    begin(
-        H[0], HH[0], terms[0], antennas, least.multipliers[0], least.power[0], matrices, tall, s, told, here.small,
-        here.tall[AWAY], prices, spare,
-    )  # fmt: skip
-    Q, mu, eps = matrices[DUAL], told[MU], told[EPS]
+    dual, at = points((), r, users), iterate(iterates(1, r, users), 0)
+    begin(member(reduced.arrays, 0), least.multipliers[0], least.power[0], dual, at, scratch(r, users))
+    Q, mu, eps = dual.Q, at.told[MU], at.told[EPS]
     q = Q[0, 0].real
     np.testing.assert_allclose(Q, q * np.eye(r), atol=1e-12 * mu)
     t = mu - q
-    np.testing.assert_allclose(prices, t * least.multipliers[0], rtol=1e-12)
+    np.testing.assert_allclose(dual.multipliers, t * least.multipliers[0], rtol=1e-12)
 
     def on_the_ray(q, t):
-        M = matrices[FACTOR] @ hermitian(matrices[FACTOR]) * (t / (mu - Q[0, 0].real))
+        M = dual.L @ hermitian(dual.L) * (t / (mu - Q[0, 0].real))
         return barrier_dual(reduced, eps, M, q + t)
 
     best = on_the_ray(q, t)

@@ -24,7 +24,7 @@ from isacsim.batch import hermitian, hermitian_part, rows
 from isacsim.blas import multiply, write
 from isacsim.compiled import brief, compiled, writable
 from isacsim.lapack import adjoint_multiply, combine, eigenvalues, invert, multiply_adjoint, scale
-from isacsim.solvers.crb_min.reduction import NOISE, SHARE, THRESHOLD, Reduced
+from isacsim.solvers.crb_min.reduction import NOISE, SHARE, THRESHOLD, Member, Reduced, member
 from isacsim.solvers.linear import sane
 from isacsim.solvers.sqinr.least_power import Uplink, uplink_of
 from isacsim.typing import ComplexArray, FloatArray
@@ -55,51 +55,67 @@ class Dual:
         return (hermitian(self.inverse) @ self.Y) * self.s[:, None, :]
 
 
+class Point(NamedTuple):
+    """Dual points of B members as kernels see them, or without the first axis that of one; see `Dual`."""
+
+    L: ComplexArray  #: (B, r, r)
+    inverse: ComplexArray  #: L^-1, (B, r, r)
+    Y: ComplexArray  #: L^-1 H, (B, r, K)
+    s: FloatArray  #: (B, K)
+    multipliers: FloatArray  #: lambda_k, (B, K)
+    Q: ComplexArray  #: (B, r, r)
+
+
+@brief
+def point(points: Point, b: int) -> Point:
+    """That of member b."""
+    L, inverse, Y, s, multipliers, Q = points
+    return Point(L[b], inverse[b], Y[b], s[b], multipliers[b], Q[b])
+
+
+def points(members: tuple[int, ...], r: int, K: int) -> Point:
+    """Room for those of some members, or of one where there are no axes of any."""
+    (L, inverse, Q), Y = np.zeros((3, *members, r, r), complex), np.zeros((*members, r, K), complex)
+    s, multipliers = np.zeros((2, *members, K))
+    return Point(L, inverse, Y, s, multipliers, Q)
+
+
 def evaluate(reduced: Reduced, L: ComplexArray, mu: FloatArray) -> Dual:
     """The dual at ``M = L L^H`` and mu."""
-    L, mu, (members, r, K) = writable(L), writable(mu), reduced.H.shape
-    (inverse, Q), Y = np.empty((2, members, r, r), complex), np.empty((members, r, K), complex)
-    (s, multipliers), (surplus, bound) = np.empty((2, members, K)), np.empty((2, members))
-    dual = Dual(L, mu, inverse, Y, s, multipliers, Q, surplus, bound)
-    compiled(dual_each)(*reduced.arrays, L, mu, inverse, Y, s, multipliers, Q, surplus, bound, scratch(r, K))
-    return dual
+    members, r, K = reduced.H.shape
+    there, (surplus, bound) = points((members,), r, K), np.empty((2, members))
+    there.L[:] = L
+    compiled(dual_each)(reduced.arrays, there, writable(mu), surplus, bound, scratch(r, K))
+    return Dual(mu=mu, surplus=surplus, bound=bound, **there._asdict())
 
 
 class Scratch(NamedTuple):
-    """What is written to on the way to the dual, and to beams, of one member."""
+    """What parts write to on their way, of one member."""
 
-    small: ComplexArray  #: (2, r, r)
-    tall: ComplexArray  #: (r, K)
+    small: ComplexArray  #: (3, r, r)
+    tall: ComplexArray  #: (2, r, K)
     cross: ComplexArray  #: (3, K, K)
     system: FloatArray  #: (K, K)
     rows: FloatArray  #: (3, K)
-    spectrum: FloatArray  #: (r,)
+    spectra: FloatArray  #: (2, r)
+    dyads: FloatArray  #: (K, r^2)
+    vectors: FloatArray  #: (3, r^2)
 
 
 def scratch(r: int, K: int) -> Scratch:
     """Room for a member of rank r with K users."""
-    small, tall, cross = np.zeros((2, r, r), complex), np.zeros((r, K), complex), np.zeros((3, K, K), complex)
-    return Scratch(small, tall, cross, np.zeros((K, K)), np.zeros((3, K)), np.zeros(r))
+    small, tall, cross = np.zeros((3, r, r), complex), np.zeros((2, r, K), complex), np.zeros((3, K, K), complex)
+    rows, spectra, dyads = np.zeros((3, K)), np.zeros((2, r)), np.zeros((K, r * r))
+    return Scratch(small, tall, cross, np.zeros((K, K)), rows, spectra, dyads, np.zeros((3, r * r)))
 
 
 @brief
-def dual_at(
-    H: ComplexArray,
-    HH: ComplexArray,
-    terms: FloatArray,
-    antennas: int,
-    L: ComplexArray,
-    mu: float,
-    inverse: ComplexArray,
-    Y: ComplexArray,
-    s: FloatArray,
-    multipliers: FloatArray,
-    Q: ComplexArray,
-    here: Scratch,
-) -> tuple[float, float]:
-    """Write the dual of one member at ``M = L L^H`` and mu; its surplus and its bound."""
+def dual_at(problem: Member, at: Point, mu: float, here: Scratch) -> tuple[float, float]:
+    """Write the dual of one member at its ``M = L L^H`` and mu; its surplus and its bound."""
+    H, HH, terms, antennas = problem
+    L, inverse, Y, s, multipliers, Q = at
     r, K = H.shape
-    M, charged, paid = here.small[0], here.tall, 0.0
+    M, charged, paid = here.small[0], here.tall[0], 0.0
     write(L, inverse)
     invert(inverse)
     multiply(inverse, H, Y)
@@ -117,25 +133,16 @@ def dual_at(
     symmetrise(Q)
     shift(Q, mu)
     surplus, size = antennas - paid / mu, K * mu + real_trace(M)
-    return surplus, bound_at(H, HH, terms, antennas, multipliers, Q, mu, surplus, size, here)
+    return surplus, bound_at(problem, multipliers, Q, mu, surplus, size, here)
 
 
 @brief
 def bound_at(
-    H: ComplexArray,
-    HH: ComplexArray,
-    terms: FloatArray,
-    antennas: int,
-    multipliers: FloatArray,
-    Q: ComplexArray,
-    mu: float,
-    surplus: float,
-    size: float,
-    here: Scratch,
+    problem: Member, multipliers: FloatArray, Q: ComplexArray, mu: float, surplus: float, size: float, here: Scratch
 ) -> float:
     """The bound of the ray through (M, mu), raised to a positive semidefinite Q; -inf if there is none."""
-    r, K = H.shape
-    spectrum, copy = here.spectrum, here.small[0]
+    (r, K), antennas = problem.H.shape, problem.antennas
+    spectrum, copy = here.spectra[0], here.small[0]
     write(Q, copy)
     eigenvalues(copy, spectrum)
     least, most = spectrum[0], spectrum[r - 1]
@@ -146,31 +153,24 @@ def bound_at(
     # This Q belongs to another M, by the rounding of its terms: mu pays for that.
     cost = mu * surplus + (lift + EPS * size) * antennas
     if surplus < NEAR * antennas and most < 0.5 * mu:
-        exact = (mu * (1 + EPS * K) + lift) * antennas - paid_at(H, HH, terms, multipliers, Q, mu, here)
+        exact = (mu * (1 + EPS * K) + lift) * antennas - paid_at(problem, multipliers, Q, mu, here)
         cost = exact if np.isfinite(exact) else cost
     sound = np.isfinite(least) and np.isfinite(cost) and cost > 0 and mu > 0
     return gained * gained / cost if sound else -np.inf
 
 
 @brief
-def paid_at(
-    H: ComplexArray,
-    HH: ComplexArray,
-    terms: FloatArray,
-    multipliers: FloatArray,
-    Q: ComplexArray,
-    mu: float,
-    here: Scratch,
-) -> float:
+def paid_at(problem: Member, multipliers: FloatArray, Q: ComplexArray, mu: float, here: Scratch) -> float:
     """``sum_k lambda_k sigma_k^2`` with the largest lambda that Q and mu allow; NaN if that is not close by.
 
     Just above the least power the surplus is no more than what M has lost of mu to rounding.
     From Q and mu themselves lambda follows like the least power, over noise of covariance
     ``mu I - Q``; at SINRs that are lower by what rounding may have raised them.
     """
+    H, HH, terms, _ = problem
     cross, rows, noise = here.cross, here.rows, here.small[0]
     sinr, off, rest = rows[0], rows[1], rows[2]
-    jacobian, gram, whitened = here.system, cross[0], here.tall
+    jacobian, gram, whitened = here.system, cross[0], here.tall[0]
     write(Q, noise)
     scale(-1.0, noise, noise)
     shift(noise, mu)
@@ -188,33 +188,18 @@ def paid_at(
 
 
 @brief
-def along(inverse: ComplexArray, Y: ComplexArray, s: FloatArray, v: ComplexArray) -> None:
+def along(at: Point, v: ComplexArray) -> None:
     """Write ``v_k = s_k M^-1 h_k``, see `Dual.directions`, of one member."""
-    adjoint_multiply(inverse, Y, v)
-    scale_columns(v, s, v)
+    adjoint_multiply(at.inverse, at.Y, v)
+    scale_columns(v, at.s, v)
 
 
 def dual_each(
-    H: ComplexArray,
-    HH: ComplexArray,
-    terms: FloatArray,
-    antennas: int,
-    L: ComplexArray,
-    mu: FloatArray,
-    inverse: ComplexArray,
-    Y: ComplexArray,
-    s: FloatArray,
-    multipliers: FloatArray,
-    Q: ComplexArray,
-    surplus: FloatArray,
-    bound: FloatArray,
-    here: Scratch,
+    problems: Member, points: Point, mu: FloatArray, surplus: FloatArray, bound: FloatArray, here: Scratch
 ) -> None:
-    """Write the fields of a `Dual` behind mu."""
-    for b in range(len(H)):
-        surplus[b], bound[b] = dual_at(
-            H[b], HH[b], terms[b], antennas, L[b], mu[b], inverse[b], Y[b], s[b], multipliers[b], Q[b], here
-        )
+    """Write the dual of B members at their L and mu."""
+    for b in range(mu.size):
+        surplus[b], bound[b] = dual_at(member(problems, b), point(points, b), mu[b], here)
 
 
 def from_multipliers(reduced: Reduced, multipliers: FloatArray, Q: ComplexArray, mu: FloatArray) -> Dual:

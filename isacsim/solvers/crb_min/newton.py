@@ -22,28 +22,26 @@ from isacsim.problems.crb_min import CrbMin
 from isacsim.solvers.base import Request
 from isacsim.solvers.course import BROKEN, GOING, MET, STALLED, Course
 from isacsim.solvers.crb_min.base import CrbMinSolver, certified
-from isacsim.solvers.crb_min.dual import Scratch, scratch
+from isacsim.solvers.crb_min.dual import Point, Scratch, point, points, scratch
 from isacsim.solvers.crb_min.dual_newton import DualNewton
 from isacsim.solvers.crb_min.ipm import RIpm, judged
 from isacsim.solvers.crb_min.newton_start import begin, iterates, near
-from isacsim.solvers.crb_min.newton_step import Iterates, newton_step
+from isacsim.solvers.crb_min.newton_step import newton_step
 from isacsim.solvers.crb_min.newton_system import (
-    AWAY,
     BOUND,
     FAILURES,
     IDLE,
     OBJECTIVE,
-    PRICES,
     RESIDUAL,
-    SENSING,
     STATE,
     STEP,
-    USERS,
+    Iterate,
     Room,
+    iterate,
     room,
 )
 from isacsim.solvers.crb_min.recovery import Beams, cheapest
-from isacsim.solvers.crb_min.reduction import Reduced
+from isacsim.solvers.crb_min.reduction import Member, Reduced, member
 from isacsim.solvers.crb_min.white import white_beams
 from isacsim.solvers.iterate import Stop
 from isacsim.solvers.solution import Solution, Status
@@ -115,7 +113,8 @@ class PrimalDualNewton(CrbMinSolver):
         """Newton steps, member by member."""
         reduced, least = group.system, group.feasible
         stop = Stop(self.tolerance, self.max_steps, request.time_limit, request.callback)
-        there = iterates(*reduced.H.shape)
+        members, r, K = reduced.H.shape
+        there = points((members,), r, K), iterates(members, r, K)
         known = writable(least.multipliers), writable(least.power)
         solution = descend(reduced, there, known, stop, self.patience, group.places)
         if reduced.users <= self.fallback:
@@ -160,13 +159,11 @@ class PrimalDualNewton(CrbMinSolver):
 
 
 def descend_each(
-    H: ComplexArray,
-    HH: ComplexArray,
-    terms: FloatArray,
-    antennas: int,
+    problems: Member,
     multipliers: FloatArray,
     power: FloatArray,
-    iterates: Iterates,
+    points: Point,
+    iterates: Iterate,
     room: Room,
     here: Scratch,
     first: int,
@@ -179,32 +176,29 @@ def descend_each(
     It gets objective, bound and residual of each step. Step 0 leads to the start of members whose least power is told
     as a number; the others have started elsewhere.
     """
-    matrices, tall, s, told = iterates
-    for b in range(len(H)):
-        now, count = told[b], first
-        while now[STATE] == GOING and count < first + trace.shape[1]:
+    for b in range(len(power)):
+        problem, dual, at, count = member(problems, b), point(points, b), iterate(iterates, b), first
+        told = at.told
+        while told[STATE] == GOING and count < first + trace.shape[1]:
             if count > 0:
-                newton_step(H[b], HH[b], terms[b], antennas, matrices[b], tall[b], s[b], now, room, here, tolerance)
+                newton_step(problem, dual, at, room, here, tolerance)
             elif np.isfinite(power[b]):
-                begin(
-                    H[b], HH[b], terms[b], antennas, multipliers[b], power[b], matrices[b], tall[b], s[b], now,
-                    room.small, room.tall[AWAY], room.users[PRICES], here,
-                )  # fmt: skip
+                begin(problem, multipliers[b], power[b], dual, at, here)
             for i in range(trace.shape[2]):
-                trace[b, count - first, i] = now[i]
-            now[STEP] = count
-            if not np.isfinite(now[OBJECTIVE]):
-                now[STATE] = BROKEN
-            elif now[RESIDUAL] <= tolerance:
-                now[STATE] = MET
-            elif now[FAILURES] >= REFUSED or now[IDLE] >= patience:
-                now[STATE] = STALLED
+                trace[b, count - first, i] = told[i]
+            told[STEP] = count
+            if not np.isfinite(told[OBJECTIVE]):
+                told[STATE] = BROKEN
+            elif told[RESIDUAL] <= tolerance:
+                told[STATE] = MET
+            elif told[FAILURES] >= REFUSED or told[IDLE] >= patience:
+                told[STATE] = STALLED
             count += 1
 
 
 def descend(
     reduced: Reduced,
-    there: Iterates,
+    there: tuple[Point, Iterate],
     known: tuple[FloatArray, FloatArray],
     rules: Stop,
     patience: int,
@@ -214,25 +208,24 @@ def descend(
 
     ``known`` are the multipliers and the least power of members that have not started, NaN of those that have.
     """
-    told, users, shape = there.told, reduced.arrays, (reduced.rank, reduced.users)
-    place, here = room(*shape), scratch(*shape)
+    at, problems, shape = there[1], reduced.arrays, (reduced.rank, reduced.users)
+    told, place, here = at.told, room(*shape), scratch(*shape)
 
     def advance(done: int, trace: FloatArray) -> None:
-        compiled(descend_each)(*users, *known, there, place, here, done, trace, rules.tolerance, patience)
+        compiled(descend_each)(problems, *known, *there, place, here, done, trace, rules.tolerance, patience)
 
     def look(going: BoolArray) -> Bracket:
-        return Bracket(_beams(there, going).precoder, *told[going, : RESIDUAL + 1].T)
+        return Bracket(_beams(at, going).precoder, *told[going, : RESIDUAL + 1].T)
 
     course = Course(told[:, STATE], told[:, STEP]).run(rules, FIRST_ROWS, RESIDUAL + 1, advance, look, labels)
     every = np.arange(len(told))
     values = {"objective": told[:, OBJECTIVE], "residual": told[:, RESIDUAL], "bound": told[:, BOUND]}
     traced = {"objective": OBJECTIVE, "residual": RESIDUAL, "bound": BOUND}
-    solution = course.solution(every, _beams(there, every).precoder, values, traced, Status.OPTIMAL)
+    solution = course.solution(every, _beams(at, every).precoder, values, traced, Status.OPTIMAL)
     # The beams meet the constraints by construction.
     return attrs.evolve(solution, trace={**solution.trace, "violation": 0.0 * solution.trace["objective"]})
 
 
-def _beams(there: Iterates, members: IntArray | BoolArray) -> Beams:
+def _beams(at: Iterate, members: IntArray | BoolArray) -> Beams:
     """The best beams of some members."""
-    matrices, tall, _, told = there
-    return Beams(tall[members, USERS], matrices[members, SENSING], told[members, OBJECTIVE])
+    return Beams(at.users[members], at.sensing[members], at.told[members, OBJECTIVE])

@@ -12,32 +12,24 @@ from isacsim.algebra import scale_columns, shift, write_identity
 from isacsim.blas import multiply
 from isacsim.compiled import brief
 from isacsim.lapack import combine, factorise, multiply_adjoint, scale
-from isacsim.solvers.crb_min.dual import Dual, Scratch, along, dual_at
-from isacsim.solvers.crb_min.newton_step import LEAST_CAUTION, Iterates, keep_best
+from isacsim.solvers.crb_min.dual import Dual, Point, Scratch, along, dual_at
+from isacsim.solvers.crb_min.newton_step import LEAST_CAUTION, keep_best
 from isacsim.solvers.crb_min.newton_system import (
     BOUND,
     CAUTION,
-    COVARIANCE,
     DECREMENT,
-    DUAL,
     EPS,
-    FACTOR,
-    INVERSE,
     LARGEST,
     LENGTH,
     MU,
     OBJECTIVE,
-    ONE,
-    OTHER,
     REFERENCE,
     RESIDUAL,
-    SEEN,
-    SENSING,
-    STREAMS,
     SURPLUS,
-    USERS,
+    Iterate,
 )
 from isacsim.solvers.crb_min.recovery import Beams, tight_at
+from isacsim.solvers.crb_min.reduction import Member
 from isacsim.solvers.sqinr.least_power import ROUNDING
 from isacsim.typing import ComplexArray, FloatArray
 
@@ -65,48 +57,32 @@ def on_the_ray(power: float, N: int, r: int, eps: float) -> tuple[float, float]:
 
 
 @brief
-def begin(
-    H: ComplexArray,
-    HH: ComplexArray,
-    terms: FloatArray,
-    antennas: int,
-    multipliers: FloatArray,
-    power: float,
-    matrices: ComplexArray,
-    tall: ComplexArray,
-    s: FloatArray,
-    told: FloatArray,
-    small: ComplexArray,
-    users: ComplexArray,
-    prices: FloatArray,
-    here: Scratch,
-) -> None:
+def begin(problem: Member, multipliers: FloatArray, power: float, point: Point, at: Iterate, here: Scratch) -> None:
     """Write where a member starts, given its least power and the multipliers of that."""
-    L, inverse, Q = matrices[FACTOR], matrices[INVERSE], matrices[DUAL]
-    R, Y, best = matrices[COVARIANCE], tall[SEEN], tall[USERS]
-    r, sensing = len(H), small[ONE]
+    H, HH, _, antennas = problem
+    L, told, users, sensing, r = point.L, at.told, here.tall[1], here.small[1], len(H)
     scale_columns(H, multipliers, users)
     multiply(users, HH, L)
     shift(L, 1.0)
     factorise(L)
     # The beams of least power always fit, and the multipliers prove a bound.
-    told[SURPLUS], bound = dual_at(H, HH, terms, antennas, L, 1.0, inverse, Y, s, prices, Q, here)
+    told[SURPLUS], bound = dual_at(problem, point, 1.0, here)
     value = max(float(antennas), bound)
-    along(inverse, Y, s, best)
-    write_identity(matrices[SENSING], 0.0)
-    told[OBJECTIVE] = tight_at(H, HH, terms, antennas, best, matrices[SENSING], here)
+    along(point, at.users)
+    write_identity(at.sensing, 0.0)
+    told[OBJECTIVE] = tight_at(problem, at.users, at.sensing, here)
     eps = FIRST_BARRIER * value / r
     mu, t = on_the_ray(power, antennas, r, eps)
     scale(np.sqrt(t), L, L)
-    told[SURPLUS], bound = dual_at(H, HH, terms, antennas, L, mu, inverse, Y, s, prices, Q, here)
+    told[SURPLUS], bound = dual_at(problem, point, mu, here)
     told[MU], told[BOUND] = mu, max(value, bound)
-    write_identity(matrices[STREAMS], eps)
+    write_identity(at.E, eps)
     settle(told, eps)
-    if keep_best(H, HH, terms, antennas, matrices, tall, s, told, users, sensing, small[OTHER], here):
-        multiply_adjoint(users, users, R)
-        combine(1.0, sensing, 1.0, R)
+    if keep_best(problem, point, at, here):  # which leaves the beams
+        multiply_adjoint(users, users, at.R)
+        combine(1.0, sensing, 1.0, at.R)
     else:
-        write_identity(R, 1 / np.sqrt(max(mu - t, 1e-12)))
+        write_identity(at.R, 1 / np.sqrt(max(mu - t, 1e-12)))
     told[RESIDUAL] = (told[OBJECTIVE] - told[BOUND]) / abs(told[BOUND])
 
 
@@ -117,22 +93,21 @@ def settle(told: FloatArray, eps: float) -> None:
     told[CAUTION], told[LENGTH], told[REFERENCE] = LEAST_CAUTION, 1.0, np.inf
 
 
-def iterates(members: int, r: int, K: int) -> Iterates:
+def iterates(members: int, r: int, K: int) -> Iterate:
     """Room for where some members are."""
-    matrices, tall = np.zeros((members, SENSING + 1, r, r), complex), np.zeros((members, USERS + 1, r, K), complex)
-    return Iterates(matrices, tall, np.zeros((members, K)), np.zeros((members, DECREMENT + 1)))
+    R, E, sensing = np.zeros((3, members, r, r), complex)
+    return Iterate(R, E, np.zeros((members, r, K), complex), sensing, np.zeros((members, DECREMENT + 1)))
 
 
-def near(dual: Dual, R: ComplexArray, eps: FloatArray, best: tuple[Beams, FloatArray]) -> Iterates:
+def near(dual: Dual, R: ComplexArray, eps: FloatArray, best: tuple[Beams, FloatArray]) -> tuple[Point, Iterate]:
     """The iterates at a dual point and R, for barriers of weights eps, with the best beams and bound known."""
     (beams, bound), (members, r, K) = best, dual.Y.shape
-    (matrices, tall, s, told), E = iterates(members, r, K), eps[:, None, None] * np.eye(r)
-    for place, matrix in enumerate((dual.L, dual.inverse, dual.Q, R, E, beams.sensing)):
-        matrices[:, place] = matrix
-    tall[:, SEEN], tall[:, USERS], s[:] = dual.Y, beams.users, dual.s
+    point, at = Point(*(getattr(dual, name).copy() for name in Point._fields)), iterates(members, r, K)
+    at.R[:], at.E[:] = R, eps[:, None, None] * np.eye(r)
+    at.users[:], at.sensing[:] = beams.users, beams.sensing
     for b in range(members):
-        settle(told[b], eps[b])
-    told[:, OBJECTIVE], told[:, BOUND] = beams.objective, bound
-    told[:, RESIDUAL] = (beams.objective - bound) / np.abs(bound)
-    told[:, MU], told[:, SURPLUS] = dual.mu, dual.surplus
-    return Iterates(matrices, tall, s, told)
+        settle(at.told[b], eps[b])
+    at.told[:, OBJECTIVE], at.told[:, BOUND] = beams.objective, bound
+    at.told[:, RESIDUAL] = (beams.objective - bound) / np.abs(bound)
+    at.told[:, MU], at.told[:, SURPLUS] = dual.mu, dual.surplus
+    return point, at

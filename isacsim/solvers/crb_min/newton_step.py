@@ -9,85 +9,41 @@ of the barrier may rise again, which frees an iterate that has come too near the
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 
 from isacsim.algebra import finite, real_trace, scale_columns, scale_rows, shift, symmetrise, write_identity
 from isacsim.blas import multiply, scalar_product, write
 from isacsim.compiled import brief
 from isacsim.lapack import adjoint_multiply, combine, eigen, eigenvalues, invert, multiply_adjoint, scale, substitute
-from isacsim.solvers.crb_min.dual import Scratch, along, dual_at
+from isacsim.solvers.crb_min.dual import Point, Scratch, along, dual_at
 from isacsim.solvers.crb_min.newton_system import (
-    AIMED,
-    AWAY,
-    AXES,
-    BASIS,
-    BEAMS,
-    BENT,
     BOUND,
     CAUTION,
-    CHANGE,
     COUNT,
-    COVARIANCE,
     DECREMENT,
-    DIRECTION,
-    DUAL,
-    EFFECTIVE,
     EPS,
-    EXCESS,
-    FACTOR,
     FAILURES,
-    FOLDED,
     IDLE,
-    INVERSE,
-    JACOBIAN,
     LARGEST,
-    LEFT,
     LENGTH,
-    LEVELS,
     MU,
-    NEW_INVERSE,
-    NEW_L,
-    NEW_Q,
-    NEW_R,
-    NEW_S,
-    NEW_SEEN,
     OBJECTIVE,
-    ONE,
-    OTHER,
     PIVOT,
-    POWERS,
-    PREDICTED,
-    PRICED,
-    PRICES,
-    Q_HERE,
-    RECEIVED,
     REFERENCE,
     RESIDUAL,
-    RHO,
-    ROOT,
-    SECOND,
-    SEEN,
-    SENSING,
-    SLOPE,
     SLOPE_XI,
-    SPARE,
-    SPECTRUM,
-    STREAMS,
     SURPLUS,
-    TURNED,
-    TURNED_E,
-    TURNED_L,
-    USERS,
-    WEIGHTS,
-    WHOLE,
+    Frame,
+    Iterate,
+    Response,
     Room,
+    Step,
+    System,
     direct,
     linearise,
 )
 from isacsim.solvers.crb_min.recovery import tight_at
-from isacsim.solvers.crb_min.reduction import CHARGE, SHARE
+from isacsim.solvers.crb_min.reduction import CHARGE, SHARE, Member
 from isacsim.solvers.hermitian import coordinates_into, dyads_into, matrix_into
 from isacsim.typing import ComplexArray, FloatArray
 
@@ -100,15 +56,6 @@ SETTLING = 12  # first steps, of which none counts as idle
 FALL = 0.7  # of its reference, to which a gap must have fallen for a step that is not idle
 
 
-class Iterates(NamedTuple):
-    """Where B members are, in reduced units; `isacsim.solvers.crb_min.newton_system` has names for the places."""
-
-    matrices: ComplexArray  #: (B, 6, r, r)
-    tall: ComplexArray  #: (B, 2, r, K)
-    s: FloatArray  #: s_k, (B, K)
-    told: FloatArray  #: (B, 18)
-
-
 @brief
 def share(least: float, boundary: float) -> float:
     """Step length, of at most 1, that goes ``boundary`` of the way to where 1 + length least = 0."""
@@ -116,9 +63,9 @@ def share(least: float, boundary: float) -> float:
 
 
 @brief
-def least_of(root: ComplexArray, A: ComplexArray, small: ComplexArray, spectrum: FloatArray) -> float:
+def least_of(root: ComplexArray, A: ComplexArray, here: Scratch) -> float:
     """Smallest eigenvalue of ``C^H A C``, given C^H; -inf where it is no number."""
-    product, whole = small[ONE], small[OTHER]
+    product, whole, spectrum = here.small[0], here.small[1], here.spectra[0]
     multiply(root, A, product)
     multiply_adjoint(product, root, whole)
     eigenvalues(whole, spectrum)
@@ -126,12 +73,14 @@ def least_of(root: ComplexArray, A: ComplexArray, small: ComplexArray, spectrum:
 
 
 @brief
-def predict(told: FloatArray, vectors: FloatArray, small: ComplexArray, spectrum: FloatArray) -> float:
+def predict(told: FloatArray, frame: Frame, system: System, step: Step, here: Scratch) -> float:
     """The reach of the direction without a barrier, whose second-order term and decrement are written."""
-    whole, rate, E = small[WHOLE], small[CHANGE], small[TURNED_E]
-    second, x = small[SECOND], vectors[PREDICTED]
-    xi = direct(x, told[SLOPE_XI], told[PIVOT], vectors)
-    told[DECREMENT] = scalar_product(vectors[SLOPE], x) + told[SLOPE_XI] * xi
+    whole, second, rate, E = step.whole, step.second, step.change, frame.E
+    x, spectrum = step.X, here.spectra[0]
+    write(system.slope, x)
+    substitute(system.factor, x)
+    xi = direct(x, told[SLOPE_XI], told[PIVOT], system)
+    told[DECREMENT] = scalar_product(system.slope, x) + told[SLOPE_XI] * xi
     matrix_into(x, whole)
     shift(whole, xi)
     multiply(E, whole, rate)
@@ -140,7 +89,7 @@ def predict(told: FloatArray, vectors: FloatArray, small: ComplexArray, spectrum
     write(whole, second)
     eigenvalues(second, spectrum)
     reach = min(share(spectrum[0], BOUNDARY), share(xi, NEAR))
-    reach = min(reach, share(least_of(small[ROOT], rate, small, spectrum), BOUNDARY))
+    reach = min(reach, share(least_of(frame.root, rate, here), BOUNDARY))
     multiply(rate, whole, second)
     symmetrise(second)
     scale(reach * reach, second, second)
@@ -164,22 +113,22 @@ def aim_at(told: FloatArray, E: ComplexArray, reach: float, tolerance: float) ->
 
 
 @brief
-def correct(told: FloatArray, factor: FloatArray, vectors: FloatArray, small: ComplexArray) -> float:
+def correct(told: FloatArray, system: System, step: Step, here: Scratch) -> float:
     """Write the direction X towards the barrier, and the second-order term that it has; xi."""
-    aimed, straight, bent = vectors[AIMED], vectors[DIRECTION], vectors[BENT]
-    r, second, eps = small.shape[1], small[SECOND], told[EPS]
-    write(vectors[SLOPE], aimed)
+    straight, second, aimed, bent = step.X, step.second, here.vectors[0], here.vectors[1]
+    r, eps, pivot = len(second), told[EPS], told[PIVOT]
+    write(system.slope, aimed)
     for i in range(r):
         aimed[i] += eps
     write(aimed, straight)
-    substitute(factor, straight)
+    substitute(system.factor, straight)
     coordinates_into(second, bent)
     combine(1.0, aimed, -1.0, bent)
-    substitute(factor, bent)
-    rising, pivot = told[SLOPE_XI] + eps * r, told[PIVOT]
-    xi = direct(straight, rising, pivot, vectors)
+    substitute(system.factor, bent)
+    rising = told[SLOPE_XI] + eps * r
+    xi = direct(straight, rising, pivot, system)
     told[DECREMENT] = max(scalar_product(aimed, straight) + rising * xi, 1e-300)
-    bent_xi = direct(bent, rising - real_trace(second), pivot, vectors)
+    bent_xi = direct(bent, rising - real_trace(second), pivot, system)
     if scalar_product(aimed, bent) + rising * bent_xi > 0 and told[LENGTH] >= 0.3:
         write(bent, straight)
         return bent_xi
@@ -188,18 +137,18 @@ def correct(told: FloatArray, factor: FloatArray, vectors: FloatArray, small: Co
 
 
 @brief
-def longest(xi: float, J: FloatArray, vectors: FloatArray, small: ComplexArray, spectra: FloatArray) -> float:
+def longest(xi: float, rho: FloatArray, response: Response, step: Step, here: Scratch) -> float:
     """Write the change of R, and the spectrum of X + xi I; the longest step that keeps M, mu and R positive."""
-    whole, axes, change = small[WHOLE], small[AXES], small[CHANGE]
-    moved, weights, relative = vectors[SPARE], vectors[WEIGHTS], small[ONE]
-    rho, spectrum, levels = spectra[RHO], spectra[SPECTRUM], spectra[LEVELS]
-    matrix_into(vectors[DIRECTION], whole)
+    J, weights, Q, excess, _ = response
+    X, whole, spectrum, axes, _, change, _ = step
+    moved, relative, levels = here.vectors[0], here.small[0], here.spectra[0]
+    matrix_into(X, whole)
     shift(whole, xi)
     write(whole, axes)
     eigen(axes, spectrum)
-    multiply(J, vectors[DIRECTION], moved)
-    combine(xi, vectors[Q_HERE], 1.0, moved)
-    combine(1.0, vectors[EXCESS], 1.0, moved)
+    multiply(J, X, moved)
+    combine(xi, Q, 1.0, moved)
+    combine(1.0, excess, 1.0, moved)
     for i in range(moved.size):
         moved[i] *= -weights[i]
     matrix_into(moved, change)
@@ -215,81 +164,55 @@ def longest(xi: float, J: FloatArray, vectors: FloatArray, small: ComplexArray, 
 
 @brief
 def move(
-    H: ComplexArray,
-    HH: ComplexArray,
-    terms: FloatArray,
-    antennas: int,
-    told: FloatArray,
-    mu: float,
-    length: float,
-    small: ComplexArray,
-    seen: ComplexArray,
-    spectra: FloatArray,
-    users: FloatArray,
-    here: Scratch,
+    problem: Member, mu: float, length: float, frame: Frame, step: Step, trial: Point, here: Scratch
 ) -> tuple[float, float]:
     """Write dual and R, in its old eigenbasis, after a step of ``length`` to mu; its surplus and bound."""
-    L, R, sizes = small[NEW_L], small[NEW_R], spectra[LEVELS]
-    lengthen(length, spectra[SPECTRUM], sizes)
-    multiply_adjoint(small[TURNED_L], small[AXES], L)
+    L, R, rho, sizes = trial.L, step.R, frame.rho, here.spectra[0]
+    lengthen(length, step.spectrum, sizes)
+    multiply_adjoint(frame.L, step.axes, L)
     scale_columns(L, sizes, L)
-    scale(length, small[CHANGE], R)
-    for i in range(sizes.size):
-        R[i, i] += spectra[RHO, i]
-    return dual_at(
-        H, HH, terms, antennas, L, mu, small[NEW_INVERSE], seen, users[NEW_S], users[PRICES], small[NEW_Q], here
-    )
+    scale(length, step.change, R)
+    for i in range(rho.size):
+        R[i, i] += rho[i]
+    return dual_at(problem, trial, mu, here)
 
 
 @brief
-def residual_of(
-    terms: FloatArray,
-    antennas: int,
-    told: FloatArray,
-    mu: float,
-    length: float,
-    square: FloatArray,
-    dyads: FloatArray,
-    vectors: FloatArray,
-    small: ComplexArray,
-    tall: ComplexArray,
-    spectra: FloatArray,
-    users: FloatArray,
-) -> float:
+def residual_of(problem: Member, told: FloatArray, mu: float, length: float, room: Room, here: Scratch) -> float:
     """The residual after a step, in the metric of the old system."""
-    one, other, axes = small[ONE], small[OTHER], small[AXES]
-    effective, slope, solution = vectors[EFFECTIVE], vectors[AIMED], vectors[PREDICTED]
-    term, levels = vectors[SPARE], spectra[LEVELS]
-    respond(vectors[WEIGHTS], effective, term, small)
-    receive(terms, dyads, effective, slope, term, small, tall, users)
-    lengthen(length, spectra[SPECTRUM], levels)
+    frame, response, system, step, trial = room
+    one, other, levels, axes = here.small[0], here.small[1], here.spectra[0], step.axes
+    term, slope, solution, effective = here.vectors[0], here.vectors[1], here.vectors[2], response.effective
+    respond(frame.basis, step.R, trial.Q, response, here)
+    receive(problem.terms, frame, trial, effective, slope, here)
+    lengthen(length, step.spectrum, levels)
     for i in range(levels.size):
         levels[i] = told[EPS] / (levels[i] * levels[i])
     scale_rows(axes, levels, one)
     adjoint_multiply(axes, one, other)  # the barrier
     coordinates_into(other, term)
     combine(1.0, term, 1.0, slope)
-    multiply(effective, square[JACOBIAN], term)
+    multiply(effective, response.J, term)
     combine(1.0, term, 1.0, slope)
-    total, rising = (antennas - levels.size) / np.sqrt(mu) - antennas, 0.0
+    total, rising = (problem.antennas - levels.size) / np.sqrt(mu) - problem.antennas, 0.0
     for i in range(levels.size):
         total, rising = total + effective[i], rising + slope[i]
     rising += told[MU] * total
     write(slope, solution)
-    substitute(square[FOLDED], solution)
-    xi = direct(solution, rising, told[PIVOT], vectors)
+    substitute(system.factor, solution)
+    xi = direct(solution, rising, told[PIVOT], system)
     return scalar_product(slope, solution) + rising * xi
 
 
 @brief
-def respond(weights: FloatArray, effective: FloatArray, term: FloatArray, small: ComplexArray) -> None:
+def respond(basis: ComplexArray, R: ComplexArray, Q: ComplexArray, response: Response, here: Scratch) -> None:
     """Write R behind a step, less what its residual changes, in its old eigenbasis."""
-    one, other, left = small[ONE], small[OTHER], small[LEFT]
-    basis, R = small[BASIS], small[NEW_R]
+    one, other, left = here.small[0], here.small[1], here.small[2]
+    weights, effective, term = response.weights, response.effective, here.vectors[0]
     write(R, one)
     invert(one)
     multiply(one, one, other)
-    multiply(basis, small[NEW_Q], one)
+    multiply(basis, Q, one)
     multiply_adjoint(one, basis, left)
     combine(-1.0, other, 1.0, left)  # Q - R^-2
     coordinates_into(left, term)
@@ -300,62 +223,53 @@ def respond(weights: FloatArray, effective: FloatArray, term: FloatArray, small:
 
 @brief
 def receive(
-    terms: FloatArray,
-    dyads: FloatArray,
-    effective: FloatArray,
-    slope: FloatArray,
-    term: FloatArray,
-    small: ComplexArray,
-    tall: ComplexArray,
-    users: FloatArray,
+    terms: FloatArray, frame: Frame, trial: Point, effective: FloatArray, slope: FloatArray, here: Scratch
 ) -> None:
     """Write the users' part of the gradient behind a step, less that of the old beams, which J^T brings."""
-    received, powers = users[PRICES], users[POWERS]
-    v, turned = tall[AWAY], tall[TURNED]
-    along(small[NEW_INVERSE], tall[NEW_SEEN], users[NEW_S], v)
-    adjoint_multiply(small[TURNED_L], v, turned)
-    dyads_into(turned, dyads[PRICED])
-    multiply(dyads[RECEIVED], effective, received)
+    received, powers, priced, term = here.rows[0], here.rows[1], here.dyads, here.vectors[0]
+    v, turned = here.tall[0], here.tall[1]
+    along(trial, v)
+    adjoint_multiply(frame.L, v, turned)
+    dyads_into(turned, priced)
+    multiply(frame.received, effective, received)
     for k in range(received.size):
         received[k] *= terms[SHARE, k]
         powers[k] = received[k] + terms[CHARGE, k]
-    multiply(powers, dyads[PRICED], slope)
-    multiply(received, dyads[BEAMS], term)
+    multiply(powers, priced, slope)
+    multiply(received, frame.beams, term)
     combine(-1.0, term, 1.0, slope)
 
 
 @brief
-def arrive(
-    matrices: ComplexArray, Y: ComplexArray, s: FloatArray, small: ComplexArray, seen: ComplexArray, new_s: FloatArray
-) -> None:
-    """Write where the step has led to: L, its inverse, Q and R."""
-    product, basis, R = small[ONE], small[BASIS], matrices[COVARIANCE]
-    write(small[NEW_L], matrices[FACTOR])
-    write(small[NEW_INVERSE], matrices[INVERSE])
-    write(small[NEW_Q], matrices[DUAL])
-    multiply(small[NEW_R], basis, product)
-    adjoint_multiply(basis, product, R)
-    symmetrise(R)
-    write(seen, Y)
-    write(new_s, s)
+def arrive(trial: Point, R: ComplexArray, basis: ComplexArray, point: Point, at: Iterate, here: Scratch) -> None:
+    """Write where the step has led to."""
+    product = here.small[0]
+    write(trial.L, point.L)
+    write(trial.inverse, point.inverse)
+    write(trial.Y, point.Y)
+    write(trial.s, point.s)
+    write(trial.Q, point.Q)
+    multiply(R, basis, product)
+    adjoint_multiply(basis, product, at.R)
+    symmetrise(at.R)
 
 
 @brief
-def follow(E: ComplexArray, eps: float, length: float, small: ComplexArray, spectra: FloatArray) -> None:
+def follow(E: ComplexArray, eps: float, length: float, frame: Frame, step: Step, here: Scratch) -> None:
     """Write E after its own step, in the coordinates of the M that a step of ``length`` leads to."""
-    change, here, product = small[LEFT], small[TURNED_E], small[ONE]
-    axes, sizes = small[AXES], spectra[LEVELS]
-    multiply(here, small[WHOLE], change)
+    inside, axes, change = frame.E, step.axes, here.small[2]
+    product, sizes = here.small[0], here.spectra[1]
+    multiply(inside, step.whole, change)
     symmetrise(change)
-    combine(-1.0, here, -1.0, change)
-    combine(-1.0, small[SECOND], 1.0, change)
+    combine(-1.0, inside, -1.0, change)
+    combine(-1.0, step.second, 1.0, change)
     shift(change, eps)
-    reach = share(least_of(small[ROOT], change, small, sizes), BOUNDARY)
-    combine(reach, change, 1.0, here)
-    multiply(axes, here, product)
+    reach = share(least_of(frame.root, change, here), BOUNDARY)
+    combine(reach, change, 1.0, inside)
+    multiply(axes, inside, product)
     multiply_adjoint(product, axes, E)
     symmetrise(E)
-    lengthen(length, spectra[SPECTRUM], sizes)
+    lengthen(length, step.spectrum, sizes)
     scale_rows(E, sizes, E)
     scale_columns(E, sizes, E)
     if not finite(E):
@@ -370,31 +284,18 @@ def lengthen(length: float, spectrum: FloatArray, sizes: FloatArray) -> None:
 
 
 @brief
-def keep_best(
-    H: ComplexArray,
-    HH: ComplexArray,
-    terms: FloatArray,
-    antennas: int,
-    matrices: ComplexArray,
-    tall: ComplexArray,
-    s: FloatArray,
-    told: FloatArray,
-    users: ComplexArray,
-    sensing: ComplexArray,
-    product: ComplexArray,
-    here: Scratch,
-) -> bool:
+def keep_best(problem: Member, point: Point, at: Iterate, here: Scratch) -> bool:
     """Write beams of the iterate, and keep them where they are better than those before; whether they are any."""
-    inverse = matrices[INVERSE]
-    along(inverse, tall[SEEN], s, users)
-    multiply(matrices[STREAMS], inverse, product)
-    adjoint_multiply(inverse, product, sensing)
+    told, users, sensing, product = at.told, here.tall[1], here.small[1], here.small[2]
+    along(point, users)
+    multiply(at.E, point.inverse, product)
+    adjoint_multiply(point.inverse, product, sensing)
     symmetrise(sensing)
-    objective = tight_at(H, HH, terms, antennas, users, sensing, here)
+    objective = tight_at(problem, users, sensing, here)
     if objective < told[OBJECTIVE]:
         told[OBJECTIVE] = objective
-        write(users, tall[USERS])
-        write(sensing, matrices[SENSING])
+        write(users, at.users)
+        write(sensing, at.sensing)
     return bool(np.isfinite(objective))
 
 
@@ -408,45 +309,32 @@ def count_idle(told: FloatArray) -> None:
 
 
 @brief
-def newton_step(
-    H: ComplexArray,
-    HH: ComplexArray,
-    terms: FloatArray,
-    antennas: int,
-    matrices: ComplexArray,
-    tall: ComplexArray,
-    s: FloatArray,
-    told: FloatArray,
-    room: Room,
-    here: Scratch,
-    tolerance: float,
-) -> None:
+def newton_step(problem: Member, point: Point, at: Iterate, room: Room, here: Scratch, tolerance: float) -> None:
     """One predictor, one corrector and one search of a member; ``tolerance`` is the gap that is aimed at."""
-    square, dyads, vectors, small, wide, spectra, users = room
-    Y, E = tall[SEEN], matrices[STREAMS]
-    seen, good = wide[NEW_SEEN], False
-    sound = linearise(H, terms, antennas, matrices, Y, s, told, room)
-    aim_at(told, small[TURNED_E], predict(told, vectors, small, spectra[SPECTRUM]), tolerance)
-    xi = correct(told, square[FOLDED], vectors, small)
-    length = longest(xi, square[JACOBIAN], vectors, small, spectra)
+    frame, response, system, step, trial = room
+    told, good = at.told, False
+    sound = linearise(problem, point, at, room, here)
+    aim_at(told, frame.E, predict(told, frame, system, step, here), tolerance)
+    xi = correct(told, system, step, here)
+    length = longest(xi, frame.rho, response, step, here)
     length = length if sound else 0.0
-    for trial in range(TRIALS):
+    for halving in range(TRIALS):
         if not length > 0:
             break
         mu = told[MU] * (1 + length * xi)
-        surplus, bound = move(H, HH, terms, antennas, told, mu, length, small, seen, spectra, users, here)
-        left = residual_of(terms, antennas, told, mu, length, square, dyads, vectors, small, wide, spectra, users)
-        good = left <= (1 - length / 4) * (1 - length / 4) * told[DECREMENT] or left <= CENTRED * told[EPS] * len(H)
-        good = (good or trial == TRIALS - 1) and finite(small[NEW_Q]) and finite(small[NEW_R])
+        surplus, bound = move(problem, mu, length, frame, step, trial, here)
+        left = residual_of(problem, told, mu, length, room, here)
+        good = left <= (1 - length / 4) * (1 - length / 4) * told[DECREMENT] or left <= CENTRED * told[EPS] * len(at.R)
+        good = (good or halving == TRIALS - 1) and finite(trial.Q) and finite(step.R)
         if good:
-            arrive(matrices, Y, s, small, seen, users[NEW_S])
+            arrive(trial, step.R, frame.basis, point, at, here)
             told[MU], told[SURPLUS], told[BOUND] = mu, surplus, max(told[BOUND], bound)
             break
         length /= 2
     told[LENGTH], told[FAILURES] = (length, 0.0) if good else (0.0, told[FAILURES] + 1)
     if good:
-        follow(E, told[EPS], length, small, spectra)
+        follow(at.E, told[EPS], length, frame, step, here)
     else:
-        write_identity(E, told[EPS])
-    keep_best(H, HH, terms, antennas, matrices, tall, s, told, wide[AWAY], small[ONE], small[OTHER], here)
+        write_identity(at.E, told[EPS])
+    keep_best(problem, point, at, here)
     count_idle(told)

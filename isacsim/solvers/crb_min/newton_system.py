@@ -32,128 +32,150 @@ from isacsim.lapack import (
     multiply_adjoint,
     substitute,
 )
-from isacsim.solvers.crb_min.reduction import CHARGE, NOISE, SHARE
+from isacsim.solvers.crb_min.dual import Point, Scratch, points
+from isacsim.solvers.crb_min.reduction import CHARGE, NOISE, SHARE, Member
 from isacsim.solvers.hermitian import coordinates_into, dyads_into, subtract_congruence
 from isacsim.typing import ComplexArray, FloatArray
 
 LEAST = float(np.finfo(float).tiny ** (1 / 4))  # eigenvalue of R, whose fourth power is a number
 SPREAD = 100.0  # by how much the eigenvalues of E may differ from eps
 
-# Where a member is, `matrices`: L, L^-1, Q, R, E in coordinates in which M is the identity, and the covariance of the
-# best sensing streams; and `tall`: L^-1 H, and the best beams.
-FACTOR, INVERSE, DUAL, COVARIANCE, STREAMS, SENSING = range(6)
-SEEN, USERS = range(2)
-# What is told of it.
+# What is told of an iterate, and of the system and the step at it.
 OBJECTIVE, BOUND, RESIDUAL, MU, SURPLUS, EPS, LARGEST, CAUTION, LENGTH = range(9)
 COUNT, FAILURES, IDLE, REFERENCE, STATE, STEP, PIVOT, SLOPE_XI, DECREMENT = range(9, 18)
-# Places in a `Room`, by its fields. Change of Q for X, block of X, and its Cholesky factor.
-JACOBIAN, CURVED, FOLDED = range(3)
-# Dyads of the channels in the eigenbasis of R, of L^H v_k, and of those behind a step.
-RECEIVED, BEAMS, PRICED = range(3)
-# Change of R for one of Q with the sign turned, and its root; Q, Q - R^-2 and R + its residual in the eigenbasis of R;
-# gradient by X without the barrier, cross term of X and xi, and the solutions for both; X, and X with the second-order
-# term; gradient with the barrier; room.
-WEIGHTS, ROOTS, Q_HERE, EXCESS, EFFECTIVE, SLOPE, SCALING, PREDICTED, SIDE, DIRECTION, BENT, AIMED, SPARE = range(13)
-# Adjoint of the eigenvectors of R; L and E where the curvature of the s_k is diagonal, and C^H with C^H E C = I;
-# X + xi I, the adjoint of its eigenvectors, second-order term, and change of R; L, L^-1, Q and R behind a step; room.
-BASIS, TURNED_L, TURNED_E, ROOT, WHOLE, AXES, SECOND, CHANGE, NEW_L, NEW_INVERSE, NEW_Q, NEW_R, ONE, OTHER, LEFT = (
-    range(15)
-)
-# Channels in the eigenbasis of R, L^H v_k, L^-1 H behind a step, and room.
-CHANNELS, TURNED, NEW_SEEN, AWAY = range(4)
-RHO, SIZES, SPECTRUM, LEVELS = range(4)  # eigenvalues of R, of the curvature of the s_k and of X + xi I; room
-POWERS, NEW_S, PRICES = range(3)  # of the users; s_k behind a step; room
+
+
+class Iterate(NamedTuple):
+    """Where B members are beside their dual points, in reduced units, or without the first axis where one is."""
+
+    R: ComplexArray  #: (B, r, r)
+    E: ComplexArray  #: In coordinates in which M is the identity, (B, r, r)
+    users: ComplexArray  #: Beams of the users, the best so far, (B, r, K)
+    sensing: ComplexArray  #: Covariance of the sensing streams beside them, (B, r, r)
+    told: FloatArray  #: By the names OBJECTIVE to DECREMENT, (B, 18)
+
+
+@brief
+def iterate(iterates: Iterate, b: int) -> Iterate:
+    """That of member b."""
+    R, E, users, sensing, told = iterates
+    return Iterate(R[b], E[b], users[b], sensing[b], told[b])
+
+
+class Frame(NamedTuple):
+    """Coordinates in which R is diagonal, and those of M in which the curvature F of the s_k is."""
+
+    basis: ComplexArray  #: Adjoint of the eigenvectors of R, (r, r)
+    rho: FloatArray  #: Its eigenvalues, (r,)
+    received: FloatArray  #: Dyads of the channels in them, (K, r^2)
+    L: ComplexArray  #: The factor of M, turned, (r, r)
+    E: ComplexArray  #: In its coordinates, (r, r)
+    root: ComplexArray  #: C^H with ``C^H E C = I``, (r, r)
+    beams: FloatArray  #: Dyads of L^H v_k, (K, r^2)
+    powers: FloatArray  #: p_k, (K,)
+
+
+class Response(NamedTuple):
+    """How Q and R follow M and mu: ``dQ = J X + xi Q``, ``dR = -weights (dQ + excess)``, in the eigenbasis of R."""
+
+    J: FloatArray  #: (r^2, r^2)
+    weights: FloatArray  #: By how much coordinates of R fall when those of Q rise, (r^2,)
+    Q: FloatArray  #: (r^2,)
+    excess: FloatArray  #: Q - R^-2, (r^2,)
+    effective: FloatArray  #: R less weights times excess, (r^2,)
+
+
+class System(NamedTuple):
+    """The Newton system in X and xi."""
+
+    F: FloatArray  #: The diagonal of F, (r,)
+    A: FloatArray  #: Block of X, (r^2, r^2)
+    factor: FloatArray  #: Its Cholesky factor, (r^2, r^2)
+    slope: FloatArray  #: Gradient by X, without the barrier, (r^2,)
+    scaling: FloatArray  #: Block of X and xi, (r^2,)
+    side: FloatArray  #: A^-1 times that, (r^2,)
+
+
+class Step(NamedTuple):
+    """A direction, and what a step along it changes."""
+
+    X: FloatArray  #: (r^2,)
+    whole: ComplexArray  #: X + xi I, (r, r)
+    spectrum: FloatArray  #: Its eigenvalues, (r,)
+    axes: ComplexArray  #: The adjoint of its eigenvectors, (r, r)
+    second: ComplexArray  #: Second-order term of E M, (r, r)
+    change: ComplexArray  #: Of R, in its eigenbasis, (r, r)
+    R: ComplexArray  #: R behind the step, in its old eigenbasis, (r, r)
 
 
 class Room(NamedTuple):
     """What a step writes to, of one member; r^2 + 1 real unknowns."""
 
-    square: FloatArray  #: (3, r^2, r^2)
-    dyads: FloatArray  #: (3, K, r^2)
-    vectors: FloatArray  #: (13, r^2)
-    small: ComplexArray  #: (15, r, r)
-    tall: ComplexArray  #: (4, r, K)
-    spectra: FloatArray  #: (4, r)
-    users: FloatArray  #: (3, K)
+    frame: Frame
+    response: Response
+    system: System
+    step: Step
+    trial: Point  #: The dual point behind a step
 
 
 def room(r: int, K: int) -> Room:
     """Room for a member of rank r with K users."""
     n = r * r
-    square, dyads, vectors = np.zeros((3, n, n)), np.zeros((3, K, n)), np.zeros((13, n))
-    small, tall = np.zeros((15, r, r), complex), np.zeros((4, r, K), complex)
-    return Room(square, dyads, vectors, small, tall, np.zeros((4, r)), np.zeros((3, K)))
+    (basis, L, E, root, *small), (received, beams) = np.zeros((9, r, r), complex), np.zeros((2, K, n))
+    (A, factor, J), (rho, F, spectrum) = np.zeros((3, n, n)), np.zeros((3, r))
+    weights, Q, excess, effective, slope, scaling, side, X = np.zeros((8, n))
+    frame = Frame(basis, rho, received, L, E, root, beams, np.zeros(K))
+    step = Step(X, small[0], spectrum, small[1], small[2], small[3], small[4])
+    response, system = Response(J, weights, Q, excess, effective), System(F, A, factor, slope, scaling, side)
+    return Room(frame, response, system, step, points((), r, K))
 
 
 @brief
-def linearise(
-    H: ComplexArray,
-    terms: FloatArray,
-    antennas: int,
-    matrices: ComplexArray,
-    Y: ComplexArray,
-    s: FloatArray,
-    told: FloatArray,
-    room: Room,
-) -> bool:
+def linearise(problem: Member, point: Point, at: Iterate, room: Room, here: Scratch) -> bool:
     """Write the Newton system at a dual point, R and E of one member; whether it is positive definite."""
-    square, dyads, vectors, small, tall, spectra, users = room
-    J, A, factor = square[JACOBIAN], square[CURVED], square[FOLDED]
-    beams, rho = dyads[BEAMS], spectra[RHO]
-    turn(H, terms, matrices, Y, s, told[EPS], small, tall, spectra, users)
-    dyads_into(tall[CHANNELS], dyads[RECEIVED])
-    dyads_into(tall[TURNED], beams)
-    weigh(rho, vectors[WEIGHTS], vectors[ROOTS])
-    differentiate(terms[SHARE], J, dyads, small)
-    slopes(terms[CHARGE], antennas - len(H), matrices[DUAL], told, J, beams, vectors, small, rho)
-    curve(s, J, A, factor, beams, dyads[PRICED], vectors[ROOTS], spectra[SIZES], users)
-    sound = fold(A, factor)
-    for slope, solution in ((SLOPE, PREDICTED), (SCALING, SIDE)):
-        write(vectors[slope], vectors[solution])
-        substitute(factor, vectors[solution])
+    frame, response, system, _, _ = room
+    told, factor, scaling, side = at.told, system.factor, system.scaling, system.side
+    turn(problem, point, at, frame, system.F, here)
+    weigh(frame.rho, response.weights)
+    differentiate(problem.terms[SHARE], frame, response.J, here)
+    slopes(problem, point.Q, told, frame, response, system, here)
+    curve(point.s, frame, response, system, here)
+    sound = fold(system.A, factor)
+    write(scaling, side)
+    substitute(factor, side)
     curvature = told[PIVOT]
-    told[PIVOT] = max(curvature - scalar_product(vectors[SCALING], vectors[SIDE]), 1e-14 * curvature)
+    told[PIVOT] = max(curvature - scalar_product(scaling, side), 1e-14 * curvature)
     return sound
 
 
 @brief
-def turn(
-    H: ComplexArray,
-    terms: FloatArray,
-    matrices: ComplexArray,
-    Y: ComplexArray,
-    s: FloatArray,
-    eps: float,
-    small: ComplexArray,
-    tall: ComplexArray,
-    spectra: FloatArray,
-    users: FloatArray,
-) -> None:
+def turn(problem: Member, point: Point, at: Iterate, frame: Frame, F: FloatArray, here: Scratch) -> None:
     """Write the eigenbasis of R, and L, E and the beams turned so that the curvature of the s_k is diagonal."""
-    basis, back, product = small[BASIS], small[ONE], small[OTHER]
-    h, v, priced = tall[CHANNELS], tall[AWAY], tall[TURNED]
-    E, turned, rho = matrices[STREAMS], small[TURNED_E], spectra[RHO]
-    powers = users[POWERS]
-    write(matrices[COVARIANCE], basis)
+    H, _, terms, _ = problem
+    basis, rho, received, L, E, root, beams, powers = frame
+    back, product, v, turned = here.small[0], here.small[1], here.tall[0], here.tall[1]
+    write(at.R, basis)
     eigen(basis, rho)
     for i in range(rho.size):
         rho[i] = max(rho[i], LEAST)
-    multiply(basis, H, h)
+    multiply(basis, H, turned)
+    dyads_into(turned, received)
     for k in range(powers.size):
         power = terms[NOISE, k]
         for i in range(rho.size):
-            power += rho[i] * real_inner(h[i, k], h[i, k])
+            power += rho[i] * real_inner(turned[i, k], turned[i, k])
         powers[k] = power * terms[SHARE, k]
-    scale_columns(Y, s, v)
-    scale_columns(v, powers, priced)
-    multiply_adjoint(priced, v, back)
-    combine(0.5, E, 1.0, back)
-    eigen(back, spectra[SIZES])
-    multiply_adjoint(matrices[FACTOR], back, small[TURNED_L])
-    multiply(back, v, tall[TURNED])
-    multiply(back, E, product)
-    multiply_adjoint(product, back, turned)
-    clip(turned, small[ROOT], product, eps, spectra[SPECTRUM], spectra[LEVELS])
+    scale_columns(point.Y, point.s, v)
+    scale_columns(v, powers, turned)
+    multiply_adjoint(turned, v, back)
+    combine(0.5, at.E, 1.0, back)
+    eigen(back, F)
+    multiply_adjoint(point.L, back, L)
+    multiply(back, v, turned)
+    dyads_into(turned, beams)
+    multiply(back, at.E, product)
+    multiply_adjoint(product, back, E)
+    clip(E, root, product, at.told[EPS], here.spectra[0], here.spectra[1])
 
 
 @brief
@@ -173,8 +195,8 @@ def clip(
 
 
 @brief
-def weigh(rho: FloatArray, weights: FloatArray, roots: FloatArray) -> None:
-    """Write by how much coordinates of R fall when those of Q rise, R = Q^-1/2 linearised, and the roots of that."""
+def weigh(rho: FloatArray, weights: FloatArray) -> None:
+    """Write by how much coordinates of R fall when those of Q rise: R = Q^-1/2, linearised."""
     r, k = rho.size, rho.size
     above = r * (r - 1) // 2
     for i in range(r):
@@ -183,37 +205,27 @@ def weigh(rho: FloatArray, weights: FloatArray, roots: FloatArray) -> None:
             both = rho[i] * rho[j]
             weights[k] = weights[k + above] = both * both / (rho[i] + rho[j])
             k += 1
-    for i in range(r * r):
-        roots[i] = np.sqrt(weights[i])
 
 
 @brief
-def differentiate(shares: FloatArray, J: FloatArray, dyads: FloatArray, small: ComplexArray) -> None:
+def differentiate(shares: FloatArray, frame: Frame, J: FloatArray, here: Scratch) -> None:
     """Write the change of Q, in the eigenbasis of R, for X."""
-    priced, C = dyads[PRICED], small[ONE]
-    scale_rows(dyads[BEAMS], shares, priced)
-    adjoint_multiply(dyads[RECEIVED], priced, J)
-    multiply(small[BASIS], small[TURNED_L], C)
+    priced, C = here.dyads, here.small[0]
+    scale_rows(frame.beams, shares, priced)
+    adjoint_multiply(frame.received, priced, J)
+    multiply(frame.basis, frame.L, C)
     subtract_congruence(C, J)
 
 
 @brief
 def slopes(
-    charges: FloatArray,
-    spare: int,
-    Q: ComplexArray,
-    told: FloatArray,
-    J: FloatArray,
-    beams: FloatArray,
-    vectors: FloatArray,
-    small: ComplexArray,
-    rho: FloatArray,
+    problem: Member, Q: ComplexArray, told: FloatArray, frame: Frame, response: Response, system: System, here: Scratch
 ) -> None:
     """Write Q in the eigenbasis of R, both gradients, and the terms of xi in the system."""
-    basis, product, turned = small[BASIS], small[ONE], small[OTHER]
-    q, weights, E = vectors[Q_HERE], vectors[WEIGHTS], small[TURNED_E]
-    excess, effective = vectors[EXCESS], vectors[EFFECTIVE]
-    slope, scaling, term = vectors[SLOPE], vectors[SCALING], vectors[SPARE]
+    basis, rho, E = frame.basis, frame.rho, frame.E
+    J, weights, q, excess, effective = response
+    slope, scaling = system.slope, system.scaling
+    product, turned, term = here.small[0], here.small[1], here.vectors[0]
     multiply(basis, Q, product)
     multiply_adjoint(product, basis, turned)
     coordinates_into(turned, q)
@@ -226,10 +238,10 @@ def slopes(
     for i in range(rho.size):
         effective[i] += rho[i]
     mu = told[MU]
-    share = spare * np.sqrt(mu)
+    share = (problem.antennas - rho.size) * np.sqrt(mu)
     told[PIVOT] = share / 2 + real_trace(E) + scalar_product(q, scaling)
     told[SLOPE_XI] = share - mu * told[SURPLUS] + scalar_product(effective, q)
-    multiply(charges, beams, term)
+    multiply(problem.terms[CHARGE], frame.beams, term)
     multiply(effective, J, slope)
     combine(1.0, term, 1.0, slope)
     multiply(scaling, J, term)
@@ -238,31 +250,24 @@ def slopes(
 
 
 @brief
-def curve(
-    s: FloatArray,
-    J: FloatArray,
-    A: FloatArray,
-    scaled: FloatArray,
-    beams: FloatArray,
-    priced: FloatArray,
-    roots: FloatArray,
-    sizes: FloatArray,
-    users: FloatArray,
-) -> None:
+def curve(s: FloatArray, frame: Frame, response: Response, system: System, here: Scratch) -> None:
     """Write the block of X: that of Q, less that of the s_k, and of their change with X^2 and the barrier."""
-    powers, prices = users[POWERS], users[PRICES]
-    r, k = sizes.size, sizes.size
-    scale_rows(J, roots, scaled)
+    powers, F, A, scaled = frame.powers, system.F, system.A, system.factor
+    roots, prices, priced = here.vectors[0], here.rows[0], here.dyads
+    for i in range(roots.size):
+        roots[i] = np.sqrt(response.weights[i])
+    scale_rows(response.J, roots, scaled)
     add_gram(scaled, 1.0, 0.0, A)
     for u in range(s.size):
         prices[u] = np.sqrt(2 * powers[u] / s[u])
-    scale_rows(beams, prices, priced)
+    scale_rows(frame.beams, prices, priced)
     add_gram(priced, -1.0, 1.0, A)
+    r, k = F.size, F.size
     above = r * (r - 1) // 2
-    for i in range(r):  # F X + X F for the diagonal F of these sizes is diagonal in coordinates
-        A[i, i] += 2 * sizes[i]
+    for i in range(r):  # F X + X F for the diagonal F is diagonal in coordinates
+        A[i, i] += 2 * F[i]
         for j in range(i + 1, r):
-            both = sizes[i] + sizes[j]
+            both = F[i] + F[j]
             A[k, k] += both
             A[k + above, k + above] += both
             k += 1
@@ -296,8 +301,8 @@ def mend(A: FloatArray, shift: float, factor: FloatArray) -> None:
 
 
 @brief
-def direct(solution: FloatArray, right_xi: float, pivot: float, vectors: FloatArray) -> float:
+def direct(solution: FloatArray, right_xi: float, pivot: float, system: System) -> float:
     """Write X over the solution of the block of X alone; xi."""
-    xi = (right_xi - scalar_product(vectors[SCALING], solution)) / pivot
-    combine(-xi, vectors[SIDE], 1.0, solution)
+    xi = (right_xi - scalar_product(system.scaling, solution)) / pivot
+    combine(-xi, system.side, 1.0, solution)
     return xi

@@ -17,7 +17,7 @@ from isacsim.blas import multiply
 from isacsim.compiled import brief, compiled
 from isacsim.lapack import combine, invert, multiply_adjoint, scale
 from isacsim.solvers.crb_min.dual import Scratch, scratch
-from isacsim.solvers.crb_min.reduction import NOISE, THRESHOLD, Reduced
+from isacsim.solvers.crb_min.reduction import NOISE, THRESHOLD, Member, Reduced, member
 from isacsim.solvers.linear import root, trace
 from isacsim.solvers.sqinr.least_power import directions
 from isacsim.solvers.sqinr.repair import along_channels
@@ -63,22 +63,15 @@ def tight_beams(reduced: Reduced, along: ComplexArray, sensing: ComplexArray) ->
     Without spare dimensions the sensing streams are scaled so that the power is spent.
     """
     users, sensing, objective = np.array(along, order="C"), np.array(sensing, order="C"), np.empty(len(along))
-    compiled(tight_each)(*reduced.arrays, users, sensing, objective, scratch(*reduced.H.shape[1:]))
+    compiled(tight_each)(reduced.arrays, users, sensing, objective, scratch(*reduced.H.shape[1:]))
     return Beams(users, sensing, objective)
 
 
 @brief
-def tight_at(
-    H: ComplexArray,
-    HH: ComplexArray,
-    terms: FloatArray,
-    antennas: int,
-    users: ComplexArray,
-    sensing: ComplexArray,
-    here: Scratch,
-) -> float:
+def tight_at(problem: Member, users: ComplexArray, sensing: ComplexArray, here: Scratch) -> float:
     """Write `tight_beams` of one member over their directions, and over ``sensing``; the objective."""
-    cross, seen, system = here.cross[0], here.tall, here.system
+    H, HH, terms, antennas = problem
+    cross, seen, system = here.cross[0], here.tall[0], here.system
     powers, added, share = here.rows[0], here.rows[1], 1.0
     r, K = H.shape
     multiply(HH, users, cross)
@@ -107,7 +100,7 @@ def tight_at(
     if not least > 0:
         return np.inf
     scale_columns(users, powers, users)
-    return fitted(antennas, users, sensing, here.small)
+    return fitted(antennas, users, sensing, here.small[0])
 
 
 @brief
@@ -120,9 +113,12 @@ def gains(cross: ComplexArray, terms: FloatArray, system: FloatArray) -> None:
 
 
 @brief
-def fitted(antennas: int, users: ComplexArray, sensing: ComplexArray, small: ComplexArray) -> float:
-    """The objective of beams, infinite beyond the power; scaled to full power where there is no spare dimension."""
-    S, r, rest = small[0], len(sensing), 0.0
+def fitted(antennas: int, users: ComplexArray, sensing: ComplexArray, S: ComplexArray) -> float:
+    """The objective of beams, infinite beyond the power; scaled to full power where there is no spare dimension.
+
+    Their covariance is written to S, and inverted there.
+    """
+    r, rest = len(sensing), 0.0
     multiply_adjoint(users, users, S)
     combine(1.0, sensing, 1.0, S)
     spent = real_trace(S)
@@ -140,18 +136,11 @@ def fitted(antennas: int, users: ComplexArray, sensing: ComplexArray, small: Com
 
 
 def tight_each(
-    H: ComplexArray,
-    HH: ComplexArray,
-    terms: FloatArray,
-    antennas: int,
-    users: ComplexArray,
-    sensing: ComplexArray,
-    objective: FloatArray,
-    here: Scratch,
+    problems: Member, users: ComplexArray, sensing: ComplexArray, objective: FloatArray, here: Scratch
 ) -> None:
     """Write `tight_beams` of B members over their directions."""
-    for b in range(len(H)):
-        objective[b] = tight_at(H[b], HH[b], terms[b], antennas, users[b], sensing[b], here)
+    for b in range(objective.size):
+        objective[b] = tight_at(member(problems, b), users[b], sensing[b], here)
 
 
 def recovered(reduced: Reduced, V: ComplexArray, start: Beams) -> Beams:

@@ -13,12 +13,14 @@ has the value N_t, and each user's channel has unit norm, which scales its noise
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import attrs
 import numpy as np
 from attrs import field, frozen
 
 from isacsim.batch import frobenius2, hermitian, rows, squared
-from isacsim.compiled import writable
+from isacsim.compiled import brief, writable
 from isacsim.problems.crb_min import CrbMin
 from isacsim.solvers.linear import forms
 from isacsim.solvers.sqinr.group import Group
@@ -28,6 +30,21 @@ from isacsim.typing import ComplexArray, FloatArray
 SHARE, THRESHOLD, NOISE, CHARGE = range(4)  # what kernels see of each user: 1/a_k, gamma_k, sigma_k^2, sigma_k^2/a_k
 # Singular values below this, relative to the largest, do not count for the rank.
 RANK_TOLERANCE = 1e-10
+
+
+class Member(NamedTuple):
+    """What kernels see of B problems, or without the first axis of one."""
+
+    H: ComplexArray  #: (B, r, K)
+    HH: ComplexArray  #: Its conjugate transpose, (B, K, r)
+    terms: FloatArray  #: The users' numbers by the names SHARE to CHARGE, (B, 4, K)
+    antennas: int
+
+
+@brief
+def member(problems: Member, b: int) -> Member:
+    """Problem b."""
+    return Member(problems.H[b], problems.HH[b], problems.terms[b], problems.antennas)
 
 
 @frozen(eq=False)
@@ -44,11 +61,11 @@ class Reduced(Links):
         return np.asarray(1 + 1 / self.threshold)
 
     @property
-    def arrays(self) -> tuple[ComplexArray, ComplexArray, FloatArray, int]:
-        """H, its conjugate transpose, the users' numbers by the names above, (B, 4, K), and N_t, for kernels."""
+    def arrays(self) -> Member:
+        """What kernels see."""
         share = 1 / self.ratio
         terms = np.stack([share, self.threshold, self.noise, share * self.noise], axis=1)
-        return writable(self.H), writable(self.HH), terms, self.antennas
+        return Member(writable(self.H), writable(self.HH), terms, self.antennas)
 
     @property
     def rank(self) -> int:
