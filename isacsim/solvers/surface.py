@@ -146,13 +146,35 @@ class Surface:
 
 
 class OnSurface(ABC):
-    """What a merit leaves to the surface that its coordinates Z (B, n, K+S) are on, its field ``surface``."""
+    """The merit of a flat problem behind hardware, over coordinates Z (B, n, K+S) on what the power leaves."""
 
+    problem: Any
     surface: Any
 
+    @property
     @abstractmethod
+    def power(self) -> FloatArray:
+        """Squared norm of the coordinates at full power, (B,), in W."""
+
+    @abstractmethod
+    def magnitude(self, point: Any) -> FloatArray:
+        """What a relative change of the precoder would change the objective by, of all its terms, (B,)."""
+
+    def precoder(self, Z: ComplexArray) -> ComplexArray:
+        """The precoder of coordinates."""
+        return np.asarray(self.surface.precoder(Z))
+
     def value(self, Z: ComplexArray) -> FloatArray:
         """The objective at coordinates, (B,)."""
+        return np.asarray(self.problem.objective(self.precoder(Z)))
+
+    def size(self, point: Any) -> FloatArray:
+        """The power that the precoder has, (B,): the squared length of all coordinates, but below a cap."""
+        return np.asarray(self.power * self.surface.spent(point.W))
+
+    def residual(self, point: Any, slope2: FloatArray) -> FloatArray:
+        """KKT residual (B,): the gradient along the surface, of squared norm ``slope2``, for relative changes of Z."""
+        return np.asarray(np.sqrt(slope2 * self.size(point)) / self.magnitude(point))
 
     def driven(self, Z: ComplexArray) -> ComplexArray:
         """A start at the best of some drives, where they are free."""

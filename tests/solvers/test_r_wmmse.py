@@ -54,6 +54,12 @@ def test_the_trace_rises_and_the_power_is_spent(kit, users, seed, snr_db):
     assert np.linalg.norm(solution.precoder) ** 2 == pytest.approx(float(problem.power), rel=1e-12)
 
 
+def test_the_rule_of_small_steps_sees_steps_that_are_not_small(kit):
+    problem = rates_alone(kit, 3, sensing_streams=0)
+    solution = isacsim.solve(problem, "r-wmmse", step_tolerance=1e-3, tolerance=1e-12)
+    assert 1 < int(solution.iterations) < 50  # an update moves W by more at first, and by less before long
+
+
 def test_one_user_reaches_the_beamforming_capacity(kit):
     problem = rates_alone(kit, 1, sensing_streams=0)
     capacity = np.log1p(float(problem.power) * np.linalg.norm(problem.H) ** 2)

@@ -111,6 +111,11 @@ class AugmentedMerit(OnSurface):
         return len(self.multipliers)
 
     @property
+    def power(self) -> FloatArray:
+        """That of the problem."""
+        return self.problem.power
+
+    @property
     def channels(self) -> ComplexArray:
         """H behind the gain of the chains, in the coordinates, (B, N_t, K)."""
         return hermitian(self.gain) @ self.problem.H
@@ -178,18 +183,14 @@ class AugmentedMerit(OnSurface):
         """The objective at coordinates, (B,)."""
         return self.evaluate(Z).objective
 
-    def size(self, point: AugmentedPoint) -> FloatArray:
-        """The power that the precoder has, (B,)."""
-        return self.surface.spent(point.W) * self.problem.power
-
     def preconditioner(self, point: AugmentedPoint) -> ComplexArray:
         """Inverse of ``2 (H diag(weights) H^H + mu I)``, with mu of an SQNR that grows with the power."""
         radial = 1 + (point.weights * self.problem.noise_power).sum(axis=-1)
         return damped_inverse(self.channels, point.weights, radial / self.size(point))
 
-    def residual(self, point: AugmentedPoint, slope2: FloatArray) -> FloatArray:
-        """The gradient along the surface, of squared norm ``slope2``, for relative changes of W, in nats."""
-        return np.asarray(np.sqrt(slope2 * self.size(point)) / (1 + point.push.sum(axis=-1)))
+    def magnitude(self, point: AugmentedPoint) -> FloatArray:
+        """That of the logarithm and of the slacks that count, in nats, (B,)."""
+        return np.asarray(1 + point.push.sum(axis=-1))
 
 
 @frozen(eq=False)

@@ -30,11 +30,11 @@ from isacsim.solvers.sum_rate_crlb.member import (
     STATE,
     STEP,
     STUCK,
-    TINY,
     Room,
     Terms,
     bound,
     differentiate,
+    follow,
     multiplier,
     precondition,
     rates,
@@ -75,20 +75,6 @@ def tread(real: FloatArray, length: float) -> None:
     """Write where a step of some length along the direction leads, of real numbers (slots, n)."""
     for j in range(real.shape[1]):
         real[TRIED, j] = real[PRECODER, j] + length * real[DIRECTION, j]
-
-
-@part
-def follow(powers: FloatArray, weights: FloatArray, told: FloatArray, betas: FloatArray) -> float:
-    """Write the users' weights in the preconditioner, and mu; see `Merit.preconditioner`."""
-    users, radial = powers.size - 1, 0.0
-    for k in range(users):
-        signal, interference = told[SEEN + k], told[SEEN + users + k]
-        beta = weights[RATE_WEIGHT] * signal / (interference * (signal + interference))
-        radial += beta * powers[k]
-        betas[k] = beta
-    if weights[CRLB_WEIGHT] > 0:
-        radial += weights[CRLB_WEIGHT] * told[CRLB]
-    return max(radial / powers[users], TINY)
 
 
 @part

@@ -18,18 +18,11 @@ from isacsim.link import Transmission
 from isacsim.metrics.cotangents import pulled_back
 from isacsim.problems.band_sum_rate_crlb import BandSumRateCrlb
 from isacsim.solvers.base import Request, first_stage
-from isacsim.solvers.sum_rate_crlb.band_surface import BandSurface, Drives, Sphere, blocks_of
-from isacsim.solvers.sum_rate_crlb.merit import Derived, Merit, damped_inverse
+from isacsim.solvers.sum_rate_crlb.band_surface import Drives, Sphere, blocks_of
+from isacsim.solvers.sum_rate_crlb.merit import Derived, Merit, damped_inverse, magnitude
 from isacsim.solvers.sum_rate_crlb.starts import served, start
 from isacsim.solvers.surface import OnSurface, power_shares
 from isacsim.typing import ComplexArray, FloatArray
-
-
-@frozen(eq=False)
-class BandPoint(Derived):
-    """The objective at a precoder, with its derivative; users count on each subcarrier: ``weights`` are (B, F, K)."""
-
-    weights: FloatArray = rows(2)
 
 
 @frozen(eq=False)
@@ -48,7 +41,7 @@ class BandMerit(OnSurface):
     H: ComplexArray = rows(3)
     scale: FloatArray = rows(1)
     blocks: int = field()
-    surface: BandSurface = field()
+    surface: Sphere | Drives = field()
 
     @classmethod
     def of(cls, problem: BandSumRateCrlb) -> BandMerit:
@@ -62,7 +55,7 @@ class BandMerit(OnSurface):
         H = np.ascontiguousarray(hermitian(gain * scale) @ problem.H)
         blocks = 1 if problem.shared else F
         bins, power = problem.grid.subcarriers, problem.power
-        surface: BandSurface
+        surface: Sphere | Drives
         if shares is None:
             surface = Drives.of(transmit, power, antennas, blocks, float(np.sqrt(F / (bins * blocks))))
         else:
@@ -111,7 +104,7 @@ class BandMerit(OnSurface):
         W = self.scale[..., None] * blocks_of(Z, self.blocks)
         return np.ascontiguousarray(np.broadcast_to(W, (len(Z), self.problem.grid.used, *W.shape[2:])))
 
-    def evaluate(self, Z: ComplexArray) -> BandPoint:
+    def evaluate(self, Z: ComplexArray) -> Derived:
         """The objective at Z, and its derivative."""
         problem, W = self.problem, self.precoder(Z)
         sent = Transmission.of(W, problem.transmit)
@@ -121,21 +114,17 @@ class BandMerit(OnSurface):
             gradient = gradient.sum(axis=1, keepdims=True)
         received = squared(hermitian(self.H) @ (W / self.scale[..., None])).sum(axis=-1) + problem.noise_power[:, None]
         flat = worth.sqinr.reshape(len(Z), -1)
-        return BandPoint(
+        return Derived(
             W=Z, objective=problem.weighed(worth.sum_rate, worth.crlb), sum_rate=worth.sum_rate, crlb=worth.crlb,
             signal=flat, interference=np.ones_like(flat),
             gradient=gradient.reshape(Z.shape), normal=self.surface.normal(Z), weights=worth.sqinr / received,
         )  # fmt: skip
 
-    def value(self, Z: ComplexArray) -> FloatArray:
-        """The objective at coordinates, (B,)."""
-        return np.asarray(self.problem.objective(self.precoder(Z)))
+    def magnitude(self, point: Derived) -> FloatArray:
+        """Sum of the magnitudes of the two terms, (B,)."""
+        return magnitude(self.problem, point)
 
-    def size(self, point: BandPoint) -> FloatArray:
-        """The power of each member, (B,): the squared length of all coordinates."""
-        return self.power * self.surface.spent(point.W)
-
-    def preconditioner(self, point: BandPoint) -> ComplexArray:
+    def preconditioner(self, point: Derived) -> ComplexArray:
         """That of the narrowband problem on each subcarrier; of one precoder that of their sum."""
         problem, members = self.problem, len(point.W)
         F, antennas, users = self.H.shape[1:]
@@ -153,14 +142,6 @@ class BandMerit(OnSurface):
             rise = rise + (problem.crlb_weight * point.crlb if problem.crlb_weight else 0.0)
         mu = np.repeat(rise / self.size(point), self.blocks)
         return damped_inverse(H, weights, mu).reshape(members, -1, antennas)
-
-    def residual(self, point: BandPoint, slope2: FloatArray) -> FloatArray:
-        """KKT residual (B,), as of the narrowband merit."""
-        problem = self.problem
-        scale = problem.rate_weight * point.sum_rate
-        if problem.crlb_weight:
-            scale = scale + problem.crlb_weight * point.crlb
-        return np.asarray(np.sqrt(slope2 * self.size(point)) / scale)
 
 
 def not_over_a_band(problem: Any) -> str | None:

@@ -11,7 +11,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
 
 import attrs
 import numpy as np
@@ -24,32 +23,6 @@ from isacsim.solvers.surface import FULL, Surface
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
 Objective = Callable[[ComplexArray], FloatArray]
-
-
-class BandSurface(Protocol):
-    """The coordinates (B, blocks N_t, K+S) that the power allows."""
-
-    @property
-    def capped(self) -> bool:
-        """Whether the power is a cap instead of a surface."""
-
-    def project(self, X: ComplexArray) -> ComplexArray:
-        """Coordinates of full power, or below a cap."""
-
-    def driven(self, X: ComplexArray, objective: Objective) -> ComplexArray:
-        """A start at the best of some drives."""
-
-    def normal(self, Z: ComplexArray) -> ComplexArray:
-        """Half gradient of the radiated power where it is at its cap; zero elsewhere."""
-
-    def slope(self, Z: ComplexArray, gradient: ComplexArray, normal: ComplexArray) -> ComplexArray:
-        """Gradient along what the power leaves."""
-
-    def at(self, Z: ComplexArray, gradient: ComplexArray, normal: ComplexArray) -> BandSurface:
-        """The surface that steps from Z are to stay on."""
-
-    def spent(self, Z: ComplexArray) -> FloatArray:
-        """Share of the power that coordinates have, (B,)."""
 
 
 @frozen(eq=False)

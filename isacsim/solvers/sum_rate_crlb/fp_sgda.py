@@ -18,7 +18,7 @@ from attrs import field, frozen
 from isacsim.batch import frobenius2, inner, rows
 from isacsim.checks import instance, number
 from isacsim.solvers.sum_rate_crlb.base import SingleStart, users_alone
-from isacsim.solvers.sum_rate_crlb.merit import Evaluated, Merit, beta
+from isacsim.solvers.sum_rate_crlb.merit import Evaluated, Merit
 from isacsim.solvers.sum_rate_crlb.sca import span_factor, spectral_norm
 from isacsim.solvers.sum_rate_crlb.search import MovingState, search
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
@@ -93,7 +93,7 @@ class FpSgda(SingleStart):
         weight = self.smoothing if self.published_momentum else -self.smoothing
         direction = 2 * g + weight * (point.W - average)
         if self.step_size is None:
-            step_size = 0.5 / spectral_norm(merit, factor, beta(point), Q_V)
+            step_size = 0.5 / spectral_norm(merit, factor, point.weights, Q_V)
             poor = (inner(slope, direction) < 0.5 * frobenius2(slope))[:, None, None]
             average, direction = np.where(poor, point.W, average), np.where(poor, 2 * g, direction)
         else:

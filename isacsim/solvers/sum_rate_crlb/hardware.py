@@ -17,7 +17,7 @@ from isacsim.link import Transmission
 from isacsim.metrics.cotangents import pulled_back
 from isacsim.problems.sum_rate_crlb import SumRateCrlb
 from isacsim.solvers.sum_rate_crlb.distorted import Disturbed
-from isacsim.solvers.sum_rate_crlb.merit import Derived, Merit
+from isacsim.solvers.sum_rate_crlb.merit import Derived, Merit, magnitude
 from isacsim.solvers.surface import OnSurface, Surface
 from isacsim.targets.condensed import Condensed
 from isacsim.typing import AnyArray, ComplexArray, FloatArray
@@ -37,7 +37,7 @@ class HardwareMerit(OnSurface):
     problem: SumRateCrlb = field()
     ideal: Merit = field()
     surface: Surface = field()
-    link: Disturbed | None = field(default=None)
+    link: Disturbed | None = field()
 
     @classmethod
     def of(cls, problem: SumRateCrlb) -> HardwareMerit:
@@ -56,13 +56,14 @@ class HardwareMerit(OnSurface):
         """Number B of members."""
         return self.ideal.members
 
-    def size(self, point: Derived) -> FloatArray:
-        """The power that the precoder has, (B,)."""
-        return self.surface.spent(point.W) * self.ideal.power
+    @property
+    def power(self) -> FloatArray:
+        """That of the ideal merit."""
+        return self.ideal.power
 
-    def precoder(self, Z: ComplexArray) -> ComplexArray:
-        """The precoder of coordinates Z (B, N_t, K+S)."""
-        return self.surface.precoder(Z)
+    def magnitude(self, point: Derived) -> FloatArray:
+        """Sum of the magnitudes of the two terms, (B,)."""
+        return magnitude(self.problem, point)
 
     def evaluate(self, Z: ComplexArray) -> Derived:
         """The objective at Z (B, N_t, K+S), and its derivative."""
@@ -79,20 +80,9 @@ class HardwareMerit(OnSurface):
             gradient=gradient, normal=self.surface.normal(W, sent), weights=worth.sqinr / received,
         )  # fmt: skip
 
-    def value(self, Z: ComplexArray) -> FloatArray:
-        """The objective at coordinates, (B,)."""
-        return np.asarray(self.problem.objective(self.precoder(Z)))
-
     def preconditioner(self, point: Derived) -> ComplexArray:
         """That of the ideal merit, with the weights of users behind the hardware."""
-        radial = (self.problem.rate_weight * point.weights * self.ideal.noise_power).sum(axis=-1)
-        if self.problem.crlb_weight:
-            radial = radial + self.problem.crlb_weight * point.crlb
-        return self.ideal.preconditioned(self.problem.rate_weight * point.weights, radial / self.surface.spent(point.W))
-
-    def residual(self, point: Derived, slope2: FloatArray) -> FloatArray:
-        """That of the ideal merit, of the power that the precoder has where it is free."""
-        return self.ideal.residual(point, slope2 * self.surface.spent(point.W))
+        return self.ideal.preconditioner(point, self.surface.spent(point.W))
 
 
 @frozen

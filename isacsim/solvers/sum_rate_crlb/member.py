@@ -155,6 +155,20 @@ def differentiate(
 
 
 @part
+def follow(powers: FloatArray, weights: FloatArray, told: FloatArray, betas: FloatArray) -> float:
+    """Write the users' weights in the preconditioner, and mu; see `Merit.preconditioner`."""
+    users, radial = powers.size - 1, 0.0
+    for k in range(users):
+        signal, interference = told[SEEN + k], told[SEEN + users + k]
+        beta = weights[RATE_WEIGHT] * signal / (interference * (signal + interference))
+        radial += beta * powers[k]
+        betas[k] = beta
+    if weights[CRLB_WEIGHT] > 0:
+        radial += weights[CRLB_WEIGHT] * told[CRLB]
+    return max(radial / powers[users], TINY)
+
+
+@part
 def precondition(N: ComplexArray, weights: FloatArray, mu: float, M: ComplexArray, inverse: ComplexArray) -> None:
     """Write M (n, n), ``2 (H diag(weights) H^H + mu I)`` of H, the first K columns of N, and its inverse."""
     n, largest = N.shape[0], 0.0

@@ -21,6 +21,7 @@ from isacsim.arrays import AntennaArray
 from isacsim.batch import flatten, hermitian, rows, squared
 from isacsim.compiled import compiled, writable
 from isacsim.metrics.fim import FimTensor
+from isacsim.problems.rate_and_crlb import RateAndCrlb
 from isacsim.problems.sum_rate_crlb import SumRateCrlb
 from isacsim.solvers.sum_rate_crlb.member import (
     CRLB,
@@ -59,6 +60,11 @@ class Iterate:
     signal: FloatArray = rows(1)
     interference: FloatArray = rows(1)
 
+    @property
+    def weights(self) -> FloatArray:
+        """Weights ``S_k / (I_k (S_k + I_k))`` of the quadratic surrogate of the rates, (B, K)."""
+        return np.asarray(self.signal / (self.interference * (self.signal + self.interference)))
+
 
 @frozen(eq=False)
 class Derived(Iterate):
@@ -67,7 +73,7 @@ class Derived(Iterate):
     Attributes:
         gradient: Half gradient in the coordinates Z, (B, n, K+S).
         normal: That of the radiated power of the antennas at a cap; zero elsewhere.
-        weights: Weight of each user's channel in the preconditioner, (B, K).
+        weights: Weight of each user's channel in the preconditioner, (B, K), over a band (B, F, K).
     """
 
     gradient: ComplexArray = rows(2)
@@ -212,7 +218,7 @@ class Merit:
 
     def rate_multipliers(self, point: Evaluated) -> tuple[ComplexArray, FloatArray]:
         """Eta and beta, (B, K)."""
-        return np.asarray(np.conj(point.Z.diagonal(axis1=-2, axis2=-1)) / point.interference, complex), beta(point)
+        return np.asarray(np.conj(point.Z.diagonal(axis1=-2, axis2=-1)) / point.interference, complex), point.weights
 
     def sensing_multiplier(self, point: Evaluated) -> ComplexArray:
         """crlb_weight Q in the basis V, ``Q = V Q_V V^H``, (B, 3M, 3M)."""
@@ -250,21 +256,17 @@ class Merit:
         """The power of each member, (B,): the squared length of all precoders."""
         return self.power
 
-    def preconditioner(self, point: Evaluated) -> ComplexArray:
+    def preconditioner(self, point: Iterate, spent: FloatArray | float = 1.0) -> ComplexArray:
         """Inverse of ``2 (rate_weight H Sigma_2 H^H + mu I)``, [Fang25, Theorem 1] without Q.
 
         Stationarity asks for mu = Re<W, g> / power, where ``Re<W, g> = rate_weight sum_k beta_k
-        noise_k + crlb_weight tr(D F^-1)`` follows from scaling W.
+        noise_k + crlb_weight tr(D F^-1)`` follows from scaling W; of the power a share may be ``spent`` (B,).
         """
-        weights = self.rate_weight * beta(point)
+        weights = self.rate_weight * point.weights
         radial = (weights * self.noise_power).sum(axis=-1)
         if self.crlb_weight:
             radial = radial + self.crlb_weight * point.crlb
-        return self.preconditioned(weights, radial)
-
-    def preconditioned(self, weights: FloatArray, radial: FloatArray) -> ComplexArray:
-        """Inverse of ``2 (H diag(weights) H^H + mu I)`` for weights (B, K) and ``mu = radial / power``, (B,)."""
-        return damped_inverse(self.N, weights, radial / self.power)
+        return damped_inverse(self.N, weights, radial / spent / self.power)
 
     def span(self) -> ComplexArray:
         """Orthonormal basis of the range of N = [H, V], (B, N_t, min(N_t, K+3M)); B is 1 if shared."""
@@ -281,10 +283,13 @@ class Merit:
         It is measured against the sum of the magnitudes of the two terms, so that neither the
         scale of W nor a cancellation in the objective matters.
         """
-        scale = self.rate_weight * point.sum_rate
-        if self.crlb_weight:
-            scale = scale + self.crlb_weight * point.crlb
-        return np.asarray(np.sqrt(slope2 * self.power) / scale)
+        return np.asarray(np.sqrt(slope2 * self.power) / magnitude(self, point))
+
+
+def magnitude(weighed: Merit | RateAndCrlb, point: Iterate) -> FloatArray:
+    """Sum of the magnitudes of the two terms at a point, (B,)."""
+    rate = weighed.rate_weight * point.sum_rate
+    return np.asarray(rate + weighed.crlb_weight * point.crlb if weighed.crlb_weight else rate)
 
 
 def damped_inverse(N: ComplexArray, weights: FloatArray, mu: FloatArray) -> ComplexArray:
@@ -295,11 +300,6 @@ def damped_inverse(N: ComplexArray, weights: FloatArray, mu: FloatArray) -> Comp
     inverse = np.empty((len(weights), *N.shape[-2:-1] * 2), complex)
     compiled(precondition_each, allocates=True)(writable(N), writable(weights), np.maximum(mu, TINY), inverse)
     return inverse
-
-
-def beta(point: Evaluated) -> FloatArray:
-    """Weights ``S_k / (I_k (S_k + I_k))`` of the quadratic surrogate of the rates, (B, K)."""
-    return np.asarray(point.signal / (point.interference * (point.signal + point.interference)))
 
 
 def seen(told: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]:

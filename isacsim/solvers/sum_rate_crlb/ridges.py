@@ -14,16 +14,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import combinations
 
-import attrs
 import numpy as np
-from attrs import field, frozen
+from attrs import frozen
 
 from isacsim.batch import rows, take
 from isacsim.hardware.gaussian import correlations
 from isacsim.link import covariance
 from isacsim.solvers.sum_rate_crlb.hardware import HardwareMerit
 from isacsim.solvers.sum_rate_crlb.merit import Derived
-from isacsim.solvers.surface import OnSurface, Surface
 from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray
 
 # Of a correlation, by which chains miss 1 that are bundled: those that gain by leaving do so at the end.
@@ -33,16 +31,14 @@ MOST = 6  # chains of a bundle of which all parts are tried; of larger ones each
 
 
 @frozen(eq=False)
-class Ridge(OnSurface):
-    """The merit of B members behind hardware on their ridges, as a Riemannian solver asks for it.
+class Ridge(HardwareMerit):
+    """The merit of B members behind hardware on their ridges; to its derivative what is off a ridge adds nothing.
 
     Attributes:
-        merit: The merit without ridges.
         bundle: The first chain of the bundle of each, (B, N_t).
         turn: Its quarter turn from that one, (B, N_t).
     """
 
-    merit: HardwareMerit = field()
     bundle: IntArray = rows(1)
     turn: ComplexArray = rows(1)
 
@@ -55,42 +51,7 @@ class Ridge(OnSurface):
         bundle = near.argmax(axis=-1)  # the first chain that is near, in the end itself
         turn = np.take_along_axis(quarter, bundle[..., None], axis=-1)[..., 0]
         alone = bundle == np.arange(bundle.shape[-1])
-        return cls(merit, bundle, np.where(alone, 1.0, turn))
-
-    @property
-    def members(self) -> int:
-        """Number B of members."""
-        return len(self.bundle)
-
-    @property
-    def surface(self) -> Surface:
-        """That of the merit."""
-        return self.merit.surface
-
-    @property
-    def sizes(self) -> IntArray:
-        """Number of chains that are in a bundle of each member, (B,)."""
-        return np.array([sum(chains.size for _, chains in self._bundles(m)) for m in range(self.members)], int)
-
-    def size(self, point: Derived) -> FloatArray:
-        """The power that the precoder has, (B,)."""
-        return self.merit.size(point)
-
-    def value(self, Z: ComplexArray) -> FloatArray:
-        """The objective at coordinates, (B,)."""
-        return self.merit.value(Z)
-
-    def evaluate(self, Z: ComplexArray) -> Derived:
-        """The objective at Z (B, N_t, K+S), and its derivative, to which what is off a ridge adds nothing."""
-        return self.merit.evaluate(Z)
-
-    def preconditioner(self, point: Derived) -> ComplexArray:
-        """That of the merit."""
-        return self.merit.preconditioner(point)
-
-    def residual(self, point: Derived, slope2: FloatArray) -> FloatArray:
-        """That of the merit."""
-        return self.merit.residual(point, slope2)
+        return cls(merit.problem, merit.ideal, merit.surface, None, bundle, np.where(alone, 1.0, turn))
 
     def project(self, Z: ComplexArray) -> ComplexArray:
         """The nearest rows of rank one, of full power."""
@@ -99,7 +60,7 @@ class Ridge(OnSurface):
             x = self._real(m, chains, Z)
             left, size, right = np.linalg.svd(x, full_matrices=False)
             near[m, chains] = self._complex(m, chains, size[0] * np.outer(left[:, 0], right[0]))
-        return self.merit.project(near)
+        return super().project(near)
 
     def slope(self, point: Derived) -> ComplexArray:
         """Gradient of the objective along ridges and surface."""
@@ -109,10 +70,6 @@ class Ridge(OnSurface):
             gradient[m, chains] = self._complex(m, chains, _tangent(x, g))
         return np.asarray(self.surface.slope(point.W, gradient, point.normal))
 
-    def at(self, point: Derived) -> Ridge:
-        """Likewise of the merit at a point."""
-        return attrs.evolve(self, merit=self.merit.at(point))
-
     def left(self, Z: ComplexArray) -> tuple[ComplexArray, BoolArray]:
         """Coordinates off the ridge where a part of a bundle gains by leaving it, and of which members, (B,)."""
         point, found, gained = self.evaluate(Z), np.array(Z), np.zeros(len(Z), bool)
@@ -120,8 +77,8 @@ class Ridge(OnSurface):
             trials = [Z[m] + way for way in self._ways(m, point)]
             if not trials:
                 continue
-            one = take(self.merit, np.full(len(trials), m))
-            trial = one.project(np.array(trials))
+            one = take(self, np.full(len(trials), m))
+            trial = HardwareMerit.project(one, np.array(trials))
             value = one.value(trial)
             best = int(value.argmax())
             if value[best] > point.objective[m]:

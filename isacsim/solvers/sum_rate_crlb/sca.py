@@ -17,7 +17,7 @@ from attrs import field, frozen
 from isacsim.batch import frobenius2, hermitian, rows, spectrum_of
 from isacsim.checks import choice, instance
 from isacsim.solvers.sum_rate_crlb.base import NO_RULE, SingleStart, users_alone
-from isacsim.solvers.sum_rate_crlb.merit import Evaluated, Merit, beta
+from isacsim.solvers.sum_rate_crlb.merit import Evaluated, Merit
 from isacsim.solvers.sum_rate_crlb.search import MovingState, search
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
@@ -98,7 +98,7 @@ class Sca(SingleStart):
             merit, point, before, stalled, merit.along_surface(point.W, gradient),
             factor=factor,
             gradient=gradient if seen is point else merit.gradient(seen, Q_V),
-            curvature=measure(merit, factor, beta(seen), Q_V),
+            curvature=measure(merit, factor, seen.weights, Q_V),
         )  # fmt: skip
 
 

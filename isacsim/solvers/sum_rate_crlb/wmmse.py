@@ -18,13 +18,15 @@ from typing import Any, ClassVar
 import numpy as np
 from attrs import field, frozen
 
-from isacsim.algebra import invert_positive, real_inner
+from isacsim.blas import multiply
 from isacsim.checks import whole
-from isacsim.compiled import compiled, part
+from isacsim.compiled import compiled
 from isacsim.solvers.sum_rate_crlb.base import SingleStart
+from isacsim.solvers.sum_rate_crlb.member import SEEN, Room, Terms, follow, precondition, rates
 from isacsim.solvers.sum_rate_crlb.merit import Merit
 from isacsim.solvers.sum_rate_crlb.search import MovingState
-from isacsim.typing import ComplexArray, FloatArray
+from isacsim.solvers.surface import to_surface
+from isacsim.typing import ComplexArray
 
 
 @frozen
@@ -63,10 +65,8 @@ class RWmmse(SingleStart):
     def step(self, state: MovingState) -> MovingState:
         """The weighted MMSE precoders of every member after some updates; other streams than the users' are dropped."""
         merit, before, users = state.merit, state.point, state.merit.users
-        beams = np.ascontiguousarray(before.W[..., :users])
-        every = (merit.H, merit.noise_power, merit.power)
-        H, noise_power, power = (np.array(np.broadcast_to(x, (len(beams), *x.shape[1:]))) for x in every)
-        compiled(update_each, allocates=True)(H, noise_power, power, self.updates, beams)
+        beams = np.array(before.W[..., :users], order="C")  # to be written over
+        compiled(update_each, allocates=True)(merit.terms(len(beams)), self.updates, merit.room(users), beams)
         W = np.zeros_like(before.W)
         W[..., :users] = beams
         point = merit.evaluate(merit.project(W))
@@ -74,56 +74,18 @@ class RWmmse(SingleStart):
         return MovingState.at(merit, point, before, ~(point.objective > before.objective))
 
 
-@part
-def weigh(H: ComplexArray, noise_power: FloatArray, W: ComplexArray, eta: ComplexArray, beta: FloatArray) -> None:
-    """Write eta = Z_kk / I_k and beta = S_k / (I_k T_k), each (K,), of the gains of W (n, K)."""
-    for k in range(H.shape[1]):
-        interference, own = noise_power[k], 0j
-        for j in range(W.shape[1]):
-            gain = 0j
-            for i in range(H.shape[0]):
-                gain += np.conj(H[i, k]) * W[i, j]
-            if j == k:
-                own = gain
-            else:
-                interference += real_inner(gain, gain)
-        signal = real_inner(own, own)
-        eta[k], beta[k] = own * (1 / interference), signal / (interference * (signal + interference))
-
-
-@part
-def update(
-    H: ComplexArray, noise_power: FloatArray, power: float, W: ComplexArray,
-    eta: ComplexArray, beta: FloatArray, M: ComplexArray, inverse: ComplexArray,
-) -> None:  # fmt: skip
-    """Write the next precoder of one member, of full power, over W (n, K); the rest is room for it."""
-    weigh(H, noise_power, W, eta, beta)
-    mu, used = 0.0, 0.0
-    for k in range(beta.size):
-        mu += beta[k] * noise_power[k] / power
-    for i in range(M.shape[0]):
-        for j in range(M.shape[0]):
-            M[i, j] = mu if i == j else 0.0
-            for k in range(beta.size):
-                M[i, j] += beta[k] * H[i, k] * np.conj(H[j, k])
-    invert_positive(M, inverse)
-    for i in range(M.shape[0]):
-        for k in range(beta.size):
-            W[i, k] = 0
-            for j in range(M.shape[0]):
-                W[i, k] += inverse[i, j] * H[j, k] * eta[k]
-            used += real_inner(W[i, k], W[i, k])
-    scale = np.sqrt(power / used)
-    for i in range(W.shape[0]):
-        for k in range(W.shape[1]):
-            W[i, k] *= scale
-
-
-def update_each(H: ComplexArray, noise_power: FloatArray, power: FloatArray, updates: int, W: ComplexArray) -> None:
-    """Write the precoders after some updates over W (B, n, K), for H (B, n, K), noises (B, K) and powers (B,)."""
-    side = H.shape[1]
-    eta, beta = np.empty(H.shape[2], np.complex128), np.empty(H.shape[2])
-    M, inverse = np.empty((side, side), np.complex128), np.empty((side, side), np.complex128)
-    for b in range(H.shape[0]):
+def update_each(terms: Terms, updates: int, room: Room, W: ComplexArray) -> None:
+    """Write the precoders of full power after some updates over W (B, n, K)."""
+    users, told, gains, M, betas = W.shape[2], room.told, room.gains, room.M, room.betas
+    weights, inverse, matched = terms.weights, np.empty_like(M), np.empty_like(W[0])
+    for b in range(len(W)):
+        N, powers, V = terms.N[b], terms.powers[b], W[b]
         for _ in range(updates):
-            update(H[b], noise_power[b], power[b], W[b], eta, beta, M, inverse)
+            rates(terms.NH[b], powers, weights, V, told, gains)
+            precondition(N, betas, follow(powers, weights, told, betas), M, inverse)
+            for k in range(users):
+                eta = gains[k, k] / told[SEEN + users + k]
+                for i in range(len(N)):
+                    matched[i, k] = N[i, k] * eta
+            multiply(inverse, matched, V)
+            to_surface(V, powers[users], False)
