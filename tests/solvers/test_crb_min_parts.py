@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 
 import isacsim
 from isacsim.batch import flatten, hermitian
+from isacsim.records import member
 from isacsim.solvers.crb_min.dual import evaluate, from_multipliers, scratch
-from isacsim.solvers.crb_min.dual import point as dual_point
 from isacsim.solvers.crb_min.newton_start import near
-from isacsim.solvers.crb_min.newton_system import SLOPE_XI, iterate, linearise, room
+from isacsim.solvers.crb_min.newton_system import SLOPE_XI, linearise, room
 from isacsim.solvers.crb_min.prox import positive_root, prox_blocks, prox_inverse_trace, prox_spare_power
 from isacsim.solvers.crb_min.recovery import cheapest, recovered, repaired
-from isacsim.solvers.crb_min.reduction import member, precoders, reductions
+from isacsim.solvers.crb_min.reduction import precoders, reductions
 from isacsim.solvers.crb_min.splitting import Splitting
 from isacsim.solvers.crb_min.white import degenerate_beams, white_beams
 from isacsim.solvers.hermitian import (
@@ -263,11 +263,11 @@ def test_the_newton_system_has_the_gradient_of_the_dual(kit, point):
     q, U = np.linalg.eigh(dual.Q)
     R, r = (U / np.sqrt(q)[:, None, :]) @ hermitian(U), reduced.rank
     beams = cheapest(reduced, least_power(reduced).multipliers)
-    duals, iterates = near(dual, R, np.full(2, 1e-3), (beams, dual.bound))
+    iterates = near(dual, R, np.full(2, 1e-3), (beams, dual.bound))
     X = random_hermitian(kit, (r, r), 8)
     for b in range(2):
-        place, at = room(r, reduced.users), iterate(iterates, b)
-        assert linearise(member(reduced.arrays, b), dual_point(duals, b), at, place, scratch(r, reduced.users))
+        place, at = room(r, reduced.users), member(iterates, b)
+        assert linearise(member(reduced.arrays, b), member(dual, b), at, place, scratch(r, reduced.users))
         L = place.frame.L
 
         def along(t, xi, X=X, b=b, L=L):

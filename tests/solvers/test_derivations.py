@@ -9,12 +9,14 @@ import pytest
 
 import isacsim
 from isacsim.batch import flatten, hermitian
-from isacsim.solvers.crb_min.dual import evaluate, point, points, scratch
+from isacsim.records import member
+from isacsim.solvers.crb_min.dual import evaluate, scratch
+from isacsim.solvers.crb_min.dual import room as dual_room
 from isacsim.solvers.crb_min.newton import PrimalDualNewton
 from isacsim.solvers.crb_min.newton_start import begin, iterates, near
-from isacsim.solvers.crb_min.newton_system import EPS, MU, PIVOT, iterate, linearise, room
+from isacsim.solvers.crb_min.newton_system import EPS, PIVOT, linearise, room
 from isacsim.solvers.crb_min.recovery import cheapest
-from isacsim.solvers.crb_min.reduction import member, reductions
+from isacsim.solvers.crb_min.reduction import reductions
 from isacsim.solvers.hermitian import coordinates
 from isacsim.solvers.sqinr.group import feasibility
 from isacsim.solvers.sqnr_max.newton_mm import NewtonMm
@@ -48,9 +50,8 @@ def test_the_newton_system_of_the_saddle_is_the_second_derivative_of_the_dual_wi
     assert spectrum.min() > 0.5  # inside the domain
     R = (U * spectrum[:, None] ** -0.5) @ hermitian(U)
     beams = cheapest(reduced, feasibility(reduced).multipliers)
-    duals, iterates = near(dual, R, np.array([eps]), (beams, dual.bound))
-    place, at = room(r, reduced.users), iterate(iterates, 0)
-    assert linearise(member(reduced.arrays, 0), point(duals, 0), at, place, scratch(r, reduced.users))
+    at, place = member(near(dual, R, np.array([eps]), (beams, dual.bound)), 0), room(r, reduced.users)
+    assert linearise(member(reduced.arrays, 0), member(dual, 0), at, place, scratch(r, reduced.users))
     X = kit.complex_gaussian((r, r), 1)
     X = X + hermitian(X)
     L, x, scaling = place.frame.L, coordinates(X), place.system.scaling
@@ -71,9 +72,9 @@ def test_the_newton_system_of_the_saddle_is_the_second_derivative_of_the_dual_wi
 def test_on_the_ray_of_the_least_power_q_is_a_multiple_of_the_identity_and_the_start_is_stationary(kit):
     reduced = reduced_problem(kit)
     least, (r, users) = feasibility(reduced), reduced.H.shape[1:]
-    dual, at = points((), r, users), iterate(iterates(1, r, users), 0)
+    dual, at = dual_room((), r, users), member(iterates(1, r, users), 0)
     begin(member(reduced.arrays, 0), least.multipliers[0], least.power[0], dual, at, scratch(r, users))
-    Q, mu, eps = dual.Q, at.told[MU], at.told[EPS]
+    Q, mu, eps = dual.Q, dual.mu, at.told[EPS]
     q = Q[0, 0].real
     np.testing.assert_allclose(Q, q * np.eye(r), atol=1e-12 * mu)
     t = mu - q

@@ -17,37 +17,45 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from attrs import frozen
 
 from isacsim.algebra import real_inner, real_trace, scale_columns, shift, solve_into, symmetrise
-from isacsim.batch import hermitian, hermitian_part, rows
+from isacsim.batch import hermitian, hermitian_part
 from isacsim.blas import multiply, write
-from isacsim.compiled import brief, compiled, writable
+from isacsim.compiled import brief, compiled
 from isacsim.lapack import adjoint_multiply, combine, eigenvalues, invert, multiply_adjoint, scale
-from isacsim.solvers.crb_min.reduction import NOISE, SHARE, THRESHOLD, Member, Reduced, member
+from isacsim.records import member
+from isacsim.solvers.crb_min.reduction import NOISE, SHARE, THRESHOLD, Member, Reduced
 from isacsim.solvers.linear import sane
 from isacsim.solvers.sqinr.least_power import Uplink, uplink_of
 from isacsim.typing import ComplexArray, FloatArray
 
+MU, SURPLUS, PROVEN = range(3)  # mu, N_t - sum_k lambda_k sigma_k^2 / mu, and the bound of a point
 LIFT = 1.01  # by how much more than the least eigenvalue asks for mu is raised
 EPS = float(np.finfo(float).eps)
 NEAR = 0.01  # surplus, relative to N_t, below which lambda is found anew
 LOCAL = 1e-8  # logarithm of lambda up to which one Newton step leaves no more than rounding
 
 
-@frozen(eq=False)
-class Dual:
-    """The dual of B reduced problems at M = L L^H and mu."""
+class Dual(NamedTuple):
+    """The dual of B reduced problems at M = L L^H and mu, or without the first axis that of one."""
 
-    L: ComplexArray = rows(2)  #: A factor of M, (B, r, r), not triangular in general
-    mu: FloatArray = rows()  #: Multiplier of the power, (B,)
-    inverse: ComplexArray = rows(2)  #: L^-1, (B, r, r)
-    Y: ComplexArray = rows(2)  #: L^-1 H, (B, r, K)
-    s: FloatArray = rows(1)  #: s_k, (B, K)
-    multipliers: FloatArray = rows(1)  #: lambda_k, (B, K)
-    Q: ComplexArray = rows(2)  #: (B, r, r)
-    surplus: FloatArray = rows()  #: N_t - sum_k lambda_k sigma_k^2 / mu, (B,)
-    bound: FloatArray = rows()  #: The proven bound on the objective, (B,); -inf if there is none
+    L: ComplexArray  #: A factor of M, (B, r, r), not triangular in general
+    inverse: ComplexArray  #: L^-1, (B, r, r)
+    Y: ComplexArray  #: L^-1 H, (B, r, K)
+    s: FloatArray  #: s_k, (B, K)
+    multipliers: FloatArray  #: lambda_k, (B, K)
+    Q: ComplexArray  #: (B, r, r)
+    numbers: FloatArray  #: By the names MU to PROVEN, (B, 3)
+
+    @property
+    def mu(self) -> FloatArray:
+        """Multiplier of the power, (B,)."""
+        return np.asarray(self.numbers[..., MU])
+
+    @property
+    def bound(self) -> FloatArray:
+        """The proven bound on the objective, (B,); -inf if there is none."""
+        return np.asarray(self.numbers[..., PROVEN])
 
     @property
     def directions(self) -> ComplexArray:
@@ -55,38 +63,20 @@ class Dual:
         return (hermitian(self.inverse) @ self.Y) * self.s[:, None, :]
 
 
-class Point(NamedTuple):
-    """Dual points of B members as kernels see them, or without the first axis that of one; see `Dual`."""
-
-    L: ComplexArray  #: (B, r, r)
-    inverse: ComplexArray  #: L^-1, (B, r, r)
-    Y: ComplexArray  #: L^-1 H, (B, r, K)
-    s: FloatArray  #: (B, K)
-    multipliers: FloatArray  #: lambda_k, (B, K)
-    Q: ComplexArray  #: (B, r, r)
-
-
-@brief
-def point(points: Point, b: int) -> Point:
-    """That of member b."""
-    L, inverse, Y, s, multipliers, Q = points
-    return Point(L[b], inverse[b], Y[b], s[b], multipliers[b], Q[b])
-
-
-def points(members: tuple[int, ...], r: int, K: int) -> Point:
-    """Room for those of some members, or of one where there are no axes of any."""
+def room(members: tuple[int, ...], r: int, K: int) -> Dual:
+    """Room for the dual of some members, or of one where there are no axes of any."""
     (L, inverse, Q), Y = np.zeros((3, *members, r, r), complex), np.zeros((*members, r, K), complex)
     s, multipliers = np.zeros((2, *members, K))
-    return Point(L, inverse, Y, s, multipliers, Q)
+    return Dual(L, inverse, Y, s, multipliers, Q, np.zeros((*members, PROVEN + 1)))
 
 
 def evaluate(reduced: Reduced, L: ComplexArray, mu: FloatArray) -> Dual:
     """The dual at ``M = L L^H`` and mu."""
     members, r, K = reduced.H.shape
-    there, (surplus, bound) = points((members,), r, K), np.empty((2, members))
-    there.L[:] = L
-    compiled(dual_each)(reduced.arrays, there, writable(mu), surplus, bound, scratch(r, K))
-    return Dual(mu=mu, surplus=surplus, bound=bound, **there._asdict())
+    dual = room((members,), r, K)
+    dual.L[:], dual.numbers[:, MU] = L, mu
+    compiled(dual_each)(reduced.arrays, dual, scratch(r, K))
+    return dual
 
 
 class Scratch(NamedTuple):
@@ -110,12 +100,12 @@ def scratch(r: int, K: int) -> Scratch:
 
 
 @brief
-def dual_at(problem: Member, at: Point, mu: float, here: Scratch) -> tuple[float, float]:
-    """Write the dual of one member at its ``M = L L^H`` and mu; its surplus and its bound."""
+def dual_at(problem: Member, dual: Dual, here: Scratch) -> None:
+    """Write the dual of one member at its ``M = L L^H`` and mu."""
     H, HH, terms, antennas = problem
-    L, inverse, Y, s, multipliers, Q = at
+    L, inverse, Y, s, multipliers, Q, numbers = dual
     r, K = H.shape
-    M, charged, paid = here.small[0], here.tall[0], 0.0
+    M, charged, paid, mu = here.small[0], here.tall[0], 0.0, numbers[MU]
     write(L, inverse)
     invert(inverse)
     multiply(inverse, H, Y)
@@ -133,7 +123,7 @@ def dual_at(problem: Member, at: Point, mu: float, here: Scratch) -> tuple[float
     symmetrise(Q)
     shift(Q, mu)
     surplus, size = antennas - paid / mu, K * mu + real_trace(M)
-    return surplus, bound_at(problem, multipliers, Q, mu, surplus, size, here)
+    numbers[SURPLUS], numbers[PROVEN] = surplus, bound_at(problem, multipliers, Q, mu, surplus, size, here)
 
 
 @brief
@@ -188,18 +178,16 @@ def paid_at(problem: Member, multipliers: FloatArray, Q: ComplexArray, mu: float
 
 
 @brief
-def along(at: Point, v: ComplexArray) -> None:
+def along(dual: Dual, v: ComplexArray) -> None:
     """Write ``v_k = s_k M^-1 h_k``, see `Dual.directions`, of one member."""
-    adjoint_multiply(at.inverse, at.Y, v)
-    scale_columns(v, at.s, v)
+    adjoint_multiply(dual.inverse, dual.Y, v)
+    scale_columns(v, dual.s, v)
 
 
-def dual_each(
-    problems: Member, points: Point, mu: FloatArray, surplus: FloatArray, bound: FloatArray, here: Scratch
-) -> None:
+def dual_each(problems: Member, duals: Dual, here: Scratch) -> None:
     """Write the dual of B members at their L and mu."""
-    for b in range(mu.size):
-        surplus[b], bound[b] = dual_at(member(problems, b), point(points, b), mu[b], here)
+    for b in range(len(duals.L)):
+        dual_at(member(problems, b), member(duals, b), here)
 
 
 def from_multipliers(reduced: Reduced, multipliers: FloatArray, Q: ComplexArray, mu: FloatArray) -> Dual:

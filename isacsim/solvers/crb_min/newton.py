@@ -19,10 +19,12 @@ from isacsim.checks import number, whole
 from isacsim.compiled import compiled, writable
 from isacsim.grid import Grid
 from isacsim.problems.crb_min import CrbMin
+from isacsim.records import member
 from isacsim.solvers.base import Request
 from isacsim.solvers.course import BROKEN, GOING, MET, STALLED, Course
 from isacsim.solvers.crb_min.base import CrbMinSolver, certified
-from isacsim.solvers.crb_min.dual import Point, Scratch, point, points, scratch
+from isacsim.solvers.crb_min.dual import Dual, Scratch, scratch
+from isacsim.solvers.crb_min.dual import room as dual_room
 from isacsim.solvers.crb_min.dual_newton import DualNewton
 from isacsim.solvers.crb_min.ipm import RIpm, judged
 from isacsim.solvers.crb_min.newton_start import begin, iterates, near
@@ -37,11 +39,10 @@ from isacsim.solvers.crb_min.newton_system import (
     STEP,
     Iterate,
     Room,
-    iterate,
     room,
 )
 from isacsim.solvers.crb_min.recovery import Beams, cheapest
-from isacsim.solvers.crb_min.reduction import Member, Reduced, member
+from isacsim.solvers.crb_min.reduction import Member, Reduced
 from isacsim.solvers.crb_min.white import white_beams
 from isacsim.solvers.iterate import Stop
 from isacsim.solvers.solution import Solution, Status
@@ -114,7 +115,7 @@ class PrimalDualNewton(CrbMinSolver):
         reduced, least = group.system, group.feasible
         stop = Stop(self.tolerance, self.max_steps, request.time_limit, request.callback)
         members, r, K = reduced.H.shape
-        there = points((members,), r, K), iterates(members, r, K)
+        there = dual_room((members,), r, K), iterates(members, r, K)
         known = writable(least.multipliers), writable(least.power)
         solution = descend(reduced, there, known, stop, self.patience, group.places)
         if reduced.users <= self.fallback:
@@ -147,7 +148,7 @@ class PrimalDualNewton(CrbMinSolver):
                 Stop(self.tolerance, self.max_steps, request.time_limit),
                 (multipliers[[i]], np.array([np.nan])),
             )
-            again = descend(one, near(dual, S, eps, (beams, bound)), known, stop, self.patience, np.array([i]))
+            again = descend(one, (dual, near(dual, S, eps, (beams, bound))), known, stop, self.patience, np.array([i]))
             other = certified(one, again, self.tolerance)
             for name in names[:-1]:
                 arrays[name][i] = getattr(other, name)[0]
@@ -162,7 +163,7 @@ def descend_each(
     problems: Member,
     multipliers: FloatArray,
     power: FloatArray,
-    points: Point,
+    duals: Dual,
     iterates: Iterate,
     room: Room,
     here: Scratch,
@@ -177,7 +178,7 @@ def descend_each(
     as a number; the others have started elsewhere.
     """
     for b in range(len(power)):
-        problem, dual, at, count = member(problems, b), point(points, b), iterate(iterates, b), first
+        problem, dual, at, count = member(problems, b), member(duals, b), member(iterates, b), first
         told = at.told
         while told[STATE] == GOING and count < first + trace.shape[1]:
             if count > 0:
@@ -198,7 +199,7 @@ def descend_each(
 
 def descend(
     reduced: Reduced,
-    there: tuple[Point, Iterate],
+    there: tuple[Dual, Iterate],
     known: tuple[FloatArray, FloatArray],
     rules: Stop,
     patience: int,

@@ -12,7 +12,7 @@ from isacsim.algebra import scale_columns, shift, write_identity
 from isacsim.blas import multiply
 from isacsim.compiled import brief
 from isacsim.lapack import combine, factorise, multiply_adjoint, scale
-from isacsim.solvers.crb_min.dual import Dual, Point, Scratch, along, dual_at
+from isacsim.solvers.crb_min.dual import MU, PROVEN, Dual, Scratch, along, dual_at
 from isacsim.solvers.crb_min.newton_step import LEAST_CAUTION, keep_best
 from isacsim.solvers.crb_min.newton_system import (
     BOUND,
@@ -21,11 +21,9 @@ from isacsim.solvers.crb_min.newton_system import (
     EPS,
     LARGEST,
     LENGTH,
-    MU,
     OBJECTIVE,
     REFERENCE,
     RESIDUAL,
-    SURPLUS,
     Iterate,
 )
 from isacsim.solvers.crb_min.recovery import Beams, tight_at
@@ -57,28 +55,30 @@ def on_the_ray(power: float, N: int, r: int, eps: float) -> tuple[float, float]:
 
 
 @brief
-def begin(problem: Member, multipliers: FloatArray, power: float, point: Point, at: Iterate, here: Scratch) -> None:
+def begin(problem: Member, multipliers: FloatArray, power: float, dual: Dual, at: Iterate, here: Scratch) -> None:
     """Write where a member starts, given its least power and the multipliers of that."""
     H, HH, _, antennas = problem
-    L, told, users, sensing, r = point.L, at.told, here.tall[1], here.small[1], len(H)
+    L, told, users, sensing, r = dual.L, at.told, here.tall[1], here.small[1], len(H)
     scale_columns(H, multipliers, users)
     multiply(users, HH, L)
     shift(L, 1.0)
     factorise(L)
     # The beams of least power always fit, and the multipliers prove a bound.
-    told[SURPLUS], bound = dual_at(problem, point, 1.0, here)
-    value = max(float(antennas), bound)
-    along(point, at.users)
+    dual.numbers[MU] = 1.0
+    dual_at(problem, dual, here)
+    value = max(float(antennas), dual.numbers[PROVEN])
+    along(dual, at.users)
     write_identity(at.sensing, 0.0)
     told[OBJECTIVE] = tight_at(problem, at.users, at.sensing, here)
     eps = FIRST_BARRIER * value / r
-    mu, t = on_the_ray(power, antennas, r, eps)
+    mu, t = on_the_ray(power, int(antennas), r, eps)
     scale(np.sqrt(t), L, L)
-    told[SURPLUS], bound = dual_at(problem, point, mu, here)
-    told[MU], told[BOUND] = mu, max(value, bound)
+    dual.numbers[MU] = mu
+    dual_at(problem, dual, here)
+    told[BOUND] = max(value, dual.numbers[PROVEN])
     write_identity(at.E, eps)
     settle(told, eps)
-    if keep_best(problem, point, at, here):  # which leaves the beams
+    if keep_best(problem, dual, at, here):  # which leaves the beams
         multiply_adjoint(users, users, at.R)
         combine(1.0, sensing, 1.0, at.R)
     else:
@@ -99,15 +99,14 @@ def iterates(members: int, r: int, K: int) -> Iterate:
     return Iterate(R, E, np.zeros((members, r, K), complex), sensing, np.zeros((members, DECREMENT + 1)))
 
 
-def near(dual: Dual, R: ComplexArray, eps: FloatArray, best: tuple[Beams, FloatArray]) -> tuple[Point, Iterate]:
+def near(dual: Dual, R: ComplexArray, eps: FloatArray, best: tuple[Beams, FloatArray]) -> Iterate:
     """The iterates at a dual point and R, for barriers of weights eps, with the best beams and bound known."""
     (beams, bound), (members, r, K) = best, dual.Y.shape
-    point, at = Point(*(getattr(dual, name).copy() for name in Point._fields)), iterates(members, r, K)
+    at = iterates(members, r, K)
     at.R[:], at.E[:] = R, eps[:, None, None] * np.eye(r)
     at.users[:], at.sensing[:] = beams.users, beams.sensing
     for b in range(members):
         settle(at.told[b], eps[b])
     at.told[:, OBJECTIVE], at.told[:, BOUND] = beams.objective, bound
     at.told[:, RESIDUAL] = (beams.objective - bound) / np.abs(bound)
-    at.told[:, MU], at.told[:, SURPLUS] = dual.mu, dual.surplus
-    return point, at
+    return at

@@ -15,7 +15,7 @@ from isacsim.algebra import finite, real_trace, scale_columns, scale_rows, shift
 from isacsim.blas import multiply, scalar_product, write
 from isacsim.compiled import brief
 from isacsim.lapack import adjoint_multiply, combine, eigen, eigenvalues, invert, multiply_adjoint, scale, substitute
-from isacsim.solvers.crb_min.dual import Point, Scratch, along, dual_at
+from isacsim.solvers.crb_min.dual import MU, PROVEN, Dual, Scratch, along, dual_at
 from isacsim.solvers.crb_min.newton_system import (
     BOUND,
     CAUTION,
@@ -26,13 +26,11 @@ from isacsim.solvers.crb_min.newton_system import (
     IDLE,
     LARGEST,
     LENGTH,
-    MU,
     OBJECTIVE,
     PIVOT,
     REFERENCE,
     RESIDUAL,
     SLOPE_XI,
-    SURPLUS,
     Frame,
     Iterate,
     Response,
@@ -163,10 +161,8 @@ def longest(xi: float, rho: FloatArray, response: Response, step: Step, here: Sc
 
 
 @brief
-def move(
-    problem: Member, mu: float, length: float, frame: Frame, step: Step, trial: Point, here: Scratch
-) -> tuple[float, float]:
-    """Write dual and R, in its old eigenbasis, after a step of ``length`` to mu; its surplus and bound."""
+def move(problem: Member, length: float, frame: Frame, step: Step, trial: Dual, here: Scratch) -> None:
+    """Write dual and R, in its old eigenbasis, after a step of ``length`` to a mu that is known."""
     L, R, rho, sizes = trial.L, step.R, frame.rho, here.spectra[0]
     lengthen(length, step.spectrum, sizes)
     multiply_adjoint(frame.L, step.axes, L)
@@ -174,12 +170,12 @@ def move(
     scale(length, step.change, R)
     for i in range(rho.size):
         R[i, i] += rho[i]
-    return dual_at(problem, trial, mu, here)
+    dual_at(problem, trial, here)
 
 
 @brief
-def residual_of(problem: Member, told: FloatArray, mu: float, length: float, room: Room, here: Scratch) -> float:
-    """The residual after a step, in the metric of the old system."""
+def residual_of(problem: Member, mu: float, told: FloatArray, length: float, room: Room, here: Scratch) -> float:
+    """The residual after a step from mu, in the metric of the old system."""
     frame, response, system, step, trial = room
     one, other, levels, axes = here.small[0], here.small[1], here.spectra[0], step.axes
     term, slope, solution, effective = here.vectors[0], here.vectors[1], here.vectors[2], response.effective
@@ -194,10 +190,10 @@ def residual_of(problem: Member, told: FloatArray, mu: float, length: float, roo
     combine(1.0, term, 1.0, slope)
     multiply(effective, response.J, term)
     combine(1.0, term, 1.0, slope)
-    total, rising = (problem.antennas - levels.size) / np.sqrt(mu) - problem.antennas, 0.0
+    total, rising = (problem.antennas - levels.size) / np.sqrt(trial.numbers[MU]) - problem.antennas, 0.0
     for i in range(levels.size):
         total, rising = total + effective[i], rising + slope[i]
-    rising += told[MU] * total
+    rising += mu * total
     write(slope, solution)
     substitute(system.factor, solution)
     xi = direct(solution, rising, told[PIVOT], system)
@@ -223,7 +219,7 @@ def respond(basis: ComplexArray, R: ComplexArray, Q: ComplexArray, response: Res
 
 @brief
 def receive(
-    terms: FloatArray, frame: Frame, trial: Point, effective: FloatArray, slope: FloatArray, here: Scratch
+    terms: FloatArray, frame: Frame, trial: Dual, effective: FloatArray, slope: FloatArray, here: Scratch
 ) -> None:
     """Write the users' part of the gradient behind a step, less that of the old beams, which J^T brings."""
     received, powers, priced, term = here.rows[0], here.rows[1], here.dyads, here.vectors[0]
@@ -241,14 +237,15 @@ def receive(
 
 
 @brief
-def arrive(trial: Point, R: ComplexArray, basis: ComplexArray, point: Point, at: Iterate, here: Scratch) -> None:
+def arrive(trial: Dual, R: ComplexArray, basis: ComplexArray, dual: Dual, at: Iterate, here: Scratch) -> None:
     """Write where the step has led to."""
     product = here.small[0]
-    write(trial.L, point.L)
-    write(trial.inverse, point.inverse)
-    write(trial.Y, point.Y)
-    write(trial.s, point.s)
-    write(trial.Q, point.Q)
+    write(trial.L, dual.L)
+    write(trial.inverse, dual.inverse)
+    write(trial.Y, dual.Y)
+    write(trial.s, dual.s)
+    write(trial.Q, dual.Q)
+    write(trial.numbers, dual.numbers)
     multiply(R, basis, product)
     adjoint_multiply(basis, product, at.R)
     symmetrise(at.R)
@@ -284,12 +281,12 @@ def lengthen(length: float, spectrum: FloatArray, sizes: FloatArray) -> None:
 
 
 @brief
-def keep_best(problem: Member, point: Point, at: Iterate, here: Scratch) -> bool:
+def keep_best(problem: Member, dual: Dual, at: Iterate, here: Scratch) -> bool:
     """Write beams of the iterate, and keep them where they are better than those before; whether they are any."""
     told, users, sensing, product = at.told, here.tall[1], here.small[1], here.small[2]
-    along(point, users)
-    multiply(at.E, point.inverse, product)
-    adjoint_multiply(point.inverse, product, sensing)
+    along(dual, users)
+    multiply(at.E, dual.inverse, product)
+    adjoint_multiply(dual.inverse, product, sensing)
     symmetrise(sensing)
     objective = tight_at(problem, users, sensing, here)
     if objective < told[OBJECTIVE]:
@@ -309,11 +306,11 @@ def count_idle(told: FloatArray) -> None:
 
 
 @brief
-def newton_step(problem: Member, point: Point, at: Iterate, room: Room, here: Scratch, tolerance: float) -> None:
+def newton_step(problem: Member, dual: Dual, at: Iterate, room: Room, here: Scratch, tolerance: float) -> None:
     """One predictor, one corrector and one search of a member; ``tolerance`` is the gap that is aimed at."""
     frame, response, system, step, trial = room
-    told, good = at.told, False
-    sound = linearise(problem, point, at, room, here)
+    told, mu, good = at.told, dual.numbers[MU], False
+    sound = linearise(problem, dual, at, room, here)
     aim_at(told, frame.E, predict(told, frame, system, step, here), tolerance)
     xi = correct(told, system, step, here)
     length = longest(xi, frame.rho, response, step, here)
@@ -321,14 +318,14 @@ def newton_step(problem: Member, point: Point, at: Iterate, room: Room, here: Sc
     for halving in range(TRIALS):
         if not length > 0:
             break
-        mu = told[MU] * (1 + length * xi)
-        surplus, bound = move(problem, mu, length, frame, step, trial, here)
-        left = residual_of(problem, told, mu, length, room, here)
+        trial.numbers[MU] = mu * (1 + length * xi)
+        move(problem, length, frame, step, trial, here)
+        left = residual_of(problem, mu, told, length, room, here)
         good = left <= (1 - length / 4) * (1 - length / 4) * told[DECREMENT] or left <= CENTRED * told[EPS] * len(at.R)
         good = (good or halving == TRIALS - 1) and finite(trial.Q) and finite(step.R)
         if good:
-            arrive(trial, step.R, frame.basis, point, at, here)
-            told[MU], told[SURPLUS], told[BOUND] = mu, surplus, max(told[BOUND], bound)
+            arrive(trial, step.R, frame.basis, dual, at, here)
+            told[BOUND] = max(told[BOUND], trial.numbers[PROVEN])
             break
         length /= 2
     told[LENGTH], told[FAILURES] = (length, 0.0) if good else (0.0, told[FAILURES] + 1)
@@ -336,5 +333,5 @@ def newton_step(problem: Member, point: Point, at: Iterate, room: Room, here: Sc
         follow(at.E, told[EPS], length, frame, step, here)
     else:
         write_identity(at.E, told[EPS])
-    keep_best(problem, point, at, here)
+    keep_best(problem, dual, at, here)
     count_idle(told)

@@ -32,7 +32,8 @@ from isacsim.lapack import (
     multiply_adjoint,
     substitute,
 )
-from isacsim.solvers.crb_min.dual import Point, Scratch, points
+from isacsim.solvers.crb_min.dual import MU, SURPLUS, Dual, Scratch
+from isacsim.solvers.crb_min.dual import room as dual_room
 from isacsim.solvers.crb_min.reduction import CHARGE, NOISE, SHARE, Member
 from isacsim.solvers.hermitian import coordinates_into, dyads_into, subtract_congruence
 from isacsim.typing import ComplexArray, FloatArray
@@ -41,8 +42,8 @@ LEAST = float(np.finfo(float).tiny ** (1 / 4))  # eigenvalue of R, whose fourth 
 SPREAD = 100.0  # by how much the eigenvalues of E may differ from eps
 
 # What is told of an iterate, and of the system and the step at it.
-OBJECTIVE, BOUND, RESIDUAL, MU, SURPLUS, EPS, LARGEST, CAUTION, LENGTH = range(9)
-COUNT, FAILURES, IDLE, REFERENCE, STATE, STEP, PIVOT, SLOPE_XI, DECREMENT = range(9, 18)
+OBJECTIVE, BOUND, RESIDUAL, EPS, LARGEST, CAUTION, LENGTH, COUNT = range(8)
+FAILURES, IDLE, REFERENCE, STATE, STEP, PIVOT, SLOPE_XI, DECREMENT = range(8, 16)
 
 
 class Iterate(NamedTuple):
@@ -52,14 +53,7 @@ class Iterate(NamedTuple):
     E: ComplexArray  #: In coordinates in which M is the identity, (B, r, r)
     users: ComplexArray  #: Beams of the users, the best so far, (B, r, K)
     sensing: ComplexArray  #: Covariance of the sensing streams beside them, (B, r, r)
-    told: FloatArray  #: By the names OBJECTIVE to DECREMENT, (B, 18)
-
-
-@brief
-def iterate(iterates: Iterate, b: int) -> Iterate:
-    """That of member b."""
-    R, E, users, sensing, told = iterates
-    return Iterate(R[b], E[b], users[b], sensing[b], told[b])
+    told: FloatArray  #: By the names OBJECTIVE to DECREMENT, (B, 16)
 
 
 class Frame(NamedTuple):
@@ -115,7 +109,7 @@ class Room(NamedTuple):
     response: Response
     system: System
     step: Step
-    trial: Point  #: The dual point behind a step
+    trial: Dual  #: The dual behind a step
 
 
 def room(r: int, K: int) -> Room:
@@ -127,19 +121,19 @@ def room(r: int, K: int) -> Room:
     frame = Frame(basis, rho, received, L, E, root, beams, np.zeros(K))
     step = Step(X, small[0], spectrum, small[1], small[2], small[3], small[4])
     response, system = Response(J, weights, Q, excess, effective), System(F, A, factor, slope, scaling, side)
-    return Room(frame, response, system, step, points((), r, K))
+    return Room(frame, response, system, step, dual_room((), r, K))
 
 
 @brief
-def linearise(problem: Member, point: Point, at: Iterate, room: Room, here: Scratch) -> bool:
+def linearise(problem: Member, dual: Dual, at: Iterate, room: Room, here: Scratch) -> bool:
     """Write the Newton system at a dual point, R and E of one member; whether it is positive definite."""
     frame, response, system, _, _ = room
     told, factor, scaling, side = at.told, system.factor, system.scaling, system.side
-    turn(problem, point, at, frame, system.F, here)
+    turn(problem, dual, at, frame, system.F, here)
     weigh(frame.rho, response.weights)
     differentiate(problem.terms[SHARE], frame, response.J, here)
-    slopes(problem, point.Q, told, frame, response, system, here)
-    curve(point.s, frame, response, system, here)
+    slopes(problem, dual, told, frame, response, system, here)
+    curve(dual.s, frame, response, system, here)
     sound = fold(system.A, factor)
     write(scaling, side)
     substitute(factor, side)
@@ -149,7 +143,7 @@ def linearise(problem: Member, point: Point, at: Iterate, room: Room, here: Scra
 
 
 @brief
-def turn(problem: Member, point: Point, at: Iterate, frame: Frame, F: FloatArray, here: Scratch) -> None:
+def turn(problem: Member, dual: Dual, at: Iterate, frame: Frame, F: FloatArray, here: Scratch) -> None:
     """Write the eigenbasis of R, and L, E and the beams turned so that the curvature of the s_k is diagonal."""
     H, _, terms, _ = problem
     basis, rho, received, L, E, root, beams, powers = frame
@@ -165,12 +159,12 @@ def turn(problem: Member, point: Point, at: Iterate, frame: Frame, F: FloatArray
         for i in range(rho.size):
             power += rho[i] * real_inner(turned[i, k], turned[i, k])
         powers[k] = power * terms[SHARE, k]
-    scale_columns(point.Y, point.s, v)
+    scale_columns(dual.Y, dual.s, v)
     scale_columns(v, powers, turned)
     multiply_adjoint(turned, v, back)
     combine(0.5, at.E, 1.0, back)
     eigen(back, F)
-    multiply_adjoint(point.L, back, L)
+    multiply_adjoint(dual.L, back, L)
     multiply(back, v, turned)
     dyads_into(turned, beams)
     multiply(back, at.E, product)
@@ -219,14 +213,14 @@ def differentiate(shares: FloatArray, frame: Frame, J: FloatArray, here: Scratch
 
 @brief
 def slopes(
-    problem: Member, Q: ComplexArray, told: FloatArray, frame: Frame, response: Response, system: System, here: Scratch
+    problem: Member, dual: Dual, told: FloatArray, frame: Frame, response: Response, system: System, here: Scratch
 ) -> None:
     """Write Q in the eigenbasis of R, both gradients, and the terms of xi in the system."""
     basis, rho, E = frame.basis, frame.rho, frame.E
     J, weights, q, excess, effective = response
     slope, scaling = system.slope, system.scaling
     product, turned, term = here.small[0], here.small[1], here.vectors[0]
-    multiply(basis, Q, product)
+    multiply(basis, dual.Q, product)
     multiply_adjoint(product, basis, turned)
     coordinates_into(turned, q)
     write(q, excess)
@@ -237,10 +231,10 @@ def slopes(
         scaling[i] = weights[i] * q[i]
     for i in range(rho.size):
         effective[i] += rho[i]
-    mu = told[MU]
+    mu = dual.numbers[MU]
     share = (problem.antennas - rho.size) * np.sqrt(mu)
     told[PIVOT] = share / 2 + real_trace(E) + scalar_product(q, scaling)
-    told[SLOPE_XI] = share - mu * told[SURPLUS] + scalar_product(effective, q)
+    told[SLOPE_XI] = share - mu * dual.numbers[SURPLUS] + scalar_product(effective, q)
     multiply(problem.terms[CHARGE], frame.beams, term)
     multiply(effective, J, slope)
     combine(1.0, term, 1.0, slope)

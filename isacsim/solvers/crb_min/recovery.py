@@ -16,8 +16,9 @@ from isacsim.batch import hermitian, hermitian_part, rows, squared
 from isacsim.blas import multiply
 from isacsim.compiled import brief, compiled
 from isacsim.lapack import combine, invert, multiply_adjoint, scale
+from isacsim.records import member
 from isacsim.solvers.crb_min.dual import Scratch, scratch
-from isacsim.solvers.crb_min.reduction import NOISE, THRESHOLD, Member, Reduced, member
+from isacsim.solvers.crb_min.reduction import NOISE, THRESHOLD, Member, Reduced
 from isacsim.solvers.linear import root, trace
 from isacsim.solvers.sqinr.least_power import directions
 from isacsim.solvers.sqinr.repair import along_channels
@@ -100,7 +101,7 @@ def tight_at(problem: Member, users: ComplexArray, sensing: ComplexArray, here: 
     if not least > 0:
         return np.inf
     scale_columns(users, powers, users)
-    return fitted(antennas, users, sensing, here.small[0])
+    return fitted(int(antennas), users, sensing, here.small[0])
 
 
 @brief

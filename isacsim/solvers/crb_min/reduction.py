@@ -20,12 +20,12 @@ import numpy as np
 from attrs import field, frozen
 
 from isacsim.batch import frobenius2, hermitian, rows, squared
-from isacsim.compiled import brief, writable
+from isacsim.compiled import writable
 from isacsim.problems.crb_min import CrbMin
 from isacsim.solvers.linear import forms
 from isacsim.solvers.sqinr.group import Group
 from isacsim.solvers.sqinr.least_power import Links
-from isacsim.typing import ComplexArray, FloatArray
+from isacsim.typing import ComplexArray, FloatArray, IntArray
 
 SHARE, THRESHOLD, NOISE, CHARGE = range(4)  # what kernels see of each user: 1/a_k, gamma_k, sigma_k^2, sigma_k^2/a_k
 # Singular values below this, relative to the largest, do not count for the rank.
@@ -38,13 +38,7 @@ class Member(NamedTuple):
     H: ComplexArray  #: (B, r, K)
     HH: ComplexArray  #: Its conjugate transpose, (B, K, r)
     terms: FloatArray  #: The users' numbers by the names SHARE to CHARGE, (B, 4, K)
-    antennas: int
-
-
-@brief
-def member(problems: Member, b: int) -> Member:
-    """Problem b."""
-    return Member(problems.H[b], problems.HH[b], problems.terms[b], problems.antennas)
+    antennas: IntArray  #: N_t, (B,)
 
 
 @frozen(eq=False)
@@ -65,7 +59,7 @@ class Reduced(Links):
         """What kernels see."""
         share = 1 / self.ratio
         terms = np.stack([share, self.threshold, self.noise, share * self.noise], axis=1)
-        return Member(writable(self.H), writable(self.HH), terms, self.antennas)
+        return Member(writable(self.H), writable(self.HH), terms, np.full(len(terms), self.antennas))
 
     @property
     def rank(self) -> int:
