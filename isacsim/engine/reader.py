@@ -114,7 +114,9 @@ class Reader:
         return self.component(kind, value)
 
     def _make_converter(self) -> Converter:
-        converter = Converter(detailed_validation=True, prefer_attrib_converters=True)
+        converter = Converter(
+            detailed_validation=True, prefer_attrib_converters=True, structure_fallback_factory=_unwritable
+        )
         converter.register_structure_hook_factory(attrs.has, self._record_hook)
         for scalar in (bool, int, float, str, complex):
             converter.register_structure_hook(scalar, _scalar)
@@ -213,6 +215,18 @@ class Reader:
             return float(numbers) if np.ndim(numbers) == 0 else numbers
 
         return convert
+
+
+def _unwritable(kind: Any) -> Callable[[Any, Any], Any]:
+    """How a field is read whose type no scenario can write: only its default counts."""
+
+    def refuse(value: Any, _: Any) -> Any:
+        if isinstance(kind, type) and isinstance(value, kind):
+            return value
+        remedy = "Its author declares arrays by `isacsim.api.batched`, and other fields by plain types, or a converter."
+        raise InvalidInput("", "cannot be written in a scenario", getattr(kind, "__name__", str(kind)), remedy)
+
+    return refuse
 
 
 def _require_few(entries: Any) -> None:

@@ -38,7 +38,7 @@ class Variable:
 
 
 class Problem(ABC):
-    """A design problem, or a batch of them over leading axes; a frozen record of `isacsim.batch.batched` fields.
+    """A design problem, or a batch of them over leading axes; a frozen record of `isacsim.api.batched` fields.
 
     A problem knows nothing of solvers. ``kind`` is the name that scenarios use and that a
     solver lists in its ``problems``; ``sense`` is 1 where the objective is maximised and -1

@@ -287,9 +287,12 @@ def _solved(problem: Problem, solver: Solver, request: Request) -> Solution:
     """
     try:
         solution: object = solver.solve(problem, request)
+        name, remedy = type(solver).__name__, "End with `Solution.of(problem, W)`."
         if not isinstance(solution, Solution):
-            name, remedy = type(solver).__name__, "End with `Solution.of(problem, W)`."
             raise InvalidInput(name, "must return a Solution", type(solution).__name__, remedy)
+        if np.shape(solution.status) != (problem.members,):
+            rule = f"must return a Solution with a status for each of {problem.members} members"
+            raise InvalidInput(name, rule, solution.status, remedy)
         return solution
     except (np.linalg.LinAlgError, OverflowError, ZeroDivisionError) as error:
         if problem.members == 1:

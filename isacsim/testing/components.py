@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import attrs
+
 from isacsim.arrays import UniformLinearArray
 from isacsim.engine.load import load_scenario
+from isacsim.errors import PlausibilityWarning
+from isacsim.hardware.base import Transceiver
 from isacsim.plugin import Registry, default_registry
+from isacsim.problems.base import Problem
 from isacsim.solvers.base import refusal
 from isacsim.testing.designs import check_requirements, check_solver
 from isacsim.testing.examples import LOW_RESOLUTION, example_component, example_problem, problem_for
 from isacsim.testing.hardware import check_hardware, check_power_model
 from isacsim.testing.measures import check_detector, check_map_detector, check_measure
 from isacsim.testing.models import check_channel, check_targets
-from isacsim.testing.rules import attempt, require
+from isacsim.testing.rules import RECORD, attempt, require
 from isacsim.testing.running import check_executor, check_observer, check_sink
 from isacsim.testing.signals import check_array, check_element, check_modulation
 
@@ -35,6 +41,8 @@ CHECKS: dict[str, Callable[..., None]] = {
     "sinks": check_sink,
     "observers": check_observer,
 }
+
+STATEFUL = ("executors", "observers")  # may have a state that is no record
 
 
 def check_component(kind: str, name: str, registry: Registry | None = None, folder: str | Path | None = None) -> None:
@@ -57,13 +65,19 @@ def check_component(kind: str, name: str, registry: Registry | None = None, fold
         path = attempt(title, "return the path of its file", registry.load(kind, name))
         attempt(title, "be a scenario that can be read", lambda: load_scenario(path, registry=registry))
         return
-    component = attempt(title, built, example_component, kind, name, registry, folder)
-    if kind == "problems":
-        check_requirements(component, name)
-    elif kind == "solvers":
-        _check_on_problems(component, registry)
-    else:
-        CHECKS[kind](component, **_sizes(kind, registry.spec(kind, name).sizes))
+    found = attempt(title, built, registry.load, kind, name)
+    if isinstance(found, type) and kind not in STATEFUL:
+        require(found.__name__, attrs.has(found), RECORD, "a plain class")
+    with warnings.catch_warnings():
+        # What is hardly meant, degrees for radians, is a fault of the component here.
+        warnings.simplefilter("error", PlausibilityWarning)
+        component = attempt(title, built, example_component, kind, name, registry, folder)
+        if kind == "problems":
+            check_requirements(component, name)
+        elif kind == "solvers":
+            _check_on_problems(component, registry)
+        else:
+            CHECKS[kind](component, **_sizes(kind, registry.spec(kind, name).sizes))
 
 
 def _sizes(kind: str, sizes: Mapping[str, int]) -> dict[str, Any]:
@@ -85,6 +99,13 @@ def _check_on_problems(solver: Any, registry: Registry) -> None:
     require(solver, known, "take a problem that is offered", getattr(solver, "problems", ()))
     for kind in known:
         for transceiver in (None, LOW_RESOLUTION):
-            problem, _ = problem_for(solver, example_problem(kind, registry, transceiver))
-            if transceiver is None or refusal(solver, problem) is None:
-                check_solver(solver, problem)
+            posed = attempt(f"problems {kind!r}", "pose a problem", example_problem, kind, registry, transceiver)
+            require(f"problems {kind!r}", isinstance(posed, Problem), "pose a Problem", type(posed).__name__)
+            attempt(solver, f"be judged on {kind!r}, if that keeps its own contract", _check_posed, solver, posed)
+
+
+def _check_posed(solver: Any, posed: Problem) -> None:
+    """A solver on a problem, or the variant of it that it takes; for hardware, if it takes that."""
+    problem, _ = problem_for(solver, posed)
+    if posed.transceiver == Transceiver() or refusal(solver, problem) is None:
+        check_solver(solver, problem)

@@ -16,7 +16,7 @@ from isacsim.solvers.base import Solver
 from isacsim.solvers.solution import Solution, Status
 from isacsim.solvers.solve import solve
 from isacsim.testing.examples import drop_for, example_decision
-from isacsim.testing.rules import alone, attempt, difference, generators, outcome, record, require
+from isacsim.testing.rules import alone, attempt, difference, generators, outcome, overrides, record, require
 
 SLACK = -1e-9  # relative slack down to which a constraint counts as met
 ROUNDING = 1e-9  # relative error of an objective that is evaluated twice
@@ -41,7 +41,9 @@ def check_requirements(requirements: Requirements, kind: str | None = None, drop
     drop = flatten(drop or drop_for(requirements))
     members = batch_shape(drop)[0]
     problem = _pose(requirements, drop)
-    require(_name(problem), kind in (None, problem.kind), f"have the kind {kind!r}", problem.kind)
+    own = getattr(problem, "kind", None)
+    rule = f"have the name that it is offered under as its `kind`, {kind or 'some text'!r}"
+    require(_name(problem), isinstance(own, str) and kind in (None, own), rule, own)
     at_all = example_decision(problem, drop)
     whole = _merit(problem, at_all, members)
 
@@ -66,6 +68,7 @@ def _pose(requirements: Requirements, drop: Drop) -> Problem:
     problem = outcome(requirements, "pose a problem", lambda _: requirements.pose(drop, transceiver), drop=drop)
     require(requirements, isinstance(problem, Problem), "pose a Problem", type(problem).__name__)
     name = _name(problem)
+    overrides(problem, Problem)
     require(name, problem.sense in (-1, 1), "have a sense of 1 or -1", problem.sense)
     told = problem.transceiver == transceiver
     require(name, told, "design for the hardware that is believed in", problem.transceiver)
@@ -133,8 +136,8 @@ def check_solver(solver: Solver, problem: Problem, *, scale_rtol: float = 1e-6) 
     """
     record(solver, Solver)
     kinds = getattr(solver, "problems", ())
-    listed = isinstance(kinds, tuple) and problem.kind in kinds
-    require(solver, listed, f"list {problem.kind!r} in a tuple `problems`", kinds)
+    kind = getattr(problem, "kind", None)
+    require(solver, isinstance(kinds, tuple) and kind in kinds, f"list {kind!r} in a tuple `problems`", kinds)
     problem = flatten(problem)
     members = batch_shape(problem)[0]
     told = attempt(solver, "say whether it takes a problem", solver.takes, problem)

@@ -6,13 +6,14 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+from attrs import frozen
 
 from isacsim.batch import hermitian, squared
 from isacsim.hardware.base import Hardware, LinearModel, Transceiver, chain_power, diagonal_matrix
 from isacsim.hardware.power import PowerModel
 from isacsim.hardware.quantisers import Aqnm
 from isacsim.random import complex_normal
-from isacsim.testing.rules import alone, breach, difference, generators, outcome, record, require
+from isacsim.testing.rules import alone, breach, difference, generators, outcome, record, require, shaped
 from isacsim.typing import AnyArray, ComplexArray, FloatArray
 
 BLOCKS = 64  # independent runs of the device, whose spread is the Monte Carlo error
@@ -105,7 +106,7 @@ def _check_memory(device: Hardware, x: ComplexArray, level: FloatArray) -> None:
 def _samples(device: Hardware, x: ComplexArray, power: FloatArray | None, seed: int = 0) -> ComplexArray:
     rule = f"take samples of shape {x.shape}"
     y = outcome(device, rule, lambda rngs: device.apply(x, rngs[0], power=power), [seed], x=x, power=power)
-    require(device, isinstance(y, np.ndarray) and y.shape == x.shape, f"give samples of shape {x.shape}", np.shape(y))
+    require(device, isinstance(y, np.ndarray) and y.shape == x.shape, f"give samples of shape {x.shape}", shaped(y))
     require(device, np.iscomplexobj(y), "give complex samples", y.dtype)
     require(device, np.isfinite(y), f"give finite samples for a peak of {np.max(np.abs(x), initial=0.0):.3g}", y)
     return np.asarray(y)
@@ -314,15 +315,35 @@ def check_power_model(model: PowerModel) -> None:
     budgets = np.array([[0.5, 1.0, 2.0], [4.0, 8.0, 16.0]])
     for power in (np.float64(1.0), budgets[0], budgets):
         _drawn(model, 4, power)
+    plain = _drawn(model, 4, budgets[0], _Converter(4))
+    alike = np.array_equal(plain, _drawn(model, 4, budgets[0]))
+    require(model, alike, "ask each converter for its `resolution(chains)`, whatever its class", plain)
     by_bits = np.array([_drawn(model, bits, np.float64(1.0)) for bits in range(1, 9)])
     require(model, np.diff(by_bits) > 0, "draw more power for more bits", by_bits)
     require(model, np.diff(_drawn(model, 4, budgets.ravel())) >= 0, "draw no less power for a larger budget", budgets)
 
 
-def _drawn(model: PowerModel, bits: int, power: Any) -> FloatArray:
-    converter = Aqnm(bits)
+@frozen
+class _Converter(Hardware):
+    """A converter of which nothing is known but its bits."""
+
+    bits_of_each: int
+
+    def apply(
+        self, x: ComplexArray, rng: np.random.Generator | None = None, *, power: FloatArray | None = None
+    ) -> ComplexArray:
+        return x
+
+    def resolution(self, chains: int) -> FloatArray:
+        return np.full(chains, float(self.bits_of_each))
+
+
+def _drawn(model: PowerModel, bits: int, power: Any, converter: Hardware | None = None) -> FloatArray:
+    converter = converter or Aqnm(bits)
     transceiver = Transceiver(transmit=converter, receive=converter, user=converter)
     drawn = outcome(model, "say what is drawn", lambda _: model.consumption(transceiver, 4, 5, 2, power), power=power)
+    real = np.asarray(drawn).dtype.kind in "fiu"
+    require(model, real, "give real numbers", np.asarray(drawn).dtype if drawn is not None else "None")
     require(model, np.shape(drawn) == power.shape, f"give power of shape {power.shape}", np.shape(drawn))
     require(model, np.isfinite(drawn) & (np.asarray(drawn) > 0), "draw positive and finite power", drawn)
     return np.asarray(drawn)

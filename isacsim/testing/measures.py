@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,13 +15,35 @@ from isacsim.link import link_over
 from isacsim.metrics.components import Measure, Quantity
 from isacsim.random import complex_normal
 from isacsim.testing.examples import LOW_RESOLUTION, example_drop, example_precoder, example_wideband_drop
-from isacsim.testing.rules import alone, attempt, outcome, record, require
+from isacsim.testing.rules import alone, attempt, outcome, record, require, shaped
 from isacsim.typing import ComplexArray, FloatArray
-from isacsim.waveform.base import Detector
+from isacsim.waveform.base import Detector, Experiment
 from isacsim.waveform.cfar import MapDetector
 from isacsim.waveform.echoes import EchoModel
 
 MEMBERS, DECISIONS, SNAPSHOTS = 2, 50, 8  # of the samples a detector is tried on
+# Units that figures and tables make of SI ones.
+SCALED = (
+    "dB",
+    "dBm",
+    "dBW",
+    "dBi",
+    "deg",
+    "degree",
+    "degrees",
+    "°",
+    "mW",
+    "uW",
+    "kW",
+    "ms",
+    "us",
+    "ns",
+    "km",
+    "kHz",
+    "MHz",
+    "GHz",
+    "%",
+)
 TAKEN = ("trial", "design", "evaluate")  # axes that a dataset has anyway
 
 
@@ -42,6 +65,7 @@ def check_measure(measure: Measure, drop: Drop | None = None, precoder: ComplexA
     drop = flatten(drop or (example_wideband_drop() if measure.wideband else example_drop()))
     W = example_precoder(drop) if precoder is None else precoder
     _check_quantities(measure)
+    _check_undeclared(measure, W, drop)
     for transceiver in (Transceiver(), LOW_RESOLUTION):
         _check_values(measure, W, drop, transceiver)
 
@@ -70,8 +94,20 @@ def _check_quantities(measure: Measure) -> None:
         plain = re.fullmatch(r"[a-z][a-z0-9-]*", q.name)
         require(measure, plain, "name a quantity in lower-case letters, digits and hyphens", q.name)
         require(measure, q.unit, f"give a unit for {q.name!r}, '1' for a ratio", q.unit)
+        require(measure, q.unit not in SCALED, f"give {q.name!r} in SI and linear: figures convert", q.unit)
+        require(measure, isinstance(q.dims, tuple), f"name the axes of {q.name!r} in a tuple", q.dims)
         free = not set(q.dims) & set(TAKEN) and len(set(q.dims)) == len(q.dims)
         require(measure, free, f"name the axes of {q.name!r} once each, and none {TAKEN}", q.dims)
+
+
+def _check_undeclared(measure: Measure, W: ComplexArray, drop: Drop) -> None:
+    """An experiment returns nothing that it does not declare: that would be lost."""
+    if not isinstance(measure, Experiment):
+        return
+    (link, *_), declared = link_over(W, drop, Transceiver()).members(), [q.name for q in measure.quantities]
+    found = attempt(measure, "measure", measure.trial, link, np.random.default_rng(0))
+    strays = sorted(set(found) - set(declared)) if isinstance(found, Mapping) else []
+    require(measure, not strays, f"declare what it returns as `quantities`, which are {', '.join(declared)}", strays)
 
 
 def _measured(
@@ -89,7 +125,7 @@ def _measured(
     for name, value in values.items():
         axes = ("trial", *declared[name].dims)
         lead = isinstance(value, np.ndarray) and value.ndim == len(axes) and len(value) == len(W)
-        require(measure, lead, f"return {name!r} with the axes {axes}, {len(W)} trials", np.shape(value))
+        require(measure, lead, f"return {name!r} with the axes {axes}, {len(W)} trials", shaped(value))
         require(measure, value.dtype.kind == "f", f"return real numbers for {name!r}", value.dtype)
         # An infinite bound is an answer: what cannot be estimated.
         require(measure, ~np.isnan(value), f"return no NaN of {name!r}", value)
@@ -154,16 +190,18 @@ def check_map_detector(detector: MapDetector) -> None:
     """
     record(detector, MapDetector)
     noise = np.random.default_rng(0).exponential(size=(MEMBERS, 64, 8))
-    noise[:, 20, 3] = 1e6
+    # Far apart, so that a threshold of the whole batch is none of a member's.
+    noise[:, 20, 3] = 1e6, 1e3
 
     def found(power: FloatArray) -> Any:
         decided = outcome(detector, "detect", lambda _: detector.detect(power), power=power)
         fits = isinstance(decided, np.ndarray) and decided.shape == power.shape and decided.dtype == bool
-        require(detector, fits, f"give a decision of each cell of {power.shape}", np.shape(decided))
+        got = f"{shaped(decided)} of {getattr(decided, 'dtype', 'no type')}"
+        require(detector, fits, f"give True or False for each cell of {power.shape}", got)
         return decided
 
     whole = found(noise)
-    require(detector, whole[:, 20, 3], "find a target of 60 dB", whole[:, 20, 3])
+    require(detector, whole[0, 20, 3], "find a target of 60 dB", whole[0, 20, 3])
     turned = found(np.roll(noise, (50, 5), axis=(1, 2)))
     require(detector, np.array_equal(turned, np.roll(whole, (50, 5), axis=(1, 2))), "take both axes for periodic")
     alone(detector, "decisions", MEMBERS, lambda i: whole[i], lambda i: found(noise[i]))

@@ -13,7 +13,7 @@ from isacsim.channels.models import ChannelModel
 from isacsim.targets.models import TargetModel
 from isacsim.targets.scene import ParametricScene, Scene
 from isacsim.testing.examples import RX_ARRAY, TX_ARRAY, USERS
-from isacsim.testing.rules import alone, attempt, outcome, record, require
+from isacsim.testing.rules import alone, attempt, outcome, record, require, shaped
 from isacsim.typing import ComplexArray
 
 TRIALS = (0, 1, 2, 3)
@@ -39,7 +39,7 @@ def check_channel(
     def draw(trials: Sequence[int]) -> ComplexArray:
         rule, shape = f"draw channels of the trials {tuple(trials)}", (len(trials), array.size, users)
         H = outcome(model, rule, lambda rngs: model.draw(array, users, trials, rngs), trials)
-        require(model, isinstance(H, np.ndarray) and H.shape == shape, f"draw H of shape {shape}", np.shape(H))
+        require(model, isinstance(H, np.ndarray) and H.shape == shape, f"draw H of shape {shape}", shaped(H))
         require(model, np.iscomplexobj(H), "draw complex channels", H.dtype)
         require(model, np.isfinite(H), "draw finite channels", H)
         return np.asarray(H)

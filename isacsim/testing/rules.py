@@ -14,7 +14,7 @@ import numpy as np
 
 from isacsim.batch import KEPT
 from isacsim.engine.identity import digest
-from isacsim.errors import brief, origin
+from isacsim.errors import PluginError, brief, origin
 
 
 class ContractError(AssertionError):
@@ -35,13 +35,22 @@ def require(component: Any, holds: Any, rule: str, value: Any = "") -> None:
         raise breach(component, rule, value)
 
 
+def shaped(value: Any) -> str:
+    """What errors call an array, or what is none."""
+    if isinstance(value, np.ndarray):
+        return str(value.shape)
+    return "None" if value is None else f"a {type(value).__name__}, which is no array"
+
+
+RECORD = "be a frozen attrs record (decorate its class with @attrs.frozen)"
+
+
 def record(component: Any, base: type) -> None:
     """The component derives from ``base``, is a frozen attrs record of fixed values, and can be stored."""
     cls, article = type(component), "an" if base.__name__[0] in "AEIOU" else "a"
     require(component, isinstance(component, base), f"be {article} {base.__name__}", cls.__name__)
-    rule = "be a frozen attrs record (decorate its class with @attrs.frozen)"
-    require(component, attrs.has(cls), rule, "a plain class")
-    require(component, _frozen(component), rule, "one whose fields can be set")
+    require(component, attrs.has(cls), RECORD, "a plain class")
+    require(component, _frozen(component), RECORD, "one whose fields can be set")
     names = {f.name for f in attrs.fields(cls)}
     strays = [n for n, kind in inspect.get_annotations(cls).items() if n not in names and "ClassVar" not in str(kind)]
     rule = "have what it annotates for fields (decorate its own class with @attrs.frozen)"
@@ -53,9 +62,45 @@ def record(component: Any, base: type) -> None:
     require(component, not kept, rule, ", ".join(kept))
     for name in sorted(names):
         found = _changeable(getattr(component, name))
-        rule = "hold nothing that can be changed in place (take tuples, and arrays by `isacsim.batch.batched`)"
+        rule = "hold nothing that can be changed in place (take tuples, and arrays by `isacsim.api.batched`)"
         require(component, not found, rule, f"{found} in {name!r}")
     _stored(component)
+    overrides(component, base)
+
+
+def overrides(component: Any, base: type) -> None:
+    """What the component overrides of ``base`` is called as that is: methods with its arguments, properties without."""
+    for name in [name for name in dir(base) if not name.startswith("_")]:
+        theirs = inspect.getattr_static(base, name)
+        own = inspect.getattr_static(type(component), name)
+        if own is theirs:
+            continue
+        if isinstance(theirs, (property, cached_property)):
+            require(component, not inspect.isfunction(own), f"have {name!r} as a property (decorate it with @property)")
+        elif inspect.isfunction(theirs):
+            method = not isinstance(own, (property, cached_property)) and callable(getattr(component, name))
+            require(component, method, f"have {name!r} as a method, which is called")
+            _called_alike(component, base, name)
+
+
+def _called_alike(component: Any, base: type, name: str) -> None:
+    """Whoever calls a method of ``base`` can call that of the component."""
+    wanted = list(inspect.signature(getattr(base, name)).parameters.values())[1:]
+    own = inspect.signature(getattr(component, name))
+    positional = [p for p in wanted if p.kind is p.POSITIONAL_OR_KEYWORD]
+    keywords = [p for p in wanted if p.kind is p.KEYWORD_ONLY]
+    names = [p.name for p in positional]
+    mine = [n for n in own.parameters if n in names]
+    fits = mine == [n for n in names if n in mine]
+    for optional in (True, False):
+        given = [p.name for p in positional if optional or p.default is p.empty]
+        try:
+            own.bind(*given, **{p.name: None for p in keywords if optional})
+        except TypeError:
+            fits = False
+    shown = inspect.Signature([p.replace(annotation=p.empty) for p in wanted])
+    told = inspect.Signature([p.replace(annotation=p.empty) for p in own.parameters.values()])
+    require(component, fits, f"take the arguments of {base.__name__}.{name}{shown}", f"{name}{told}")
 
 
 def _frozen(component: Any) -> bool:
@@ -81,11 +126,13 @@ def _changeable(value: Any) -> str:
 
 
 def attempt(component: Any, rule: str, call: Callable[..., Any], *arguments: Any) -> Any:
-    """What ``call`` returns; an exception in it breaks ``rule``."""
+    """What ``call`` returns; an exception in it breaks ``rule``, unless it is a sentence on plugins of its own."""
     try:
         return call(*arguments)
     except ContractError:
         raise
+    except PluginError as error:
+        raise ContractError(str(error)) from error
     except Exception as error:  # a component can fail in any way
         text, (file, line) = " ".join(f"{type(error).__name__}: {error}".split()), origin(error)
         raise breach(component, rule, f"{text.rstrip('.')} ({file}:{line})") from error
@@ -139,7 +186,7 @@ def _stored(component: Any) -> None:
     address = attempt(component, "have a content address", digest, component)
     twin = attempt(component, "pickle", lambda: pickle.loads(pickle.dumps(component)))
     require(component, digest(twin) == address, "keep its content address when it is pickled", digest(twin))
-    rule = "be equal to its copy (give a field that holds an array `eq=isacsim.batch.same_array`)"
+    rule = "be equal to its copy (take arrays by `isacsim.api.batched`)"
     require(component, attempt(component, rule, lambda: bool(twin == component)), rule, "a copy that differs")
 
 
@@ -158,7 +205,7 @@ def difference(one: Any, other: Any) -> str:
         if x.shape != y.shape or x.dtype != y.dtype:
             return f"{name} of {x.dtype} {x.shape} and {y.dtype} {y.shape}"
         if x.dtype == object and x.tolist() != y.tolist():
-            return f"{name} {x.tolist()} and {y.tolist()}"
+            return f"{name} {brief(x.tolist())} and {brief(y.tolist())}"
         if x.dtype != object and x.tobytes() != y.tobytes():
             return f"{name} {_apart(x, y)}"
     return ""
@@ -181,7 +228,7 @@ def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 def _apart(x: Any, y: Any) -> str:
     if x.dtype.kind not in "fc":
-        return f"{x.tolist()} and {y.tolist()}"
+        return f"{brief(x.tolist())} and {brief(y.tolist())}"
     with np.errstate(invalid="ignore"):
         return f"that differ by {np.nanmax(np.abs(x - y), initial=0.0):.3g}"
 

@@ -14,7 +14,7 @@ from isacsim.engine.events import ChunkEnd, Observer, PointSettled, RunEnd, RunS
 from isacsim.engine.executors import ExecutorFactory
 from isacsim.engine.sinks import Sink
 from isacsim.errors import InvalidInput
-from isacsim.testing.rules import attempt, record, require
+from isacsim.testing.rules import attempt, overrides, record, require
 
 if TYPE_CHECKING:
     import xarray
@@ -37,6 +37,7 @@ def check_executor(factory: ExecutorFactory, workers: int = 2) -> None:
         ContractError: If it breaks a rule.
     """
     require(factory, isinstance(factory, ExecutorFactory), "be an ExecutorFactory", type(factory).__name__)
+    overrides(factory, ExecutorFactory)
     before = blas_threads()
     executor = attempt(factory, f"open an executor of {workers} workers", factory.open, workers)
     require(factory, isinstance(executor, Executor), "open a concurrent.futures.Executor", type(executor).__name__)
@@ -113,7 +114,9 @@ def check_sink(sink: Sink, folder: str | Path | None = None, dataset: xarray.Dat
 
 def _written(sink: Sink, dataset: xarray.Dataset, folder: Path) -> Path:
     path = attempt(sink, "write a dataset", sink.write, dataset, folder)
-    require(sink, isinstance(path, Path) and path.exists(), "return the path of the file it wrote", path)
+    require(
+        sink, isinstance(path, Path) and path.exists(), "return the path of the file it wrote, a pathlib.Path", path
+    )
     require(sink, folder.resolve() in path.resolve().parents, "write to the run folder", str(path))
     require(sink, _size(path) > 0, "write something", f"{path.name} of 0 bytes")
     return path
@@ -161,6 +164,7 @@ def check_observer(observer: Observer) -> None:
         ContractError: If it breaks a rule.
     """
     require(observer, isinstance(observer, Observer), "be an Observer", type(observer).__name__)
+    overrides(observer, Observer)
     events = [name for name in vars(Observer) if not name.startswith("_")]
     heard = any(getattr(type(observer), name) is not getattr(Observer, name) for name in events)
     methods = (name for name, method in vars(type(observer)).items() if callable(method))

@@ -10,7 +10,7 @@ import numpy as np
 from isacsim.arrays import AntennaArray, PlacedArray
 from isacsim.elements import ElementPattern
 from isacsim.random import complex_normal
-from isacsim.testing.rules import alone, attempt, difference, outcome, record, require
+from isacsim.testing.rules import alone, attempt, difference, outcome, record, require, shaped
 from isacsim.typing import ComplexArray
 from isacsim.waveform.modulation import Constellation, Modulation, bit_errors
 
@@ -27,6 +27,7 @@ def check_array(array: AntennaArray) -> None:
         ContractError: If it breaks a rule.
     """
     record(array, AntennaArray)
+    _check_places(array)
     size = attempt(array, "have a size", lambda: array.size)
 
     def basis(azimuth: Any, zenith: Any) -> Any:
@@ -49,6 +50,21 @@ def check_array(array: AntennaArray) -> None:
         require(array, abs(turn) < 1e-12 * size, "resolve the zenith where it says that it is planar", turn)
 
 
+def _check_places(array: AntennaArray) -> None:
+    """The fields that every array has, and elements at places of their own."""
+    for name in ("normalized", "conjugate"):
+        require(array, isinstance(getattr(array, name, None), bool), f"have a field {name!r}, True or False")
+    require(array, isinstance(array.planar, (bool, np.bool_)), "say by True or False if it is `planar`", array.planar)
+    grid = attempt(array, "give the places of its elements", lambda: array.grid)
+    places = [np.asarray(axis) for axis in grid] if isinstance(grid, (tuple, list)) else []
+    vectors = len(places) == 2 and all(isinstance(axis, np.ndarray) and axis.dtype.kind in "fiu" for axis in grid)
+    fits = vectors and places[0].shape == places[1].shape and places[0].ndim == 1
+    require(array, fits, "give as `grid` two real arrays (N,), the places of its N elements across and up", grid)
+    require(array, all(np.isfinite(axis).all() for axis in places), "have finite places in its `grid`", grid)
+    apart = len({*zip(*(axis.tolist() for axis in places), strict=True)}) == places[0].size
+    require(array, apart, "have another place for each element (in half wavelengths)", grid)
+
+
 def check_element(element: ElementPattern) -> None:
     """Check a pattern of elements: gains of directions, and their derivatives against differences.
 
@@ -67,10 +83,14 @@ def check_element(element: ElementPattern) -> None:
     require(element, np.all(np.asarray(found[0]) >= 0), "give amplitudes, which are not negative", found[0])
     alone(element, "gain", 3, lambda i: [g[i] for g in found], lambda i: list(gains(AZIMUTH[i], ZENITH[i])))
     # The array of one element is its pattern.
-    _check_derivatives(PlacedArray([0.0], element=element), [np.asarray(g)[..., None] for g in found], 1e-3)
+    one = PlacedArray([0.0], element=element)
+    _check_derivatives(one, [np.asarray(g)[..., None] for g in found], 1e-3, (element, "its amplitude"))
 
 
-def _check_derivatives(array: AntennaArray, found: Sequence[ComplexArray], step: float = 0.02) -> None:
+def _check_derivatives(
+    array: AntennaArray, found: Sequence[ComplexArray], step: float = 0.02, told: tuple[Any, str] | None = None
+) -> None:
+    who, what = told or (array, "its steering vectors")
     a, *derivatives = found
     for name, derivative, turn in zip(("azimuth", "zenith"), derivatives, ((1, 0), (0, 1)), strict=True):
         largest = max(abs(derivative).max(), abs(a).max())
@@ -81,7 +101,7 @@ def _check_derivatives(array: AntennaArray, found: Sequence[ComplexArray], step:
             w * (array.steering(AZIMUTH + k * h * turn[0], ZENITH + k * h * turn[1])) for k, w in _differences()
         ) / (60 * h)
         off = abs(slope - derivative).max() / largest
-        require(array, off < 1e-9, f"give the derivative in {name} of its steering vectors", f"{off:.3g} off")
+        require(who, off < 1e-9, f"give the derivative in {name} of {what}, in 1/rad", f"{off:.3g} off")
 
 
 def _differences() -> list[tuple[int, float]]:
@@ -98,7 +118,8 @@ def check_modulation(modulation: Modulation) -> None:
     record(modulation, Modulation)
     shape = (SYMBOLS // 16, 16)
     x = outcome(modulation, f"draw symbols of shape {shape}", lambda rngs: modulation.draw(rngs[0], shape), [0])
-    require(modulation, np.shape(x) == shape, f"draw symbols of shape {shape}", np.shape(x))
+    fits = isinstance(x, np.ndarray) and x.shape == shape
+    require(modulation, fits, f"draw symbols of shape {shape}", shaped(x))
     require(modulation, np.iscomplexobj(x) and np.isfinite(x).all(), "draw finite complex symbols", x)
     power = abs(x.ravel()) ** 2
     allowed = DEVIATIONS * power.std() / np.sqrt(power.size) + 1e-12

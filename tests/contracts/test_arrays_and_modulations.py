@@ -130,7 +130,7 @@ class Off(UniformLinearArray):
     ("fault", "rule"),
     [
         ("norm", "must give steering vectors of unit norm, got"),
-        ("slope", "must give the derivative in azimuth of its steering vectors, got 0.000999 off"),
+        ("slope", "must give the derivative in azimuth of its steering vectors, in 1/rad, got 0.000999 off"),
         ("zenith", "must give the derivative in zenith of its steering vectors"),
         ("shape", r"must give vectors and derivatives of shape \(3, 4\), got \(3, 3\)"),
     ],

@@ -9,17 +9,26 @@ from attrs import frozen
 
 import isacsim
 from isacsim.api import (
+    AntennaArray,
+    ChannelModel,
+    ElementPattern,
     Experiment,
     Hardware,
     LinearModel,
+    MapDetector,
     Metric,
+    Modulation,
     Observer,
+    PointTargets,
+    PowerModel,
     Quantity,
     Solution,
     Solver,
     SolverSpec,
     Spec,
+    TargetModel,
     build_registry,
+    complex_normal,
     hookimpl,
 )
 from isacsim.errors import origin
@@ -89,7 +98,154 @@ class HearsNothing(Observer):
         """No event has this name."""
 
 
+@frozen
+class Says(Metric):
+    """A metric whose quantity is that of a subclass."""
+
+    def value(self, link):
+        return link.sent.antenna_power.max(axis=-1)
+
+
+@frozen
+class InMilliwatts(Says):
+    quantity = Quantity("peak", "mW", (), "a power")
+
+
+@frozen
+class AxesAsText(Says):
+    quantity = Quantity("peak", "W", "antenna", "a power")
+
+
+@frozen
+class ReturnsMore(Experiment):
+    quantities = (PEAK,)
+
+    def trial(self, link, rng):
+        return {"peak": 1.0, "mean": 1.0}
+
+
+@frozen
+class OldSignature(Hardware):
+    def apply(self, x):
+        return x
+
+
+@frozen
+class IdealAsMethod(Doubles):
+    def is_ideal(self):
+        return False
+
+
+@frozen
+class ReturnsList(ChannelModel):
+    def draw(self, array, users, trials, rngs):
+        return [complex_normal(rng, (array.size, users)) for rng in rngs]
+
+
+@frozen
+class OtherOrder(Modulation):
+    def draw(self, shape, rng):
+        return rng.random(shape)
+
+
+@frozen
+class InDegrees(TargetModel):
+    def draw(self, tx_array, rx_array, trials, rngs):
+        azimuth = np.array([[rng.uniform(20, 60)] for rng in rngs])
+        return PointTargets(tx_array, rx_array, azimuth, np.pi / 2, 1.0)
+
+
+@frozen
+class Line(AntennaArray):
+    """An array whose places are those of a subclass."""
+
+    normalized: bool = True
+    conjugate: bool = False
+    planar = False
+
+    @property
+    def grid(self):
+        return np.arange(3.0), np.zeros(3)
+
+
+@frozen
+class PlacesAsLists(Line):
+    @property
+    def grid(self):
+        return [0.0, 1.0], [0.0, 0.0]
+
+
+@frozen
+class OnePlace(Line):
+    @property
+    def grid(self):
+        return np.zeros(3), np.zeros(3)
+
+
+@frozen
+class GridAsMethod(Line):
+    def grid(self):
+        return np.arange(3.0), np.zeros(3)
+
+
+class Undecorated(AntennaArray):
+    normalized, conjugate, planar = True, False, False
+
+    @property
+    def grid(self):
+        return np.arange(3.0), np.zeros(3)
+
+
+@frozen
+class HalfPower(ElementPattern):
+    """A power gain for an amplitude, beside slopes of the amplitude."""
+
+    def gains(self, azimuth, zenith):
+        return np.cos(azimuth) ** 2, -np.sin(azimuth), 0 * zenith
+
+
+@frozen
+class AsksForAqnm(PowerModel):
+    def consumption(self, transceiver, transmitters, receivers, users, power):
+        return transceiver.transmit.bits + power
+
+
+@frozen
+class DrawsNothing(PowerModel):
+    def consumption(self, transceiver, transmitters, receivers, users, power):
+        """Without a return."""
+
+
+@frozen
+class OfTheBatch(MapDetector):
+    def detect(self, power):
+        return power > 10 * power.mean()
+
+
+@frozen
+class MadeByHand(ReturnsPrecoder):
+    def solve(self, problem, request):
+        return Solution(problem.H)
+
+
 FAULTS = [
+    ("metrics", InMilliwatts, "must give 'peak' in SI and linear: figures convert, got mW"),
+    ("metrics", AxesAsText, "must name the axes of 'peak' in a tuple, got antenna"),
+    ("experiments", ReturnsMore, r"must declare what it returns as `quantities`, which are peak, got \['mean'\]"),
+    ("hardware", OldSignature, r"must take the arguments of Hardware.apply\(.*, \*, power=None\), got apply\(x\)"),
+    ("hardware", IdealAsMethod, r"must have 'is_ideal' as a property \(decorate it with @property\)"),
+    ("channels", ReturnsList, r"must draw H of shape \(4, 6, 2\), got a list, which is no array"),
+    ("modulations", OtherOrder, r"must take the arguments of Modulation.draw\(rng, shape\), got draw\(shape, rng\)"),
+    ("targets", InDegrees, "azimuth: should be within a full turn, got .* Angles are in radians: write np.deg2rad"),
+    ("arrays", PlacesAsLists, r"must give as `grid` two real arrays \(N,\)"),
+    ("arrays", OnePlace, "must have another place for each element"),
+    ("arrays", GridAsMethod, "must have 'grid' as a property"),
+    ("arrays", Undecorated, r"Undecorated must be a frozen attrs record \(decorate its class with @attrs.frozen\)"),
+    ("elements", HalfPower, r"HalfPower\(\) must give the derivative in azimuth of its amplitude, in 1/rad"),
+    ("power_models", AsksForAqnm, "must say what is drawn, got AttributeError: .* has no attribute 'bits'"),
+    ("power_models", DrawsNothing, "must give real numbers, got None"),
+    ("map_detectors", OfTheBatch, "must give member 1 of a batch the decisions it has alone"),
+    ("solvers", MadeByHand, r"must return a Solution with a status for each of 3 members.*Solution\.of\(problem, W\)"),
     ("metrics", SaysNoQuantity, "say what it gives, in a class variable `quantity`"),
     ("metrics", WritesWords, "name a quantity in lower-case letters, digits and hyphens, got peak power"),
     ("experiments", ReturnsNumber, r"must return 'peak' from trial, got 1\.0\. Return every quantity"),

@@ -294,13 +294,13 @@ class Offers:
         ("hardware", "untold", "^hardware 'untold' must have a one-line summary"),
         ("hardware", "no-example", "be built from the `example` of its spec, got Invalid: bits: is required"),
         ("hardware", "wrong-example", "be built from the `example` of its spec, got Invalid: bit: is not a known key"),
-        ("solvers", "lonely", "be built from the `example` of its spec, got PluginError"),
+        ("solvers", "lonely", r"^'lonely' \(isacsim_nowhere:Solver\) cannot be imported: ModuleNotFoundError"),
         (
             "scenarios",
             "blank",
             "be a scenario that can be read, got InvalidInput: scenario: must be a readable file",
         ),
-        ("scenarios", "lost", "return the path of its file, got PluginError: .* TypeError"),
+        ("scenarios", "lost", "^'lost' \\(isacsim.testing.running:square\\) .* TypeError"),
     ],
 )
 def test_a_spec_at_fault_is_refused(kind, name, rule):

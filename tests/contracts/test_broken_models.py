@@ -301,7 +301,7 @@ BROKEN_HARDWARE = [
         HoldsFunction(),
         "hold plain values, records or arrays in 'function', which have a content address, got TypeError",
     ),
-    (ComparesArrays(), r"be equal to its copy \(give a field that holds an array `eq=isacsim.batch.same_array`\), got"),
+    (ComparesArrays(), r"be equal to its copy \(take arrays by `isacsim.api.batched`\), got"),
     (NeverEqual(), "be equal to its copy .* got a copy that differs"),
     (KeepsMore(), "keep nothing outside of its fields, which alone are stored and compared, got gain"),
     (DoesNotPickle(), "pickle, got TypeError: an open file"),

@@ -65,7 +65,7 @@ def lost(component):
 
 
 RECORD = r"be a frozen attrs record \(decorate its class with @attrs.frozen\), got "
-FIXED = r"hold nothing that can be changed in place \(take tuples, and arrays by `isacsim.batch.batched`\), got "
+FIXED = r"hold nothing that can be changed in place \(take tuples, and arrays by `isacsim.api.batched`\), got "
 FAULTS = {
     "plain": (plain, f"{RECORD}a plain class"),
     "attributes": (lambda base: plain(base, level=1.0), f"{RECORD}a plain class"),

@@ -101,7 +101,7 @@ def test_a_solver_is_checked_on_a_problem_with_members_that_have_no_answer(kit):
 def test_requirements_are_checked_against_the_name_they_are_offered_under():
     requirements = example_component("problems", "sum-rate-crlb")
     check_requirements(requirements)
-    with pytest.raises(ContractError, match="must have the kind 'another'"):
+    with pytest.raises(ContractError, match="name that it is offered under as its `kind`, 'another', got"):
         check_requirements(requirements, "another")
 
 
