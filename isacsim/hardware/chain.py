@@ -195,6 +195,14 @@ class Series(Hardware):
         return power_behind(self.stages[0] if i == 1 else Series(self.stages[:i]), power)
 
 
+def map_within(device: Hardware) -> Hardware:
+    """What of a device is one map of each chain's samples: itself, or the stages of a chain that are such."""
+    if device.scalar or device.is_ideal:
+        return device
+    stages = _flat(device.stages) if isinstance(device, Chain) else []
+    return Chain(*(stage for stage in stages if stage.scalar))
+
+
 def _flat(stages: tuple[Hardware, ...]) -> list[Hardware]:
     """The stages, and those of chains among them in their place, without ideal ones."""
     nested = (_flat(stage.stages) if isinstance(stage, Chain) else [stage] for stage in stages)

@@ -156,7 +156,8 @@ class Tally:
 
 def over(a: AnyArray, b: AnyArray) -> AnyArray:
     """a/b, zero where b is."""
-    return np.divide(a, b, out=np.zeros_like(a), where=b != 0)
+    shape = np.broadcast_shapes(np.shape(a), np.shape(b))
+    return np.divide(a, b, out=np.zeros(shape, np.result_type(a, b)), where=b != 0)
 
 
 def _dot(s: ComplexArray, y: ComplexArray) -> ComplexArray:

@@ -201,7 +201,7 @@ def test_the_constellation_of_a_band_lies_about_the_symbols_sent():
     np.testing.assert_allclose((np.abs(error) ** 2).mean(axis=-1), expected, rtol=0.25)
 
 
-def test_kurtosis_tells_where_the_prediction_is_not_to_be_trusted():
+def test_kurtosis_tells_how_far_samples_are_from_gaussian_ones():
     grid = Grid(64, 120e3, active=48, prefix=16)
     found = {}
     for name, bits, users in (("gaussian", np.inf, 2), ("two streams", 1, 2), ("four streams", 1, 4)):
@@ -209,12 +209,11 @@ def test_kurtosis_tells_where_the_prediction_is_not_to_be_trusted():
         link = WidebandLink(zero_forcing(H, grid), drop_of(grid, H, 0.01), Transceiver(MidRise(bits), user=MidRise(1)))
         found[name] = OfdmLink(symbols=600).trial(link, np.random.default_rng(4))
     kurtosis = {name: one["received-kurtosis"].mean() for name, one in found.items()}
-    error = {name: one["sqinr-error-db"][0] for name, one in found.items()}
     # Gaussian samples: |y|^4 of unit power has a deviation of sqrt(20), over 76,800 samples.
     assert kurtosis["gaussian"] == pytest.approx(2, abs=4 * np.sqrt(20 / 76800))
-    assert abs(error["gaussian"]) < 0.1
     assert kurtosis["two streams"] < kurtosis["four streams"] < 1.95
-    assert error["two streams"] > error["four streams"] > 0  # 0.02 dB of Monte Carlo error
+    for one in found.values():
+        assert abs(one["sqinr-error-db"][0]) < 0.1
 
 
 @pytest.mark.parametrize("hardware", [Transceiver(), CONVERTERS], ids=["ideal", "converters"])
