@@ -24,26 +24,30 @@ from isacsim.errors import StoreError, one_line
 FILE = "ledger.sqlite"
 FORMAT = 4
 READABLE = (2, 3, FORMAT)
+
+
+def _table(name: str, key: str, rest: str) -> str:
+    """The statement that makes a table of the columns of its key and of others."""
+    columns = f"{key}, {rest}, checksum INTEGER".replace(",", " NOT NULL,")
+    names = ", ".join(column.split()[0] for column in key.split(", "))
+    return f"CREATE TABLE {name} ({columns} NOT NULL, PRIMARY KEY ({names})) WITHOUT ROWID;"
+
+
 # An environment is what computed a row: versions, by number. A row of results or designs is of ``count`` trials
 # from ``trial`` on, whose numbers lie behind one another; rows do not overlap. The data of a design are its arrays,
 # which the header tells: part (decision or trace), name, dtype and shape of each. Every table ends in the checksum
 # of the columns before it.
-TABLES = {  # the columns of the key of each, and the others
-    "meta": ("key TEXT", "value TEXT"),
-    "environments": ("number INTEGER", "told TEXT"),
-    "layouts": ("point TEXT", "entries TEXT"),
-    "results": ("point TEXT, trial INTEGER", "count INTEGER, data BLOB, environment INTEGER"),
-    "failures": ("point TEXT, trial INTEGER", "error TEXT, parts TEXT"),
-    "partial": ("point TEXT, trial INTEGER", "entries TEXT, data BLOB, environment INTEGER"),
-    "designs": (
-        "design TEXT, trial INTEGER",
-        "count INTEGER, scalars BLOB, header TEXT, data BLOB, notes TEXT, times BLOB, environment INTEGER",
-    ),
-}
+DESIGN = "count INTEGER, scalars BLOB, header TEXT, data BLOB, notes TEXT, times BLOB, environment INTEGER"
 SCHEMA = "\n".join(
-    f"CREATE TABLE {name} ({f'{key}, {rest}, checksum INTEGER'.replace(',', ' NOT NULL,')} NOT NULL, "
-    f"PRIMARY KEY ({', '.join(column.split()[0] for column in key.split(', '))})) WITHOUT ROWID;"
-    for name, (key, rest) in TABLES.items()
+    (
+        _table("meta", "key TEXT", "value TEXT"),
+        _table("environments", "number INTEGER", "told TEXT"),
+        _table("layouts", "point TEXT", "entries TEXT"),
+        _table("results", "point TEXT, trial INTEGER", "count INTEGER, data BLOB, environment INTEGER"),
+        _table("failures", "point TEXT, trial INTEGER", "error TEXT, parts TEXT"),
+        _table("partial", "point TEXT, trial INTEGER", "entries TEXT, data BLOB, environment INTEGER"),
+        _table("designs", "design TEXT, trial INTEGER", DESIGN),
+    )
 )
 # A ledger of format 2, seen as one of format 3, which has a row for each trial: six scalars and the precoder were one
 # blob, traces had a table of their own, and there was no checksum.

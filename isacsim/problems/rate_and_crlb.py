@@ -10,6 +10,7 @@ from attrs import field, frozen
 
 from isacsim.checks import choice, number, whole
 from isacsim.errors import InvalidInput
+from isacsim.hardware.base import Hardware
 from isacsim.link import ADDRESSED, MODES, Mode, Reception, Transmission, in_words
 from isacsim.problems.base import Problem, Requirements
 from isacsim.problems.selection import kinds_named, weights_of_kinds
@@ -64,6 +65,11 @@ class RateAndCrlb(Problem):
     def users(self) -> int:
         """Number of users K."""
         return int(self.H.shape[-1])
+
+    @property
+    def transmit(self) -> Hardware:
+        """The transmit chains as precoders see them."""
+        return self.transceiver.transmit
 
     @property
     def streams(self) -> int:

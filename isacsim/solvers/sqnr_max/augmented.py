@@ -31,6 +31,7 @@ from isacsim.problems.sqnr_max import SqnrMax
 from isacsim.solvers.sum_rate_crlb.lbfgs import RiemannianLbfgs
 from isacsim.solvers.sum_rate_crlb.merit import Derived, damped_inverse
 from isacsim.solvers.sum_rate_crlb.riemannian import RiemannianState, ready
+from isacsim.solvers.sum_rate_crlb.search import of_point
 from isacsim.solvers.surface import OnSurface, Surface
 from isacsim.typing import AnyArray, BoolArray, ComplexArray, FloatArray
 
@@ -109,11 +110,6 @@ class AugmentedMerit(OnSurface):
     def members(self) -> int:
         """Number B of members."""
         return len(self.multipliers)
-
-    @property
-    def power(self) -> FloatArray:
-        """That of the problem."""
-        return self.problem.power
 
     @property
     def channels(self) -> ComplexArray:
@@ -210,25 +206,14 @@ class AugmentedState:
         found: AugmentedPoint = self.ascent.point
         return found
 
-    @property
-    def precoder(self) -> ComplexArray:
-        """Coordinates Z, (B, N_t, K+S)."""
-        return self.point.W
+    precoder = of_point("W", "Coordinates Z, (B, N_t, K+S).")
+    objective = of_point("sqnr", "The radar SQNR, (B,).")
+    violation = of_point("violation", "The largest by which an SQINR falls short, (B,), relative to what is asked.")
 
     @property
     def decision(self) -> dict[str, AnyArray]:
         """The coordinates, and the multipliers that go with them."""
         return {"precoder": self.point.W, "multipliers": self.point.push}
-
-    @property
-    def objective(self) -> FloatArray:
-        """The radar SQNR, (B,)."""
-        return self.point.sqnr
-
-    @property
-    def violation(self) -> FloatArray:
-        """The largest by which an SQINR falls short, (B,), relative to what is asked."""
-        return self.point.violation
 
     @property
     def residual(self) -> FloatArray:

@@ -15,18 +15,18 @@ from attrs import field, frozen
 
 from isacsim.batch import flatten, hermitian, inner, rows, squared
 from isacsim.link import Transmission
-from isacsim.metrics.cotangents import pulled_back
 from isacsim.problems.band_sum_rate_crlb import BandSumRateCrlb
 from isacsim.solvers.base import Request, first_stage
 from isacsim.solvers.sum_rate_crlb.band_surface import Drives, Sphere, blocks_of
-from isacsim.solvers.sum_rate_crlb.merit import Derived, Merit, damped_inverse, magnitude
+from isacsim.solvers.sum_rate_crlb.hardware import BehindHardware
+from isacsim.solvers.sum_rate_crlb.merit import Derived, Merit, damped_inverse
 from isacsim.solvers.sum_rate_crlb.starts import served, start
-from isacsim.solvers.surface import OnSurface, power_shares
+from isacsim.solvers.surface import power_shares
 from isacsim.typing import ComplexArray, FloatArray
 
 
 @frozen(eq=False)
-class BandMerit(OnSurface):
+class BandMerit(BehindHardware):
     """A flat `BandSumRateCrlb`, with what a Riemannian solver asks of a merit.
 
     Attributes:
@@ -104,25 +104,20 @@ class BandMerit(OnSurface):
         W = self.scale[..., None] * blocks_of(Z, self.blocks)
         return np.ascontiguousarray(np.broadcast_to(W, (len(Z), self.problem.grid.used, *W.shape[2:])))
 
-    def evaluate(self, Z: ComplexArray) -> Derived:
-        """The objective at Z, and its derivative."""
-        problem, W = self.problem, self.precoder(Z)
-        sent = Transmission.of(W, problem.transmit)
-        worth, cotangent = problem.merit_cotangent(sent)
-        gradient = self.scale[..., None] * pulled_back(W, sent, problem.transmit, cotangent)
-        if self.blocks == 1:
-            gradient = gradient.sum(axis=1, keepdims=True)
-        received = squared(hermitian(self.H) @ (W / self.scale[..., None])).sum(axis=-1) + problem.noise_power[:, None]
-        flat = worth.sqinr.reshape(len(Z), -1)
-        return Derived(
-            W=Z, objective=problem.weighed(worth.sum_rate, worth.crlb), sum_rate=worth.sum_rate, crlb=worth.crlb,
-            signal=flat, interference=np.ones_like(flat),
-            gradient=gradient.reshape(Z.shape), normal=self.surface.normal(Z), weights=worth.sqinr / received,
-        )  # fmt: skip
+    def received(self, Z: ComplexArray) -> FloatArray:
+        """Of signals and noise on each subcarrier, (B, F, K)."""
+        each = self.precoder(Z) / self.scale[..., None]
+        return np.asarray(squared(hermitian(self.H) @ each).sum(axis=-1) + self.problem.noise_power[:, None])
 
-    def magnitude(self, point: Derived) -> FloatArray:
-        """Sum of the magnitudes of the two terms, (B,)."""
-        return magnitude(self.problem, point)
+    def by_coordinates(self, gradient: ComplexArray) -> ComplexArray:
+        """Block by block; of one precoder that of all subcarriers together."""
+        each = self.scale[..., None] * gradient
+        each = each.sum(axis=1) if self.blocks == 1 else each
+        return each.reshape(len(each), -1, each.shape[-1])
+
+    def normal(self, Z: ComplexArray, W: ComplexArray, sent: Transmission) -> ComplexArray:
+        """That of the power of samples."""
+        return self.surface.normal(Z)
 
     def preconditioner(self, point: Derived) -> ComplexArray:
         """That of the narrowband problem on each subcarrier; of one precoder that of their sum."""

@@ -7,6 +7,8 @@ depends on it is the surface that an iteration runs on (`isacsim.solvers.surface
 
 from __future__ import annotations
 
+from abc import abstractmethod
+
 import attrs
 import numpy as np
 from attrs import field, frozen
@@ -23,8 +25,42 @@ from isacsim.targets.condensed import Condensed
 from isacsim.typing import AnyArray, ComplexArray, FloatArray
 
 
+class BehindHardware(OnSurface):
+    """The merit of a problem of rates and a CRLB, as a Riemannian solver asks for it."""
+
+    def evaluate(self, Z: ComplexArray) -> Derived:
+        """The objective at coordinates Z (B, n, K+S), and its derivative."""
+        problem, W = self.problem, self.precoder(Z)
+        sent = Transmission.of(W, problem.transmit)
+        worth, cotangent = problem.merit_cotangent(sent)
+        gradient = self.by_coordinates(pulled_back(W, sent, problem.transmit, cotangent))
+        sqinr = worth.sqinr.reshape(len(Z), -1)
+        return Derived(
+            W=Z, objective=problem.weighed(worth.sum_rate, worth.crlb), sum_rate=worth.sum_rate, crlb=worth.crlb,
+            signal=sqinr, interference=np.ones_like(sqinr), gradient=gradient, normal=self.normal(Z, W, sent),
+            # Of the rates' curvature: beta_k of ideal hardware, S_k / (T_k (S_k + T_k)), is SQINR_k / (S_k + T_k).
+            weights=worth.sqinr / self.received(Z),
+        )  # fmt: skip
+
+    @abstractmethod
+    def received(self, Z: ComplexArray) -> FloatArray:
+        """What users receive of coordinates but for distortion, with their noise, (B, K), over a band (B, F, K)."""
+
+    def by_coordinates(self, gradient: ComplexArray) -> ComplexArray:
+        """Half gradient by coordinates, of that by precoders."""
+        return self.precoder(gradient)
+
+    def normal(self, Z: ComplexArray, W: ComplexArray, sent: Transmission) -> ComplexArray:
+        """Half gradient of the power by coordinates Z of precoders W, where it is at a cap; zero elsewhere."""
+        return np.asarray(self.surface.normal(W, sent))
+
+    def magnitude(self, point: Derived) -> FloatArray:
+        """Sum of the magnitudes of the two terms, (B,)."""
+        return magnitude(self.problem, point)
+
+
 @frozen(eq=False)
-class HardwareMerit(OnSurface):
+class HardwareMerit(BehindHardware):
     """A flat `SumRateCrlb` behind hardware, with what a Riemannian solver asks of a merit.
 
     Attributes:
@@ -56,29 +92,9 @@ class HardwareMerit(OnSurface):
         """Number B of members."""
         return self.ideal.members
 
-    @property
-    def power(self) -> FloatArray:
-        """That of the ideal merit."""
-        return self.ideal.power
-
-    def magnitude(self, point: Derived) -> FloatArray:
-        """Sum of the magnitudes of the two terms, (B,)."""
-        return magnitude(self.problem, point)
-
-    def evaluate(self, Z: ComplexArray) -> Derived:
-        """The objective at Z (B, N_t, K+S), and its derivative."""
-        problem, W = self.problem, self.precoder(Z)
-        transmit = problem.transceiver.transmit
-        sent = Transmission.of(W, transmit)
-        worth, cotangent = problem.merit_cotangent(sent)
-        gradient = self.precoder(pulled_back(W, sent, transmit, cotangent))
-        # Of the rates' curvature: beta_k of ideal hardware, S_k / (T_k (S_k + T_k)), is SQINR_k / (S_k + T_k).
-        received = squared(self.ideal.HH @ Z).sum(axis=-1) + problem.noise_power
-        return Derived(
-            W=Z, objective=problem.weighed(worth.sum_rate, worth.crlb), sum_rate=worth.sum_rate, crlb=worth.crlb,
-            signal=worth.sqinr, interference=np.ones_like(worth.sqinr),
-            gradient=gradient, normal=self.surface.normal(W, sent), weights=worth.sqinr / received,
-        )  # fmt: skip
+    def received(self, Z: ComplexArray) -> FloatArray:
+        """Of signals and noise, (B, K)."""
+        return np.asarray(squared(self.ideal.HH @ Z).sum(axis=-1) + self.problem.noise_power)
 
     def preconditioner(self, point: Derived) -> ComplexArray:
         """That of the ideal merit, with the weights of users behind the hardware."""

@@ -17,7 +17,8 @@ SHRINK = 0.4  # length of a step, of that before it
 MAX_ATTEMPTS = 60  # lengths tried: far more than down to the rounding of W
 
 
-def _of_point(name: str, doc: str) -> Any:
+def of_point(name: str, doc: str) -> Any:
+    """A property of a state: a field of its ``point``."""
     return property(lambda state: getattr(state.point, name), doc=doc)
 
 
@@ -31,10 +32,10 @@ class PointState:
     residual: FloatArray = rows()
     stalled: BoolArray = rows()
 
-    precoder = _of_point("W", "Current precoders, (B, N_t, K+S), in sqrt(W).")
-    objective = _of_point("objective", "Their objectives, (B,).")
-    sum_rate = _of_point("sum_rate", "Their sum rates, (B,), in nat/s/Hz.")
-    crlb = _of_point("crlb", "Their weighted CRLBs, (B,).")
+    precoder = of_point("W", "Current precoders, (B, N_t, K+S), in sqrt(W).")
+    objective = of_point("objective", "Their objectives, (B,).")
+    sum_rate = of_point("sum_rate", "Their sum rates, (B,), in nat/s/Hz.")
+    crlb = of_point("crlb", "Their weighted CRLBs, (B,).")
 
 
 @frozen(eq=False)
