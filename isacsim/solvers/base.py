@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -9,7 +10,6 @@ from functools import cache
 from importlib.util import find_spec
 from typing import Any, ClassVar
 
-import attrs
 import numpy as np
 from attrs import field, frozen
 
@@ -18,6 +18,10 @@ from isacsim.hardware.base import Hardware, Transceiver
 from isacsim.hardware.chain import Chain
 from isacsim.solvers.iterate import TIME_LIMIT, Callback
 from isacsim.solvers.solution import Solution
+
+
+def _time_limit(request: Any, attribute: Any, value: Any) -> None:
+    TIME_LIMIT(request, attribute.evolve(name="time_limit"), value)
 
 
 @frozen(eq=False)
@@ -30,20 +34,29 @@ class Request:
         start: Name of the start to use; None is the solver's choice.
         rngs: One generator for each member, or None.
         callback: Called after each step.
-        time_limit: Largest time, in s.
+        time_limit: Largest time of all that is done for it, in s; read, what is left of that, so that stages
+            and starts one after another share it.
+        begun: The moment from which its time counts, of ``time.perf_counter``.
     """
 
     initial: Any = None
     start: str | None = None
     rngs: Sequence[np.random.Generator] | None = None
     callback: Callback | None = None
-    time_limit: float | None = field(default=None, validator=TIME_LIMIT)
+    _most: float | None = field(default=None, validator=_time_limit, alias="time_limit")
+    begun: float = field(factory=time.perf_counter, kw_only=True)
 
-    def after(self, passed: float) -> Request:
-        """The request with the time that is left of it when some has passed, in s; no time is some tiny one."""
-        if self.time_limit is None:
-            return self
-        return attrs.evolve(self, time_limit=max(self.time_limit - passed, np.finfo(float).tiny))
+    @property
+    def time_limit(self) -> float | None:
+        """What is left of the time, in s; where nothing is left some tiny time, and None where there is no limit."""
+        if self._most is None:
+            return None
+        return max(self._most - (time.perf_counter() - self.begun), np.finfo(float).tiny)
+
+    @property
+    def late(self) -> bool:
+        """Whether no time is left."""
+        return self._most is not None and time.perf_counter() - self.begun > self._most
 
 
 class Solver(ABC):

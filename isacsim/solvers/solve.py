@@ -75,7 +75,8 @@ def solve(
         members = max(problem.members, 1)  # an empty batch of what cannot be is refused too
         must_fit("problem", f"{name} {variable.shape} of {members} members", shape, (members, *variable.shape))
     flat = _individual(flatten(problem, shape), math.prod(shape))
-    request = Request(_initial(initial, problem, shape), None, _generators(rng, flat.members), callback, time_limit)
+    rngs = _generators(rng, flat.members)
+    request = Request(_initial(initial, problem, shape), None, rngs, callback, time_limit, begun=begin)
     if initial is not None and starts is not None:
         raise InvalidInput("starts", "must not be given beside `initial`", starts, "Give one of them.")
     # The bytes a run stores, whatever the threads of this process; what breaks down is told by the status.
@@ -83,7 +84,7 @@ def solve(
         solutions = []
         for name in _starts(starts):
             own = request if name is None else attrs.evolve(request, start=name)
-            solutions.append(_solve_screened(in_noise_units(flat), chosen, own.after(time.perf_counter() - begin)))
+            solutions.append(_solve_screened(in_noise_units(flat), chosen, own))
         solution = _without_claims(_with_precoder(flat, reduce(partial(_better, problem.sense), solutions)))
     return attrs.evolve(solution.reshape(shape), runtime=time.perf_counter() - begin)
 

@@ -13,6 +13,7 @@ from isacsim.link import covariance
 from isacsim.solvers.solution import Status
 from isacsim.solvers.sum_rate_crlb.hardware import HardwareMerit
 from isacsim.solvers.sum_rate_crlb.ridges import Ridge, _parts, _tangent
+from isacsim.solvers.sum_rate_crlb.riemannian import RiemannianSolver
 from isacsim.testing.examples import example_drop
 
 seeds = st.integers(0, 2**32 - 1)
@@ -51,6 +52,26 @@ def test_a_design_on_a_ridge_is_stationary_and_nothing_near_is_better(kit, per_a
         Z = surface.coordinates(found.precoder) * (1 + length * step)
         # At a residual of 1e-5 the objective may still grow by that times a step.
         assert np.all(one.objective(surface.precoder(surface.project(Z))) <= found.objective * (1 + 1e-5 * length))
+
+
+def test_all_stages_share_one_time_limit(kit, monkeypatch):
+    limits, climb = [], RiemannianSolver.climb
+
+    def seen(self, merit, W, origin, stop):
+        limits.append(stop.time_limit)
+        return climb(self, merit, W, origin, stop)
+
+    monkeypatch.setattr(RiemannianSolver, "climb", seen)
+    one = rates(MIXED, kit.complex_gaussian((1, 6, 2), 3))
+    isacsim.solve(one, starts="rzf", time_limit=1e6)
+    assert len(limits) > 2
+    assert limits == sorted(limits, reverse=True)
+    assert limits[0] < 1e6
+    # Where no time is left every stage takes a step at most, and the status says so.
+    monkeypatch.setattr("time.perf_counter", iter(np.arange(1e6)).__next__)
+    hurried = isacsim.solve(one, starts="rzf", time_limit=0.5)
+    assert [str(status) for status in hurried.status] == ["MAX_STEPS"]
+    assert "stopped by the time limit" in hurried.notes[0]
 
 
 @pytest.mark.slow

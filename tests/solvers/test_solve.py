@@ -504,7 +504,7 @@ def test_an_empty_batch_of_angle_bounds_has_an_empty_solution(kit, targets):
 def test_several_starts_share_a_time_limit(kit, monkeypatch):
     seconds = count()  # one passes whenever the clock is read
     clock = SimpleNamespace(perf_counter=lambda: float(next(seconds)))
-    for module in ("solve", "iterate"):
+    for module in ("solve", "base", "iterate"):
         monkeypatch.setattr(f"isacsim.solvers.{module}.time", clock)
     solution = isacsim.solve(kit.make_problem(), "sca", starts=["mrt", "rzf"], tolerance=1e-12, time_limit=8.5)
     assert solution.status is Status.MAX_STEPS

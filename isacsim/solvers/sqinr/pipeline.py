@@ -78,7 +78,7 @@ class SqinrSolver(Solver):
         for part in (left[i : i + size] for i in range(0, left.size, size)):
             here = group if part.size == group.places.size else take(group, part)
             waited = time.perf_counter() - begin
-            solution = self.optimise(here, request.after(waited))
+            solution = self.optimise(here, request)
             yield self.finished(problem, here, _later(solution, begin, waited)), here.places
 
 
@@ -95,8 +95,7 @@ def one_by_one(group: Group, request: Request, one: Callable[[Group, bool], Solu
     begin, parts = time.perf_counter(), []
     for i in range(group.places.size):
         at = np.array([i])
-        late = request.time_limit is not None and time.perf_counter() - begin > request.time_limit
-        parts.append((_later(one(take(group, at), late), begin), at))
+        parts.append((_later(one(take(group, at), request.late), begin), at))
     return gathered(parts, time.perf_counter() - begin)
 
 

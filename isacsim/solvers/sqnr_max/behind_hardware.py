@@ -81,15 +81,13 @@ class AugmentedLagrangian(Solver):
                 parts.append((infeasible(problem, here), here.places))
             if not hopeless.all():
                 here = take(group, ~hopeless)
-                parts.append((self._best(take(problem, here.places), here, request, begin), here.places))
+                parts.append((self._best(take(problem, here.places), here, request), here.places))
         return gathered(parts, time.perf_counter() - begin)
 
-    def _best(self, problem: SqnrMax, group: Group, request: Request, begin: float) -> Solution:
+    def _best(self, problem: SqnrMax, group: Group, request: Request) -> Solution:
         """The best of what the starts lead to, of the members of a group."""
-        merit, clock = AugmentedMerit.of(problem), time.perf_counter
-        found = (
-            self._from(merit, Z, request.after(clock() - begin), group.places) for Z in starts(merit, group, request)
-        )
+        merit = AugmentedMerit.of(problem)
+        found = (self._from(merit, Z, request, group.places) for Z in starts(merit, group, request))
         best = reduce(lambda best, other: better(other, best), found)
         dull = np.broadcast_to(frobenius2(problem.G) == 0, group.places.shape)
         notes = [(*note, EMPTY) if empty else note for note, empty in zip(best.notes, dull, strict=True)]
@@ -123,8 +121,7 @@ class AugmentedLagrangian(Solver):
         solution = finished(merit, solution, push)
         if not missing.any():
             return solution
-        late = request.time_limit is not None and solution.runtime > request.time_limit
-        if late or not rounds:
+        if request.late or not rounds:
             return lagging(solution, missing)
         fresh = np.sqrt(PART * frobenius2(Z))[:, None] * stream
         wider = np.concatenate([np.sqrt(1 - PART) * Z, fresh[..., None]], axis=-1)[missing]

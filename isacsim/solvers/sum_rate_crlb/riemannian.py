@@ -223,7 +223,8 @@ class RiemannianSolver(Solver):
             if problem.rate_weight and problem.users > self.random_load * problem.H.shape[-2]:
                 # Of random starts of a whole band each would be bad somewhere: each subcarrier gets its own best.
                 alone = attrs.evolve(problem.subcarriers(), crlb_weight=0.0, sensing_streams=0)
-                starts.append(merit.around(self.solve(alone, Request(rngs=merit.spawned(request.rngs))).precoder))
+                mine = attrs.evolve(request, rngs=merit.spawned(request.rngs), callback=None)
+                starts.append(merit.around(self.solve(alone, mine).precoder))
             starts = [merit.driven(Z) for Z in starts]
         solution = self._best(merit, starts, request)
         return attrs.evolve(solution, precoder=merit.precoder(solution.precoder))
