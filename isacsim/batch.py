@@ -257,8 +257,23 @@ def joined(records: Sequence[R]) -> R:
     return _mapped(lambda _core, *arrays: np.concatenate(arrays), *records)
 
 
+def replaced(record: R, **values: Any) -> R:
+    """``record`` with other values of some fields, which no converter or validator sees: for what is made here."""
+    new = object.__new__(type(record))
+    for name, _ in _marks(type(record)):
+        object.__setattr__(new, name, values[name] if name in values else getattr(record, name))
+    return new
+
+
+def each(array: AnyArray, members: int) -> AnyArray:
+    """A flat array with an entry for every member, also where all share one; then it is not to be written to."""
+    return array if len(array) == members else np.broadcast_to(array, (members, *array.shape[1:]))
+
+
 def unflattened(record: R, shape: tuple[int, ...]) -> R:
     """A record with one leading batch axis with the axes ``shape`` in its place; plain values where that is ()."""
+    if len(shape) == 1:
+        return record
     return _mapped(lambda _, value: value.reshape(shape + value.shape[1:])[()], record)
 
 

@@ -30,6 +30,7 @@ FLOORS = [
         "checks",
         "strictjson",
         "lowering",
+        "lasting",
         "compiled",
         "blas",
         "records",

@@ -92,17 +92,17 @@ def attained_alone(gains: FloatArray, noise: Any, transmit: FloatArray, receiver
         transmit: e_i, shape (..., N_t).
         receiver: e of each user's receiver, shape (..., K).
     """
-    ratio = transmit[..., None] * gains + noise
-    unheard = np.full(np.broadcast(gains, ratio).shape, np.inf)
-    terms = np.where(gains > 0, np.divide(gains, ratio, out=unheard, where=ratio > 0), 0.0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        # Over no noise at all a channel is heard without end, or, where it is zero, not at all.
+        terms = np.where(gains > 0, gains / (transmit[..., None] * gains + noise), 0.0)
     return _behind_receiver(np.ascontiguousarray(terms.swapaxes(-1, -2)).sum(axis=-1), receiver)
 
 
 def _behind_receiver(reached: FloatArray, receiver: FloatArray) -> FloatArray:
     """What an SQINR (..., K) at the receivers' inputs is behind them; it may be infinite."""
-    inverse = np.divide(1.0, reached, out=np.full(reached.shape, np.inf), where=reached > 0)
-    lost = (1 + receiver) * inverse + receiver  # in terms of 1/S, so that S may be infinite
-    return np.divide(1.0, lost, out=np.full(lost.shape, np.inf), where=lost > 0)
+    with np.errstate(divide="ignore"):
+        # In terms of 1/S, so that S may be infinite.
+        return np.asarray(1 / ((1 + receiver) * (1 / reached) + receiver))
 
 
 def _link(H: Any, power: Any, noise_power: Any, transmit: Hardware) -> tuple[FloatArray, Any, FloatArray, ComplexArray]:

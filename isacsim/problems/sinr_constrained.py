@@ -113,10 +113,11 @@ class SinrConstrained(Problem):
 
     def hopeless(self) -> list[str]:
         """That a user of whom something is asked has a channel of zeros, also one that underflows."""
-        power = np.ascontiguousarray(squared(self.H).swapaxes(-1, -2)).sum(axis=-1)
+        notes, silent = [""] * self.members, squared(self.H).sum(axis=-2) == 0
+        if not silent.any():
+            return notes
         asked = np.broadcast_to(self.asked, (self.members, self.users))
-        lost = (power == 0) & (asked > 0)
-        notes = [""] * self.members
+        lost = silent & (asked > 0)
         for i in np.flatnonzero(lost.any(axis=-1)):
             user, what = int(lost[i].argmax()), self.asks.removeprefix("min_").upper()
             notes[i] = (

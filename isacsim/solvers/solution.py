@@ -7,9 +7,9 @@ from enum import Enum
 from typing import Any
 
 import numpy as np
-from attrs import evolve, frozen
+from attrs import frozen
 
-from isacsim.batch import joined, named, put, rows, take, unflattened
+from isacsim.batch import joined, named, put, replaced, rows, take, unflattened
 from isacsim.errors import InvalidInput
 from isacsim.notebook import MOST, ranged, table
 from isacsim.problems.base import Problem
@@ -259,23 +259,24 @@ def objects(values: list[Any]) -> Any:
 
 def gathered(parts: list[tuple[Solution, IntArray]], runtime: float) -> Solution:
     """One solution of the parts of a flat batch, given with the places of their members."""
+    (first, places), *others = parts
+    if not others and (places[1:] > places[:-1]).all():
+        return replaced(first, runtime=runtime)
     order = np.argsort(np.concatenate([places for _, places in parts]))
-    if len(parts) == 1 and np.all(order[1:] > order[:-1]):
-        return evolve(parts[0][0], runtime=runtime)
-    return evolve(take(joined(aligned([part for part, _ in parts])), order), runtime=runtime)
+    return replaced(take(joined(aligned([part for part, _ in parts])), order), runtime=runtime)
 
 
 def placed(part: Solution, members: BoolArray, whole: Solution) -> Solution:
     """``whole`` with ``part`` in the place of its ``members``."""
     part, whole = aligned([part, whole])
-    return evolve(put(whole, members, part), runtime=whole.runtime + part.runtime)
+    return replaced(put(whole, members, part), runtime=whole.runtime + part.runtime)
 
 
 def aligned(solutions: list[Solution]) -> list[Solution]:
     """Solutions of flat batches with traces of the same names and steps: NaN where one has none."""
     steps = max(values.shape[1] for s in solutions for values in s.trace.values())
     names = dict.fromkeys(name for s in solutions for name in s.trace)
-    return [evolve(s, trace={n: _padded(s, n, steps) for n in names}) for s in solutions]
+    return [replaced(s, trace={n: _padded(s, n, steps) for n in names}) for s in solutions]
 
 
 def _padded(solution: Solution, name: str, steps: int) -> FloatArray:

@@ -14,7 +14,7 @@ from typing import Any
 import attrs
 import numpy as np
 
-from isacsim.batch import as_array, batch_shape, flatten, take
+from isacsim.batch import as_array, batch_shape, each, flatten, replaced, take
 from isacsim.checks import doubt_power
 from isacsim.errors import InvalidInput, PluginError, one_of, origin
 from isacsim.memory import must_fit
@@ -86,7 +86,7 @@ def solve(
             own = request if name is None else attrs.evolve(request, start=name)
             solutions.append(_solve_screened(in_noise_units(flat), chosen, own))
         solution = _without_claims(_with_precoder(flat, reduce(partial(_better, problem.sense), solutions)))
-    return attrs.evolve(solution.reshape(shape), runtime=time.perf_counter() - begin)
+    return replaced(solution.reshape(shape), runtime=time.perf_counter() - begin)
 
 
 def make_solver(
@@ -187,7 +187,7 @@ def _individual(problem: Any, members: int) -> Any:
     """A flat problem whose channels, if it has any, have one entry a member, also where all were shared."""
     if not hasattr(problem, "H") or problem.H.shape[0] == members:
         return problem
-    return attrs.evolve(problem, H=np.broadcast_to(problem.H, (members, *problem.H.shape[1:])))
+    return replaced(problem, H=each(problem.H, members))
 
 
 def _initial(initial: Any, problem: Problem, shape: tuple[int, ...]) -> Any:

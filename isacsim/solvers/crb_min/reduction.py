@@ -77,9 +77,9 @@ class Reduced(Links):
         H, identity = self.basis @ self.H, np.eye(self.antennas, dtype=complex)
         return attrs.evolve(self, basis=np.tile(identity, (len(H), 1, 1)), H=H, HH=hermitian(H))
 
-    def attainable(self) -> tuple[FloatArray, FloatArray]:
-        """The largest SINR of each user alone, with this power and with power without end, (B, K)."""
-        return self.antennas / self.noise, np.where(np.isinf(self.noise), 0.0, np.inf)
+    def attainable(self, noise: float = 1.0) -> FloatArray:
+        """The largest SINR of each user alone, (B, K); without ``noise``, 0, that with power without end."""
+        return self.antennas / self.noise if noise else np.where(np.isinf(self.noise), 0.0, np.inf)
 
     @property
     def limit(self) -> float:

@@ -16,6 +16,7 @@ from isacsim.batch import squared
 from isacsim.errors import InvalidInput
 from isacsim.hardware.base import Hardware, Transceiver, chain_power, unlike_covariances
 from isacsim.hardware.chain import Chain
+from isacsim.lasting import kept
 from isacsim.typing import ComplexArray, FloatArray
 
 AS_CONVERTERS = (
@@ -79,6 +80,7 @@ def _unlike_converters(hardware: Hardware, chains: int, apart: bool) -> tuple[in
     return None, hardware
 
 
+@kept  # of every realisation that is designed for, twice: to see whether a solver takes it, and by the solver
 def _ratios(hardware: Hardware, chains: int, apart: bool) -> tuple[ComplexArray, FloatArray] | None:
     """Gains and ratios where two covariances that differ in every respect agree on them.
 
@@ -94,4 +96,8 @@ def _ratios(hardware: Hardware, chains: int, apart: bool) -> tuple[ComplexArray,
     noise = model.distortion_power / chain_power(R) / squared(gain)
     same = np.abs(gain[1] - gain[0]) <= SAME * np.abs(gain[0])
     same &= np.abs(noise[1] - noise[0]) <= SAME
-    return (gain[0], noise[0]) if same.all() else None
+    if not same.all():
+        return None
+    for of_all in (found := (gain[0], noise[0])):
+        of_all.flags.writeable = False
+    return found

@@ -1,7 +1,4 @@
-"""Members that are solved together, and whether their SQINRs can be met at all.
-
-What each user can reach alone, and the least power for all of them.
-"""
+"""Members that are solved together, and whether their SQINRs can be met at all: the least power that they take."""
 
 from __future__ import annotations
 
@@ -22,8 +19,6 @@ class Feasibility:
     #: P_min, or a lower bound on it above the power that is there, (B,); infinite where no power suffices
     power: FloatArray = rows()
     multipliers: FloatArray = rows(1)  #: Multipliers lambda of the users, (B, K)
-    reached: FloatArray = rows(1)  #: The largest SQINR each user can have alone with this power, (B, K)
-    ever: FloatArray = rows(1)  #: The same with power without end, (B, K)
 
     def exceeds(self, limit: float) -> BoolArray:
         """Which members have no answer with a power of ``limit``, proven, (B,)."""
@@ -42,22 +37,20 @@ class Group:
 
 
 def feasibility(system: Links) -> Feasibility:
-    """Least power and what each user can reach alone."""
-    reached, ever = system.attainable()
-    power, multipliers = np.zeros(len(reached)), np.zeros(reached.shape)
-    left = np.asarray((system.threshold < ever).all(axis=-1))
-    power[~left] = np.inf
+    """The least power, infinite where a user asks for what it cannot have with any, alone."""
+    left = np.asarray((system.threshold < system.attainable(noise=0.0)).all(axis=-1))
+    power, multipliers = np.where(left, 0.0, np.inf), np.zeros(system.threshold.shape)
     if left.any() and system.users:
         least = least_power(take(system, left))
         power[left], multipliers[left] = least.power, least.multipliers
-    return Feasibility(power, multipliers, reached, ever)
+    return Feasibility(power, multipliers)
 
 
 def certificate(group: Group, rule: str = "SQINR") -> tuple[float, str]:
     """The least power in W, and in words why the SQINRs of a group of one member are out of reach."""
     system, feasible, users = group.system, group.feasible, group.columns[0]
     least, unit = float(feasible.power[0]), float(system.unit[0])
-    for user, asked, ever in zip(users, system.threshold[0], feasible.ever[0], strict=True):
+    for user, asked, ever in zip(users, system.threshold[0], system.attainable(noise=0.0)[0], strict=True):
         if asked >= ever:
             why = f"through these converters it stays below {ever:.6g} at any power" if ever else "its channel is zero"
             return least, f"infeasible: the {rule} {asked:.6g} of user {user} is unattainable: {why}"
@@ -65,7 +58,7 @@ def certificate(group: Group, rule: str = "SQINR") -> tuple[float, str]:
         return least, f"infeasible: no power meets the {rule}s together"
     watts, there = least * unit, system.limit * unit
     note = f"infeasible: the {rule}s need at least {watts:.9g} W, and the power is {there:.9g} W"
-    for user, asked, reached in zip(users, system.threshold[0], feasible.reached[0], strict=True):
+    for user, asked, reached in zip(users, system.threshold[0], system.attainable()[0], strict=True):
         if asked > reached:
             note += f"; user {user} alone reaches {reached:.6g} of the {asked:.6g} asked"
     return watts, note

@@ -82,8 +82,8 @@ class Links(ABC):
         return 1.0
 
     @abstractmethod
-    def attainable(self) -> tuple[FloatArray, FloatArray]:
-        """The largest SQINR of each user alone, with this power and with power without end, (B, K)."""
+    def attainable(self, noise: float = 1.0) -> FloatArray:
+        """The largest SQINR of each user alone, (B, K); without ``noise``, 0, that with power without end."""
 
 
 @frozen(eq=False)

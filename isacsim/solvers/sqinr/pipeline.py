@@ -12,10 +12,9 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
-import attrs
 import numpy as np
 
-from isacsim.batch import take
+from isacsim.batch import replaced, take
 from isacsim.solvers.base import Request, Solver, refuse_starts
 from isacsim.solvers.solution import Solution, Status, gathered
 from isacsim.solvers.sqinr.group import Group, certificate, feasibility
@@ -69,7 +68,7 @@ class SqinrSolver(Solver):
             if here.places.size == group.places.size:
                 return
             group = take(group, ~np.isin(group.places, here.places))
-        group = attrs.evolve(group, feasible=feasibility(group.system))
+        group = replaced(group, feasible=feasibility(group.system))
         hopeless = group.feasible.exceeds(group.system.limit)
         if hopeless.any():
             here = take(group, hopeless)
@@ -102,7 +101,7 @@ def one_by_one(group: Group, request: Request, one: Callable[[Group, bool], Solu
 def _later(solution: Solution, begin: float, waited: float | None = None) -> Solution:
     """A solution whose times count from ``begin``, of what took place after ``waited`` s or took none."""
     waited = time.perf_counter() - begin if waited is None else waited
-    return attrs.evolve(solution, trace={**solution.trace, "time": solution.trace["time"] + waited})
+    return replaced(solution, trace={**solution.trace, "time": solution.trace["time"] + waited})
 
 
 def trusted(solution: Solution, fallback: str) -> Solution:
@@ -116,12 +115,13 @@ def trusted(solution: Solution, fallback: str) -> Solution:
     far = stalled & ~(solution.objective / solution.bound - 1 <= FAR)
     if not far.any():
         return solution
-    arrays = {name: getattr(solution, name).copy() for name in ("precoder", "objective", "status", "notes")}
-    arrays["precoder"][far], arrays["objective"][far] = np.nan, np.nan
+    arrays = {name: getattr(solution, name).copy() for name in ("objective", "status", "notes")}
+    W = solution.precoder.copy()
+    W[far], arrays["objective"][far] = np.nan, np.nan
     for i in np.flatnonzero(far):
         arrays["status"][i] = Status.FAILED
         arrays["notes"][i] = (f"no answer, and {fallback} far off: {'; '.join(solution.notes[i])}",)
-    return attrs.evolve(solution, **arrays)
+    return replaced(solution, decision={**solution.decision, "precoder": W}, **arrays)
 
 
 class SystemSolver(SqinrSolver):
@@ -143,28 +143,27 @@ class SystemSolver(SqinrSolver):
         answered = np.array([status.answered for status in solution.status], bool)
         W[~answered] = np.nan
         for columns, there in _by_columns(solution.precoder, answered, K + 1):
-            here = take(group, there)
+            here, places = take(group, there), np.flatnonzero(there)
             V, lost = repaired(here.system, here.feasible, solution.precoder[there, :, :columns])
             sent = V * here.system.scale[:, :, None]
-            for k in range(K):
-                W[there, :, here.columns[:, k]] = sent[..., k]
+            W[places[:, None], :, here.columns] = sent[..., :K].swapaxes(-1, -2)
             W[there, :, problem.users : problem.users + columns - K] = sent[..., K:]
-            objective[there] = self.judged(problem, here, V, W[there])
-            for i in there[lost]:
+            objective[there] = self.judged(problem, here, V, W if there.all() else W[there])
+            for i in places[lost]:
                 notes[i] = (*notes[i], LOST)
-        there = np.flatnonzero(answered)
-        for i in there[group.feasible.power[there] > 1 - BARELY]:
+        for i in np.flatnonzero(answered & (group.feasible.power > 1 - BARELY)):
             excess = 1 / group.feasible.power[i] - 1
             notes[i] = (*notes[i], f"the power exceeds the least that suffices by {excess:.1e} of it")
-        return attrs.evolve(solution, precoder=W, objective=objective, notes=notes)
+        decision = {**solution.decision, "precoder": W}
+        return replaced(solution, decision=decision, objective=objective, notes=notes)
 
 
-def _by_columns(V: ComplexArray, answered: BoolArray, few: int) -> Iterator[tuple[int, IntArray]]:
-    """How many columns of V (B, N, L) are in use, ``few`` or all, and the answered members of each.
+def _by_columns(V: ComplexArray, answered: BoolArray, few: int) -> Iterator[tuple[int, BoolArray]]:
+    """How many columns of V (B, N, L) are in use, ``few`` or all, and which members that are answered use so many.
 
     Most precoders have one sensing stream at most, and room for N: what is zero is not gone through.
     """
     wide = V[:, :, few:].any(axis=(1, 2))
-    for columns, there in ((min(few, V.shape[-1]), ~wide), (V.shape[-1], wide)):
-        if (there & answered).any():
-            yield columns, np.flatnonzero(there & answered)
+    for columns, there in ((min(few, V.shape[-1]), answered & ~wide), (V.shape[-1], answered & wide)):
+        if there.any():
+            yield columns, there

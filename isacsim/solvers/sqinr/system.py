@@ -12,7 +12,7 @@ sensing streams.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import attrs
@@ -20,14 +20,14 @@ import numpy as np
 from attrs import field, frozen
 
 from isacsim.algebra import real_inner
-from isacsim.batch import hermitian, rows, squared
+from isacsim.batch import each, hermitian, rows, squared
 from isacsim.compiled import part
 from isacsim.metrics.attainable import attained_alone
 from isacsim.solvers.sqinr.converters import distortion_ratios
 from isacsim.solvers.sqinr.group import Group
 from isacsim.solvers.sqinr.least_power import Links
 from isacsim.solvers.sqinr.objective import Linear
-from isacsim.typing import ComplexArray, FloatArray, IntArray
+from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray
 
 
 class Constraints(NamedTuple):
@@ -75,11 +75,9 @@ class System(Links):
         """``e_i |h_ki|^2``, (B, N, K)."""
         return np.ascontiguousarray(self.load[..., :-1])
 
-    def attainable(self) -> tuple[FloatArray, FloatArray]:
+    def attainable(self, noise: float = 1.0) -> FloatArray:
         """The largest SQINRs; behind an ideal transmitter those without end stay below 1 / e of the receiver."""
-        gains = squared(self.H)
-        reached, ever = (attained_alone(gains, noise, self.transmit, self.receiver) for noise in (1.0, 0.0))
-        return reached, ever
+        return attained_alone(squared(self.H), noise, self.transmit, self.receiver)
 
     def slack(self, V: ComplexArray) -> FloatArray:
         """Slack of each constraint at V (B, N, L): of each user in units of its noise, then of the power, (B, K+1)."""
@@ -154,7 +152,7 @@ def groups(
 
     Args:
         problem: Channels, powers and hardware.
-        least: Least SQINR of each user, broadcast to (B, K_all); 0 asks nothing.
+        least: Least SQINR of each user, (B, K_all), or (1, K_all) where all share it; 0 asks nothing.
         objective: What is maximised, of the members at some places, for the lengths (B, N) of
             the rows of their precoders and the ratios e of the transmit chains, (N,).
 
@@ -164,29 +162,35 @@ def groups(
     members, antennas, users = problem.H.shape
     gain, transmit = distortion_ratios(problem.transceiver.transmit, antennas, "transceiver.transmit")
     _, receiver = distortion_ratios(problem.transceiver.user, users, "transceiver.user")
-    power = np.broadcast_to(problem.power, (members,))
+    power = each(problem.power, members)
     lengths = np.sqrt(power[:, None] / (1 + transmit))  # (B, N)
-    noise = np.broadcast_to(problem.noise_power, (members, users))
-    H = problem.H * lengths[:, :, None] / np.sqrt(noise)[:, None, :]
-    least = np.broadcast_to(least, (members, users))
-    asked = least > 0
-    found = []
-    for count in np.unique(asked.sum(axis=-1)):
-        at = np.flatnonzero(asked.sum(axis=-1) == count)
-        columns = np.argsort(~asked[at], axis=-1, kind="stable")[:, :count]  # the asked users, in order
-        here = np.ascontiguousarray(np.take_along_axis(H[at], columns[:, None, :], axis=-1))
-        threshold = np.take_along_axis(least[at], columns, axis=-1)
+    H = problem.H * lengths[:, :, None] / np.sqrt(problem.noise_power)[:, None, :]
+    least, found = each(least, members), []
+    for at, columns in _by_count(least > 0):
+        row = at[:, None]
+        HH = np.ascontiguousarray(np.conj(H[row, :, columns]))
+        here, load = hermitian(HH), np.ones((at.size, antennas, columns.shape[1] + 1))
+        load[..., :-1] = transmit[:, None] * squared(here)
+        threshold, heard = least[row, columns], receiver[columns]
         system = System(
             H=here,
-            HH=hermitian(here),
-            load=np.concatenate([transmit[:, None] * squared(here), np.ones((at.size, antennas, 1))], axis=-1),
+            HH=HH,
+            load=load,
             threshold=threshold,
-            ratio=(1 + 1 / threshold) / (1 + receiver[columns]),
-            receiver=receiver[columns],
-            transmit=np.tile(transmit, (at.size, 1)),
+            ratio=(1 + 1 / threshold) / (1 + heard),
+            receiver=heard,
+            transmit=transmit[None].repeat(at.size, axis=0),
             scale=lengths[at] / gain,
             unit=power[at],
             objective=objective(at, lengths[at], transmit),
         )
         found.append(Group(system, at, columns))
     return found
+
+
+def _by_count(asked: BoolArray) -> Iterator[tuple[IntArray, IntArray]]:
+    """The members with a number of asked users (B, K), and which these are, in order, (M, count), for each number."""
+    counts = asked.sum(axis=-1)
+    for count in sorted(set(counts.tolist())):
+        at = np.flatnonzero(counts == count)
+        yield at, asked[at].nonzero()[1].reshape(at.size, count)

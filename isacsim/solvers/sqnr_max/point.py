@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import attrs
 import numpy as np
 
 from isacsim.compiled import compiled
@@ -31,10 +30,11 @@ def point_optima(group: Group, tolerance: float) -> tuple[Solution, BoolArray]:
     compiled(point_each)(system.constraints, target, group.feasible.multipliers, room(N, K), search(K), *results)
     used = np.ascontiguousarray(V[:, :, : K + 1])
     violation = np.maximum(-system.slack(used), 0.0).max(axis=-1)
-    gap = proof.steepness(used, value) * excess / system.objective.size(value)
+    relative = excess / system.objective.size(value)
+    gap = proof.steepness(used, value) * relative
     # A violation counts as in `isacsim.solvers.sqinr.kkt.Kkt.errors`.
-    residual = np.maximum(np.where(proof.known, gap, excess / system.objective.size(value)), 1e4 * violation)
+    residual = np.maximum(np.where(proof.known, gap, relative), 1e4 * violation)
     values = {"objective": value, "gap": gap, "residual": np.maximum(residual, 0.0), "bound": (1 + gap) * value}
-    solution = Solution.resting(V, Status.STATIONARY, [""] * members, **values)
     status = [Status.GLOBAL if closed else Status.STATIONARY for closed in gap <= tolerance]
-    return attrs.evolve(solution, status=objects(status)), np.asarray(found & (residual <= tolerance))
+    solution = Solution.resting(V, objects(status), [""] * members, **values)
+    return solution, np.asarray(found & (residual <= tolerance))
