@@ -26,10 +26,15 @@ CORE = "isacsim.core"
 DTYPE = "isacsim.dtype"
 # Under which records keep their leading axes, and one without any itself with one of length 1: where cached
 # properties are, if their class has a place for these.
+<<<<<<< HEAD
 KEPT = SHAPE, FLAT = "_batch_shape", "_flat"
 # In place of the number of core axes: a mapping of arrays with one leading batch axis, by name; a NamedTuple of such
 # arrays; and each of its fields.
 NAMED, TUPLE, ROWS = -2, -3, -4
+=======
+KEPT = SHAPE, FLAT, IS_FLAT = "_batch_shape", "_flat", "_is_flat"
+NAMED = -2  # in place of the number of core axes: a mapping of arrays with one leading batch axis, by name
+>>>>>>> b1d3297 (Spare solves more of what is done twice: flat records walked again, notes on scenes that nobody asks for, matrices of places)
 R = TypeVar("R")
 
 
@@ -198,6 +203,9 @@ def flatten(record: R, shape: tuple[int, ...] | None = None) -> R:
     members, and what is computed from it alone is computed once. A flat record is returned
     itself.
     """
+    known = getattr(record, "__dict__", {})
+    if known.get(IS_FLAT):
+        return record
     shape = batch_shape(record) if shape is None else shape
 
     def one(core: int, value: Any) -> Any:
@@ -215,7 +223,9 @@ def flatten(record: R, shape: tuple[int, ...] | None = None) -> R:
         # What one record works out serves all that share it: problems their scene, for example.
         return kept.setdefault(FLAT, _mapped(one, nested, within=within)) if FLAT not in kept else kept[FLAT]
 
-    return _mapped(one, record, within=within)
+    flat = _mapped(one, record, within=within)
+    getattr(flat, "__dict__", {})[IS_FLAT] = True
+    return flat
 
 
 def take(record: R, index: IntArray | BoolArray) -> R:

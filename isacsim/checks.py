@@ -236,7 +236,7 @@ def doubt_angles(name: str, value: Any, stacklevel: int = 4) -> None:
 
 def doubt_power(name: str, value: Any, stacklevel: int = 4) -> None:
     """Warn of transmit powers that no base station has."""
-    most = float(np.max(value, initial=0.0))
+    most = float(np.asarray(value).max(initial=0.0))
     if most > MOST_WATTS:
         remedy = "Powers are in W: write 10 ** (p / 10) / 1000 if it is in dBm."
         doubt(name, f"should be at most {MOST_WATTS:g} W", most, remedy, stacklevel)

@@ -102,7 +102,8 @@ def _options(allocates: bool) -> dict[str, Any]:
 
 def writable(array: AnyArray) -> AnyArray:
     """An array as kernels take it, in C order and to be written to; a copy where it is not."""
-    return np.require(array, requirements=["C", "W"])
+    flags = array.flags  # `numpy.require` takes as long as a call of a small kernel to see the same
+    return array if flags.c_contiguous and flags.writeable else np.array(array, order="C")
 
 
 def parts_of(function: Any) -> list[FunctionType]:

@@ -71,11 +71,10 @@ class FimTensor:
     @classmethod
     def of(cls, targets: ParametricScene, S: ComplexArray, snapshots: float) -> FimTensor:
         """The tensor of a scene for the receive information S (..., m', m'), in 1/W."""
-        (i, j, r, s, c, d), pairs = targets.entry_pairs
+        (_, _, r, s, _, _), pairs = targets.entry_pairs
         parameters, _, columns = targets.parameter_matrices().shape[-3:]
-        places = np.stack([i, j, c, d], axis=-1)
         terms = np.ascontiguousarray(2 * snapshots * (pairs * S[..., r, s]))
-        return cls(terms, places=places, parameters=parameters, columns=columns)
+        return cls(terms, places=targets.entry_places, parameters=parameters, columns=columns)
 
     @classmethod
     def ideal(cls, targets: ParametricScene, radar_noise_power: Any, snapshots: float) -> FimTensor:

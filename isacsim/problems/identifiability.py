@@ -45,17 +45,17 @@ def identifiability(white: Information, unknowns: Named) -> tuple[BoolArray, lis
 
 def _remarks(F: FloatArray, silent: BoolArray, regular: bool, vague: BoolArray, labels: tuple[str, ...]) -> Any:
     """What is to be said of one scene."""
-    if silent.any():
+    if regular:
+        for p in np.flatnonzero(vague):
+            yield f"the bound on {labels[p]} exceeds pi rad for isotropic transmission"
+    elif silent.any():
         for p in np.flatnonzero(silent):
             yield f"{labels[p]} is not identifiable: the echo does not depend on it"
     elif not np.isfinite(scaled := _to_unit_diagonal(F)).all():
         yield "the Fisher information is beyond the range of numbers: choose other units"
-    elif not regular:
+    else:
         names = ", ".join(labels[p] for p in _confused(scaled))
         yield f"{names} are not identifiable: the echo depends on them only in combination"
-    else:
-        for p in np.flatnonzero(vague):
-            yield f"the bound on {labels[p]} exceeds pi rad for isotropic transmission"
 
 
 def _to_unit_diagonal(F: FloatArray) -> FloatArray:

@@ -100,8 +100,9 @@ class Course:
             reached: Status of a member that has converged.
         """
         ends, steps = self.state[members].astype(int), self.step[members].astype(int)
-        for each in (W, *values.values()):
-            each[ends == BROKEN] = np.nan
+        if (broken := ends == BROKEN).any():
+            for each in (W, *values.values()):
+                each[broken] = np.nan
         status = {GOING: Status.MAX_STEPS, MET: reached, STALLED: Status.STALLED, BROKEN: Status.FAILED}
         notes = {GOING: self.note, BROKEN: "the objective became infinite or NaN at step {}"}
         told = [notes.get(end, "").format(step) for end, step in zip(ends.tolist(), steps, strict=True)]

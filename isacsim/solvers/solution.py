@@ -149,17 +149,20 @@ class Solution:
         """
         members = len(notes)
         statuses = objects([status] * members if isinstance(status, Status) else list(status))
-        time = np.array([[0.0 if s.answered else np.nan] for s in statuses])  # without an answer a trace is empty
-        every = dict.fromkeys(("objective", "gap", "residual", "bound", "least_power"), np.nan) | values
-        each = {name: np.full(members, value, float) for name, value in every.items()}
-        fields: dict[str, Any] = {name: each.pop(name) for name in ("gap", "residual", "bound", "least_power")}
+        each = {name: np.full(members, value, float) for name, value in values.items()}
+        nothing = np.full(members, np.nan)
+        fields = {name: each.pop(name, nothing) for name in ("gap", "residual", "bound", "least_power")}
+        objective = each.setdefault("objective", nothing)
+        trace = {name: value[:, None] for name, value in each.items()}
+        # Without an answer a trace is empty.
+        trace["time"] = np.array([0.0 if s.answered else np.nan for s in statuses])[:, None]
         return cls(
             decision=decision if isinstance(decision, dict) else {"precoder": decision},
-            objective=each["objective"],
+            objective=objective,
             iterations=np.zeros(members, int),
             status=statuses,
             notes=objects([(note,) if note else () for note in notes]),
-            trace={name: value[:, None] for name, value in each.items()} | {"time": time},
+            trace=trace,
             **fields,
         )
 

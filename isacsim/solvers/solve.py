@@ -250,10 +250,10 @@ def _solve_screened(problem: Problem, solver: Solver, request: Request) -> Solut
         if not any(notes):
             return solution
     else:
-        solution = _nothing(problem)
+        least = np.where(sound & ~open_, np.inf, np.nan)
+        solution = replaced(_nothing(problem), bound=least, least_power=least)
         for i in np.flatnonzero(sound & ~open_):
             solution.status[i], solution.notes[i] = Status.INFEASIBLE, (hopeless[i],)
-            solution.bound[i] = solution.least_power[i] = np.inf
         if open_.any():
             solution = placed(_solved(take(problem, open_), solver, _of(request, open_)), open_, solution)
     told = [(*extra, *own) for extra, own in zip(notes, solution.notes, strict=True)]

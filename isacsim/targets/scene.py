@@ -121,6 +121,12 @@ class ParametricScene(Scene):
         (i, r, c), (j, s, d) = entries[first[kept]].T, entries[second[kept]].T
         return np.stack([i, j, r, s, c, d]), np.conj(X[..., i, r, c]) * X[..., j, s, d]
 
+    @cached_property
+    def entry_places(self) -> IntArray:
+        """The places i, j, c and c' of each of the `entry_pairs`, shape (pairs, 4)."""
+        i, j, _, _, c, d = self.entry_pairs[0]
+        return np.stack([i, j, c, d], axis=-1)
+
     @property
     def units(self) -> tuple[str, ...]:
         """Unit of each unknown; ``rad`` makes it an angle."""

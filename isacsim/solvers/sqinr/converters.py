@@ -65,7 +65,7 @@ def not_converters(transceiver: Transceiver, chains: Mapping[str, int]) -> str |
     for side, count in chains.items():
         hardware = getattr(transceiver, side)
         apart = side == "user"
-        if not hardware.is_ideal and _ratios(hardware, count, apart) is None:
+        if _ratios(hardware, count, apart) is None:
             place, stage = _unlike_converters(hardware, count, apart)
             where = side if place is None else f"{side}.{place}"
             return f"designs for data converters, and {where} ({type(stage).__name__}) does not {AS_CONVERTERS}"

@@ -138,9 +138,9 @@ class SystemSolver(SqinrSolver):
     def finished(self, problem: Any, group: Group, solution: Solution) -> Solution:
         """A solution with precoders of full power (B, N_t, K+N_t) that meet all SQINRs, and the problem's objective."""
         K, notes, members = group.system.users, solution.notes.copy(), group.places.size
-        W = np.zeros((members, group.system.antennas, problem.streams), complex)
-        objective = np.full(members, np.nan)
         answered = np.array([status.answered for status in solution.status], bool)
+        objective = np.full(members, np.nan)
+        W = np.zeros((members, group.system.antennas, problem.streams), complex)
         W[~answered] = np.nan
         for columns, there in _by_columns(solution.precoder, answered, K + 1):
             here, places = take(group, there), np.flatnonzero(there)
@@ -151,7 +151,7 @@ class SystemSolver(SqinrSolver):
             objective[there] = self.judged(problem, here, V, W if there.all() else W[there])
             for i in places[lost]:
                 notes[i] = (*notes[i], LOST)
-        for i in np.flatnonzero(answered & (group.feasible.power > 1 - BARELY)):
+        for i in (answered & (group.feasible.power > 1 - BARELY)).nonzero()[0]:
             excess = 1 / group.feasible.power[i] - 1
             notes[i] = (*notes[i], f"the power exceeds the least that suffices by {excess:.1e} of it")
         decision = {**solution.decision, "precoder": W}

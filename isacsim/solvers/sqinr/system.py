@@ -83,7 +83,7 @@ class System(Links):
         """Slack of each constraint at V (B, N, L): of each user in units of its noise, then of the power, (B, K+1)."""
         received = squared(self.HH @ V)
         slack = -(squared(V).sum(axis=-1)[:, None, :] @ self.load)[:, 0]
-        own = np.diagonal(received, axis1=-2, axis2=-1)
+        own = received.diagonal(axis1=-2, axis2=-1)
         slack[:, :-1] += self.ratio * own - received.sum(axis=-1) - 1
         slack[:, -1] += 1
         return np.asarray(slack)

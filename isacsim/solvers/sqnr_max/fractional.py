@@ -30,6 +30,7 @@ from isacsim.typing import BoolArray, ComplexArray, FloatArray
 if TYPE_CHECKING:
     from isacsim.solvers.sqnr_max.objectives import Sqnr
 
+TINY = np.finfo(float).tiny
 SAME = 1e-9  # relative difference that counts as none
 NOTHING = 1e-24  # share of the power of a response that counts as none
 
@@ -65,9 +66,8 @@ class PointResponse(NamedTuple):
 def point_response(G: ComplexArray, transmit: FloatArray, receive: FloatArray) -> PointResponse:
     """Responses (B, N_r, N) as those of point targets, for the ratios e (B, N) and eps (B, N_r) of the chains."""
     powers = squared(G).sum(axis=-1)
-    row = np.take_along_axis(G, powers.argmax(axis=-1)[:, None, None], axis=-2)[:, 0]
-    length = np.sqrt(np.maximum(powers.max(axis=-1), np.finfo(float).tiny))
-    a = np.conj(row) / length[:, None]
+    strongest = np.arange(len(G)), powers.argmax(axis=-1)
+    a = np.conj(G[strongest]) / np.sqrt(np.maximum(powers[strongest], TINY))[:, None]
     b = (G @ a[..., None])[..., 0]
     rest = frobenius2(G - b[..., None] * np.conj(a)[:, None, :])
     kept = squared(b) / (1 + receive)

@@ -13,12 +13,11 @@ from __future__ import annotations
 
 from functools import cached_property
 
-import attrs
 import numpy as np
 from attrs import field, frozen
 
 from isacsim.arrays import AntennaArray
-from isacsim.batch import flatten, hermitian, rows, squared
+from isacsim.batch import each, flatten, hermitian, replaced, rows, squared
 from isacsim.compiled import compiled, writable
 from isacsim.metrics.fim import FimTensor
 from isacsim.problems.rate_and_crlb import RateAndCrlb
@@ -177,8 +176,8 @@ class Merit:
     @cached_property
     def matched(self) -> ComplexArray:
         """The channels h_k / |h_k|, (B, N_t, K)."""
-        norm = np.sqrt(squared(self.H).sum(axis=-2, keepdims=True))
-        return self.H / np.maximum(norm, np.finfo(float).tiny)
+        norm = np.sqrt(squared(self.H).sum(axis=-2))[..., None, :]
+        return self.H / np.maximum(norm, TINY)
 
     @cached_property
     def apart(self) -> ComplexArray:
@@ -189,10 +188,8 @@ class Merit:
     def terms(self, members: int) -> Terms:
         """What compiled loops see of it, for B members."""
         weights = np.array([self.rate_weight, self.crlb_weight, float(self.per_antenna), *self.selection])
-        N, NH, tensor, noise, power = (
-            each if len(each) == members else np.broadcast_to(each, (members, *each.shape[1:]))
-            for each in (self.N, self.NH, self.tensor.terms, self.noise_power, self.power)
-        )
+        of = (self.N, self.NH, self.tensor.terms, self.noise_power, self.power)
+        N, NH, tensor, noise, power = (each(values, members) for values in of)
         powers = np.concatenate([noise, power[:, None]], axis=1)
         return Terms(writable(N), writable(NH), writable(tensor), self.tensor.places, writable(powers), weights)
 
@@ -207,7 +204,7 @@ class Merit:
 
     def relevant(self) -> Merit:
         """The merit without V where the CRLB carries no weight: then stationary precoders lie in the range of H."""
-        return self if self.crlb_weight else attrs.evolve(self, N=self.H, NH=self.HH)
+        return self if self.crlb_weight else replaced(self, N=self.H, NH=self.HH)
 
     def evaluate(self, W: ComplexArray) -> Evaluated:
         """The objective at W (B, N_t, K+S)."""
@@ -275,7 +272,7 @@ class Merit:
     def within(self, basis: ComplexArray) -> Merit:
         """The merit as a function of the coordinates of W in an orthonormal basis."""
         N = hermitian(basis) @ self.N
-        return attrs.evolve(self, N=N, NH=hermitian(N))
+        return replaced(self, N=N, NH=hermitian(N))
 
     def residual(self, point: Iterate, slope2: FloatArray) -> FloatArray:
         """KKT residual (B,): the gradient along the surface, of squared norm ``slope2``, for relative changes of W.

@@ -19,7 +19,7 @@ import attrs
 import numpy as np
 from attrs import field, frozen
 
-from isacsim.batch import dot, hermitian, real_vectors, rows, take
+from isacsim.batch import dot, hermitian, real_vectors, replaced, rows, take
 from isacsim.checks import number, whole
 from isacsim.problems.band_sum_rate_crlb import BandSumRateCrlb
 from isacsim.problems.sum_rate_crlb import SumRateCrlb
@@ -149,10 +149,11 @@ class RiemannianSolver(Solver):
         starts = self._starts(merit, problem.streams, request)
         merit = merit.relevant()
         basis = None if problem.per_antenna else merit.span()  # there W leaves the range: the multiplier is a matrix
-        if basis is not None:
-            merit, starts = merit.within(basis), [hermitian(basis) @ W for W in starts]
-        solution = self._best(merit, starts, request)
-        return solution if basis is None else attrs.evolve(solution, precoder=basis @ solution.precoder)
+        if basis is None:
+            return self._best(merit, starts, request)
+        onto = hermitian(basis)
+        solution = self._best(merit.within(basis), [onto @ W for W in starts], request)
+        return replaced(solution, decision={"precoder": basis @ solution.precoder})
 
     def _behind_hardware(self, problem: SumRateCrlb, request: Request) -> Solution:
         """The solution over the whole array: the gradient of distortion leaves the range of [H, V].

@@ -120,8 +120,8 @@ def served(merit: Merit, beams: ComplexArray, streams: int) -> ComplexArray:
         W[..., users:] = (SENSING_AMPLITUDE if users else 1.0) * _strongest(merit, streams - users)
         return W
     W[...] = beams
-    sound = W.any(axis=(-2, -1), keepdims=True)  # else no user has a channel: their streams are left to the targets
-    return W if sound.all() else np.where(sound, W, _strongest(merit, streams))
+    sound = W.any(axis=(-2, -1))  # else no user has a channel: their streams are left to the targets
+    return W if sound.all() else np.where(sound[:, None, None], W, _strongest(merit, streams))
 
 
 def _strongest(merit: Merit, streams: int) -> ComplexArray:
