@@ -26,15 +26,10 @@ CORE = "isacsim.core"
 DTYPE = "isacsim.dtype"
 # Under which records keep their leading axes, and one without any itself with one of length 1: where cached
 # properties are, if their class has a place for these.
-<<<<<<< HEAD
-KEPT = SHAPE, FLAT = "_batch_shape", "_flat"
+KEPT = SHAPE, FLAT, IS_FLAT = "_batch_shape", "_flat", "_is_flat"
 # In place of the number of core axes: a mapping of arrays with one leading batch axis, by name; a NamedTuple of such
 # arrays; and each of its fields.
 NAMED, TUPLE, ROWS = -2, -3, -4
-=======
-KEPT = SHAPE, FLAT, IS_FLAT = "_batch_shape", "_flat", "_is_flat"
-NAMED = -2  # in place of the number of core axes: a mapping of arrays with one leading batch axis, by name
->>>>>>> b1d3297 (Spare solves more of what is done twice: flat records walked again, notes on scenes that nobody asks for, matrices of places)
 R = TypeVar("R")
 
 

@@ -14,6 +14,7 @@ import hashlib
 import logging
 import multiprocessing
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -36,6 +37,7 @@ OPTIONS: dict[str, Any] = {
 KNOWN = ((0, 68),)
 MAKERS = (Path(__file__), Path(__file__).with_name("lowering.py"))  # what is on disk depends on these, too
 LOG = logging.getLogger(__name__)
+_ONE = threading.RLock()  # threads compile one after the other, and what is changed in Numba for it is changed once
 ANNOUNCEMENT = "isacsim: compiling for the first use on this machine, which takes seconds (ahead: `isacsim warm-up`)"
 
 
@@ -172,6 +174,7 @@ def _shared(kernel: Any) -> Any:
 
     def compile_once(signature: Any) -> Any:
         with (
+            _ONE,
             _alone(Path(kernel.stats.cache_path) / f"{kernel.py_func.__qualname__}.lock"),
             _answers_kept(),
             _uncollected(),

@@ -11,10 +11,11 @@ from typing import Any
 from attrs import field, frozen
 from threadpoolctl import threadpool_limits
 
-from isacsim.checks import number
+from isacsim.checks import number, whole
 from isacsim.compiled import heard
 from isacsim.engine.pool import Pool
 from isacsim.memory import machine_memory
+from isacsim.threads import allowed
 
 # An equal share of a machine of many cores may be less than what an interpreter with its libraries and a common
 # trial take; workers seldom reach it at the same time, so that a smaller limit would only fail trials that fit.
@@ -51,7 +52,8 @@ class ExecutorFactory(ABC):
 class _Here(Executor):
     """Runs a task when it is submitted, in this process, with one BLAS thread until it is shut down."""
 
-    def __init__(self) -> None:
+    def __init__(self, threads: int) -> None:
+        self._threads = threads
         # Once, not for each task: looking through the libraries takes as long as a small task.
         self._limits = threadpool_limits(1)
         self._kept = ExitStack()
@@ -62,7 +64,8 @@ class _Here(Executor):
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         future: Future[Any] = Future()
         try:
-            future.set_result(fn(*args, **kwargs))
+            with allowed(self._threads):
+                future.set_result(fn(*args, **kwargs))
         except Exception as error:
             future.set_exception(error)
         return future
@@ -74,11 +77,18 @@ class _Here(Executor):
 
 @frozen
 class Serial(ExecutorFactory):
-    """One task after another in this process."""
+    """One task after another in this process.
+
+    Args:
+        threads: Number of threads that share the realisations of a task where a design is solved for; see
+            `isacsim.solve`. Results do not depend on it.
+    """
+
+    threads: int = field(default=1, validator=whole(1))
 
     def open(self, workers: int) -> Executor:
         """An executor without workers."""
-        return _Here()
+        return _Here(self.threads)
 
     def listen(self, executor: Executor, hear: Callable[[str], None]) -> None:
         """Tell what is compiled."""

@@ -80,6 +80,9 @@ class Answer:
     near: bool  #: Whether it met that, or came near by its own account
 
 
+_SILENCE = threading.Lock()  # what is warned of is a matter of the process: threads would restore each other's rules
+
+
 @frozen(eq=False)
 class Program:
     """A compiled program; it is safe to solve from several threads."""
@@ -156,7 +159,7 @@ def run_program(problem: Any, backend: str, options: dict[str, Any]) -> tuple[st
     The answer lies in the program until its next call, for which several threads need a lock.
     """
     cp = cvxpy()
-    with warnings.catch_warnings():
+    with _SILENCE, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of an inaccurate solution; the caller judges what it is worth
         data, chain, inverse = problem.get_problem_data(backend, solver_opts=options)
         # Without a warm start the answer does not depend on what was solved before.

@@ -6,7 +6,7 @@ import contextlib
 import math
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, partial, reduce
 from itertools import compress
 from typing import Any
@@ -23,8 +23,8 @@ from isacsim.problems.base import Problem, Variable
 from isacsim.solvers.base import Request, Solver, refusal
 from isacsim.solvers.scaling import in_noise_units, uncountable
 from isacsim.solvers.solution import Solution, Status, gathered, objects, placed
-from isacsim.threads import one_blas_thread
-from isacsim.typing import AnyArray, BoolArray
+from isacsim.threads import allowance, one_blas_thread, side_by_side
+from isacsim.typing import AnyArray, BoolArray, IntArray
 
 
 def solve(
@@ -36,6 +36,7 @@ def solve(
     rng: np.random.Generator | Sequence[np.random.Generator] | None = None,
     callback: Callable[[Any], Any] | None = None,
     time_limit: float | None = None,
+    threads: int | None = None,
     registry: Registry | None = None,
     **options: Any,
 ) -> Solution:
@@ -50,6 +51,9 @@ def solve(
         rng: Source of random starts: one generator, or one for each member of the batch.
         callback: Called after each step with a `Progress`; a true result stops the solve.
         time_limit: Largest time, in s.
+        threads: Number of threads that share the members of a batch, whose bytes do not depend on it; None is 1, and
+            in a run what its executor says. It pays where compiled kernels are most of the work, which release
+            Python's lock. With a callback, which sees all members, there is one.
         registry: Where names are looked up; None is the registry of this process.
         **options: Fields of the solver, ``max_steps=100`` for example.
 
@@ -75,6 +79,7 @@ def solve(
         members = max(problem.members, 1)  # an empty batch of what cannot be is refused too
         must_fit("problem", f"{name} {variable.shape} of {members} members", shape, (members, *variable.shape))
     flat = _individual(flatten(problem, shape), math.prod(shape))
+    threads = _threads(threads)
     rngs = _generators(rng, flat.members)
     request = Request(_initial(initial, problem, shape), None, rngs, callback, time_limit, begun=begin)
     if initial is not None and starts is not None:
@@ -84,7 +89,7 @@ def solve(
         solutions = []
         for name in _starts(starts):
             own = request if name is None else attrs.evolve(request, start=name)
-            solutions.append(_solve_screened(in_noise_units(flat), chosen, own))
+            solutions.append(_shared_out(in_noise_units(flat), chosen, own, threads))
         solution = _without_claims(_with_precoder(flat, reduce(partial(_better, problem.sense), solutions)))
     return replaced(solution.reshape(shape), runtime=time.perf_counter() - begin)
 
@@ -237,6 +242,33 @@ def _generators(rng: Any, members: int) -> Sequence[np.random.Generator] | None:
     return rngs
 
 
+def _shared_out(problem: Problem, solver: Solver, request: Request, threads: int) -> Solution:
+    """`_solve_screened`, for which so many threads share the members."""
+    threads = min(threads, problem.members) if request.callback is None else 1
+    if threads <= 1:
+        return _solve_screened(problem, solver, request)
+    parts = list(_parts(problem, request, threads))
+    found = side_by_side([partial(_solve_screened, part, solver, own) for part, own, _ in parts])
+    places = [members for _, _, members in parts]
+    return gathered(list(zip(found, places, strict=True)), max(part.runtime for part in found))
+
+
+def _parts(problem: Problem, request: Request, count: int) -> Iterator[tuple[Problem, Request, IntArray]]:
+    """A batch and the request to it in some parts of equal size, with the places of their members."""
+    for members in np.array_split(np.arange(problem.members), count):
+        chosen = np.isin(np.arange(problem.members), members)
+        yield take(problem, chosen), _of(request, chosen), members
+
+
+def _threads(count: int | None) -> int:
+    """A number of threads; where the caller says none, how many are allowed."""
+    if count is None:
+        return allowance()
+    if not (isinstance(count, int | np.integer) and not isinstance(count, bool) and count >= 1):
+        raise InvalidInput("threads", "must be a whole number of at least 1", count, "Leave it out for one.")
+    return int(count)
+
+
 def _solve_screened(problem: Problem, solver: Solver, request: Request) -> Solution:
     """Solve the members that can have an answer; the others get their status."""
     if not problem.members:
@@ -299,10 +331,8 @@ def _solved(problem: Problem, solver: Solver, request: Request) -> Solution:
         if problem.members == 1:
             file, line = origin(error)
             return _nothing(problem, Status.FAILED, f"{type(error).__name__}: {error} ({file}:{line})")
-    halves = np.array_split(np.arange(problem.members), 2)
-    chosen = [np.isin(np.arange(problem.members), half) for half in halves]
-    parts = [_solved(take(problem, of), solver, _of(request, of)) for of in chosen]
-    return gathered(list(zip(parts, halves, strict=True)), sum(part.runtime for part in parts))
+    found = [(_solved(half, solver, own), members) for half, own, members in _parts(problem, request, 2)]
+    return gathered(found, sum(part.runtime for part, _ in found))
 
 
 def _better(sense: int, one: Solution, other: Solution) -> Solution:

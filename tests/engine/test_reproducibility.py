@@ -38,7 +38,12 @@ def test_chunk_size_changes_no_byte(studies, study, tmp_path, reference, chunk):
 
 @pytest.mark.parametrize(
     ("workers", "executor", "chunk"),
-    [(2, "processes", 7), pytest.param(1, "processes", 100, marks=pytest.mark.slow), (2, "serial", 1)],
+    [
+        (2, "processes", 7),
+        pytest.param(1, "processes", 100, marks=pytest.mark.slow),
+        (2, "serial", 1),
+        (1, {"kind": "serial", "threads": 2}, 100),
+    ],
 )
 def test_workers_and_executors_change_no_byte(studies, study, tmp_path, reference, workers, executor, chunk):
     run = isacsim.run(study(*SETS, EXPERIMENT), tmp_path / "run", workers=workers, executor=executor, chunk=chunk)

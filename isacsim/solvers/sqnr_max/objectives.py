@@ -16,11 +16,7 @@ import numpy as np
 from attrs import frozen
 
 from isacsim.algebra import real_inner, times_adjoint
-<<<<<<< HEAD
-from isacsim.batch import hermitian, inner, rows, squared, take, tuples
-=======
-from isacsim.batch import each, hermitian, inner, rows, squared, take
->>>>>>> f6f39f8 (Ask converters for their ratios once, and spare a solve of least SQINRs half of what stands beside its kernel)
+from isacsim.batch import each, hermitian, inner, rows, squared, take, tuples
 from isacsim.blas import multiply, write
 from isacsim.compiled import compiled
 from isacsim.problems.sqnr_max import SqnrMax
