@@ -151,7 +151,7 @@ class Solution:
         statuses = objects([status] * members if isinstance(status, Status) else list(status))
         each = {name: np.full(members, value, float) for name, value in values.items()}
         nothing = np.full(members, np.nan)
-        fields = {name: each.pop(name, nothing) for name in ("gap", "residual", "bound", "least_power")}
+        fields: dict[str, Any] = {name: each.pop(name, nothing) for name in ("gap", "residual", "bound", "least_power")}
         objective = each.setdefault("objective", nothing)
         trace = {name: value[:, None] for name, value in each.items()}
         # Without an answer a trace is empty.

@@ -120,7 +120,7 @@ def served(merit: Merit, beams: ComplexArray, streams: int) -> ComplexArray:
         W[..., users:] = (SENSING_AMPLITUDE if users else 1.0) * _strongest(merit, streams - users)
         return W
     W[...] = beams
-    sound = W.any(axis=(-2, -1))  # else no user has a channel: their streams are left to the targets
+    sound = np.asarray(W.any(axis=(-2, -1)))  # else no user has a channel: their streams are left to the targets
     return W if sound.all() else np.where(sound[:, None, None], W, _strongest(merit, streams))
 
 
