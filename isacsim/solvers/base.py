@@ -94,7 +94,8 @@ class Solver(ABC):
     def solve(self, problem: Any, request: Request) -> Solution:
         """The solution of a problem with exactly one leading batch axis.
 
-        Member i of a batch gets the bytes it would get alone. Several threads may ask at once, each for members of its own.
+        Member i of a batch gets the bytes it would get alone. Several threads may ask at once, each for members
+        of its own.
         """
 
     def takes(self, problem: Any) -> str | None:
