@@ -3,7 +3,9 @@
 import gc
 import importlib
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from functools import cache, partial
 from pathlib import Path
@@ -37,6 +39,9 @@ def pytest_configure(config: pytest.Config) -> None:
     # A hundred processes of the tests import the package, a second and a half each where none keeps what it compiled.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     sys.dont_write_bytecode = False
+    # A shell that starts the tests in the background lets them ignore Ctrl-C, and so the commands that they start.
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_finish() -> None:

@@ -14,14 +14,7 @@ import isacsim
 from isacsim.cli.main import main
 
 HEAVY = ("cvxpy", "xarray", "matplotlib", "numba", "scipy.stats", "pandas", "h5netcdf")
-# A shell that starts the tests in the background lets them ignore SIGINT, and so their children:
-# the command gets back what a terminal gives it.
-COMMAND = [
-    sys.executable,
-    "-c",
-    "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
-    "from isacsim.cli.main import main; sys.exit(main())",
-]
+COMMAND = [sys.executable, "-c", "import sys; from isacsim.cli.main import main; sys.exit(main())"]
 SETS = (
     "--workers", "1", "--executor", "serial", "--trials", "30", "--set",
     'evaluate.converters.metrics=["sum-rate-nats", "crlb", {kind="touchy", trial=20, how="wait", armed="%s"}]',
