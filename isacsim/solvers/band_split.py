@@ -68,7 +68,7 @@ def jointly(problem: Any, solver: Solver, total: FloatArray, worth: Any = 1.0) -
 
     def ask(power: FloatArray) -> Answer:
         found = solve(attrs.evolve(problem, power=power.ravel()), solver)
-        answered = np.array([status.answered for status in found.status])
+        answered = found.answered
         c = np.where(answered, -sense * found.objective, np.inf)
         bound = np.where(answered & np.isfinite(found.bound), -sense * found.bound, c)
         c, bound, least = (x.reshape(power.shape) for x in (c, np.minimum(bound, c), found.least_power))

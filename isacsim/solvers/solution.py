@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Any
 
@@ -211,7 +211,27 @@ class Solution:
     @property
     def converged(self) -> Any:
         """Whether the solver's own convergence test was met, (...)."""
-        return np.vectorize(lambda s: s.good, otypes=[bool])(self.status)[()]
+        return self._where("good")
+
+    @property
+    def answered(self) -> Any:
+        """Whether there is a precoder, (...)."""
+        return self._where("answered")
+
+    def _where(self, name: str) -> Any:
+        values = [getattr(status, name) for status in np.ravel(np.asarray(self.status))]
+        return np.array(values, bool).reshape(np.shape(self.status))[()]
+
+    def ended(self, *ends: Status) -> BoolArray:
+        """Which members of the solution of a flat batch ended in one of some ways, (B,)."""
+        return np.array([status in ends for status in self.status], bool)
+
+    def marked(self, members: BoolArray, status: Status | None = None, note: str | Sequence[str] = "") -> Solution:
+        """The solution of a flat batch with another status of ``members`` (B,), and a further remark on all or each."""
+        statuses, notes, places = self.status.copy(), self.notes.copy(), np.flatnonzero(members)
+        for i, told in zip(places, [note] * places.size if isinstance(note, str) else note, strict=True):
+            statuses[i], notes[i] = status or statuses[i], (*notes[i], told) if told else notes[i]
+        return evolve(self, status=statuses, notes=notes) if places.size else self
 
     def take(self, members: Any) -> Solution:
         """The ``members`` of the solution of a flat batch."""

@@ -204,7 +204,7 @@ def _check_status(solver: Solver, solution: Solution) -> None:
 
 def _check_answers(solver: Solver, problem: Problem, solution: Solution) -> None:
     """Precoders keep the constraints, and have the objective that is told."""
-    answered = np.array([status.answered for status in solution.status])
+    answered = solution.answered
     require(solver, answered.any(), "answer for at least one member", [str(s) for s in solution.status])
     stand_in = example_decision(problem)
     at = {n: np.where(_along(answered, stand_in[n]), solution.decision[n], stand_in[n]) for n in stand_in}

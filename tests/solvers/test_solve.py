@@ -512,3 +512,15 @@ def test_several_starts_share_a_time_limit(kit, monkeypatch):
     # The first start takes all, the second has nothing left but its first look at the clock: at most 9 and 2 s, and
     # what is read between and around them.
     assert 9 <= solution.runtime <= 9 + 2 + 8
+
+
+def test_members_of_a_solution_are_marked_with_another_end_and_a_remark(kit):
+    ends = np.array([Status.STATIONARY, Status.FAILED, Status.STALLED], dtype=object)
+    before = Solution.resting(np.ones((3, 2, 1), complex), ends, ["", "broke", ""], objective=1.0)
+    assert before.answered.tolist() == [True, False, True]
+    assert before.ended(Status.STALLED, Status.FAILED).tolist() == [False, True, True]
+    after = before.marked(before.answered, note="looked at").marked(before.ended(Status.STALLED), Status.GLOBAL, ["so"])
+    assert after.status.tolist() == [Status.STATIONARY, Status.FAILED, Status.GLOBAL]
+    assert after.notes.tolist() == [("looked at",), ("broke",), ("looked at", "so")]
+    assert before.notes.tolist() == [(), ("broke",), ()]
+    assert isacsim.solve(kit.make_problem(), **QUICK).answered

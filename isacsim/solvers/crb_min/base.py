@@ -15,7 +15,7 @@ from isacsim.solvers.crb_min.recovery import Beams
 from isacsim.solvers.crb_min.reduction import Reduced, precoders, reductions
 from isacsim.solvers.crb_min.white import white_beams
 from isacsim.solvers.linear import inverse, trace
-from isacsim.solvers.solution import Solution, Status, objects
+from isacsim.solvers.solution import Solution, Status
 from isacsim.solvers.sqinr.group import Group
 from isacsim.solvers.sqinr.pipeline import SqinrSolver
 from isacsim.typing import BoolArray
@@ -79,6 +79,5 @@ def certified(reduced: Reduced, solution: Solution, tolerance: float) -> Solutio
         objective = objective + reduced.spare**2 / (reduced.antennas - trace(S))
     objective = np.where(answered, objective, np.nan)
     bound = np.fmax(solution.bound, reduced.antennas)  # that of the white covariance, for all
-    proven = objective / bound - 1 <= tolerance
-    status = [Status.OPTIMAL if p and s.answered else s for p, s in zip(proven, solution.status, strict=True)]
-    return attrs.evolve(solution, objective=objective, bound=bound, status=objects(status))
+    proven = (objective / bound - 1 <= tolerance) & solution.answered
+    return attrs.evolve(solution, objective=objective, bound=bound).marked(proven, Status.OPTIMAL)

@@ -34,7 +34,7 @@ from isacsim.solvers.crb_min.homogeneous import (
 from isacsim.solvers.hermitian import basis, coordinates, dyads, matrices, upper_entries
 from isacsim.solvers.iterate import Stop, iterate
 from isacsim.solvers.linear import solved, trace
-from isacsim.solvers.solution import Solution, Status, objects
+from isacsim.solvers.solution import Solution, Status
 from isacsim.solvers.sqinr.converters import distortion_ratios, not_converters
 from isacsim.solvers.sqinr.group import Group, feasibility
 from isacsim.solvers.sqinr.least_power import ROUNDING
@@ -380,7 +380,6 @@ class DualNewton(SystemSolver):
         gap = solution.objective / solution.bound - 1
         trace = {**solution.trace, "gap": solution.trace["objective"] / solution.bound[:, None] - 1}
         trace.pop("residual", None)
-        proven = gap <= self.tolerance * (1 + 1e-6)
-        status = [Status.OPTIMAL if p and s.answered else s for p, s in zip(proven, solution.status, strict=True)]
-        solution = attrs.evolve(solution, gap=gap, trace=trace, status=objects(status))
+        proven = (gap <= self.tolerance * (1 + 1e-6)) & solution.answered
+        solution = attrs.evolve(solution, gap=gap, trace=trace).marked(proven, Status.OPTIMAL)
         return trusted(solution, "a point that meets all SQINRs is")

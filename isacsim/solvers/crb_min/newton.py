@@ -119,7 +119,7 @@ class PrimalDualNewton(CrbMinSolver):
         known = writable(least.multipliers), writable(least.power)
         solution = descend(reduced, there, known, stop, self.patience, group.places)
         if reduced.users <= self.fallback:
-            for i in np.flatnonzero([status is Status.STALLED for status in solution.status]):
+            for i in np.flatnonzero(solution.ended(Status.STALLED)):
                 solution = self._rescued(reduced, least.multipliers, solution, int(i), request)
         return attrs.evolve(solution, residual=np.full(group.places.size, np.nan))
 

@@ -111,8 +111,7 @@ def trusted(solution: Solution, fallback: str) -> Solution:
         solution: What was found for a problem that is minimised.
         fallback: What such a point is, for the note.
     """
-    stalled = np.array([status is Status.STALLED for status in solution.status], bool)
-    far = stalled & ~(solution.objective / solution.bound - 1 <= FAR)
+    far = solution.ended(Status.STALLED) & ~(solution.objective / solution.bound - 1 <= FAR)
     if not far.any():
         return solution
     arrays = {name: getattr(solution, name).copy() for name in ("objective", "status", "notes")}
@@ -138,7 +137,7 @@ class SystemSolver(SqinrSolver):
     def finished(self, problem: Any, group: Group, solution: Solution) -> Solution:
         """A solution with precoders of full power (B, N_t, K+N_t) that meet all SQINRs, and the problem's objective."""
         K, notes, members = group.system.users, solution.notes.copy(), group.places.size
-        answered = np.array([status.answered for status in solution.status], bool)
+        answered = solution.answered
         objective = np.full(members, np.nan)
         W = np.zeros((members, group.system.antennas, problem.streams), complex)
         W[~answered] = np.nan

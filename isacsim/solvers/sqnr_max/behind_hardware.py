@@ -18,12 +18,11 @@ from attrs import field, frozen
 
 from isacsim.batch import frobenius2, take
 from isacsim.checks import number, whole
-from isacsim.errors import InvalidInput, one_of
 from isacsim.hardware.base import Ideal, Transceiver
 from isacsim.problems.sqnr_max import SqnrMax
 from isacsim.solvers.base import Request, Solver, not_differentiable, other_kind
 from isacsim.solvers.iterate import Stop, iterate
-from isacsim.solvers.solution import Solution, Status, gathered, objects, placed
+from isacsim.solvers.solution import Solution, Status, gathered, placed
 from isacsim.solvers.sqinr.converters import not_converters
 from isacsim.solvers.sqinr.group import Group, feasibility
 from isacsim.solvers.sqinr.pipeline import infeasible
@@ -31,7 +30,8 @@ from isacsim.solvers.sqnr_max.augmented import Ascent, AugmentedMerit, lacking, 
 from isacsim.solvers.sqnr_max.believed import believed
 from isacsim.solvers.sqnr_max.objectives import sqnr_groups
 from isacsim.solvers.sqnr_max.starts import start
-from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray
+from isacsim.solvers.starts import check_name
+from isacsim.typing import ComplexArray, FloatArray, IntArray
 
 STARTS = ("believed", "least-power")
 SENSING = 2  # streams of a start
@@ -42,6 +42,10 @@ MISSED = -1e-10  # relative slack from which an SQINR is missed
 WANTING = 10.0  # tolerances that a new stream must gain to be taken
 ALIKE = 1e-9  # relative difference of objectives that is none: the square of a residual is below it
 EMPTY = "the target response is zero: every precoder that meets the SQINRs is optimal"
+FAR = (
+    "no precoder was found that meets the SQINRs, the nearest misses one by {:.3g}, relative; that none does is not "
+    "proven"
+)
 LACKS = "one more sensing stream would gain"
 
 
@@ -90,9 +94,7 @@ class AugmentedLagrangian(Solver):
         found = (self._from(merit, Z, request, group.places) for Z in starts(merit, group, request))
         best = reduce(lambda best, other: better(other, best), found)
         dull = np.broadcast_to(frobenius2(problem.G) == 0, group.places.shape)
-        notes = [(*note, EMPTY) if empty else note for note, empty in zip(best.notes, dull, strict=True)]
-        W = merit.surface.precoder(best.precoder)
-        return attrs.evolve(best, decision={"precoder": W}, notes=objects(notes))
+        return attrs.evolve(best, decision={"precoder": merit.precoder(best.precoder)}).marked(dull, note=EMPTY)
 
     def _from(self, merit: AugmentedMerit, Z: ComplexArray, request: Request, places: IntArray) -> Solution:
         """What starts (B, N_t, K + N_t) lead to, or they themselves where that is no better; by streams in use."""
@@ -113,8 +115,7 @@ class AugmentedLagrangian(Solver):
         stop = Stop(self.tolerance, self.max_steps, request.time_limit, request.callback)
         ascent = Ascent(self.tolerance)
         solution = iterate(ascent.init(merit, Z), ascent.step, stop, labels=labels)
-        Z, push = solution.precoder, solution.decision["multipliers"]
-        alive = np.array([status.answered for status in solution.status])
+        Z, push, alive = solution.precoder, solution.decision["multipliers"], solution.answered
         here = attrs.evolve(merit, multipliers=np.where(alive[:, None], push, 0.0))
         gain, stream = lacking(here, np.where(alive[:, None, None], Z, 1.0))
         missing = alive & (gain > WANTING * self.tolerance) & (Z.shape[-1] < merit.problem.streams)
@@ -122,7 +123,7 @@ class AugmentedLagrangian(Solver):
         if not missing.any():
             return solution
         if request.late or not rounds:
-            return lagging(solution, missing)
+            return solution.marked(missing & solution.converged, Status.STALLED, LACKS)
         fresh = np.sqrt(PART * frobenius2(Z))[:, None] * stream
         wider = np.concatenate([np.sqrt(1 - PART) * Z, fresh[..., None]], axis=-1)[missing]
         other = self._climbed(take(here, missing), wider, request, labels[missing], rounds - 1)
@@ -156,8 +157,8 @@ def starts(merit: AugmentedMerit, group: Group, request: Request) -> list[Comple
     if request.initial is not None:
         return [merit.project(merit.surface.coordinates(request.initial[group.places]))]
     names = STARTS if request.start is None else (request.start,)
-    if not set(names) <= set(STARTS):
-        raise InvalidInput("starts", "must be names of starts", request.start, one_of(STARTS, str(request.start)))
+    for name in names:
+        check_name(name, STARTS)
     system, users = group.system, merit.problem.users
     V = start(group, Request(), min(SENSING, system.antennas)) * system.scale[:, :, None]
     beams = np.zeros((len(V), system.antennas, merit.problem.streams), complex)
@@ -180,33 +181,19 @@ def finished(merit: AugmentedMerit, solution: Solution, push: FloatArray) -> Sol
 
     Precoders get all streams of the problem. A member whose SQINRs cannot be met from where it is has failed.
     """
-    alive = np.array([status.answered for status in solution.status])
+    alive = solution.answered
     Z = np.where(alive[:, None, None], solution.precoder, 1.0)
     Z, worst = tightened(merit, Z, np.where(alive[:, None], push, 0.0))
     missed = alive & ~(worst >= MISSED)
     objective = np.asarray(merit.problem.objective(merit.surface.precoder(Z)))
-    status, notes = solution.status.copy(), solution.notes.copy()
-    for i in np.flatnonzero(missed):
-        note = f"no precoder was found that meets the SQINRs, the nearest misses one by {-worst[i]:.3g}, relative"
-        status[i], notes[i] = Status.FAILED, (*notes[i], note + "; that none does is not proven")
+    notes = [FAR.format(-short) for short in worst[missed]]
     kept = alive & ~missed
     Z = np.pad(Z, ((0, 0), (0, 0), (0, merit.problem.streams - Z.shape[-1])))
     return attrs.evolve(
         solution,
         decision={"precoder": np.where(kept[:, None, None], Z, np.nan)},
         objective=np.where(kept, objective, np.nan),
-        status=status,
-        notes=notes,
-    )
-
-
-def lagging(solution: Solution, missing: BoolArray) -> Solution:
-    """A solution whose members that lack a stream have stalled."""
-    status, notes = solution.status.copy(), solution.notes.copy()
-    for i in np.flatnonzero(missing):
-        if status[i].good:
-            status[i], notes[i] = Status.STALLED, (*notes[i], LACKS)
-    return attrs.evolve(solution, status=status, notes=notes)
+    ).marked(missed, Status.FAILED, notes)
 
 
 def better(one: Solution, other: Solution) -> Solution:

@@ -75,8 +75,7 @@ def believed(merit: AugmentedMerit, Z: ComplexArray) -> ComplexArray:
         frozen_at = Transceiver(*(Frozen.at(side, power) for side, power in zip(sides, powers, strict=True)))
         power = here.power if alike else np.minimum(sent.power, here.power)
         design = NewtonMm(max_steps=STEPS).solve(attrs.evolve(here, transceiver=frozen_at, power=power), Request())
-        answered = np.array([status.answered for status in design.status])
-        found[at[answered]] = merit.surface.coordinates(design.precoder[answered])
+        found[at[design.answered]] = merit.surface.coordinates(design.precoder[design.answered])
     return found
 
 

@@ -93,6 +93,5 @@ def proven(solution: Solution, tolerance: float) -> Solution:
     bound = np.where(np.isfinite(solution.bound), solution.bound, np.nan)
     with np.errstate(invalid="ignore"):
         gap = bound / solution.objective - 1
-        closed = gap <= tolerance
-    status = [Status.GLOBAL if c and s.answered else s for c, s in zip(closed, solution.status, strict=True)]
-    return attrs.evolve(solution, bound=bound, gap=gap, status=objects(status))
+        closed = (gap <= tolerance) & solution.answered
+    return attrs.evolve(solution, bound=bound, gap=gap).marked(closed, Status.GLOBAL)

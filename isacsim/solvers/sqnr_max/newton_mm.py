@@ -22,7 +22,7 @@ from isacsim.compiled import compiled
 from isacsim.problems.sqnr_max import SqnrMax
 from isacsim.solvers.base import Request
 from isacsim.solvers.iterate import Stop, iterate
-from isacsim.solvers.solution import Solution, Status, gathered, objects
+from isacsim.solvers.solution import Solution, Status, gathered
 from isacsim.solvers.sqinr.certificate import proven_bound
 from isacsim.solvers.sqinr.converters import NotConverters
 from isacsim.solvers.sqinr.group import Group
@@ -182,7 +182,7 @@ class NewtonMm(SqnrMaxSolver):
         stop = Stop(self.tolerance, self.max_steps, request.time_limit, request.callback)
         solution = iterate(self.init(system, V, least), self.step, stop, labels=labels)
         K, streams = system.users, V.shape[-1] - system.users
-        stalled = np.array([status is Status.STALLED for status in solution.status], bool)
+        stalled = solution.ended(Status.STALLED)
         more = np.zeros(stalled.shape, bool)
         if streams < system.antennas and stalled.any():
             more[stalled] = crowded(K, solution.precoder[stalled])
@@ -192,8 +192,7 @@ class NewtonMm(SqnrMaxSolver):
             return done
         wide = wide[more, :, : K + min(2 * streams, system.antennas)]
         other = self._run(take(system, more), wide, least[more], request, labels[more])
-        note = f"went on with more than {streams} sensing streams"
-        other = attrs.evolve(other, notes=objects([(*notes, note) for notes in other.notes]))
+        other = other.marked(np.ones(len(wide), bool), note=f"went on with more than {streams} sensing streams")
         parts = [(done.take(~more), np.flatnonzero(~more))] if not more.all() else []
         return gathered([*parts, (other, np.flatnonzero(more))], 0.0)
 
@@ -417,6 +416,5 @@ def _widened(V: ComplexArray, users: int, streams: int) -> ComplexArray:
 def _proven(system: System, solution: Solution, tolerance: float) -> Solution:
     """A solution with gaps to its bounds, globally optimal where they are closed."""
     gap = (solution.bound - solution.objective) / system.objective.size(solution.objective)
-    closed = (gap <= tolerance) & [status.good for status in solution.status]
-    status = [Status.GLOBAL if c else s for c, s in zip(closed, solution.status, strict=True)]
-    return attrs.evolve(solution, gap=gap, status=objects(status))
+    closed = (gap <= tolerance) & solution.converged
+    return attrs.evolve(solution, gap=gap).marked(closed, Status.GLOBAL)

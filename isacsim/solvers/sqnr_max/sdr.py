@@ -149,15 +149,11 @@ def _told(solution: Solution, case: str) -> Solution:
     trace = dict(solution.trace)
     trace["gap"] = trace.pop("residual")
     proven = np.isfinite(solution.bound)
-    notes = solution.notes
-    if case == "other":
-        loose = [status is not Status.GLOBAL for status in solution.status]
-        notes = objects([(*own, RELAXED) if is_loose else own for own, is_loose in zip(notes, loose, strict=True)])
+    loose = ~solution.ended(Status.GLOBAL) & (case == "other")
     return attrs.evolve(
-        solution,
+        solution.marked(loose, note=RELAXED),
         gap=np.where(proven, solution.residual, np.nan),
         residual=np.full(proven.shape, np.nan),
         bound=np.where(proven, solution.bound, np.nan),
-        notes=notes,
         trace=trace,
     )

@@ -9,12 +9,11 @@ from __future__ import annotations
 import numpy as np
 
 from isacsim.batch import frobenius2, hermitian
-from isacsim.errors import InvalidInput, one_of
-from isacsim.random import complex_normal
 from isacsim.solvers.base import Request
 from isacsim.solvers.sqinr.group import Group
 from isacsim.solvers.sqinr.repair import full, inside
 from isacsim.solvers.sqinr.system import System
+from isacsim.solvers.starts import check_name, drawn
 from isacsim.typing import ComplexArray, FloatArray, IntArray
 
 STARTS = ("least-power", "random")
@@ -45,17 +44,11 @@ def start(group: Group, request: Request, streams: int) -> ComplexArray:
     if request.initial is not None:
         return _given(system, request.initial[places], streams, group.columns)
     name = request.start or STARTS[0]
-    if name not in STARTS:
-        raise InvalidInput("starts", "must be names of starts", name, one_of(STARTS, str(name)))
+    check_name(name, STARTS)
     beams = inside(system, group.feasible)
     if name == "random":
-        if request.rngs is None:
-            raise InvalidInput(
-                "rng", "must be given for a random start", None, "Pass rng=numpy.random.default_rng(seed)."
-            )
-        shape = (system.antennas, streams)
-        drawn = np.stack([complex_normal(request.rngs[i], shape) for i in places])
-        sensing = drawn / np.sqrt(frobenius2(drawn))[:, None, None]
+        rngs = None if request.rngs is None else [request.rngs[i] for i in places]
+        sensing = full(drawn(rngs, (system.antennas, streams)))
     else:
         sensing = strongest(system, beams, streams)
     return shared(system, beams, sensing)

@@ -25,7 +25,7 @@ from isacsim.problems.band_sum_rate_crlb import BandSumRateCrlb
 from isacsim.problems.sum_rate_crlb import SumRateCrlb
 from isacsim.solvers.base import Request, Solver, not_differentiable, other_kind
 from isacsim.solvers.iterate import Stop, iterate
-from isacsim.solvers.solution import Solution, Status, objects, placed
+from isacsim.solvers.solution import Solution, Status, placed
 from isacsim.solvers.sum_rate_crlb.band import BandMerit, not_over_a_band
 from isacsim.solvers.sum_rate_crlb.hardware import HardwareMerit, Loosened
 from isacsim.solvers.sum_rate_crlb.merit import Merit
@@ -163,7 +163,7 @@ class RiemannianSolver(Solver):
         and the better of both goes on along the ridges that it is on (`isacsim.solvers.sum_rate_crlb.ridges`).
         """
         solution = self._from(problem, request)
-        lost = np.array([status is Status.STALLED for status in solution.status])
+        lost = solution.ended(Status.STALLED)
         antennas = problem.H.shape[-2]
         if not lost.any() or problem.transceiver.transmit.linear_model(np.eye(antennas, dtype=complex)).diagonal:
             return solution
@@ -186,7 +186,7 @@ class RiemannianSolver(Solver):
     def _along_ridges(self, problem: SumRateCrlb, solution: Solution, request: Request) -> Solution:
         """Members of a solution taken on along their ridges, which more chains join and which they leave for better."""
         for _ in range(RIDGES):
-            lost = np.array([status in (Status.STALLED, Status.MAX_STEPS) for status in solution.status])
+            lost = solution.ended(Status.STALLED, Status.MAX_STEPS)
             if not lost.any():
                 break
             merit, there = HardwareMerit.of(take(problem, lost)), solution.take(lost)
@@ -195,10 +195,9 @@ class RiemannianSolver(Solver):
             stop = Stop(self.tolerance, ALONG, request.time_limit, request.callback)
             found = self.climb(ridge, Z, np.arange(ridge.members), stop)
             Z, leaves = ridge.left(found.precoder)
-            status = [Status.STALLED if left else each for left, each in zip(leaves, found.status, strict=True)]
             steps = there.iterations + found.iterations
-            found = attrs.evolve(found, precoder=merit.precoder(Z), status=objects(status), iterations=steps)
-            solution = placed(found, lost, solution)
+            found = attrs.evolve(found, precoder=merit.precoder(Z), iterations=steps)
+            solution = placed(found.marked(leaves, Status.STALLED), lost, solution)
         return solution
 
     def _from(self, problem: SumRateCrlb, request: Request) -> Solution:

@@ -10,8 +10,8 @@ import numpy as np
 from isacsim.batch import squared
 from isacsim.channels.fang25 import as_ours, published_draw
 from isacsim.errors import InvalidInput, one_of
-from isacsim.random import complex_normal
 from isacsim.solvers.base import Request
+from isacsim.solvers.starts import check_name, drawn
 from isacsim.solvers.sum_rate_crlb.merit import Merit
 from isacsim.typing import ComplexArray
 
@@ -87,26 +87,21 @@ def start(merit: Merit, name: str, streams: int, rngs: Sequence[np.random.Genera
     Raises:
         InvalidInput: For an unknown name, or a random start without generators.
     """
+    check_name(name, STARTS)
     antennas, users = merit.H.shape[-2:]
     if name in NAMED:
         return served(merit, NAMED[name](merit), streams)
     if name in ("random", "published"):
-        if rngs is None:
-            raise InvalidInput(
-                "rng", "must be given for a random start", None, "Pass rng=numpy.random.default_rng(seed)."
-            )
-        W = np.stack([complex_normal(rng, (antennas, streams)) for rng in rngs])
+        W = drawn(rngs, (antennas, streams))
         if name == "random":
             return W
         W *= np.sqrt(2)
-    elif name == "fang25":
+    else:
         if merit.transmit_array is None:
             raise InvalidInput("starts", "must not be 'fang25' without a tx_array of the targets", name, "Use 'mrt'.")
         _, sensing = published_draw(antennas, users, merit.V.shape[-1] // 3, streams - users)
         W = np.empty((merit.members, antennas, streams), complex)
         W[..., users:] = as_ours(merit.transmit_array, sensing)
-    else:
-        raise InvalidInput("starts", "must be names of starts", name, one_of(STARTS, str(name)))
     W[..., :users] = merit.rate_weight * maximum_ratio(merit)
     return W
 
