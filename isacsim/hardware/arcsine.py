@@ -21,15 +21,10 @@ import numpy as np
 
 from isacsim.compiled import compiled, part, writable
 from isacsim.hardware.codebooks import Codebook
-from isacsim.hardware.gaussian import legendre
+from isacsim.hardware.jumps import IN_PHASE
 from isacsim.hardware.lattices import distorted_slope, jumps_of, spacing
 from isacsim.typing import AnyArray, FloatArray
 
-NODES = 64  # of the angle: at most 1e-13 of the power at 3 bits, 1e-11 at 6
-AT_ONCE = 2**14  # densities of a member in one array: enough for the processor, and few for its cache
-# By which a correlation misses 1 by rounding alone: as much moves the distortion by its root, a step of 1e-7. Chains
-# within it are in phase, and the derivative is that along what keeps them so: off it there is none.
-IN_PHASE = 1e-14
 GRAZING = 1e-30  # the least squared cosine: nothing is divided by 0
 DEGREES = (32, 64, 128, 256, 512)
 SETTLED = 1e-16  # of the output power: the last coefficients of a table
@@ -38,41 +33,6 @@ CELLS, ORDER = 512, 8
 # Step below which tables are denser towards full correlation: those of 7 bits and more.
 FINE = 0.1
 PANELS, POINTS = 64, 12  # of such a table: polynomials that the cells are filled from
-
-Jumps = tuple[FloatArray, FloatArray]
-
-
-def jump_pairs(one: Jumps, other: Jumps, r: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """``E[q_i(u) q_j(v)] - E[q_i] E[q_j]`` of all pairs of chains, and its derivative in r, both (..., N, N).
-
-    Args:
-        one: Places (..., N, J), in deviations, and heights of the jumps of the first of each pair.
-        other: Those of the second.
-        r: Correlations, shape (..., N, N), from -1 to 1.
-    """
-    in_phase = np.abs(r) > 1 - IN_PHASE
-    r = np.where(in_phase, np.sign(r), r)
-    angle, (node, weight) = np.arcsin(r), _nodes()
-    value, end = np.zeros(r.shape), np.zeros(r.shape)
-    t, d = (a[..., None, :, None, :] for a in other)
-    # Of a member's size alone, so that a member in a batch has the bytes it has alone.
-    some = max(1, AT_ONCE // max(1, r.shape[-1] ** 2 * t.shape[-1]))
-    for k in range(one[0].shape[-1]):
-        s = one[0][..., :, None, k, None, None]
-        heights = one[1][..., :, None, k, None, None] * d / (2 * np.pi)
-        for first in range(0, NODES, some):
-            here = slice(first, first + some)
-            bells = _bell(s, t, np.sin(angle[..., None] * node[here])[..., None])
-            value += ((heights * bells).sum(axis=-1) * weight[here]).sum(axis=-1)
-        end += (heights * _bell(s, t, r[..., None, None])).sum(axis=(-2, -1))
-    return angle * value, np.where(in_phase, 0.0, end / np.sqrt(np.maximum((1 - r) * (1 + r), GRAZING)))
-
-
-@cache
-def _nodes() -> tuple[FloatArray, FloatArray]:
-    """Shares of an angle, and their weights: denser towards its end, where near jumps leave a peak in phase."""
-    x, weight = legendre(NODES)
-    return 1 - (1 - x) ** 2, 2 * (1 - x) * weight
 
 
 def _bell(s: FloatArray, t: FloatArray, r: FloatArray) -> FloatArray:

@@ -24,9 +24,9 @@ from attrs import frozen
 from isacsim.batch import squared
 from isacsim.hardware.base import Hardware
 from isacsim.hardware.expansions import Expander, Expansion, Ito, Rails, with_rest
-from isacsim.hardware.fixed_codebooks import FAR
 from isacsim.hardware.gain_control import Quantised
 from isacsim.hardware.gaussian import density, hermite
+from isacsim.hardware.jumps import FAR
 from isacsim.typing import AnyArray, ComplexArray, FloatArray
 
 DEGREE = 33  # p + q: 0.001 dB of an SQINR; without the parts above it would be 0.04 dB off

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -24,6 +25,7 @@ from attrs import frozen
 from isacsim.batch import hermitian_part, squared
 from isacsim.hardware.base import Hardware, LinearModel, chain_power, cotangent_diagonal, diagonal_matrix
 from isacsim.hardware.gaussian import correlations
+from isacsim.hardware.jumps import Expanded, Jumps, covariances, pulsed_coefficients
 from isacsim.typing import AnyArray, ComplexArray, FloatArray
 
 # Nepers of power between the places of a difference: truncation h^4 and rounding 1e-16 / h weigh the same.
@@ -248,7 +250,7 @@ class Rails(Expansion):
     The parts of two chains have the correlations Re xi and, with one sign or the other, Im xi. With
     ``K_ij(r) = E[q_i(u) q_j(v)] = sum_n c_in c_jn r^n`` in Hermite coefficients
     ``C = 2 K(Re xi) + j (K(Im xi) - K(-Im xi))``. Coefficients of a map that jumps fall too slowly, by
-    n^(-3/2) in the square; its jumps are summed by `isacsim.hardware.arcsine.jump_pairs`, and the series has the rest.
+    n^(-3/2) in the square; `isacsim.hardware.jumps` has what its jumps share, and the series the rest.
 
     Attributes:
         linear: E[f z*], shape (..., N), in sqrt(W).
@@ -257,6 +259,7 @@ class Rails(Expansion):
         jumped: Those of the jumps alone, of the same shape.
         places: Where the map jumps, in deviations of the part, shape (..., N, J).
         heights: By how much, of the same shape, in sqrt(W).
+        pulsed: Whether these are areas of pulses, of a derivative.
     """
 
     linear: AnyArray
@@ -265,16 +268,23 @@ class Rails(Expansion):
     jumped: FloatArray
     places: FloatArray
     heights: FloatArray
+    pulsed: bool = False
+
+    @cached_property
+    def expanded(self) -> Expanded:
+        """As `isacsim.hardware.jumps.covariances` takes it."""
+        return Expanded(self.c, self.jumped, Jumps.of(self.places, self.heights, self.pulsed))
 
     def distortion(self, other: Rails, xi: ComplexArray) -> ComplexArray:
         """``2 K(Re xi) + j (K(Im xi) - K(-Im xi))``, less what is linear."""
-        real, imag, minus = (self._pairs(other, r)[0] for r in (xi.real, xi.imag, -xi.imag))
-        return np.asarray(2 * real + 1j * (imag - minus))
+        real, imag, minus = self._pairs(other, xi)
+        D = 2 * real + 1j * (imag - minus)
+        return _whole(D) if other is self else D
 
     def toward(self, xi: ComplexArray, g: ComplexArray) -> ComplexArray:
         """``2 K'(Re xi) Re g + j (K'(Im xi) + K'(-Im xi)) Im g``."""
-        real, imag, minus = (self._pairs(self, r)[1] for r in (xi.real, xi.imag, -xi.imag))
-        return np.asarray(2 * real * g.real + 1j * (imag + minus) * g.imag)
+        real, imag, minus = self._pairs(self, xi, slopes=True)
+        return _whole(2 * real * g.real + 1j * (imag + minus) * g.imag)
 
     def scaled(self, amplitude: AnyArray, power: AnyArray) -> Rails:
         """Coefficients and heights alike; places are in deviations."""
@@ -285,6 +295,7 @@ class Rails(Expansion):
             amplitude[..., None] * self.jumped,
             np.broadcast_to(self.places, (*np.shape(amplitude), self.places.shape[-1])),
             amplitude[..., None] * self.heights,
+            self.pulsed,
         )
 
     def combined(self, parts: Sequence[tuple[float, Rails]]) -> Rails:
@@ -298,18 +309,29 @@ class Rails(Expansion):
             np.concatenate([w * each.heights for w, each in parts], axis=-1),
         )
 
-    def _pairs(self, other: Rails, r: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """K(r) without its linear part, and its derivative."""
-        from isacsim.hardware.arcsine import jump_pairs
+    def pulsing(self, slope: Rails) -> Rails:
+        """Their derivative in the logarithm of the power, of the ``slope`` that differences have of them.
 
-        value, slope = np.zeros(r.shape), np.zeros(r.shape)
-        if not r.any():  # the means alone
-            return self.c[..., :, None, 0] * other.c[..., None, :, 0], slope
-        for n in reversed(range(self.c.shape[-1])):
-            slope = slope * r + value
-            smooth = self.c[..., :, None, n] * other.c[..., None, :, n] if n != 1 else 0.0
-            value = value * r + smooth - self.jumped[..., :, None, n] * other.jumped[..., None, :, n]
-        if self.places.shape[-1]:
-            jumps = jump_pairs((self.places, self.heights), (other.places, other.heights), r)
-            value, slope = value + jumps[0], slope + jumps[1]
-        return value, slope
+        Jumps of a fixed amplitude move by half of their place: the derivative is one of pulses, which no difference
+        shows where chains are so near in phase that jumps correlate over less than they were moved.
+        """
+        areas = self.heights * self.places / 2
+        jumped = pulsed_coefficients(self.places, areas, slope.c.shape[-1])
+        jumped[..., -1] = 0.0  # which stands for the rest of maps without jumps
+        c = slope.c - slope.jumped + jumped
+        return Rails(slope.linear, slope.own, c, jumped, self.places, areas, pulsed=True)
+
+    def _pairs(self, other: Rails, xi: ComplexArray, *, slopes: bool = False) -> Iterable[FloatArray]:
+        """K without its linear part, or its derivative, at Re xi, Im xi and -Im xi; see `covariances`."""
+        mine = self.expanded
+        theirs = mine if other is self else other.expanded
+        odd = not (mine.c[..., ::2].any() or theirs.c[..., ::2].any())
+        r = np.stack([xi.real, xi.imag, *([] if odd else [-xi.imag])], axis=-3)
+        found = np.moveaxis(covariances(mine, theirs, r, slopes), -3, 0)
+        return (*found, found[1] if slopes else -found[1]) if odd else found
+
+
+def _whole(upper: ComplexArray) -> ComplexArray:
+    """Hermitian matrices (..., N, N) of what they have on the diagonal and above it; 0 is below it."""
+    diagonal = np.diagonal(upper, axis1=-2, axis2=-1).real
+    return _with_diagonal(upper + np.conj(upper).swapaxes(-1, -2), diagonal)

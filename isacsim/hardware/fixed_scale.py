@@ -17,13 +17,13 @@ import numpy as np
 from isacsim.batch import squared
 from isacsim.hardware.base import Hardware
 from isacsim.hardware.expansions import Expander, Expansion, Ito, Rails, with_rest
+from isacsim.hardware.jumps import coefficients
 from isacsim.hardware.quadrature import (
     RAIL_DEGREES,
     Kind,
     expand,
     expand_below,
     is_smooth,
-    jumped_series,
     orders_of_general,
 )
 from isacsim.typing import AnyArray, FloatArray, IntArray
@@ -34,9 +34,6 @@ TRIED = (-0.97, 0.06, 0.55)  # places in an octave, from -1 to 1, where polynomi
 MET, ROUNDING = 1e-11, 1e-12
 OCTAVES = 128  # of a device that are kept
 POWERS = 256  # expansions of a device that are kept, each for one power of every chain
-# Pairs of jumps are summed, 48 densities for each pair of chains: some seconds for four chains. Beyond it a map has
-# its series alone, whose last order stands for all above: of fine steps these are correlated where r is near 1 alone.
-MOST_JUMPS = 256
 TOGETHER = 8  # numbers of jumps are rounded up to these, so that sums do not depend on other members
 
 
@@ -112,6 +109,11 @@ class FixedScale(Expander):
         told = _joined(found, rho.shape)
         return _rails(told) if self.kind == "rails" else _ito(told, general=self.kind == "general")
 
+    def slope(self, rho: FloatArray) -> Expansion:
+        """By differences; that of jumps in closed form, where they stay at their amplitudes."""
+        found, here = super().slope(rho), self.at(rho)
+        return here.pulsing(found) if self.deaf and isinstance(found, Rails) and isinstance(here, Rails) else found
+
     def silence(self, shape: tuple[int, ...]) -> FloatArray:
         """Power without input."""
         y = self.device.apply(np.zeros((self.chains, 1), complex), None, power=np.zeros(self.chains))
@@ -181,21 +183,11 @@ def _joined(found: list[tuple[AnyArray, Told]], shape: tuple[int, ...]) -> Told:
 
 
 def _rails(told: Told) -> Rails:
-    own, jumped = np.maximum(told.coefficients[..., -1], 0.0), jumped_series(told.places, told.heights)
+    own, jumped = np.maximum(told.coefficients[..., -1], 0.0), coefficients(told.places, told.heights, RAIL_DEGREES)
     c = told.coefficients[..., :-1] + jumped
     linear, c = np.sqrt(2) * c[..., 1], with_rest(c, own, told.heights)
     jumped = np.concatenate([jumped, np.zeros((*c.shape[:-1], c.shape[-1] - jumped.shape[-1]))], axis=-1)
-    return bounded(Rails(linear, own, c, jumped, told.places, told.heights))
-
-
-def bounded(found: Rails) -> Rails:
-    """Rails whose jumps are few enough to be summed in pairs, or those of their series."""
-    if found.places.shape[-1] <= MOST_JUMPS:
-        return found
-    none = found.places[..., :0]
-    # The last coefficient is empty where the jumps have what is left of the series.
-    c = with_rest(found.c[..., :-1], found.own, none)
-    return Rails(found.linear, found.own, c, np.zeros_like(c), none, none)
+    return Rails(linear, own, c, jumped, told.places, told.heights)
 
 
 def _ito(told: Told, *, general: bool) -> Ito:

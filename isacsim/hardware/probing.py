@@ -8,7 +8,6 @@ codebook. What comes out is exact to about
 ==================================================  ============
 codebook, behind a gain control or of fixed scale    1e-13
 rails, smooth or with kinks                          1e-11
-rails of over 256 jumps, correlations up to 0.9      1e-3
 circular, smooth                                     1e-12
 circular with a kink, correlations up to 0.99        1e-8
 general, smooth                                      1e-8
@@ -38,7 +37,7 @@ from isacsim.hardware.chain import Series
 from isacsim.hardware.codebooks import Codebook
 from isacsim.hardware.envelopes import Envelopes
 from isacsim.hardware.expansions import Expander, Expansion, Ito, Rails
-from isacsim.hardware.fixed_scale import FixedScale, bounded
+from isacsim.hardware.fixed_scale import FixedScale
 from isacsim.hardware.gain_control import GainControlled, Quantised
 from isacsim.hardware.quadrature import SAME, Kind, expand, is_smooth
 from isacsim.typing import ComplexArray, FloatArray
@@ -126,7 +125,7 @@ def _tried(device: Hardware, chains: int) -> Expander:
     unit = expand(device, np.ones(chains), kind)
     if isinstance(unit, Rails) and (books := _codebooks(unit)) is not None:
         return GainControlled(books)
-    return Scaled(bounded(unit) if isinstance(unit, Rails) else unit)
+    return Scaled(unit)
 
 
 def _cells(device: Hardware, chains: int) -> Cells | None:

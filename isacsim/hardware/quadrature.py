@@ -17,6 +17,7 @@ from isacsim.errors import InvalidInput
 from isacsim.hardware.base import Hardware
 from isacsim.hardware.expansions import Expansion, Ito, Rails, with_rest
 from isacsim.hardware.gaussian import density, hermite, laguerre, legendre
+from isacsim.hardware.jumps import coefficients
 from isacsim.typing import AnyArray, ComplexArray, FloatArray
 
 Kind = Literal["circular", "rails", "general"]
@@ -116,19 +117,11 @@ def _rails(u: FloatArray, weight: FloatArray, F: FloatArray, places: FloatArray,
     """By quadrature over a part between jumps."""
     chains, weight = len(places), weight * density(u)
     c = np.broadcast_to(np.einsum("nu,mnu->nm", F * weight, hermite(u, RAIL_DEGREES)), (chains, RAIL_DEGREES + 1))
-    jumped = jumped_series(places, heights)
+    jumped = coefficients(places, heights, RAIL_DEGREES)
     own = np.broadcast_to(2 * ((F - c[: len(F), 1:2] * u) ** 2 * weight).sum(axis=-1), chains)
     c = with_rest(c, own, heights)
     jumped = np.pad(jumped, [(0, 0), (0, c.shape[-1] - jumped.shape[-1])])
     return Rails(np.sqrt(2) * c[:, 1], own, c, jumped, places, heights)
-
-
-def jumped_series(places: FloatArray, heights: FloatArray) -> FloatArray:
-    """Hermite coefficients (..., N, degrees) of jumps alone, for places and heights (..., N, J); 0 for the mean."""
-    at = hermite(places, RAIL_DEGREES - 1)
-    series = (heights * density(places) * at).sum(axis=-1)
-    series /= np.sqrt(np.arange(1, RAIL_DEGREES + 1)).reshape(-1, *(1,) * (series.ndim - 1))
-    return np.concatenate([np.zeros_like(series[:1]), series]).transpose(*range(1, series.ndim), 0)
 
 
 def jumps_of(device: Hardware, rho: FloatArray) -> Jumps:

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from scipy.special import erfc
 
 from isacsim import Aqnm, Chain, Hardware, InvalidInput, MidRise
-from isacsim.hardware import arcsine, fixed_scale, probing
 from isacsim.hardware.base import diagonal_matrix, estimate_linear_model
 from isacsim.hardware.cells import _basis
 from isacsim.hardware.chain import Series
@@ -632,38 +631,17 @@ def test_high_resolution_is_less_distortion_at_every_step(kit):
     assert np.all(np.diff(D) < 0)
 
 
-@frozen
-class Steps(Hardware):
-    """Steps of the parts, of one size up to 2, and none beyond, so that no codebook is found."""
-
-    size: float
-
-    def apply(self, x, rng=None, *, power=None):
-        parts = np.stack([np.real(x), np.imag(x)])
-        real, imag = np.where(np.abs(parts) < 2, self.size * (np.floor(parts / self.size) + 0.5), parts)
-        return real + 1j * imag
-
-
-def test_a_map_of_more_jumps_than_can_be_summed_in_pairs_has_its_series(kit, monkeypatch):
-    R = few_streams(kit, 3, 3, 0)
-    size = np.sqrt(np.diagonal(R).real)
-    R = R / np.outer(size, size)
-    assert np.abs(R - np.eye(3)).max() < 0.9
-    whole = Steps(0.1).linear_model(R)
-    probing._kept.cache_clear()
-    monkeypatch.setattr(fixed_scale, "MOST_JUMPS", 20)
-    series = Steps(0.1).linear_model(R)
-    np.testing.assert_allclose(series.gain, whole.gain, rtol=1e-13)
-    # What is said of correlations up to 0.9; the power of each chain is that of its samples.
-    np.testing.assert_allclose(series.distortion, whole.distortion, atol=1e-3 * np.abs(whole.distortion).max())
-    np.testing.assert_allclose(series.distortion_power, whole.distortion_power, rtol=1e-12)
-    probing._kept.cache_clear()
-
-
-def test_the_work_for_a_map_of_very_many_jumps_is_bounded(kit, monkeypatch):
-    monkeypatch.setattr(arcsine, "jump_pairs", lambda *_: pytest.fail("a million pairs of jumps"))
-    model = Steps(0.004).linear_model(few_streams(kit, 3, 3, 0) / 40)
-    assert np.isfinite(model.distortion).all()
+def test_a_codebook_of_many_levels_given_by_samples_has_the_closed_model(kit):
+    steps, closed = staircase(0.05 * np.arange(1, 60))
+    R = few_streams(kit, 3, 1, 0) + 1e-4 * few_streams(kit, 3, 3, 1)  # nearly in phase
+    found, expected = steps.linear_model(R), exact_model(closed, R)
+    np.testing.assert_allclose(found.gain, expected.gain, rtol=1e-12)
+    size = np.abs(expected.distortion).max()
+    # Distortion and output are 1e-3 apart, and quadrature has the latter to rounding.
+    np.testing.assert_allclose(found.distortion, expected.distortion, rtol=0, atol=1e-10 * size)
+    g = few_streams(kit, 3, 3, 2)
+    slope, known = steps.linear_model_vjp(R, np.ones(3), g), exact_vjp(closed, R, np.ones(3), g)
+    np.testing.assert_allclose(slope, known, rtol=0, atol=1e-8 * np.abs(known).max())
 
 
 def test_a_chain_of_amplifiers_has_a_model_of_no_members():

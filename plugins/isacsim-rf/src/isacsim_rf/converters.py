@@ -57,8 +57,7 @@ class ClippingDac(Hardware):
     """Uniform converter whose full scale is set once, and not by a gain control.
 
     The loading factor is full_scale over the power of a chain: with little of it the converter
-    clips, with much it wastes bits. The linear model is exact, up to 5 bits with all of the correlation of
-    different chains' distortion, above without that of steps, which chains nearly in phase alone have.
+    clips, with much it wastes bits. The linear model is exact.
 
     Args:
         bits: Resolution of each of the I and Q converters.
@@ -66,7 +65,7 @@ class ClippingDac(Hardware):
             each chain (N,), in W.
     """
 
-    component_version: ClassVar[int] = 2  # the linear model has the correlation of different chains' distortion
+    component_version: ClassVar[int] = 3  # the correlation of different chains' distortion is exact with many levels
 
     bits: int = field(validator=_bits)
     full_scale: Any = batched(0, above=0.0, metadata=units.dbm())
@@ -90,7 +89,7 @@ class ClippingDac(Hardware):
         return exact_model(self._maps(R), R)
 
     def linear_model_vjp(self, R: ComplexArray, gain: AnyArray, distortion: AnyArray) -> ComplexArray:
-        """By differences in the powers, in closed form in the correlations."""
+        """In closed form."""
         return exact_vjp(self._maps(R), R, gain, distortion)
 
     @property

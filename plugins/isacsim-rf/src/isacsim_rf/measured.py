@@ -216,15 +216,11 @@ class MeasuredConverter(Measured):
         )
 
     def linear_model(self, R: ComplexArray) -> LinearModel:
-        """Gain and covariance of the distortion, its mean included, for R (..., N, N), in W.
-
-        Exact, up to 5 bits with all of the correlation of different chains' distortion, above without that of
-        steps, which chains nearly in phase alone have.
-        """
+        """Gain and exact covariance of the distortion, its mean included, for R (..., N, N), in W."""
         return exact_model(self._maps(R), R)
 
     def linear_model_vjp(self, R: ComplexArray, gain: AnyArray, distortion: AnyArray) -> ComplexArray:
-        """By differences in the powers, in closed form in the correlations."""
+        """In closed form."""
         return exact_vjp(self._maps(R), R, gain, distortion)
 
     def _maps(self, R: ComplexArray) -> FixedCodebooks:
