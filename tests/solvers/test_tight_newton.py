@@ -15,7 +15,16 @@ from isacsim.solvers.sqinr.group import feasibility
 from isacsim.solvers.sqinr.repair import full, inside
 from isacsim.solvers.sqinr.tight import settle_each, settled
 from isacsim.solvers.sqnr_max import conjugate_gradients
-from isacsim.solvers.sqnr_max.conjugate_gradients import SHORTER, Steps, room, steps_each
+from isacsim.solvers.sqnr_max.conjugate_gradients import (
+    BENT,
+    DIRECTION,
+    SHORTER,
+    Steps,
+    point_at,
+    room,
+    rounded,
+    steps_each,
+)
 from isacsim.solvers.sqnr_max.echo import brightest, echoes_at, factors, value_at
 from isacsim.solvers.sqnr_max.lagrangian import Turning, lagrangian_at, missing, positive
 from isacsim.solvers.sqnr_max.objectives import sqnr_groups
@@ -129,7 +138,7 @@ def asked(kit, kind, radius, accuracy=1e-6):
     turning = Turning.at(group.system, response, echoes, multipliers)
     lagrangian = lagrangian_at(group.system, echoes, way, multipliers, turning)
     gradient = echoes.half - way.mixed(way.components(echoes.half))
-    data, n = (response, echoes.seen), len(SHORTER)
+    data, n = (response, point_at(echoes.seen)), len(SHORTER)
     steps = Steps(np.zeros((1, n, 2 * way.V[0].size)), np.zeros((1, n)), np.zeros((1, n)), np.zeros(1, int))
     numbers = (real_vectors(gradient), np.array([radius]), np.array([accuracy]))
     return (*data, *lagrangian, *numbers, *room(group.system.H, response, way.V), steps), way, multipliers
@@ -137,11 +146,11 @@ def asked(kit, kind, radius, accuracy=1e-6):
 
 def bent(arguments, D):
     """The product of the curvature at what was asked with D (N, L)."""
-    factors_, seen, prices, product = *arguments[:3], arguments[11]
-    one = [member(each, 0) for each in (factors_, seen, prices)]
-    result = np.empty_like(D)
-    conjugate_gradients.bend(*one, D, result, product)
-    return result
+    vectors, product = arguments[10:12]
+    one = [member(each, 0) for each in arguments[:3]]
+    vectors.columns[DIRECTION] = D
+    conjugate_gradients.bend(*one, vectors, product)
+    return vectors.columns[BENT].copy()
 
 
 @pytest.mark.parametrize("kind", RESPONSES)
@@ -164,6 +173,18 @@ def test_products_with_the_curvature_are_derivatives_of_the_lagrangians_gradient
     slope = kit.central_difference(half, 1e-4)
     # Sixth order in a step of 1e-4, and the rounding of f over it.
     np.testing.assert_allclose(bent(arguments, D[0]), slope[0], atol=1e-7 * np.abs(slope).max())
+
+
+@pytest.mark.parametrize("kind", RESPONSES)
+def test_in_single_precision_products_keep_its_digits(kit, kind):
+    arguments, way, _ = asked(kit, kind, 1.0)
+    D = kit.complex_gaussian(way.V.shape, 4)[0]
+    exact = bent(arguments, D)
+    asked_for = tuple(rounded(part) for part in arguments[:5])
+    assert {each.dtype.char for part in asked_for for each in part} == {"F", "f", "?"}
+    record = (*asked_for, *arguments[5:8], *room(asked_for[2].H, asked_for[0], way.V))
+    # Sums of some ten terms of the size of the result, each with half a digit of 6e-8.
+    assert np.linalg.norm(bent(record, D) - exact) <= 3e-6 * np.linalg.norm(exact)
 
 
 @pytest.mark.parametrize("kind", RESPONSES)

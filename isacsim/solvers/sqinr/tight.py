@@ -226,12 +226,17 @@ def look(
 
 @part
 def write_normals(
-    H: ComplexArray, load: FloatArray, R: ComplexArray, V: ComplexArray, tight: BoolArray, normals: ComplexArray
+    H: ComplexArray, load: FloatArray, R: ComplexArray, V: FloatArray, tight: BoolArray, normals: FloatArray
 ) -> None:
-    """Write the normals at V (N, L), (K+1, N, L): zero where a constraint is not tight."""
+    """Write the normals at V, (K+1, N, 2L): zero where a constraint is not tight; V is as real numbers, (N, 2L)."""
     for k in range(tight.size):
         for i in range(V.shape[0]):
-            for s in range(V.shape[1]):
-                normals[k, i, s] = -load[i, k] * V[i, s] if tight[k] else 0.0
-                if tight[k] and k < R.shape[0]:
-                    normals[k, i, s] -= H[i, k] * R[k, s]
+            charged, row = load[i, k], normals[k, i]
+            for s in range(row.size):
+                row[s] = -charged * V[i, s] if tight[k] else 0.0
+            if tight[k] and k < R.shape[0]:
+                channel = H[i, k]
+                for s in range(R.shape[1]):
+                    mixed = channel * R[k, s]
+                    row[2 * s] -= mixed.real
+                    row[2 * s + 1] -= mixed.imag

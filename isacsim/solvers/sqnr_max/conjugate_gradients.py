@@ -4,24 +4,41 @@ A direction maximises the second-order model of the Lagrangian in the tangent sp
 method of [Steihaug83], turned by the inverse of a metric Phi. Lengths are in that metric. Along a direction
 of positive curvature the path goes on to the radius. Its points are ever farther from its beginning, with ever more of
 the rise: shorter steps come from the same path.
+
+All records may be in single precision (`rounded`), at half of the time: a direction needs few digits, since the point
+that it leads to, and what is left to gain there, are computed in double precision.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from isacsim.algebra import real_inner
 from isacsim.blas import multiply, scalar_product
-from isacsim.compiled import part
+from isacsim.compiled import brief, part
 from isacsim.records import member
 from isacsim.solvers.sqinr.tight import write_normals
 from isacsim.solvers.sqnr_max.echo import Response, Seen
-from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray
+from isacsim.typing import AnyArray, BoolArray, ComplexArray, FloatArray, IntArray
+
+R = TypeVar("R", bound=tuple[Any, ...])
 
 PRODUCTS = 100  # with the curvature, in one direction: ten times what most take
 SHORTER = (1.0, 0.25, 0.0625)  # lengths of the steps from one path, relative to its own
+
+
+class Point(NamedTuple):
+    """A `Seen` of B members or of one, whose columns are rows of real numbers: all but products go through these."""
+
+    V: FloatArray  #: (B, N, 2L)
+    echo: FloatArray  #: (B, N_r, 2L)
+    Y: FloatArray  #: (B, N_r, 2L)
+    C: FloatArray  #: (B, N, 2L)
+    T: FloatArray  #: (B, N_r)
+    quiet: FloatArray  #: The diagonal of ``Delta^-1``, or ones where B is the identity, (B, N_r)
+    X: ComplexArray  #: (B, r, r)
+    inverse: ComplexArray  #: (B, r, r)
 
 
 class Prices(NamedTuple):
@@ -66,7 +83,7 @@ class Lagrangian(NamedTuple):
 class Tangents(NamedTuple):
     """Room for the tangent space of one member."""
 
-    normals: ComplexArray  #: (K+1, N, L)
+    normals: FloatArray  #: (K+1, N, 2L)
     flat: FloatArray  #: The same numbers, (K+1, 2NL)
     weights: FloatArray  #: (2, K+1)
 
@@ -79,24 +96,32 @@ class Path(NamedTuple):
 
 
 class Vectors(NamedTuple):
-    """Room for vectors, each stored twice in one place: by columns (N, L), and as real numbers."""
+    """Room for vectors, each stored thrice in one place: by columns (N, L), and as real numbers."""
 
     columns: ComplexArray  #: By the names RESIDUAL to MIXED, (5, N, L)
+    rows: FloatArray  #: (5, N, 2L)
     flat: FloatArray  #: (5, 2NL)
     few: ComplexArray  #: (m, L)
+
+
+class Blocks(NamedTuple):
+    """Room for a product with the curvature, of complex numbers, or the same ones as pairs of real ones."""
+
+    pair: AnyArray  #: Two columns for each of V, (N, 2L)
+    seen: AnyArray  #: ``A^H`` times that, (r, 2L)
+    two: AnyArray  #: Two columns for each of V at the receiver, (N_r, 2L)
+    few: AnyArray  #: (3, r, L)
+    echo: AnyArray  #: (3, N_r, L)
+    received: AnyArray  #: (K, L)
 
 
 class Product(NamedTuple):
     """Room for a product with the curvature."""
 
-    pair: ComplexArray  #: Two columns for each of V, (N, 2L)
-    seen: ComplexArray  #: ``A^H`` times that, (r, 2L)
-    two: ComplexArray  #: Two columns for each of V at the receiver, (N_r, 2L)
-    few: ComplexArray  #: (2, r, L)
-    echo: ComplexArray  #: (3, N_r, L)
-    received: ComplexArray  #: (K, L)
+    columns: Blocks  #: For products with matrices
+    rows: Blocks  #: For all else
     chains: FloatArray  #: (N,)
-    rows: FloatArray  #: (2, N_r)
+    receivers: FloatArray  #: (3, N_r)
 
 
 class Steps(NamedTuple):
@@ -114,23 +139,43 @@ RESIDUAL, TURNED, DIRECTION, BENT, MIXED = range(5)
 XX, XD, DD, SLOPE, CURVE, LENGTH = range(6)
 
 
+def rounded(record: R) -> R:
+    """A named tuple of arrays, and of more of them, in single precision."""
+    return type(record)(*(rounded(each) if isinstance(each, tuple) else _single(each) for each in record))
+
+
+def _single(array: AnyArray) -> AnyArray:
+    return array.astype({"c": np.complex64, "f": np.float32}.get(array.dtype.kind, array.dtype))
+
+
+def point_at(seen: Seen) -> Point:
+    """The same as rows of real numbers."""
+    real = seen.V.real.dtype
+    V, echo, Y, C = (np.ascontiguousarray(each).view(real) for each in (seen.V, seen.echo, seen.Y, seen.C))
+    quiet = seen.quiet if seen.X.size else np.ones_like(seen.quiet)
+    return Point(V, echo, Y, C, seen.T, quiet, seen.X, seen.inverse)
+
+
 def room(H: ComplexArray, factors: Response, V: ComplexArray) -> tuple[Tangents, Path, Vectors, Product]:
-    """Room for members like those of channels (B, N, K) at points V (B, N, L)."""
+    """Room for members like those of channels (B, N, K) at points V (B, N, L), in the precision of their factors."""
     (N, L), (r, receivers), K = V.shape[1:], (factors.A.shape[-1], factors.gains.shape[-2]), H.shape[-1]
+    number, real = factors.A.dtype, factors.gains.dtype
     few = r + K if factors.B.size else 0
-    columns, normals = np.zeros((5, N, L), complex), np.zeros((K + 1, N, L), complex)
-    shapes = ((N, 2 * L), (r, 2 * L), (receivers, 2 * L), (2, r, L), (3, receivers, L), (K, L))
+    columns, normals = np.zeros((5, N, L), number), np.zeros((K + 1, N, 2 * L), real)
+    shapes = ((N, 2 * L), (r, 2 * L), (receivers, 2 * L), (3, r, L), (3, receivers, L), (K, L))
+    blocks = Blocks(*(np.zeros(shape, number) for shape in shapes))
+    flat, rows = columns.reshape(5, -1).view(real), Blocks(*(each.view(real) for each in blocks))
     return (
-        Tangents(normals, normals.reshape(K + 1, -1).view(float), np.zeros((2, K + 1))),
-        Path(np.zeros((PRODUCTS + 1, 2 * N * L)), np.zeros((PRODUCTS + 1, 6))),
-        Vectors(columns, columns.reshape(5, -1).view(float), np.zeros((few, L), complex)),
-        Product(*(*(np.zeros(shape, complex) for shape in shapes), np.zeros(N), np.zeros((2, receivers)))),
+        Tangents(normals, normals.reshape(K + 1, -1), np.zeros((2, K + 1), real)),
+        Path(np.zeros((PRODUCTS + 1, 2 * N * L), real), np.zeros((PRODUCTS + 1, 6))),
+        Vectors(columns, columns.view(real), flat, np.zeros((few, L), number)),
+        Product(blocks, rows, np.zeros(N, real), np.zeros((3, receivers), real)),
     )
 
 
 def steps_each(
     factors: Response,
-    seen: Seen,
+    point: Point,
     prices: Prices,
     metric: Metric,
     normals: Normals,
@@ -146,12 +191,12 @@ def steps_each(
     """Steps from half of the Lagrangian's gradients (B, 2NL), within radii (B,), to relative accuracies (B,)."""
     residual, told = vectors.flat[RESIDUAL], path.told
     for b in range(radius.size):
-        of, point, charged = member(factors, b), member(seen, b), member(prices, b)
+        of, at, charged = member(factors, b), member(point, b), member(prices, b)
         for i in range(residual.size):
             residual[i] = gradient[b, i]
-        write_normals(charged.H, normals.load[b], normals.R[b], point.V, normals.tight[b], tangents.normals)
+        write_normals(charged.H, normals.load[b], normals.R[b], at.V, normals.tight[b], tangents.normals)
         turning, inverse = member(metric, b), normals.inverse[b]
-        segments = travel(of, point, charged, turning, inverse, radius[b], accuracy[b], tangents, path, vectors, here)
+        segments = travel(of, at, charged, turning, inverse, radius[b], accuracy[b], tangents, path, vectors, here)
         farthest, step, rise = np.sqrt(max(told[segments, XX], 0.0)), steps.step[b], steps.rise[b]
         length, steps.products[b] = steps.length[b], segments
         for i in range(rise.size):
@@ -162,7 +207,7 @@ def steps_each(
 @part
 def travel(
     factors: Response,
-    seen: Seen,
+    point: Point,
     prices: Prices,
     metric: Metric,
     inverse: FloatArray,
@@ -174,7 +219,7 @@ def travel(
     here: Product,
 ) -> int:
     """Conjugate gradients from zero to the radius or the accuracy: the number of segments of the path."""
-    columns, flat, few = vectors.columns, vectors.flat, vectors.few
+    flat = vectors.flat
     normals, weights, mixed = tangents.flat, tangents.weights, flat[MIXED]
     residual, turned, direction = flat[RESIDUAL], flat[TURNED], flat[DIRECTION]
     corners, whole, bent = path.corners, path.told, flat[BENT]
@@ -183,7 +228,7 @@ def travel(
         corner[i] = direction[i] = 0.0
     told[XX] = told[XD] = told[DD] = 0.0
     for j in range(PRODUCTS):
-        turn(metric, columns[RESIDUAL], columns[TURNED], few)
+        turn(metric, vectors)
         project(normals, inverse, turned, weights, mixed)
         size = scalar_product(residual, turned)
         if j > 0 and not size > accuracy * accuracy * whole[0, SLOPE]:
@@ -193,7 +238,7 @@ def travel(
             direction[i] = turned[i] + share * direction[i]
         told[XD] *= share
         told[DD] = size + share * share * told[DD]
-        bend(factors, seen, prices, columns[DIRECTION], columns[BENT], here)
+        bend(factors, point, prices, vectors, here)
         inside, after, ahead = reach(told, size, -scalar_product(direction, bent), radius), whole[j + 1], corners[j + 1]
         advance(told, after)
         length = told[LENGTH]
@@ -259,134 +304,126 @@ def project(normals: FloatArray, inverse: FloatArray, x: FloatArray, weights: Fl
         x[i] -= mixed[i]
 
 
-@part
-def turn(metric: Metric, x: ComplexArray, into: ComplexArray, few: ComplexArray) -> None:
-    """Write ``Phi^-1 x`` for x (N, L)."""
-    whole, share = metric.whole, metric.share
+@brief
+def turn(metric: Metric, vectors: Vectors) -> None:
+    """Write ``Phi^-1`` times the residual."""
+    whole, share, columns = metric.whole, metric.share, vectors.columns
     if whole.size:
-        multiply(whole, x, into)
+        multiply(whole, columns[RESIDUAL], columns[TURNED])
         return
-    multiply(metric.right, x, few)
-    multiply(metric.left, few, into)
+    multiply(metric.right, columns[RESIDUAL], vectors.few)
+    multiply(metric.left, vectors.few, columns[TURNED])
+    x, turned = vectors.rows[RESIDUAL], vectors.rows[TURNED]
     for i in range(x.shape[0]):
         for s in range(x.shape[1]):
-            into[i, s] = x[i, s] * share[i] - into[i, s]
+            turned[i, s] = x[i, s] * share[i] - turned[i, s]
 
 
-@part
-def inner_rows(A: ComplexArray, B: ComplexArray, into: FloatArray) -> None:
-    """Write twice the real inner product of each row of A with that of B, (m,)."""
-    for i in range(A.shape[0]):
-        into[i] = 0.0
-        for j in range(A.shape[1]):
-            into[i] += 2 * real_inner(A[i, j], B[i, j])
+@brief
+def inner_row(a: FloatArray, b: FloatArray) -> float:
+    """Twice the inner product of the first of two rows with as much of the second, in the precision of both."""
+    total = a[0] * b[0]
+    for s in range(1, a.size):
+        total += a[s] * b[s]
+    return total + total
 
 
-@part
-def bend(factors: Response, seen: Seen, prices: Prices, D: ComplexArray, bent: ComplexArray, here: Product) -> None:
-    """Write by how much half of the Lagrangian's gradient changes along the direction D (N, L), to first order.
+@brief
+def bend(factors: Response, point: Point, prices: Prices, vectors: Vectors, here: Product) -> None:
+    """Write by how much half of the Lagrangian's gradient changes along the direction D, to first order.
 
     With dR_ii, dRy and ``w = eps dRy o Y`` of D, Y moves by ``Q^-1 (G (D - e dR_ii o C) - w)``.
     """
-    look(factors, seen, D, here)
-    two, pair, B = here.two, here.pair, factors.B
-    more, echoes, echo = here.rows[1], here.echo, seen.echo
-    there, moved, receive = echoes[0], echoes[1], factors.receive
-    inner_rows(seen.Y, moved, more)
-    (N, L), T = D.shape, seen.T
-    for j in range(more.size):
-        more[j] *= receive[j]
-        for s in range(L):
+    look(factors, point, vectors, here)
+    columns, rows, more, receive = here.columns, here.rows, here.receivers[1], factors.receive
+    two, pair, (there, moved), echo = rows.two, rows.pair, (rows.echo[0], rows.echo[1]), point.echo
+    Y, T = point.Y, point.T
+    receivers, width = echo.shape
+    for j in range(receivers):
+        more[j] = receive[j] * inner_row(Y[j], moved[j])
+        louder, left = more[j], T[j]
+        for s in range(width):
             two[j, s] = moved[j, s]
-            two[j, L + s] = echo[j, s] * more[j] + there[j, s] * T[j]
-    if B.size:
-        multiply(factors.BH, two, here.seen)
-        multiply(factors.A, here.seen, pair)
+            two[j, width + s] = echo[j, s] * louder + there[j, s] * left
+    if factors.B.size:
+        multiply(factors.BH, columns.two, columns.seen)
+        multiply(factors.A, columns.seen, columns.pair)
     else:
-        multiply(factors.A, two, pair)
-    charge(prices, D, here.received, bent)
+        multiply(factors.A, columns.two, columns.pair)
+    charge(prices, vectors, here)
     chains, transmit, level = here.chains, factors.transmit, prices.level
     multiply(more, factors.gains, chains)
-    V, C = seen.V, seen.C
-    for i in range(N):
-        spread = 0.0
-        for s in range(L):
-            spread += 2 * real_inner(C[i, s], pair[i, s])
-        spread = transmit[i] * spread + chains[i]
-        for s in range(L):
-            priced = bent[i, s] + D[i, s] * level[i]
-            bent[i, s] = pair[i, s] - pair[i, L + s] - V[i, s] * spread - priced
+    V, C, D, bent = point.V, point.C, vectors.rows[DIRECTION], vectors.rows[BENT]
+    for i in range(V.shape[0]):
+        spread, price = transmit[i] * inner_row(C[i], pair[i]) + chains[i], level[i]
+        for s in range(width):
+            bent[i, s] = pair[i, s] - pair[i, width + s] - V[i, s] * spread - (bent[i, s] + D[i, s] * price)
 
 
-@part
-def charge(prices: Prices, D: ComplexArray, received: ComplexArray, bent: ComplexArray) -> None:
-    """Write what the users' constraints charge for D (N, L), but for the level."""
-    weight, own = prices.weight, prices.own
-    multiply(prices.HH, D, received)
-    for k in range(weight.size):
-        mine = received[k, k] * own[k]
+@brief
+def charge(prices: Prices, vectors: Vectors, here: Product) -> None:
+    """Write what the users' constraints charge for the direction, but for the level."""
+    columns, received = here.columns.received, here.rows.received
+    multiply(prices.HH, vectors.columns[DIRECTION], columns)
+    for k in range(prices.weight.size):
+        weight, own = prices.weight[k], prices.own[k]
+        real, imaginary = received[k, 2 * k] * own, received[k, 2 * k + 1] * own
         for s in range(received.shape[1]):
-            received[k, s] *= weight[k]
-        received[k, k] = mine
-    multiply(prices.H, received, bent)
+            received[k, s] *= weight
+        received[k, 2 * k], received[k, 2 * k + 1] = real, imaginary
+    multiply(prices.H, columns, vectors.columns[BENT])
 
 
-@part
-def look(factors: Response, seen: Seen, D: ComplexArray, here: Product) -> None:
-    """Write ``G D`` of the direction D (N, L), and the change of Y."""
-    fews, echoes, rows = here.few, here.echo, here.rows
-    few, fewer, pair = fews[0], fews[1], here.pair
-    echo, moved, both = echoes[0], echoes[1], here.seen
-    louder, received, chains = rows[0], rows[1], here.chains
-    C, transmit, B = seen.C, factors.transmit, factors.B
-    (N, L), thin = D.shape, B.size > 0
-    inner_rows(seen.V, D, chains)
+@brief
+def look(factors: Response, point: Point, vectors: Vectors, here: Product) -> None:
+    """Write ``G D`` of the direction D, and the change of Y."""
+    columns, rows, chains, transmit = here.columns, here.rows, here.chains, factors.transmit
+    V, C, D, pair = point.V, point.C, vectors.rows[DIRECTION], rows.pair
+    (N, width), thin = D.shape, factors.B.size > 0
     for i in range(N):
+        chains[i] = inner_row(V[i], D[i])
         share = transmit[i] * chains[i]
-        for s in range(L):
-            pair[i, s], pair[i, L + s] = D[i, s], C[i, s] * share
-    multiply(factors.AH, pair, both)
+        for s in range(width):
+            pair[i, s], pair[i, width + s] = D[i, s], C[i, s] * share
+    multiply(factors.AH, columns.pair, columns.seen)
+    both, few, first = rows.seen, rows.few[0], rows.few[1] if thin else rows.echo[0]
     for a in range(few.shape[0]):
-        for s in range(L):
-            fewer[a, s] = both[a, s]
-            few[a, s] = both[a, s] - both[a, L + s]
+        for s in range(width):
+            first[a, s] = both[a, s]
+            few[a, s] = both[a, s] - both[a, width + s]
     if thin:
-        multiply(B, fewer, echo)
-    else:
-        for a in range(echo.shape[0]):
-            for s in range(L):
-                echo[a, s] = fewer[a, s]
-    inner_rows(seen.echo, echo, louder)
+        multiply(factors.B, columns.few[1], columns.echo[0])
+    louder, received, receive = here.receivers[0], here.receivers[2], factors.receive
     multiply(factors.gains, chains, received)
-    Y, quiet, receive = seen.Y, seen.quiet, factors.receive
-    for j in range(louder.size):
-        louder[j] = receive[j] * (louder[j] + received[j])
-        scale = louder[j] * (quiet[j] if thin else 1.0)
-        for s in range(L):
-            moved[j, s] = Y[j, s] * scale  # Delta^-1 w, or w where B is the identity
-    answer(factors, seen, few, fewer, moved, echoes[2])
+    there, moved, echo, Y, quiet = rows.echo[0], rows.echo[1], point.echo, point.Y, point.quiet
+    for j in range(receive.size):
+        louder[j] = receive[j] * (inner_row(echo[j], there[j]) + received[j])
+        share = louder[j] * quiet[j]
+        for s in range(width):
+            moved[j, s] = Y[j, s] * share  # Delta^-1 w, or w where B is the identity
+    answer(factors, point, here, thin)
 
 
-@part
-def answer(
-    factors: Response, seen: Seen, few: ComplexArray, fewer: ComplexArray, moved: ComplexArray, last: ComplexArray
-) -> None:
-    """Write the change of Y over what noise moves of it; the seen ``few`` (r, L) and ``fewer`` are overwritten."""
-    inverse, B = seen.inverse, factors.B
-    if not B.size:
+@brief
+def answer(factors: Response, point: Point, here: Product, thin: bool) -> None:
+    """Write the change of Y over what noise moves of it; what is seen of the direction is overwritten."""
+    columns, rows = here.columns, here.rows
+    few, more, moved = rows.few[0], rows.few[2], rows.echo[1]
+    if not thin:
         for j in range(moved.shape[0]):
             for s in range(moved.shape[1]):
                 few[j, s] -= moved[j, s]
-        multiply(inverse, few, moved)
+        multiply(point.inverse, columns.few[0], columns.echo[1])
         return
-    X, quiet = seen.X, seen.quiet
-    multiply(factors.BH, moved, fewer)
+    multiply(factors.BH, columns.echo[1], columns.few[1])
+    multiply(point.X, columns.few[1], columns.few[2])
     for a in range(few.shape[0]):
-        for c in range(few.shape[0]):
-            for s in range(few.shape[1]):
-                few[a, s] += X[a, c] * fewer[c, s]
-    multiply(inverse, few, fewer)
-    multiply(B, fewer, last)
+        for s in range(few.shape[1]):
+            few[a, s] += more[a, s]
+    multiply(point.inverse, columns.few[0], columns.few[1])
+    multiply(factors.B, columns.few[1], columns.echo[2])
+    last, quiet = rows.echo[2], point.quiet
     for j in range(moved.shape[0]):
+        share = quiet[j]
         for s in range(moved.shape[1]):
-            moved[j, s] = last[j, s] * quiet[j] - moved[j, s]
+            moved[j, s] = last[j, s] * share - moved[j, s]

@@ -80,7 +80,7 @@ class Seen(NamedTuple):
     V: ComplexArray  #: (B, N, L)
     echo: ComplexArray  #: ``G V``, (B, N_r, L)
     quiet: FloatArray  #: The diagonal of ``Delta^-1``, (B, N_r)
-    X: ComplexArray  #: (B, r, r)
+    X: ComplexArray  #: (B, r, r), or (B, 0, 0) where B is the identity
     inverse: ComplexArray  #: ``(I + X F)^-1``, or ``Q^-1`` where B is the identity, (B, r, r)
     Y: ComplexArray  #: (B, N_r, L)
     C: ComplexArray  #: (B, N, L)
@@ -122,7 +122,7 @@ def value_at(response: Response, V: ComplexArray) -> tuple[FloatArray, Known]:
         matrix = X @ F
         matrix[:, r, r] += 1
     else:
-        F, matrix = X[:, :0, :0], X.copy()
+        F, matrix, X = X[:, :0, :0], X, X[:, :0, :0]
         matrix[:, r, r] += noise
     inverted = inverse(matrix)
     Y = response.onto(inverted @ few)

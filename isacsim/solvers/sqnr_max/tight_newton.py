@@ -28,7 +28,9 @@ from isacsim.solvers.sqnr_max.conjugate_gradients import (
     Steps,
     Tangents,
     Vectors,
+    point_at,
     room,
+    rounded,
     steps_each,
 )
 from isacsim.solvers.sqnr_max.echo import Echoes, Known, Response, echoes_at, value_at
@@ -60,6 +62,7 @@ class TightState:
 
     system: System
     response: Response = tuples()
+    rounded: Response = tuples()  #: In single precision
     precoder: ComplexArray = rows(2)  # (B, N, K + S)
     objective: FloatArray = rows()  # f
     multipliers: FloatArray = rows(1)  # (B, K+1)
@@ -107,9 +110,11 @@ def begin(system: System, response: Response, V: ComplexArray, tolerance: float)
         alone, broken[at] = settled(take(system, at), V[at], np.tile(np.arange(K + 1) == K, (at.size, 1)))
         way = put(way, at, alone)
     none, count = np.zeros(members), np.zeros(members, int)
+    single = rounded(response)
     state = TightState(
         system=system,
         response=response,
+        rounded=single,
         precoder=way.V,
         objective=none,
         multipliers=np.zeros((members, K + 1)),
@@ -125,7 +130,7 @@ def begin(system: System, response: Response, V: ComplexArray, tolerance: float)
         products=count,
         turning=Turning.nowhere(system, response),
         tolerance=tolerance,
-        room=room(system.H, response, V),
+        room=room(system.H, single, V),
     )
     return _looked(state, way, *value_at(response, way.V))
 
@@ -156,7 +161,7 @@ def step(state: TightState) -> TightState:
     if not anew.size:
         return state
     looked = _looked(take(state, anew), take(way, anew), value[anew], take(known, anew))
-    return put(state, anew, looked, same=("system", "response"))
+    return put(state, anew, looked, same=("system", "response", "rounded"))
 
 
 def _looked(state: TightState, way: Tangent, value: FloatArray, known: Known) -> TightState:
@@ -183,9 +188,9 @@ def _looked(state: TightState, way: Tangent, value: FloatArray, known: Known) ->
     # Members that have ended come along with a radius of zero: their path has one segment of no length, which is none.
     ended = state.error <= state.tolerance
     reach = np.where(ended, 0.0, radius)
-    data = (state.response, echoes.seen)
+    data = (state.rounded, rounded(point_at(echoes.seen)))
     asked = (real_vectors(gradient), reach, accuracy)
-    compiled(steps_each)(*data, *lagrangian, *asked, *state.room, steps)
+    compiled(steps_each)(*data, *rounded(lagrangian), *asked, *state.room, steps)
     return attrs.evolve(
         state, steps=steps.step, rise=steps.rise, length=steps.length, radius=radius,
         products=state.products + np.where(ended, 0, steps.products), turning=turning,
