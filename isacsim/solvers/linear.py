@@ -10,6 +10,8 @@ import numpy as np
 
 from isacsim.typing import AnyArray, BoolArray, ComplexArray, FloatArray
 
+ONE_BY_ONE = 32  # rows from which on half of the arithmetic is worth a call for each member
+
 
 def adjoint(X: ComplexArray) -> ComplexArray:
     """Conjugate transpose of matrices (..., m, n) for a product: BLAS takes its rows as columns, without a copy."""
@@ -29,6 +31,26 @@ def forms(H: ComplexArray, HH: ComplexArray, X: ComplexArray) -> FloatArray:
 def inverse(matrices: AnyArray) -> AnyArray:
     """Inverses (B, n, n); NaN for a matrix that is exactly singular."""
     return _each(np.linalg.inv, matrices)
+
+
+def positive_inverse(matrices: ComplexArray) -> ComplexArray:
+    """Inverses (B, n, n) of Hermitian matrices, by Cholesky's factors; NaN for one that is not positive definite.
+
+    Small ones are not tested for it.
+    """
+    n = matrices.shape[-1]
+    if n < ONE_BY_ONE:
+        return inverse(matrices)
+    from scipy.linalg.lapack import zpotrf, zpotri
+
+    result = matrices.copy()
+    for each in result.swapaxes(-1, -2):  # in LAPACK's order, where a lower triangle is an upper one
+        failed = zpotrf(each, clean=0, overwrite_a=1)[1] or zpotri(each, overwrite_c=1)[1]
+        if failed:
+            each[...] = np.nan
+    result *= np.tri(n) - 0.5 * np.eye(n)  # what is above was left as it was
+    result += np.conj(result.swapaxes(-1, -2))
+    return result
 
 
 def solved(matrices: FloatArray, right: FloatArray) -> FloatArray:

@@ -11,7 +11,7 @@ from isacsim.algebra import inverted, solve_into
 from isacsim.batch import flatten, frobenius2, hermitian, inner
 from isacsim.records import member
 from isacsim.solvers.base import Request
-from isacsim.solvers.linear import eigh
+from isacsim.solvers.linear import ONE_BY_ONE, eigh, positive_inverse
 from isacsim.solvers.sqinr.curvature import times
 from isacsim.solvers.sqinr.group import feasibility
 from isacsim.solvers.sqinr.kkt import conditions, largest_eigenvalue
@@ -31,6 +31,21 @@ def traced(problem, **options):
     options.setdefault("starts", "least-power")
     solution = isacsim.solve(problem, callback=lambda progress: states.append(progress.state), **options)
     return solution, states
+
+
+@pytest.mark.parametrize("n", [ONE_BY_ONE - 1, ONE_BY_ONE, ONE_BY_ONE + 9])
+def test_positive_matrices_are_inverted_each_for_itself(kit, n):
+    A = kit.complex_gaussian((3, n, n), n)
+    matrices = A @ hermitian(A) + np.eye(n)
+    inverses = positive_inverse(matrices)
+    np.testing.assert_allclose(inverses @ matrices, np.tile(np.eye(n), (3, 1, 1)), atol=1e-10)  # conditions of 1e4
+    assert inverses.flags.c_contiguous
+    if n >= ONE_BY_ONE:
+        assert np.array_equal(inverses, hermitian(inverses))
+        matrices[1] -= 2 * np.eye(n) * np.linalg.eigvalsh(matrices[1])[0]
+        again = positive_inverse(matrices)
+        assert np.isnan(again[1]).all()
+        assert np.array_equal(again[::2], inverses[::2])
 
 
 def state_of(kit, kind="extended", seed=0, users=3, steps=4):

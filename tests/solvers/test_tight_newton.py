@@ -25,7 +25,7 @@ from isacsim.solvers.sqnr_max.conjugate_gradients import (
     rounded,
     steps_each,
 )
-from isacsim.solvers.sqnr_max.echo import brightest, echoes_at, factors, value_at
+from isacsim.solvers.sqnr_max.echo import brightest, echoes_at, factors, slope_at, value_at
 from isacsim.solvers.sqnr_max.lagrangian import Turning, lagrangian_at, missing, positive
 from isacsim.solvers.sqnr_max.objectives import sqnr_groups
 from isacsim.solvers.sqnr_max.starts import mixed
@@ -75,6 +75,16 @@ def test_the_first_point_has_all_power_meets_the_sqinrs_and_is_better_than_the_b
     assert system.slack(V)[:, :-1].min() >= -1e-12
     beams = np.pad(inside(system, group.feasible), ((0, 0), (0, 0), (0, streams)))
     assert value_at(response, V)[0] > value_at(response, beams)[0]
+
+
+def test_bright_directions_are_nearly_the_best_ones(kit):
+    _, response, V = posed(kit, "extended", seed=1)
+    echoes = echoes_at(response, V, *value_at(response, V))
+    gain = response.A @ slope_at(response, echoes) @ response.AH
+    U = np.sqrt(2) * brightest(response, V, 2)
+    np.testing.assert_allclose(hermitian(U)[0] @ U[0], np.eye(2), atol=1e-12)
+    # Four of eight directions are gone through: what is left out has lost the cube of the ratio of eigenvalues.
+    assert np.trace(hermitian(U)[0] @ gain[0] @ U[0]).real > 0.98 * np.linalg.eigvalsh(gain[0])[-2:].sum()
 
 
 def test_the_share_of_a_mix_is_the_first_that_fits(kit):

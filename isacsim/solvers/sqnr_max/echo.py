@@ -21,11 +21,12 @@ from attrs import frozen
 
 from isacsim.batch import frobenius2, hermitian, inner, rows, squared, tuples
 from isacsim.random import complex_normal
-from isacsim.solvers.linear import eigh, inverse
+from isacsim.solvers.linear import eigh, inverse, positive_inverse
 from isacsim.solvers.sqnr_max.fractional import NOTHING
 from isacsim.typing import ComplexArray, FloatArray, IntArray
 
 FEW = 16  # the largest rank that counts as few scatterers
+POWERS = 3  # of subspace iteration: of directions that are nearly as bright, any will do
 
 
 class Response(NamedTuple):
@@ -121,10 +122,11 @@ def value_at(response: Response, V: ComplexArray) -> tuple[FloatArray, Known]:
         F = response.middle(1 / noise)
         matrix = X @ F
         matrix[:, r, r] += 1
+        inverted = inverse(matrix)
     else:
         F, matrix, X = X[:, :0, :0], X, X[:, :0, :0]
         matrix[:, r, r] += noise
-    inverted = inverse(matrix)
+        inverted = positive_inverse(matrix)
     Y = response.onto(inverted @ few)
     Y = Y / noise[..., None] if response.thin else Y
     return inner(echo, Y), Known(echo, 1 / noise, X, inverted, Y, F)
@@ -146,15 +148,25 @@ def slope_at(response: Response, echoes: Echoes) -> ComplexArray:
 
 
 def brightest(response: Response, V: ComplexArray, count: int) -> ComplexArray:
-    """Directions of equal power, 1 in all, that raise f most but for ``diag(d)``, at V (B, N, L): ``count`` at most."""
-    slope = slope_at(response, echoes_at(response, V, *value_at(response, V)))
-    if response.thin:
-        basis, small = np.linalg.qr(response.A)
-        U = basis @ eigh(small @ slope @ hermitian(small))[1]
-    else:
-        U = eigh(response.A @ slope @ response.AH)[1]
+    """Directions of equal power, 1 in all, that raise f most but for ``diag(d)``, at V (B, N, L): ``count`` at most.
+
+    Of a response of full rank nearly so: a start needs no eigenvectors to the last digit.
+    """
+    echoes = echoes_at(response, V, *value_at(response, V))
+    basis = np.linalg.qr(response.A)[0] if response.thin else _bright(response, echoes, 2 * count)
+    few = response.AH @ basis
+    U = basis @ eigh(hermitian(few) @ slope_at(response, echoes) @ few)[1]
     few = np.ascontiguousarray(U[:, :, ::-1][:, :, :count])
     return np.asarray(few / np.sqrt(few.shape[-1]))
+
+
+def _bright(response: Response, echoes: Echoes, count: int) -> ComplexArray:
+    """A basis of directions that G^H Q^-1 G gains most along, ``count`` at most, by subspace iteration, (B, N, n)."""
+    N = response.A.shape[-2]
+    basis: ComplexArray = _drawn(N, min(count, N))[None]
+    for _ in range(POWERS):
+        basis = np.linalg.qr(response.A @ (echoes.seen.inverse @ (response.AH @ basis)))[0]
+    return basis
 
 
 def factors(G: ComplexArray, most: int) -> tuple[IntArray, ComplexArray, ComplexArray]:

@@ -11,7 +11,7 @@ import numpy as np
 from attrs import frozen
 
 from isacsim.batch import frobenius2, inner, rows, take, tuples
-from isacsim.solvers.linear import inverse
+from isacsim.solvers.linear import inverse, positive_inverse
 from isacsim.solvers.sqinr.system import System
 from isacsim.solvers.sqinr.tight import Tangent
 from isacsim.solvers.sqnr_max.conjugate_gradients import Lagrangian, Metric, Normals, Prices
@@ -54,7 +54,7 @@ class Turning:
             Phi = (response.A * T[:, None, :]) @ response.AH + (system.H * prices[:, None, :-1]) @ system.HH
             i = np.arange(diagonal.shape[-1])
             Phi[:, i, i] += diagonal
-            whole = inverse(Phi)
+            whole = positive_inverse(Phi)
         return cls(Metric(1 / diagonal, left, right, whole), echoes.value)
 
 
