@@ -48,7 +48,7 @@ def posed(kit, kind="extended", seed=0, users=3, **options):
 def point(kit, kind, **options):
     """A point that meets its constraints with equality: the group, its response, its normals, and the SQNR there."""
     group, response, V = posed(kit, kind, **options)
-    way, broken = settled(group.system, V, np.ones((1, group.system.users + 1), bool))
+    way, broken = settled(group.system.constraints, V, np.ones((1, group.system.users + 1), bool))
     assert not broken.any()
     return group, response, way, echoes_at(response, way.V, *value_at(response, way.V))
 
@@ -129,13 +129,13 @@ def test_normals_are_half_of_the_derivatives_of_the_slacks(kit):
 
 def test_the_way_back_ends_at_equality_and_takes_up_constraints_that_are_violated(kit):
     group, _, V = posed(kit)
-    way, broken = settled(group.system, V, np.array([[True, True, True, True]]))
+    way, broken = settled(group.system.constraints, V, np.array([[True, True, True, True]]))
     assert not broken[0]
     equal = 2e-12 * (1 + group.system.ratio * squared(group.system.HH @ way.V)[:, np.arange(3), np.arange(3)])
     assert np.all(np.abs(group.system.slack(way.V)[:, :-1]) <= equal)  # relative to what a user receives
     # Without the first user's beam nothing but its constraint can notice.
     weak = way.V * np.array([0.99, 1, 1, 1])
-    again, broken = settled(group.system, weak, np.array([[False, True, True, True]]))
+    again, broken = settled(group.system.constraints, weak, np.array([[False, True, True, True]]))
     assert again.tight.all()
     assert not broken[0]
     assert np.all(np.abs(group.system.slack(again.V)[:, :-1]) <= equal)
@@ -145,8 +145,8 @@ def asked(kit, kind, radius, accuracy=1e-6):
     """What conjugate gradients are asked at a point, and room for their answer."""
     group, response, way, echoes = point(kit, kind)
     multipliers = np.abs(way.components(echoes.half)) + 0.1 * echoes.value[:, None]
-    turning = Turning.at(group.system, response, echoes, multipliers)
-    lagrangian = lagrangian_at(group.system, echoes, way, multipliers, turning)
+    turning = Turning.at(group.system.constraints, response, echoes, multipliers)
+    lagrangian = lagrangian_at(group.system.constraints, echoes, way, multipliers, turning)
     gradient = echoes.half - way.mixed(way.components(echoes.half))
     data, n = (response, point_at(echoes.seen)), len(SHORTER)
     steps = Steps(np.zeros((1, n, 2 * way.V[0].size)), np.zeros((1, n)), np.zeros((1, n)), np.zeros(1, int))
@@ -171,7 +171,7 @@ def test_products_with_the_curvature_are_derivatives_of_the_lagrangians_gradient
 
     def half(t):
         V = way.V + t * D
-        moved, _ = settled(group.system, V, np.zeros((1, 4), bool) & False)
+        moved, _ = settled(group.system.constraints, V, np.zeros((1, 4), bool) & False)
         normals = attrs.evolve(moved, V=V, R=(group.system.HH @ V) * moved_scale(group, V))
         return echoes_at(response, V, *value_at(response, V)).half + normals.mixed(multipliers)
 
@@ -262,7 +262,7 @@ def test_streams_are_added_until_no_new_one_gains(kit):
     V = solution.precoder
     state = begin(group.system, response, V, 1e-6)
     echoes = echoes_at(response, state.precoder, *value_at(response, state.precoder))
-    lacks = missing(group.system, response, echoes, state.multipliers, np.array([0]))[0]
+    lacks = missing(group.system.constraints, response, echoes, state.multipliers, np.array([0]))[0]
     assert positive(lacks, 2e-6 * state.objective[0])
     assert np.linalg.eigvalsh(lacks)[0] >= -2e-6 * state.objective[0]  # as Cholesky's factor says
 

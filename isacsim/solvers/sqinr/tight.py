@@ -20,7 +20,7 @@ from isacsim.batch import rows
 from isacsim.blas import multiply, write
 from isacsim.compiled import compiled, part
 from isacsim.records import member
-from isacsim.solvers.sqinr.system import Constraints, System, write_slack
+from isacsim.solvers.sqinr.system import Constraints, write_slack
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
 CORRECTIONS = 12  # rounds of the way back; two to four are usual
@@ -60,16 +60,16 @@ def _real_products(A: ComplexArray, B: ComplexArray) -> FloatArray:
     return np.asarray((A.real * B.real + A.imag * B.imag).sum(axis=-1))
 
 
-def settled(system: System, V: ComplexArray, tight: BoolArray) -> tuple[Tangent, BoolArray]:
+def settled(constraints: Constraints, V: ComplexArray, tight: BoolArray) -> tuple[Tangent, BoolArray]:
     """Points that meet the tight constraints (B, K+1) with equality, near V (B, N, L), and where the way there failed.
 
     A constraint that is violated without being tight becomes so.
     """
-    (members, N, L), K = V.shape, system.users
+    (members, N, L), K = V.shape, constraints.H.shape[-1]
     V, tight, off = V.copy(), tight.copy(), np.empty(members)
     R, inverse = np.empty((members, K, L), complex), np.empty((members, K + 1, K + 1))
-    compiled(settle_each)(system.constraints, _way(N, K, L), _products(N, K, L), V, tight, R, inverse, off)
-    return Tangent(system.H, system.HH, system.load, V, R, tight, inverse), np.asarray(~(off <= ASTRAY))
+    compiled(settle_each)(constraints, _way(N, K, L), _products(N, K, L), V, tight, R, inverse, off)
+    return Tangent(constraints.H, constraints.HH, constraints.load, V, R, tight, inverse), np.asarray(~(off <= ASTRAY))
 
 
 class Way(NamedTuple):

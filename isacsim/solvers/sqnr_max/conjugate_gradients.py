@@ -145,7 +145,7 @@ def rounded(record: R) -> R:
 
 
 def _single(array: AnyArray) -> AnyArray:
-    return array.astype({"c": np.complex64, "f": np.float32}.get(array.dtype.kind, array.dtype))
+    return array.astype({"c": np.complex64, "f": np.float32}.get(array.dtype.kind, array.dtype), copy=False)
 
 
 def point_at(seen: Seen) -> Point:

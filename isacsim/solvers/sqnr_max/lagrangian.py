@@ -12,9 +12,9 @@ from attrs import frozen
 
 from isacsim.batch import frobenius2, inner, rows, take, tuples
 from isacsim.solvers.linear import inverse, positive_inverse
-from isacsim.solvers.sqinr.system import System
+from isacsim.solvers.sqinr.system import Constraints
 from isacsim.solvers.sqinr.tight import Tangent
-from isacsim.solvers.sqnr_max.conjugate_gradients import Lagrangian, Metric, Normals, Prices
+from isacsim.solvers.sqnr_max.conjugate_gradients import Lagrangian, Metric, Normals, Prices, rounded
 from isacsim.solvers.sqnr_max.echo import Echoes, Response, slope_at
 from isacsim.typing import ComplexArray, FloatArray, IntArray
 
@@ -25,67 +25,70 @@ FIRST = 1.0  # length of the first step at most, where V has length 1: longer on
 
 @frozen(eq=False)
 class Turning:
-    """The `Metric` of B points, and f where it was made: near an optimum it hardly changes, and serves many points."""
+    """The `Metric` of B points, in single precision, and f where it was made.
+
+    Near an optimum it hardly changes, and serves many points.
+    """
 
     metric: Metric = tuples()
     value: FloatArray = rows()
 
     @classmethod
-    def nowhere(cls, system: System, response: Response) -> Turning:
+    def nowhere(cls, constraints: Constraints, response: Response) -> Turning:
         """Room for metrics of B members, made at no point."""
-        (members, N, K), r = system.H.shape, response.A.shape[-1]
+        (members, N, K), r = constraints.H.shape, response.A.shape[-1]
         few, side = (r + K, 0) if response.thin else (0, N)
         thin = np.zeros((members, N, few), complex), np.zeros((members, few, N), complex)
         metric = Metric(np.zeros((members, N)), *thin, np.zeros((members, side, side), complex))
-        return cls(metric, np.full(members, np.nan))
+        return cls(rounded(metric), np.full(members, np.nan))
 
     @classmethod
-    def at(cls, system: System, response: Response, echoes: Echoes, multipliers: FloatArray) -> Turning:
+    def at(cls, constraints: Constraints, response: Response, echoes: Echoes, multipliers: FloatArray) -> Turning:
         """The inverse of the metric at points, from multipliers (B, K+1)."""
         T, prices = echoes.seen.T, multipliers.copy()
         prices[:, -1] = np.maximum(prices[:, -1], LEAST_POWER * echoes.value)
         prices[:, :-1] = np.maximum(prices[:, :-1], LEAST_USER * prices[:, -1:])
-        diagonal = echoes.d + (system.load @ prices[..., None])[..., 0]
+        diagonal = echoes.d + (constraints.load @ prices[..., None])[..., 0]
         if response.thin:
-            left, right = _thin(system, response, response.middle(T), prices, diagonal)
+            left, right = _thin(constraints, response, response.middle(T), prices, diagonal)
             whole = np.zeros((len(T), 0, 0), complex)
         else:
             left, right = np.zeros((*diagonal.shape, 0), complex), np.zeros((len(T), 0, diagonal.shape[-1]), complex)
-            Phi = (response.A * T[:, None, :]) @ response.AH + (system.H * prices[:, None, :-1]) @ system.HH
+            Phi = (response.A * T[:, None, :]) @ response.AH + (constraints.H * prices[:, None, :-1]) @ constraints.HH
             i = np.arange(diagonal.shape[-1])
             Phi[:, i, i] += diagonal
             whole = positive_inverse(Phi)
-        return cls(Metric(1 / diagonal, left, right, whole), echoes.value)
+        return cls(rounded(Metric(1 / diagonal, left, right, whole)), echoes.value)
 
 
 def lagrangian_at(
-    system: System, echoes: Echoes, way: Tangent, multipliers: FloatArray, turning: Turning
+    constraints: Constraints, echoes: Echoes, way: Tangent, multipliers: FloatArray, turning: Turning
 ) -> Lagrangian:
     """What the curvature of the Lagrangian is made of, with a metric."""
     # In C order, which a view of a batch is not: another one would be compiled for anew.
     users = np.ascontiguousarray(multipliers[:, :-1])
-    level = echoes.d + (system.load @ multipliers[..., None])[..., 0]
+    level = echoes.d + (constraints.load @ multipliers[..., None])[..., 0]
     return Lagrangian(
-        Prices(system.H, system.HH, users, users * (1 - system.ratio), level),
+        Prices(constraints.H, constraints.HH, users, users * (1 - constraints.ratio), level),
         turning.metric,
-        Normals(system.load, way.R, way.tight, way.inverse),
+        Normals(constraints.load, way.R, way.tight, way.inverse),
     )
 
 
 def _thin(
-    system: System, response: Response, middle: ComplexArray, prices: FloatArray, diagonal: FloatArray
+    constraints: Constraints, response: Response, middle: ComplexArray, prices: FloatArray, diagonal: FloatArray
 ) -> tuple[ComplexArray, ComplexArray]:
     """What to take away from ``diag(1 / diagonal)``: ``D^-1 E Mid (I + E^H D^-1 E Mid)^-1`` and ``E^H D^-1``.
 
     E is [A, H], and Mid has the middle and the users' prices on its diagonal.
     """
-    r, K = middle.shape[-1], system.users
-    E = np.concatenate([response.A, system.H], axis=-1)
+    r, K = middle.shape[-1], constraints.H.shape[-1]
+    E = np.concatenate([response.A, constraints.H], axis=-1)
     mid = np.zeros((len(E), r + K, r + K), complex)
     mid[:, :r, :r] = middle
     k = np.arange(K)
     mid[:, r + k, r + k] = prices[:, :-1]
-    right = np.concatenate([response.AH, system.HH], axis=-2) / diagonal[:, None, :]
+    right = np.concatenate([response.AH, constraints.HH], axis=-2) / diagonal[:, None, :]
     both = right @ E @ mid
     i = np.arange(r + K)
     both[:, i, i] += 1
@@ -106,13 +109,15 @@ def turned(metric: Metric, D: ComplexArray) -> ComplexArray:
     return np.asarray(D * metric.share[..., None] - metric.left @ (metric.right @ D))
 
 
-def missing(system: System, response: Response, echoes: Echoes, multipliers: FloatArray, at: IntArray) -> ComplexArray:
+def missing(
+    constraints: Constraints, response: Response, echoes: Echoes, multipliers: FloatArray, at: IntArray
+) -> ComplexArray:
     """-S of members at some places, (b, N, N): a new stream gains along eigenvectors of negative eigenvalues."""
     slope, d = slope_at(response, echoes)[at], echoes.d[at]
-    system, response, prices = take(system, at), take(response, at), multipliers[at]
-    lacks = (system.H * prices[:, None, :-1]) @ system.HH - response.A @ slope @ response.AH
+    constraints, response, prices = take(constraints, at), take(response, at), multipliers[at]
+    lacks = (constraints.H * prices[:, None, :-1]) @ constraints.HH - response.A @ slope @ response.AH
     i = np.arange(lacks.shape[-1])
-    lacks[:, i, i] += d + (system.load @ prices[..., None])[..., 0]
+    lacks[:, i, i] += d + (constraints.load @ prices[..., None])[..., 0]
     return np.asarray(lacks)
 
 

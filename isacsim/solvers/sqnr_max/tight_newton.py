@@ -19,7 +19,7 @@ from isacsim.batch import frobenius2, put, real_vectors, rows, take, tuples
 from isacsim.compiled import compiled
 from isacsim.solvers.linear import eigh
 from isacsim.solvers.sqinr.certificate import certify
-from isacsim.solvers.sqinr.system import System
+from isacsim.solvers.sqinr.system import Constraints, System
 from isacsim.solvers.sqinr.tight import Tangent, settled
 from isacsim.solvers.sqnr_max.conjugate_gradients import (
     SHORTER,
@@ -60,7 +60,7 @@ class TightState:
 
     traced: ClassVar[tuple[str, ...]] = ("products",)
 
-    system: System
+    constraints: Constraints = tuples()
     response: Response = tuples()
     rounded: Response = tuples()  #: In single precision
     precoder: ComplexArray = rows(2)  # (B, N, K + S)
@@ -77,6 +77,8 @@ class TightState:
     idle: IntArray = rows()
     products: IntArray = rows()
     turning: Turning = field()
+    places: IntArray = rows()  # in the system, which stays whole: of an objective nothing but a bound is asked
+    system: tuple[System] = field()
     tolerance: float = field()
     room: tuple[Tangents, Path, Vectors, Product] = field()  # of one member, that of all by turns
 
@@ -93,26 +95,26 @@ class TightState:
     @property
     def bound(self) -> FloatArray:
         """Upper bound on f where first order proves one, (B,)."""
-        bound, proof = np.full(len(self.precoder), np.nan), self.system.objective.proof()
-        known = proof.known & (self.error <= self.tolerance)
+        (system,), bound = self.system, np.full(len(self.precoder), np.nan)
+        known = system.objective.proof().known[self.places] & (self.error <= self.tolerance)
         if known.any():
-            here = take(self, known)
-            bound[known] = certify(here.system, here.precoder, here.multipliers).bound
+            here = take(system, self.places[known])
+            bound[known] = certify(here, self.precoder[known], self.multipliers[known]).bound
         return bound
 
 
 def begin(system: System, response: Response, V: ComplexArray, tolerance: float) -> TightState:
     """The state at points near V (B, N, L) that meet all constraints with equality, where there are some."""
-    members, K, n = len(V), system.users, len(SHORTER)
-    way, broken = settled(system, V, np.ones((members, K + 1), bool))
+    members, K, n, constraints = len(V), system.users, len(SHORTER), system.constraints
+    way, broken = settled(constraints, V, np.ones((members, K + 1), bool))
     if broken.any():  # far from equality: with the power alone, until a step violates an SQINR
         at = np.flatnonzero(broken)
-        alone, broken[at] = settled(take(system, at), V[at], np.tile(np.arange(K + 1) == K, (at.size, 1)))
+        alone, broken[at] = settled(take(constraints, at), V[at], np.tile(np.arange(K + 1) == K, (at.size, 1)))
         way = put(way, at, alone)
     none, count = np.zeros(members), np.zeros(members, int)
     single = rounded(response)
     state = TightState(
-        system=system,
+        constraints=constraints,
         response=response,
         rounded=single,
         precoder=way.V,
@@ -128,7 +130,9 @@ def begin(system: System, response: Response, V: ComplexArray, tolerance: float)
         radius=none,
         idle=np.where(broken, IDLE + 1, 0),
         products=count,
-        turning=Turning.nowhere(system, response),
+        turning=Turning.nowhere(constraints, response),
+        places=np.arange(members),
+        system=(system,),
         tolerance=tolerance,
         room=room(system.H, single, V),
     )
@@ -139,7 +143,7 @@ def step(state: TightState) -> TightState:
     """One trial of each member, and the next steps where it is taken."""
     at = np.arange(len(state.precoder)), state.next
     trial = state.precoder + state.steps[at].view(complex).reshape(state.precoder.shape)
-    way, broken = settled(state.system, trial, state.tight)
+    way, broken = settled(state.constraints, trial, state.tight)
     value, known = value_at(state.response, way.V)
     gained, rise, length = np.where(broken, -np.inf, value - state.objective), state.rise[at], state.length[at]
     flat = rise <= ROUNDING * state.objective
@@ -152,7 +156,7 @@ def step(state: TightState) -> TightState:
     short = ~taken & (following == len(SHORTER))  # these try shorter steps from where they are
     if short.any():
         here = take(state, short)
-        stay, _ = settled(here.system, here.precoder, here.tight)
+        stay, _ = settled(here.constraints, here.precoder, here.tight)
         old, again = value_at(here.response, stay.V)
         way, known, value[short] = put(way, short, stay), put(known, short, again), old
     if (taken | short).all():
@@ -161,7 +165,7 @@ def step(state: TightState) -> TightState:
     if not anew.size:
         return state
     looked = _looked(take(state, anew), take(way, anew), value[anew], take(known, anew))
-    return put(state, anew, looked, same=("system", "response", "rounded"))
+    return put(state, anew, looked, same=("constraints", "response", "rounded", "places"))
 
 
 def _looked(state: TightState, way: Tangent, value: FloatArray, known: Known) -> TightState:
@@ -171,13 +175,13 @@ def _looked(state: TightState, way: Tangent, value: FloatArray, known: Known) ->
     complete = np.zeros(len(value), bool)
     ends = np.flatnonzero(state.error <= state.tolerance)
     if ends.size:
-        lacks = missing(state.system, state.response, echoes, state.multipliers, ends)
+        lacks = missing(state.constraints, state.response, echoes, state.multipliers, ends)
         complete[ends] = [positive(lack, state.tolerance * value[i]) for i, lack in zip(ends, lacks, strict=True)]
     state = attrs.evolve(state, complete=complete, next=np.zeros(len(value), int))
     if ends.size == len(value):
         return state
     turning = _turning(state, echoes)
-    lagrangian = lagrangian_at(state.system, echoes, way, state.multipliers, turning)
+    lagrangian = lagrangian_at(state.constraints, echoes, way, state.multipliers, turning)
     radius, fresh = state.radius, state.radius == 0
     if fresh.any():
         radius = np.where(fresh, first_radius(lagrangian, way, gradient), radius)
@@ -199,14 +203,14 @@ def _looked(state: TightState, way: Tangent, value: FloatArray, known: Known) ->
 
 def _turning(state: TightState, echoes: Echoes) -> Turning:
     """The metric of each member, made anew where f has risen much since."""
-    system, response, kept = state.system, state.response, state.turning
+    constraints, response, kept = state.constraints, state.response, state.turning
     anew = ~(np.abs(echoes.value - kept.value) <= MOVED * echoes.value)
     if anew.all():
-        return Turning.at(system, response, echoes, state.multipliers)
+        return Turning.at(constraints, response, echoes, state.multipliers)
     if not anew.any():
         return kept
     at = np.flatnonzero(anew)
-    here = take(system, at), take(response, at), take(echoes, at), state.multipliers[at]
+    here = take(constraints, at), take(response, at), take(echoes, at), state.multipliers[at]
     return put(kept, at, Turning.at(*here))
 
 
@@ -222,7 +226,7 @@ def _priced(state: TightState, way: Tangent, echoes: Echoes) -> tuple[TightState
             break
         tight = way.tight.copy()
         tight[goes, multipliers[goes, :-1].argmin(axis=-1)] = False
-        way, _ = settled(state.system, way.V, tight)
+        way, _ = settled(state.constraints, way.V, tight)
     state = attrs.evolve(
         state,
         precoder=way.V,
@@ -237,7 +241,7 @@ def seeded(state: TightState, streams: int) -> ComplexArray:
     """V (B, N, L + streams) of stationary points with new streams of little power where they gain most."""
     value, known = value_at(state.response, state.precoder)
     echoes = echoes_at(state.response, state.precoder, value, known)
-    lacks = missing(state.system, state.response, echoes, state.multipliers, np.arange(len(value)))
+    lacks = missing(state.constraints, state.response, echoes, state.multipliers, np.arange(len(value)))
     fresh = eigh(lacks)[1][:, :, :streams]
     share = SHARE / streams
     return np.concatenate([np.sqrt(1 - SHARE) * state.precoder, np.sqrt(share) * fresh], axis=-1)
