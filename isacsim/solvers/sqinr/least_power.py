@@ -129,11 +129,12 @@ def uplink(gram: ComplexArray, powers: FloatArray) -> tuple[FloatArray, FloatArr
 
 
 def directions(links: Links, multipliers: FloatArray) -> ComplexArray:
-    """``B^-1 H``, (B, N, K): the beams of least power but for their lengths."""
-    B = (links.H * multipliers[:, None, :]) @ links.HH
-    i = np.arange(B.shape[-1])
-    B[:, i, i] += _chain_noise(links, multipliers)
-    return np.asarray(np.linalg.solve(B, links.H), complex)
+    """``B^-1 H = C^-1 H (I + diag(lambda) H^H C^-1 H)^-1``, (B, N, K): beams of least power but for their lengths."""
+    white = links.H / _chain_noise(links, multipliers)[..., None]
+    gram = multipliers[..., None] * (links.HH @ white)
+    k = np.arange(gram.shape[-1])
+    gram[:, k, k] += 1
+    return np.asarray(white @ np.linalg.inv(gram), complex)
 
 
 def _chain_noise(links: Links, multipliers: FloatArray) -> FloatArray:

@@ -72,7 +72,6 @@ class TightState:
     steps: FloatArray = rows(2)  # of falling length, (B, 3, 2NL)
     rise: FloatArray = rows(1)  # what each promises, (B, 3)
     length: FloatArray = rows(1)  # in the metric, (B, 3)
-    next: IntArray = rows()  # which of them is tried next
     radius: FloatArray = rows()
     idle: IntArray = rows()
     products: IntArray = rows()
@@ -126,7 +125,6 @@ def begin(system: System, response: Response, V: ComplexArray, tolerance: float)
         steps=np.zeros((members, n, 2 * V[0].size)),
         rise=np.zeros((members, n)),
         length=np.zeros((members, n)),
-        next=count,
         radius=none,
         idle=np.where(broken, IDLE + 1, 0),
         products=count,
@@ -139,33 +137,51 @@ def begin(system: System, response: Response, V: ComplexArray, tolerance: float)
     return _looked(state, way, *value_at(response, way.V))
 
 
+@frozen(eq=False)
+class Trial:
+    """Where a step leads B members, and whether they go there."""
+
+    way: Tangent = field()
+    value: FloatArray = rows()
+    known: Known = tuples()
+    taken: BoolArray = rows()
+    radius: FloatArray = rows()
+    idle: IntArray = rows()
+
+
 def step(state: TightState) -> TightState:
-    """One trial of each member, and the next steps where it is taken."""
-    at = np.arange(len(state.precoder)), state.next
-    trial = state.precoder + state.steps[at].view(complex).reshape(state.precoder.shape)
-    way, broken = settled(state.constraints, trial, state.tight)
+    """The longest step of each member that brings what it promises, or a smaller radius; and the next steps."""
+    trial = _tried(state, 0)
+    for shorter in range(1, len(SHORTER) + 1):
+        left = np.flatnonzero(~trial.taken)
+        if not left.size:
+            break
+        here = attrs.evolve(take(state, left), radius=trial.radius[left], idle=trial.idle[left])
+        trial = put(trial, left, _tried(here, shorter) if shorter < len(SHORTER) else _stayed(here))
+    state = attrs.evolve(state, radius=trial.radius, idle=trial.idle)
+    return _looked(state, trial.way, trial.value, trial.known)
+
+
+def _tried(state: TightState, shorter: int) -> Trial:
+    """Steps of one of the lengths."""
+    step, rise, length = state.steps[:, shorter], state.rise[:, shorter], state.length[:, shorter]
+    moved = state.precoder + np.ascontiguousarray(step).view(complex).reshape(state.precoder.shape)
+    way, broken = settled(state.constraints, moved, state.tight)
     value, known = value_at(state.response, way.V)
-    gained, rise, length = np.where(broken, -np.inf, value - state.objective), state.rise[at], state.length[at]
+    gained = np.where(broken, -np.inf, value - state.objective)
     flat = rise <= ROUNDING * state.objective
     taken = (gained > TAKEN * rise) | (flat & (np.abs(gained) <= ROUNDING * state.objective))
     cut = length >= 0.99 * state.radius
     radius = np.where(cut & (gained > GOOD * rise), LONGER * state.radius, state.radius)
     radius = np.where(gained >= POOR * rise, radius, SHORTER[1] * length)
-    idle, following = state.idle + flat, state.next + 1
-    state = attrs.evolve(state, radius=radius, idle=idle, next=following)
-    short = ~taken & (following == len(SHORTER))  # these try shorter steps from where they are
-    if short.any():
-        here = take(state, short)
-        stay, _ = settled(here.constraints, here.precoder, here.tight)
-        old, again = value_at(here.response, stay.V)
-        way, known, value[short] = put(way, short, stay), put(known, short, again), old
-    if (taken | short).all():
-        return _looked(state, way, value, known)
-    anew = np.flatnonzero(taken | short)
-    if not anew.size:
-        return state
-    looked = _looked(take(state, anew), take(way, anew), value[anew], take(known, anew))
-    return put(state, anew, looked, same=("constraints", "response", "rounded", "places"))
+    return Trial(way, value, known, taken, radius, state.idle + flat)
+
+
+def _stayed(state: TightState) -> Trial:
+    """Where members are: with another radius they have other steps."""
+    way, _ = settled(state.constraints, state.precoder, state.tight)
+    value, known = value_at(state.response, way.V)
+    return Trial(way, value, known, np.ones(len(value), bool), state.radius, state.idle)
 
 
 def _looked(state: TightState, way: Tangent, value: FloatArray, known: Known) -> TightState:
@@ -177,7 +193,7 @@ def _looked(state: TightState, way: Tangent, value: FloatArray, known: Known) ->
     if ends.size:
         lacks = missing(state.constraints, state.response, echoes, state.multipliers, ends)
         complete[ends] = [positive(lack, state.tolerance * value[i]) for i, lack in zip(ends, lacks, strict=True)]
-    state = attrs.evolve(state, complete=complete, next=np.zeros(len(value), int))
+    state = attrs.evolve(state, complete=complete)
     if ends.size == len(value):
         return state
     turning = _turning(state, echoes)
