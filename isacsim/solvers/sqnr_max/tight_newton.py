@@ -76,10 +76,15 @@ class TightState:
     idle: IntArray = rows()
     products: IntArray = rows()
     turning: Turning = field()
-    places: IntArray = rows()  # in the system, which stays whole: of an objective nothing but a bound is asked
-    system: tuple[System] = field()
+    places: IntArray = rows()  # in the system, which stays whole: nothing but a bound asks for its objective
+    whole: tuple[System] = field()
     tolerance: float = field()
     room: tuple[Tangents, Path, Vectors, Product] = field()  # of one member, that of all by turns
+
+    @property
+    def system(self) -> System:
+        """Constraints and objective."""
+        return take(self.whole[0], self.places)
 
     @property
     def residual(self) -> FloatArray:
@@ -94,11 +99,11 @@ class TightState:
     @property
     def bound(self) -> FloatArray:
         """Upper bound on f where first order proves one, (B,)."""
-        (system,), bound = self.system, np.full(len(self.precoder), np.nan)
-        known = system.objective.proof().known[self.places] & (self.error <= self.tolerance)
+        bound, proof = np.full(len(self.precoder), np.nan), self.whole[0].objective.proof()
+        known = proof.known[self.places] & (self.error <= self.tolerance)
         if known.any():
-            here = take(system, self.places[known])
-            bound[known] = certify(here, self.precoder[known], self.multipliers[known]).bound
+            here = take(self, known)
+            bound[known] = certify(here.system, here.precoder, here.multipliers).bound
         return bound
 
 
@@ -130,7 +135,7 @@ def begin(system: System, response: Response, V: ComplexArray, tolerance: float)
         products=count,
         turning=Turning.nowhere(constraints, response),
         places=np.arange(members),
-        system=(system,),
+        whole=(system,),
         tolerance=tolerance,
         room=room(system.H, single, V),
     )
