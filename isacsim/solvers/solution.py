@@ -231,7 +231,7 @@ class Solution:
         statuses, notes, places = self.status.copy(), self.notes.copy(), np.flatnonzero(members)
         for i, told in zip(places, [note] * places.size if isinstance(note, str) else note, strict=True):
             statuses[i], notes[i] = status or statuses[i], (*notes[i], told) if told else notes[i]
-        return evolve(self, status=statuses, notes=notes) if places.size else self
+        return replaced(self, status=statuses, notes=notes) if places.size else self
 
     def take(self, members: Any) -> Solution:
         """The ``members`` of the solution of a flat batch."""
