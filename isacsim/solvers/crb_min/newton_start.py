@@ -31,7 +31,7 @@ from isacsim.solvers.crb_min.reduction import Member
 from isacsim.solvers.sqinr.least_power import ROUNDING
 from isacsim.typing import ComplexArray, FloatArray
 
-FIRST_BARRIER = 0.1  # weight of the first barrier, relative to the objective
+FIRST_BARRIER = 0.05  # weight of the first barrier, relative to the objective
 HALVINGS = 31  # to 1e-9 of where the root can be, which is close enough to start
 
 

@@ -14,7 +14,16 @@ import numpy as np
 from isacsim.algebra import finite, real_trace, scale_columns, scale_rows, shift, symmetrise, write_identity
 from isacsim.blas import multiply, scalar_product, write
 from isacsim.compiled import brief
-from isacsim.lapack import adjoint_multiply, combine, eigen, eigenvalues, invert, multiply_adjoint, scale, substitute
+from isacsim.lapack import (
+    adjoint_multiply,
+    combine,
+    eigenvalues,
+    factorise,
+    invert,
+    multiply_adjoint,
+    scale,
+    substitute,
+)
 from isacsim.solvers.crb_min.dual import MU, PROVEN, Dual, Scratch, along, dual_at
 from isacsim.solvers.crb_min.newton_system import (
     BOUND,
@@ -45,8 +54,9 @@ from isacsim.solvers.crb_min.reduction import CHARGE, SHARE, Member
 from isacsim.solvers.hermitian import coordinates_into, dyads_into, matrix_into
 from isacsim.typing import ComplexArray, FloatArray
 
-BOUNDARY = 0.98  # share of the way to the boundary of M and of E
+BOUNDARY = 0.995  # share of the way to the boundary of M and of E
 NEAR = 0.9  # the same for mu and R, whose boundaries curve
+LEAST_SHARE = 1e-3  # of the barrier that a step leaves, however far its predictor reaches
 TRIALS = 8  # halvings of a step
 CENTRED = 0.5  # a residual below this, relative to that of the barrier, is small enough
 LEAST_CAUTION, MOST_CAUTION = 0.2, 10.0  # bounds of the barrier per unit of Newton decrement
@@ -101,7 +111,7 @@ def aim_at(told: FloatArray, E: ComplexArray, reach: float, tolerance: float) ->
     if started:
         change = 1 / 3 if length >= 0.9 else 3.0 if length < 0.6 else 1.0
         told[CAUTION] = min(max(told[CAUTION] * change, LEAST_CAUTION), MOST_CAUTION)
-    sigma = min(max((1 - reach) * (1 - reach), 0.01), 1.0)
+    sigma = min(max((1 - reach) * (1 - reach), LEAST_SHARE), 1.0)
     if started and length < 0.5:
         sigma = max(sigma, 1.0 if length < 0.2 else 0.5)
     eps = min(sigma * real_trace(E) / r, told[EPS])
@@ -136,14 +146,15 @@ def correct(told: FloatArray, system: System, step: Step, here: Scratch) -> floa
 
 @brief
 def longest(xi: float, rho: FloatArray, response: Response, step: Step, here: Scratch) -> float:
-    """Write the change of R, and the spectrum of X + xi I; the longest step that keeps M, mu and R positive."""
+    """Write X + xi I, and the change of R; the longest step that keeps M, mu and R positive."""
     J, weights, Q, excess, _ = response
-    X, whole, spectrum, axes, _, change, _ = step
+    X, whole, _, _, change, _ = step
     moved, relative, levels = here.vectors[0], here.small[0], here.spectra[0]
     matrix_into(X, whole)
     shift(whole, xi)
-    write(whole, axes)
-    eigen(axes, spectrum)
+    write(whole, relative)
+    eigenvalues(relative, levels)
+    least = levels[0]
     multiply(J, X, moved)
     combine(xi, Q, 1.0, moved)
     combine(1.0, excess, 1.0, moved)
@@ -155,18 +166,19 @@ def longest(xi: float, rho: FloatArray, response: Response, step: Step, here: Sc
     scale_rows(change, levels, relative)
     scale_columns(relative, levels, relative)
     eigenvalues(relative, levels)
-    length = min(share(spectrum[0], BOUNDARY), share(xi, NEAR))
+    length = min(share(least, BOUNDARY), share(xi, NEAR))
     length = min(length, share(levels[0], NEAR))
-    return length if np.isfinite(spectrum[0]) and np.isfinite(levels[0]) and np.isfinite(xi) else 0.0
+    return length if np.isfinite(least) and np.isfinite(levels[0]) and np.isfinite(xi) else 0.0
 
 
 @brief
 def move(problem: Member, length: float, frame: Frame, step: Step, trial: Dual, here: Scratch) -> None:
     """Write dual and R, in its old eigenbasis, after a step of ``length`` to a mu that is known."""
-    L, R, rho, sizes = trial.L, step.R, frame.rho, here.spectra[0]
-    lengthen(length, step.spectrum, sizes)
-    multiply_adjoint(frame.L, step.axes, L)
-    scale_columns(L, sizes, L)
+    R, rho, stretch = step.R, frame.rho, step.stretch
+    scale(length, step.whole, stretch)
+    shift(stretch, 1.0)
+    factorise(stretch)
+    multiply(frame.L, stretch, trial.L)
     scale(length, step.change, R)
     for i in range(rho.size):
         R[i, i] += rho[i]
@@ -174,24 +186,22 @@ def move(problem: Member, length: float, frame: Frame, step: Step, trial: Dual, 
 
 
 @brief
-def residual_of(problem: Member, mu: float, told: FloatArray, length: float, room: Room, here: Scratch) -> float:
+def residual_of(problem: Member, mu: float, told: FloatArray, room: Room, here: Scratch) -> float:
     """The residual after a step from mu, in the metric of the old system."""
     frame, response, system, step, trial = room
-    one, other, levels, axes = here.small[0], here.small[1], here.spectra[0], step.axes
+    one, other, r = here.small[0], here.small[1], frame.rho.size
     term, slope, solution, effective = here.vectors[0], here.vectors[1], here.vectors[2], response.effective
     respond(frame.basis, step.R, trial.Q, response, here)
     receive(problem.terms, frame, trial, effective, slope, here)
-    lengthen(length, step.spectrum, levels)
-    for i in range(levels.size):
-        levels[i] = told[EPS] / (levels[i] * levels[i])
-    scale_rows(axes, levels, one)
-    adjoint_multiply(axes, one, other)  # the barrier
+    write(step.stretch, one)
+    invert(one)
+    adjoint_multiply(one, one, other)  # (I + length (X + xi I))^-1: of the barrier
     coordinates_into(other, term)
-    combine(1.0, term, 1.0, slope)
+    combine(told[EPS], term, 1.0, slope)
     multiply(effective, response.J, term)
     combine(1.0, term, 1.0, slope)
-    total, rising = (problem.antennas - levels.size) / np.sqrt(trial.numbers[MU]) - problem.antennas, 0.0
-    for i in range(levels.size):
+    total, rising = (problem.antennas - r) / np.sqrt(trial.numbers[MU]) - problem.antennas, 0.0
+    for i in range(r):
         total, rising = total + effective[i], rising + slope[i]
     rising += mu * total
     write(slope, solution)
@@ -252,10 +262,9 @@ def arrive(trial: Dual, R: ComplexArray, basis: ComplexArray, dual: Dual, at: It
 
 
 @brief
-def follow(E: ComplexArray, eps: float, length: float, frame: Frame, step: Step, here: Scratch) -> None:
-    """Write E after its own step, in the coordinates of the M that a step of ``length`` leads to."""
-    inside, axes, change = frame.E, step.axes, here.small[2]
-    product, sizes = here.small[0], here.spectra[1]
+def follow(E: ComplexArray, eps: float, frame: Frame, step: Step, here: Scratch) -> None:
+    """Write E after its own step, in the coordinates of the M that the step leads to."""
+    inside, change, product = frame.E, here.small[2], here.small[0]
     multiply(inside, step.whole, change)
     symmetrise(change)
     combine(-1.0, inside, -1.0, change)
@@ -263,21 +272,11 @@ def follow(E: ComplexArray, eps: float, length: float, frame: Frame, step: Step,
     shift(change, eps)
     reach = share(least_of(frame.root, change, here), BOUNDARY)
     combine(reach, change, 1.0, inside)
-    multiply(axes, inside, product)
-    multiply_adjoint(product, axes, E)
+    multiply(inside, step.stretch, product)
+    adjoint_multiply(step.stretch, product, E)
     symmetrise(E)
-    lengthen(length, step.spectrum, sizes)
-    scale_rows(E, sizes, E)
-    scale_columns(E, sizes, E)
     if not finite(E):
         write_identity(E, eps)
-
-
-@brief
-def lengthen(length: float, spectrum: FloatArray, sizes: FloatArray) -> None:
-    """Write by how much a step stretches the axes of M."""
-    for i in range(sizes.size):
-        sizes[i] = np.sqrt(1 + length * spectrum[i])
 
 
 @brief
@@ -320,7 +319,7 @@ def newton_step(problem: Member, dual: Dual, at: Iterate, room: Room, here: Scra
             break
         trial.numbers[MU] = mu * (1 + length * xi)
         move(problem, length, frame, step, trial, here)
-        left = residual_of(problem, mu, told, length, room, here)
+        left = residual_of(problem, mu, told, room, here)
         good = left <= (1 - length / 4) * (1 - length / 4) * told[DECREMENT] or left <= CENTRED * told[EPS] * len(at.R)
         good = (good or halving == TRIALS - 1) and finite(trial.Q) and finite(step.R)
         if good:
@@ -330,7 +329,7 @@ def newton_step(problem: Member, dual: Dual, at: Iterate, room: Room, here: Scra
         length /= 2
     told[LENGTH], told[FAILURES] = (length, 0.0) if good else (0.0, told[FAILURES] + 1)
     if good:
-        follow(at.E, told[EPS], length, frame, step, here)
+        follow(at.E, told[EPS], frame, step, here)
     else:
         write_identity(at.E, told[EPS])
     keep_best(problem, dual, at, here)

@@ -29,6 +29,7 @@ from isacsim.lapack import (
     combine,
     eigen,
     factorise,
+    invert,
     multiply_adjoint,
     substitute,
 )
@@ -95,8 +96,9 @@ class Step(NamedTuple):
 
     X: FloatArray  #: (r^2,)
     whole: ComplexArray  #: X + xi I, (r, r)
-    spectrum: FloatArray  #: Its eigenvalues, (r,)
-    axes: ComplexArray  #: The adjoint of its eigenvectors, (r, r)
+    stretch: (
+        ComplexArray  #: Lower triangular C with ``C C^H = I + length (X + xi I)``: L C is L behind the step, (r, r)
+    )
     second: ComplexArray  #: Second-order term of E M, (r, r)
     change: ComplexArray  #: Of R, in its eigenbasis, (r, r)
     R: ComplexArray  #: R behind the step, in its old eigenbasis, (r, r)
@@ -116,10 +118,10 @@ def room(r: int, K: int) -> Room:
     """Room for a member of rank r with K users."""
     n = r * r
     (basis, L, E, root, *small), (received, beams) = np.zeros((9, r, r), complex), np.zeros((2, K, n))
-    (A, factor, J), (rho, F, spectrum) = np.zeros((3, n, n)), np.zeros((3, r))
+    (A, factor, J), (rho, F) = np.zeros((3, n, n)), np.zeros((2, r))
     weights, Q, excess, effective, slope, scaling, side, X = np.zeros((8, n))
     frame = Frame(basis, rho, received, L, E, root, beams, np.zeros(K))
-    step = Step(X, small[0], spectrum, small[1], small[2], small[3], small[4])
+    step = Step(X, small[0], small[1], small[2], small[3], small[4])
     response, system = Response(J, weights, Q, excess, effective), System(F, A, factor, slope, scaling, side)
     return Room(frame, response, system, step, dual_room((), r, K))
 
@@ -178,6 +180,11 @@ def clip(
 ) -> None:
     """Bring the eigenvalues of E near eps, and write C^H with ``C^H E C = I``."""
     write(E, root)
+    factorise(root)
+    invert(root)
+    if real_trace(E) <= eps * SPREAD and squares(root) <= SPREAD / eps:  # traces of E and E^-1: nearly always
+        return
+    write(E, root)
     eigen(root, spectrum)
     for i in range(spectrum.size):
         spectrum[i] = min(max(spectrum[i], eps / SPREAD), eps * SPREAD)
@@ -186,6 +193,16 @@ def clip(
     adjoint_multiply(root, scaled, E)
     symmetrise(E)
     scale_rows(root, levels, root)
+
+
+@brief
+def squares(A: ComplexArray) -> float:
+    """Sum of the squared magnitudes of all entries."""
+    total = 0.0
+    for row in range(len(A)):
+        for each in range(len(A)):
+            total += real_inner(A[row, each], A[row, each])
+    return total
 
 
 @brief
