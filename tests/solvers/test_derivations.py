@@ -22,7 +22,7 @@ from isacsim.solvers.sqinr.group import feasibility
 from isacsim.solvers.sqnr_max.newton_mm import NewtonMm
 from isacsim.solvers.sqnr_max.objectives import sqnr_groups
 from isacsim.solvers.sum_rate_crlb.lbfgs import RiemannianLbfgs
-from isacsim.solvers.sum_rate_crlb.merit import Merit, beta
+from isacsim.solvers.sum_rate_crlb.merit import Merit
 
 
 def reduced_problem(kit):
@@ -113,7 +113,8 @@ def test_the_preconditioned_step_is_a_pass_of_wmmse_with_the_multiplier_of_full_
     problem = kit.make_problem(seed=0, batch=(1,))
     merit = Merit.of(problem)
     point = merit.evaluate(merit.project(kit.complex_gaussian((1, merit.H.shape[-2], problem.streams), 7)))
-    weights = problem.rate_weight * beta(point)
+    beta = point.signal / (point.interference * (point.signal + point.interference))
+    weights = problem.rate_weight * beta
     mu = ((weights * merit.noise_power).sum() + problem.crlb_weight * point.crlb[0]) / merit.power[0]
     g = merit.gradient(point, merit.sensing_multiplier(point))
     np.testing.assert_allclose(np.vdot(point.W, g).real, mu * merit.power[0], rtol=1e-10)
