@@ -249,12 +249,12 @@ def read_only(record: R) -> R:
 def put(record: R, index: IntArray | BoolArray, new: R, same: tuple[str, ...] = ()) -> R:
     """``record`` with its members ``index`` replaced by those of ``new``, but for fields that are the ``same``."""
 
-    def replaced(_core: int, array: Any, others: Any) -> Any:
+    def changed(_core: int, array: Any, others: Any) -> Any:
         array = array.copy()
         array[index] = others
         return array
 
-    return _mapped(replaced, record, new, same=same)
+    return _mapped(changed, record, new, same=same)
 
 
 def joined(records: Sequence[R]) -> R:
@@ -264,6 +264,8 @@ def joined(records: Sequence[R]) -> R:
 
 def replaced(record: R, **values: Any) -> R:
     """``record`` with other values of some fields, which no converter or validator sees: for what is made here."""
+    if isinstance(record, tuple):
+        return cast(Any, record)._replace(**values)
     new = object.__new__(type(record))
     for name, _ in _marks(type(record)):
         object.__setattr__(new, name, values[name] if name in values else getattr(record, name))
@@ -290,31 +292,21 @@ def _mapped(
     It is the record itself if that changes none. Nested ones of attrs are what ``within`` makes of them; None is the
     same as of ``record``. Fields that are the ``same`` are left.
     """
-    values, changed = [], False
+    values = {}
     for name, core in _marked(record):
-        old, *rest = (getattr(each, name) for each in (record, *others))
+        old, *rest = (getattr(one, name) for one in (record, *others))
         value = old
         if old is None or name in same:
             pass
         elif core == NAMED:
-            value = {key: change(core, array, *(each[key] for each in rest)) for key, array in old.items()}
+            value = {key: change(core, array, *(one[key] for one in rest)) for key, array in old.items()}
         elif _nested(old, core):
             value = within(old) if within and core is None else _mapped(change, old, *rest)
         elif core is not None:
             value = change(core, old, *rest)
-        changed = changed or value is not old
-        values.append((name, value))
-    return _with(record, values) if changed else record
-
-
-def _with(record: R, values: list[tuple[str, Any]]) -> R:
-    """`attrs.evolve` without converters and validators: the values were checked before."""
-    if isinstance(record, tuple):
-        return cast(Any, type(record))(**dict(values))
-    new = object.__new__(type(record))
-    for name, value in values:
-        object.__setattr__(new, name, value)
-    return new
+        if value is not old:
+            values[name] = value
+    return replaced(record, **values) if values else record
 
 
 def hermitian(a: AnyArray) -> AnyArray:

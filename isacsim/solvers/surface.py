@@ -22,7 +22,7 @@ from attrs import field, frozen
 from isacsim.algebra import real_inner
 from isacsim.batch import inner, rows
 from isacsim.compiled import compiled, part, writable
-from isacsim.hardware.base import Hardware, chain_power, unlike_covariances
+from isacsim.hardware.base import Hardware, Ideal, chain_power, unlike_covariances
 from isacsim.link import Transmission
 from isacsim.metrics.cotangents import power_cotangent, pulled_back
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
@@ -66,6 +66,12 @@ class Surface:
         free = np.zeros((1, antennas), bool)
         return cls(transmit, problem.power, getattr(problem, "per_antenna", False), scale[None], shares is None, free)
 
+    @classmethod
+    def of_ideal(cls, problem: Any) -> Surface:
+        """That of such a problem as if chains were ideal."""
+        free = np.zeros((1, problem.H.shape[-2]), bool)
+        return cls(Ideal(), np.array(problem.power), problem.per_antenna, np.ones(free.shape), False, free)
+
     def precoder(self, Z: ComplexArray) -> ComplexArray:
         """The precoder of coordinates Z (B, N_t, K+S)."""
         return np.asarray(self.scale[..., None] * Z)
@@ -107,10 +113,13 @@ class Surface:
         price = np.where(cost > 0, np.maximum(rise, 0.0) / np.where(cost > 0, cost, 1.0), 0.0)
         return 2 * (gradient - price * normal)
 
+    @property
+    def holds(self) -> bool:
+        """Whether steps are to leave something at a cap that binds."""
+        return self.capped
+
     def at(self, Z: ComplexArray, gradient: ComplexArray, normal: ComplexArray) -> Surface:
         """The surface that keeps the antennas at the cap where it binds at Z and the objective wants above it."""
-        if not self.capped:
-            return self
         rise, cost = self._radial(Z, gradient, normal)
         return attrs.evolve(self, held=np.broadcast_to((cost > 0) & (rise > 0), Z.shape)[..., 0])
 
@@ -146,39 +155,47 @@ class Surface:
 
 
 class OnSurface(ABC):
-    """The merit of a flat problem behind hardware, over coordinates Z (B, n, K+S) on what the power leaves."""
+    """The merit of B members over coordinates Z (B, n, K+S) on what the power leaves, as Riemannian iterations ask.
 
-    problem: Any
+    Its points are its own records: they have at least the coordinates ``W``, an ``objective``, and, where this class is
+    to make a slope of them, ``gradient`` and ``normal`` as `Surface.slope` takes them.
+    """
+
     surface: Any
 
     @property
+    @abstractmethod
+    def members(self) -> int:
+        """Number B of members."""
+
+    @property
+    @abstractmethod
     def power(self) -> FloatArray:
         """Squared norm of the coordinates at full power, (B,), in W."""
-        return np.asarray(self.problem.power)
+
+    @abstractmethod
+    def evaluate(self, Z: ComplexArray) -> Any:
+        """The point at coordinates."""
 
     @abstractmethod
     def magnitude(self, point: Any) -> FloatArray:
         """What a relative change of the precoder would change the objective by, of all its terms, (B,)."""
 
-    def precoder(self, Z: ComplexArray) -> ComplexArray:
-        """The precoder of coordinates."""
-        return np.asarray(self.surface.precoder(Z))
-
-    def value(self, Z: ComplexArray) -> FloatArray:
-        """The objective at coordinates, (B,)."""
-        return np.asarray(self.problem.objective(self.precoder(Z)))
+    @abstractmethod
+    def preconditioner(self, point: Any) -> ComplexArray:
+        """Inverse of a matrix like the Hessian's."""
 
     def size(self, point: Any) -> FloatArray:
         """The power that the precoder has, (B,): the squared length of all coordinates, but below a cap."""
         return np.asarray(self.power * self.surface.spent(point.W))
 
     def residual(self, point: Any, slope2: FloatArray) -> FloatArray:
-        """KKT residual (B,): the gradient along the surface, of squared norm ``slope2``, for relative changes of Z."""
-        return np.asarray(np.sqrt(slope2 * self.size(point)) / self.magnitude(point))
+        """KKT residual (B,): the gradient along the surface, of squared norm ``slope2``, for relative changes of Z.
 
-    def driven(self, Z: ComplexArray) -> ComplexArray:
-        """A start at the best of some drives, where they are free."""
-        return np.asarray(self.surface.driven(Z, self.value))
+        It is measured against the magnitudes of all terms, so that neither the scale of W nor a cancellation in the
+        objective matters.
+        """
+        return np.asarray(np.sqrt(slope2 * self.size(point)) / self.magnitude(point))
 
     def project(self, Z: ComplexArray) -> ComplexArray:
         """The coordinates of full power, or below the cap."""
@@ -190,8 +207,33 @@ class OnSurface(ABC):
 
     def at(self, point: Any) -> Self:
         """The merit that keeps what is at a cap where that binds at a point and the objective wants more."""
+        if not self.surface.holds:
+            return self
         surface = self.surface.at(point.W, point.gradient, point.normal)
-        return self if surface is self.surface else cast(Self, attrs.evolve(cast(Any, self), surface=surface))
+        return cast(Self, attrs.evolve(cast(Any, self), surface=surface))
+
+
+class Driven(OnSurface):
+    """The merit of a flat ``problem`` behind hardware, whose drive may be free."""
+
+    problem: Any
+
+    @property
+    def power(self) -> FloatArray:
+        """Squared norm of the coordinates at full power, (B,), in W."""
+        return np.asarray(self.problem.power)
+
+    def precoder(self, Z: ComplexArray) -> ComplexArray:
+        """The precoder of coordinates."""
+        return np.asarray(self.surface.precoder(Z))
+
+    def value(self, Z: ComplexArray) -> FloatArray:
+        """The objective at coordinates, (B,)."""
+        return np.asarray(self.problem.objective(self.precoder(Z)))
+
+    def driven(self, Z: ComplexArray) -> ComplexArray:
+        """A start at the best of some drives, where they are free."""
+        return np.asarray(self.surface.driven(Z, self.value))
 
 
 @part

@@ -32,7 +32,7 @@ from isacsim.solvers.sum_rate_crlb.lbfgs import RiemannianLbfgs
 from isacsim.solvers.sum_rate_crlb.merit import Derived, damped_inverse
 from isacsim.solvers.sum_rate_crlb.riemannian import RiemannianState, ready
 from isacsim.solvers.sum_rate_crlb.search import of_point
-from isacsim.solvers.surface import OnSurface, Surface
+from isacsim.solvers.surface import Driven, Surface
 from isacsim.typing import AnyArray, BoolArray, ComplexArray, FloatArray
 
 TINY = np.finfo(float).tiny
@@ -75,7 +75,7 @@ class AugmentedPoint(Derived):
 
 
 @frozen(eq=False)
-class AugmentedMerit(OnSurface):
+class AugmentedMerit(Driven):
     """The augmented Lagrangian of a flat `SqnrMax`, with what a Riemannian solver asks of a merit.
 
     Attributes:

@@ -20,12 +20,12 @@ from isacsim.metrics.cotangents import pulled_back
 from isacsim.problems.sum_rate_crlb import SumRateCrlb
 from isacsim.solvers.sum_rate_crlb.distorted import Disturbed
 from isacsim.solvers.sum_rate_crlb.merit import Derived, Merit, magnitude
-from isacsim.solvers.surface import OnSurface, Surface
+from isacsim.solvers.surface import Driven, Surface
 from isacsim.targets.condensed import Condensed
 from isacsim.typing import AnyArray, ComplexArray, FloatArray
 
 
-class BehindHardware(OnSurface):
+class BehindHardware(Driven):
     """The merit of a problem of rates and a CRLB, as a Riemannian solver asks for it."""
 
     def evaluate(self, Z: ComplexArray) -> Derived:

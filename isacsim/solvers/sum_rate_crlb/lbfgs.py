@@ -28,7 +28,8 @@ from isacsim.solvers.sum_rate_crlb.recursion import (
     no_pairs,
     no_way,
 )
-from isacsim.solvers.sum_rate_crlb.riemannian import Judge, Memory, RiemannianSolver
+from isacsim.solvers.sum_rate_crlb.riemannian import Memory, RiemannianSolver
+from isacsim.solvers.surface import OnSurface
 from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray
 
 
@@ -104,7 +105,7 @@ class RiemannianLbfgs(RiemannianSolver):
         """Room for curvature pairs of vectors like the gradients."""
         return LastPairs.none(self.memory, gradient)
 
-    def climb(self, merit: Judge, W: ComplexArray, origin: IntArray, stop: Stop) -> Solution:
+    def climb(self, merit: OnSurface, W: ComplexArray, origin: IntArray, stop: Stop) -> Solution:
         """Where all starts lead; in one compiled loop where the merit is compiled."""
         if isinstance(merit, Merit):
             return ascend(merit, W, origin, self.memory, stop)

@@ -35,7 +35,7 @@ from isacsim.solvers.sum_rate_crlb.member import (
     multiplier_each,
     precondition_each,
 )
-from isacsim.solvers.surface import along_power, to_power
+from isacsim.solvers.surface import OnSurface, Surface
 from isacsim.typing import ComplexArray, FloatArray
 
 
@@ -104,19 +104,18 @@ class Evaluated(Iterate):
 
 
 @frozen(eq=False)
-class Merit:
+class Merit(OnSurface):
     """A flat `SumRateCrlb` compiled for repeated evaluation; leading axis B, or 1 if shared."""
 
     N: ComplexArray = rows(2)  # [H, V], (B, N_t, K+3M)
     NH: ComplexArray = rows(2)  # its conjugate transpose: one product gives Z and Y
     tensor: FimTensor = field()
     transmit_array: AntennaArray | None = field()
-    power: FloatArray = rows()
+    surface: Surface = field()
     noise_power: FloatArray = rows(1)
     selection: FloatArray = field()
     rate_weight: float = field()
     crlb_weight: float = field()
-    per_antenna: bool = field()
 
     @classmethod
     def of(cls, problem: SumRateCrlb, basis: ComplexArray | None = None) -> Merit:
@@ -135,18 +134,22 @@ class Merit:
             NH=hermitian(N),
             tensor=tensor,
             transmit_array=getattr(problem.targets, "tx_array", None),
-            power=np.array(problem.power),  # to be written to, or Numba would compile for it anew
-            noise_power=np.array(problem.noise_power),
+            surface=Surface.of_ideal(problem),
+            noise_power=np.array(problem.noise_power),  # to be written to, or Numba would compile for it anew
             selection=problem.selection,
             rate_weight=problem.rate_weight,
             crlb_weight=problem.crlb_weight,
-            per_antenna=problem.per_antenna,
         )
 
     @property
     def members(self) -> int:
         """Number B of members."""
         return max(len(self.N), len(self.tensor.terms), len(self.power), len(self.noise_power))
+
+    @property
+    def power(self) -> FloatArray:
+        """Power of each member, (B,) or (1,), in W."""
+        return self.surface.power
 
     @property
     def users(self) -> int:
@@ -187,7 +190,7 @@ class Merit:
 
     def terms(self, members: int) -> Terms:
         """What compiled loops see of it, for B members."""
-        weights = np.array([self.rate_weight, self.crlb_weight, float(self.per_antenna), *self.selection])
+        weights = np.array([self.rate_weight, self.crlb_weight, float(self.surface.per_antenna), *self.selection])
         of = (self.N, self.NH, self.tensor.terms, self.noise_power, self.power)
         N, NH, tensor, noise, power = (each(values, members) for values in of)
         powers = np.concatenate([noise, power[:, None]], axis=1)
@@ -233,25 +236,13 @@ class Merit:
         compiled(differentiate_each)(self.terms(len(told)), told, writable(point.gains), Q_V, room, gradient)
         return gradient
 
-    def project(self, X: ComplexArray) -> ComplexArray:
-        """Nearest precoder of full power: of the whole array, or of each antenna."""
-        return to_power(X, self.power, self.per_antenna)
-
     def along_surface(self, W: ComplexArray, g: ComplexArray) -> ComplexArray:
         """Gradient along the surface of full power at W, of the half gradient g, (B, N_t, K+S)."""
-        return along_power(W, g, self.power, self.per_antenna)
+        return self.surface.slope(W, g, g)
 
     def slope(self, point: Evaluated) -> ComplexArray:
         """Gradient of the objective along the surface of full power, (B, N_t, K+S)."""
         return self.along_surface(point.W, self.gradient(point, self.sensing_multiplier(point)))
-
-    def at(self, point: Evaluated) -> Merit:
-        """The merit that proposals from a point are scaled by: itself."""
-        return self
-
-    def size(self, point: Evaluated) -> FloatArray:
-        """The power of each member, (B,): the squared length of all precoders."""
-        return self.power
 
     def preconditioner(self, point: Iterate, spent: FloatArray | float = 1.0) -> ComplexArray:
         """Inverse of ``2 (rate_weight H Sigma_2 H^H + mu I)``, [Fang25, Theorem 1] without Q.
@@ -274,13 +265,9 @@ class Merit:
         N = hermitian(basis) @ self.N
         return replaced(self, N=N, NH=hermitian(N))
 
-    def residual(self, point: Iterate, slope2: FloatArray) -> FloatArray:
-        """KKT residual (B,): the gradient along the surface, of squared norm ``slope2``, for relative changes of W.
-
-        It is measured against the sum of the magnitudes of the two terms, so that neither the
-        scale of W nor a cancellation in the objective matters.
-        """
-        return np.asarray(np.sqrt(slope2 * self.power) / magnitude(self, point))
+    def magnitude(self, point: Iterate) -> FloatArray:
+        """Sum of the magnitudes of the two terms, (B,)."""
+        return magnitude(self, point)
 
 
 def magnitude(weighed: Merit | RateAndCrlb, point: Iterate) -> FloatArray:

@@ -13,7 +13,7 @@ it, and curvature pairs are plain differences. It is preconditioned by the matri
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 import attrs
 import numpy as np
@@ -33,6 +33,7 @@ from isacsim.solvers.sum_rate_crlb.ridges import Ridge
 from isacsim.solvers.sum_rate_crlb.rivals import RENEW_EVERY, beaten
 from isacsim.solvers.sum_rate_crlb.search import Line, PointState, search
 from isacsim.solvers.sum_rate_crlb.starts import start, start_names
+from isacsim.solvers.surface import OnSurface
 from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray
 
 # Shares of independent noise in place of correlation, from which a ridge of full correlation is followed; how well
@@ -41,35 +42,6 @@ LOOSENED = (0.3, 0.03, 3e-3, 1e-4)
 TRACKED = 1e-2
 FOLLOWED = 300
 RIDGES, ALONG = 25, 40  # times that chains join ridges or leave them, and the most steps between
-
-
-class Judge(Protocol):
-    """What an iteration asks of the merit of B members, ideal or behind hardware; its points are its own."""
-
-    @property
-    def members(self) -> int:
-        """Number B of members."""
-
-    def size(self, point: Any) -> FloatArray:
-        """Squared length of a point, (B,), which the first step does not exceed."""
-
-    def evaluate(self, W: ComplexArray) -> Any:
-        """The `isacsim.solvers.sum_rate_crlb.merit.Iterate` at W."""
-
-    def project(self, X: ComplexArray) -> ComplexArray:
-        """A precoder that keeps the power."""
-
-    def slope(self, point: Any) -> ComplexArray:
-        """Gradient along the surface that the power leaves."""
-
-    def at(self, point: Any) -> Judge:
-        """The merit that proposals from a point are scaled by."""
-
-    def preconditioner(self, point: Any) -> ComplexArray:
-        """Inverse of a matrix like the Hessian's."""
-
-    def residual(self, point: Any, slope2: FloatArray) -> FloatArray:
-        """KKT residual, of the gradient's squared norm."""
 
 
 class Memory(ABC):
@@ -229,14 +201,14 @@ class RiemannianSolver(Solver):
         solution = self._best(merit, starts, request)
         return attrs.evolve(solution, precoder=merit.precoder(solution.precoder))
 
-    def _best(self, merit: Judge, starts: list[ComplexArray], request: Request) -> Solution:
+    def _best(self, merit: OnSurface, starts: list[ComplexArray], request: Request) -> Solution:
         """The best of what all starts lead to, as coordinates of the merit."""
         every = np.repeat(np.arange(merit.members), len(starts))
         W = np.stack(starts, axis=1).reshape(-1, *starts[0].shape[1:])
         stop = Stop(self.tolerance, self.max_steps, request.time_limit, request.callback)
         return self.climb(merit, W, every, stop)
 
-    def climb(self, merit: Judge, W: ComplexArray, origin: IntArray, stop: Stop) -> Solution:
+    def climb(self, merit: OnSurface, W: ComplexArray, origin: IntArray, stop: Stop) -> Solution:
         """The best of what precoders W (B, N, K+S) lead to, starts of the problems ``origin`` (B,)."""
         members = merit.members
         state = self.init(take(merit, origin) if len(origin) > members else merit, W, origin)
@@ -257,7 +229,7 @@ class RiemannianSolver(Solver):
                 found.append(start(merit, "random", streams, rngs))
         return found
 
-    def init(self, merit: Judge, W: ComplexArray, origin: IntArray) -> RiemannianState:
+    def init(self, merit: OnSurface, W: ComplexArray, origin: IntArray) -> RiemannianState:
         """The state at the first precoders W (B, N, K+S), starts of the problems ``origin`` (B,)."""
         point = merit.evaluate(merit.project(W))
         gradient, stalled = real_vectors(merit.slope(point)), beaten(point, np.ones(len(origin)), origin, np.inf)
@@ -280,7 +252,7 @@ class RiemannianSolver(Solver):
 
 
 def ready(
-    merit: Judge,
+    merit: OnSurface,
     origin: IntArray,
     point: Any,
     gradient: FloatArray,
