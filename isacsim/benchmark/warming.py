@@ -1,4 +1,4 @@
-"""Compiling ahead: each problem's default solver and each hardware stage is called, on small instances.
+"""Compiling ahead: each solver of each problem, and each hardware stage, is called, on small instances.
 
 What Numba compiles stays on disk, so that images of containers and the nodes of a cluster that
 share a folder need not do it again. Which folder that is, says Numba: the one of the environment
@@ -9,18 +9,25 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any, cast
 
+import attrs
 import numpy as np
 from attrs import frozen
 
-from isacsim.benchmark.cases import Case, hardware_cases, ready
+from isacsim.batch import flatten
+from isacsim.benchmark.cases import Case, Entry, hardware_cases, ready
 from isacsim.benchmark.instances import families
 from isacsim.compiled import compilations
 from isacsim.errors import IsacsimError, PluginError
+from isacsim.hardware.base import Transceiver
 from isacsim.plugin import Registry, default_registry
+from isacsim.problems.base import Problem
 from isacsim.solvers.solve import solve
 from isacsim.solvers.sqinr.least_power import uplink
+from isacsim.testing.examples import example_component, problem_for
 
 # What a default solver comes to only where its first way has no answer; a start by name asks for it.
 RESCUES = (("sqnr-max", "newton-mm", "least-power"),)
@@ -44,7 +51,7 @@ class Warmed:
 
 
 def warm_up(registry: Registry | None = None) -> Iterator[Warmed]:
-    """Compile what default solvers and hardware stages need, one after the other.
+    """Compile what solvers and hardware stages need, one after the other.
 
     Args:
         registry: Where components are looked up; None is the registry of this process.
@@ -53,36 +60,56 @@ def warm_up(registry: Registry | None = None) -> Iterator[Warmed]:
         What each component compiled, as soon as it is done.
     """
     registry = registry or default_registry()
-    for case in _cases(registry):
+    for subject, name, call in _calls(registry):
         begin = time.perf_counter()
-        # A stage that is made for another number of chains is none that this could warm up.
-        with compilations() as compiled, contextlib.suppress(IsacsimError):
-            ready(case, registry).warm_up()
-        yield Warmed(case.subject, case.name, time.perf_counter() - begin, compiled)
-    for subject, name, start in RESCUES:
-        begin = time.perf_counter()
+        # What does not take an instance, as a stage made for another number of chains, is none to warm up.
         with compilations() as compiled, contextlib.suppress(IsacsimError, KeyError):
-            family = families(registry)[subject]
-            problem = family.problem(family.names(full=False)[0], 1, registry)
-            solve(problem, name, starts=start, callback=lambda _: True, registry=registry)
-        yield Warmed(subject, f"{name} from {start}", time.perf_counter() - begin, compiled)
-    begin = time.perf_counter()
-    with compilations() as compiled:  # a small instance is feasible, and does not come to the fixed point
-        uplink(np.ones((1, 1, 1), complex), np.ones((1, 1)))
-    yield Warmed("least-power", "uplink", time.perf_counter() - begin, compiled)
+            call()
+        yield Warmed(subject, name, time.perf_counter() - begin, compiled)
 
 
-def _cases(registry: Registry) -> Iterator[Case]:
-    """A small instance of each kind that the short benchmark has, for each default solver; then the hardware.
+def _calls(registry: Registry) -> Iterator[tuple[str, str, Callable[[], Any]]]:
+    """What each component is called with: a step of each solver, then the hardware."""
+    for kind, name, told, problem in _designs(registry):
+        yield kind, told, partial(_one_step, problem, name, registry)
+    for name in registry.names("hardware"):  # linear models are compiled with designs for them
+        yield "hardware", name, partial(_applied, hardware_cases(name)[0], registry)
+    for kind, name, start in RESCUES:
+        call = partial(_one_step, _instance(kind, registry), name, registry, starts=start)
+        yield kind, f"{name} from {start}", call
+    # A small instance is feasible, and does not come to the fixed point.
+    yield "least-power", "uplink", lambda: uplink(np.ones((1, 1, 1), complex), np.ones((1, 1)))
 
-    Other solvers share nearly all kernels with the defaults, or are programs that nothing is compiled for.
-    """
+
+def _designs(registry: Registry) -> Iterator[tuple[str, str, str, Problem]]:
+    """A small instance of each problem for each solver, its default first, and for exact converters."""
+    exact = example_component("hardware", "mid-rise", registry)
     for kind, family in families(registry).items():
         try:
             default = registry.default_solver(kind)
         except PluginError:
             continue  # a problem of a plugin that has none
-        for size in family.names(full=False)[:2]:  # a response of any rank, and one of a point
-            yield Case(kind, size, default, "alone", 1)
-    for name in registry.names("hardware"):
-        yield hardware_cases(name)[0]  # linear models are not compiled
+        # A response of any rank, and one of a point.
+        problems = [flatten(family.problem(size, 1, registry)) for size in family.names(full=False)[:2]]
+        yield from ((kind, default, default, problem) for problem in problems)
+        behind = attrs.evolve(cast(Any, problems[0]), transceiver=Transceiver(exact, exact, exact))
+        yield kind, default, f"{default} behind converters", behind
+        for name in sorted(set(registry.names("solvers")) - {default}):
+            yield kind, name, name, problems[0]
+
+
+def _one_step(problem: Problem, name: str, registry: Registry, **options: Any) -> None:
+    """The first step of a solver on a problem, or on the variant of it that it takes."""
+    solver = Entry(name, name).make(registry)
+    if problem.kind in solver.problems:
+        mine, _ = problem_for(solver, problem)
+        solve(mine, solver, callback=lambda _: True, registry=registry, **options)
+
+
+def _applied(case: Case, registry: Registry) -> None:
+    ready(case, registry).warm_up()
+
+
+def _instance(kind: str, registry: Registry) -> Problem:
+    family = families(registry)[kind]
+    return family.problem(family.names(full=False)[0], 1, registry)

@@ -14,7 +14,7 @@ def warm_up(
     context: typer.Context,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
 ) -> None:
-    """Compile ahead what default solvers and hardware compile at their first call, for images and clusters."""
+    """Compile ahead what solvers and hardware compile at their first call, for images and clusters."""
     from isacsim.benchmark import warming
 
     registry: Registry = context.obj

@@ -421,5 +421,5 @@ def test_warm_up_compiles_all_once(tmp_path):
 
     compiled = {row["function"] for row in warm_up()}
     text = "".join(path.read_text(encoding="utf-8") for path in Path(isacsim.__file__).parent.rglob("*.py"))
-    assert compiled == set(re.findall(r"\bcompiled\((\w+)\)\(", text))
+    assert compiled == set(re.findall(r"\bcompiled\((\w+)(?:, allocates=True)?\)", text))
     assert warm_up() == []

@@ -96,10 +96,13 @@ def test_a_new_plugin_installs(tmp_path):
     folder = write_plugin("hardware", "my-clipper", tmp_path / "made")
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(tmp_path / "site")]
     subprocess.run([*command, str(folder)], check=True)
-    program = "from isacsim.api import build_registry; print(build_registry().provider('hardware', 'my-clipper'))"
+    program = (
+        "from isacsim.api import build_registry as build; name = build().provider('hardware', 'my-clipper'); "
+        "print(*[plugin.origin for plugin in build().plugins if plugin.name == name])"
+    )
     environment = {**os.environ, "PYTHONPATH": ":".join([str(tmp_path / "site"), *sys.path])}
     told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=True)
-    assert "isacsim-my-clipper 0.1.0" in told.stdout
+    assert told.stdout == "isacsim-my-clipper 0.1.0\n"
 
 
 @pytest.mark.parametrize(
