@@ -123,8 +123,9 @@ class Design:
             CN(0, channel_error), and is judged on H. 0 is perfect knowledge.
         split: How the power is split over the subcarriers of a grid, of a problem that is posed on each of
             them: ``even``, or ``joint``, by one price for the power of all, with a proven gap. Hardware meets all
-            subcarriers together: through it a joint split keeps SQINRs and power, and promises no optimum, but of
-            ``crb-min`` behind converters as ``aqnm`` has them, where it is one problem that is proven to be solved.
+            subcarriers together: through it a joint split keeps SQINRs and power. Of ``crb-min`` behind converters as
+            ``aqnm`` has them it is proven to be optimal, of ``sqnr-max`` behind converters it is stationary, and
+            otherwise nothing more is promised.
     """
 
     known_as: ClassVar[str] = "design"

@@ -85,7 +85,7 @@ def rate_cotangent(
         user: Their receivers.
         weights: w, broadcast to (..., K).
     """
-    own, others = (np.asarray(weights * each) for each in _rate_by_power(users, user))
+    own, others = _rate_by_power(users, user, weights)
     received = hermitian(H) @ sent.precoder
     mine = np.eye(received.shape[-2], received.shape[-1]) > 0
     precoder = H @ (np.where(mine, own[..., None], others[..., None]) * received)
@@ -96,16 +96,19 @@ def rate_cotangent(
     return Cotangent(precoder, distortion)
 
 
-def _rate_by_power(users: Reception, user: Hardware) -> tuple[FloatArray, FloatArray]:
-    """Derivatives of the sum rate by the powers S_k and T_k before the receivers, each (..., K)."""
+def _rate_by_power(users: Reception, user: Hardware, weights: Any) -> tuple[FloatArray, FloatArray]:
+    """Derivatives of the weighted sum rate by the powers S_k and T_k before the receivers, each (..., K).
+
+    Weights go through a receiver too: what it makes of one subcarrier may follow what arrives on others.
+    """
     model, S, T = users.receiver, users.signal, users.other
     kept = squared(model.gain)
     total = kept * (S + T) + model.distortion_power
     rest = kept * T + model.distortion_power
     sound = rest > 0  # a receiver that puts out nothing has no rate
     by_total, by_rest = (
-        np.where(sound, 1 / np.where(sound, total, 1.0), 0.0),
-        np.where(sound, 1 / np.where(sound, rest, 1.0), 0.0),
+        np.where(sound, weights / np.where(sound, total, 1.0), 0.0),
+        np.where(sound, weights / np.where(sound, rest, 1.0), 0.0),
     )
     own, others = kept * by_total, kept * (by_total - by_rest)
     if user.is_ideal:

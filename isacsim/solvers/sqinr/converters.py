@@ -55,6 +55,19 @@ def distortion_ratios(hardware: Hardware, chains: int, name: str) -> tuple[Compl
     )
 
 
+def white_ratios(chains: Hardware, count: int) -> FloatArray:
+    """Distortion of each chain over its signal, (count,), of those that add noise like converters, white in time; or 0.
+
+    Two samples of each chain tell whether it is white.
+    """
+    if chains.is_ideal:
+        return np.zeros(count)
+    try:
+        return distortion_ratios(chains.tiled(2), 2 * count, "chains")[1][:count]
+    except NotConverters:
+        return np.zeros(count)
+
+
 def not_converters(transceiver: Transceiver, chains: Mapping[str, int]) -> str | None:
     """Nothing, or which stage keeps a solver from designing for a transceiver.
 

@@ -123,17 +123,27 @@ class AugmentedMerit(Driven):
         users, echo, slack = self.seen(sent)
         rho = self.penalty[:, None]
         push = np.maximum(self.multipliers - np.where(np.isinf(slack), 0.0, rho * slack), 0.0)
-        value, receive = sqnr(echo), self.problem.transceiver.receive
+        value, cotangent = self.worth(echo)
         cost = ((push**2 - self.multipliers**2) / (2 * rho)).sum(axis=-1)
-        cotangent = sqnr_cotangent(echo, receive).times(np.where(value > 0, 1 / np.where(value > 0, value, 1.0), 0.0))
-        cotangent = cotangent + self._slacks(sent, users, push)
-        received = squared(hermitian(self.channels) @ Z).sum(axis=-1) + self.problem.noise_power
+        share = np.where(value > 0, 1 / np.where(value > 0, value, 1.0), 0.0)
+        cotangent = cotangent.times(share.reshape(-1, *(1,) * (W.ndim - 3))) + self._slacks(sent, users, push)
+        received = squared(hermitian(self.channels) @ Z.reshape(W.shape)).sum(axis=-1) + self.problem.noise_power
+        sqinr = users.sqinr.reshape(slack.shape)
         return AugmentedPoint(
-            W=Z, objective=np.log(np.maximum(value, TINY)) - cost, sum_rate=np.log1p(users.sqinr).sum(axis=-1),
-            crlb=np.full(value.shape, np.nan), signal=users.sqinr, interference=np.ones_like(users.sqinr),
+            W=Z, objective=np.log(np.maximum(value, TINY)) - cost, sum_rate=np.log1p(sqinr).sum(axis=-1),
+            crlb=np.full(value.shape, np.nan), signal=sqinr, interference=np.ones_like(sqinr),
             sqnr=value, slack=slack, push=push, gradient=self._gradient(W, sent, cotangent),
-            normal=self.surface.normal(W, sent), weights=self._relative * push * users.sqinr / received,
+            normal=self.surface.normal(W, sent),
+            weights=self._relative * push.reshape(received.shape) * users.sqinr / received,
         )  # fmt: skip
+
+    def worth(self, echo: Echo) -> tuple[FloatArray, Cotangent]:
+        """The radar SQNR, (B,), and its derivative."""
+        return sqnr(echo), sqnr_cotangent(echo, self.problem.transceiver.receive)
+
+    def judged(self, Z: ComplexArray) -> FloatArray:
+        """The objective of the problem at coordinates, (B,)."""
+        return np.asarray(self.problem.objective(self.surface.precoder(Z)))
 
     def seen(self, sent: Transmission) -> tuple[Reception, Echo, FloatArray]:
         """What users and sensing receiver get of a transmission, and the slacks c (B, K)."""
@@ -304,14 +314,20 @@ def tightened(merit: AugmentedMerit, Z: ComplexArray, push: FloatArray) -> tuple
 
 
 def lacking(merit: AugmentedMerit, Z: ComplexArray) -> tuple[FloatArray, ComplexArray]:
-    """What one more sensing stream would gain, (B,), in nats for all of the power, and along what, (B, N_t).
+    """What one more sensing stream would gain, (B,), in nats for all of the power, and along what, (B, n).
 
     The gradient of a stream that serves no user is a Hermitian matrix times the stream, the same for all
-    of them: streams too weak to count show it.
+    of them: streams too weak to count show it. Where coordinates are blocks of several subcarriers, each has its own
+    matrix, and the new stream the more power on one the more it gains there.
     """
-    antennas, streams = Z.shape[-2:]
-    weak = FAINT * np.sqrt(inner(Z, Z) / antennas)[:, None, None] * np.eye(antennas)
+    rows, streams = Z.shape[-2:]
+    antennas = merit.surface.scale.shape[-1]
+    weak = FAINT * np.sqrt(inner(Z, Z) / rows)[:, None, None] * np.tile(np.eye(antennas), (rows // antennas, 1))
     point = merit.evaluate(np.concatenate([Z, weak], axis=-1))
     slope = merit.slope(point)[..., streams:] / 2 / weak[:, :1, :1]
-    spectrum, U = np.linalg.eigh(hermitian_part(slope))
-    return spectrum[:, -1] * merit.size(point), np.ascontiguousarray(U[..., -1])
+    spectrum, U = np.linalg.eigh(hermitian_part(slope.reshape(len(Z), -1, antennas, antennas)))
+    gain = spectrum[..., -1]
+    share = np.maximum(gain, 0.0)
+    share = share / np.maximum(share.sum(axis=-1, keepdims=True), TINY)
+    stream = np.sqrt(share)[..., None] * U[..., -1]
+    return gain.max(axis=-1) * merit.size(point), np.ascontiguousarray(stream.reshape(len(Z), rows))

@@ -13,7 +13,7 @@ from isacsim.batch import frobenius2, rows, take
 from isacsim.problems.sqnr_max import SqnrMax
 from isacsim.solvers.base import Request, other_kind
 from isacsim.solvers.solution import Solution, Status, objects
-from isacsim.solvers.sqinr.converters import not_converters
+from isacsim.solvers.sqinr.converters import not_converters, white_ratios
 from isacsim.solvers.sqinr.group import Group, feasibility
 from isacsim.solvers.sqinr.pipeline import SystemSolver
 from isacsim.solvers.sqinr.repair import least_power_beams
@@ -105,3 +105,19 @@ class SqnrMaxSolver(SystemSolver):
             V = least_power_beams(here.system, here.feasible.multipliers)
         notes = ["the target response is zero: every precoder that meets the SQINRs is optimal"] * len(V)
         return here, Solution.resting(V, Status.GLOBAL, notes, objective=0.0, gap=0.0, residual=0.0, bound=0.0)
+
+    def improved_over_band(self, through: SqnrMax, W: ComplexArray, total: float) -> Solution:
+        """A stationary point of a band behind hardware, from precoders W (F, N_t, K+N_t); see `over_band`."""
+        from isacsim.solvers.sqnr_max.over_band import ascended  # stands on this file
+
+        return ascended(through, W, total)
+
+    def bound_over_band(self, problem: SqnrMax, bound: FloatArray, share: float) -> FloatArray:
+        """A bound B on the mean SQNR of a band with ideal receivers, for N_r converters.
+
+        One that adds e of what arrives in a sample has, of the SNR x_j before it, ``x_j / (1 + e + e share x_j)`` at
+        most, where ``share`` of the bins is active. That is concave in x_j, which add up to at most B.
+        """
+        receivers = problem.G.shape[-2]
+        e = white_ratios(problem.transceiver.receive, receivers).min()
+        return np.asarray(bound / (1 + e + e * share * bound / receivers))

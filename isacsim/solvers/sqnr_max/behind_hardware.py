@@ -103,12 +103,12 @@ class AugmentedLagrangian(Solver):
         for streams in np.unique(used):
             at = np.flatnonzero(used == streams)
             here, first = take(merit, at), np.ascontiguousarray(Z[at][..., :streams])
-            found = self._climbed(here, first, request, places[at], ROUNDS)
+            found = self.climbed(here, first, request, places[at], ROUNDS)
             rest = Solution.resting(first, Status.STALLED, ["the start itself is better than what it led to"] * at.size)
             parts.append((better(finished(here, rest, np.zeros(here.multipliers.shape)), found), at))
         return gathered(parts, sum(part.runtime for part, _ in parts))
 
-    def _climbed(
+    def climbed(
         self, merit: AugmentedMerit, Z: ComplexArray, request: Request, labels: IntArray, rounds: int
     ) -> Solution:
         """Where ascents from Z (B, N_t, L) end, with one more stream where that gains; precoders (B, N_t, K + N_t)."""
@@ -126,7 +126,7 @@ class AugmentedLagrangian(Solver):
             return solution.marked(missing & solution.converged, Status.STALLED, LACKS)
         fresh = np.sqrt(PART * frobenius2(Z))[:, None] * stream
         wider = np.concatenate([np.sqrt(1 - PART) * Z, fresh[..., None]], axis=-1)[missing]
-        other = self._climbed(take(here, missing), wider, request, labels[missing], rounds - 1)
+        other = self.climbed(take(here, missing), wider, request, labels[missing], rounds - 1)
         before = solution.take(missing)
         other = better(before, attrs.evolve(other, iterations=other.iterations + before.iterations))
         return placed(other, missing, solution)
@@ -185,7 +185,7 @@ def finished(merit: AugmentedMerit, solution: Solution, push: FloatArray) -> Sol
     Z = np.where(alive[:, None, None], solution.precoder, 1.0)
     Z, worst = tightened(merit, Z, np.where(alive[:, None], push, 0.0))
     missed = alive & ~(worst >= MISSED)
-    objective = np.asarray(merit.problem.objective(merit.surface.precoder(Z)))
+    objective = merit.judged(Z)
     notes = [FAR.format(-short) for short in worst[missed]]
     kept = alive & ~missed
     Z = np.pad(Z, ((0, 0), (0, 0), (0, merit.problem.streams - Z.shape[-1])))
