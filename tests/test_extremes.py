@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, event, given, settings
 from hypothesis import strategies as st
 from isacsim_rf.amplifiers import Rapp, Saleh
 from isacsim_rf.converters import ClippingDac
@@ -30,7 +30,10 @@ from isacsim import (
     metrics,
     solve,
 )
+from isacsim.api import default_registry
+from isacsim.solvers.base import refusal
 
+STEPS = 2  # of a solver
 MANY = int(os.environ.get("ISACSIM_EXAMPLES", "2000"))
 NONE = (None, "12", b"x", [[1.0], [1.0, 2.0]], {"a": 1}, object, 10**400, np.datetime64(1, "D"), np.array([None]))
 DTYPES = (float, complex, np.float32, np.complex64, np.int64, np.uint8, bool, float, complex)
@@ -41,8 +44,8 @@ class Draw:
 
     def __init__(self, seed, sane):
         self.rng, self.sane = np.random.default_rng(seed), sane
-        self.lead = self.one((), (), (2,), (0,), (2, 1))
-        self.antennas, self.users, self.receivers = self.one(1, 2, 4), self.one(0, 1, 2, 3), self.one(1, 3)
+        self.lead = self.one((), (), (), (), (2,), (2,), (2, 1), (0,))
+        self.antennas, self.users, self.receivers = self.one(1, 2, 4, 4), self.one(0, 1, 1, 2, 2, 3), self.one(1, 3, 4)
 
     def one(self, *choices):
         return choices[self.rng.integers(len(choices))]
@@ -61,7 +64,7 @@ class Draw:
         if self.rarely():
             return self.one(*NONE, np.nan, np.inf, -1.0, 0.0)
         if self.rarely():
-            shape = self.one((), (1,), (5,), (2, 3), (0,), (2, 2, 2, 2))
+            shape = self.one((), (1,), (5,), (2, 3), (0,), (1, 2, 1, 2))
         lead = self.lead if self.one(True, False) else ()
         x = self.rng.standard_normal((*lead, *shape))
         if dtype is complex:
@@ -88,7 +91,7 @@ class Draw:
         stages = [
             Ideal(), Aqnm(bits=bits), Aqnm(bits=3, table="uniform"), MidRise(bits=self.one(2, 4)),
             Rapp(saturation=self.size() + 1e-320), Saleh(saturation=self.size() + 1e-320),
-            ClippingDac(bits=3, full_scale=self.size() + 1e-320), IqImbalance(gain=self.one(1.0, 2.0), phase=0.1),
+            ClippingDac(bits=2, full_scale=self.size() + 1e-320), IqImbalance(gain=self.one(1.0, 2.0), phase=0.1),
         ]  # fmt: skip
         return self.one(Ideal(), self.one(*stages), Chain(self.one(*stages), self.one(*stages)))
 
@@ -102,11 +105,12 @@ class Draw:
 
     def targets(self):
         linear = self.one(True, False)
+        sides = [(size // 2, 2) if size == 4 else (size, 1) for size in (self.antennas, self.receivers)]
         made = [
-            UniformLinearArray(self.elements(size)) if linear else UniformPlanarArray(self.elements(size), 1)
-            for size in (self.antennas, self.receivers)
+            UniformLinearArray(self.elements(m * n)) if linear else UniformPlanarArray(self.elements(m), n)
+            for m, n in sides
         ]
-        count = self.one(1, 2, 3)
+        count = self.one(1, 1, 2, 3)
         angles = self.array(count, dtype=float)
         zenith = np.pi / 2 if linear else self.array(count, dtype=float)
         return PointTargets(*made, angles, zenith, self.array(count))
@@ -118,7 +122,7 @@ class Draw:
         }  # fmt: skip
 
     def weight(self):
-        return self.one(*NONE, -1.0, np.nan) if self.rarely() else self.one(0.0, 1.0, 1.0, self.size())
+        return self.one(*NONE, -1.0, np.nan) if self.rarely() else self.one(0.0, 1.0, 1.0, 1.0, self.size())
 
     def problem(self, kind):
         least = self.power(self.one(1, self.users))
@@ -135,6 +139,14 @@ class Draw:
             sensing_streams=self.one(None, None, 1, self.elements(2)),
             parameters=self.one(None, None, ("azimuth",), ("azimuth", "reflection")), **point,
         )  # fmt: skip
+
+    def problem_of(self, kind, solver):
+        """A problem, which the solver takes where arguments are sane, so that most of what is drawn is solved."""
+        for _ in range(12 * self.sane):
+            with contextlib.suppress(InvalidInput):
+                if refusal(default_registry().load("solvers", solver)(), problem := self.problem(kind)) is None:
+                    return problem
+        return self.problem(kind)
 
 
 def judge_metric(name, draw):
@@ -199,14 +211,16 @@ PROGRAMS = {SumRateCrlb: ("wmmse-sdr",), SqnrMax: ("mm",), CrbMin: ("ipm", "r-ip
 
 
 def judge_solver(kind, solver, draw):
-    problem = draw.problem(kind)
-    few = {"max_steps": 5} if solver not in ("ipm", "r-ipm", "fisher-sdr") else {}
+    problem = draw.problem_of(kind, solver)
+    # How long a loop goes on asserts nothing here: what it is given breaks it in its first steps or in its last answer.
+    few = {"max_steps": STEPS} if solver not in ("ipm", "r-ipm", "fisher-sdr") else {}
     odd = {"initial": draw.array(draw.antennas, 2)} if draw.rarely() else {}
     chosen = draw.one(solver, solver, 3, np.ones(3)) if draw.rarely() else solver
     solution = solve(problem, chosen, **few, **odd)
     told = np.ravel(np.asarray(solution.status, object))
     objective, size = np.ravel(solution.objective), problem.H.shape[-2] * problem.streams
     precoder = np.reshape(solution.precoder, (told.size, size))
+    event(" ".join(sorted({status.name for status in told})) or "no members")
     for status, value, W in zip(told, objective, precoder, strict=True):
         assert status.answered == (not np.isnan(value)), (status, value)
         assert status.answered == bool(np.isfinite(W).all()), status
@@ -224,13 +238,17 @@ CASES = {
     "scene": judge_scene,
 }
 SLOW = {f"solve {s}": partial(judge_solver, kind, s) for kind, names in PROGRAMS.items() for s in names}
-SEEDS = {"seed": st.integers(0, 2**32 - 1), "sane": st.booleans()}
+# Of larger ranges Hypothesis draws small numbers more often, some of them again and again.
+SEEDS = {"seed": st.integers(0, 2**24 - 1), "sane": st.booleans()}
 
 
 def refuses_or_answers(case, seed, sane):
     # Whether numbers out of range are worth a warning is the caller's setting.
-    with np.errstate(all="ignore"), contextlib.suppress(InvalidInput):
-        case(Draw(seed, sane))
+    with np.errstate(all="ignore"):
+        try:
+            case(Draw(seed, sane))
+        except InvalidInput:
+            event("refused")
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -242,7 +260,7 @@ def test_an_argument_is_refused_or_answered(name, seed, sane):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [*CASES, *SLOW])
-@settings(max_examples=MANY)
+@settings(max_examples=MANY, phases=(Phase.explicit, Phase.generate))  # a smaller seed is no simpler example
 @given(**SEEDS)
 def test_any_of_many_arguments_is_refused_or_answered(name, seed, sane):
     refuses_or_answers((CASES | SLOW)[name], seed, sane)

@@ -17,11 +17,12 @@ from attrs import frozen
 from isacsim.batch import squared
 from isacsim.hardware.expansions import Expander, Ito
 from isacsim.hardware.gaussian import laguerre, legendre
-from isacsim.typing import AnyArray, FloatArray
+from isacsim.typing import AnyArray, BoolArray, FloatArray
 
 ORDERS = 40  # a soft limiter to 2e-5 of its power at correlations of 0.99, smooth maps to 1e-9
 NODES = 64  # of the panels below the first bend and above the last
-BETWEEN = 12  # of each between two bends, where tables are interpolated: they are narrow
+BETWEEN = 12  # of each between two bends that are near, as where tables are interpolated: it is narrow
+APART = 2.0  # times the power of a bend, beyond which the next one is not near: stages in series bend anywhere
 SPAN = 40.0  # length of a panel in mean powers: exp(-40) is below rounding
 BISECTIONS = 60  # of a bend behind another device
 REST = 1e-13  # share of the power that is told from the rounding of a difference of powers
@@ -62,7 +63,9 @@ class Envelopes(Expander):
     def _expanded(self, rho: FloatArray) -> tuple[Ito, AnyArray, FloatArray]:
         """The expansion, the coefficient after the last (..., N, 1), and the derivative of the power (..., N)."""
         knee = self.knee if self.knee.ndim == 2 else self.knee[:, None]
-        u, weight = _nodes(np.minimum(knee / rho[..., None], SPAN))
+        # A question to the device alone, so that a member in a batch has the bytes it has alone.
+        wide = np.asarray((knee[:, 1:] > APART * knee[:, :-1]).any(axis=0))
+        u, weight = _nodes(np.minimum(knee / rho[..., None], SPAN), wide)
         F = np.sqrt(rho[..., None] * u) * self.response(rho[..., None] * u)
         h = laguerre(u, 1, ORDERS + 1)
         linear = np.sum(F * weight * h[0], axis=-1)
@@ -99,18 +102,22 @@ def _reaching(before: Envelopes, power: FloatArray) -> FloatArray:
     return np.asarray(10**high)
 
 
-def _nodes(edge: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Nodes and weights (..., N, n) for the mean of a function of u ~ Exp(1) that bends at ``edge`` (..., N, J)."""
+def _nodes(edge: FloatArray, wide: BoolArray) -> tuple[FloatArray, FloatArray]:
+    """Nodes and weights (..., N, n) for the mean of a function of u ~ Exp(1) that bends at ``edge`` (..., N, J).
+
+    The panels between bends that are ``wide`` (J - 1,) have as many as those at both ends.
+    """
     t, w = legendre(NODES)
     first, last = edge[..., :1], edge[..., -1:]
     below, above = first * t, last + SPAN * t**2  # the square resolves a bend that lies close to 0
     points, weights = [below], [first * w * np.exp(-below)]
-    if edge.shape[-1] > 1:
-        s, v = legendre(BETWEEN)
-        low, width = edge[..., :-1, None], np.diff(edge, axis=-1)[..., None]
-        inner = (low + width * s).reshape(*edge.shape[:-1], (edge.shape[-1] - 1) * BETWEEN)  # also of no members
-        points.append(inner)
-        weights.append((width * v).reshape(inner.shape) * np.exp(-inner))
+    low, width = edge[..., :-1, None], np.diff(edge, axis=-1)[..., None]
+    for chosen, (s, v) in ((~wide, legendre(BETWEEN)), (wide, (t**2, 2 * t * w))):
+        if chosen.any():
+            shape = (*edge.shape[:-1], np.count_nonzero(chosen) * s.size)  # also of no members
+            inner = (low[..., chosen, :] + width[..., chosen, :] * s).reshape(shape)
+            points.append(inner)
+            weights.append((width[..., chosen, :] * v).reshape(shape) * np.exp(-inner))
     points.append(above)
     weights.append(2 * SPAN * t * w * np.exp(-above))
     return np.concatenate(points, axis=-1), np.concatenate(weights, axis=-1)

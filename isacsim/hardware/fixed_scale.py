@@ -28,7 +28,9 @@ from isacsim.hardware.quadrature import (
 )
 from isacsim.typing import AnyArray, FloatArray, IntArray
 
-NODES = 32  # powers of an octave: high orders of a kink turn often where it is far out
+# Powers of an octave: high orders of a kink turn often where it is far out. General maps, which are sampled anew for
+# each power, are tried with few first: enough wherever they are linear or saturated, through most of a wide search.
+NODES, FEW = 32, 10
 TRIED = (-0.97, 0.06, 0.55)  # places in an octave, from -1 to 1, where polynomials and expansions are compared
 # Of the distortion in the octave, its root for amplitudes, and of the output: the accuracy of rails, and of sums.
 MET, ROUNDING = 1e-11, 1e-12
@@ -55,7 +57,7 @@ class Octave(NamedTuple):
     """What is known of N chains for the powers of an octave.
 
     Attributes:
-        series: Chebyshev coefficients of what `Told` has, shape (NODES, N, n), or of one for all chains.
+        series: Chebyshev coefficients of what `Told` has, shape (nodes, N, n), or of one for all chains.
         places: Amplitudes at which rails jump, shape (N, J), in sqrt(W).
         heights: By how much, in sqrt(W).
     """
@@ -125,17 +127,21 @@ class FixedScale(Expander):
     def _fitted(self, number: int) -> Octave | None:
         """The octave from 2^number W on; None where polynomials miss."""
         top = np.full(self.chains, 2.0 ** (number + 1))
-        if self.kind == "general" and not is_smooth(self.device, top):
-            return None
-        nodes, to_series = _nodes()
+        if self.kind != "general":
+            return self._through(NODES, top)
+        return (self._through(FEW, top) or self._through(NODES, top)) if is_smooth(self.device, top) else None
+
+    def _through(self, count: int, top: FloatArray) -> Octave | None:
+        """Polynomials through the expansions at some powers below ``top`` (N,); None where they miss those tried."""
+        nodes, to_series = _nodes(count)
         shares = [2.0 ** ((x - 1) / 2) for x in (*nodes, *TRIED, 1.0)]
         found = [_told(each) for each in expand_below(self.device, top, self.kind, shares)]
         values = np.stack([told.coefficients for told in found])
         if (values == values[:, :1]).all():  # chains that are alike share theirs
             values = values[:, :1]
-        series = np.tensordot(to_series, values[:NODES], axes=1)
+        series = np.tensordot(to_series, values[:count], axes=1)
         octave = Octave(series, found[-1].places * np.sqrt(top / 2)[:, None], found[-1].heights)
-        tried = zip(TRIED, found[NODES:], strict=False)
+        tried = zip(TRIED, found[count:], strict=False)
         return octave if all(_meets(octave, x, told.coefficients) for x, told in tried) else None
 
 
@@ -149,10 +155,10 @@ def _meets(octave: Octave, place: float, known: AnyArray) -> bool:
 
 
 @cache
-def _nodes() -> tuple[FloatArray, FloatArray]:
+def _nodes(count: int) -> tuple[FloatArray, FloatArray]:
     """Chebyshev nodes, and the matrix from values there to coefficients."""
-    angle = np.pi * (np.arange(NODES) + 0.5) / NODES
-    to_series = 2 / NODES * np.cos(np.arange(NODES)[:, None] * angle)
+    angle = np.pi * (np.arange(count) + 0.5) / count
+    to_series = 2 / count * np.cos(np.arange(count)[:, None] * angle)
     to_series[0] /= 2
     return np.cos(angle), to_series
 

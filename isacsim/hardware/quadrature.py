@@ -41,6 +41,7 @@ RAIL_DEGREES = 64
 DEGREE = 13  # p + q of general maps
 RINGS, ANGLES = 48, 64  # of the polar grid: smooth maps are exact on it
 FINE = 4  # times as many where a map jumps
+EXACT = 1e-14  # of the output: by which they differ where the coarsest grid has all digits, as far from saturation
 SMOOTH = 1e-7  # of the output: by which coefficients of a map without jumps differ on two grids
 HEAVY = 1e-8  # share of the power in the last panel, from which on it is not finite
 
@@ -64,7 +65,8 @@ def expand_below(device: Hardware, rho: FloatArray, kind: Kind, shares: Iterable
         u, weight, F = _of_parts(device, rho, jumps)
         roots = np.sqrt(np.fromiter(shares, float))
         return [_rails(u / root, weight / root, F, jumps[0] / root, jumps[1]) for root in roots]
-    return [_general(of_unit(device, rho * share)) for share in shares]
+    fineness = fineness_for(device, rho)
+    return [on_grid(of_unit(device, rho * share), fineness) for share in shares]
 
 
 def _part(device: Hardware, rho: FloatArray) -> Map:
@@ -193,16 +195,16 @@ def of_unit(device: Hardware, rho: FloatArray) -> Callable[[ComplexArray], Compl
     return lambda z: device.apply(np.sqrt(rho)[:, None] * z, None, power=rho)
 
 
-def _general(f: Callable[[ComplexArray], ComplexArray]) -> Ito:
-    """On a polar grid, finer where the coefficients say that the map jumps."""
-    coarse, fine = (on_grid(f, k) for k in (1, 2))
-    return fine if apart(coarse, fine) <= SMOOTH else on_grid(f, FINE)
+def fineness_for(device: Hardware, rho: FloatArray) -> int:
+    """How fine a grid a general map takes at the powers rho (N,): `FINE` where its coefficients say that it jumps."""
+    coarse, fine = (on_grid(of_unit(device, rho), k) for k in (1, 2))
+    off = apart(coarse, fine)
+    return 1 if off <= EXACT else 2 if off <= SMOOTH else FINE
 
 
 def is_smooth(device: Hardware, rho: FloatArray) -> bool:
-    """Whether a general map has the same coefficients on a finer grid, for the powers rho (N,)."""
-    coarse, fine = (on_grid(of_unit(device, rho), k) for k in (1, 2))
-    return apart(coarse, fine) <= SMOOTH
+    """Whether a general map does not jump, for the powers rho (N,)."""
+    return fineness_for(device, rho) < FINE
 
 
 def orders_of_general() -> list[tuple[int, int]]:

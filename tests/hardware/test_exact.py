@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from scipy.special import erfc
 
 from isacsim import Aqnm, Chain, Hardware, InvalidInput, MidRise
+from isacsim.hardware import quadrature
 from isacsim.hardware.base import diagonal_matrix, estimate_linear_model
 from isacsim.hardware.cells import _basis
 from isacsim.hardware.chain import Series
@@ -642,6 +643,32 @@ def test_a_codebook_of_many_levels_given_by_samples_has_the_closed_model(kit):
     g = few_streams(kit, 3, 3, 2)
     slope, known = steps.linear_model_vjp(R, np.ones(3), g), exact_vjp(closed, R, np.ones(3), g)
     np.testing.assert_allclose(slope, known, rtol=0, atol=1e-8 * np.abs(known).max())
+
+
+def test_a_general_map_is_sampled_coarsely_wherever_it_is_linear_or_saturated():
+    from isacsim_rf.amplifiers import Rapp
+    from isacsim_rf.mixers import IqImbalance
+
+    sizes = []
+
+    @frozen
+    class Counted(Hardware):
+        """Keeps how many samples it is asked for."""
+
+        device: Hardware
+
+        def apply(self, x, rng=None, *, power=None):
+            sizes.append(np.size(x))
+            return self.device.apply(x, rng, power=power)
+
+    device = Counted(Chain(IqImbalance(gain=1.0, phase=0.1), Rapp(saturation=1.0)))
+    maps = FixedScale(device, 1, "general", deaf=True)
+    for octave in (-300, -40, -9, 50, 300):
+        assert maps._octave(octave) is not None
+    # A second grid in each of two tries, and the first alone at 10 powers and the four that are tried.
+    assert sum(sizes) <= 5 * (2 * 5 + 14) * quadrature.RINGS * quadrature.ANGLES
+    each = maps.at(np.array([[0.7 * 2.0**-9]])), quadrature.expand(device, np.array([0.7 * 2.0**-9]), "general")
+    np.testing.assert_allclose(each[0].linear[0], each[1].linear, rtol=1e-12)
 
 
 def test_a_chain_of_amplifiers_has_a_model_of_no_members():

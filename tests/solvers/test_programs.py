@@ -79,6 +79,24 @@ def test_no_answer_at_all_says_what_each_backend_said(kit, monkeypatch):
     assert answer.steps == 21
 
 
+def test_a_first_order_method_is_left_where_it_gets_nowhere():
+    # Two targets 7 degrees apart at one receive antenna, and an SINR that takes nearly all of the power.
+    rng = np.random.default_rng(0)
+    line = UniformLinearArray(4)
+    scene = PointTargets(line, UniformLinearArray(1), [0.066, -0.055], np.pi / 2, [0.3, 0.4j])
+    H = rng.standard_normal((4, 1)) + 1j * rng.standard_normal((4, 1))
+    least = 0.7e12 * np.linalg.norm(H) ** 2
+    problem = PointCrbMin(
+        H=H, targets=scene, min_sinr=least, power=1e12, noise_power=1.0, radar_noise_power=1.0, snapshots=1000
+    )
+    solution = solve(problem, "fisher-sdr")
+    assert (
+        f"SCS said solved (inaccurate - reached max_iters) after {semidefinite.FIRST_STEPS} steps" in solution.notes[0]
+    )
+    # In each of three programs: a hundred steps of interior points in each setting, and the first ones of SCS.
+    assert solution.iterations <= 3 * (2 * 100 + semidefinite.FIRST_STEPS)
+
+
 def test_no_program_is_split_along_its_zeros():
     assert attempts("CLARABEL", None)[0][1]["chordal_decomposition_enable"] is False
 

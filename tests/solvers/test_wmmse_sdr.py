@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import attrs
 import numpy as np
 import pytest
 
@@ -72,6 +73,15 @@ def test_the_published_defects_come_close_but_not_above(kit, options):
     assert published.objective >= 0.97 * best.objective
     (slack,) = problem.constraints(published.precoder).values()
     np.testing.assert_allclose(slack, 0.0, atol=1e-12)
+
+
+@pytest.mark.parametrize("factor", [1e-40, 1e12, 1e50])
+def test_a_common_factor_of_the_weights_changes_no_precoder(kit, factor):
+    problem = kit.make_problem(2, 2, seed=1)
+    weighed = attrs.evolve(problem, rate_weight=factor * 0.25, crlb_weight=factor * 1.0)
+    one, other = (isacsim.solve(each, "wmmse-sdr", max_steps=3) for each in (problem, weighed))
+    # The accuracy of the programs, three of them.
+    assert other.objective / factor == pytest.approx(float(one.objective), rel=1e-5)
 
 
 def test_the_published_charge_underrates_the_interference_of_the_sensing_streams(kit):

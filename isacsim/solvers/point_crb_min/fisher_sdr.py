@@ -95,6 +95,7 @@ class FisherSdr(SystemSolver):
         system, fisher, steps, told = group.system, group.system.objective, 0, ""
         program = fisher_program(system.antennas, system.users, fisher.tensor.parameters, fisher.counted)
         values, units = rules(system)
+        scaled_at: ComplexArray | None = None
         for _ in range(PASSES):
             before = steps
             for answer in program.answers(values | fisher.data(), self.accuracy):
@@ -108,6 +109,9 @@ class FisherSdr(SystemSolver):
                     return best, steps, told
                 if answer.exact:
                     break
+            if best.V is scaled_at:  # the next program would be the same again
+                break
+            scaled_at = best.V
             fisher = fisher.rescaled(best.V)
         return best, steps, told
 

@@ -11,6 +11,7 @@ from isacsim.solvers.hermitian import basis, coordinates, matrices
 from isacsim.solvers.semidefinite import Program, cvxpy, inverse_trace, real, semidefinite
 from isacsim.typing import ComplexArray, FloatArray
 
+FAR = 10  # binary orders of magnitude of the root of an objective that are far from 1: 1e6 of itself
 CAUTIOUS = 0.95  # of the way to the edge of a cone; Clarabel's 0.99 ends some of these programs early
 
 
@@ -43,14 +44,21 @@ def optimum(
     (side, users), counted = C_1.shape, tuple(int(i) for i in np.flatnonzero(weights))
     shape = side, users, weights.size if counted else 0, counted
     positive = weights[list(counted)]
+    linear, bound = 2 * np.concatenate([C_1.real, C_1.imag]), float(np.sum(positive**2))
+    # An objective of a size far from 1 is told in that, by a power of 4, whose root is exact: backends fail on it.
+    most = max(float(np.abs(term).max(initial=0.0)) for term in (linear, charge, sensing_charge, bound))
+    half = int(np.round(np.log2(most) / 2)) if 0 < most < np.inf else 0
+    half = half if abs(half) > FAR else 0
+    unit = 4.0**half
+    charge, sensing_charge = charge / unit, sensing_charge / unit
     values = {
-        "C_1": 2 * np.concatenate([C_1.real, C_1.imag]),
+        "C_1": linear / unit,
         "charge": coordinates(charge),
         "root": real(_root(charge)),
         "sensing_charge": coordinates(sensing_charge),
         "information": information[np.triu_indices(weights.size)],
         "weights": positive / max(np.linalg.norm(positive), np.finfo(float).tiny),
-        "crlb": np.sum(positive**2),
+        "crlb": bound / unit,
     }
     answer = program(*shape, charged, separate).solve(values)
     told = "" if answer.near else answer.told
