@@ -178,7 +178,7 @@ SCENARIOS = {
     "recording of another kind": (
         CHANNEL,
         '{ kind = "recorded", path = "study.toml" }',
-        "users.channel.path: must be an .npz, .mat or HDF5 file, got '{file}'. "
+        "users.channel.path: must be an .npy, .npz, .mat or HDF5 file, got '{file}'. "
         "It could not be read: Unable to synchronously open file (file signature not found)",
     ),
     "recording with another name": (
