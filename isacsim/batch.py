@@ -279,8 +279,6 @@ def each(array: AnyArray, members: int) -> AnyArray:
 
 def unflattened(record: R, shape: tuple[int, ...]) -> R:
     """A record with one leading batch axis with the axes ``shape`` in its place; plain values where that is ()."""
-    if len(shape) == 1:
-        return record
     return _mapped(lambda _, value: value.reshape(shape + value.shape[1:])[()], record)
 
 

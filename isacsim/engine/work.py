@@ -32,6 +32,7 @@ from isacsim.typing import AnyArray, BoolArray, ComplexArray, FloatArray
 
 # Scalars that are kept of each solve, in this order.
 SCALARS = ("objective", "gap", "residual", "bound", "iterations", "status")
+STATUSES = list(Status)
 
 
 @frozen(eq=False)
@@ -63,7 +64,7 @@ class DesignRecord:
     @property
     def status(self) -> Status:
         """How the solve ended."""
-        return list(Status)[int(self.scalars[SCALARS.index("status")])]
+        return STATUSES[int(self.scalars[SCALARS.index("status")])]
 
 
 @frozen
@@ -434,7 +435,8 @@ def _steps(trace: dict[str, FloatArray], member: int) -> dict[str, FloatArray]:
 
 
 def _some(drop: Drop, chosen: BoolArray) -> Drop:
-    return read_only(take(drop, chosen))
+    chosen_ones = take(drop, chosen)
+    return drop if chosen_ones is drop else read_only(chosen_ones)  # which it is already where all are chosen
 
 
 def _scalar(solution: Any, name: str) -> FloatArray:

@@ -24,6 +24,7 @@ from isacsim.batch import hermitian, hermitian_part, squared
 from isacsim.checks import numbers, square
 from isacsim.errors import InvalidInput
 from isacsim.hardware.base import Hardware, Ideal, LinearModel, chain_power, diagonal_matrix
+from isacsim.lasting import kept
 from isacsim.typing import AnyArray, ComplexArray, FloatArray
 
 
@@ -72,7 +73,8 @@ class Chain(Hardware):
             x = y
         return x
 
-    def _parts(self, chains: int) -> list[Hardware]:
+    @kept  # of every precoder that is judged
+    def _parts(self, chains: int) -> tuple[Hardware, ...]:
         """The stages, with scalar ones in series as one where the exact model of them all is found."""
         from isacsim.hardware.probing import is_one_map  # stands on this file
 
@@ -84,15 +86,16 @@ class Chain(Hardware):
                     parts[-1] = series
                     continue
             parts.append(stage)
-        return parts
+        return tuple(parts)
 
     def linear_model(self, R: ComplexArray) -> LinearModel:
         """Composition of the stages: gains multiply, each distortion passes what follows.
 
         Exact for scalar stages in series; the input of any other, and of what follows it, is taken for Gaussian.
         """
-        total = Ideal().linear_model(R)
-        for stage in self._parts(total.gain.shape[-1]):
+        first, *rest = self._parts(square("R", R).shape[-1]) or (Ideal(),)
+        total = first.linear_model(R)
+        for stage in rest:
             total = _compose(stage.linear_model(total.output_covariance(R)), total)
         return total
 

@@ -18,7 +18,7 @@ from attrs import field, frozen
 
 from isacsim import units
 from isacsim.batch import same_array
-from isacsim.checks import choice, fitting, instance, number, numbers
+from isacsim.checks import choice, fitting, instance, number, numbers, square
 from isacsim.errors import InvalidInput
 from isacsim.hardware.base import Hardware, LinearModel, chain_power, cotangent_diagonal, diagonal_matrix
 from isacsim.hardware.codebooks import MAX_BITS, Codebook, aqnm_distortion, lloyd_max, mid_rise
@@ -26,6 +26,7 @@ from isacsim.hardware.expansions import exact_model, exact_vjp
 from isacsim.hardware.gain_control import GainControlled, Tables
 from isacsim.hardware.kernels import quantise_rows
 from isacsim.keywords import keywords
+from isacsim.lasting import kept
 from isacsim.typing import AnyArray, ComplexArray, FloatArray
 
 BITS = units.worded("whole number, inf, or a list of one a chain")
@@ -61,7 +62,11 @@ def _per_chain(bits: FloatArray, shape: tuple[int, ...], of: Callable[[float], f
 
 
 def _model(R: AnyArray, gain: FloatArray, noise: FloatArray) -> LinearModel:
-    return LinearModel(gain, noise * chain_power(R))
+    """The model of chains (N,) whose gain and share of distortion do not depend on their input."""
+    power = chain_power(R)
+    gains = np.empty(power.shape)
+    gains[...] = gain
+    return LinearModel(gains, noise * power)
 
 
 def _model_vjp(R: AnyArray, noise: FloatArray, distortion: AnyArray) -> ComplexArray:
@@ -136,7 +141,7 @@ class Converter(Hardware):
     @property
     def is_ideal(self) -> bool:
         """Whether every chain has infinite resolution."""
-        return bool(np.all(np.isinf(self.bits)))
+        return bool(np.isinf(self.bits).all())
 
     def resolution(self, chains: int) -> FloatArray:
         """The bits of each chain, shape (chains,)."""
@@ -173,18 +178,23 @@ class Aqnm(Converter):
 
     def linear_model(self, R: ComplexArray) -> LinearModel:
         """Gain alpha = 1 - beta and distortion alpha (1 - alpha) diag(R)."""
-        alpha = _per_chain(self.bits, np.shape(R)[:-1], lambda b: 1 - self.distortion_factor(b))
-        return _model(R, alpha, alpha * (1 - alpha))
+        return _model(R, *self._factors(square("R", R).shape[-1]))
 
     def linear_model_vjp(self, R: ComplexArray, gain: AnyArray, distortion: AnyArray) -> ComplexArray:
         """Of the distortion's diagonal alone: the gain is fixed."""
-        alpha = _per_chain(self.bits, np.shape(R)[:-1], lambda b: 1 - self.distortion_factor(b))
-        return _model_vjp(R, alpha * (1 - alpha), distortion)
+        return _model_vjp(R, self._factors(square("R", R).shape[-1])[1], distortion)
 
     def tables(self, chains: int) -> Tables:
         """Gain and distortion of each chain."""
+        return Tables.uncorrelated(*self._factors(chains))
+
+    @kept  # of every precoder that is judged
+    def _factors(self, chains: int) -> tuple[FloatArray, FloatArray]:
+        """Gain alpha and distortion alpha (1 - alpha), each (chains,); not to be written to."""
         alpha = 1 - _per_chain(self.bits, (chains,), self.distortion_factor)
-        return Tables.uncorrelated(alpha, alpha * (1 - alpha))
+        noise = alpha * (1 - alpha)
+        alpha.flags.writeable = noise.flags.writeable = False
+        return alpha, noise
 
 
 @keywords()
@@ -217,7 +227,7 @@ class MidRise(Converter):
         if self.correlated and not self.is_ideal:
             return exact_model(maps, R)
         noise = maps.at(np.ones(len(maps.books)))
-        return _model(R, np.broadcast_to(noise.linear, R.shape[:-1]), noise.own)
+        return _model(R, noise.linear, noise.own)
 
     def linear_model_vjp(self, R: ComplexArray, gain: AnyArray, distortion: AnyArray) -> ComplexArray:
         """Of the distortion alone: the gain is fixed."""
