@@ -59,7 +59,9 @@ def check_kind(kind: str, name: str, target: str, component: Any) -> None:
         return
     if not isinstance(component, type) or not issubclass(component, base):
         ready = " or a record of one" if kind in READY else ""
-        raise PluginError(f"{who} must be a class derived from {home}{ready}, got {brief(component)}.")
+        remedy = f"Import {base.__name__} from isacsim.api and derive from it."
+        raise PluginError(f"{who} must be a class derived from {home}{ready}, got {brief(component)}. {remedy}")
     if inspect.isabstract(component):
         missing = ", ".join(sorted(getattr(component, "__abstractmethods__", ())))
-        raise PluginError(f"{who} must have every method that {home} asks for, and lacks {missing}.")
+        remedy = "Write it under that name; docs/plugins.md says what it is given."
+        raise PluginError(f"{who} must have every method that {home} asks for, and lacks {missing}. {remedy}")

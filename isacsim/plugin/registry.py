@@ -7,6 +7,7 @@ plugins offer, and a problem for which two offer a default, is an error for whoe
 
 from __future__ import annotations
 
+import inspect
 import os
 import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -17,7 +18,7 @@ import attrs
 import pluggy
 from attrs import field, frozen
 
-from isacsim.errors import InvalidInput, PluginError, one_of
+from isacsim.errors import InvalidInput, PluginError, brief, one_of
 from isacsim.plugin import hookspecs
 from isacsim.plugin.discovery import Found, find
 from isacsim.plugin.elsewhere import where_to_find
@@ -260,10 +261,24 @@ def _offered(found: Found) -> tuple[str, list[tuple[str, str, Spec]]]:
     notice = notice_of(plugin, found.versioned)
     manager = pluggy.PluginManager(PROJECT)
     manager.add_hookspecs(hookspecs)
+    _require_hooks(manager, plugin)
     manager.register(plugin, found.name)
     manager.check_pending()
     _require_marks(manager, plugin)
     return notice, [(kind, spec.name, spec) for kind in KINDS for spec in _specs(manager, kind)]
+
+
+def _require_hooks(manager: pluggy.PluginManager, plugin: Any) -> None:
+    """Refuse what is marked as a hook and is none, or takes arguments."""
+    hooks = [f"isacsim_{kind}" for kind in KINDS]
+    for name in dir(plugin):
+        marks = manager.parse_hookimpl_opts(plugin, name)
+        if marks is None:
+            continue
+        if name not in hooks and not marks.get("specname") and not marks.get("optionalhook"):
+            raise PluginError(f"{name} is no hook. {one_of(hooks, name)}")
+        if name in hooks and inspect.signature(getattr(plugin, name)).parameters:
+            raise PluginError(f"{name} must take no arguments. Write def {name}().")
 
 
 def _require_marks(manager: pluggy.PluginManager, plugin: Any) -> None:
@@ -275,8 +290,13 @@ def _require_marks(manager: pluggy.PluginManager, plugin: Any) -> None:
 
 def _specs(manager: pluggy.PluginManager, kind: str) -> list[Spec]:
     wanted = SolverSpec if kind == "solvers" else Spec
-    specs = [spec for offered in getattr(manager.hook, f"isacsim_{kind}")() for spec in offered]
+    remedy = f"Write yield {wanted.__name__}('name', 'package.module:Class', 'what it is')."
+    specs: list[Spec] = []
+    for offered in getattr(manager.hook, f"isacsim_{kind}")():
+        if isinstance(offered, (Spec, str)) or not isinstance(offered, Iterable):
+            raise PluginError(f"isacsim_{kind} must yield its specs, got {brief(offered)} by itself. {remedy}")
+        specs += offered
     for spec in specs:
         if not isinstance(spec, wanted):
-            raise PluginError(f"isacsim_{kind} must yield {wanted.__name__}, got {spec!r}.")
+            raise PluginError(f"isacsim_{kind} must yield {wanted.__name__}, got {brief(spec)}. {remedy}")
     return specs

@@ -20,12 +20,14 @@ TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 def _named(_instance: Any, _attribute: Any, value: Any) -> None:
     if not isinstance(value, str) or not NAME.fullmatch(value):
-        raise PluginError(f"name: must be lower-case letters, digits and hyphens, got {value!r}.")
+        remedy = "Write 'my-component', as scenario files name it."
+        raise PluginError(f"name: must be lower-case letters, digits and hyphens, got {brief(value)}. {remedy}")
 
 
 def _located(_instance: Any, attribute: Any, value: Any) -> None:
     if not isinstance(value, str) or not TARGET.fullmatch(value):
-        raise PluginError(f"{attribute.name}: must read 'package.module:Name', got {value!r}.")
+        remedy = "Write the module, a colon, and the name of the class in it: it is imported when it is used."
+        raise PluginError(f"{attribute.name}: must read 'package.module:Name', got {brief(value)}. {remedy}")
 
 
 def _of(kind: type, told: str) -> Callable[[Any, Any, Any], None]:

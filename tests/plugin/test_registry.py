@@ -68,15 +68,16 @@ def test_a_registry_does_not_change_the_next_one():
         (lambda: plugin(hardware=lambda: 1 / 0), "ZeroDivisionError: division by zero"),
         (lambda: plugin(hardware=["text"]), "^isacsim_hardware must yield Spec, got 'text'"),
         (lambda: plugin(solvers=[LIMITER]), "^isacsim_solvers must yield SolverSpec"),
-        (lambda: plugin(hardware=3), "TypeError"),
-        (lambda: plugin(hardwear=[LIMITER]), "PluginValidationError: .*isacsim_hardwear"),
+        (lambda: plugin(hardware=3), "^isacsim_hardware must yield its specs, got 3 by itself. Write yield Spec"),
+        (lambda: plugin(hardware=LIMITER), "^isacsim_hardware must yield its specs, got Spec.* by itself"),
+        (lambda: plugin(hardwear=[LIMITER]), "^isacsim_hardwear is no hook. Did you mean 'isacsim_hardware'"),
         (lambda: plugin(hardware=lambda: [Spec("Bad Name", "a:B")]), "^name: must be lower-case letters"),
         (
             lambda: plugin(hardware=lambda: [Spec("good", "no-target")]),
             "^target: must read 'package.module:Name'",
         ),
     ],
-    ids=["raises", "no spec", "wrong spec", "no list", "misspelt hook", "bad name", "bad target"],
+    ids=["raises", "no spec", "wrong spec", "no list", "no list of it", "misspelt hook", "bad name", "bad target"],
 )
 def test_a_broken_plugin_is_reported_and_the_rest_goes_on(broken, problem):
     registry = build_registry([broken(), plugin("sound", hardware=[LIMITER])], installed=False)
