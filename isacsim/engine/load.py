@@ -53,9 +53,9 @@ def load_scenario(path: str | Path, *, set: tuple[str, ...] = (), registry: Regi
     try:
         scenario = _read(reader, table, changes)
     except Invalid as error:
-        raise (_explained(error.errors, missing) if missing else error) from None
+        raise (_explained(error.errors, missing, registry) if missing else error) from None
     if missing:
-        raise _explained((), missing)
+        raise _explained((), missing, registry)
     doubt_implausible(scenario)
     return replace(scenario, changes, reader)
 
@@ -136,8 +136,15 @@ def _normal(distribution: str) -> str:
     return re.sub(r"[-_.]+", "-", distribution).lower()
 
 
-def _explained(faults: Iterable[InvalidInput], missing: list[str]) -> Invalid:
+def _explained(faults: Iterable[InvalidInput], missing: list[str], registry: Registry) -> Invalid:
     """What is wrong with a file, headed by the distributions that it needs and that are ``missing``."""
+    brought = {plugin.name: plugin.origin.split()[0] for plugin in registry.plugins if plugin.origin}
+    named = [brought[name] for name in missing if name in brought]
+    if named and len(named) == len(missing):
+        remedy = f"Write the distributions of these plugins: requires = {named}."
+        return Invalid(
+            [InvalidInput("requires", "must be names of distributions", ", ".join(missing), remedy), *faults]
+        )
     faults = list(faults)
     unknown = ", ".join(dict.fromkeys(fault.args[2] for fault in faults if fault.field.split(".")[-1] == "kind"))
     remedy = f"Install {' '.join(missing)} with pip{f'; without it this is unknown: {unknown}' if unknown else ''}."

@@ -62,3 +62,11 @@ def test_faults_stay_alone_where_nothing_is_missing(write, studies):
 def test_names_that_are_none_are_refused(write, value):
     with pytest.raises(InvalidInput, match="requires: must be names of distributions.*Write requires = 'isacsim-rf'"):
         isacsim.load_scenario(write(f"requires = {value}"))
+
+
+def test_a_plugin_named_for_its_distribution_is_told_as_that(write):
+    registry = isacsim.plugin.build_registry()
+    mine = next(plugin for plugin in registry.plugins if plugin.origin.startswith("isacsim-"))
+    told = rf"requires: must be names of distributions, got '{mine.name}'.*requires = \['{mine.origin.split()[0]}'\]"
+    with pytest.raises(InvalidInput, match=told):
+        isacsim.load_scenario(write(f'requires = ["{mine.name}"]'), registry=registry)
