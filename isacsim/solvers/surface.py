@@ -113,13 +113,10 @@ class Surface:
         price = np.where(cost > 0, np.maximum(rise, 0.0) / np.where(cost > 0, cost, 1.0), 0.0)
         return 2 * (gradient - price * normal)
 
-    @property
-    def holds(self) -> bool:
-        """Whether steps are to leave something at a cap that binds."""
-        return self.capped
-
     def at(self, Z: ComplexArray, gradient: ComplexArray, normal: ComplexArray) -> Surface:
         """The surface that keeps the antennas at the cap where it binds at Z and the objective wants above it."""
+        if not self.capped:
+            return self
         rise, cost = self._radial(Z, gradient, normal)
         return attrs.evolve(self, held=np.broadcast_to((cost > 0) & (rise > 0), Z.shape)[..., 0])
 
@@ -207,10 +204,8 @@ class OnSurface(ABC):
 
     def at(self, point: Any) -> Self:
         """The merit that keeps what is at a cap where that binds at a point and the objective wants more."""
-        if not self.surface.holds:
-            return self
         surface = self.surface.at(point.W, point.gradient, point.normal)
-        return cast(Self, attrs.evolve(cast(Any, self), surface=surface))
+        return self if surface is self.surface else cast(Self, attrs.evolve(cast(Any, self), surface=surface))
 
 
 class Driven(OnSurface):

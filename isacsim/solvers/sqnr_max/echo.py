@@ -22,7 +22,7 @@ from attrs import frozen
 from isacsim.batch import frobenius2, hermitian, inner, rows, squared, tuples
 from isacsim.random import complex_normal
 from isacsim.solvers.linear import eigh, inverse, positive_inverse
-from isacsim.solvers.sqnr_max.fractional import NOTHING
+from isacsim.solvers.sqnr_max.target import NOTHING
 from isacsim.typing import ComplexArray, FloatArray, IntArray
 
 FEW = 16  # the largest rank that counts as few scatterers

@@ -1,9 +1,6 @@
 """Responses whose SQNR rises with a ratio of linear functions of the covariance.
 
-For one point target, ``G = b a^H`` in the units of a `System`, with ``zeta = a^H R a`` and
-``eps = sum_i e_i |a_i|^2 R_ii`` the SQNR is, for any converters [Xu25, eq. (32)]::
-
-    f = zeta / (1/B(zeta + eps) + eps),  B(s) = sum_j |b_j|^2 / (1 + eps_j (1 + |b_j|^2 s))
+For one point target with zeta and eps (`isacsim.solvers.sqnr_max.target`):
 
 - where e_i |a_i|^2 is the same for all i (transmit converters of one resolution), eps is known
   at full power, and f rises with zeta alone [Xu25, Proposition 1];
@@ -19,69 +16,13 @@ distortion that grows with the echo the noise is diag(1 + eps_j), which bounds f
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
 import numpy as np
 from attrs import frozen
 
-from isacsim.batch import frobenius2, hermitian, inner, rows, squared, tuples
-from isacsim.typing import BoolArray, ComplexArray, FloatArray
-
-if TYPE_CHECKING:
-    from isacsim.solvers.sqnr_max.objectives import Sqnr
-
-TINY = np.finfo(float).tiny
-SAME = 1e-9  # relative difference that counts as none
-NOTHING = 1e-24  # share of the power of a response that counts as none
-
-
-class PointResponse(NamedTuple):
-    """Responses of one point target, ``b a^H``, and which these are: of B members, or of one without the first axis."""
-
-    there: BoolArray  #: Whether the response is one, (B,)
-    a: ComplexArray  #: Direction, of norm 1, (B, N)
-    spread: FloatArray  #: ``e_i |a_i|^2``, (B, N)
-    gains: FloatArray  #: ``|b_j|^2 / (1 + eps_j)``, whose sum is B(0), (B, N_r)
-    share: FloatArray  #: ``eps_j`` times these, (B, N_r)
-
-    @property
-    def level(self) -> BoolArray:
-        """Where eps is known at full power, (B,)."""
-        return np.asarray(self.there & _even(self.spread))
-
-    @property
-    def affine(self) -> BoolArray:
-        """Where 1/B is affine, (B,)."""
-        return np.asarray(self.there & _even(self.share))
-
-    def sqnr(self, V: ComplexArray) -> FloatArray:
-        """The SQNR of V (B, N, L), (B,), for responses of one point."""
-        zeta = frobenius2(np.conj(self.a)[:, None, :] @ V)
-        eps = (self.spread * squared(V).sum(axis=-1)).sum(axis=-1)
-        # 1 + eps_j (1 + |b_j|^2 s) is (1 + eps_j) (1 + share_j s).
-        B = (self.gains / (1 + self.share * (zeta + eps)[:, None])).sum(axis=-1)
-        return np.asarray(zeta / (1 / B + eps))
-
-
-def point_response(G: ComplexArray, transmit: FloatArray, receive: FloatArray) -> PointResponse:
-    """Responses (B, N_r, N) as those of point targets, for the ratios e (B, N) and eps (B, N_r) of the chains."""
-    powers = squared(G).sum(axis=-1)
-    strongest = np.arange(len(G)), powers.argmax(axis=-1)
-    a = np.conj(G[strongest]) / np.sqrt(np.maximum(powers[strongest], TINY))[:, None]
-    b = (G @ a[..., None])[..., 0]
-    rest = frobenius2(G - b[..., None] * np.conj(a)[:, None, :])
-    kept = squared(b) / (1 + receive)
-    return PointResponse(
-        there=rest <= NOTHING * powers.sum(axis=-1),
-        a=a,
-        spread=transmit * squared(a),
-        gains=kept,
-        share=receive * kept,
-    )
-
-
-def _even(x: FloatArray) -> BoolArray:
-    return np.asarray(x.max(axis=-1) - x.min(axis=-1) <= SAME * x.max(axis=-1))
+from isacsim.batch import hermitian, inner, rows, tuples
+from isacsim.solvers.sqnr_max.objectives import Sqnr
+from isacsim.solvers.sqnr_max.target import PointResponse
+from isacsim.typing import ComplexArray, FloatArray
 
 
 @frozen(eq=False)
@@ -117,10 +58,7 @@ class Ratio:
         """The largest SQNR that points of full power have with this ratio, (B,)."""
         if self.target is None:
             return ratio
-        t = self.target
-        eps = t.spread[:, :1]
-        B = (t.gains / (1 + t.share * (ratio[:, None] + eps))).sum(axis=-1)
-        return np.asarray(ratio / (1 / B + eps[:, 0]))
+        return self.target.at(ratio, self.target.spread[:, 0])
 
 
 def ratios(objective: Sqnr, case: str) -> Ratio:

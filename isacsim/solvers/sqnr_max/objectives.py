@@ -27,7 +27,7 @@ from isacsim.solvers.sqinr.group import Group
 from isacsim.solvers.sqinr.objective import TINY, Proof, Surrogate
 from isacsim.solvers.sqinr.system import groups
 from isacsim.solvers.sqnr_max.echo import Response, responses
-from isacsim.solvers.sqnr_max.fractional import PointResponse, point_response
+from isacsim.solvers.sqnr_max.target import PointResponse, point_response
 from isacsim.typing import ComplexArray, FloatArray, IntArray
 
 

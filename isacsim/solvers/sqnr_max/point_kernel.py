@@ -1,7 +1,7 @@
 """The best precoder for one point target, in K + 1 multipliers: a kernel, and the record of what it finds.
 
 With ``G = b a^H``, a of norm 1, the SQNR is a function f of ``zeta = a^H R a`` and ``s = sum_i
-e_i |a_i|^2 R_ii`` alone (`isacsim.solvers.sqnr_max.fractional`), and an optimum of it is one of::
+e_i |a_i|^2 R_ii`` alone (`isacsim.solvers.sqnr_max.target`), and an optimum of it is one of::
 
     min  tr(R) - gamma (zeta - rho s)  under the SQINRs,  rho = -f_s / f_zeta,  with gamma such that tr(R) = 1
 
@@ -31,7 +31,7 @@ from isacsim.blas import multiply, write
 from isacsim.compiled import part
 from isacsim.records import member
 from isacsim.solvers.sqinr.system import Constraints
-from isacsim.solvers.sqnr_max.fractional import PointResponse
+from isacsim.solvers.sqnr_max.target import PointResponse
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
 PROBLEMS = 40  # of Dinkelbach's method, which squares the error with each, and of steps back from one that is too far

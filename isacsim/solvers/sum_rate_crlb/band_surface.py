@@ -81,14 +81,9 @@ class Sphere:
         left = blocks_of(gradient, self.blocks) - price[..., None, None] * blocks_of(Z, self.blocks)
         return (2 * left).reshape(Z.shape)
 
-    @property
-    def holds(self) -> bool:
-        """Whether a block has a cap."""
-        return bool(np.isfinite(self.cap))
-
     def at(self, Z: ComplexArray, gradient: ComplexArray, normal: ComplexArray) -> Sphere:
         """The surface that keeps at the cap the blocks that would give most for more power."""
-        return attrs.evolve(self, held=self._prices(Z, gradient)[1])
+        return self if np.isinf(self.cap) else attrs.evolve(self, held=self._prices(Z, gradient)[1])
 
     def spent(self, Z: ComplexArray) -> FloatArray:
         """All of it."""
@@ -136,11 +131,6 @@ class Drives:
 
     @property
     def capped(self) -> bool:
-        """Always."""
-        return True
-
-    @property
-    def holds(self) -> bool:
         """Always."""
         return True
 

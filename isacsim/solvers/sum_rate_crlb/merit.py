@@ -240,6 +240,10 @@ class Merit(OnSurface):
         """Gradient along the surface of full power at W, of the half gradient g, (B, N_t, K+S)."""
         return self.surface.slope(W, g, g)
 
+    def at(self, point: Evaluated) -> Merit:
+        """The merit itself: no power is a cap."""
+        return self
+
     def slope(self, point: Evaluated) -> ComplexArray:
         """Gradient of the objective along the surface of full power, (B, N_t, K+S)."""
         return self.along_surface(point.W, self.gradient(point, self.sensing_multiplier(point)))
