@@ -5,6 +5,7 @@ import time
 import numpy as np
 
 import isacsim
+from isacsim.api import FixedCodebooks, exact_model, exact_vjp
 from isacsim.testing.capabilities import Compressing
 
 from .scenes import complex_gaussian
@@ -79,6 +80,28 @@ class ExactModel:
         g = self.device.linear_model(self.R).distortion
         eigh = least(lambda: np.linalg.eigh(self.R))
         return least(lambda: self.device.linear_model_vjp(self.R, np.ones((10, 64)), g)) / eigh
+
+
+class FixedScaleModel:
+    """The exact model of converters of a fixed full scale in 64 chains of unequal powers, over the eigenvalues."""
+
+    param_names = ("bits", "streams")
+    params = ([3, 6, 8, 12], [8, 1])
+
+    def setup(self, bits, streams):
+        W = complex_gaussian((10, 64, streams))
+        self.R = W @ W.conj().swapaxes(-1, -2)
+        step = 8 * np.sqrt(streams / 2) / 2**bits  # full scale at four deviations
+        thresholds = step * (np.arange(2**bits - 1) - 2 ** (bits - 1) + 1)
+        self.maps = FixedCodebooks(np.tile(thresholds, (64, 1)), np.full((64, thresholds.size), step))
+
+    def track_model_over_eigh(self, bits, streams):
+        eigh = least(lambda: np.linalg.eigh(self.R))
+        return least(lambda: exact_model(self.maps, self.R), 3) / eigh
+
+    def track_vjp_over_eigh(self, bits, streams):
+        eigh = least(lambda: np.linalg.eigh(self.R))
+        return least(lambda: exact_vjp(self.maps, self.R, np.ones((10, 64)), self.R), 3) / eigh
 
 
 class AwareDesign:

@@ -260,6 +260,7 @@ class Rails(Expansion):
         places: Where the map jumps, in deviations of the part, shape (..., N, J).
         heights: By how much, of the same shape, in sqrt(W).
         pulsed: Whether these are areas of pulses, of a derivative.
+        sorted_jumps: The same as it is correlated, where it is known.
     """
 
     linear: AnyArray
@@ -269,11 +270,13 @@ class Rails(Expansion):
     places: FloatArray
     heights: FloatArray
     pulsed: bool = False
+    sorted_jumps: Jumps | None = None
 
     @cached_property
     def expanded(self) -> Expanded:
         """As `isacsim.hardware.jumps.covariances` takes it."""
-        return Expanded(self.c, self.jumped, Jumps.of(self.places, self.heights, self.pulsed))
+        jumps = self.sorted_jumps or Jumps.of(self.places, self.heights, self.pulsed)
+        return Expanded(self.c, self.jumped, jumps)
 
     def distortion(self, other: Rails, xi: ComplexArray) -> ComplexArray:
         """``2 K(Re xi) + j (K(Im xi) - K(-Im xi))``, less what is linear."""

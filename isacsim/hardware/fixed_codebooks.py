@@ -37,11 +37,12 @@ class FixedCodebooks(Expander):
         mean = 0 * rho if self.lowest is None else self.lowest + jumps.line[..., 0]
         c = np.concatenate([mean[..., None], jumped[..., 1:]], axis=-1)
         own = 2 * (own_covariances(jumps, jumps) + mean**2)
-        return Rails(np.sqrt(2) * c[..., 1], own, c, jumped, jumps.places, jumps.heights)
+        return Rails(np.sqrt(2) * c[..., 1], own, c, jumped, jumps.places, jumps.heights, sorted_jumps=jumps)
 
     def slope(self, rho: FloatArray) -> Rails:
         """In closed form: thresholds move by half of their place, and are pulses in the derivative."""
-        here, jumps = self.at(rho), self._jumps(rho)
+        here = self.at(rho)
+        jumps = here.expanded.jumps
         areas = jumps.heights * jumps.places / 2
         mean = (areas * density(jumps.places)).sum(axis=-1) * (self.lowest is not None)
         jumped = self._parted(pulsed_coefficients(jumps.places, areas, DEGREES + 1))

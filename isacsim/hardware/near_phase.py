@@ -16,9 +16,9 @@ import math
 from isacsim.compiled import part
 from isacsim.typing import FloatArray, IntArray
 
-REACH = 9.0  # deviations, beyond which a density is 1e-18 of the largest
+REACH = 10.0  # deviations, beyond which a density is 2e-22 of the largest
 APART = 8.0  # deviations between two thresholds, beyond which they share 1e-15 of what equal ones do
-TINY = -32.0  # logarithm of what is left of the series in eta^2 / 4
+TINY = 1e-14  # what is left of the series in eta^2 / 4
 # Deviations of a cell, over which three and five nodes of Gauss and Legendre have a product of residuals to rounding;
 # weights of the middle, then places and weights of those beside it.
 NARROW, WIDTH = 0.02, 0.25
@@ -89,9 +89,19 @@ def unshared_of(gap: float, middle: float, eta: float, terms: int) -> float:
 
 
 @part
+def terms_for(eta: float) -> int:
+    """How many terms of `unshared_of` are not `TINY`, up to `REACH`: of exp(-x^2 m^2 / 8)."""
+    terms, term = 0, 1.0
+    while term > TINY:
+        terms += 1
+        term *= REACH * REACH * eta * eta / (8 * terms)
+    return terms
+
+
+@part
 def near_of(s: FloatArray, d: FloatArray, t: FloatArray, e: FloatArray, eta: float, found: FloatArray) -> None:
     """The sum of ``d e T``, and of the densities of both at thresholds, into ``found`` (2,)."""
-    first, unshared, both, terms = 0, 0.0, 0.0, int(TINY / (2 * math.log(eta / 2))) + 1
+    first, unshared, both, terms = 0, 0.0, 0.0, terms_for(eta)
     for i in range(s.size):
         if abs(s[i]) > REACH:
             continue

@@ -28,14 +28,18 @@ from isacsim.compiled import compiled, part
 from isacsim.hardware.gaussian import density, hermite
 from isacsim.typing import FloatArray, IntArray
 
-PERIOD = 18.0  # P, in deviations: two copies meet where both windows are, at exp(-P^2 / 8) = 3e-18
+# P, in deviations. Two copies meet where both windows are exp(-P^2 / 8) = 2e-22, and the cut at the ends, which is in
+# all waves, is of exp(-P^2 / 16) = 1e-11: with 18 deviations 12 bits were off by 2e-10 of their distortion.
+PERIOD = 20.0
 ENDS = 7.5  # waves in sight, in units of 1 / eta: exp(-ENDS^2 / 2) = 6e-13
-FIRST = 64  # waves that are kept in the first octave, with twelve more than are in sight, which windows mix
+FIRST = 64  # waves that are kept in the first octave, with seven more than are in sight, which windows mix
 FINER = 4  # points of a grid for each wave
 NARROW = 2.74  # of the Gaussian that smooths, over the last wave kept: copies of a grid are exp(-4 NARROW^2) = 9e-14
-BESIDE = 15  # points on each side of a jump, where it is smoothed: 8.6 deviations of that Gaussian
-TERMS = 16  # of a polynomial in the distance, of up to 0.29 such deviations: the next is 1e-15
-WINDOWS = (10, 7, 5, 4, 4, 3, 3)  # by octave; afterwards two: the sum is an exponential in a range that shrinks by four
+BESIDE = 13  # points on each side of a jump, where it is smoothed: 7.4 deviations of that Gaussian
+TERMS = 13  # of a polynomial in the distance, of up to 0.29 such deviations: the next is 3e-13
+# By octave; afterwards two. The sum is one of exp(-2 u^2 y), over a range that shrinks by four: interpolated to some
+# 1e-11 for what jumps at six deviations, where converters of many bits have their overload.
+WINDOWS = (13, 9, 6, 5, 4, 4, 3, 3, 3)
 BLOCK = 32  # waves whose weights follow from each other, which adds up rounding
 AT_ONCE = 2**20  # points of grids
 
