@@ -64,13 +64,7 @@ def conditional(one, other, rho, r):
 
 # Distances in each octave and between, from where the series ends to where chains are all but in phase.
 ETAS = [WIDEST * 0.99, 0.5 * WIDEST, 0.3, 0.11, 0.03, 4e-3, 1e-4, 1e-6]
-BOOKS = [
-    (2, 1.0, 0.0),
-    (5, 4.0, 0.3),
-    (64, 8.0, 0.2),
-    (64, 0.5, 0.1),
-    pytest.param(200, 7.0, 0.1, marks=pytest.mark.slow),
-]
+BOOKS = [(2, 1.0, 0.0), (5, 4.0, 0.3), (64, 8.0, 0.2), (64, 0.5, 0.1)]
 
 
 @pytest.mark.parametrize(("levels", "span", "spread"), [*BOOKS, pytest.param(200, 7.0, 0.1, marks=pytest.mark.slow)])
