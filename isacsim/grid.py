@@ -37,6 +37,7 @@ class Grid:
     """
 
     known_as: ClassVar[str] = "grid"
+    component_version: ClassVar[int] = 2  # what a target beyond the prefix brings is less, and strays
 
     subcarriers: int = field(validator=whole(1))
     spacing: float = field(validator=number(above=0), metadata=units.hertz())

@@ -7,6 +7,7 @@ import pytest
 from isacsim import InvalidInput, MidRise, PointTargets, ResponseMatrix, Transceiver, UniformLinearArray
 from isacsim.drop import WidebandDrop
 from isacsim.grid import Grid
+from isacsim.hardware.base import Hardware
 from isacsim.link import WidebandLink
 from isacsim.targets.background import Background
 from isacsim.waveform.cfar import CellAveraging, OrderedStatistic
@@ -176,3 +177,32 @@ def test_nothing_is_left_where_a_target_would_stand_still():
     still = Radar(link_of(attrs.evolve(target(), velocity=[[0.0]])), static_removed=True)
     burst = still.burst(Sources.of(np.random.default_rng(2)), np.ones(1, complex))
     assert still.echo_snr(still.look(burst, 0), flat, 0) == 0
+
+
+class Noting(Hardware):
+    """Converters of three bits that note what their gain controls are set to."""
+
+    def __init__(self):
+        self.told = []
+
+    def apply(self, x, rng=None, *, power=None):
+        self.told.append(power)
+        return MidRise(3).apply(x, rng, power=power)
+
+    def linear_model(self, R):
+        return MidRise(3).linear_model(R)
+
+
+def test_gain_controls_are_set_as_with_an_echo_where_there_is_none():
+    # Full scale must not tell whether there is a target: a burst without one is quantised as coarsely.
+    targets, receive = target(reflection=0.3), Noting()
+    link = link_of(targets, Transceiver(receive=receive))
+    radar, sources = Radar(link, QPSK), Sources.of(np.random.default_rng(3))
+    for reflection in (np.zeros(1, complex), targets.reflection[0]):
+        radar.burst(sources, reflection)
+    without, with_echo = receive.told
+    np.testing.assert_array_equal(without, with_echo)
+    echo = targets.band_response(GRID)[0] @ link.W[0]
+    expected = NOISE + (np.abs(echo) ** 2).sum(axis=(0, -1)) / GRID.subcarriers
+    assert expected.min() > 2 * NOISE  # the echo counts
+    np.testing.assert_allclose(np.ravel(without), expected, rtol=1e-12)

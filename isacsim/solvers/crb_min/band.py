@@ -32,7 +32,7 @@ from isacsim.grid import Grid
 from isacsim.hardware.base import LinearModel, diagonal_matrix
 from isacsim.link import Reception
 from isacsim.problems.crb_min import CrbMin
-from isacsim.solvers.crb_min.homogeneous import EPS, Border, Homogeneous
+from isacsim.solvers.crb_min.homogeneous import EPS, Border, Homogeneous, portions
 from isacsim.solvers.hermitian import coordinates
 from isacsim.solvers.linear import forms, inverse
 from isacsim.solvers.solution import Solution, Status, objects
@@ -43,7 +43,6 @@ from isacsim.typing import AnyArray, ComplexArray, FloatArray
 # follow the path less far: 8 cases of 4 to 64 subcarriers take 19 to 21 steps, and with that of one problem 19 to 39.
 BOUNDARY = 0.7
 ROUNDS = 3000  # of the fixed point of the least power: it converges linearly
-PORTION = 4e6  # entries of T_f that are held at once: 64 MiB
 SETTLING = 60  # rounds of the powers of beams: each leaves the share of distortion in them, times the SQINR
 SETTLED = 1e-12  # relative change of powers that rounding explains
 ROUNDED = 1e-12  # relative difference that rounding explains: noise may be as much weaker than distortion
@@ -184,8 +183,7 @@ class Band(Homogeneous):
         """
         (F, N, K), charged = self.H.shape, seen / self.ratio[:, None, :]
         S, C = np.zeros((N + K, N + K)), np.empty((F, seen.shape[1], N + K))
-        step = max(1, int(PORTION / ((N + K) * N * N)))
-        for part in (slice(first, first + step) for first in range(0, F, step)):
+        for part in portions(F, (N + K) * N * N):  # T_f
             own, pulled = self._bent(part, VH[part], weights[part], outer[part])
             S += own.sum(axis=0)
             C[part] = charged[part] @ own[:, N:] - pulled

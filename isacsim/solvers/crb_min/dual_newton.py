@@ -29,6 +29,7 @@ from isacsim.solvers.crb_min.homogeneous import (
     ResponseBound,
     beams_at,
     evaluate,
+    portions,
     unconstrained_beams,
 )
 from isacsim.solvers.hermitian import basis, coordinates, dyads, matrices, upper_entries
@@ -119,14 +120,10 @@ def equations(problem: Homogeneous, state: DualState) -> Equations:
     sizes, turn = np.linalg.eigh(hermitian_part(bent + state.E))
     outer, beams = VH @ (problem.basis @ (dual.L @ turn)), hermitian(turn) @ dual.beams
     gradient = hermitian(turn) @ bent @ turn - (hermitian(outer) / roots[:, None, :]) @ outer
-    seen, outer_H = dyads(beams), hermitian(outer)  # (B, r^2, K)
-    B = _prices(problem, VH, dual.V)
+    seen = dyads(beams)  # (B, r^2, K)
     weights = 1 / (roots[:, :, None] * roots[:, None, :] * (roots[:, :, None] + roots[:, None, :]))
-    weighed = weights[:, None] * B
-    pulled = coordinates(outer_H[:, None] @ weighed @ outer[:, None]).swapaxes(-1, -2)  # (B, r^2, K)
-    flat = (*B.shape[:2], -1)
-    both = weighed.view(float).reshape(flat) @ B.view(float).reshape(flat).swapaxes(-1, -2) / 2
-    both -= np.eye(B.shape[1]) * (prices / dual.s)[:, None, :]
+    both, pulled = _bent_by_prices(problem, VH, dual.V, weights, outer)
+    both -= np.eye(both.shape[-1]) * (prices / dual.s)[:, None, :]
     across = (seen @ both - pulled) @ np.swapaxes(seen, -1, -2)
     A = (across + np.swapaxes(across, -1, -2) + _weighted_congruence(outer, weights)) / 2
     i, j = upper_entries(r)
@@ -136,10 +133,26 @@ def equations(problem: Homogeneous, state: DualState) -> Equations:
     return Equations(dual.L @ turn, E, A, slope, problem.border(VH, weights, outer, seen))
 
 
-def _prices(problem: Homogeneous, VH: ComplexArray, V: ComplexArray) -> ComplexArray:
-    """``B_k / c_k`` in the eigenbasis V of Q, (B, K, N, N)."""
-    h = np.ascontiguousarray((VH @ problem.H / np.sqrt(problem.ratio)[:, None, :]).swapaxes(-1, -2))
-    loads = np.ascontiguousarray((problem.load / problem.ratio[:, None, :]).swapaxes(-1, -2))
+def _bent_by_prices(
+    problem: Homogeneous, VH: ComplexArray, V: ComplexArray, weights: FloatArray, outer: ComplexArray
+) -> tuple[FloatArray, FloatArray]:
+    """Second derivative of X by what the beams draw, (B, K, K), and by that and M, (B, r^2, K), member after member."""
+    (antennas, users), r = problem.H.shape[-2:], problem.rank
+    both, pulled = np.empty((len(V), users, users)), np.empty((len(V), r * r, users))
+    for part in portions(len(V), users * antennas**2):
+        B = _prices(problem, part, VH[part], V[part])
+        weighed, flat = weights[part, None] * B, (*B.shape[:2], -1)
+        both[part] = weighed.view(float).reshape(flat) @ B.view(float).reshape(flat).swapaxes(-1, -2) / 2
+        turned = hermitian(outer[part])[:, None] @ weighed @ outer[part, None]
+        pulled[part] = coordinates(turned).swapaxes(-1, -2)
+    return both, pulled
+
+
+def _prices(problem: Homogeneous, part: slice, VH: ComplexArray, V: ComplexArray) -> ComplexArray:
+    """``B_k / c_k`` of some members in the eigenbasis V of Q, (b, K, N, N)."""
+    H, load, ratio = (x if len(x) == 1 else x[part] for x in (problem.H, problem.load, problem.ratio))
+    h = np.ascontiguousarray((VH @ H / np.sqrt(ratio)[:, None, :]).swapaxes(-1, -2))
+    loads = np.ascontiguousarray((load / ratio[:, None, :]).swapaxes(-1, -2))
     B = (VH[:, None] * loads[:, :, None, :]) @ V[:, None]
     B += h[..., :, None] * np.conj(h)[..., None, :]
     return B

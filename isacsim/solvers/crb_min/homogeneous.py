@@ -22,6 +22,7 @@ mixes the range of the channels with what no user sees, so that Q has the size o
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import ClassVar, NamedTuple
 
 import numpy as np
@@ -34,7 +35,14 @@ from isacsim.solvers.sqinr.group import Group
 from isacsim.typing import AnyArray, BoolArray, ComplexArray, FloatArray
 
 EPS = np.finfo(float).eps
+PORTION = 4e6  # entries of matrices for each user and antenna that are held at once: 64 MiB
 ROUNDED = 4.0  # units in the last place by which an entry of Q can be off, of the terms it is a sum of
+
+
+def portions(members: int, entries: int) -> Iterator[slice]:
+    """Members in portions of so many as are held at once, of so many entries each."""
+    step = max(1, int(PORTION / max(1, entries)))
+    return (slice(first, min(first + step, members)) for first in range(0, members, step))
 
 
 class Border(NamedTuple):
