@@ -1,6 +1,7 @@
 """What the pages in docs/derivations say of the default solvers and no test of their parts does."""
 
 import ast
+import re
 from pathlib import Path
 
 import attrs
@@ -127,7 +128,7 @@ def test_the_preconditioned_step_is_a_pass_of_wmmse_with_the_multiplier_of_full_
 
 # The constants of a page, and the folders of solvers that its modules lie in.
 PAGES = {
-    "newton-mm": ("sqnr_max", "sqinr"),
+    "newton-mm": ("sqnr_max", "sqinr", "."),
     "primal-dual-newton": ("crb_min", "sqinr"),
     "riemannian-lbfgs": ("sum_rate_crlb",),
 }
@@ -176,3 +177,12 @@ def test_the_table_of_a_derivation_has_every_constant_of_its_modules_with_its_va
         there |= {(module, name): value for name, value in written(path).items()}
     defaults = {field.name: field.default for field in attrs.fields(SOLVERS[page]) if field.name != "starts"}
     assert here == there | {("option", name): value for name, value in defaults.items()}
+
+
+@pytest.mark.skipif(not DERIVATIONS.is_dir(), reason="the documentation is not installed")
+@pytest.mark.parametrize("page", [*PAGES, "../notation"])
+def test_what_a_page_names_of_the_code_is_there(page):
+    known = set(re.findall(r"\w+", "".join(path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py"))))
+    # Names of functions and classes; `snr_db` and the like are told by their ends.
+    names = re.findall(r"`([A-Za-z]\w*(?:\.\w+)*)(?:\(.*?\))?`", (DERIVATIONS / f"{page}.md").read_text("utf-8"))
+    assert {part for name in names for part in name.split(".")} - known == set()
