@@ -118,7 +118,7 @@ def test_no_other_precoder_is_better_than_the_bound(kit):
 
 def test_the_dual_is_a_bound_at_every_point_and_rises_along_its_gradient(kit):
     problem = mixed(kit, 5)
-    (group,) = DualNewton().groups(problem)
+    (group,) = DualNewton().groups(flatten(problem))
     system, best = Homogeneous.of(group), isacsim.solve(problem).objective
     state = DualNewton().init(system, attrs.evolve(group, feasible=feasibility(group.system)))
     for _ in range(20):
