@@ -6,10 +6,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import ClassVar
 
-import attrs
 import numpy as np
 
-from isacsim.batch import take
+from isacsim.batch import replaced, take
 from isacsim.problems.crb_min import CrbMin
 from isacsim.solvers.crb_min.recovery import Beams
 from isacsim.solvers.crb_min.reduction import Reduced, precoders, reductions
@@ -59,9 +58,9 @@ class CrbMinSolver(SqinrSolver):
         for name in ("objective", "bound"):
             if name in trace:
                 trace[name] = trace[name] / unit[:, None]
-        return attrs.evolve(
+        return replaced(
             solution,
-            precoder=precoders(group.system, solution.precoder),
+            decision={"precoder": precoders(group.system, solution.precoder)},
             objective=solution.objective / unit,
             gap=solution.objective / solution.bound - 1,
             bound=solution.bound / unit,
@@ -80,4 +79,4 @@ def certified(reduced: Reduced, solution: Solution, tolerance: float) -> Solutio
     objective = np.where(answered, objective, np.nan)
     bound = np.fmax(solution.bound, reduced.antennas)  # that of the white covariance, for all
     proven = (objective / bound - 1 <= tolerance) & solution.answered
-    return attrs.evolve(solution, objective=objective, bound=bound).marked(proven, Status.OPTIMAL)
+    return replaced(solution, objective=objective, bound=bound).marked(proven, Status.OPTIMAL)

@@ -10,11 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ClassVar
 
-import attrs
 import numpy as np
 from attrs import field, frozen
 
-from isacsim.batch import hermitian, rows, take
+from isacsim.batch import hermitian, replaced, rows, take
 from isacsim.checks import number, whole
 from isacsim.compiled import compiled, writable
 from isacsim.grid import Grid
@@ -121,7 +120,7 @@ class PrimalDualNewton(CrbMinSolver):
         if reduced.users <= self.fallback:
             for i in np.flatnonzero(solution.ended(Status.STALLED)):
                 solution = self._rescued(reduced, least.multipliers, solution, int(i), request)
-        return attrs.evolve(solution, residual=np.full(group.places.size, np.nan))
+        return solution
 
     def _rescued(
         self, reduced: Reduced, multipliers: FloatArray, solution: Solution, i: int, request: Request
@@ -152,7 +151,8 @@ class PrimalDualNewton(CrbMinSolver):
             other = certified(one, again, self.tolerance)
             for name in names[:-1]:
                 arrays[name][i] = getattr(other, name)[0]
-        return attrs.evolve(solution, **arrays)
+        W = arrays.pop("precoder")
+        return replaced(solution, decision={"precoder": W}, **arrays)
 
     def chunk(self, reduced: Reduced) -> int:
         """Members that are handed over together: some MB of iterates."""
@@ -220,11 +220,11 @@ def descend(
 
     course = Course(told[:, STATE], told[:, STEP]).run(rules, FIRST_ROWS, RESIDUAL + 1, advance, look, labels)
     every = np.arange(len(told))
-    values = {"objective": told[:, OBJECTIVE], "residual": told[:, RESIDUAL], "bound": told[:, BOUND]}
+    values = {"objective": told[:, OBJECTIVE], "residual": np.full(len(told), np.nan), "bound": told[:, BOUND]}
     traced = {"objective": OBJECTIVE, "residual": RESIDUAL, "bound": BOUND}
     solution = course.solution(every, _beams(at, every).precoder, values, traced, Status.OPTIMAL)
     # The beams meet the constraints by construction.
-    return attrs.evolve(solution, trace={**solution.trace, "violation": 0.0 * solution.trace["objective"]})
+    return replaced(solution, trace={**solution.trace, "violation": 0.0 * solution.trace["objective"]})
 
 
 def _beams(at: Iterate, members: IntArray | BoolArray) -> Beams:

@@ -19,7 +19,7 @@ import attrs
 import numpy as np
 from attrs import field, frozen
 
-from isacsim.batch import frobenius2, hermitian, rows, squared
+from isacsim.batch import each, frobenius2, hermitian, rows, squared
 from isacsim.compiled import writable
 from isacsim.problems.crb_min import CrbMin
 from isacsim.solvers.linear import forms
@@ -102,11 +102,11 @@ def reductions(problem: CrbMin) -> list[Group]:
     # Of unit norm, no user's distance decides what counts for the rank.
     U, spectrum, _ = np.linalg.svd(H, full_matrices=False)
     rank = (spectrum > RANK_TOLERANCE * spectrum[:, :1]).sum(axis=-1)
-    power = np.broadcast_to(problem.power, (members,))
+    power = each(problem.power, members)
     noise = problem.noise_power * (antennas / power)[:, None] / length**2
-    min_sinr = np.broadcast_to(problem.min_sinr, noise.shape)
+    min_sinr = each(problem.min_sinr, members)
     groups = []
-    for r in np.unique(rank):
+    for r in sorted(set(rank.tolist())):
         at = np.flatnonzero(rank == r)
         basis = np.ascontiguousarray(U[at, :, :r])
         coordinates = hermitian(basis) @ H[at]
@@ -119,7 +119,7 @@ def reductions(problem: CrbMin) -> list[Group]:
             unit=power[at] / antennas,
             antennas=antennas,
         )
-        groups.append(Group(reduced, at, np.tile(np.arange(users), (at.size, 1))))
+        groups.append(Group(reduced, at, each(np.arange(users)[None], at.size)))
     return groups
 
 
