@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -75,12 +76,13 @@ class WidebandDrop(Drop):
         The power is split evenly over the F active ones: ``power * N / F`` each. Hardware that is
         believed in then sees the chain powers that it has, if they are alike on all subcarriers.
         """
-        members = batch_shape(self) or (1,)
-        flat, F = flatten(self, members), self.grid.used
-        each = np.repeat(np.arange(len(flat.H)), F)
+        shape = batch_shape(self) or (1,)
+        flat, F, members = flatten(self, shape), self.grid.used, math.prod(shape)
+        each = np.repeat(np.arange(members), F)
         rest = take(flat, each)
+        H = np.broadcast_to(flat.H, (members, *flat.H.shape[1:]))  # channels may be shared by all members
         return Drop(
-            H=np.ascontiguousarray(flat.H.reshape(len(each), *flat.H.shape[-2:])),
+            H=np.ascontiguousarray(H.reshape(len(each), *H.shape[-2:])),
             targets=rest.targets,
             tx_array=self.tx_array,
             rx_array=self.rx_array,

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from isacsim import InvalidInput, UniformLinearArray
+from isacsim import InvalidInput, ResponseMatrix, UniformLinearArray, WidebandDrop
 from isacsim.channels.models import Rayleigh
 from isacsim.channels.wideband import PROFILES, Exponential, Tdl
 from isacsim.grid import Grid
@@ -108,3 +108,17 @@ def test_a_grid_says_where_subcarriers_lie():
     whole = grid.spread(X, 0, [7.0, 8.0, 9.0])
     np.testing.assert_array_equal(whole[grid.bins], X)
     np.testing.assert_array_equal(whole[[3, 4, 5]], np.tile([7.0, 8.0, 9.0], (3, 1)))
+
+
+@pytest.mark.parametrize("members", [0, 3])
+def test_channels_that_members_share_are_each_ones_own_on_every_subcarrier(kit, members):
+    grid, line = Grid(8, 15e3, active=4), UniformLinearArray(2)
+    H, G = kit.complex_gaussian((4, 2, 1), 0), kit.complex_gaussian((2, 2), 1)
+    power = np.arange(1.0, members + 1)
+    drop = WidebandDrop(
+        H=H, grid=grid, targets=ResponseMatrix(G), tx_array=line, rx_array=line, power=power,
+        noise_power=np.ones(1), radar_noise_power=1.0,
+    )  # fmt: skip
+    each = drop.subcarriers()
+    np.testing.assert_array_equal(each.H, np.tile(H, (members, 1, 1)))
+    np.testing.assert_array_equal(each.power, np.repeat(power, 4) * 2)  # 8 bins, of which 4 are used
