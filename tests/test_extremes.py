@@ -238,12 +238,17 @@ def judge_heuristic(solver, draw):
 
 SOLVERS = {
     SumRateCrlb: ("riemannian-lbfgs", "riemannian-cg", "sca", "ld-sca", "fp-sgda", "r-wmmse"),
-    SqnrMax: ("newton-mm", "sdr", "augmented-lagrangian"),
+    SqnrMax: ("newton-mm",),
     CrbMin: ("primal-dual-newton", "r-bal", "bal", "dual-newton"),
     PointCrbMin: (),
 }
 HEURISTICS = ("mrt", "zf", "rzf", "dft-beams", "equal-split")
-PROGRAMS = {SumRateCrlb: ("wmmse-sdr",), SqnrMax: ("mm",), CrbMin: ("ipm", "r-ipm"), PointCrbMin: ("fisher-sdr",)}
+PROGRAMS = {
+    SumRateCrlb: ("wmmse-sdr",),
+    SqnrMax: ("mm", "sdr", "augmented-lagrangian"),
+    CrbMin: ("ipm", "r-ipm"),
+    PointCrbMin: ("fisher-sdr",),
+}
 
 
 def judge_solver(kind, solver, draw):
@@ -318,7 +323,7 @@ def refuses_or_answers(case, seed, sane):
 
 
 @pytest.mark.parametrize("name", CASES)
-@settings(max_examples=6)  # the slow test takes thousands
+@settings(max_examples=4)  # the slow test takes thousands
 @given(**SEEDS)
 def test_an_argument_is_refused_or_answered(name, seed, sane):
     refuses_or_answers(CASES[name], seed, sane)
