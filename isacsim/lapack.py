@@ -149,7 +149,11 @@ def _routine(arguments: str, names: tuple[str, ...], write: Callable[..., None])
             3: lambda a, b, c: call(a, b, c),
             4: lambda a, b, c, d: call(a, b, c, d),
         }
-        return forms[len(arguments)]
+        form = forms[len(arguments)]
+        # Machine code from disk and new one find each other's functions by these names, and a number that is the
+        # same in two processes: of one name, an inverse could become a Cholesky factor.
+        form.__name__ = form.__qualname__ = f"isacsim{write.__name__}"
+        return form
 
     return make
 

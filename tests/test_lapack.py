@@ -4,6 +4,7 @@ import numba
 import numpy as np
 import pytest
 
+from isacsim import lapack
 from isacsim.compiled import OPTIONS, _with_parts
 from isacsim.lapack import (
     add_gram,
@@ -137,3 +138,11 @@ def test_mixed_types_are_refused():
         compiled(each_multiply)(
             np.ones((2, 2)), np.ones((2, 2), complex), np.ones((2, 2)), np.ones((2, 2)), np.ones((2, 2))
         )
+
+
+def test_no_two_functions_have_one_name_among_machine_code():
+    # What is loaded from disk is found by module, name and a number that two processes can share.
+    forms = [each.native() for each in vars(lapack).values() if hasattr(each, "native")]
+    names = {form.__qualname__ for form in forms}
+    assert len(forms) >= 10
+    assert len(names) == len(forms)

@@ -15,7 +15,7 @@ import attrs
 import numpy as np
 from attrs import field, frozen
 
-from isacsim.batch import hermitian, hermitian_part, put, rows, take
+from isacsim.batch import hermitian, hermitian_part, put, replaced, rows, take
 from isacsim.checks import number, whole
 from isacsim.grid import Grid
 from isacsim.problems.crb_min import CrbMin
@@ -23,7 +23,6 @@ from isacsim.solvers.base import Request, other_kind
 from isacsim.solvers.crb_min.band import Band, BandChains, kept_over_band, none_over_band, told_over_band
 from isacsim.solvers.crb_min.homogeneous import (
     Border,
-    ConverterBeams,
     Homogeneous,
     HomogeneousDual,
     ResponseBound,
@@ -32,6 +31,7 @@ from isacsim.solvers.crb_min.homogeneous import (
     portions,
     unconstrained_beams,
 )
+from isacsim.solvers.crb_min.recovery import Beams
 from isacsim.solvers.hermitian import basis, coordinates, dyads, matrices, upper_entries
 from isacsim.solvers.iterate import Stop, iterate
 from isacsim.solvers.linear import solved, trace
@@ -63,7 +63,7 @@ class DualState:
     dual: HomogeneousDual
     E: ComplexArray = rows(2)  #: In coordinates in which M is the identity, (B, r, r)
     eps: FloatArray = rows()
-    beams: ConverterBeams = field()  #: The best so far
+    beams: Beams = field()  #: The best so far
     bound: FloatArray = rows()  #: The best so far
     failures: FloatArray = rows()  #: Steps in a row that found no ascent
     idle: FloatArray = rows()  #: Steps since the gap last fell by a good part
@@ -73,7 +73,7 @@ class DualState:
     @property
     def precoder(self) -> ComplexArray:
         """Precoders (B, N, K+N) in the coordinates of the system."""
-        return self.beams.precoder(self.problem)
+        return self.problem.precoder(self.beams)
 
     @property
     def objective(self) -> FloatArray:
@@ -311,13 +311,13 @@ class DualNewton(SystemSolver):
 
     def closed_form(self, group: Group) -> tuple[Group, Solution] | None:
         """The members whose ``R = diag(psi)^-1/2``, the optimum without SQINRs, meets every one of them."""
-        free, found = unconstrained_beams(Homogeneous.of(group))
+        problem = Homogeneous.of(group)
+        free, found = unconstrained_beams(problem)
         if not found.any():
             return None
-        group, free = take(group, found), take(free, found)
-        group = attrs.evolve(group, feasible=feasibility(group.system))
+        group, V, best = take(group, found), problem.precoder(free)[found], free.objective[found]
+        group = replaced(group, feasible=feasibility(group.system))
         notes = ["what is optimal without SINRs meets every one of them"] * group.places.size
-        V, best = free.precoder(Homogeneous.of(group)), free.objective
         return group, Solution.resting(V, Status.OPTIMAL, notes, objective=best, bound=best, gap=0.0)
 
     def optimise(self, group: Group, request: Request) -> Solution:
@@ -378,7 +378,7 @@ class DualNewton(SystemSolver):
             return none_over_band(through, least * total, total)
         beams, found = unconstrained_beams(band)
         if found.all():
-            rows = Solution.resting(beams.precoder(band), Status.OPTIMAL, [""] * len(found), bound=beams.objective)
+            rows = Solution.resting(band.precoder(beams), Status.OPTIMAL, [""] * len(found), bound=beams.objective)
         else:
             # Some subcarriers may have no beams before the path is nearly at its end: only steps end the search.
             newton = attrs.evolve(self, patience=self.max_steps)

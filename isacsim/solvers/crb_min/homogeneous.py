@@ -29,8 +29,9 @@ import numpy as np
 from attrs import frozen
 
 from isacsim.batch import hermitian, hermitian_part, rows, squared
+from isacsim.solvers.crb_min.recovery import Beams
 from isacsim.solvers.crb_min.white import contraction
-from isacsim.solvers.linear import eigh, inverse, root, solutions, solved, trace
+from isacsim.solvers.linear import eigh, inverse, solutions, solved, trace
 from isacsim.solvers.sqinr.group import Group
 from isacsim.typing import AnyArray, BoolArray, ComplexArray, FloatArray
 
@@ -123,6 +124,10 @@ class Homogeneous:
         """The objective at R (B, N, N), (B,)."""
         chains = np.ascontiguousarray(np.diagonal(R, axis1=-2, axis2=-1).real)
         return np.asarray(self.total(trace(inverse(R))) * self.total((self.psi * chains).sum(axis=-1)))
+
+    def precoder(self, beams: Beams) -> ComplexArray:
+        """Precoders (B, N, K+N) in the coordinates of the system; their power is still to be scaled."""
+        return self.back[:, :, None] * beams.precoder
 
     def paid(self, charged: FloatArray) -> tuple[FloatArray, FloatArray]:
         """What multipliers (B, K) of the constraints add to Q: its diagonal (B, N), and weights (B, K) of h_k h_k^H."""
@@ -218,29 +223,7 @@ def evaluate(problem: Homogeneous, L: ComplexArray) -> HomogeneousDual:
     return HomogeneousDual(L, Y * s[:, None, :], s, spectrum, V, X, bound)
 
 
-@frozen(eq=False)
-class ConverterBeams:
-    """Beams that meet every SQINR with equality, and their exact objective."""
-
-    users: ComplexArray = rows(2)  #: (B, N, K)
-    sensing: ComplexArray = rows(2)  #: Covariance of the sensing streams, (B, N, N)
-    objective: FloatArray = rows()  #: (B,); inf where there are none
-
-    def better(self, other: ConverterBeams) -> ConverterBeams:
-        """Member by member these beams or, where it is lower in objective, the other's."""
-        first = self.objective <= other.objective
-        if first.all():
-            return self
-        at = first[:, None, None]
-        lower = np.where(first, self.objective, other.objective)
-        return ConverterBeams(np.where(at, self.users, other.users), np.where(at, self.sensing, other.sensing), lower)
-
-    def precoder(self, problem: Homogeneous) -> ComplexArray:
-        """Precoders (B, N, K+N) in the coordinates of the system; their power is still to be scaled."""
-        return problem.back[:, :, None] * np.concatenate([self.users, root(self.sensing)], axis=-1)
-
-
-def beams_at(problem: Homogeneous, dual: HomogeneousDual, E: ComplexArray) -> ConverterBeams:
+def beams_at(problem: Homogeneous, dual: HomogeneousDual, E: ComplexArray) -> Beams:
     """Beams of a dual point, with the sensing covariance E on the range in coordinates in which M is the identity.
 
     At the optimum ``U^H R U = sum_k p_k v_k v_k^H + 2 E``. The beams lie along ``R U (U^H R U)^-1 v_k``,
@@ -258,10 +241,10 @@ def beams_at(problem: Homogeneous, dual: HomogeneousDual, E: ComplexArray) -> Co
     users = along * np.sqrt(np.where(found[:, None], powers, 1.0))[:, None, :]
     total = np.where(found[:, None, None], users @ hermitian(users) + sensing, np.eye(R.shape[-1]))
     value = problem.value(total)
-    return ConverterBeams(users, sensing, np.where(found & (value > 0), value, np.inf))
+    return Beams(users, sensing, np.where(found & (value > 0), value, np.inf))
 
 
-def unconstrained_beams(problem: Homogeneous) -> tuple[ConverterBeams, BoolArray]:
+def unconstrained_beams(problem: Homogeneous) -> tuple[Beams, BoolArray]:
     """Beams with the optimal covariance ``diag(psi)^-1/2`` of no SQINRs, and for which members they meet all.
 
     Where ``R^1/2 V`` are the beams for a contraction V, the rest of R is left for sensing.
@@ -275,4 +258,4 @@ def unconstrained_beams(problem: Homogeneous) -> tuple[ConverterBeams, BoolArray
     found = np.asarray(problem.least(found))
     rest = hermitian_part(np.eye(half.shape[-2]) - V @ hermitian(V))
     best = problem.total(np.sqrt(problem.psi).sum(axis=-1)) ** 2
-    return ConverterBeams(half * V, half * rest * half.swapaxes(-1, -2), best), found
+    return Beams(half * V, half * rest * half.swapaxes(-1, -2), best), found

@@ -91,8 +91,6 @@ class Ipm(RIpm):
     """
 
     reduces: ClassVar[bool] = False
-    extra: ClassVar[str] = CONVEX
-    modules: ClassVar[tuple[str, ...]] = ("cvxpy",)
 
 
 def judged(reduced: Reduced, answer: Answer, start: Beams) -> tuple[Beams, Dual, FloatArray]:

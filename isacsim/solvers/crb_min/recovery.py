@@ -12,7 +12,7 @@ import numpy as np
 from attrs import frozen
 
 from isacsim.algebra import real_inner, real_trace, scale_columns, solve_into
-from isacsim.batch import hermitian, hermitian_part, rows, squared
+from isacsim.batch import hermitian, hermitian_part, put, rows, squared, take
 from isacsim.blas import multiply
 from isacsim.compiled import brief, compiled
 from isacsim.lapack import combine, invert, multiply_adjoint, scale
@@ -34,15 +34,15 @@ SHARES = (0.0, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
 
 @frozen(eq=False)
 class Beams:
-    """Beams of B reduced problems and their exact objective."""
+    """Beams of B normalised problems over n dimensions, and their exact objective."""
 
-    users: ComplexArray = rows(2)  #: Users' precoders, (B, r, K)
-    sensing: ComplexArray = rows(2)  #: Covariance E of the sensing streams on the range, (B, r, r)
-    objective: FloatArray = rows()  #: tr(R^-1) in reduced units, (B,); inf where the beams do not fit the power
+    users: ComplexArray = rows(2)  #: Users' precoders, (B, n, K)
+    sensing: ComplexArray = rows(2)  #: Covariance of the sensing streams, (B, n, n)
+    objective: FloatArray = rows()  #: In normalised units, (B,); inf where there are none, or they do not fit the power
 
     @property
     def precoder(self) -> ComplexArray:
-        """Coordinates (B, r, K+r) for `isacsim.solvers.crb_min.reduction.precoders`."""
+        """Coordinates (B, n, K+n)."""
         return np.concatenate([self.users, root(self.sensing)], axis=-1)
 
     def better(self, other: Beams) -> Beams:
@@ -50,12 +50,7 @@ class Beams:
         first = self.objective <= other.objective
         if first.all():
             return self
-        chosen = first[:, None, None]
-        return Beams(
-            users=np.where(chosen, self.users, other.users),
-            sensing=np.where(chosen, self.sensing, other.sensing),
-            objective=np.where(first, self.objective, other.objective),
-        )
+        return put(self, ~first, take(other, ~first))
 
 
 def tight_beams(reduced: Reduced, along: ComplexArray, sensing: ComplexArray) -> Beams:
