@@ -66,7 +66,7 @@ class Bracket:
 class PrimalDualNewton(CrbMinSolver):
     """Saddle primal-dual Newton method in the r^2 + 1 unknowns of the dual, certified.
 
-    Some ten steps to a proven gap of 1e-8, batched over realisations. A member whose gap does
+    Four to ten steps to a proven gap of 1e-8, batched over realisations. A member whose gap does
     not close is handed to ``r-ipm``, and if that does not close it either, it is told as
     stalled, with its bracket. Where the white covariance meets every SINR it is the answer.
     Within some 1e-6 of the least power the rounding of the SINRs, of 1e-14, shows in the objective,
