@@ -30,9 +30,9 @@ of each in a batch. Ratios count; your machine has other seconds. A solver witho
 take microseconds.
 
 Over all subcarriers of a grid, take the problem `band-sum-rate-crlb`, or for `crb-min` and `sqnr-max` a design's
-`split = "joint"`, with a proven gap over ideal chains, and with SQINRs and power kept behind others. Of
-`sum-rate-crlb` without sensing (`crlb_weight = 0`) the default is at least as good as `r-wmmse`, the usual baseline,
-and faster.
+`split = "joint"`, with a proven gap over ideal chains, and with SQINRs and power kept behind others: proven to be
+optimal for `crb-min` behind `aqnm`, and stationary for `sqnr-max` behind converters. Of `sum-rate-crlb` without sensing
+(`crlb_weight = 0`) the default is at least as good as `r-wmmse`, the usual baseline, and faster.
 
 ## A solver of your own
 
