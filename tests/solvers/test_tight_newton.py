@@ -26,7 +26,7 @@ from isacsim.solvers.sqnr_max.conjugate_gradients import (
     steps_each,
 )
 from isacsim.solvers.sqnr_max.echo import brightest, echoes_at, factors, slope_at, value_at
-from isacsim.solvers.sqnr_max.lagrangian import Turning, lagrangian_at, missing, positive
+from isacsim.solvers.sqnr_max.lagrangian import Noise, Turning, lagrangian_at, missing, positive
 from isacsim.solvers.sqnr_max.objectives import sqnr_groups
 from isacsim.solvers.sqnr_max.starts import mixed
 from isacsim.solvers.sqnr_max.tight_newton import MOVED, begin
@@ -145,7 +145,8 @@ def asked(kit, kind, radius, accuracy=1e-6):
     """What conjugate gradients are asked at a point, and room for their answer."""
     group, response, way, echoes = point(kit, kind)
     multipliers = np.abs(way.components(echoes.half)) + 0.1 * echoes.value[:, None]
-    turning = Turning.at(group.system.constraints, response, echoes, multipliers)
+    noise = Noise(echoes.value, echoes.d, echoes.seen.T)
+    turning = Turning.at(group.system.constraints, response, noise, multipliers)
     lagrangian = lagrangian_at(group.system.constraints, echoes, way, multipliers, turning)
     gradient = echoes.half - way.mixed(way.components(echoes.half))
     data, n = (response, point_at(echoes.seen)), len(SHORTER)

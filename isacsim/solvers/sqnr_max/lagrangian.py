@@ -7,6 +7,8 @@ the safe side of it, of which conjugate gradients make the rest.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from attrs import frozen
 
@@ -21,6 +23,14 @@ from isacsim.typing import ComplexArray, FloatArray, IntArray
 LEAST_USER = 1e-6  # multiplier of a user in the metric, relative to that of the power: a negative one would spoil it
 LEAST_POWER = 1e-3  # multiplier of the power in the metric, relative to f
 FIRST = 1.0  # length of the first step at most, where V has length 1: longer ones may leave the basin of the start
+
+
+class Noise(NamedTuple):
+    """What a metric needs to know of B points; see `isacsim.solvers.sqnr_max.echo`."""
+
+    value: FloatArray  #: f, (B,)
+    d: FloatArray  #: (B, N)
+    T: FloatArray  #: (B, N_r)
 
 
 @frozen(eq=False)
@@ -43,12 +53,12 @@ class Turning:
         return cls(rounded(metric), np.full(members, np.nan))
 
     @classmethod
-    def at(cls, constraints: Constraints, response: Response, echoes: Echoes, multipliers: FloatArray) -> Turning:
+    def at(cls, constraints: Constraints, response: Response, noise: Noise, multipliers: FloatArray) -> Turning:
         """The inverse of the metric at points, from multipliers (B, K+1)."""
-        T, prices = echoes.seen.T, multipliers.copy()
-        prices[:, -1] = np.maximum(prices[:, -1], LEAST_POWER * echoes.value)
+        T, prices = noise.T, multipliers.copy()
+        prices[:, -1] = np.maximum(prices[:, -1], LEAST_POWER * noise.value)
         prices[:, :-1] = np.maximum(prices[:, :-1], LEAST_USER * prices[:, -1:])
-        diagonal = echoes.d + (constraints.load @ prices[..., None])[..., 0]
+        diagonal = noise.d + (constraints.load @ prices[..., None])[..., 0]
         if response.thin:
             left, right = _thin(constraints, response, response.middle(T), prices, diagonal)
             whole = np.zeros((len(T), 0, 0), complex)
@@ -58,7 +68,7 @@ class Turning:
             i = np.arange(diagonal.shape[-1])
             Phi[:, i, i] += diagonal
             whole = positive_inverse(Phi)
-        return cls(rounded(Metric(1 / diagonal, left, right, whole)), echoes.value)
+        return cls(rounded(Metric(1 / diagonal, left, right, whole)), noise.value)
 
 
 def lagrangian_at(

@@ -35,6 +35,7 @@ from isacsim.solvers.sqnr_max.conjugate_gradients import (
 )
 from isacsim.solvers.sqnr_max.echo import Echoes, Known, Response, echoes_at, value_at
 from isacsim.solvers.sqnr_max.lagrangian import (
+    Noise,
     Turning,
     first_radius,
     lagrangian_at,
@@ -44,7 +45,7 @@ from isacsim.solvers.sqnr_max.lagrangian import (
 from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray
 
 TAKEN, POOR, GOOD = 1e-3, 0.25, 0.75  # shares of the promised rise: of a step that is taken, a poor one, a good one
-LONGER = 2.5  # growth of the radius after a good step that it had cut short
+LONGER = 2.0  # growth of the radius after a good step that it had cut short
 FORCING, SHARPER = 0.2, 3.0  # relative error of a direction at most, and relative to the root of that of its point
 ENOUGH = 0.3  # error of the last direction, relative to the tolerance
 ROUNDING = 1e-12  # relative rise that says nothing
@@ -224,14 +225,14 @@ def _looked(state: TightState, way: Tangent, value: FloatArray, known: Known) ->
 
 def _turning(state: TightState, echoes: Echoes) -> Turning:
     """The metric of each member, made anew where f has risen much since."""
-    constraints, response, kept = state.constraints, state.response, state.turning
+    kept, noise = state.turning, Noise(echoes.value, echoes.d, echoes.seen.T)
     anew = ~(np.abs(echoes.value - kept.value) <= MOVED * echoes.value)
     if anew.all():
-        return Turning.at(constraints, response, echoes, state.multipliers)
+        return Turning.at(state.constraints, state.response, noise, state.multipliers)
     if not anew.any():
         return kept
     at = np.flatnonzero(anew)
-    here = take(constraints, at), take(response, at), take(echoes, at), state.multipliers[at]
+    here = take(state.constraints, at), take(state.response, at), take(noise, at), state.multipliers[at]
     return put(kept, at, Turning.at(*here))
 
 
