@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -43,14 +44,21 @@ def positive_inverse(matrices: ComplexArray) -> ComplexArray:
         return inverse(matrices)
     from scipy.linalg.lapack import zpotrf, zpotri
 
-    result = matrices.copy()
-    for each in result.swapaxes(-1, -2):  # in LAPACK's order, where a lower triangle is an upper one
-        failed = zpotrf(each, clean=0, overwrite_a=1)[1] or zpotri(each, overwrite_c=1)[1]
+    result, half = matrices.copy(), _lower_half(n)
+    for each in result:  # from beginning to end, as long as it is at hand
+        failed = zpotrf(each.T, clean=0, overwrite_a=1)[1] or zpotri(each.T, overwrite_c=1)[1]
         if failed:
             each[...] = np.nan
-    result *= np.tri(n) - 0.5 * np.eye(n)  # what is above was left as it was
-    result += np.conj(result.swapaxes(-1, -2))
+        real = each.view(float)
+        real *= half  # to LAPACK the lower triangle is an upper one; what is above was left as it was
+        each += np.conj(each.T)
     return result
+
+
+@cache
+def _lower_half(n: int) -> FloatArray:
+    """What leaves of a matrix (n, n), seen as real numbers, its lower triangle with half of the diagonal, (n, 2n)."""
+    return np.repeat(np.tri(n) - 0.5 * np.eye(n), 2, axis=1)
 
 
 def solved(matrices: FloatArray, right: FloatArray) -> FloatArray:
