@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import sysconfig
 import warnings
 from collections.abc import Iterable, Iterator
 from contextvars import ContextVar
@@ -12,6 +13,7 @@ from traceback import extract_tb
 from typing import Any
 
 HOUSE = Path(__file__).parent
+PACKAGES = {"site-packages", "dist-packages"}  # where installed distributions lie, also within Python's own folder
 
 
 class IsacsimError(Exception):
@@ -125,15 +127,24 @@ def one_of(known: Iterable[str], name: str = "") -> str:
     return f"{hint}Valid: {', '.join(names) or 'none'}."
 
 
+def _passes_on(file: str) -> bool:
+    """Whether a file is of isacsim, or of what calls are only passed through: Python's own modules, and NumPy."""
+    if file.startswith("<") or Path(file).is_relative_to(HOUSE):
+        return True
+    parts = Path(file).parts
+    return "numpy" in parts if PACKAGES & {*parts} else Path(file).is_relative_to(sysconfig.get_path("stdlib"))
+
+
 def origin(error: BaseException) -> tuple[str, int]:
     """File, with the folder before it, and line that an exception comes from.
 
-    Of a complaint of ours that is the place outside of isacsim, if there is any, that called with what is wrong.
+    Of a complaint of ours that is the place outside of isacsim, of Python and of NumPy, if there is any, that called
+    with what is wrong.
     """
     frames = [*extract_tb(error.__traceback__)]
     if isinstance(error, IsacsimError):
-        outside = (f for f in frames if not (f.filename.startswith("<") or Path(f.filename).is_relative_to(HOUSE)))
-        frames = [*outside] or frames
+        house = [f for f in frames if Path(f.filename).is_relative_to(HOUSE)]
+        frames = [f for f in frames if not _passes_on(f.filename)] or house or frames
     if not frames:
         return "", 0
     return "/".join(Path(frames[-1].filename).parts[-2:]), frames[-1].lineno or 0

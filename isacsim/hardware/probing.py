@@ -234,8 +234,9 @@ def kind_of(device: Hardware, chains: int) -> Kind:
 
         try:
             y = f(x)
-        except (TypeError, AttributeError) as error:  # of the generator that is not there
-            raise _no_map(device) from error
+        except (TypeError, AttributeError) as error:
+            _require_apply(device, x, rho)
+            raise _no_map(device) from error  # of the generator that is not there
         if not np.isfinite(y).all():
             continue  # far beyond what the device is made for
         order = 27 * np.arange(PROBES) % PROBES  # any will do in which no sample follows the one that it did
@@ -246,6 +247,15 @@ def kind_of(device: Hardware, chains: int) -> Kind:
         if found == "rails" and not _is_rails(f, x, y):
             return "general"
     return found
+
+
+def _require_apply(device: Hardware, x: ComplexArray, rho: FloatArray) -> None:
+    """Refuse a device that takes no samples with a generator either, with what it raises."""
+    try:
+        device.apply(x, np.random.default_rng(0), power=rho)
+    except (TypeError, AttributeError) as error:
+        rule = "must take what apply(x, rng=None, *, power=None) is given"
+        raise InvalidInput("hardware", rule, device, f"It raised {type(error).__name__}: {error}.") from error
 
 
 def _no_map(device: Hardware) -> InvalidInput:

@@ -154,6 +154,14 @@ def test_a_run_says_why_designs_have_no_answer(call, read):
     assert note.endswith(reason)
 
 
+def test_a_run_says_what_heuristics_miss(call):
+    asked = "design.joint={problem={kind='crb-min', min_sinr_db=30}, solver='mrt', hardware='ideal'}"
+    code, out, _ = call("run", "quickstart", "--out", "run", *BARE, "--set", asked)
+    assert code == 0
+    told = r"solves:  2 HEURISTIC\n +joint at bits = 1, trial 0: misses the constraint sinr by \S+, relative\ntrials: "
+    assert re.search(told, out)
+
+
 def test_complaints_of_observers_are_told(call, monkeypatch):
     monkeypatch.setattr("isacsim.report.progress.ProgressBar.chunk_end", lambda self, event: 1 / 0)
     code, _, err = call("run", "quickstart", "--out", "run", *BARE)

@@ -33,6 +33,7 @@ from isacsim.api import (
 )
 from isacsim.errors import origin
 from isacsim.testing import ContractError, check_component
+from isacsim.testing.examples import example_problem
 
 PEAK = Quantity("peak", "W", (), "a power")
 
@@ -284,6 +285,19 @@ def test_a_hook_without_its_decorator_is_told_where_its_component_is_looked_for(
     assert problem == "isacsim_hardware is not called: decorate it with @hookimpl."
     with pytest.raises(isacsim.InvalidInput, match="got 'mine'.*The plugin first is not in use: isacsim_hardware is"):
         registry.load("hardware", "mine")
+
+
+def test_no_place_is_one_that_only_passes_a_call_on():
+    """As of NumPy, by which a call may be wrapped."""
+    problem = example_problem("sum-rate-crlb")
+    with pytest.raises(isacsim.InvalidInput, match="must return a Solution") as caught:
+        np.errstate(all="ignore")(isacsim.solve)(problem, ReturnsPrecoder())
+    assert origin(caught.value)[0] == "contracts/test_beginners.py"
+
+
+def test_a_device_that_takes_no_samples_is_told_what_it_is_given():
+    with pytest.raises(isacsim.InvalidInput, match=r"apply\(x, rng=None, \*, power=None\).*TypeError: .*'power'"):
+        OldSignature().linear_model(np.eye(2, dtype=complex))
 
 
 def test_a_complaint_is_told_at_the_line_outside_that_caused_it():
