@@ -81,10 +81,15 @@ class Surface:
         return np.asarray(W / self.scale[..., None])
 
     def project(self, Z: ComplexArray) -> ComplexArray:
-        """The coordinates scaled to full power, or back to the cap."""
-        if not self.capped:
-            return to_power(Z, self.power, self.per_antenna)
-        return kept(Z, self.transmit, self.power, self.per_antenna, self.held)
+        """The nearest coordinates of full power, or those scaled back to the cap.
+
+        Of each antenna by itself the former are [Fang25, eq. (31)] with the exponent -1/2 in place of the printed -1.
+        """
+        if self.capped:
+            return kept(Z, self.transmit, self.power, self.per_antenna, self.held)
+        near = np.array(Z, complex, order="C")
+        compiled(to_surface_each)(near, writable(self.power), self.per_antenna)
+        return near
 
     def normal(self, W: ComplexArray, sent: Transmission) -> ComplexArray:
         """Half gradient of the radiated power of the antennas at a cap, in Z, (B, N_t, K+S); zero elsewhere."""
@@ -108,7 +113,9 @@ class Surface:
             normal: `normal` there.
         """
         if not self.capped:
-            return along_power(Z, gradient, self.power, self.per_antenna)
+            along = np.array(gradient, complex, order="C")
+            compiled(along_surface_each)(writable(Z), writable(self.power), self.per_antenna, along)
+            return along
         rise, cost = self._radial(Z, gradient, normal)
         price = np.where(cost > 0, np.maximum(rise, 0.0) / np.where(cost > 0, cost, 1.0), 0.0)
         return 2 * (gradient - price * normal)
@@ -280,23 +287,6 @@ def along_surface_each(W: ComplexArray, power: FloatArray, apart: bool, gradient
     """Make of half gradients (B, n, K+S) those along the surface of full power (B,), or of that of all (1,), at W."""
     for b in range(len(W)):
         along_surface(W[b], power[min(b, len(power) - 1)], apart, gradient[b])
-
-
-def to_power(X: ComplexArray, power: FloatArray, per_antenna: bool) -> ComplexArray:
-    """The nearest of the coordinates X (B, N_t, K+S) of full power (B,): of the whole array, or of each antenna.
-
-    The latter is [Fang25, eq. (31)] with the exponent -1/2 in place of the printed -1.
-    """
-    W = np.array(X, complex, order="C")
-    compiled(to_surface_each)(W, writable(power), per_antenna)
-    return W
-
-
-def along_power(W: ComplexArray, g: ComplexArray, power: FloatArray, per_antenna: bool) -> ComplexArray:
-    """Gradient along the surface of full power at W, of the half gradient g, (B, N_t, K+S)."""
-    gradient = np.array(g, complex, order="C")
-    compiled(along_surface_each)(writable(W), writable(power), per_antenna, gradient)
-    return gradient
 
 
 def power_shares(hardware: Hardware, chains: int) -> FloatArray | None:
