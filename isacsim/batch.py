@@ -292,8 +292,8 @@ def _mapped(
     """
     values = {}
     for name, core in _marked(record):
-        old, *rest = (getattr(one, name) for one in (record, *others))
-        value = old
+        value = old = getattr(record, name)
+        rest = [getattr(other, name) for other in others]
         if old is None or name in same:
             pass
         elif core == NAMED:

@@ -127,12 +127,12 @@ class ParametricScene(Scene):
         i, j, _, _, c, d = self.entry_pairs[0]
         return np.stack([i, j, c, d], axis=-1)
 
-    @property
+    @cached_property
     def units(self) -> tuple[str, ...]:
         """Unit of each unknown; ``rad`` makes it an angle."""
         return tuple("rad" if kind in ANGLES else "1" for kind in self.unknowns)
 
-    @property
+    @cached_property
     def labels(self) -> tuple[str, ...]:
         """Name of each unknown, ``azimuth[0]`` and so on."""
         kinds = self.unknowns
@@ -235,7 +235,7 @@ class PointTargets(ParametricScene):
         """Whether the zenith angles are unknowns: one of the arrays resolves them."""
         return self.tx_array.planar or self.rx_array.planar
 
-    @property
+    @cached_property
     def unknowns(self) -> tuple[str, ...]:
         """Kind of each unknown real parameter, in the order of the FIM: P of them.
 
