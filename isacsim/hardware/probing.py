@@ -5,14 +5,14 @@ What kind of map the device is, is found by trying it: *circular* turns with its
 *general*. `isacsim.hardware.quadrature` expands each kind, `isacsim.hardware.cells` what begins with a
 codebook. What comes out is exact to about
 
-==================================================  ============
-codebook, behind a gain control or of fixed scale    1e-13
+==================================================  ======================
+codebook, behind a gain control or of fixed scale    1e-13, of 12 bits 1e-12
 rails, smooth or with kinks                          1e-11
 circular, smooth                                     1e-12
 circular with a kink, correlations up to 0.99        1e-8
 general, smooth                                      1e-8
 general with jumps                                   1e-2 to 1e-4
-==================================================  ============
+==================================================  ======================
 
 relative to the largest distortion.
 """
@@ -320,6 +320,8 @@ def _codebooks(unit: Rails) -> tuple[Codebook | None, ...] | None:
         t, d = places[heights != 0][order], heights[heights != 0][order] * np.sqrt(2)
         if not t.size or np.abs(t + t[::-1]).max() > 1e-12 or np.abs(d - d[::-1]).max() > 1e-12 * size:
             return None
+        # Odd to the last digit: that a threshold is 0 and not next to it says which jumps have a mirror image.
+        t, d = (t - t[::-1]) / 2, (d + d[::-1]) / 2
         levels = np.concatenate([[0.0], np.cumsum(d)]) - d.sum() / 2
         name = np.round(np.concatenate([t, levels]), 12).tobytes()
         found.append(books.setdefault(name, Codebook(t, levels, float(linear), float(power))))

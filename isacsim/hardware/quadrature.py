@@ -27,7 +27,9 @@ Jumps = tuple[FloatArray, FloatArray]
 SAME = 1e-9  # of the largest output: what two outputs of one map may differ by
 REACH = 9.0  # deviations of a part: what is beyond has a probability of 1e-19
 SEEN = 8.5  # deviations up to which jumps are looked for
-CELLS = 4096  # among which jumps are looked for: two in one, 0.004 deviations apart, are told as one
+# Cells among which jumps are looked for: two in one, 0.004 deviations apart, are told as one. Four times as many, and
+# so on to the most, where more cells than those of some kinks have two.
+CELLS, MOST_CELLS, KINKS = 4096, 2**18, 8
 BISECTIONS = 50  # until a cell is as small as rounding
 STEEP = 4.0  # times the median step between cells, which a jump exceeds
 PANELS = 16  # before any is halved
@@ -118,7 +120,9 @@ def _of_one(*arrays: AnyArray) -> Any:
 def _rails(u: FloatArray, weight: FloatArray, F: FloatArray, places: FloatArray, heights: FloatArray) -> Rails:
     """By quadrature over a part between jumps."""
     chains, weight = len(places), weight * density(u)
-    c = np.broadcast_to(np.einsum("nu,mnu->nm", F * weight, hermite(u, RAIL_DEGREES)), (chains, RAIL_DEGREES + 1))
+    # Chain by chain: there are as many polynomials as degrees, at some hundred thousand nodes of a fine staircase.
+    series = [hermite(nodes, RAIL_DEGREES) @ values for nodes, values in zip(u, F * weight, strict=True)]
+    c = np.broadcast_to(np.stack(series), (chains, RAIL_DEGREES + 1))
     jumped = coefficients(places, heights, RAIL_DEGREES)
     own = np.broadcast_to(2 * ((F - c[: len(F), 1:2] * u) ** 2 * weight).sum(axis=-1), chains)
     c = with_rest(c, own, heights)
@@ -131,10 +135,8 @@ def jumps_of(device: Hardware, rho: FloatArray) -> Jumps:
 
     All cells are halved at once.
     """
-    q, chains = _part(device, rho), rho.size
-    # No threshold that a device would have lies on the border of a cell.
-    edges = np.linspace(-SEEN, SEEN, CELLS + 1) * (1 + 1e-9) + 1e-9
-    value = q(np.broadcast_to(edges, (chains, CELLS + 1)))
+    q = _part(device, rho)
+    edges, value = _sampled(q, rho.size)
     step, size = np.abs(np.diff(value, axis=-1)), np.abs(value).max()
     steep = step > np.maximum(STEEP * np.median(step, axis=-1, keepdims=True), SAME * size)
     most = int(steep.sum(axis=-1).max())
@@ -150,6 +152,26 @@ def jumps_of(device: Hardware, rho: FloatArray) -> Jumps:
     jumps = np.abs(above - below) > 100 * SAME * size  # what is smooth has shrunk with its cell
     kept = jumps.any(axis=0)
     return np.where(jumps, (low + high) / 2, 0.0)[:, kept], np.where(jumps, above - below, 0.0)[:, kept]
+
+
+def _sampled(q: Map, chains: int) -> tuple[FloatArray, FloatArray]:
+    """Edges (n,) of cells, and the map there, (N, n): few have two thresholds of a staircase, and most of them none."""
+    count, edges, value = CELLS, _edges(CELLS), q(np.broadcast_to(_edges(CELLS), (chains, CELLS + 1)))
+    while count < MOST_CELLS:
+        finer = _edges(4 * count)
+        there = q(np.broadcast_to(finer, (chains, 4 * count + 1)))
+        # Changes in a cell, between which a staircase rests; what is smooth changes everywhere.
+        changes = (np.diff(there, axis=-1) != 0).reshape(chains, count, 4).sum(axis=-1)
+        resting, crowded = (((changes >= least) & (changes < 4)).sum(axis=-1).max() for least in (1, 2))
+        if crowded <= KINKS and resting <= count / 4:
+            break
+        count, edges, value = 4 * count, finer, there
+    return edges, value
+
+
+def _edges(count: int) -> FloatArray:
+    """Edges of cells; no threshold that a device would have lies on one."""
+    return np.asarray(np.linspace(-SEEN, SEEN, count + 1) * (1 + 1e-9) + 1e-9)
 
 
 def _followed(f: Map, edges: FloatArray) -> FloatArray:

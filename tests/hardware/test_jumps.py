@@ -82,6 +82,24 @@ def test_codebooks_have_the_covariance_of_independent_quadrature(levels, span, s
             assert abs(found - known) <= 1e-10 * size
 
 
+def flawed(kind):
+    """A codebook whose levels fall at some thresholds, or one with codes that are missing."""
+    t, d, lowest = uneven(40, 6.0, 0.1, 8)
+    if kind == "falling":
+        return t, np.where(np.arange(t.size) % 5 == 0, -0.5, 1.0) * d, lowest
+    return np.repeat(t[::2], 2)[: t.size], d, lowest
+
+
+@pytest.mark.parametrize("kind", ["falling", "missing"])
+def test_codebooks_with_flaws_have_the_covariance_of_independent_quadrature(kind):
+    # Beside one that is far overdriven.
+    books, rho = (flawed(kind), uneven(40, 0.3, 0.1, 9)), (2.0, 1.0)
+    own = exact_model(maps_of(*books), pair(rho, 0.0)).distortion_power
+    for r in (0.8, 0.99, -0.9999, 1.0):
+        D = exact_model(maps_of(*books), pair(rho, r)).distortion[0, 1].real
+        assert abs(D - 2 * conditional(*books, rho, r)) <= 1e-10 * np.sqrt(own.prod())
+
+
 def test_chains_in_phase_and_against_it_share_what_their_codebooks_have_in_common():
     books, rho = (uneven(40, 6.0, 0.2, 2), uneven(40, 7.0, 0.2, 3)), (2.0, 0.9)
     size = exact_model(maps_of(*books), pair(rho, 0.0)).distortion_power.max()
