@@ -34,7 +34,8 @@ from isacsim.api import build_registry, default_registry
 from isacsim.solvers.base import refusal
 
 STEPS = 2  # of a solver
-MANY = int(os.environ.get("ISACSIM_EXAMPLES", "2000"))
+# The slow test in portions: ISACSIM_EXAMPLES=500 with --hypothesis-seed 1, 2, 3 and 4 are 2000 examples.
+PORTION = os.environ.get("ISACSIM_EXAMPLES")
 NONE = (None, "12", b"x", [[1.0], [1.0, 2.0]], {"a": 1}, object, 10**400, np.datetime64(1, "D"), np.array([None]))
 DTYPES = (float, complex, np.float32, np.complex64, np.int64, np.uint8, bool, float, complex)
 
@@ -331,7 +332,10 @@ def test_an_argument_is_refused_or_answered(name, seed, sane):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [*CASES, *SLOW])
-@settings(max_examples=MANY, phases=(Phase.explicit, Phase.generate))  # a smaller seed is no simpler example
+@settings(
+    max_examples=int(PORTION or 2000), derandomize=not PORTION, database=None,
+    phases=(Phase.explicit, Phase.generate),  # a smaller seed is no simpler example
+)  # fmt: skip
 @given(**SEEDS)
 def test_any_of_many_arguments_is_refused_or_answered(name, seed, sane):
     refuses_or_answers((CASES | SLOW)[name], seed, sane)

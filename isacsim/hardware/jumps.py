@@ -123,9 +123,7 @@ def covariances(one: Expanded, other: Expanded, r: FloatArray, slopes: bool = Fa
     """
     *lead, count, n, _ = r.shape
     r = _flat(np.where(np.abs(r) > 1 - IN_PHASE, np.sign(r), r), 3)
-    series = [
-        writable(np.broadcast_to(a, (*lead, *a.shape[-2:]))).reshape(-1, *a.shape[-2:]) for a in one[:2] + other[:2]
-    ]
+    series = [_flat(np.broadcast_to(a, (*lead, *a.shape[-2:])), 2) for a in one[:2] + other[:2]]
     found = np.zeros(r.shape)
     compiled(series_each)(*series, r, slopes, one is other, found)
     far = np.abs(r) > SERIES

@@ -206,3 +206,12 @@ def test_members_of_a_batch_have_the_bytes_they_have_alone(kit):
             assert kit.raw_bytes(alone.gain) == kit.raw_bytes(whole.gain[i])
             assert kit.raw_bytes(alone.distortion) == kit.raw_bytes(whole.distortion[i])
             assert kit.raw_bytes(device.apply(x[i])) == kit.raw_bytes(samples[i])
+
+
+@pytest.mark.parametrize("lead", [(), (2,), (0,)])
+def test_a_side_without_chains_has_a_model_of_nothing(lead):
+    device = ClippingDac(bits=2, full_scale=1.0)
+    R = np.zeros((*lead, 0, 0), complex)
+    model = device.linear_model(R)
+    assert model.gain.shape == model.distortion_power.shape == (*lead, 0)
+    assert device.linear_model_vjp(R, model.gain, model.distortion).shape == R.shape
