@@ -72,8 +72,9 @@ def _calls(registry: Registry) -> Iterator[tuple[str, str, Callable[[], Any]]]:
     """What each component is called with: a step of each solver, then the hardware."""
     for kind, name, told, problem in _designs(registry):
         yield kind, told, partial(_one_step, problem, name, registry)
-    for name in registry.names("hardware"):  # linear models are compiled with designs for them
-        yield "hardware", name, partial(_applied, hardware_cases(name)[0], registry)
+    for name in registry.names("hardware"):
+        for case in hardware_cases(name):
+            yield "hardware", name, partial(_applied, case, registry)
     for kind, name, start in RESCUES:
         call = partial(_one_step, _instance(kind, registry), name, registry, starts=start)
         yield kind, f"{name} from {start}", call
