@@ -18,7 +18,7 @@ import numpy as np
 from attrs import frozen
 
 from isacsim.batch import flatten
-from isacsim.benchmark.cases import Case, Entry, hardware_cases, ready
+from isacsim.benchmark.cases import CHAINS, Case, Entry, hardware_cases, ready
 from isacsim.benchmark.instances import families
 from isacsim.compiled import compilations
 from isacsim.errors import IsacsimError, PluginError
@@ -75,6 +75,7 @@ def _calls(registry: Registry) -> Iterator[tuple[str, str, Callable[[], Any]]]:
     for name in registry.names("hardware"):
         for case in hardware_cases(name):
             yield "hardware", name, partial(_applied, case, registry)
+        yield "hardware", f"{name} nearly in phase", partial(_near_phase, name, registry)
     for kind, name, start in RESCUES:
         call = partial(_one_step, _instance(kind, registry), name, registry, starts=start)
         yield kind, f"{name} from {start}", call
@@ -109,6 +110,16 @@ def _one_step(problem: Problem, name: str, registry: Registry, **options: Any) -
 
 def _applied(case: Case, registry: Registry) -> None:
     ready(case, registry).warm_up()
+
+
+def _near_phase(name: str, registry: Registry) -> None:
+    """The linear model of chains that are nearly in phase, and its derivative."""
+    stage = example_component("hardware", name, registry)
+    R = np.full((CHAINS, CHAINS), 1 - 1e-5, complex)
+    np.fill_diagonal(R, 1.0)
+    stage.linear_model(R)
+    if stage.differentiable:
+        stage.linear_model_vjp(R, np.ones(CHAINS), np.eye(CHAINS))
 
 
 def _instance(kind: str, registry: Registry) -> Problem:
