@@ -96,9 +96,7 @@ class Step(NamedTuple):
 
     X: FloatArray  #: (r^2,)
     whole: ComplexArray  #: X + xi I, (r, r)
-    stretch: (
-        ComplexArray  #: Lower triangular C with ``C C^H = I + length (X + xi I)``: L C is L behind the step, (r, r)
-    )
+    stretch: ComplexArray  #: The Cholesky factor of I + length (X + xi I): L times it is L behind the step, (r, r)
     second: ComplexArray  #: Second-order term of E M, (r, r)
     change: ComplexArray  #: Of R, in its eigenbasis, (r, r)
     R: ComplexArray  #: R behind the step, in its old eigenbasis, (r, r)
