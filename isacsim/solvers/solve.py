@@ -351,15 +351,27 @@ def _nothing(problem: Problem, status: Status = Status.UNIDENTIFIABLE, note: str
 
 
 def _without_claims(solution: Solution) -> Solution:
-    """The solution, in which nothing is good whose objective is not finite, as of angles that no digit is left of."""
-    unsaid = np.flatnonzero(~np.isfinite(solution.objective))
-    lost = [i for i in unsaid if isinstance(solution.status[i], Status) and solution.status[i].good]
-    if not lost:
+    """The solution, in which nothing is good whose objective is not finite, as of angles that no digit is left of.
+
+    A member whose precoder or objective is no number has no answer, whatever a solver says of it.
+    """
+    told = [status if isinstance(status, Status) else Status.FAILED for status in solution.status]
+    unsaid, broken = ~np.isfinite(solution.objective), np.isnan(solution.objective)
+    for array in solution.decision.values():
+        broken = broken | ~np.isfinite(array.reshape(len(told), -1 if array.size else 0)).all(axis=-1)
+    broken = broken & np.array([each.answered for each in told], bool)
+    lost = broken | (unsaid & np.array([each.good for each in told], bool))
+    if not lost.any():
         return solution
     status, notes = solution.status.copy(), solution.notes.copy()
-    for i in lost:
-        status[i], notes[i] = Status.STALLED, (*notes[i], "the objective is not finite at what was found")
-    return attrs.evolve(solution, status=status, notes=notes)
+    for i in np.flatnonzero(lost):
+        status[i] = Status.FAILED if broken[i] else Status.STALLED
+        notes[i] = (*notes[i], "the objective is not finite at what was found")
+    at = np.flatnonzero(broken)
+    decision = {name: np.array(array) for name, array in solution.decision.items()}
+    for array in decision.values():
+        array[at] = np.nan
+    return attrs.evolve(solution, status=status, notes=notes, decision=decision)
 
 
 def _with_precoder(problem: Problem, solution: Solution) -> Solution:

@@ -524,3 +524,13 @@ def test_members_of_a_solution_are_marked_with_another_end_and_a_remark(kit):
     assert after.notes.tolist() == [("looked at",), ("broke",), ("looked at", "so")]
     assert before.notes.tolist() == [(), ("broke",), ()]
     assert isacsim.solve(kit.make_problem(), **QUICK).answered
+
+
+def test_a_point_that_is_no_number_is_no_answer_of_any_status():
+    # Two users of one antenna, 370 dB above their noise: found with the seed 1651 of tests/test_extremes.py.
+    problem = isacsim.SqnrMax(
+        H=1e12 * np.array([[1.1 + 1.1j, -1.0 + 0.6j]]), G=np.full((1, 1), 8e-303), min_sqinr=16.0, power=2.0,
+        noise_power=3.2e-13, radar_noise_power=2e11,
+    )  # fmt: skip
+    solution = isacsim.solve(problem, "newton-mm", max_steps=2)
+    assert solution.status.answered == bool(np.isfinite(solution.precoder).all()) == (not np.isnan(solution.objective))
