@@ -367,10 +367,10 @@ def _without_claims(solution: Solution) -> Solution:
     for i in np.flatnonzero(lost):
         status[i] = Status.FAILED if broken[i] else Status.STALLED
         notes[i] = (*notes[i], "the objective is not finite at what was found")
-    at = np.flatnonzero(broken)
-    decision = {name: np.array(array) for name, array in solution.decision.items()}
-    for array in decision.values():
-        array[at] = np.nan
+    decision = {
+        name: np.where(broken.reshape(-1, *(1,) * (array.ndim - 1)), np.nan, array)
+        for name, array in solution.decision.items()
+    }
     return attrs.evolve(solution, status=status, notes=notes, decision=decision)
 
 
