@@ -42,7 +42,8 @@ MISTAKES = [
      "users.channel.layout: must be one of its choices, got 'deepmino'. Did you mean 'deepmimo'? Valid: deepmimo, dee"),
     ((channel(f'{POOL}, axes=["user", "antenna"]'),),
      "users.channel.axes: must be left out where `layout` is said, got ['user', 'antenna']. Remove one of them."),
-    ((channel('path="pool.npz", axes=["users", "antenna"]'),), f"{AXES} ['users', 'antenna']. Name each axis once."),
+    ((channel('path="pool.npz", axes=["users", "antenna"]'),),
+     f"{AXES} ['users', 'antenna']. 'users' is none. Did you mean 'user'? Valid: antenna, part"),
     ((channel('path="pool.npz", axes=["user", "user", "antenna"]'),), f"{AXES} ['user', 'user', 'antenna']. Name each"),
     ((channel('path="pool.npz", axes=["trial", "user"]'),), f"{AXES} ['trial', 'user']. Name each axis once."),
     ((channel(POOL),),
@@ -90,7 +91,8 @@ MISTAKES = [
      "users.channel.variable: must be an array in s.mat, got 'c.coef'. Did you mean 'c.coeff'? Valid: c.coeff, c.dela"),
     ((channel('path="s.mat", variable="c", layout="quadriga"'),),
      "users.channel.path: must hold complex numbers in 'c' as a real and an imaginary part, got 's.mat with the fields "
-     "coeff, delay'. Name the two fields real and imag, or store complex numbers; 'c.coeff' is one field."),
+     "coeff, delay'. Store complex numbers; variable = 'c.coeff' is one field, and imaginary_variable = 'c.delay' "
+     "takes another for imaginary parts."),
     ((channel('path="s.mat", variable="d.coeff", layout="quadriga"'),),
      "users.channel.variable: must be an array in s.mat, got 'd.coeff'. Did you mean 'c.coeff'? Valid: c.coeff, c.del"),
     ((channel('path="words.npz"'),), "users.channel.path: must hold numbers, got 'words.npz'. Check `variable` ('H')."),
