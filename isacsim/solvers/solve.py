@@ -366,7 +366,8 @@ def _without_claims(solution: Solution) -> Solution:
     status, notes = solution.status.copy(), solution.notes.copy()
     for i in np.flatnonzero(lost):
         status[i] = Status.FAILED if broken[i] else Status.STALLED
-        notes[i] = (*notes[i], "the objective is not finite at what was found")
+        point = "numbers that are not finite" if broken[i] else "an objective that is not finite"
+        notes[i] = (*notes[i], f"the solver said {told[i]} of {point}")
     decision = {
         name: np.where(broken.reshape(-1, *(1,) * (array.ndim - 1)), np.nan, array)
         for name, array in solution.decision.items()

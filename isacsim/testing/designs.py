@@ -205,7 +205,8 @@ def _check_status(solver: Solver, solution: Solution) -> None:
 def _check_answers(solver: Solver, problem: Problem, solution: Solution) -> None:
     """Precoders keep the constraints, and have the objective that is told."""
     answered = solution.answered
-    require(solver, answered.any(), "answer for at least one member", [str(s) for s in solution.status])
+    first = "; ".join((str(solution.status[0]), *solution.notes[0]))
+    require(solver, answered.any(), "answer for at least one member", first)
     stand_in = example_decision(problem)
     at = {n: np.where(_along(answered, stand_in[n]), solution.decision[n], stand_in[n]) for n in stand_in}
     W = problem.argument(at)

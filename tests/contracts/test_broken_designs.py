@@ -236,7 +236,7 @@ class Solves(Solver):
 @pytest.mark.parametrize(
     ("fault", "rule"),
     [
-        ("good_nan", "have a finite precoder where it is OPTIMAL"),
+        ("good_nan", "answer for at least one member.*the solver said OPTIMAL of numbers that are not finite"),
         ("overspends", "keep the constraint 'total'.* got .*-0.002"),
         ("flatters", "tell the problem's objective of its precoder within 1e-09, got .*e-0[67]"),
         ("boasts", "have a residual within its tolerance where it is STATIONARY"),

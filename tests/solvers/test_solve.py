@@ -322,7 +322,7 @@ def test_nothing_is_good_whose_objective_is_not_finite(kit):
     assert np.isneginf(problem.objective(np.zeros((2, 6, 2)))).all()  # nothing is known of the targets
     solution = isacsim.solve(problem, Claiming())
     assert list(solution.status) == [Status.STALLED] * 2
-    assert solution.notes[0] == ("said", "the objective is not finite at what was found")
+    assert solution.notes[0] == ("said", "the solver said GLOBAL of an objective that is not finite")
 
 
 @frozen
