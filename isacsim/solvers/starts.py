@@ -22,7 +22,7 @@ def check_name(name: str, known: Sequence[str]) -> None:
 
 
 def drawn(rngs: Sequence[np.random.Generator] | None, shape: tuple[int, int]) -> ComplexArray:
-    """A matrix (B, *shape) of CN(0, 1) entries from the generator of each member.
+    """Matrices ``(B, *shape)`` of CN(0, 1) entries from the generator of each member.
 
     Raises:
         InvalidInput: If there are none.
