@@ -16,6 +16,7 @@ from isacsim import units
 from isacsim.checks import number, whole
 from isacsim.errors import InvalidInput
 from isacsim.keywords import keywords
+from isacsim.memory import must_fit
 from isacsim.typing import AnyArray, FloatArray, IntArray
 
 LIGHT = 299792458.0  # m/s
@@ -53,6 +54,8 @@ class Grid:
         if self.prefix > self.subcarriers:
             rule = f"must be at most a body of {self.subcarriers} samples"
             raise InvalidInput("prefix", rule, self.prefix, "It repeats the end of the body.")
+        must_fit("subcarriers", "a body", self.subcarriers, (self.subcarriers,))
+        must_fit("symbols", "a burst on one subcarrier", self.symbols, (self.symbols,))
 
     @property
     def used(self) -> int:

@@ -7,6 +7,7 @@ import pytest
 
 import isacsim
 from isacsim import Aqnm, Chain, InvalidInput, MidRise, Transceiver, UniformLinearArray, UniformPlanarArray
+from isacsim.targets.background import BackgroundModel, Clutter, SelfInterference
 
 NAN = float("nan")
 
@@ -92,6 +93,7 @@ def assert_four_parts(error):
     assert "\n" not in str(error)
 
 
+MANY, LEAKAGE = UniformLinearArray(10**7), BackgroundModel(SelfInterference(1.0))
 CONSTRUCTIONS = {
     "bits zero": (lambda: Aqnm(0), "bits: must be whole numbers from 1 to 16, or inf, got 0"),
     "bits negative": (lambda: Aqnm([3, -1]), r"bits: must be whole numbers .*, got \[3, -1\]"),
@@ -117,7 +119,15 @@ CONSTRUCTIONS = {
     "transceiver of something else": (lambda: Transceiver(receive="aqnm"), "receive: must be hardware, got 'aqnm'"),
     "array without elements": (lambda: UniformLinearArray(0), "elements: must be a whole number of at least 1, got 0"),
     "array of half elements": (lambda: UniformPlanarArray(2.5, 2), "horizontal: must be a whole number .*, got 2.5"),
-}
+    "covariance of something else": (lambda: MidRise(4).linear_model({"a": 1}), "R: must be complex numbers, got {'a'"),
+    "cotangent at something else": (lambda: MidRise(4).linear_model_vjp(1.0, 1.0, 1.0), "R: must have at least 2 axes"),
+    "grid beyond any memory": (lambda: isacsim.Grid(10**400, 1e3), "subcarriers: must fit in memory: a body"),
+    "burst beyond any memory": (lambda: isacsim.Grid(8, 1e3, 10**400), "symbols: must fit in memory"),
+    "background beyond any memory": (lambda: LEAKAGE.draw(MANY, MANY, []), "background: must fit in memory"),
+    "scatterers beyond any memory": (
+        lambda: Clutter(1.0, 10**400).draw(UniformLinearArray(2), MANY, None), "scatterers: must fit in memory",
+    ),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("what", sorted(CONSTRUCTIONS))

@@ -223,7 +223,7 @@ class MidRise(Converter):
 
     def linear_model(self, R: ComplexArray) -> LinearModel:
         """Bussgang gain, and the covariance of the distortion, exact for Gaussian input."""
-        maps = self._maps(np.shape(R)[-1])
+        maps = self._maps(square("R", R).shape[-1])
         if self.correlated and not self.is_ideal:
             return exact_model(maps, R)
         noise = maps.at(np.ones(len(maps.books)))
@@ -231,7 +231,7 @@ class MidRise(Converter):
 
     def linear_model_vjp(self, R: ComplexArray, gain: AnyArray, distortion: AnyArray) -> ComplexArray:
         """Of the distortion alone: the gain is fixed."""
-        maps = self._maps(np.shape(R)[-1])
+        maps = self._maps(square("R", R).shape[-1])
         if self.correlated and not self.is_ideal:
             return exact_vjp(maps, R, gain, distortion)
         noise = maps.at(np.ones(len(maps.books)))

@@ -159,7 +159,8 @@ class _Drives:
         power: FloatArray = squared(self.W).sum(axis=-1)
         power = power.sum(axis=-2) if self.bins else power
         finite = np.isfinite(self.W).all(axis=(-3, -2, -1) if self.bins else (-2, -1))
-        return np.repeat(finite.ravel(), self.parts) & (power.reshape(-1, self.chains).sum(axis=-1) > 0)
+        members = finite.size * self.parts  # in words, for an array of no entries
+        return np.repeat(finite.ravel(), self.parts) & (power.reshape(members, self.chains).sum(axis=-1) > 0)
 
     def shares(self, power: FloatArray) -> FloatArray:
         """What each member is to radiate of the power (...) of all antennas, (members,)."""

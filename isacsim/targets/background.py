@@ -23,6 +23,7 @@ from isacsim.arrays import AntennaArray
 from isacsim.batch import batch_shape, batched, hermitian
 from isacsim.checks import instance, number, whole
 from isacsim.errors import InvalidInput
+from isacsim.memory import must_fit
 from isacsim.random import complex_normal
 from isacsim.typing import ComplexArray, FloatArray
 
@@ -135,6 +136,8 @@ class Clutter(BackgroundSource):
 
     def draw(self, tx_array: AntennaArray, rx_array: AntennaArray, rng: np.random.Generator) -> ComplexArray:
         """``sum_p alpha_p b_p a_p^H`` with azimuths uniform in the sector."""
+        waves = ((self.scatterers, array.size) for array in (tx_array, rx_array))
+        must_fit("scatterers", "their plane waves", self.scatterers, *waves)
         azimuth = rng.uniform(-self.sector, self.sector, self.scatterers)
         A, B = (array.plane_wave(azimuth) for array in (tx_array, rx_array))
         alpha = complex_normal(rng, (self.scatterers,)) * np.sqrt(self.gain / self.scatterers)
@@ -184,6 +187,8 @@ class BackgroundModel:
 
         Each source has a generator of its own, so that one more changes nothing of the others.
         """
+        sides = rx_array.size, tx_array.size
+        must_fit("background", "a response of these arrays", f"{sides[0]} x {sides[1]} antennas", sides)
         drawn = []
         for rng in rngs:
             own = rng.spawn(2)  # by kind: self-interference, clutter

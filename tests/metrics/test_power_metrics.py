@@ -236,3 +236,8 @@ def test_one_bit_radiates_two_over_pi():
     W = np.eye(3)
     assert metrics.radiated_power(W, MidRise(1)) == pytest.approx(3 * 2 / np.pi, rel=1e-12)
     assert mid_rise(1).power == pytest.approx(2 / np.pi, rel=1e-12)
+
+
+def test_no_members_and_no_antennas_are_nothing_to_scale():
+    assert metrics.rescale_to_radiated(np.ones((0, 0, 1)), Ideal(), 1.0).shape == (0, 0, 1)
+    assert metrics.rescale_to_radiated(np.ones((0, 1)), Ideal(), 1.0).shape == (0, 1)
