@@ -324,7 +324,7 @@ def refuses_or_answers(case, seed, sane):
 
 
 @pytest.mark.parametrize("name", CASES)
-@settings(max_examples=4)  # the slow test takes thousands
+@settings(max_examples=6)  # the slow test takes thousands
 @given(**SEEDS)
 def test_an_argument_is_refused_or_answered(name, seed, sane):
     refuses_or_answers(CASES[name], seed, sane)
