@@ -186,7 +186,7 @@ FAILED_BACKENDS = (
 
 
 def failing_backend(problem: Any, backend: str, options: dict[str, Any]) -> tuple[str, str, int]:
-    """A stand-in for `isacsim.solvers.semidefinite.run_program` that never has an answer."""
+    """A stand-in for `isacsim.optimisation.semidefinite.run_program` that never has an answer."""
     return "solver_error", "NumericalError", 7
 
 

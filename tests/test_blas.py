@@ -4,8 +4,8 @@ import numba
 import numpy as np
 import pytest
 
-from isacsim.blas import multiply, scalar_product, write
 from isacsim.compiled import OPTIONS, _with_parts
+from isacsim.linalg.blas import multiply, scalar_product, write
 
 SHAPES = [((4, 3), (3, 5)), ((4, 1), (1, 5)), ((1, 3), (3, 1)), ((4, 0), (0, 5)), ((0, 3), (3, 5)), ((4, 3), (3, 0))]
 VECTORS = [((4, 3), (3,)), ((3,), (3, 5)), ((4, 0), (0,)), ((0,), (0, 5))]

@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 
 import isacsim
-from isacsim.algebra import invert_positive, real_inner, solve_into, times_adjoint
 from isacsim.compiled import (
     ANNOUNCEMENT,
     KNOWN,
@@ -27,6 +26,7 @@ from isacsim.compiled import (
     part,
     parts_of,
 )
+from isacsim.linalg.parts import invert_positive, real_inner, solve_into, times_adjoint
 from isacsim.records import member
 from isacsim.solvers.sqinr.system import write_slack
 from isacsim.solvers.sqinr.tight import settle_each

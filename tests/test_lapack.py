@@ -4,9 +4,9 @@ import numba
 import numpy as np
 import pytest
 
-from isacsim import lapack
 from isacsim.compiled import OPTIONS, _with_parts
-from isacsim.lapack import (
+from isacsim.linalg import lapack
+from isacsim.linalg.lapack import (
     add_gram,
     adjoint_multiply,
     combine,

@@ -30,11 +30,11 @@ from typing import Any
 import numpy as np
 from attrs import field, frozen
 
-from isacsim.algebra import invert_each
 from isacsim.batch import hermitian, inner, real_vectors, rows
 from isacsim.checks import sample_count
 from isacsim.compiled import compiled, part
 from isacsim.hardware.base import Transceiver
+from isacsim.linalg.parts import invert_each
 from isacsim.link import IDEAL, Echo, Mode
 from isacsim.metrics.sensing import echo_of
 from isacsim.targets.background import Background

@@ -43,6 +43,11 @@ class State(Protocol):
         """Which members cannot improve any more, (B,)."""
 
 
+def of_point(name: str, doc: str) -> Any:
+    """A property of a state: a field of its ``point``."""
+    return property(lambda state: getattr(state.point, name), doc=doc)
+
+
 S = TypeVar("S", bound=State)
 
 

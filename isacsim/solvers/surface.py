@@ -10,21 +10,20 @@
 
 from __future__ import annotations
 
-import math
-from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, Self, cast
+from typing import Any
 
 import attrs
 import numpy as np
 from attrs import field, frozen
 
-from isacsim.algebra import real_inner
 from isacsim.batch import inner, rows
-from isacsim.compiled import compiled, part, writable
+from isacsim.compiled import compiled, writable
 from isacsim.hardware.base import Hardware, Ideal, chain_power, unlike_covariances
 from isacsim.link import Transmission
 from isacsim.metrics.cotangents import power_cotangent, pulled_back
+from isacsim.optimisation.riemannian import OnSurface
+from isacsim.optimisation.spheres import along_surface_each, to_surface_each
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
 SAME = 1e-9  # relative difference of shares of power that rounding explains
@@ -158,63 +157,6 @@ class Surface:
         return best
 
 
-class OnSurface(ABC):
-    """The merit of B members over coordinates Z (B, n, K+S) on what the power leaves, as Riemannian iterations ask.
-
-    Its points are its own records: they have at least the coordinates ``W``, an ``objective``, and, where this class is
-    to make a slope of them, ``gradient`` and ``normal`` as `Surface.slope` takes them.
-    """
-
-    surface: Any
-
-    @property
-    @abstractmethod
-    def members(self) -> int:
-        """Number B of members."""
-
-    @property
-    @abstractmethod
-    def power(self) -> FloatArray:
-        """Squared norm of the coordinates at full power, (B,), in W."""
-
-    @abstractmethod
-    def evaluate(self, Z: ComplexArray) -> Any:
-        """The point at coordinates."""
-
-    @abstractmethod
-    def magnitude(self, point: Any) -> FloatArray:
-        """What a relative change of the precoder would change the objective by, of all its terms, (B,)."""
-
-    @abstractmethod
-    def preconditioner(self, point: Any) -> ComplexArray:
-        """Inverse of a matrix like the Hessian's."""
-
-    def size(self, point: Any) -> FloatArray:
-        """The power that the precoder has, (B,): the squared length of all coordinates, but below a cap."""
-        return np.asarray(self.power * self.surface.spent(point.W))
-
-    def residual(self, point: Any, slope2: FloatArray) -> FloatArray:
-        """KKT residual (B,): the gradient along the surface, of squared norm ``slope2``, for relative changes of Z.
-
-        It is measured against the magnitudes of all terms, so that neither the scale of W nor a cancellation in the
-        objective matters.
-        """
-        return np.asarray(np.sqrt(slope2 * self.size(point)) / self.magnitude(point))
-
-    def project(self, Z: ComplexArray) -> ComplexArray:
-        """The coordinates of full power, or below the cap."""
-        return np.asarray(self.surface.project(Z))
-
-    def slope(self, point: Any) -> ComplexArray:
-        """Gradient of the objective along the surface, or less what leads above a cap that binds."""
-        return np.asarray(self.surface.slope(point.W, point.gradient, point.normal))
-
-    def at(self, point: Any) -> Self:
-        """The merit that keeps what is at a cap where that binds at a point and the objective wants more."""
-        surface = self.surface.at(point.W, point.gradient, point.normal)
-        return self if surface is self.surface else cast(Self, attrs.evolve(cast(Any, self), surface=surface))
-
-
 class Driven(OnSurface):
     """The merit of a flat ``problem`` behind hardware, whose drive may be free."""
 
@@ -236,57 +178,6 @@ class Driven(OnSurface):
     def driven(self, Z: ComplexArray) -> ComplexArray:
         """A start at the best of some drives, where they are free."""
         return np.asarray(self.surface.driven(Z, self.value))
-
-
-@part
-def to_surface(W: ComplexArray, power: float, apart: bool) -> None:
-    """Scale W (n, K+S) to full power: as a whole, or, ``apart``, to the share of each antenna."""
-    (n, streams), whole = W.shape, 0.0
-    for i in range(n):
-        row = 0.0
-        for j in range(streams):
-            value = W[i, j]
-            row += real_inner(value, value)
-        whole += row
-        if apart:
-            for j in range(streams):
-                # An antenna that sends nothing: all its points of that power are as near.
-                W[i, j] = math.sqrt(power / (n * streams)) if row == 0 else W[i, j] * math.sqrt(power / n / row)
-    if not apart:
-        factor = math.sqrt(power / whole)
-        for i in range(n):
-            for j in range(streams):
-                W[i, j] *= factor
-
-
-@part
-def along_surface(W: ComplexArray, power: float, apart: bool, gradient: ComplexArray) -> None:
-    """Make of a half gradient (n, K+S) the gradient along the surface of full power at W."""
-    (n, streams), whole, price = W.shape, 0.0, 0.0
-    for i in range(n):
-        row = 0.0
-        for j in range(streams):
-            row += real_inner(W[i, j], gradient[i, j])
-        whole += row
-        price = row * n / power if apart else 0.0
-        for j in range(streams):
-            gradient[i, j] = 2 * (gradient[i, j] - price * W[i, j])
-    price = 0.0 if apart else 2 * whole / power
-    for i in range(n):
-        for j in range(streams):
-            gradient[i, j] -= price * W[i, j]
-
-
-def to_surface_each(W: ComplexArray, power: FloatArray, apart: bool) -> None:
-    """Scale each of W (B, n, K+S) to full power (B,), or that of all (1,)."""
-    for b in range(len(W)):
-        to_surface(W[b], power[min(b, len(power) - 1)], apart)
-
-
-def along_surface_each(W: ComplexArray, power: FloatArray, apart: bool, gradient: ComplexArray) -> None:
-    """Make of half gradients (B, n, K+S) those along the surface of full power (B,), or of that of all (1,), at W."""
-    for b in range(len(W)):
-        along_surface(W[b], power[min(b, len(power) - 1)], apart, gradient[b])
 
 
 def power_shares(hardware: Hardware, chains: int) -> FloatArray | None:

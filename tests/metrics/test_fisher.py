@@ -19,8 +19,8 @@ from isacsim import (
     UniformPlanarArray,
     metrics,
 )
-from isacsim.algebra import invert_each
 from isacsim.hardware.codebooks import aqnm_distortion
+from isacsim.linalg.parts import invert_each
 from isacsim.metrics.fim import FimTensor, inverse_fim, white_information
 
 DATA = Path(__file__).parents[1] / "data" / "sum-rate-crlb"

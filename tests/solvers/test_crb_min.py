@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import isacsim
 from isacsim import Aqnm, InvalidInput, Status, Transceiver
-from isacsim.solvers import semidefinite
+from isacsim.optimisation import semidefinite
 from isacsim.solvers.crb_min.program import program
 
 DATA = Path(__file__).parents[1] / "data" / "crb-min"

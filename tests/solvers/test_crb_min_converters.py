@@ -12,9 +12,9 @@ import isacsim
 from isacsim import Aqnm, Chain, CrbMin, Transceiver, metrics
 from isacsim.batch import flatten, take
 from isacsim.hardware.base import Hardware, LinearModel, chain_power
+from isacsim.linalg.hermitian import coordinates, matrices
 from isacsim.solvers.crb_min.dual_newton import DualNewton, _weighted_congruence
 from isacsim.solvers.crb_min.homogeneous import Homogeneous, evaluate
-from isacsim.solvers.hermitian import coordinates, matrices
 from isacsim.solvers.solution import Status
 from isacsim.solvers.sqinr.group import feasibility
 from isacsim.testing.capabilities import Compressing

@@ -8,6 +8,15 @@ from hypothesis import strategies as st
 
 import isacsim
 from isacsim.batch import flatten, hermitian
+from isacsim.linalg.hermitian import (
+    coordinates,
+    coordinates_into,
+    dyads,
+    dyads_into,
+    matrices,
+    matrix_into,
+    subtract_congruence,
+)
 from isacsim.records import member
 from isacsim.solvers.crb_min.dual import evaluate, from_multipliers, scratch
 from isacsim.solvers.crb_min.newton_start import near
@@ -17,15 +26,6 @@ from isacsim.solvers.crb_min.recovery import cheapest, recovered, repaired
 from isacsim.solvers.crb_min.reduction import precoders, reductions
 from isacsim.solvers.crb_min.splitting import Splitting
 from isacsim.solvers.crb_min.white import degenerate_beams, white_beams
-from isacsim.solvers.hermitian import (
-    coordinates,
-    coordinates_into,
-    dyads,
-    dyads_into,
-    matrices,
-    matrix_into,
-    subtract_congruence,
-)
 from isacsim.solvers.sqinr.least_power import ROUNDING, least_power, uplink
 from isacsim.solvers.sqinr.repair import along_channels
 from isacsim.solvers.sqnr_max.objectives import sqnr_groups

@@ -10,6 +10,7 @@ import pytest
 
 import isacsim
 from isacsim.batch import flatten, hermitian
+from isacsim.linalg.hermitian import coordinates
 from isacsim.records import member
 from isacsim.solvers.crb_min.dual import evaluate, scratch
 from isacsim.solvers.crb_min.dual import room as dual_room
@@ -18,7 +19,6 @@ from isacsim.solvers.crb_min.newton_start import begin, iterates, near
 from isacsim.solvers.crb_min.newton_system import EPS, PIVOT, linearise, room
 from isacsim.solvers.crb_min.recovery import cheapest
 from isacsim.solvers.crb_min.reduction import reductions
-from isacsim.solvers.hermitian import coordinates
 from isacsim.solvers.sqinr.group import feasibility
 from isacsim.solvers.sqnr_max.newton_mm import NewtonMm
 from isacsim.solvers.sqnr_max.objectives import sqnr_groups
@@ -171,9 +171,9 @@ def test_the_table_of_a_derivation_has_every_constant_of_its_modules_with_its_va
     here = told(page)
     there = {}
     for module in {module for module, _ in here} - {"option"}:
-        # The first folder that has one: the room of SQINR problems has modules of the same name.
-        homes = (PACKAGE / "solvers" / folder / f"{module}.py" for folder in PAGES[page])
-        path = next(home for home in homes if home.is_file())
+        # The first folder that has one: the room of SQINR problems has modules of the same name. Lower rooms are named.
+        rooms = ["."] if "/" in module else [f"solvers/{folder}" for folder in PAGES[page]]
+        path = next(home for room in rooms if (home := PACKAGE / room / f"{module}.py").is_file())
         there |= {(module, name): value for name, value in written(path).items()}
     defaults = {field.name: field.default for field in attrs.fields(SOLVERS[page]) if field.name != "starts"}
     assert here == there | {("option", name): value for name, value in defaults.items()}

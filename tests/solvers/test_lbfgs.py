@@ -10,7 +10,7 @@ import isacsim
 from isacsim import Status
 from isacsim.batch import dot, take
 from isacsim.compiled import compiled
-from isacsim.solvers.sum_rate_crlb import recursion
+from isacsim.optimisation import lbfgs
 from isacsim.solvers.sum_rate_crlb.conjugate_gradient import RiemannianCg
 from isacsim.solvers.sum_rate_crlb.lbfgs import LastPairs, RiemannianLbfgs
 from isacsim.solvers.sum_rate_crlb.merit import Merit
@@ -150,11 +150,11 @@ def test_what_is_compiled_of_the_recursion_is_what_is_written(blocks):
     change[0] += 20 * step[0]  # of a sound curvature; the other one is as it falls
     found = []
     for run in (compiled, lambda function: function):
-        memory, way = recursion.no_pairs(2, 2, 12 * blocks), recursion.no_way(2, 3 * blocks, 2)
-        memory.pairs[:, 1], memory.pairs[:, 3], way.real[:, recursion.GRADIENT] = step, change, gradient
-        run(recursion.judge_each)(memory, 1, M_inverse, way)
-        run(recursion.direct_each)(memory, 0, M_inverse, way)
-        found.append((memory.numbers, way.real[:, recursion.DIRECTION]))
+        memory, way = lbfgs.no_pairs(2, 2, 12 * blocks), lbfgs.no_way(2, 3 * blocks, 2)
+        memory.pairs[:, 1], memory.pairs[:, 3], way.real[:, lbfgs.GRADIENT] = step, change, gradient
+        run(lbfgs.judge_each)(memory, 1, M_inverse, way)
+        run(lbfgs.direct_each)(memory, 0, M_inverse, way)
+        found.append((memory.numbers, way.real[:, lbfgs.DIRECTION]))
     for one, other in zip(*found, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-12)  # products by another BLAS
 

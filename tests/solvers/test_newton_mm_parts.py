@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import isacsim
-from isacsim.algebra import inverted, solve_into
 from isacsim.batch import flatten, frobenius2, hermitian, inner
+from isacsim.linalg.parts import inverted, solve_into
+from isacsim.linalg.stacked import ONE_BY_ONE, eigh, positive_inverse
 from isacsim.records import member
 from isacsim.solvers.base import Request
-from isacsim.solvers.linear import ONE_BY_ONE, eigh, positive_inverse
 from isacsim.solvers.sqinr.curvature import times
 from isacsim.solvers.sqinr.group import feasibility
 from isacsim.solvers.sqinr.kkt import conditions, largest_eigenvalue

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isacsim import Aqnm, InvalidInput, PointCrbMin, PointTargets, Status, Transceiver, UniformLinearArray, solve
-from isacsim.solvers import semidefinite
+from isacsim.optimisation import semidefinite
 
 N, NOISE = 5, np.array([0.5, 1.0])
 

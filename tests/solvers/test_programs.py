@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from isacsim import PointCrbMin, PointTargets, Status, UniformLinearArray, UniformPlanarArray, solve
-from isacsim.solvers import semidefinite
-from isacsim.solvers.hermitian import basis
-from isacsim.solvers.semidefinite import Answer, Program, attempts
+from isacsim.linalg.hermitian import basis
+from isacsim.optimisation import semidefinite
+from isacsim.optimisation.semidefinite import Answer, Program, attempts
 
 
 def compiled():

@@ -20,7 +20,7 @@ from isacsim import (
     solve,
 )
 from isacsim.batch import flatten
-from isacsim.solvers import semidefinite
+from isacsim.optimisation import semidefinite
 from isacsim.solvers.scaling import in_noise_units, uncountable
 
 N, K = 6, 2

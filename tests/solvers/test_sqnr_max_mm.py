@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isacsim import Aqnm, SqnrMax, Status, Transceiver, solve
-from isacsim.solvers import semidefinite
+from isacsim.optimisation import semidefinite
 
 DATA = Path(__file__).parents[1] / "data" / "sqnr-max"
 HARDWARE = [

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from isacsim import Aqnm, InvalidInput, SqnrMax, Status, Transceiver, metrics, solve
 from isacsim.batch import flatten
-from isacsim.solvers import semidefinite
-from isacsim.solvers.hermitian import coordinates
+from isacsim.linalg.hermitian import coordinates
+from isacsim.optimisation import semidefinite
 from isacsim.solvers.sqinr import lifted
 from isacsim.solvers.sqinr.certificate import certify
 from isacsim.solvers.sqinr.repair import rank_one

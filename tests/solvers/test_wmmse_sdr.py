@@ -9,7 +9,7 @@ import pytest
 
 import isacsim
 from isacsim import InvalidInput, Status, UniformPlanarArray
-from isacsim.solvers import semidefinite
+from isacsim.optimisation import semidefinite
 from isacsim.solvers.sum_rate_crlb.merit import Merit
 from isacsim.solvers.sum_rate_crlb.sdr_program import program
 from isacsim.solvers.sum_rate_crlb.wmmse_sdr import uphill

@@ -21,6 +21,7 @@ from attrs import field, frozen
 
 from isacsim.batch import frobenius2, hermitian, hermitian_part, rows
 from isacsim.checks import number, whole
+from isacsim.linalg.stacked import trace
 from isacsim.solvers.base import Request
 from isacsim.solvers.crb_min.base import CrbMinSolver, certified
 from isacsim.solvers.crb_min.dual import from_multipliers
@@ -30,7 +31,6 @@ from isacsim.solvers.crb_min.reduction import Reduced
 from isacsim.solvers.crb_min.splitting import Splitting
 from isacsim.solvers.crb_min.white import degenerate_beams
 from isacsim.solvers.iterate import Stop, iterate
-from isacsim.solvers.linear import trace
 from isacsim.solvers.solution import Solution
 from isacsim.solvers.sqinr.group import Group
 from isacsim.typing import BoolArray, ComplexArray, FloatArray

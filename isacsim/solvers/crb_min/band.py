@@ -30,11 +30,11 @@ from attrs import frozen
 from isacsim.batch import hermitian, hermitian_part, rows, squared
 from isacsim.grid import Grid
 from isacsim.hardware.base import LinearModel, diagonal_matrix
+from isacsim.linalg.hermitian import coordinates
+from isacsim.linalg.stacked import forms, inverse
 from isacsim.link import Reception
 from isacsim.problems.crb_min import CrbMin
 from isacsim.solvers.crb_min.homogeneous import EPS, Border, Homogeneous, portions
-from isacsim.solvers.hermitian import coordinates
-from isacsim.solvers.linear import forms, inverse
 from isacsim.solvers.solution import Solution, Status, objects
 from isacsim.solvers.sqinr.least_power import ROUNDING
 from isacsim.typing import AnyArray, ComplexArray, FloatArray

@@ -9,11 +9,11 @@ from typing import ClassVar
 import numpy as np
 
 from isacsim.batch import replaced, take
+from isacsim.linalg.stacked import inverse, trace
 from isacsim.problems.crb_min import CrbMin
 from isacsim.solvers.crb_min.recovery import Beams
 from isacsim.solvers.crb_min.reduction import Reduced, precoders, reductions
 from isacsim.solvers.crb_min.white import white_beams
-from isacsim.solvers.linear import inverse, trace
 from isacsim.solvers.solution import Solution, Status
 from isacsim.solvers.sqinr.group import Group
 from isacsim.solvers.sqinr.pipeline import SqinrSolver

@@ -18,14 +18,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from isacsim.algebra import real_inner, real_trace, scale_columns, shift, solve_into, symmetrise
 from isacsim.batch import hermitian, hermitian_part
-from isacsim.blas import multiply, write
 from isacsim.compiled import brief, compiled
-from isacsim.lapack import adjoint_multiply, combine, eigenvalues, invert, multiply_adjoint, scale
+from isacsim.linalg.blas import multiply, write
+from isacsim.linalg.lapack import adjoint_multiply, combine, eigenvalues, invert, multiply_adjoint, scale
+from isacsim.linalg.parts import real_inner, real_trace, scale_columns, shift, solve_into, symmetrise
+from isacsim.linalg.stacked import sane
 from isacsim.records import member
 from isacsim.solvers.crb_min.reduction import NOISE, SHARE, THRESHOLD, Member, Reduced
-from isacsim.solvers.linear import sane
 from isacsim.solvers.sqinr.least_power import Uplink, uplink_of
 from isacsim.typing import ComplexArray, FloatArray
 

@@ -18,6 +18,8 @@ from attrs import field, frozen
 from isacsim.batch import hermitian, hermitian_part, put, replaced, rows, take
 from isacsim.checks import number, whole
 from isacsim.grid import Grid
+from isacsim.linalg.hermitian import basis, coordinates, dyads, matrices, upper_entries
+from isacsim.linalg.stacked import solved, trace
 from isacsim.problems.crb_min import CrbMin
 from isacsim.solvers.base import Request, other_kind
 from isacsim.solvers.crb_min.band import Band, BandChains, kept_over_band, none_over_band, told_over_band
@@ -32,9 +34,7 @@ from isacsim.solvers.crb_min.homogeneous import (
     unconstrained_beams,
 )
 from isacsim.solvers.crb_min.recovery import Beams
-from isacsim.solvers.hermitian import basis, coordinates, dyads, matrices, upper_entries
 from isacsim.solvers.iterate import Stop, iterate
-from isacsim.solvers.linear import solved, trace
 from isacsim.solvers.solution import Solution, Status
 from isacsim.solvers.sqinr.converters import distortion_ratios, not_converters
 from isacsim.solvers.sqinr.group import Group, feasibility
@@ -93,7 +93,7 @@ class DualState:
 
 @frozen(eq=False)
 class Equations:
-    """The Newton system at a dual point; the directions Y are vectors of `isacsim.solvers.hermitian`."""
+    """The Newton system at a dual point; the directions Y are vectors of `isacsim.linalg.hermitian`."""
 
     L: ComplexArray = rows(2)  #: Factor of M, turned so that what multiplies Y^2 is diagonal
     E: ComplexArray = rows(2)  #: In its coordinates
@@ -162,7 +162,7 @@ def _weighted_congruence(C: ComplexArray, weights: FloatArray) -> FloatArray:
     """The matrix (B, r^2, r^2) of ``Y -> C^H (weights o C Y C^H) C`` in coordinates, for C (B, N, r).
 
     Its entries in the usual basis factor over the rows of C, which makes it cheaper by N / r^2 than the
-    product of what `isacsim.solvers.hermitian.subtract_congruence` works out.
+    product of what `isacsim.linalg.hermitian.subtract_congruence` works out.
     """
     (members, rows_of_C, r), E = C.shape, basis(C.shape[-1]).reshape(-1, C.shape[-1] ** 2)
     pairs = (np.conj(C)[:, :, :, None] * C[:, :, None, :]).reshape(members, rows_of_C, r * r)

@@ -29,9 +29,9 @@ import numpy as np
 from attrs import frozen
 
 from isacsim.batch import hermitian, hermitian_part, rows, squared
+from isacsim.linalg.stacked import eigh, inverse, solutions, solved, trace
 from isacsim.solvers.crb_min.recovery import Beams
 from isacsim.solvers.crb_min.white import contraction
-from isacsim.solvers.linear import eigh, inverse, solutions, solved, trace
 from isacsim.solvers.sqinr.group import Group
 from isacsim.typing import AnyArray, BoolArray, ComplexArray, FloatArray
 

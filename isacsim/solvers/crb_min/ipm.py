@@ -13,14 +13,14 @@ from attrs import field, frozen
 
 from isacsim.batch import hermitian, hermitian_part
 from isacsim.checks import choice, number
+from isacsim.linalg.stacked import inverse, trace
+from isacsim.optimisation.semidefinite import BACKENDS, CONVEX
 from isacsim.solvers.base import Request
 from isacsim.solvers.crb_min.base import CrbMinSolver, certified
 from isacsim.solvers.crb_min.dual import Dual, from_multipliers
 from isacsim.solvers.crb_min.program import Answer, solved
 from isacsim.solvers.crb_min.recovery import Beams, cheapest, recovered, shortfall
 from isacsim.solvers.crb_min.reduction import Reduced
-from isacsim.solvers.linear import inverse, trace
-from isacsim.solvers.semidefinite import BACKENDS, CONVEX
 from isacsim.solvers.solution import Solution, Status
 from isacsim.solvers.sqinr.group import Group
 from isacsim.solvers.sqinr.pipeline import one_by_one, trusted

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from isacsim.algebra import scale_columns, shift, write_identity
-from isacsim.blas import multiply
 from isacsim.compiled import brief
-from isacsim.lapack import combine, factorise, multiply_adjoint, scale
+from isacsim.linalg.blas import multiply
+from isacsim.linalg.lapack import combine, factorise, multiply_adjoint, scale
+from isacsim.linalg.parts import scale_columns, shift, write_identity
 from isacsim.solvers.crb_min.dual import MU, PROVEN, Dual, Scratch, along, dual_at
 from isacsim.solvers.crb_min.newton_step import LEAST_CAUTION, keep_best
 from isacsim.solvers.crb_min.newton_system import (

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from isacsim.algebra import finite, real_trace, scale_columns, scale_rows, shift, symmetrise, write_identity
-from isacsim.blas import multiply, scalar_product, write
 from isacsim.compiled import brief
-from isacsim.lapack import (
+from isacsim.linalg.blas import multiply, scalar_product, write
+from isacsim.linalg.hermitian import coordinates_into, dyads_into, matrix_into
+from isacsim.linalg.lapack import (
     adjoint_multiply,
     combine,
     eigenvalues,
@@ -24,6 +24,7 @@ from isacsim.lapack import (
     scale,
     substitute,
 )
+from isacsim.linalg.parts import finite, real_trace, scale_columns, scale_rows, shift, symmetrise, write_identity
 from isacsim.solvers.crb_min.dual import MU, PROVEN, Dual, Scratch, along, dual_at
 from isacsim.solvers.crb_min.newton_system import (
     BOUND,
@@ -51,7 +52,6 @@ from isacsim.solvers.crb_min.newton_system import (
 )
 from isacsim.solvers.crb_min.recovery import tight_at
 from isacsim.solvers.crb_min.reduction import CHARGE, SHARE, Member
-from isacsim.solvers.hermitian import coordinates_into, dyads_into, matrix_into
 from isacsim.typing import ComplexArray, FloatArray
 
 BOUNDARY = 0.995  # share of the way to the boundary of M and of E

@@ -9,7 +9,7 @@ R is a variable of its own, so that Q need not be positive on the way. Changes a
 ``dM = L (X + xi I) L^H`` and ``dmu = xi mu``: xi scales both, which Q follows without any
 cancellation between them, also where the power barely suffices and both grow without bound.
 E is the sensing covariance on the range, the partner of M (E M = eps I), in coordinates in
-which M is the identity. The directions X are vectors of `isacsim.solvers.hermitian`.
+which M is the identity. The directions X are vectors of `isacsim.linalg.hermitian`.
 
 All here are parts for compiled loops, of one member.
 """
@@ -20,10 +20,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from isacsim.algebra import real_inner, real_trace, scale_columns, scale_rows, symmetrise
-from isacsim.blas import multiply, scalar_product, write
 from isacsim.compiled import brief
-from isacsim.lapack import (
+from isacsim.linalg.blas import multiply, scalar_product, write
+from isacsim.linalg.hermitian import coordinates_into, dyads_into, subtract_congruence
+from isacsim.linalg.lapack import (
     add_gram,
     adjoint_multiply,
     combine,
@@ -33,10 +33,10 @@ from isacsim.lapack import (
     multiply_adjoint,
     substitute,
 )
+from isacsim.linalg.parts import real_inner, real_trace, scale_columns, scale_rows, symmetrise
 from isacsim.solvers.crb_min.dual import MU, SURPLUS, Dual, Scratch
 from isacsim.solvers.crb_min.dual import room as dual_room
 from isacsim.solvers.crb_min.reduction import CHARGE, NOISE, SHARE, Member
-from isacsim.solvers.hermitian import coordinates_into, dyads_into, subtract_congruence
 from isacsim.typing import ComplexArray, FloatArray
 
 LEAST = float(np.finfo(float).tiny ** (1 / 4))  # eigenvalue of R, whose fourth power is a number

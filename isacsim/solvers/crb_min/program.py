@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from attrs import frozen
 
+from isacsim.linalg.hermitian import basis, coordinates, dyads, matrices
+from isacsim.optimisation.semidefinite import Program, cvxpy, real, semidefinite
 from isacsim.solvers.crb_min.reduction import Reduced
-from isacsim.solvers.hermitian import basis, coordinates, dyads, matrices
-from isacsim.solvers.semidefinite import Program, cvxpy, real, semidefinite
 from isacsim.solvers.sqinr.lifted import Blocks
 from isacsim.typing import ComplexArray, FloatArray
 
@@ -39,7 +39,7 @@ def solved(
         reduced: One member.
         root: C, (r, r).
         blocks: Number M of matrices; those beyond K are for sensing.
-        backend: One of `isacsim.solvers.semidefinite.BACKENDS`.
+        backend: One of `isacsim.optimisation.semidefinite.BACKENDS`.
         accuracy: Gaps and residuals that it is asked for.
     """
     values, rows, value = _values(reduced, root)

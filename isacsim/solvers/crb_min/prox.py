@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from isacsim.batch import hermitian
-from isacsim.solvers.linear import trace
+from isacsim.linalg.stacked import trace
 from isacsim.typing import ComplexArray, FloatArray
 
 NEWTON_STEPS = 6  # from those starts five leave 1e-14, six the rounding alone

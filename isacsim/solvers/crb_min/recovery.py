@@ -11,15 +11,15 @@ from __future__ import annotations
 import numpy as np
 from attrs import frozen
 
-from isacsim.algebra import real_inner, real_trace, scale_columns, solve_into
 from isacsim.batch import hermitian, hermitian_part, put, rows, squared, take
-from isacsim.blas import multiply
 from isacsim.compiled import brief, compiled
-from isacsim.lapack import combine, invert, multiply_adjoint, scale
+from isacsim.linalg.blas import multiply
+from isacsim.linalg.lapack import combine, invert, multiply_adjoint, scale
+from isacsim.linalg.parts import real_inner, real_trace, scale_columns, solve_into
+from isacsim.linalg.stacked import root, trace
 from isacsim.records import member
 from isacsim.solvers.crb_min.dual import Scratch, scratch
 from isacsim.solvers.crb_min.reduction import NOISE, THRESHOLD, Member, Reduced
-from isacsim.solvers.linear import root, trace
 from isacsim.solvers.sqinr.least_power import directions
 from isacsim.solvers.sqinr.repair import along_channels
 from isacsim.typing import ComplexArray, FloatArray

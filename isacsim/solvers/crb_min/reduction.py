@@ -21,8 +21,8 @@ from attrs import field, frozen
 
 from isacsim.batch import each, frobenius2, hermitian, rows, squared
 from isacsim.compiled import writable
+from isacsim.linalg.stacked import forms
 from isacsim.problems.crb_min import CrbMin
-from isacsim.solvers.linear import forms
 from isacsim.solvers.sqinr.group import Group
 from isacsim.solvers.sqinr.least_power import Links
 from isacsim.typing import ComplexArray, FloatArray, IntArray

@@ -22,11 +22,11 @@ from attrs import field, frozen
 
 from isacsim.batch import hermitian, rows, take
 from isacsim.checks import number
+from isacsim.linalg.hermitian import basis
 from isacsim.metrics.fim import FimTensor, inverse_fim
+from isacsim.optimisation.semidefinite import CONVEX, Answer
 from isacsim.problems.point_crb_min import PointCrbMin
 from isacsim.solvers.base import Request
-from isacsim.solvers.hermitian import basis
-from isacsim.solvers.semidefinite import CONVEX, Answer
 from isacsim.solvers.solution import Solution, Status
 from isacsim.solvers.sqinr.certificate import certify
 from isacsim.solvers.sqinr.group import Group

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from isacsim.blas import multiply
 from isacsim.compiled import part
+from isacsim.linalg.blas import multiply
 from isacsim.typing import ComplexArray, FloatArray
 
 

@@ -11,10 +11,10 @@ import numpy as np
 from attrs import frozen
 
 from isacsim.batch import frobenius2, inner, rows, squared
-from isacsim.blas import multiply
 from isacsim.compiled import compiled
+from isacsim.linalg.blas import multiply
+from isacsim.linalg.stacked import eigh
 from isacsim.records import member
-from isacsim.solvers.linear import eigh
 from isacsim.solvers.sqinr.objective import Surrogate
 from isacsim.solvers.sqinr.system import Constraints, System, add_prices, violation, write_slack
 from isacsim.typing import ComplexArray, FloatArray

@@ -30,10 +30,10 @@ from typing import NamedTuple
 import numpy as np
 from attrs import frozen
 
-from isacsim.algebra import invert_positive, real_inner, solve_into
 from isacsim.batch import rows, squared, take
-from isacsim.blas import multiply
 from isacsim.compiled import compiled, part
+from isacsim.linalg.blas import multiply
+from isacsim.linalg.parts import invert_positive, real_inner, solve_into
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
 NEWTON_STEPS = 60  # some ten do where there is an answer

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from attrs import frozen
 
-from isacsim.solvers.hermitian import basis, coordinates, matrices
-from isacsim.solvers.semidefinite import Answer, Program, cvxpy, inverse_trace, semidefinite
+from isacsim.linalg.hermitian import basis, coordinates, matrices
+from isacsim.optimisation.semidefinite import Answer, Program, cvxpy, inverse_trace, semidefinite
 from isacsim.solvers.sqinr.system import System
 from isacsim.typing import ComplexArray, FloatArray
 

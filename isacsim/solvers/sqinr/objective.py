@@ -10,7 +10,7 @@ import numpy as np
 from attrs import frozen
 
 from isacsim.batch import frobenius2, inner, rows, squared
-from isacsim.solvers.linear import adjoint
+from isacsim.linalg.stacked import adjoint
 from isacsim.solvers.sqinr.curvature import Curvature
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
 

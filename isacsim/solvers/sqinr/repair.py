@@ -15,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 
 from isacsim.batch import frobenius2, hermitian_part, squared, take
-from isacsim.solvers.linear import solved
+from isacsim.linalg.stacked import solved
 from isacsim.solvers.sqinr.group import Feasibility
 from isacsim.solvers.sqinr.least_power import directions
 from isacsim.solvers.sqinr.system import System

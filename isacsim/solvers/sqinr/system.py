@@ -19,9 +19,9 @@ import attrs
 import numpy as np
 from attrs import field, frozen
 
-from isacsim.algebra import real_inner
 from isacsim.batch import each, hermitian, rows, squared
 from isacsim.compiled import part
+from isacsim.linalg.parts import real_inner
 from isacsim.metrics.attainable import attained_alone
 from isacsim.solvers.sqinr.converters import distortion_ratios
 from isacsim.solvers.sqinr.group import Group

@@ -15,10 +15,10 @@ from typing import NamedTuple
 import numpy as np
 from attrs import frozen
 
-from isacsim.algebra import invert_positive, real_inner
 from isacsim.batch import rows
-from isacsim.blas import multiply, write
 from isacsim.compiled import compiled, part
+from isacsim.linalg.blas import multiply, write
+from isacsim.linalg.parts import invert_positive, real_inner
 from isacsim.records import member
 from isacsim.solvers.sqinr.system import Constraints, write_slack
 from isacsim.typing import BoolArray, ComplexArray, FloatArray

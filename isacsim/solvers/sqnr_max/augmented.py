@@ -28,10 +28,10 @@ from isacsim.link import Echo, Reception, Transmission
 from isacsim.metrics.cotangents import Cotangent, pulled_back, rate_cotangent, sqnr_cotangent
 from isacsim.metrics.sensing import sqnr
 from isacsim.problems.sqnr_max import SqnrMax
+from isacsim.solvers.iterate import of_point
 from isacsim.solvers.sum_rate_crlb.lbfgs import RiemannianLbfgs
 from isacsim.solvers.sum_rate_crlb.merit import Derived, damped_inverse
 from isacsim.solvers.sum_rate_crlb.riemannian import RiemannianState, ready
-from isacsim.solvers.sum_rate_crlb.search import of_point
 from isacsim.solvers.surface import Driven, Surface
 from isacsim.typing import AnyArray, BoolArray, ComplexArray, FloatArray
 

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from isacsim.blas import multiply, scalar_product
 from isacsim.compiled import brief, part
+from isacsim.linalg.blas import multiply, scalar_product
 from isacsim.records import member
 from isacsim.solvers.sqinr.tight import write_normals
 from isacsim.solvers.sqnr_max.echo import Response, Seen

@@ -21,9 +21,9 @@ from typing import NamedTuple
 import numpy as np
 import scipy.linalg  # noqa: F401 - its BLAS serves compiled code, and must be there before it is limited to one thread
 
-from isacsim.algebra import inverted, real_inner, rows_squared, solve_into, times_adjoint
-from isacsim.blas import multiply, write
 from isacsim.compiled import compiled, part
+from isacsim.linalg.blas import multiply, write
+from isacsim.linalg.parts import inverted, real_inner, rows_squared, solve_into, times_adjoint
 from isacsim.records import member
 from isacsim.solvers.sqinr.system import Constraints, System, add_prices, write_slack
 from isacsim.typing import BoolArray, ComplexArray, FloatArray

@@ -20,8 +20,8 @@ import numpy as np
 from attrs import frozen
 
 from isacsim.batch import frobenius2, hermitian, inner, rows, squared, tuples
+from isacsim.linalg.stacked import eigh, inverse, positive_inverse
 from isacsim.random import complex_normal
-from isacsim.solvers.linear import eigh, inverse, positive_inverse
 from isacsim.solvers.sqnr_max.target import NOTHING
 from isacsim.typing import ComplexArray, FloatArray, IntArray
 

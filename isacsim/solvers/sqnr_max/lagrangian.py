@@ -13,7 +13,7 @@ import numpy as np
 from attrs import frozen
 
 from isacsim.batch import frobenius2, inner, rows, take, tuples
-from isacsim.solvers.linear import inverse, positive_inverse
+from isacsim.linalg.stacked import inverse, positive_inverse
 from isacsim.solvers.sqinr.system import Constraints
 from isacsim.solvers.sqinr.tight import Tangent
 from isacsim.solvers.sqnr_max.conjugate_gradients import Lagrangian, Metric, Normals, Prices, rounded

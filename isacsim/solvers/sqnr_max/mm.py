@@ -10,9 +10,9 @@ from attrs import field, frozen
 
 from isacsim.batch import rows, take
 from isacsim.checks import number, whole
+from isacsim.optimisation.semidefinite import CONVEX
 from isacsim.solvers.base import Request
 from isacsim.solvers.iterate import Stop, iterate
-from isacsim.solvers.semidefinite import CONVEX
 from isacsim.solvers.solution import Solution, Status, objects
 from isacsim.solvers.sqinr.certificate import Certificate, certify
 from isacsim.solvers.sqinr.group import Group

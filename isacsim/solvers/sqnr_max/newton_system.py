@@ -22,11 +22,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from isacsim.algebra import adjoint_times, product, real_inner, times_adjoint
-from isacsim.blas import multiply, write
 from isacsim.compiled import compiled, part
+from isacsim.linalg.blas import multiply, write
+from isacsim.linalg.parts import adjoint_times, product, real_inner, times_adjoint
+from isacsim.linalg.stacked import solved
 from isacsim.records import member
-from isacsim.solvers.linear import solved
 from isacsim.solvers.sqinr.curvature import Curvature, times
 from isacsim.solvers.sqinr.kkt import Kkt
 from isacsim.solvers.sqinr.objective import Surrogate

@@ -15,12 +15,12 @@ from __future__ import annotations
 import numpy as np
 from attrs import frozen
 
-from isacsim.algebra import real_inner, times_adjoint
 from isacsim.batch import each, hermitian, inner, rows, squared, take, tuples
-from isacsim.blas import multiply, write
 from isacsim.compiled import compiled
+from isacsim.linalg.blas import multiply, write
+from isacsim.linalg.parts import real_inner, times_adjoint
+from isacsim.linalg.stacked import inverse, solutions
 from isacsim.problems.sqnr_max import SqnrMax
-from isacsim.solvers.linear import inverse, solutions
 from isacsim.solvers.sqinr.converters import distortion_ratios
 from isacsim.solvers.sqinr.curvature import Curvature
 from isacsim.solvers.sqinr.group import Group

@@ -26,9 +26,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from isacsim.algebra import invert_positive, real_inner, solve_into
-from isacsim.blas import multiply, write
 from isacsim.compiled import part
+from isacsim.linalg.blas import multiply, write
+from isacsim.linalg.parts import invert_positive, real_inner, solve_into
 from isacsim.records import member
 from isacsim.solvers.sqinr.system import Constraints
 from isacsim.solvers.sqnr_max.target import PointResponse

@@ -17,8 +17,8 @@ from attrs import field, frozen
 
 from isacsim.batch import take
 from isacsim.checks import choice, number, whole
+from isacsim.linalg.hermitian import coordinates
 from isacsim.solvers.base import Request, refuse_starts
-from isacsim.solvers.hermitian import coordinates
 from isacsim.solvers.iterate import Stop, iterate
 from isacsim.solvers.solution import Solution, Status, gathered, objects
 from isacsim.solvers.sqinr.certificate import certify

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from isacsim.batch import hermitian, squared
-from isacsim.solvers.semidefinite import Program, cvxpy, real
+from isacsim.optimisation.semidefinite import Program, cvxpy, real
 from isacsim.solvers.sqinr.objective import Surrogate
 from isacsim.solvers.sqinr.system import System
 from isacsim.typing import ComplexArray, FloatArray

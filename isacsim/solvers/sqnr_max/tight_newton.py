@@ -17,7 +17,7 @@ from attrs import field, frozen
 
 from isacsim.batch import frobenius2, put, real_vectors, rows, take, tuples
 from isacsim.compiled import compiled
-from isacsim.solvers.linear import eigh
+from isacsim.linalg.stacked import eigh
 from isacsim.solvers.sqinr.certificate import certify
 from isacsim.solvers.sqinr.system import Constraints, System
 from isacsim.solvers.sqinr.tight import Tangent, settled

@@ -12,6 +12,23 @@ from typing import NamedTuple
 import numpy as np
 
 from isacsim.compiled import compiled, part
+from isacsim.optimisation.lbfgs import (
+    DIRECTION,
+    FRESH,
+    GRADIENT,
+    PRECODER,
+    TRIED,
+    Pairs,
+    Way,
+    direct,
+    dot,
+    forget,
+    judge,
+    no_pairs,
+    no_way,
+)
+from isacsim.optimisation.search import ARMIJO, MAX_ATTEMPTS, SHRINK
+from isacsim.optimisation.spheres import along_surface, to_surface
 from isacsim.solvers.course import BROKEN, GOING, MET, STALLED, Course
 from isacsim.solvers.iterate import Stop
 from isacsim.solvers.solution import Solution
@@ -40,24 +57,8 @@ from isacsim.solvers.sum_rate_crlb.member import (
     rates,
 )
 from isacsim.solvers.sum_rate_crlb.merit import Iterate, Merit, seen
-from isacsim.solvers.sum_rate_crlb.recursion import (
-    DIRECTION,
-    FRESH,
-    GRADIENT,
-    PRECODER,
-    TRIED,
-    Pairs,
-    Way,
-    direct,
-    dot,
-    forget,
-    judge,
-    no_pairs,
-    no_way,
-)
 from isacsim.solvers.sum_rate_crlb.rivals import REACH, RENEW_EVERY, compare
-from isacsim.solvers.sum_rate_crlb.search import ARMIJO, MAX_ATTEMPTS, SHRINK, PointState
-from isacsim.solvers.surface import along_surface, to_surface
+from isacsim.solvers.sum_rate_crlb.states import PointState
 from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray
 
 FIRST_ROWS = 64  # steps of the first call: most members end within them, and their trace is small

@@ -16,8 +16,8 @@ from isacsim.solvers.base import Request, Solver
 from isacsim.solvers.iterate import Stop, iterate
 from isacsim.solvers.solution import Solution
 from isacsim.solvers.sum_rate_crlb.merit import Evaluated, Merit
-from isacsim.solvers.sum_rate_crlb.search import MovingState
 from isacsim.solvers.sum_rate_crlb.starts import STARTS, first
+from isacsim.solvers.sum_rate_crlb.states import MovingState
 from isacsim.typing import ComplexArray
 
 NO_RULE = number(above=0, remedy="Leave it out for no such rule.", optional=True)

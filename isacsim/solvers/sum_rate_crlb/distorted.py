@@ -14,12 +14,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from isacsim.algebra import invert_positive, real_inner
 from isacsim.batch import hermitian
-from isacsim.blas import multiply
 from isacsim.compiled import part, writable
 from isacsim.hardware.arcsine import slope_at, value_at
 from isacsim.hardware.gain_control import tables_of
+from isacsim.linalg.blas import multiply
+from isacsim.linalg.parts import invert_positive, real_inner
 from isacsim.problems.sum_rate_crlb import SumRateCrlb
 from isacsim.solvers.sum_rate_crlb.member import RATE_WEIGHT, SEEN, covariance
 from isacsim.targets.scene import ParametricScene

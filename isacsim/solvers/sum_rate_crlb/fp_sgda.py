@@ -17,10 +17,11 @@ from attrs import field, frozen
 
 from isacsim.batch import frobenius2, inner, rows
 from isacsim.checks import instance, number
+from isacsim.optimisation.search import search
 from isacsim.solvers.sum_rate_crlb.base import SingleStart, users_alone
 from isacsim.solvers.sum_rate_crlb.merit import Evaluated, Merit
 from isacsim.solvers.sum_rate_crlb.sca import span_factor, spectral_norm
-from isacsim.solvers.sum_rate_crlb.search import MovingState, search
+from isacsim.solvers.sum_rate_crlb.states import MovingState
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
 

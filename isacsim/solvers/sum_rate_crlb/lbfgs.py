@@ -13,12 +13,7 @@ from attrs import field, frozen
 from isacsim.batch import rows
 from isacsim.checks import whole
 from isacsim.compiled import compiled
-from isacsim.solvers.iterate import Stop
-from isacsim.solvers.solution import Solution
-from isacsim.solvers.sum_rate_crlb.ascent import ascend
-from isacsim.solvers.sum_rate_crlb.hardware import HardwareMerit
-from isacsim.solvers.sum_rate_crlb.merit import Merit
-from isacsim.solvers.sum_rate_crlb.recursion import (
+from isacsim.optimisation.lbfgs import (
     DIRECTION,
     GRADIENT,
     Pairs,
@@ -28,8 +23,13 @@ from isacsim.solvers.sum_rate_crlb.recursion import (
     no_pairs,
     no_way,
 )
+from isacsim.optimisation.riemannian import OnSurface
+from isacsim.solvers.iterate import Stop
+from isacsim.solvers.solution import Solution
+from isacsim.solvers.sum_rate_crlb.ascent import ascend
+from isacsim.solvers.sum_rate_crlb.hardware import HardwareMerit
+from isacsim.solvers.sum_rate_crlb.merit import Merit
 from isacsim.solvers.sum_rate_crlb.riemannian import Memory, RiemannianSolver
-from isacsim.solvers.surface import OnSurface
 from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray
 
 
@@ -41,7 +41,7 @@ class LastPairs(Memory):
     """
 
     pairs: FloatArray = rows(2)  # s and y, (B, 2 size, 2 N (K+S))
-    numbers: FloatArray = rows(1)  # as in `isacsim.solvers.sum_rate_crlb.recursion.Pairs`
+    numbers: FloatArray = rows(1)  # as in `isacsim.optimisation.lbfgs.Pairs`
     place: int = field()  # of the next pair, and so of the oldest one
 
     @classmethod

@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from isacsim.algebra import invert_positive, real_inner, regular_inverse
-from isacsim.blas import multiply
 from isacsim.compiled import part
+from isacsim.linalg.blas import multiply
+from isacsim.linalg.parts import invert_positive, real_inner, regular_inverse
 from isacsim.metrics.fim import CONFUSED, adjoint_into, fim_into
 from isacsim.typing import ComplexArray, FloatArray, IntArray
 

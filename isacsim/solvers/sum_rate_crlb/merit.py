@@ -20,6 +20,7 @@ from isacsim.arrays import AntennaArray
 from isacsim.batch import each, flatten, hermitian, replaced, rows, squared
 from isacsim.compiled import compiled, writable
 from isacsim.metrics.fim import FimTensor
+from isacsim.optimisation.riemannian import OnSurface
 from isacsim.problems.rate_and_crlb import RateAndCrlb
 from isacsim.problems.sum_rate_crlb import SumRateCrlb
 from isacsim.solvers.sum_rate_crlb.member import (
@@ -35,7 +36,7 @@ from isacsim.solvers.sum_rate_crlb.member import (
     multiplier_each,
     precondition_each,
 )
-from isacsim.solvers.surface import OnSurface, Surface
+from isacsim.solvers.surface import Surface
 from isacsim.typing import ComplexArray, FloatArray
 
 

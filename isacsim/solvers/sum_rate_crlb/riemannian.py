@@ -21,6 +21,8 @@ from attrs import field, frozen
 
 from isacsim.batch import dot, hermitian, real_vectors, replaced, rows, take
 from isacsim.checks import number, whole
+from isacsim.optimisation.riemannian import OnSurface
+from isacsim.optimisation.search import Line, search
 from isacsim.problems.band_sum_rate_crlb import BandSumRateCrlb
 from isacsim.problems.sum_rate_crlb import SumRateCrlb
 from isacsim.solvers.base import Request, Solver, not_differentiable, other_kind
@@ -31,9 +33,8 @@ from isacsim.solvers.sum_rate_crlb.hardware import HardwareMerit, Loosened
 from isacsim.solvers.sum_rate_crlb.merit import Merit
 from isacsim.solvers.sum_rate_crlb.ridges import Ridge
 from isacsim.solvers.sum_rate_crlb.rivals import RENEW_EVERY, beaten
-from isacsim.solvers.sum_rate_crlb.search import Line, PointState, search
 from isacsim.solvers.sum_rate_crlb.starts import start, start_names
-from isacsim.solvers.surface import OnSurface
+from isacsim.solvers.sum_rate_crlb.states import PointState
 from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray
 
 # Shares of independent noise in place of correlation, from which a ridge of full correlation is followed; how well

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from isacsim.algebra import real_inner
 from isacsim.compiled import compiled, part
+from isacsim.linalg.parts import real_inner
 from isacsim.solvers.sum_rate_crlb.member import OBJECTIVE, RATE, SEEN, SLOPE, STUCK
 from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray
 

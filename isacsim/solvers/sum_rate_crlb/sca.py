@@ -16,9 +16,10 @@ from attrs import field, frozen
 
 from isacsim.batch import frobenius2, hermitian, rows, spectrum_of
 from isacsim.checks import choice, instance
+from isacsim.optimisation.search import search
 from isacsim.solvers.sum_rate_crlb.base import NO_RULE, SingleStart, users_alone
 from isacsim.solvers.sum_rate_crlb.merit import Evaluated, Merit
-from isacsim.solvers.sum_rate_crlb.search import MovingState, search
+from isacsim.solvers.sum_rate_crlb.states import MovingState
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from isacsim.solvers.hermitian import basis, coordinates, matrices
-from isacsim.solvers.semidefinite import Program, cvxpy, inverse_trace, real, semidefinite
+from isacsim.linalg.hermitian import basis, coordinates, matrices
+from isacsim.optimisation.semidefinite import Program, cvxpy, inverse_trace, real, semidefinite
 from isacsim.typing import ComplexArray, FloatArray
 
 FAR = 10  # binary orders of magnitude of the root of an objective that are far from 1: 1e6 of itself

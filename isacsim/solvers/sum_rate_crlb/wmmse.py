@@ -18,14 +18,14 @@ from typing import Any, ClassVar
 import numpy as np
 from attrs import field, frozen
 
-from isacsim.blas import multiply
 from isacsim.checks import whole
 from isacsim.compiled import compiled
+from isacsim.linalg.blas import multiply
+from isacsim.optimisation.spheres import to_surface
 from isacsim.solvers.sum_rate_crlb.base import SingleStart
 from isacsim.solvers.sum_rate_crlb.member import SEEN, Room, Terms, follow, precondition, rates
 from isacsim.solvers.sum_rate_crlb.merit import Merit
-from isacsim.solvers.sum_rate_crlb.search import MovingState
-from isacsim.solvers.surface import to_surface
+from isacsim.solvers.sum_rate_crlb.states import MovingState
 from isacsim.typing import ComplexArray
 
 

@@ -23,14 +23,15 @@ from attrs import field, frozen
 
 from isacsim.batch import frobenius2, hermitian, put, rows, take
 from isacsim.checks import instance, number, whole
-from isacsim.solvers.hermitian import basis
-from isacsim.solvers.semidefinite import CONVEX
+from isacsim.linalg.hermitian import basis
+from isacsim.optimisation.search import Line, search
+from isacsim.optimisation.semidefinite import CONVEX
 from isacsim.solvers.solution import objects
 from isacsim.solvers.sum_rate_crlb.base import SingleStart
 from isacsim.solvers.sum_rate_crlb.merit import Evaluated, Merit
 from isacsim.solvers.sum_rate_crlb.sca import rate_terms
 from isacsim.solvers.sum_rate_crlb.sdr_program import optimum
-from isacsim.solvers.sum_rate_crlb.search import Line, MovingState, search
+from isacsim.solvers.sum_rate_crlb.states import MovingState
 from isacsim.typing import AnyArray, BoolArray, ComplexArray, FloatArray
 
 SHORT = (

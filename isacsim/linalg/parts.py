@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from isacsim.blas import multiply
 from isacsim.compiled import brief, part
-from isacsim.lapack import scale
+from isacsim.linalg.blas import multiply
+from isacsim.linalg.lapack import scale
 from isacsim.typing import AnyArray, BoolArray, ComplexArray, FloatArray
 
 

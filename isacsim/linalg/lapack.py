@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from isacsim.blas import NANS, equal, numba_parts, once
 from isacsim.compiled import native
+from isacsim.linalg.blas import NANS, equal, numba_parts, once
 from isacsim.typing import AnyArray, ComplexArray, FloatArray
 
 BLOCK = 32  # rows that LAPACK takes together in its larger matrices, with room for them

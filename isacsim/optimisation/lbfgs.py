@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from isacsim.blas import multiply
 from isacsim.compiled import part
+from isacsim.linalg.blas import multiply
 from isacsim.typing import ComplexArray, FloatArray
 
 LEAST_CURVATURE = 1e-10  # of a pair, relative to that of the preconditioner, and reciprocal of the largest

@@ -1,6 +1,6 @@
 """Conic programs that are compiled once a shape: Hermitian matrices in them, and how they are solved.
 
-A Hermitian matrix is the vector of its coordinates (`isacsim.solvers.hermitian`). A + jB is
+A Hermitian matrix is the vector of its coordinates (`isacsim.linalg.hermitian`). A + jB is
 positive semidefinite when [[A, -B], [B, A]] is. All data of a program are parameters that enter
 affinely, so that cvxpy canonicalises a shape once.
 """
@@ -17,7 +17,7 @@ import numpy as np
 from attrs import evolve, field, frozen
 
 from isacsim.errors import InvalidInput
-from isacsim.solvers.hermitian import basis
+from isacsim.linalg.hermitian import basis
 from isacsim.typing import ComplexArray, FloatArray
 
 # What each backend calls its tolerances: gaps and residuals.

@@ -10,8 +10,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from isacsim.algebra import imaginary_inner, real_inner
 from isacsim.compiled import brief, part
+from isacsim.linalg.parts import imaginary_inner, real_inner
 from isacsim.typing import ComplexArray, FloatArray, IntArray
 
 SQRT2 = float(np.sqrt(2.0))

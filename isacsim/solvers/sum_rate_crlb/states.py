@@ -1,0 +1,64 @@
+"""Iterates of the solvers of `SumRateCrlb`, as `isacsim.solvers.iterate` sees them."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from attrs import frozen
+
+from isacsim.batch import frobenius2, rows
+from isacsim.solvers.iterate import of_point
+from isacsim.solvers.sum_rate_crlb.merit import Iterate, Merit
+from isacsim.typing import BoolArray, ComplexArray, FloatArray
+
+
+@frozen(eq=False)
+class PointState:
+    """Iterates of B members at a ``point``, as `isacsim.solvers.iterate` sees them."""
+
+    traced: ClassVar[tuple[str, ...]] = ("sum_rate", "crlb")
+
+    point: Any
+    residual: FloatArray = rows()
+    stalled: BoolArray = rows()
+
+    precoder = of_point("W", "Current precoders, (B, N_t, K+S), in sqrt(W).")
+    objective = of_point("objective", "Their objectives, (B,).")
+    sum_rate = of_point("sum_rate", "Their sum rates, (B,), in nat/s/Hz.")
+    crlb = of_point("crlb", "Their weighted CRLBs, (B,).")
+
+
+@frozen(eq=False)
+class MovingState(PointState):
+    """Iterates with the points before them, for the rules of the published code by which a member ends."""
+
+    merit: Merit
+    before: Iterate
+
+    @classmethod
+    def at(
+        cls,
+        merit: Merit,
+        point: Any,
+        before: Iterate,
+        stalled: BoolArray,
+        slope: ComplexArray | None = None,
+        **own: Any,
+    ) -> Self:
+        """The state at a point, with its gradient along the surface where that is at hand, and ``own`` fields."""
+        slope = merit.slope(point) if slope is None else slope
+        residual = merit.residual(point, frobenius2(slope))
+        return cls(point=point, residual=residual, stalled=stalled, merit=merit, before=before, **own)
+
+    @property
+    def move(self) -> FloatArray:
+        """Spectral norm of the last change of W, (B,), in sqrt(W)."""
+        return np.asarray(np.linalg.norm(self.point.W - self.before.W, 2, axis=(-2, -1)))
+
+    @property
+    def change(self) -> FloatArray:
+        """Largest relative change of objective, sum rate and CRLB, (B,)."""
+        old, new = (np.stack([p.objective, p.sum_rate, p.crlb]) for p in (self.before, self.point))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.asarray(np.fmax.reduce(np.abs(new - old) / np.abs(old)))  # NaN: a term without weight or users
