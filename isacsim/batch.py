@@ -63,10 +63,15 @@ def as_array(name: str, value: Any, dtype: type = float, core: int = 0) -> AnyAr
     if array.ndim < core:
         remedy = f"Its last {core} axes are those of one member; axes before them are a batch's."
         raise InvalidInput(name, f"must have at least {core} axes", array.shape, remedy)
-    if not np.all(np.isfinite(array)):
+    if not all_of(np.isfinite(array)):
         raise InvalidInput(name, "must be finite", array, "Remove NaN and infinite entries.")
     array.flags.writeable = False
     return array
+
+
+def all_of(true: BoolArray) -> bool:
+    """Whether all entries are true: a count, which takes a small array a quarter of the time of a reduction."""
+    return np.count_nonzero(true) == np.size(true)
 
 
 def batched(
@@ -100,9 +105,9 @@ def batched(
     def convert(value: Any, _self: Any, attribute: attrs.Attribute[Any]) -> AnyArray:
         value = value if of is None else of(value)
         array = as_array(attribute.name, value, dtype, 0 if scalar else core)
-        if least is not None and np.any(array < least):
+        if least is not None and not all_of(array >= least):
             raise InvalidInput(attribute.name, f"must be at least {least:g}", array, "Check sign and unit.")
-        if above is not None and np.any(array <= above):
+        if above is not None and not all_of(array > above):
             raise InvalidInput(attribute.name, f"must be greater than {above:g}", array, "Check sign and unit.")
         return array
 
@@ -266,9 +271,10 @@ def replaced(record: R, **values: Any) -> R:
     """``record`` with other values of some fields, which no converter or validator sees: for what is made here."""
     if isinstance(record, tuple):
         return cast(Any, record)._replace(**values)
-    new = object.__new__(type(record))
-    for name, _ in _marks(type(record)):
-        object.__setattr__(new, name, values[name] if name in values else getattr(record, name))
+    kind = type(record)
+    new, fill = object.__new__(kind), object.__setattr__
+    for name, _ in _marks(kind):
+        fill(new, name, values[name] if name in values else getattr(record, name))
     return new
 
 
@@ -277,31 +283,45 @@ def each(array: AnyArray, members: int) -> AnyArray:
     return array if len(array) == members else np.broadcast_to(array, (members, *array.shape[1:]))
 
 
-def unflattened(record: R, shape: tuple[int, ...]) -> R:
-    """A record with one leading batch axis with the axes ``shape`` in its place; plain values where that is ()."""
-    return _mapped(lambda _, value: value.reshape(shape + value.shape[1:])[()], record)
+def unflattened(record: R, shape: tuple[int, ...], **values: Any) -> R:
+    """A record with one leading batch axis with the axes ``shape`` in its place; plain values where that is ().
+
+    As in `replaced` some fields may have other ``values``, which are as they are to be.
+    """
+    if len(shape) == 1:
+        return replaced(record, **values) if values else record
+
+    def placed(_core: int, value: Any) -> Any:
+        return value.reshape(shape + value.shape[1:]) if shape else value[0]
+
+    return _mapped(placed, record, values=values)
 
 
 def _mapped(
-    change: Callable[..., Any], record: R, *others: R, within: Callable[[Any], Any] | None = None, same: Any = ()
+    change: Callable[..., Any],
+    record: R,
+    *others: R,
+    within: Callable[[Any], Any] | None = None,
+    same: Any = (),
+    values: dict[str, Any] | None = None,
 ) -> R:
     """``record`` with `change` of the core axes of each batched array, and of that array in it and in the others.
 
     It is the record itself if that changes none. Nested ones of attrs are what ``within`` makes of them; None is the
-    same as of ``record``. Fields that are the ``same`` are left.
+    same as of ``record``. Fields that are the ``same`` are left, and those of ``values`` are what these say.
     """
-    values = {}
+    values = dict(values or {})
     for name, core in _marked(record):
         value = old = getattr(record, name)
-        rest = [getattr(other, name) for other in others]
-        if old is None or name in same:
-            pass
-        elif core == NAMED:
+        if old is None or name in same or name in values:
+            continue
+        rest = [getattr(other, name) for other in others] if others else ()
+        if core == NAMED:
             value = {key: change(core, array, *(one[key] for one in rest)) for key, array in old.items()}
+        elif core is not None and core != TUPLE:
+            value = change(core, old, *rest)
         elif _nested(old, core):
             value = within(old) if within and core is None else _mapped(change, old, *rest)
-        elif core is not None:
-            value = change(core, old, *rest)
         if value is not old:
             values[name] = value
     return replaced(record, **values) if values else record

@@ -72,14 +72,19 @@ class FimTensor:
     def of(cls, targets: ParametricScene, S: ComplexArray, snapshots: float) -> FimTensor:
         """The tensor of a scene for the receive information S (..., m', m'), in 1/W."""
         (_, _, r, s, _, _), pairs = targets.entry_pairs
-        parameters, _, columns = targets.parameter_matrices().shape[-3:]
-        terms = np.ascontiguousarray(2 * snapshots * (pairs * S[..., r, s]))
-        return cls(terms, places=targets.entry_places, parameters=parameters, columns=columns)
+        return cls._of_terms(targets, 2 * snapshots * (pairs * S[..., r, s]))
 
     @classmethod
     def ideal(cls, targets: ParametricScene, radar_noise_power: Any, snapshots: float) -> FimTensor:
         """The tensor for an ideal receiver, whose noise is white."""
-        return cls.of(targets, white_information(targets, radar_noise_power), snapshots)
+        scale = 2 * snapshots / np.asarray(radar_noise_power)
+        return cls._of_terms(targets, scale[..., None] * targets.white_terms)
+
+    @classmethod
+    def _of_terms(cls, targets: ParametricScene, terms: ComplexArray) -> FimTensor:
+        parameters, _, columns = targets.parameter_matrices().shape[-3:]
+        terms = np.ascontiguousarray(terms)
+        return cls(terms, places=targets.entry_places, parameters=parameters, columns=columns)
 
     def fim(self, K: ComplexArray) -> FloatArray:
         """F_ij = Re tr(T_ij K) for Hermitian K (..., m, m) in W, shape (..., P, P)."""
@@ -179,38 +184,35 @@ class Information:
         """
         return cls(fisher(targets.parameter_matrices(), S, K, snapshots), yardstick(targets, S, share, snapshots))
 
-    @classmethod
-    def isotropic(
-        cls, targets: ParametricScene, tensor: FimTensor, share: FloatArray, radar_noise_power: Any, snapshots: float
-    ) -> Information:
-        """That of an ideal receiver of white noise where each antenna sends ``share`` (...), in W, by itself.
-
-        Args:
-            targets: The scene.
-            tensor: Its tensor for that receiver.
-            share: As above.
-            radar_noise_power: Noise of each receive chain, shape (...), in W.
-            snapshots: Number of samples L.
-        """
-        F = tensor.fim(share[..., None, None] * targets.transmit_gram)
-        scale = 2 * snapshots * share / np.asarray(radar_noise_power)
-        return cls(F, scale[..., None] * targets.isotropic_yardstick)
-
     @cached_property
     def silent(self) -> BoolArray:
         """Unknowns on which the echo does not depend but for rounding, shape (..., P)."""
         return ~(np.diagonal(self.F, axis1=-2, axis2=-1) > SILENT * self.yardstick)
 
+    @cached_property
     def inverse(self) -> tuple[FloatArray, BoolArray]:
         """Inverse of F, shape (..., P, P), and which members can be estimated; infinite for the others."""
         inverse, regular = inverse_fim(self.F)
         regular = regular & ~self.silent.any(axis=-1)
         return inverse if regular.all() else np.where(regular[..., None, None], inverse, np.inf), regular
 
-    @property
+    @cached_property
     def bounds(self) -> FloatArray:
         """Cramer-Rao bounds, the diagonal of the inverse, shape (..., P)."""
-        return np.ascontiguousarray(np.diagonal(self.inverse()[0], axis1=-2, axis2=-1))
+        return np.ascontiguousarray(np.diagonal(self.inverse[0], axis1=-2, axis2=-1))
+
+
+def alike(targets: ParametricScene) -> Information:
+    """Information that half a snapshot has where each antenna sends 1 W by itself and a receiver's noise is 1 W.
+
+    That of another power, noise or number of snapshots is in proportion, so that a scene needs it once.
+    """
+    kept = targets.worked_out
+    if "alike" not in kept:
+        F = FimTensor.ideal(targets, 1.0, 0.5).fim(targets.transmit_gram)
+        kept["alike"] = Information(F, targets.isotropic_yardstick)
+    found: Information = kept["alike"]
+    return found
 
 
 def fisher(X: ComplexArray, S: ComplexArray, K: ComplexArray, snapshots: float) -> FloatArray:

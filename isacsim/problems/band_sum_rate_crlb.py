@@ -32,7 +32,7 @@ from isacsim.link import ADDRESSED, MODES, Echo, Mode, Reception, Transmission, 
 from isacsim.metrics.cotangents import Cotangent, band_crlb_cotangent, rate_cotangent
 from isacsim.metrics.delay_doppler import cells_of, information_of_band, kinds_of, labels_of, require_unambiguous
 from isacsim.problems.base import Variable, posed, spread_over_users
-from isacsim.problems.identifiability import identifiability
+from isacsim.problems.identifiability import for_each, identifiability
 from isacsim.problems.rate_and_crlb import STREAMS, WEIGHT, Merits, RateAndCrlb, RateAndCrlbWeights
 from isacsim.problems.selection import check_parameters, kinds_named, selection_of, weighted_trace, weights_of_kinds
 from isacsim.problems.sum_rate_crlb import SumRateCrlb
@@ -269,7 +269,7 @@ class BandSumRateCrlb(RateAndCrlb):
         white = np.ascontiguousarray(np.broadcast_to(np.sqrt(share) * np.eye(antennas), own))
         found = information_of_band(self.targets, self.echo(self.sent(white)), self.grid, self.unknowns)
         regular, notes = identifiability(found, self)
-        return np.broadcast_to(regular, members), notes * (members // len(notes))
+        return for_each(members, regular, notes)
 
     def subcarriers(self) -> SumRateCrlb:
         """Each subcarrier of a flat problem as a narrowband one, of even power: what solvers start from."""

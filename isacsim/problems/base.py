@@ -116,8 +116,9 @@ class Problem(ABC):
         if W.shape[-2] != antennas or W.shape[-1] < 1:
             rule = f"must have a row for each of the {antennas} transmit antennas, and a column for each stream"
             raise InvalidInput("W", rule, f"shape {W.shape}", "W is (..., N_t, K+S).")
-        with fitting("W, problems", W, np.broadcast_to(0.0, batch := batch_shape(self))):
-            np.broadcast_shapes(W.shape[:-2], batch)
+        if W.shape[:-2] != (batch := batch_shape(self)):
+            with fitting("W, problems", W, np.broadcast_to(0.0, batch)):
+                np.broadcast_shapes(W.shape[:-2], batch)
         return Transmission.of(W, self.transceiver.transmit)
 
     def merit(self, sent: Transmission) -> FloatArray:
@@ -188,8 +189,10 @@ def spread_over_users(problem: Any, *names: str) -> None:
     """
     users = problem.H.shape[-1]
     for name in names:
-        value = np.atleast_1d(getattr(problem, name))
-        if value.shape[-1] not in (1, users):
+        value = getattr(problem, name)
+        if value.shape[-1:] == (users,):
+            continue
+        if value.shape[-1:] not in ((), (1,)):
             raise InvalidInput(
                 name, f"must broadcast to (..., {users}), one entry a user", value.shape, "Match H's columns."
             )

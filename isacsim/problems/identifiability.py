@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, Protocol
 
 import numpy as np
 
-from isacsim.batch import squared
-from isacsim.metrics.fim import CONFUSED, Information
+from isacsim.batch import all_of, squared
+from isacsim.metrics.fim import CONFUSED, Information, alike, information
 from isacsim.typing import BoolArray, FloatArray, IntArray
 
 
@@ -23,21 +24,53 @@ class Named(Protocol):
         """Name of each."""
 
 
-def identifiability(white: Information, unknowns: Named) -> tuple[BoolArray, list[tuple[str, ...]]]:
+def screened(problem: Any) -> tuple[BoolArray, list[tuple[str, ...]]]:
+    """Which members of a flat problem of targets can be estimated where all antennas send alike, and notes on each.
+
+    A scene that can be estimated at all is regular there [Fang25, eq. (9)]. What the members share is looked at once.
+    """
+    targets, antennas = problem.targets, problem.H.shape[-2]
+    share = problem.power / antennas
+    if problem.transceiver.is_ideal:  # for which no matrix of N_t x N_t is needed
+        scale = 2 * problem.snapshots * share / problem.radar_noise_power
+        return identifiability(alike(targets), targets, scale)
+    W = np.sqrt(share)[..., None, None] * np.eye(antennas)
+    white = information(targets, W, problem.radar_noise_power, problem.snapshots, problem.transceiver)
+    return identifiability(white, targets)
+
+
+def for_each(members: int, regular: BoolArray, notes: list[tuple[str, ...]]) -> tuple[BoolArray, list[tuple[str, ...]]]:
+    """What was found of one or of all members, for each of so many."""
+    if len(notes) == members:
+        return regular, notes
+    return np.broadcast_to(regular, members), notes * members
+
+
+@cache
+def _most(units: tuple[str, ...]) -> FloatArray:
+    """The largest bound on each unknown that tells anything of it, (P,): of an angle pi, squared."""
+    return np.array([np.pi**2 if unit == "rad" else np.inf for unit in units])
+
+
+def identifiability(
+    white: Information, unknowns: Named, scale: FloatArray | None = None
+) -> tuple[BoolArray, list[tuple[str, ...]]]:
     """Which members can be estimated, and notes on each that cannot, or hardly.
 
     Args:
         white: Fisher information for isotropic transmission, with one leading axis: a scene that
             can be estimated at all is regular there.
         unknowns: The unknowns.
+        scale: How many times as much information there is for each member, (B,); None is once.
     """
-    F, silent = white.F, white.silent
-    inverse, regular = white.inverse()
-    most = np.array([np.pi**2 if unit == "rad" else np.inf for unit in unknowns.units])
-    vague = inverse.diagonal(axis1=-2, axis2=-1) > most
-    notes: list[tuple[str, ...]] = [()] * F.shape[0]
-    if regular.all() and not vague.any():
+    bounds = white.bounds if scale is None else white.bounds / np.asarray(scale)[..., None]
+    vague = bounds > _most(unknowns.units)
+    notes: list[tuple[str, ...]] = [()] * len(vague)
+    regular = white.inverse[1]
+    regular = regular if len(regular) == len(vague) else np.broadcast_to(regular, len(vague))
+    if all_of(regular) and not np.count_nonzero(vague):
         return regular, notes
+    F, silent = (np.broadcast_to(each, (len(vague), *each.shape[1:])) for each in (white.F, white.silent))
     for i in np.flatnonzero(~regular | vague.any(axis=-1)):
         notes[i] = tuple(_remarks(F[i], silent[i], bool(regular[i]), vague[i], unknowns.labels))
     return regular, notes

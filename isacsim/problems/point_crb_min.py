@@ -21,14 +21,14 @@ import numpy as np
 from attrs import field, frozen
 
 from isacsim import units
-from isacsim.batch import batch_shape, batched
+from isacsim.batch import batched
 from isacsim.checks import instance, snapshots
 from isacsim.errors import InvalidInput
 from isacsim.hardware.base import Transceiver
 from isacsim.keywords import keywords
 from isacsim.link import Echo, Transmission
-from isacsim.metrics.fim import information, information_of
-from isacsim.problems.identifiability import identifiability
+from isacsim.metrics.fim import information_of
+from isacsim.problems.identifiability import for_each, screened
 from isacsim.problems.selection import weighted_trace
 from isacsim.problems.sinr_constrained import SinrConstrained, SinrRequirements
 from isacsim.targets.scene import ParametricScene, parametric
@@ -92,11 +92,7 @@ class PointCrbMin(SinrConstrained):
 
     def screen(self) -> tuple[BoolArray, list[tuple[str, ...]]]:
         """Which members of a flat batch are identifiable, and notes on each."""
-        members, antennas = batch_shape(self)[0], self.H.shape[-2]
-        isotropic = np.sqrt(np.asarray(self.power)[..., None, None] / antennas) * np.eye(antennas)
-        white = information(self.targets, isotropic, self.radar_noise_power, self.snapshots, self.transceiver)
-        regular, notes = identifiability(white, self.targets)  # once where the members share their scene
-        return np.broadcast_to(regular, members), notes * (members // len(notes))
+        return for_each(self.members, *screened(self))
 
 
 @frozen(kw_only=True)

@@ -47,6 +47,8 @@ def check_parameters(
     Raises:
         InvalidInput: It names the field.
     """
+    if parameters is None and weights is None:
+        return
     named = tuple(dict.fromkeys(_family(kind) for kind in unknowns))
     for name in parameters or ():
         if name == "zenith" and "azimuth" in named and name not in named:

@@ -12,7 +12,7 @@ import attrs
 import numpy as np
 from attrs import frozen
 
-from isacsim.batch import batch_shape, squared
+from isacsim.batch import all_of, batch_shape, squared
 from isacsim.drop import Drop
 from isacsim.errors import InvalidInput
 from isacsim.hardware.base import Transceiver
@@ -113,9 +113,10 @@ class SinrConstrained(Problem):
 
     def hopeless(self) -> list[str]:
         """That a user of whom something is asked has a channel of zeros, also one that underflows."""
-        notes, silent = [""] * self.members, squared(self.H).sum(axis=-2) == 0
-        if not silent.any():
+        notes, energy = [""] * self.members, squared(self.H).sum(axis=-2)
+        if all_of(energy > 0):
             return notes
+        silent = energy == 0
         asked = np.broadcast_to(self.asked, (self.members, self.users))
         lost = silent & (asked > 0)
         for i in np.flatnonzero(lost.any(axis=-1)):

@@ -22,9 +22,9 @@ from isacsim.hardware.base import Transceiver
 from isacsim.keywords import keywords
 from isacsim.link import ADDRESSED, MODES, Echo, Mode, Reception, Transmission, in_words
 from isacsim.metrics.cotangents import Cotangent, crlb_cotangent, rate_cotangent
-from isacsim.metrics.fim import FimTensor, Information, information, information_of
+from isacsim.metrics.fim import FimTensor, information, information_of
 from isacsim.problems.base import posed, spread_over_users
-from isacsim.problems.identifiability import identifiability
+from isacsim.problems.identifiability import for_each, screened
 from isacsim.problems.rate_and_crlb import STREAMS, WEIGHT, Merits, RateAndCrlb, RateAndCrlbWeights
 from isacsim.problems.selection import check_parameters, kinds_named, selection_of, weighted_trace, weights_of_kinds
 from isacsim.targets.scene import ParametricScene, parametric
@@ -191,26 +191,17 @@ class SumRateCrlb(RateAndCrlb):
         return {"total": 1 - sent.power / budget[..., 0]}
 
     def screen(self) -> tuple[BoolArray, list[tuple[str, ...]]]:
-        """Which members of a flat batch are identifiable, and notes on each [Fang25, eq. (9)].
+        """Which members of a flat batch are identifiable, and notes on each.
 
-        The FIM is examined for isotropic transmission, which every scene that can be
-        estimated at all makes regular. A member whose CRLB carries no weight passes.
+        A member whose CRLB carries no weight passes.
         """
         members = self.H.shape[0]
         if not self.crlb_weight:
             return np.ones(members, bool), [()] * members
-        share = np.asarray(self.power) / self.H.shape[-2]
-        if self.transceiver.is_ideal:  # for which no matrix of N_t x N_t is needed
-            tensor = self.ideal_sensing[1]
-            white = Information.isotropic(self.targets, tensor, share, self.radar_noise_power, self.snapshots)
-        else:
-            isotropic = np.sqrt(share)[..., None, None] * np.eye(self.H.shape[-2])
-            white = information(self.targets, isotropic, self.radar_noise_power, self.snapshots, self.transceiver)
-        regular, notes = identifiability(white, self.targets)  # once where the members share their scene
+        regular, notes = screened(self)
         if self.targets.antennas[0] < self.targets.receive_basis().shape[-1]:  # else any stream tells as much as all
             regular, notes = self._with_few_streams(regular, notes)
-        shared = len(notes) < members
-        return np.broadcast_to(regular, members) if shared else regular, notes * (members // len(notes))
+        return for_each(members, regular, notes)
 
     def _with_few_streams(
         self, regular: BoolArray, notes: list[tuple[str, ...]]
@@ -221,7 +212,7 @@ class SumRateCrlb(RateAndCrlb):
         phases = np.sqrt(2.0) * np.outer(np.arange(1, antennas + 1) ** 2, np.arange(1, streams + 1))
         W = np.sqrt(np.asarray(self.power)[..., None, None] / phases.size) * np.exp(1j * phases)
         few = information(self.targets, W, self.radar_noise_power, self.snapshots, self.transceiver)
-        enough = np.broadcast_to(few.inverse()[1], regular.shape)
+        enough = np.broadcast_to(few.inverse[1], regular.shape)
         receivers = self.targets.antennas[0]
         told = f"{streams} streams and {receivers} receive antennas are too few for the target parameters; add streams"
         return regular & enough, [

@@ -21,7 +21,8 @@ from isacsim.solvers.solution import Solution
 
 
 def _time_limit(request: Any, attribute: Any, value: Any) -> None:
-    TIME_LIMIT(request, attribute.evolve(name="time_limit"), value)
+    if value is not None:
+        TIME_LIMIT(request, attribute.evolve(name="time_limit"), value)
 
 
 @frozen(eq=False)

@@ -99,22 +99,24 @@ class Course:
             traced: Columns of the trace by name.
             reached: Status of a member that has converged.
         """
-        ends, steps = self.state[members].astype(int), self.step[members].astype(int)
-        if (broken := ends == BROKEN).any():
+        ends, steps = self.state[members].tolist(), self.step[members].astype(int)
+        if BROKEN in ends:
+            broken = self.state[members] == BROKEN
             for each in (W, *values.values()):
                 each[broken] = np.nan
         status = {GOING: Status.MAX_STEPS, MET: reached, STALLED: Status.STALLED, BROKEN: Status.FAILED}
         notes = {GOING: self.note, BROKEN: "the objective became infinite or NaN at step {}"}
-        told = [notes.get(end, "").format(step) for end, step in zip(ends.tolist(), steps, strict=True)]
+        told = [(text.format(step),) if (text := notes.get(end)) else () for end, step in zip(ends, steps, strict=True)]
         nothing = np.full(len(members), np.nan)
         return Solution(
             decision={"precoder": W},
             gap=nothing,
             iterations=steps,
-            status=objects([status[end] for end in ends.tolist()]),
-            notes=objects([(each,) if each else () for each in told]),
-            trace=self._tables(members, int(steps.max()) + 1, traced),
+            status=objects([status[end] for end in ends]),
+            notes=objects(told),
+            trace=self._tables(members, int(max(steps.tolist())) + 1, traced),
             runtime=time.perf_counter() - self.began,
+            least_power=nothing,
             **{"bound": nothing, **values},
         )
 
@@ -125,6 +127,7 @@ class Course:
             rows = max(min(trace.shape[1], length - done), 0)
             times.append(since + np.arange(1, rows + 1) * ((until - since) / max(rows, 1)))
             since, done = until, done + rows
-        noted = np.concatenate([trace[members] for trace, _ in self.calls], axis=1)[:, :length]
-        tables = {name: np.ascontiguousarray(noted[..., place]) for name, place in traced.items()}
-        return {**tables, "time": np.where(np.isnan(noted[..., 0]), np.nan, np.concatenate(times))}
+        noted = np.concatenate([trace for trace, _ in self.calls], axis=1)[members, :length]
+        columns = np.ascontiguousarray(noted.transpose(2, 0, 1))
+        tables = {name: columns[place] for name, place in traced.items()}
+        return {**tables, "time": np.where(np.isnan(columns[0]), np.nan, np.concatenate(times))}

@@ -7,17 +7,26 @@ changes, and neither precoder nor objective does. In ordinary units a problem is
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import attrs
 import numpy as np
 
+from isacsim.batch import all_of
 from isacsim.typing import AnyArray, FloatArray, IntArray
 
 FAR = 200  # binary orders of magnitude of a noise from 1 W on which it becomes the unit: 1e60
 MOST = 500  # of a ratio of signal to noise: 1e150, whose square still is a number
 POWER = 900  # of the power from 1 W: 1e270
+LOUD = MOST - 2 * FAR - 10  # of the energy of a channel in ordinary units: ten for what is rounded up where it counts
+
+
+def countable(problem: Any) -> tuple[Any, list[str]]:
+    """A flat problem in units that its solvers can count in, and what of each member none can count with, if any."""
+    if not problem.members or _ordinary(problem):
+        return problem, [""] * problem.members
+    scaled = in_noise_units(problem)
+    return scaled, uncountable(scaled)
 
 
 def in_noise_units(problem: Any) -> Any:
@@ -55,8 +64,6 @@ def _shifted(channel: AnyArray, by: IntArray) -> AnyArray:
 def uncountable(problem: Any) -> list[str]:
     """Of each member of a flat batch, what of it no solver can count with; empty where there is nothing."""
     told, found = [""] * problem.members, {}
-    if _all_countable(problem):
-        return told
     power = _order(getattr(problem, "power", 1.0))
     found[f"the power is not within 2^-{POWER} and 2^{POWER} W"] = np.abs(power) > POWER
     if hasattr(problem, "H") and hasattr(problem, "noise_power"):
@@ -72,28 +79,23 @@ def uncountable(problem: Any) -> list[str]:
     return told
 
 
-def _all_countable(problem: Any) -> bool:
-    """Whether the strongest signal and the least noise of the whole batch are, by far: few calls, mostly enough."""
-    power = np.asarray(getattr(problem, "power", 1.0))
-    most = float(power.max(initial=0.0))
-    if not (power.min(initial=1.0) > 2.0**-POWER and most < 2.0 ** (POWER - 1)):
-        return False
-    signals: list[tuple[str, tuple[AnyArray, ...]]] = []
-    if hasattr(problem, "H"):
-        signals.append(("noise_power", (problem.H,)))
-    if hasattr(problem, "G"):
-        signals.append(("radar_noise_power", (problem.G,)))
-    elif hasattr(problem, "targets"):
-        scene = problem.targets
-        signals.append(("radar_noise_power", (scene.yardsticks(), scene.transmit_basis(), scene.receive_basis())))
-    for noise, factors in signals:
-        if hasattr(problem, noise):
-            energy = math.prod(float(np.vdot(each, each).real) for each in factors)  # at least the strongest squared
-            level = float(np.min(getattr(problem, noise), initial=np.inf))
-            # 8 orders of magnitude for what is rounded up below, and no square that may have been lost.
-            if not (energy > 2.0**-POWER and most * energy < 2.0 ** (MOST - 8) * level):
-                return False
-    return True
+def _ordinary(problem: Any) -> bool:
+    """Whether the numbers of the whole batch are far from where other units help, or none do: few calls, mostly enough.
+
+    The power and the noises are within 2^-FAR and 2^FAR, so that the limit is that of what is left of MOST.
+    """
+    channels = [getattr(problem, name) for name in ("H", "G") if hasattr(problem, name)]
+    # At least the squares of the strongest entries, of which no digit may have been lost.
+    energies = [np.vdot(channel, channel).real for channel in channels]
+    if hasattr(problem, "targets"):
+        energies.append(problem.targets.energy)
+    watts = (getattr(problem, name, 1.0) for name in ("power", "noise_power", "radar_noise_power"))
+    return all(2.0**-POWER < energy < 2.0**LOUD for energy in energies) and all(map(_near, watts))
+
+
+def _near(watts: Any) -> bool:
+    """Whether powers are all within 2^-FAR and 2^FAR W."""
+    return all_of((watts > 2.0**-FAR) & (watts < 2.0**FAR))
 
 
 def _echo(problem: Any) -> FloatArray:

@@ -14,14 +14,14 @@ from typing import Any
 import attrs
 import numpy as np
 
-from isacsim.batch import as_array, batch_shape, each, flatten, replaced, take
+from isacsim.batch import all_of, as_array, batch_shape, each, flatten, replaced, take, unflattened
 from isacsim.checks import doubt_power
 from isacsim.errors import InvalidInput, PluginError, one_of, origin
 from isacsim.memory import must_fit
 from isacsim.plugin import Registry, default_registry
 from isacsim.problems.base import Problem, Variable
 from isacsim.solvers.base import Request, Solver, refusal
-from isacsim.solvers.scaling import in_noise_units, uncountable
+from isacsim.solvers.scaling import countable
 from isacsim.solvers.solution import Solution, Status, gathered, objects, placed
 from isacsim.threads import allowance, one_blas_thread, side_by_side
 from isacsim.typing import AnyArray, BoolArray, IntArray
@@ -86,12 +86,12 @@ def solve(
         raise InvalidInput("starts", "must not be given beside `initial`", starts, "Give one of them.")
     # The bytes a run stores, whatever the threads of this process; what breaks down is told by the status.
     with one_blas_thread(), np.errstate(all="ignore"):
-        solutions = []
+        (scaled, lost), solutions = countable(flat), []
         for name in _starts(starts):
             own = request if name is None else attrs.evolve(request, start=name)
-            solutions.append(_shared_out(in_noise_units(flat), chosen, own, threads))
+            solutions.append(_apart(scaled, lost, chosen, own, threads))
         solution = _without_claims(_with_precoder(flat, reduce(partial(_better, problem.sense), solutions)))
-    return replaced(solution.reshape(shape), runtime=time.perf_counter() - begin)
+    return unflattened(solution, shape, runtime=time.perf_counter() - begin)
 
 
 def make_solver(
@@ -242,6 +242,19 @@ def _generators(rng: Any, members: int) -> Sequence[np.random.Generator] | None:
     return rngs
 
 
+def _apart(problem: Problem, lost: list[str], solver: Solver, request: Request, threads: int) -> Solution:
+    """The solution where some members are ``lost``, with the reason why: they have failed, the others are solved."""
+    if not any(lost):
+        return _shared_out(problem, solver, request, threads)
+    solution, kept = _nothing(problem), np.array([not why for why in lost])
+    for i in np.flatnonzero(~kept):
+        solution.status[i], solution.notes[i] = Status.FAILED, (lost[i],)
+    if kept.any():
+        part = _shared_out(take(problem, kept), solver, _of(request, kept), threads)
+        solution = placed(part, kept, solution)
+    return solution
+
+
 def _shared_out(problem: Problem, solver: Solver, request: Request, threads: int) -> Solution:
     """`_solve_screened`, for which so many threads share the members."""
     threads = min(threads, problem.members) if request.callback is None else 1
@@ -273,15 +286,13 @@ def _solve_screened(problem: Problem, solver: Solver, request: Request) -> Solut
     """Solve the members that can have an answer; the others get their status."""
     if not problem.members:
         return _nothing(problem)
-    if any(lost := uncountable(problem)):
-        return _apart(problem, solver, request, lost)
     (sound, notes), hopeless = problem.screen(), problem.hopeless()
-    open_ = sound & np.array([not why for why in hopeless])
-    if open_.all():
+    if all_of(sound) and not any(hopeless):
         solution = _solved(problem, solver, request)
         if not any(notes):
             return solution
     else:
+        open_ = sound & np.array([not why for why in hopeless])
         least = np.where(sound & ~open_, np.inf, np.nan)
         solution = replaced(_nothing(problem), bound=least, least_power=least)
         for i in np.flatnonzero(sound & ~open_):
@@ -290,17 +301,6 @@ def _solve_screened(problem: Problem, solver: Solver, request: Request) -> Solut
             solution = placed(_solved(take(problem, open_), solver, _of(request, open_)), open_, solution)
     told = [(*extra, *own) for extra, own in zip(notes, solution.notes, strict=True)]
     return attrs.evolve(solution, notes=objects(told))
-
-
-def _apart(problem: Problem, solver: Solver, request: Request, lost: list[str]) -> Solution:
-    """The solution where some members have a reason not to be counted with: they have failed, the others are solved."""
-    solution, kept = _nothing(problem), np.array([not why for why in lost])
-    for i in np.flatnonzero(~kept):
-        solution.status[i], solution.notes[i] = Status.FAILED, (lost[i],)
-    if kept.any():
-        part = _solve_screened(take(problem, kept), solver, _of(request, kept))
-        solution = placed(part, kept, solution)
-    return solution
 
 
 def _of(request: Request, members: BoolArray) -> Request:
@@ -355,6 +355,8 @@ def _without_claims(solution: Solution) -> Solution:
 
     A member whose precoder or objective is no number has no answer, whatever a solver says of it.
     """
+    if all(all_of(np.isfinite(array)) for array in (solution.objective, *solution.decision.values())):
+        return solution
     told = [status if isinstance(status, Status) else Status.FAILED for status in solution.status]
     unsaid, broken = ~np.isfinite(solution.objective), np.isnan(solution.objective)
     for array in solution.decision.values():

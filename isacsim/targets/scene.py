@@ -6,6 +6,7 @@ receive array gets back, ``y = G x + n``.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from functools import cached_property
 from typing import Any
@@ -89,6 +90,11 @@ class ParametricScene(Scene):
     # What follows from these alone, worked out once for all problems of a scene.
 
     @cached_property
+    def worked_out(self) -> dict[str, Any]:
+        """What of it rooms above keep with the scene, by name."""
+        return {}
+
+    @cached_property
     def transmit_gram(self) -> ComplexArray:
         """``V^H V``, shape (..., m, m)."""
         V = self.transmit_basis()
@@ -107,6 +113,12 @@ class ParametricScene(Scene):
         return inner(Y, self.receive_gram[..., None, :, :] @ Y @ self.transmit_gram[..., None, :, :])
 
     @cached_property
+    def energy(self) -> float:
+        """At least the square of the strongest entry of ``C Y_i V^H``, of the whole batch: a product of norms."""
+        factors = self.yardsticks(), self.transmit_basis(), self.receive_basis()
+        return math.prod(float(np.vdot(each, each).real) for each in factors)
+
+    @cached_property
     def entry_pairs(self) -> tuple[IntArray, ComplexArray]:
         """Pairs of entries x of X_i at (r, c) and x' of X_j at (r', c'), i <= j, that are not all 0.
 
@@ -120,6 +132,12 @@ class ParametricScene(Scene):
         kept = entries[first][:, 0] <= entries[second][:, 0]
         (i, r, c), (j, s, d) = entries[first[kept]].T, entries[second[kept]].T
         return np.stack([i, j, r, s, c, d]), np.conj(X[..., i, r, c]) * X[..., j, s, d]
+
+    @cached_property
+    def white_terms(self) -> ComplexArray:
+        """``conj(x) (C^H C)[r, r'] x'`` of each of the `entry_pairs`, (..., pairs)."""
+        (_, _, r, s, _, _), pairs = self.entry_pairs
+        return pairs * self.receive_gram[..., r, s]
 
     @cached_property
     def entry_places(self) -> IntArray:

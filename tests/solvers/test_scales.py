@@ -21,7 +21,7 @@ from isacsim import (
 )
 from isacsim.batch import flatten
 from isacsim.optimisation import semidefinite
-from isacsim.solvers.scaling import in_noise_units, uncountable
+from isacsim.solvers.scaling import countable, in_noise_units
 
 N, K = 6, 2
 CONVERTERS = Transceiver(Aqnm(bits=3), Aqnm(bits=3), Aqnm(bits=4))
@@ -162,7 +162,9 @@ def test_what_is_passed_for_a_whole_batch_is_countable_member_by_member(kit, kin
         "echo": ("radar_noise_power", getattr(problem, "radar_noise_power", np.ones(1)) * strength),
     }[what]
     problem = attrs.evolve(problem, **{name: own})
-    told = uncountable(problem)
+    scaled, told = countable(problem)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("isacsim.solvers.scaling._all_countable", lambda problem: False)
-        assert uncountable(problem) == told
+        patch.setattr("isacsim.solvers.scaling._ordinary", lambda problem: False)
+        other, expected = countable(problem)
+    assert told == expected
+    assert all(kit.raw_bytes(getattr(scaled, each)) == kit.raw_bytes(getattr(other, each)) for each in ("H", name))
