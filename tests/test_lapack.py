@@ -15,6 +15,7 @@ from isacsim.linalg.lapack import (
     factorise,
     invert,
     multiply_adjoint,
+    orthonormalise,
     scale,
     substitute,
 )
@@ -43,6 +44,10 @@ def each_number(X, Y, into, x, y):
     scale(3.0, X, into)
     scale(-1.0, X, X)
     combine(1.0, x, 1.0, y)
+
+
+def each_orthonormalise(A):
+    orthonormalise(A)
 
 
 def compiled(function):
@@ -110,6 +115,22 @@ def test_what_breaks_down_or_does_not_fit_is_no_number(kit, factorise_each):
     factorise_each(A.copy(), spectrum, values, A.copy(), np.ones((3, 2), complex), np.eye(3, dtype=complex))
     assert np.isnan(spectrum).all()
     assert np.isnan(values).all()
+
+
+@pytest.mark.parametrize("rows", [1, 4, 40])
+def test_rows_are_made_orthonormal_and_span_the_same(kit, rows):
+    A = kit.complex_gaussian((rows, 40), 0)
+    for (Q,) in both(each_orthonormalise, A):
+        np.testing.assert_allclose(Q @ np.conj(Q.T), np.eye(rows), atol=1e-13)
+        np.testing.assert_allclose((A @ np.conj(Q.T)) @ Q, A, atol=1e-12)
+        # The first rows span the first ones: what is left is triangular.
+        np.testing.assert_allclose(np.triu(A @ np.conj(Q.T), 1), 0, atol=1e-12)
+
+
+def test_more_rows_than_can_be_orthonormal_are_no_number():
+    A = np.ones((3, 2), complex)
+    compiled(each_orthonormalise)(A)
+    assert np.isnan(A).all()
 
 
 def test_real_systems_are_solved_from_a_lower_triangle():

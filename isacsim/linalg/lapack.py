@@ -242,6 +242,15 @@ def _invert(text: _Text, letter: str, A: _Data) -> None:
         text.call("zgetri", n, A, n, pivots, text.room(n, BLOCK), length, info)
 
 
+def _orthonormalise(text: _Text, letter: str, A: _Data) -> None:
+    (rows, n), builder = A.sizes, text.builder
+    with text.fitting(A, (rows, builder.select(builder.icmp_signed("<", rows, n), rows, n))):
+        info, tau, room = text.place(0), text.room(rows), text.room(rows, BLOCK)
+        length = builder.mul(rows, rows.type(BLOCK))
+        text.call("zgeqrf", n, rows, A, n, tau, room, length, info)
+        text.call("zungqr", n, rows, rows, A, n, tau, room, length, info)
+
+
 def _factorise(text: _Text, letter: str, A: _Data) -> None:
     n, columns = A.sizes
     with text.fitting(A, (n, columns)):
@@ -347,6 +356,12 @@ def invert(A: ComplexArray) -> None:
         A[...] = np.linalg.inv(A)
     except Exception:  # as above
         A[...] = np.nan
+
+
+@native(_routine("z", ("geqrf", "ungqr"), _orthonormalise))
+def orthonormalise(A: ComplexArray) -> None:
+    """Write orthonormal rows over those of A (m, n), at most n, in the span of the first as many of them each."""
+    A[...] = np.linalg.qr(A.T)[0].T
 
 
 @native(_routine("t", ("potrf", "laset"), _factorise))

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import isacsim
-from isacsim.batch import frobenius2, hermitian, inner
+from isacsim.batch import frobenius2, inner
 from isacsim.solvers.sum_rate_crlb.merit import Merit
 
 
@@ -32,7 +32,7 @@ def structure(problem, W, rank_tolerance=1e-6):
         multiplier=mu,
         residual=np.sqrt(frobenius2(g - mu[:, None, None] * W) / power) / np.abs(mu),
         rank=(values > rank_tolerance * values[:, :1]).sum(axis=-1),
-        outside=1 - frobenius2(hermitian(merit.span()) @ W) / power,
+        outside=1 - frobenius2(merit.reduced()[0] @ W) / power,
     )
 
 

@@ -20,7 +20,7 @@ from isacsim.solvers.base import Request, first_stage
 from isacsim.solvers.sum_rate_crlb.band_surface import Drives, Sphere, blocks_of
 from isacsim.solvers.sum_rate_crlb.hardware import BehindHardware
 from isacsim.solvers.sum_rate_crlb.merit import Derived, Merit, damped_inverse
-from isacsim.solvers.sum_rate_crlb.starts import served, start
+from isacsim.solvers.sum_rate_crlb.starts import light, start
 from isacsim.solvers.surface import power_shares
 from isacsim.typing import ComplexArray, FloatArray
 
@@ -83,7 +83,8 @@ class BandMerit(BehindHardware):
     def around(self, beams: ComplexArray) -> ComplexArray:
         """The coordinates of a start with users' beams (B F, N_t, K), and sensing streams beside them."""
         own = self.problem.subcarriers()
-        return self._together(served(Merit.of(own), beams, own.streams))
+        W = np.pad(beams, [(0, 0), (0, 0), (0, own.streams - beams.shape[-1])])
+        return self._together(light(Merit.of(own), W[:, None])[:, 0])
 
     def spawned(self, rngs: Sequence[np.random.Generator] | None) -> list[np.random.Generator] | None:
         """A generator for each subcarrier of each member."""

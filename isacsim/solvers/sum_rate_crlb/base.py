@@ -60,10 +60,9 @@ class SingleStart(Solver):
         stop = Stop(self.tolerance, self.max_steps, request.time_limit, request.callback, *rules)
         if not self.reduced:
             return iterate(self.init(merit, W), self.step, stop)
-        merit = self.relevant(merit)
-        basis = merit.span()
-        solution = iterate(self.init(merit.within(basis), hermitian(basis) @ W), self.step, stop)
-        return attrs.evolve(solution, precoder=basis @ solution.precoder)
+        onto, merit = self.relevant(merit).reduced()
+        solution = iterate(self.init(merit, onto @ W), self.step, stop)
+        return attrs.evolve(solution, precoder=hermitian(onto) @ solution.precoder)
 
     def relevant(self, merit: Merit) -> Merit:
         """The merit whose span the iterates lie in, of a solver that is ``reduced``: the whole."""

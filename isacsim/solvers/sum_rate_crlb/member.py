@@ -13,7 +13,8 @@ from typing import NamedTuple
 import numpy as np
 
 from isacsim.compiled import part
-from isacsim.linalg.blas import multiply
+from isacsim.linalg.blas import multiply, write
+from isacsim.linalg.lapack import orthonormalise
 from isacsim.linalg.parts import invert_positive, real_inner, regular_inverse
 from isacsim.metrics.fim import CONFUSED, adjoint_into, fim_into
 from isacsim.typing import ComplexArray, FloatArray, IntArray
@@ -213,6 +214,17 @@ def differentiate_each(
     N, weight, factor = terms.N, terms.weights[RATE_WEIGHT], room.factor
     for b in range(len(gradient)):
         differentiate(N[b], weight, told[b], gains[b], Q_V[min(b, len(Q_V) - 1)], factor, gradient[b])
+
+
+def reduce_each(N: ComplexArray, NH: ComplexArray, onto: ComplexArray, own: ComplexArray, ownH: ComplexArray) -> None:
+    """Write Q^H (B, c, n) of bases Q of the ranges of N (B, n, c), orthonormal; ``Q^H N``, and its adjoint."""
+    for b in range(len(N)):
+        write(NH[b], onto[b])
+        orthonormalise(onto[b])
+        multiply(onto[b], N[b], own[b])
+        for i in range(N.shape[2]):
+            for j in range(N.shape[2]):
+                ownH[b, j, i] = own[b, i, j].conjugate()
 
 
 def precondition_each(N: ComplexArray, weights: FloatArray, mu: FloatArray, inverse: ComplexArray) -> None:

@@ -11,13 +11,11 @@ where C_1 = rate_weight [H Sigma_1^H, 0], Sigma_1 = diag(eta), Sigma_2 = diag(be
 
 from __future__ import annotations
 
-from functools import cached_property
-
 import numpy as np
 from attrs import field, frozen
 
 from isacsim.arrays import AntennaArray
-from isacsim.batch import each, flatten, hermitian, replaced, rows, squared
+from isacsim.batch import each, flatten, hermitian, replaced, rows
 from isacsim.compiled import compiled, writable
 from isacsim.metrics.fim import FimTensor
 from isacsim.optimisation.riemannian import OnSurface
@@ -28,6 +26,7 @@ from isacsim.solvers.sum_rate_crlb.member import (
     OBJECTIVE,
     RATE,
     SEEN,
+    SELECTION,
     TINY,
     Room,
     Terms,
@@ -35,6 +34,7 @@ from isacsim.solvers.sum_rate_crlb.member import (
     evaluate_each,
     multiplier_each,
     precondition_each,
+    reduce_each,
 )
 from isacsim.solvers.surface import Surface
 from isacsim.typing import ComplexArray, FloatArray
@@ -113,8 +113,8 @@ class Merit(OnSurface):
     tensor: FimTensor = field()
     transmit_array: AntennaArray | None = field()
     surface: Surface = field()
-    noise_power: FloatArray = rows(1)
-    selection: FloatArray = field()
+    powers: FloatArray = rows(1)  # the noise of each user, and last the power, (B, K+1)
+    weights: FloatArray = field()  # as in `isacsim.solvers.sum_rate_crlb.member.Terms`
     rate_weight: float = field()
     crlb_weight: float = field()
 
@@ -126,26 +126,29 @@ class Merit(OnSurface):
         """
         problem = flatten(problem)
         H, (V, tensor) = np.asarray(problem.H), problem.ideal_sensing
-        users = H.shape[-1]
+        users, power, noise = H.shape[-1], problem.power, problem.noise_power
         N = np.empty((max(len(H), len(V)), H.shape[-2], users + V.shape[-1]), complex)
         N[..., :users], N[..., users:] = H, V
         N = N if basis is None else np.ascontiguousarray(hermitian(basis) @ N)
+        powers = np.empty((max(len(power), len(noise)), users + 1))
+        powers[:, :users], powers[:, users] = noise, power
+        terms = problem.rate_weight, problem.crlb_weight
         return cls(
             N=N,
             NH=hermitian(N),
             tensor=tensor,
             transmit_array=getattr(problem.targets, "tx_array", None),
             surface=Surface.of_ideal(problem),
-            noise_power=np.array(problem.noise_power),  # to be written to, or Numba would compile for it anew
-            selection=problem.selection,
-            rate_weight=problem.rate_weight,
-            crlb_weight=problem.crlb_weight,
+            powers=powers,
+            weights=np.array([*terms, problem.per_antenna, *problem.selection], float),
+            rate_weight=terms[0],
+            crlb_weight=terms[1],
         )
 
     @property
     def members(self) -> int:
         """Number B of members."""
-        return max(len(self.N), len(self.tensor.terms), len(self.power), len(self.noise_power))
+        return max(len(self.N), len(self.tensor.terms), len(self.powers))
 
     @property
     def power(self) -> FloatArray:
@@ -153,9 +156,19 @@ class Merit(OnSurface):
         return self.surface.power
 
     @property
+    def noise_power(self) -> FloatArray:
+        """Noise of each user, (B, K) or (1, K), in W."""
+        return self.powers[:, :-1]
+
+    @property
     def users(self) -> int:
         """Number K of users."""
-        return int(self.noise_power.shape[-1])
+        return int(self.powers.shape[-1]) - 1
+
+    @property
+    def selection(self) -> FloatArray:
+        """The diagonal of D, (P,)."""
+        return self.weights[SELECTION:]
 
     @property
     def H(self) -> ComplexArray:
@@ -177,25 +190,12 @@ class Merit(OnSurface):
         """Their conjugate transpose, (B, 3M, N_t)."""
         return np.asarray(self.NH[..., self.users :, :])
 
-    @cached_property
-    def matched(self) -> ComplexArray:
-        """The channels h_k / |h_k|, (B, N_t, K)."""
-        norm = np.sqrt(squared(self.H).sum(axis=-2))[..., None, :]
-        return self.H / np.maximum(norm, TINY)
-
-    @cached_property
-    def apart(self) -> ComplexArray:
-        """(H^H H + (noise/power) I)^-1, (B, K, K), which tells the users apart."""
-        ridge = self.noise_power.sum(axis=-1)[..., None, None] / self.power[:, None, None] * np.eye(self.users)
-        return np.linalg.inv(self.HH @ self.H + ridge)
-
     def terms(self, members: int) -> Terms:
         """What compiled loops see of it, for B members."""
-        weights = np.array([self.rate_weight, self.crlb_weight, float(self.surface.per_antenna), *self.selection])
-        of = (self.N, self.NH, self.tensor.terms, self.noise_power, self.power)
-        N, NH, tensor, noise, power = (each(values, members) for values in of)
-        powers = np.concatenate([noise, power[:, None]], axis=1)
-        return Terms(writable(N), writable(NH), writable(tensor), self.tensor.places, writable(powers), weights)
+        N, NH, tensor, powers = (
+            writable(each(of, members)) for of in (self.N, self.NH, self.tensor.terms, self.powers)
+        )
+        return Terms(N, NH, tensor, self.tensor.places, powers, self.weights)
 
     def room(self, streams: int) -> Room:
         """Place for what evaluations work out, with K+S streams."""
@@ -208,7 +208,7 @@ class Merit(OnSurface):
 
     def relevant(self) -> Merit:
         """The merit without V where the CRLB carries no weight: then stationary precoders lie in the range of H."""
-        return self if self.crlb_weight else replaced(self, N=self.H, NH=self.HH)
+        return self if self.crlb_weight else replaced(self, N=writable(self.H), NH=writable(self.HH))
 
     def evaluate(self, W: ComplexArray) -> Evaluated:
         """The objective at W (B, N_t, K+S)."""
@@ -261,14 +261,17 @@ class Merit(OnSurface):
             radial = radial + self.crlb_weight * point.crlb
         return damped_inverse(self.N, weights, radial / spent / self.power)
 
-    def span(self) -> ComplexArray:
-        """Orthonormal basis of the range of N = [H, V], (B, N_t, min(N_t, K+3M)); B is 1 if shared."""
-        return np.ascontiguousarray(np.linalg.qr(self.N)[0])
+    def reduced(self) -> tuple[ComplexArray, Merit]:
+        """Q^H of an orthonormal basis Q of the range of N, (B, c, N_t), and the merit in coordinates ``Q^H W``.
 
-    def within(self, basis: ComplexArray) -> Merit:
-        """The merit as a function of the coordinates of W in an orthonormal basis."""
-        N = hermitian(basis) @ self.N
-        return replaced(self, N=N, NH=hermitian(N))
+        B is 1 if all members share N; where it may have no smaller range than all precoders, Q is the identity.
+        """
+        count, antennas, columns = self.N.shape
+        if columns >= antennas:
+            return np.eye(antennas, dtype=complex)[None], self
+        onto, (N, NH) = np.empty_like(self.NH), np.empty((2, count, columns, columns), complex)
+        compiled(reduce_each)(self.N, self.NH, onto, N, NH)
+        return onto, replaced(self, N=N, NH=NH)
 
     def magnitude(self, point: Iterate) -> FloatArray:
         """Sum of the magnitudes of the two terms, (B,)."""

@@ -28,12 +28,13 @@ from isacsim.problems.sum_rate_crlb import SumRateCrlb
 from isacsim.solvers.base import Request, Solver, not_differentiable, other_kind
 from isacsim.solvers.iterate import Stop, iterate
 from isacsim.solvers.solution import Solution, Status, placed
+from isacsim.solvers.starts import drawn
 from isacsim.solvers.sum_rate_crlb.band import BandMerit, not_over_a_band
 from isacsim.solvers.sum_rate_crlb.hardware import HardwareMerit, Loosened
 from isacsim.solvers.sum_rate_crlb.merit import Merit
 from isacsim.solvers.sum_rate_crlb.ridges import Ridge
 from isacsim.solvers.sum_rate_crlb.rivals import RENEW_EVERY, beaten
-from isacsim.solvers.sum_rate_crlb.starts import start, start_names
+from isacsim.solvers.sum_rate_crlb.starts import start_all, start_names
 from isacsim.solvers.sum_rate_crlb.states import PointState
 from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray
 
@@ -121,12 +122,11 @@ class RiemannianSolver(Solver):
         merit = Merit.of(problem)
         starts = self._starts(merit, problem.streams, request)
         merit = merit.relevant()
-        basis = None if problem.per_antenna else merit.span()  # there W leaves the range: the multiplier is a matrix
-        if basis is None:
+        if problem.per_antenna:  # there W leaves the range: the multiplier is a matrix
             return self._best(merit, starts, request)
-        onto = hermitian(basis)
-        solution = self._best(merit.within(basis), [onto @ W for W in starts], request)
-        return replaced(solution, decision={"precoder": basis @ solution.precoder})
+        onto, merit = merit.reduced()
+        solution = self._best(merit, onto[:, None] @ starts, request)
+        return replaced(solution, decision={"precoder": hermitian(onto) @ solution.precoder})
 
     def _behind_hardware(self, problem: SumRateCrlb, request: Request) -> Solution:
         """The solution over the whole array: the gradient of distortion leaves the range of [H, V].
@@ -176,12 +176,12 @@ class RiemannianSolver(Solver):
     def _from(self, problem: SumRateCrlb, request: Request) -> Solution:
         """The best that the starts lead to behind hardware."""
         merit = HardwareMerit.of(problem)
-        starts = self._starts(merit.ideal, problem.streams, request)
+        starts = self._starts(merit.ideal, problem.streams, request).swapaxes(0, 1)
         if request.initial is not None:
-            starts = [merit.surface.coordinates(W) for W in starts]
+            starts = merit.surface.coordinates(starts)
         else:
-            starts = [merit.driven(merit.ideal.project(Z)) for Z in starts]
-        solution = self._best(merit, starts, request)
+            starts = np.stack([merit.driven(merit.ideal.project(Z)) for Z in starts])
+        solution = self._best(merit, starts.swapaxes(0, 1), request)
         return attrs.evolve(solution, precoder=merit.precoder(solution.precoder))
 
     def _over_band(self, problem: BandSumRateCrlb, request: Request) -> Solution:
@@ -199,15 +199,14 @@ class RiemannianSolver(Solver):
                 mine = attrs.evolve(request, rngs=merit.spawned(request.rngs), callback=None)
                 starts.append(merit.around(self.solve(alone, mine).precoder))
             starts = [merit.driven(Z) for Z in starts]
-        solution = self._best(merit, starts, request)
+        solution = self._best(merit, np.stack(starts, axis=1), request)
         return attrs.evolve(solution, precoder=merit.precoder(solution.precoder))
 
-    def _best(self, merit: OnSurface, starts: list[ComplexArray], request: Request) -> Solution:
-        """The best of what all starts lead to, as coordinates of the merit."""
-        every = np.repeat(np.arange(merit.members), len(starts))
-        W = np.stack(starts, axis=1).reshape(-1, *starts[0].shape[1:])
+    def _best(self, merit: OnSurface, starts: ComplexArray, request: Request) -> Solution:
+        """The best of what all starts (B, starts, N, K+S) lead to, as coordinates of the merit."""
+        every = np.repeat(np.arange(merit.members), starts.shape[1])
         stop = Stop(self.tolerance, self.max_steps, request.time_limit, request.callback)
-        return self.climb(merit, W, every, stop)
+        return self.climb(merit, starts.reshape(-1, *starts.shape[2:]), every, stop)
 
     def climb(self, merit: OnSurface, W: ComplexArray, origin: IntArray, stop: Stop) -> Solution:
         """The best of what precoders W (B, N, K+S) lead to, starts of the problems ``origin`` (B,)."""
@@ -215,20 +214,20 @@ class RiemannianSolver(Solver):
         state = self.init(take(merit, origin) if len(origin) > members else merit, W, origin)
         return iterate(state, self.step, stop, labels=origin).best_of(len(origin) // members, SumRateCrlb.sense)
 
-    def _starts(self, merit: Merit, streams: int, request: Request) -> list[ComplexArray]:
-        """The precoders to start from, each (B, N_t, K+S)."""
+    def _starts(self, merit: Merit, streams: int, request: Request) -> ComplexArray:
+        """The precoders to start from, (B, starts, N_t, K+S)."""
         if request.initial is not None:
-            return [request.initial]
-        if request.start is not None:
-            return [start(merit, request.start, streams, request.rngs)]
-        found = [start(merit, name, streams, request.rngs) for name in self.starts]
-        (antennas, users), targets = merit.H.shape[-2:], merit.V.shape[-1] // 3
-        if users > self.random_load * antennas or (merit.crlb_weight and streams < targets):
-            for seed in range(self.random_starts):
-                # Without generators each member draws alike, so that it is the same alone or in a batch.
-                rngs = request.rngs or [np.random.default_rng(seed) for _ in range(merit.members)]
-                found.append(start(merit, "random", streams, rngs))
-        return found
+            return request.initial[:, None]
+        names = self.starts if request.start is None else (request.start,)
+        found = start_all(merit, names, streams, request.rngs)
+        (antennas, columns), users = merit.N.shape[-2:], merit.users
+        few = users > self.random_load * antennas or (merit.crlb_weight and streams < (columns - users) // 3)
+        if not few or request.start is not None:
+            return found
+        # Without generators each member draws alike, so that it is the same alone or in a batch.
+        each = range(merit.members)
+        rngs = (request.rngs or [np.random.default_rng(seed) for _ in each] for seed in range(self.random_starts))
+        return np.concatenate([found, *(drawn(own, found.shape[2:])[:, None] for own in rngs)], axis=1)
 
     def init(self, merit: OnSurface, W: ComplexArray, origin: IntArray) -> RiemannianState:
         """The state at the first precoders W (B, N, K+S), starts of the problems ``origin`` (B,)."""

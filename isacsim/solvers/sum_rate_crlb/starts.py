@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from isacsim.batch import squared
 from isacsim.channels.fang25 import as_ours, published_draw
+from isacsim.compiled import compiled, part
 from isacsim.errors import InvalidInput, one_of
+from isacsim.linalg.blas import multiply
+from isacsim.linalg.lapack import multiply_adjoint, scale
+from isacsim.linalg.parts import invert_positive, shift
 from isacsim.solvers.base import Request
 from isacsim.solvers.starts import check_name, drawn
+from isacsim.solvers.sum_rate_crlb.member import ROUNDING, TINY
 from isacsim.solvers.sum_rate_crlb.merit import Merit
-from isacsim.typing import ComplexArray
+from isacsim.typing import ComplexArray, FloatArray, IntArray
 
 # Sensing streams start at 1 % of the users' amplitude: a start dominated by them leads to
 # stationary points with users switched off.
 SENSING_AMPLITUDE = 0.01
 LEFT_OUT = 20.0  # SNR from which no optimum that is known leaves a user out
+STARTS = ("mrt", "rzf", "selected", "random", "published", "fang25")
+MATCHED, FORCED, SELECTED = range(3)  # places in it; what is drawn comes behind
 
 
 def start_names(value: Any) -> tuple[str, ...]:
@@ -33,38 +41,6 @@ def start_names(value: Any) -> tuple[str, ...]:
     return names
 
 
-def maximum_ratio(merit: Merit) -> ComplexArray:
-    """Users' beams along their channels, h_k / |h_k| (maximum-ratio transmission)."""
-    return merit.matched
-
-
-def zero_forcing(merit: Merit) -> ComplexArray:
-    """Users' beams of regularised zero forcing, H (H^H H + (noise/power) I)^-1."""
-    return merit.H @ merit.apart
-
-
-def selected(merit: Merit) -> ComplexArray:
-    """`maximum_ratio` without the user of the least gain of zero forcing, ``1 / [(H^H H)^-1]_kk``, where it is small.
-
-    Some optima leave a user out, and no start that serves all leads there. Where the SNR of that
-    gain with an equal share of the power is above `LEFT_OUT`, or there is one user, all are served.
-    """
-    if merit.users < 2:
-        return merit.matched
-    gain = 1 / merit.apart.diagonal(axis1=-2, axis2=-1).real
-    snr = merit.power[:, None] / merit.users * gain / merit.noise_power
-    left_out = (gain == gain.min(axis=-1, keepdims=True)) & (snr < LEFT_OUT)
-    return np.asarray(np.where(left_out[:, None, :], 0.0, merit.matched)) if left_out.any() else merit.matched
-
-
-STARTS = ("mrt", "rzf", "selected", "random", "published", "fang25")
-NAMED: dict[str, Callable[[Merit], ComplexArray]] = {
-    "mrt": maximum_ratio,
-    "rzf": zero_forcing,
-    "selected": selected,
-}
-
-
 def first(merit: Merit, streams: int, request: Request, default: str) -> ComplexArray:
     """The precoders of full power to start from, (B, N_t, K+S).
 
@@ -76,58 +52,144 @@ def first(merit: Merit, streams: int, request: Request, default: str) -> Complex
 
 
 def start(merit: Merit, name: str, streams: int, rngs: Sequence[np.random.Generator] | None) -> ComplexArray:
-    """The precoder that a start's name stands for, of any power, shape (B, N_t, K+S).
+    """The precoder that a start's name stands for, of any power, shape (B, N_t, K+S); see `start_all`."""
+    return start_all(merit, (name,), streams, rngs)[:, 0]
 
-    Sensing streams start along the strongest directions of the steering vectors and their
-    derivatives, and so do the users' where none of them has a channel. ``random`` draws CN(0, 1)
-    entries; ``published`` is the start of the published figures' code: users' beams
+
+def start_all(
+    merit: Merit, names: Sequence[str], streams: int, rngs: Sequence[np.random.Generator] | None
+) -> ComplexArray:
+    """The precoders that the names of starts stand for, each of any power, shape (B, starts, N_t, K+S).
+
+    Users' beams are those of `aim` for ``mrt``, ``rzf`` and ``selected``. Their sensing streams start along the
+    strongest directions of the steering vectors and their derivatives, and so do the users' where none of them has a
+    channel. ``random`` draws CN(0, 1) entries; ``published`` is the start of the published figures' code: users' beams
     rate_weight h_k / |h_k|, and sensing streams of CN(0, 2) entries, which take most of the power.
     ``fang25`` is that start with the numbers that the code draws, the same for all members.
 
     Raises:
         InvalidInput: For an unknown name, or a random start without generators.
     """
-    check_name(name, STARTS)
-    antennas, users = merit.H.shape[-2:]
-    if name in NAMED:
-        return served(merit, NAMED[name](merit), streams)
-    if name in ("random", "published"):
-        W = drawn(rngs, (antennas, streams))
-        if name == "random":
-            return W
-        W *= np.sqrt(2)
-    else:
-        if merit.transmit_array is None:
-            raise InvalidInput("starts", "must not be 'fang25' without a tx_array of the targets", name, "Use 'mrt'.")
-        _, sensing = published_draw(antennas, users, merit.V.shape[-1] // 3, streams - users)
-        W = np.empty((merit.members, antennas, streams), complex)
-        W[..., users:] = as_ours(merit.transmit_array, sensing)
-    W[..., :users] = merit.rate_weight * maximum_ratio(merit)
+    for name in names:
+        check_name(name, STARTS)
+    antennas, users = merit.N.shape[-2], merit.users
+    W = np.zeros((merit.members, len(names), antennas, streams), complex)
+    apart, beams = np.empty((2, users, users), complex), np.empty((2, users, antennas), complex)
+    chosen = [STARTS.index(name) for name in names]
+    compiled(aim_each)(merit.NH, merit.powers, np.array(chosen), apart, beams, W)
+    W = light(merit, W)
+    for s, place in enumerate(chosen):
+        if place > SELECTED:
+            W[:, s] = _draw(merit, names[s], W[:, s], rngs)
     return W
 
 
-def served(merit: Merit, beams: ComplexArray, streams: int) -> ComplexArray:
-    """Users' beams (B, N_t, K) with the sensing streams behind them, (B, N_t, streams)."""
-    users = merit.users
-    W = np.empty((merit.members, beams.shape[-2], streams), complex)
+def _draw(merit: Merit, name: str, W: ComplexArray, rngs: Sequence[np.random.Generator] | None) -> ComplexArray:
+    """What is drawn of a start: all of it, or the streams beside beams along the channels of W (B, N_t, K+S)."""
+    shape, users = W.shape[1:], merit.users
+    if name == "random":
+        return drawn(rngs, shape)
+    if name == "published":
+        streams = drawn(rngs, shape)[..., users:] * np.sqrt(2)
+    elif merit.transmit_array is None:
+        raise InvalidInput("starts", "must not be 'fang25' without a tx_array of the targets", name, "Use 'mrt'.")
+    else:
+        _, sensing = published_draw(shape[0], users, merit.V.shape[-1] // 3, shape[1] - users)
+        streams = np.broadcast_to(as_ours(merit.transmit_array, sensing), (len(W), shape[0], shape[1] - users))
+    return np.concatenate([merit.rate_weight * W[..., :users], streams], axis=-1)
+
+
+def light(merit: Merit, W: ComplexArray) -> ComplexArray:
+    """Precoders W (B, starts, N_t, K+S) of users' beams with sensing streams beside them, or in their place."""
+    users, streams = merit.users, W.shape[-1]
     if streams > users:
-        W[..., :users] = unit(beams)
-        W[..., users:] = (SENSING_AMPLITUDE if users else 1.0) * _strongest(merit, streams - users)
+        size = np.sqrt(squared(W).sum(axis=(-2, -1), keepdims=True))
+        W[..., users:] = np.where(size > 0, SENSING_AMPLITUDE * size, 1.0) * _strongest(merit, streams - users)[:, None]
         return W
-    W[...] = beams
     sound = np.asarray(W.any(axis=(-2, -1)))  # else no user has a channel: their streams are left to the targets
-    return W if sound.all() else np.where(sound[:, None, None], W, _strongest(merit, streams))
+    return W if sound.all() else np.where(sound[..., None, None], W, _strongest(merit, streams)[:, None])
 
 
 def _strongest(merit: Merit, streams: int) -> ComplexArray:
     """Streams (..., N_t, streams) along the strongest directions of the targets' basis, of unit norm together."""
     directions = np.linalg.svd(merit.V, full_matrices=False)[0][..., :streams]
     W = np.zeros((*directions.shape[:-1], streams), complex)
-    W[..., : directions.shape[-1]] = unit(directions)
+    W[..., : directions.shape[-1]] = directions / np.sqrt(max(directions.shape[-1], 1))
     return W
 
 
-def unit(X: ComplexArray) -> ComplexArray:
-    """X scaled to unit Frobenius norm; without columns it stays as it is."""
-    norm = np.sqrt(squared(X).sum(axis=(-2, -1), keepdims=True))
-    return np.asarray(X / np.where(norm > 0, norm, 1.0))
+@part
+def aim(
+    HH: ComplexArray,
+    powers: FloatArray,
+    chosen: IntArray,
+    gram: ComplexArray,
+    apart: ComplexArray,
+    beams: ComplexArray,
+    W: ComplexArray,
+) -> None:
+    """Write the users' beams of some starts of a member.
+
+    ``rzf`` is regularised zero forcing, ``H (H^H H + (noise/power) I)^-1``. All others are maximum-ratio
+    transmission, h_k / |h_k|, ``selected`` without a user: see `left_out`.
+
+    Args:
+        HH: H^H, (K, n).
+        powers: The noise of each user, and last the power, (K+1,).
+        chosen: Places of the starts in `STARTS`, (starts,).
+        gram: Room, (K, K).
+        apart: Room for the inverse, (K, K).
+        beams: Room for the conjugates of both kinds of beams, (2, K, n).
+        W: What is written to, (starts, n, K+S).
+    """
+    (users, n), ridge, largest = HH.shape, 0.0, 0.0
+    multiply_adjoint(HH, HH, gram)
+    for k in range(users):
+        square = gram[k, k].real
+        scale(1 / max(math.sqrt(square), TINY), HH[k], beams[MATCHED, k])
+        ridge += powers[k] / powers[users]
+        largest = max(largest, square)
+    # Rounding could leave it indefinite where the noise is next to nothing, and users look alike.
+    shift(gram, max(ridge, ROUNDING * largest))
+    invert_positive(gram, apart)
+    multiply(apart, HH, beams[FORCED])
+    silent = left_out(apart, powers)
+    for s in range(chosen.size):
+        kind = FORCED if chosen[s] == FORCED else MATCHED
+        for k in range(users):
+            for i in range(n):
+                W[s, i, k] = beams[kind, k, i].conjugate()
+            if chosen[s] == SELECTED and k == silent:
+                for i in range(n):
+                    W[s, i, k] = 0.0
+
+
+@part
+def left_out(apart: ComplexArray, powers: FloatArray) -> int:
+    """The user of the least gain of zero forcing, ``1 / [(H^H H)^-1]_kk``, where it is small, else -1.
+
+    Some optima leave a user out, and no start that serves all leads there. Where the SNR of that
+    gain with an equal share of the power is above `LEFT_OUT`, or there is one user, all are served.
+    """
+    users, last = powers.size - 1, 0
+    if users < 2:
+        return -1
+    for k in range(users):
+        if apart[k, k].real > apart[last, last].real:
+            last = k
+    return last if powers[users] / users < LEFT_OUT * powers[last] * apart[last, last].real else -1
+
+
+def aim_each(
+    NH: ComplexArray,
+    powers: FloatArray,
+    chosen: IntArray,
+    apart: ComplexArray,
+    beams: ComplexArray,
+    W: ComplexArray,
+) -> None:
+    """`aim` for B members, whose N^H (B, K+m, n) or powers may be of one for all, with room ``apart`` (2, K, K)."""
+    users = apart.shape[1]
+    for b in range(len(W)):
+        HH, own = NH[min(b, len(NH) - 1), :users], powers[min(b, len(powers) - 1)]
+        aim(HH, own, chosen, apart[0], apart[1], beams, W[b])
