@@ -53,6 +53,8 @@ FALLING = 0.9  # share of what was missed before that a round must leave at most
 # distortion differs by some 1e-7 from round to round, which stays within it.
 MARGIN = 1e-6
 KEPT = 1e-9  # relative slack below which SQINRs and power are missed
+LEFT_OUT = "the bound leaves distortion out, {:.1%} from the objective"
+Found = tuple[ComplexArray, int] | str  # precoders (F, N_t, K+S) and the rounds to them, or why there are none
 Climb = Callable[[Any, ComplexArray, float], Solution]  # from precoders (F, N_t, K+S) of a band, of a power in W
 # Of a band whose problem goes through hardware, as that is at precoders, of a power in W; the last are others, at which
 # hardware is the same if it is converters, whose solution is proven, and None stands for that it is not
@@ -144,8 +146,7 @@ def _behind(problem: SinrConstrained, solver: Solver, grid: Grid, total: float) 
     if (bounded := getattr(solver, "bound_over_band", None)) is not None:
         ideal = attrs.evolve(ideal, bound=bounded(problem, ideal.bound, grid.used / grid.subcarriers))
     if whole is not None:
-        found = _improved(through, whole, ideal.precoder[0], grid, total)
-        return _none(ideal, found) if isinstance(found, str) else _told(through, ideal, *found)
+        return _told(through, ideal, _improved(through, whole, ideal.precoder[0], grid, total))
     found = _settled(through, _Split(through, solver, total), ideal.precoder[0], total)
     return _climbed(through, solver, ideal, found, total)
 
@@ -169,27 +170,20 @@ def relaxed(problem: SinrConstrained, grid: Grid, total: float) -> tuple[SinrCon
     return attrs.evolve(problem, transceiver=Transceiver(), noise_power=noise + e * arriving), total * most
 
 
-def _climbed(
-    through: SinrConstrained, solver: Solver, ideal: Solution, found: tuple[ComplexArray, int] | str, total: float
-) -> Solution:
+def _climbed(through: SinrConstrained, solver: Solver, ideal: Solution, found: Found, total: float) -> Solution:
     """The solution of settled precoders, or of the stationary ones that they lead to where a solver knows the way."""
+    settled = _told(through, ideal, found)
     climb: Climb | None = getattr(solver, "improved_over_band", None)
     if climb is None or not through.transceiver.transmit.scale_free or not_differentiable(through):
-        return _none(ideal, found) if isinstance(found, str) else _told(through, ideal, *found)
-    W = ideal.precoder[0] if isinstance(found, str) else found[0]
-    better = climb(through, W, total)
-    if not better.status[0].answered:
-        return _none(ideal, found) if isinstance(found, str) else _told(through, ideal, *found)
-    if not isinstance(found, str):
-        before = _told(through, ideal, *found)
-        if not better.objective[0] * through.sense > before.objective[0] * through.sense:
-            return before
-    gap = _gap(better.objective[0], ideal.bound[0])
-    note = (
-        f"SQINRs and power are kept through the hardware; the bound leaves distortion out, {gap:.1%} from the objective"
-    )
-    notes = objects([(*better.notes[0], note)])
-    return attrs.evolve(better, bound=ideal.bound, gap=np.array([gap]), notes=notes)
+        return settled
+    better = climb(through, ideal.precoder[0] if isinstance(found, str) else found[0], total)
+    objective = better.objective[0]
+    # Settled precoders that there are none of have no objective to be better than.
+    if not better.status[0].answered or objective * through.sense <= settled.objective[0] * through.sense:
+        return settled
+    gap = _gap(objective, ideal.bound[0])
+    note = f"SQINRs and power are kept through the hardware; {LEFT_OUT.format(gap)}"
+    return attrs.evolve(better, bound=ideal.bound, gap=np.array([gap])).marked(np.ones(1, bool), note=note)
 
 
 def _unlike(problem: SinrConstrained, total: float) -> tuple[ComplexArray, ComplexArray]:
@@ -204,9 +198,7 @@ def _unlike(problem: SinrConstrained, total: float) -> tuple[ComplexArray, Compl
     return one, two
 
 
-def _settled(
-    through: SinrConstrained, design: _Split, met: ComplexArray, total: float
-) -> tuple[ComplexArray, int] | str:
+def _settled(through: SinrConstrained, design: _Split, met: ComplexArray, total: float) -> Found:
     """Precoders for the distortion that they make, with the rounds from ``met``; or why there are none."""
     missed, least, weight = np.inf, np.inf, 1.0
     for rounds in range(1, ROUNDS + 1):
@@ -222,18 +214,21 @@ def _settled(
     return f"SQINRs or power are off by {missed:.1e}, relative, after {ROUNDS} rounds of distortion"
 
 
-def _told(through: SinrConstrained, ideal: Solution, W: ComplexArray, rounds: int) -> Solution:
-    """The solution that precoders are, beside the one over ideal chains."""
+def _told(through: SinrConstrained, ideal: Solution, found: Found) -> Solution:
+    """The solution that precoders are, beside the one over ideal chains; that none were found proves nothing."""
+    if isinstance(found, str):
+        none = np.full(ideal.precoder.shape, np.nan, complex)
+        return Solution.resting(none, Status.FAILED, [f"{found}; that there are none is not proven"])
+    W, rounds = found
     objective = float(np.mean(through.objective(W)))
+    gap = _gap(objective, ideal.bound[0])
     note = "SQINRs and power are kept through the hardware; that no split and precoders are better is not shown"
-    bound = f"the bound leaves distortion out, {_gap(objective, ideal.bound[0]):.1%} from the objective"
-    rest = Solution.resting(W[None], Status.HEURISTIC, [f"{note}: {bound}"], objective=objective, bound=ideal.bound)
-    return attrs.evolve(rest, gap=np.array([_gap(objective, ideal.bound[0])]), iterations=np.array([rounds]))
+    note = f"{note}: {LEFT_OUT.format(gap)}"
+    rest = Solution.resting(W[None], Status.HEURISTIC, [note], objective=objective, bound=ideal.bound, gap=gap)
+    return attrs.evolve(rest, iterations=np.array([rounds]))
 
 
-def _improved(
-    through: SinrConstrained, whole: WholeBand, met: ComplexArray, grid: Grid, total: float
-) -> tuple[ComplexArray, int] | str:
+def _improved(through: SinrConstrained, whole: WholeBand, met: ComplexArray, grid: Grid, total: float) -> Found:
     """The best precoders of rounds that take hardware for what it is at those of the last, from ``met`` on."""
     best, least, rounds = None, np.inf, 0
     while rounds < ROUNDS:
@@ -315,9 +310,3 @@ def _missed(through: SinrConstrained, W: ComplexArray, total: float) -> float:
 
 def _gap(objective: float, bound: float) -> float:
     return abs(objective - bound) / abs(objective)
-
-
-def _none(ideal: Solution, why: str) -> Solution:
-    """That no precoders were found, which proves nothing."""
-    none = np.full(ideal.precoder.shape, np.nan, complex)
-    return Solution.resting(none, Status.FAILED, [f"{why}; that there are none is not proven"])
