@@ -37,7 +37,8 @@ PRECODER, GRADIENT, DIRECTION, SCRATCH, TRIED, FRESH = range(6)  # slots
 
 def no_pairs(members: int, size: int, length: int) -> Pairs:
     """Room for ``size`` pairs of vectors (length,) for each of B members."""
-    pairs = Pairs(np.zeros((members, 2 * size, length)), np.zeros((members, 2 * size + 1)))
+    # Vectors of places without a pair are never read.
+    pairs = Pairs(np.empty((members, 2 * size, length)), np.zeros((members, 2 * size + 1)))
     pairs.numbers[:, size] = 1.0
     return pairs
 

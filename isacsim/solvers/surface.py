@@ -66,10 +66,9 @@ class Surface:
         return cls(transmit, problem.power, getattr(problem, "per_antenna", False), scale[None], shares is None, free)
 
     @classmethod
-    def of_ideal(cls, problem: Any) -> Surface:
-        """That of such a problem as if chains were ideal."""
-        free = np.zeros((1, problem.H.shape[-2]), bool)
-        return cls(Ideal(), np.array(problem.power), problem.per_antenna, np.ones(free.shape), False, free)
+    def of_ideal(cls, power: FloatArray, per_antenna: bool, antennas: int) -> Surface:
+        """That of ideal chains."""
+        return cls(Ideal(), power, per_antenna, np.ones((1, antennas)), False, np.zeros((1, antennas), bool))
 
     def precoder(self, Z: ComplexArray) -> ComplexArray:
         """The precoder of coordinates Z (B, N_t, K+S)."""

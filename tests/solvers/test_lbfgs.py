@@ -110,7 +110,7 @@ def test_a_direction_that_does_not_ascend_is_replaced_and_its_memory_forgotten(k
     state = solver.init(merit, kit.complex_gaussian((2, 6, 2), 0), np.arange(2))
     # A pair (g, 0) along the gradient g with a negative curvature makes H_0 - c g g^T of the memory.
     memory = state.memory
-    memory.pairs[:, 0] = state.gradient
+    memory.pairs[:, 0], memory.pairs[:, memory.size] = state.gradient, 0.0
     memory.numbers[:, 0] = -1e3
     against = memory.direction(state.gradient, state.preconditioner)
     assert np.all(dot(state.gradient, against) < 0)

@@ -262,6 +262,7 @@ def ascend(
     course = Course(told[:, STATE], told[:, STEP]).run(rules, FIRST_ROWS, RESIDUAL + 1, advance, look, origin)
     objective = told[:, OBJECTIVE].reshape(members, -1)
     best = np.where(np.isfinite(objective), objective, -np.inf).argmax(axis=1) + np.arange(0, count, count // members)
-    values = {"objective": told[best, OBJECTIVE], "residual": told[best, RESIDUAL]}
+    there = told[best]
+    values = {"objective": there[:, OBJECTIVE], "residual": there[:, RESIDUAL]}
     traced = {"objective": OBJECTIVE, "residual": RESIDUAL, "sum_rate": RATE, "crlb": CRLB}
     return course.solution(best, way.matrix[best, PRECODER], values, traced)

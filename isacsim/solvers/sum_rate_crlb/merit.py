@@ -11,6 +11,8 @@ where C_1 = rate_weight [H Sigma_1^H, 0], Sigma_1 = diag(eta), Sigma_2 = diag(be
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 from attrs import field, frozen
 
@@ -24,6 +26,7 @@ from isacsim.problems.sum_rate_crlb import SumRateCrlb
 from isacsim.solvers.sum_rate_crlb.member import (
     CRLB,
     OBJECTIVE,
+    PER_ANTENNA,
     RATE,
     SEEN,
     SELECTION,
@@ -112,7 +115,6 @@ class Merit(OnSurface):
     NH: ComplexArray = rows(2)  # its conjugate transpose: one product gives Z and Y
     tensor: FimTensor = field()
     transmit_array: AntennaArray | None = field()
-    surface: Surface = field()
     powers: FloatArray = rows(1)  # the noise of each user, and last the power, (B, K+1)
     weights: FloatArray = field()  # as in `isacsim.solvers.sum_rate_crlb.member.Terms`
     rate_weight: float = field()
@@ -138,7 +140,6 @@ class Merit(OnSurface):
             NH=hermitian(N),
             tensor=tensor,
             transmit_array=getattr(problem.targets, "tx_array", None),
-            surface=Surface.of_ideal(problem),
             powers=powers,
             weights=np.array([*terms, problem.per_antenna, *problem.selection], float),
             rate_weight=terms[0],
@@ -153,7 +154,12 @@ class Merit(OnSurface):
     @property
     def power(self) -> FloatArray:
         """Power of each member, (B,) or (1,), in W."""
-        return self.surface.power
+        return self.powers[:, -1]
+
+    @cached_property
+    def surface(self) -> Surface:
+        """The precoders of full power."""
+        return Surface.of_ideal(self.power, bool(self.weights[PER_ANTENNA]), self.N.shape[-2])
 
     @property
     def noise_power(self) -> FloatArray:
@@ -199,12 +205,11 @@ class Merit(OnSurface):
 
     def room(self, streams: int) -> Room:
         """Place for what evaluations work out, with K+S streams."""
-        side, told = self.V.shape[-1], self.tensor.parameters if self.crlb_weight else 0
-        gains, factor = np.empty((2, self.N.shape[-1], streams), complex)
+        (n, columns), users, told = self.N.shape[-2:], self.users, self.tensor.parameters if self.crlb_weight else 0
+        gains, factor = np.empty((2, columns, streams), complex)
         F, inverse = np.empty((2, told, told))
-        M = np.empty((self.N.shape[-2],) * 2, complex)
-        seen, betas, square = np.zeros(SEEN + 2 * self.users), np.empty(self.users), np.zeros((side, side), complex)
-        return Room(seen, gains, square, F, inverse, factor, M, betas)
+        M, square = np.empty((n, n), complex), np.zeros((columns - users, columns - users), complex)
+        return Room(np.zeros(SEEN + 2 * users), gains, square, F, inverse, factor, M, np.empty(users))
 
     def relevant(self) -> Merit:
         """The merit without V where the CRLB carries no weight: then stationary precoders lie in the range of H."""

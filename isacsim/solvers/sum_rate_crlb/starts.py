@@ -76,8 +76,9 @@ def start_all(
     W = np.zeros((merit.members, len(names), antennas, streams), complex)
     apart, beams = np.empty((2, users, users), complex), np.empty((2, users, antennas), complex)
     chosen = [STARTS.index(name) for name in names]
-    compiled(aim_each)(merit.NH, merit.powers, np.array(chosen), apart, beams, W)
-    W = light(merit, W)
+    heard = compiled(aim_each)(merit.NH, merit.powers, np.array(chosen), apart, beams, W)
+    if streams > users or not heard:
+        W = light(merit, W)
     for s, place in enumerate(chosen):
         if place > SELECTED:
             W[:, s] = _draw(merit, names[s], W[:, s], rngs)
@@ -127,8 +128,8 @@ def aim(
     apart: ComplexArray,
     beams: ComplexArray,
     W: ComplexArray,
-) -> None:
-    """Write the users' beams of some starts of a member.
+) -> bool:
+    """Write the users' beams of some starts of a member; whether any user has a channel.
 
     ``rzf`` is regularised zero forcing, ``H (H^H H + (noise/power) I)^-1``. All others are maximum-ratio
     transmission, h_k / |h_k|, ``selected`` without a user: see `left_out`.
@@ -162,6 +163,7 @@ def aim(
             if chosen[s] == SELECTED and k == silent:
                 for i in range(n):
                     W[s, i, k] = 0.0
+    return largest > 0
 
 
 @part
@@ -187,9 +189,13 @@ def aim_each(
     apart: ComplexArray,
     beams: ComplexArray,
     W: ComplexArray,
-) -> None:
-    """`aim` for B members, whose N^H (B, K+m, n) or powers may be of one for all, with room ``apart`` (2, K, K)."""
-    users = apart.shape[1]
+) -> bool:
+    """`aim` for B members, whose N^H (B, K+m, n) or powers may be of one for all, with room ``apart`` (2, K, K).
+
+    Returns whether each member has a user with a channel.
+    """
+    users, heard = apart.shape[1], True
     for b in range(len(W)):
         HH, own = NH[min(b, len(NH) - 1), :users], powers[min(b, len(powers) - 1)]
-        aim(HH, own, chosen, apart[0], apart[1], beams, W[b])
+        heard = aim(HH, own, chosen, apart[0], apart[1], beams, W[b]) and heard
+    return heard
