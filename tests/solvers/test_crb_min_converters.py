@@ -16,7 +16,7 @@ from isacsim.linalg.hermitian import coordinates, matrices
 from isacsim.solvers.crb_min.dual_newton import DualNewton, _weighted_congruence
 from isacsim.solvers.crb_min.homogeneous import Homogeneous, evaluate
 from isacsim.solvers.solution import Status
-from isacsim.solvers.sqinr.group import feasibility
+from isacsim.solvers.sqinr.least_power import least_power
 from isacsim.testing.capabilities import Compressing
 
 DATA = Path(__file__).parents[1] / "data" / "crb-min-converters"
@@ -47,14 +47,14 @@ def mixed(kit, seed, members=1, antennas=6, users=3, **changes):
     arguments = {"min_sinr": 3.0, "power": 1.0, "noise_power": 1.0, "transceiver": hardware} | changes
     arguments |= {"response_variance": 0.05, "radar_noise_power": 0.5, "receivers": 3}
     problem = CrbMin(kit.complex_gaussian((members, antennas, users), seed), **arguments)
-    least = least_power(problem)
+    least = needed(problem)
     return attrs.evolve(problem, power=np.where(np.isfinite(least), 1.5 * least, 1.0))
 
 
-def least_power(problem):
+def needed(problem):
     """The least power of each member, in W."""
     (group,) = DualNewton().groups(flatten(problem))
-    return feasibility(group.system).power * group.system.unit
+    return least_power(group.system).power * group.system.unit
 
 
 @pytest.mark.parametrize("name", ["1", "2"])
@@ -89,7 +89,7 @@ def test_converters_without_distortion_are_the_ideal_problem(kit, seed, antennas
 def test_every_answer_meets_all_constraints_within_its_gap(kit, seed, antennas, users):
     problem = mixed(kit, seed, 2, antennas, users, min_sinr=1.0)
     solution = isacsim.solve(problem)
-    there = np.isfinite(least_power(problem))
+    there = np.isfinite(needed(problem))
     assert np.array_equal([status is Status.OPTIMAL for status in solution.status], there)
     assert np.array_equal([status is Status.INFEASIBLE for status in solution.status], ~there)
     problem, solution = take(flatten(problem), there), solution.take(there)
@@ -120,7 +120,7 @@ def test_the_dual_is_a_bound_at_every_point_and_rises_along_its_gradient(kit):
     problem = mixed(kit, 5)
     (group,) = DualNewton().groups(flatten(problem))
     system, best = Homogeneous.of(group), isacsim.solve(problem).objective
-    state = DualNewton().init(system, attrs.evolve(group, feasible=feasibility(group.system)))
+    state = DualNewton().init(system, attrs.evolve(group, feasible=least_power(group.system)))
     for _ in range(20):
         step = DualNewton().step(state)
         assert np.all(step.dual.bound <= best)
@@ -227,7 +227,7 @@ def test_random_problems_of_all_sizes_are_solved(kit):
         H = kit.complex_gaussian((antennas, users), int(rng.integers(2**32))) * 10 ** rng.uniform(-0.5, 0.5, users)
         asked = np.minimum(10 ** rng.uniform(0, 1.2, users), 0.4 * 4**user)
         problem = CrbMin(H, asked, 1e6, 1.0, hardware, response_variance=10 ** rng.uniform(-4, 1))
-        least = float(least_power(problem)[0])
+        least = float(needed(problem)[0])
         if not least < 1e6:
             continue
         count += 1

@@ -19,7 +19,7 @@ from isacsim.solvers.crb_min.newton_start import begin, iterates, near
 from isacsim.solvers.crb_min.newton_system import EPS, PIVOT, linearise, room
 from isacsim.solvers.crb_min.recovery import cheapest
 from isacsim.solvers.crb_min.reduction import reductions
-from isacsim.solvers.sqinr.group import feasibility
+from isacsim.solvers.sqinr.least_power import least_power
 from isacsim.solvers.sqnr_max.newton_mm import NewtonMm
 from isacsim.solvers.sqnr_max.objectives import sqnr_groups
 from isacsim.solvers.sum_rate_crlb.lbfgs import RiemannianLbfgs
@@ -50,7 +50,7 @@ def test_the_newton_system_of_the_saddle_is_the_second_derivative_of_the_dual_wi
     spectrum, U = np.linalg.eigh(dual.Q)
     assert spectrum.min() > 0.5  # inside the domain
     R = (U * spectrum[:, None] ** -0.5) @ hermitian(U)
-    beams = cheapest(reduced, feasibility(reduced).multipliers)
+    beams = cheapest(reduced, least_power(reduced).multipliers)
     at, place = member(near(dual, R, np.array([eps]), (beams, dual.bound)), 0), room(r, reduced.users)
     assert linearise(member(reduced.arrays, 0), member(dual, 0), at, place, scratch(r, reduced.users))
     X = kit.complex_gaussian((r, r), 1)
@@ -72,7 +72,7 @@ def test_the_newton_system_of_the_saddle_is_the_second_derivative_of_the_dual_wi
 
 def test_on_the_ray_of_the_least_power_q_is_a_multiple_of_the_identity_and_the_start_is_stationary(kit):
     reduced = reduced_problem(kit)
-    least, (r, users) = feasibility(reduced), reduced.H.shape[1:]
+    least, (r, users) = least_power(reduced), reduced.H.shape[1:]
     dual, at = dual_room((), r, users), member(iterates(1, r, users), 0)
     begin(member(reduced.arrays, 0), least.multipliers[0], least.power[0], dual, at, scratch(r, users))
     Q, mu, eps = dual.Q, dual.mu, at.told[EPS]

@@ -15,7 +15,7 @@ from isacsim.batch import flatten, frobenius2, hermitian, take
 from isacsim.solvers.base import Request
 from isacsim.solvers.solution import Status
 from isacsim.solvers.sqinr.certificate import certify
-from isacsim.solvers.sqinr.group import feasibility
+from isacsim.solvers.sqinr.least_power import least_power
 from isacsim.solvers.sqnr_max.newton_mm import NewtonMm
 from isacsim.solvers.sqnr_max.objectives import sqnr_groups
 from isacsim.solvers.sqnr_max.starts import start
@@ -84,7 +84,7 @@ def test_linear_objectives_are_maximised_with_a_proof(name):
     scale = system.scale[0]
     theta = np.conj(scale)[:, None] * d["Theta"] * scale
     solution = NewtonMm().optimise(
-        attrs.evolve(group, system=system.to_maximise(theta[None]), feasible=feasibility(system)), Request()
+        attrs.evolve(group, system=system.to_maximise(theta[None]), feasible=least_power(system)), Request()
     )
     assert solution.status[0] is Status.GLOBAL
     # The reference's own gap is up to 6e-6.
@@ -142,7 +142,7 @@ def test_the_least_power_is_told_where_the_power_is_less(kit):
     problem = kit.make_sqnr_max(users=3, sqinr_db=8.0)
     (group,) = sqnr_groups(flatten(problem))
     system = group.system
-    needed = 100.0 * feasibility(system).power[0]
+    needed = 100.0 * least_power(system).power[0]
     solution = isacsim.solve(attrs.evolve(problem, power=0.5 * needed))
     assert solution.status is Status.INFEASIBLE
     assert solution.bound == pytest.approx(needed, rel=1e-9)
@@ -157,7 +157,7 @@ def test_a_power_just_above_the_least_is_solved(kit, kind, excess):
     problem = kit.make_sqnr_max(kind, users=3, sqinr_db=8.0)
     (group,) = sqnr_groups(flatten(problem))
     system = group.system
-    power = 100.0 * feasibility(system).power[0] * (1 + excess)
+    power = 100.0 * least_power(system).power[0] * (1 + excess)
     barely = attrs.evolve(problem, power=power)
     solution = isacsim.solve(barely)
     assert solution.status.good
@@ -253,9 +253,9 @@ def test_a_missing_sensing_stream_is_found(kit):
     # One user's beam alone, from where the surrogate by itself creates no stream.
     W = np.zeros((1, 8, 9), complex)
     W[..., 0] = problem.H[:, 0]
-    V = start(attrs.evolve(group, feasible=feasibility(system)), Request(initial=W), 1)
+    V = start(attrs.evolve(group, feasible=least_power(system)), Request(initial=W), 1)
     V[..., 1] *= 1e-12
-    V, least = V / np.sqrt(frobenius2(V)), feasibility(system).multipliers
+    V, least = V / np.sqrt(frobenius2(V)), least_power(system).multipliers
     solution = NewtonMm()._run(system, V, least, Request(), group.places)
     assert solution.status[0] is Status.STATIONARY
     assert solution.objective[0] == pytest.approx(float(d["best_sqnr"]), rel=1e-7)

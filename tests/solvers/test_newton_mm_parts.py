@@ -7,15 +7,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import isacsim
-from isacsim.batch import flatten, frobenius2, hermitian, inner
+from isacsim.batch import flatten, frobenius2, hermitian, inner, take
 from isacsim.linalg.parts import inverted, solve_into
 from isacsim.linalg.stacked import ONE_BY_ONE, eigh, positive_inverse
 from isacsim.records import member
 from isacsim.solvers.base import Request
 from isacsim.solvers.sqinr.curvature import times
-from isacsim.solvers.sqinr.group import feasibility
 from isacsim.solvers.sqinr.kkt import conditions, largest_eigenvalue
-from isacsim.solvers.sqinr.repair import repaired
+from isacsim.solvers.sqinr.least_power import least_power
+from isacsim.solvers.sqinr.repair import fill_each, inside, repaired
 from isacsim.solvers.sqnr_max.dual import Subproblem, curvature, evaluate, minimise, room
 from isacsim.solvers.sqnr_max.newton_mm import adapt_each
 from isacsim.solvers.sqnr_max.newton_system import newton_direction
@@ -163,7 +163,7 @@ def test_the_minimum_of_the_dual_is_the_best_point_under_the_surrogate(kit, seed
     problem = kit.make_sqnr_max(seed=seed)
     (group,) = sqnr_groups(flatten(problem))
     system = group.system
-    found = feasibility(system)
+    found = least_power(system)
     V = start(attrs.evolve(group, feasible=found), Request(), 2)
     surrogate = system.objective.surrogate(V)
     M = surrogate.M + 0.03 * surrogate.value * np.eye(8)
@@ -236,15 +236,30 @@ def test_the_secular_equation_gives_the_largest_eigenvalue_from_above(kit, seed,
         assert -1e-12 * scale <= found[0, k] - largest <= 1e-11 * scale
 
 
+def test_points_are_scaled_to_full_power_and_those_that_miss_an_sqinr_are_told(kit):
+    system = take(sqnr_groups(flatten(kit.make_sqnr_max(batch=(2,), users=3)))[0], np.array([0, 0, 1])).system
+    beams = inside(system, least_power(system))
+    V = np.array([1.0, 2.0, 1.0])[:, None, None] * beams
+    V[2, :, 0] = 0.0
+    moved, kept = np.zeros(3, bool), np.zeros(3, bool)
+    fill_each(system.constraints, V, np.empty((3, 3), complex), np.empty(8), np.empty(4), moved, kept)
+    np.testing.assert_allclose(V[:2], beams[:2], rtol=1e-12)
+    assert frobenius2(V) == pytest.approx(np.ones(3), rel=1e-12)
+    assert kept.tolist() == [True, True, False]
+    assert moved.tolist() == [False, True, True]
+
+
 def test_points_that_miss_sqinrs_a_little_are_repaired(kit):
     problem = kit.make_sqnr_max(batch=(2,), users=3)
     (group,) = sqnr_groups(flatten(problem))
     system = group.system
-    found = feasibility(system)
+    found = least_power(system)
     V = start(attrs.evolve(group, feasible=found), Request(), 2)
     V[0, :, 0] *= 0.1
     V[1, :, 1] = V[1, :, 0]  # two users on one beam
     assert system.slack(V).min(axis=-1).max() < 0
-    mended, _ = repaired(system, found, V)
+    mended, moved, _ = repaired(system, found, V)
+    assert moved.all()
+    assert not repaired(system, found, mended)[1].any()
     np.testing.assert_allclose(frobenius2(mended), 1.0, rtol=1e-12)
     assert system.slack(mended).min() >= -1e-10

@@ -10,7 +10,7 @@ from isacsim.batch import flatten, frobenius2
 from isacsim.solvers.base import Request
 from isacsim.solvers.solution import Status
 from isacsim.solvers.sqinr.certificate import certify
-from isacsim.solvers.sqinr.group import feasibility
+from isacsim.solvers.sqinr.least_power import least_power
 from isacsim.solvers.sqnr_max.dual import minimise
 from isacsim.solvers.sqnr_max.objectives import sqnr_groups
 from isacsim.solvers.sqnr_max.starts import start
@@ -70,7 +70,7 @@ def plain_iteration(problem, steps):
     """The objective after steps of the published iteration, each subproblem solved in the multipliers."""
     (group,) = sqnr_groups(flatten(problem))
     system = group.system
-    found = feasibility(system)
+    found = least_power(system)
     V = start(attrs.evolve(group, feasible=found), Request(), system.antennas)
     mu = np.sqrt(frobenius2(system.objective.surrogate(V).C))[:, None]
     z = np.concatenate([found.multipliers * mu, mu], axis=-1)

@@ -9,11 +9,13 @@ from isacsim import Aqnm, Ideal, SqnrMax, Transceiver
 from isacsim.batch import flatten, squared, take
 from isacsim.solvers.solution import Status
 from isacsim.solvers.sqinr.certificate import certify
-from isacsim.solvers.sqinr.group import feasibility
+from isacsim.solvers.sqinr.least_power import least_power
 from isacsim.solvers.sqnr_max.newton_mm import NewtonMm
 from isacsim.solvers.sqnr_max.objectives import sqnr_groups
 from isacsim.solvers.sqnr_max.point import point_optima
-from isacsim.solvers.sqnr_max.point_kernel import point_each, room, search
+from isacsim.solvers.sqnr_max.point_conditions import room
+from isacsim.solvers.sqnr_max.point_kernel import point_each, search
+from isacsim.solvers.sqnr_max.target import PointResponse, respond_each
 
 BITS = [1, 2, 3, 4, 5, 6, 8, np.inf]
 
@@ -42,19 +44,20 @@ def random_points(kit, seed, members=20):
 def group_of(problem):
     """Those of the members that have an answer."""
     (group,) = sqnr_groups(flatten(problem))
-    found = feasibility(group.system)
+    found = least_power(group.system)
     fits = found.power < 1 - 1e-9
     return take(attrs.evolve(group, feasible=found), fits)
 
 
 def searched(group):
-    """V, multipliers, value, excess and whether it was found, of the kernel itself."""
+    """V, multipliers, value, relative excess and whether it was found, of the kernel itself."""
     (members, N, K), target = group.system.H.shape, group.system.objective.target
-    V, z = np.zeros((members, N, K + N), complex), np.zeros((members, K + 1))
-    results = V, z, np.zeros(members), np.zeros(members), np.zeros(members, bool)
+    V, z = np.zeros((members, N, K + 1), complex), np.zeros((members, K + 1))
+    judged, found = np.zeros((4, members)), np.zeros(members, bool)
     with np.errstate(all="ignore"):  # as within `solve`
-        point_each(group.system.constraints, target, group.feasible.multipliers, room(N, K), search(K), *results)
-    return results
+        least = group.feasible.multipliers
+        point_each(group.system.constraints, target, least, room(N, K), search(K), V, z, judged, found)
+    return V, z, judged[0], judged[1], found
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -94,7 +97,7 @@ def test_its_multipliers_prove_its_bound_by_eigenvalues_too(kit, seed):
     np.testing.assert_allclose(judged.value, value, rtol=1e-12)
     assert judged.violation.max() <= 1e-9  # powers solve for the SQINRs, to rounding of many users
     assert judged.eigenvalue.max() <= 1e-9  # in exact arithmetic none is positive
-    np.testing.assert_allclose(judged.excess, excess / value, atol=1e-8)
+    np.testing.assert_allclose(judged.excess, excess, atol=1e-8)
 
 
 def test_compiled_and_uncompiled_find_the_same(kit):
@@ -105,6 +108,21 @@ def test_compiled_and_uncompiled_find_the_same(kit):
     assert sound.all()
     np.testing.assert_allclose(solution.objective, value, rtol=1e-10)  # BLAS of NumPy and of SciPy
     np.testing.assert_allclose(solution.precoder, V, atol=1e-6)
+
+
+def test_a_response_of_one_point_is_told_from_others_and_its_factors_give_the_sqnr(kit):
+    problem = random_points(kit, 1, members=4)
+    G = problem.G.copy()
+    G[1], G[2] = 0.0, G[2] + 1e-6 * kit.complex_gaussian(G[2].shape, 0)
+    (group,) = sqnr_groups(flatten(attrs.evolve(problem, G=G)))
+    objective, found = group.system.objective, group.system.objective.target
+    assert found.there.tolist() == [True, True, False, True]
+    plain = PointResponse(*(np.zeros_like(array) for array in found))
+    respond_each(objective.G, objective.transmit, objective.receive, plain)
+    for ours, theirs in zip(plain, found, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-12)
+    points, V = np.array([0, 3]), kit.complex_gaussian((2, group.system.antennas, 3), 1)
+    np.testing.assert_allclose(take(found, points).sqnr(V), take(objective, points).surrogate(V).value, rtol=1e-9)
 
 
 @pytest.mark.parametrize("transmit", [Aqnm(3), Aqnm([10, 10, 3, 3, 3, 3, 3, 3]), Ideal()])
@@ -130,18 +148,20 @@ def test_without_users_the_direction_is_the_best_of_a_fine_search(kit):
     assert values.max() >= 0.95 * best  # of a sphere in five dimensions, points lie some 0.2 apart: 0.966
 
 
-def test_users_some_of_whom_have_slack_are_left_to_the_iteration(kit):
+def test_users_some_of_whom_may_have_slack_are_left_to_another_method(kit):
     # h_1 is orthogonal to the target's direction: its SQINR binds at no expense, the other's does not bind at all.
     problem = kit.make_sqnr_max("point", users=2, transceiver=Transceiver(user=Aqnm(3)))
     a = np.conj(problem.G[0]) / np.linalg.norm(problem.G[0])
     h = kit.complex_gaussian((8,), 3)
     H = np.stack([a, h - a * (np.conj(a) @ h)], axis=-1)
     problem = attrs.evolve(problem, H=H, min_sqinr=[0.1, 5.0], noise_power=1.0)
-    solution = isacsim.solve(problem)
-    assert solution.status is Status.GLOBAL
-    slack = problem.constraints(solution.precoder)["sqinr"]
-    assert slack.min() >= -1e-9
-    assert slack.max() > 1e-3
+    _, found = point_optima(group_of(attrs.evolve(problem, H=H[None])), 1e-6)
+    assert not found.any()
+    solution, other = isacsim.solve(problem), isacsim.solve(problem, starts="least-power")
+    assert solution.status is other.status is Status.GLOBAL
+    # Beams that give the first user more than it asks, and a stream of its own for the rest, have one covariance.
+    assert solution.objective == pytest.approx(other.objective, rel=1e-6)
+    assert problem.constraints(solution.precoder)["sqinr"].min() >= -1e-9
 
 
 def test_a_start_by_name_is_iterated_from(kit):

@@ -15,7 +15,8 @@ from isacsim.records import member
 from isacsim.solvers.base import Request
 from isacsim.solvers.sqinr.certificate import certify
 from isacsim.solvers.sqinr.converters import distortion_ratios
-from isacsim.solvers.sqinr.group import certificate, feasibility
+from isacsim.solvers.sqinr.group import certificate
+from isacsim.solvers.sqinr.least_power import least_power
 from isacsim.solvers.sqinr.repair import least_power_beams
 from isacsim.solvers.sqinr.system import write_slack
 from isacsim.solvers.sqnr_max.objectives import sqnr_groups
@@ -196,14 +197,14 @@ def test_the_surrogate_of_a_linear_objective_touches_it_from_below(kit, seed):
     np.testing.assert_allclose(linear.gradient(anchor), theta)
 
 
-# Feasibility
+# The least power
 
 
 @pytest.mark.parametrize("name", INSTANCES)
 def test_least_power_bounds_and_surrogates_of_the_reference_instances(name):
     d, _, group = instance(name)
     system = group.system
-    found = feasibility(system)
+    found = least_power(system)
     # The tolerances are those of the reference: algebra, and an iteration that ends at 1e-11.
     np.testing.assert_allclose(system.attainable()[0], d["bound_single_user"], rtol=1e-10)
     np.testing.assert_allclose(found.power * d["P"], d["P_min"], rtol=1e-8)
@@ -225,7 +226,7 @@ def test_the_beams_of_least_power_meet_every_sqinr_with_equality(kit, seed, tran
     problem = make_problem(kit, seed, transceiver=transceiver)
     (group,) = sqnr_groups(flatten(problem))
     system = group.system
-    found = feasibility(system)
+    found = least_power(system)
     beams = least_power_beams(system, found.multipliers)
     assert frobenius2(beams)[0] == pytest.approx(found.power[0], rel=1e-9)
     np.testing.assert_allclose(system.slack(beams)[0, :-1], 0.0, atol=1e-9)
@@ -241,7 +242,7 @@ def test_one_user_reaches_its_bound_and_no_more(kit, transmit):
         )
         (group,) = sqnr_groups(flatten(attrs.evolve(problem, transceiver=transceiver)))
         system = group.system
-        return feasibility(system), (system.attainable(), system.attainable(noise=0.0))
+        return least_power(system), (system.attainable(), system.attainable(noise=0.0))
 
     reached, ever = (bound[0, 0] for bound in least(0.1, 5.0)[1])
     assert least(reached, 5.0)[0].power[0] == pytest.approx(1.0, rel=1e-9)
@@ -256,7 +257,7 @@ def test_users_that_no_power_serves_together_are_told_so(kit):
     problem = make_problem(kit, H=np.concatenate([h, h], axis=1), min_sqinr=1.01, noise_power=0.1)
     (group,) = sqnr_groups(flatten(problem))
     system = group.system
-    found = feasibility(system)
+    found = least_power(system)
     assert certificate(attrs.evolve(group, feasible=found)) == (
         np.inf,
         "infeasible: no power meets the SQINRs together",
@@ -264,7 +265,7 @@ def test_users_that_no_power_serves_together_are_told_so(kit):
     # Below 1, which two users on one channel can share, some power does.
     (group,) = sqnr_groups(flatten(attrs.evolve(problem, min_sqinr=0.99)))
     system = group.system
-    assert np.isfinite(feasibility(system).power).all()
+    assert np.isfinite(least_power(system).power).all()
 
 
 def test_a_channel_of_zero_is_named(kit):
@@ -272,7 +273,7 @@ def test_a_channel_of_zero_is_named(kit):
     H[:, 1] = 0
     (group,) = sqnr_groups(flatten(make_problem(kit, H=H)))
     system = group.system
-    told = certificate(attrs.evolve(group, feasible=feasibility(system)))
+    told = certificate(attrs.evolve(group, feasible=least_power(system)))
     assert told[1] == "infeasible: the SQINR 0.3 of user 1 is unattainable: its channel is zero"
 
 
@@ -285,7 +286,7 @@ def test_named_starts_meet_all_constraints_and_have_sensing_streams(kit, seed, t
     (group,) = sqnr_groups(flatten(problem))
     system = group.system
     request = Request(start=name, rngs=kit.generators([seed]))
-    V = start(attrs.evolve(group, feasible=feasibility(system)), request, streams)
+    V = start(attrs.evolve(group, feasible=least_power(system)), request, streams)
     assert V.shape == (1, 5, 2 + streams)
     assert system.slack(V).min() >= -1e-9  # rounding of sums of powers
     assert frobenius2(V[..., 2:])[0] > 1e-9
@@ -295,7 +296,7 @@ def test_a_precoder_to_start_from_keeps_its_covariance_and_gains_a_stream(kit):
     problem = make_problem(kit, min_sqinr=[0.0, 0.3])
     (group,) = sqnr_groups(flatten(problem))
     system = group.system
-    found = feasibility(system)
+    found = least_power(system)
     W = kit.complex_gaussian((1, 5, 7), 1)
     V = start(attrs.evolve(group, feasible=found), Request(initial=W), 5)
     whole = W / system.scale[:, :, None]
@@ -311,7 +312,7 @@ def test_a_precoder_to_start_from_keeps_its_covariance_and_gains_a_stream(kit):
 def test_unknown_starts_and_starts_without_a_generator_are_refused(kit):
     (group,) = sqnr_groups(flatten(make_problem(kit)))
     system = group.system
-    found = feasibility(system)
+    found = least_power(system)
     with pytest.raises(InvalidInput, match="starts: must be names of starts, got 'rzf'.*least-power, random"):
         start(attrs.evolve(group, feasible=found), Request(start="rzf"), 2)
     with pytest.raises(InvalidInput, match="rng: must be given for a random start"):
@@ -330,7 +331,7 @@ def test_any_multipliers_prove_a_bound_that_no_feasible_point_passes(kit, seed, 
         problem = attrs.evolve(problem, G=b * kit.complex_gaussian((1, 5), seed))
     (group,) = sqnr_groups(flatten(problem))
     system = group.system
-    found = feasibility(system)
+    found = least_power(system)
     if kind == "linear":
         X = kit.complex_gaussian((1, 5, 5), seed + 1)
         system = system.to_maximise(X + hermitian(X))

@@ -11,7 +11,7 @@ from isacsim.compiled import compiled
 from isacsim.records import member
 from isacsim.solvers.base import Request
 from isacsim.solvers.solution import Status
-from isacsim.solvers.sqinr.group import feasibility
+from isacsim.solvers.sqinr.least_power import least_power
 from isacsim.solvers.sqinr.repair import full, inside
 from isacsim.solvers.sqinr.tight import settle_each, settled
 from isacsim.solvers.sqnr_max import conjugate_gradients
@@ -40,7 +40,7 @@ def posed(kit, kind="extended", seed=0, users=3, **options):
     """A group that is ready to be solved, its response, and a point to start from."""
     problem = kit.make_sqnr_max(kind, seed, users=users, **{"transceiver": MIXED, **options})
     (group,) = sqnr_groups(flatten(problem))
-    group = attrs.evolve(group, feasible=feasibility(group.system))
+    group = attrs.evolve(group, feasible=least_power(group.system))
     ((_, response),) = group.system.objective.responses()
     return group, response, first(group, response, 1)
 

@@ -77,7 +77,7 @@ class FisherSdr(SystemSolver):
         system = group.system
         spread = np.eye(system.antennas, dtype=complex)[None] / np.sqrt(system.antennas)
         first = np.concatenate([inside(system, group.feasible), spread], axis=-1)
-        V, _ = repaired(system, group.feasible, first)
+        V, *_ = repaired(system, group.feasible, first)
         best, steps, told = Judged(V, system.objective.value(V), np.full(1, np.nan)), 0, "stopped by the time limit"
         if not late:
             best, steps, told = self.search(group, best)
@@ -103,7 +103,7 @@ class FisherSdr(SystemSolver):
                 lifted = Lifted.of(answer, units)
                 if lifted is not None:
                     V = rank_one(system, lifted.users[None], lifted.total[None])
-                    V, _ = repaired(system, group.feasible, V)
+                    V, *_ = repaired(system, group.feasible, V)
                     best = fisher.judged(system, V, lifted.multipliers[None], answer).better(best)
                 if best.gap <= self.tolerance:
                     return best, steps, told

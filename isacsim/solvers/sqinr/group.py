@@ -7,22 +7,9 @@ from typing import Any
 import numpy as np
 from attrs import field, frozen
 
-from isacsim.batch import rows, take
-from isacsim.solvers.sqinr.least_power import ROUNDING, Links, least_power
-from isacsim.typing import BoolArray, FloatArray, IntArray
-
-
-@frozen(eq=False)
-class Feasibility:
-    """What the SQINRs of B members need."""
-
-    #: P_min, or a lower bound on it above the power that is there, (B,); infinite where no power suffices
-    power: FloatArray = rows()
-    multipliers: FloatArray = rows(1)  #: Multipliers lambda of the users, (B, K)
-
-    def exceeds(self, limit: float) -> BoolArray:
-        """Which members have no answer with a power of ``limit``, proven, (B,)."""
-        return np.asarray(self.power > limit * (1 + ROUNDING))
+from isacsim.batch import rows
+from isacsim.solvers.sqinr.least_power import LeastPower
+from isacsim.typing import IntArray
 
 
 @frozen(eq=False)
@@ -33,17 +20,7 @@ class Group:
     places: IntArray = rows()  #: Their places in the whole batch, (B,); callbacks are told these
     columns: IntArray = rows(1)  #: Columns of the users with a least SQINR, K of them, in the precoder, (B, K)
     #: What their SQINRs need; None before that is asked, which no solver sees
-    feasible: Feasibility = field(default=None)
-
-
-def feasibility(system: Links) -> Feasibility:
-    """The least power, infinite where a user asks for what it cannot have with any, alone."""
-    left = np.asarray((system.threshold < system.attainable(noise=0.0)).all(axis=-1))
-    power, multipliers = np.where(left, 0.0, np.inf), np.zeros(system.threshold.shape)
-    if left.any() and system.users:
-        least = least_power(take(system, left))
-        power[left], multipliers[left] = least.power, least.multipliers
-    return Feasibility(power, multipliers)
+    feasible: LeastPower = field(default=None)
 
 
 def certificate(group: Group, rule: str = "SQINR") -> tuple[float, str]:

@@ -72,8 +72,8 @@ class Links(ABC):
         return np.ones(self.threshold.shape)
 
     @property
-    def spread(self) -> FloatArray:
-        """``e_i |h_ki|^2``, what a user receives of a chain's distortion, (B, N, K)."""
+    def load(self) -> FloatArray:
+        """``e_i |h_ki|^2``, what a user receives of a chain's distortion, (B, N, K), or more columns behind these."""
         return np.zeros(self.H.shape)
 
     @property
@@ -96,19 +96,27 @@ class LeastPower:
     multipliers: FloatArray = rows(1)  #: lambda, (B, K)
     known: BoolArray = rows()  #: Whether the power is P_min; elsewhere it is a lower bound, (B,)
 
+    def exceeds(self, limit: float) -> BoolArray:
+        """Which members have no answer with a power of ``limit``, proven, (B,)."""
+        return np.asarray(self.power > limit * (1 + ROUNDING))
+
 
 def least_power(links: Links) -> LeastPower:
     """The least power that meets the SINRs, by Newton's method, and by the fixed point where that fails."""
-    logarithm, known = _newton(links)
-    multipliers = np.where(known[:, None], np.exp(np.where(known[:, None], logarithm, 0.0)), 0.0)
-    endless = np.zeros(known.shape, bool)
+    multipliers, known = _newton(links)
+    endless = []
     for i in np.flatnonzero(~known):
         at = np.array([i])
-        endless[at] = _endless(take(links, at), logarithm[at])
-        if not endless[i]:
-            multipliers[at], known[at] = _fixed_point(take(links, at))
+        here, far = take(links, at), multipliers[at]
+        multipliers[at] = 0.0
+        # Who asks for what it cannot have with any power, alone, has no fixed point.
+        if (here.threshold >= here.attainable(noise=0.0)).any() or _endless(here, np.log(far)):
+            endless.append(i)
+        else:
+            multipliers[at], known[at] = _fixed_point(here)
     power = (multipliers * links.noise).sum(axis=-1)
-    return LeastPower(np.where(endless, np.inf, power), multipliers, known)
+    power[endless] = np.inf
+    return LeastPower(power, multipliers, known)
 
 
 def uplink(gram: ComplexArray, powers: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -139,7 +147,7 @@ def directions(links: Links, multipliers: FloatArray) -> ComplexArray:
 
 def _chain_noise(links: Links, multipliers: FloatArray) -> FloatArray:
     """The diagonal of C, (B, N)."""
-    return np.asarray(1 + (links.spread @ multipliers[..., None])[..., 0])
+    return np.asarray(1 + (links.load[..., : links.users] @ multipliers[..., None])[..., 0])
 
 
 def _sinrs(links: Links, multipliers: FloatArray) -> FloatArray:
@@ -148,13 +156,13 @@ def _sinrs(links: Links, multipliers: FloatArray) -> FloatArray:
 
 
 def _newton(links: Links) -> tuple[FloatArray, BoolArray]:
-    """The logarithms of lambda, (B, K), and where they are found."""
-    logarithm, found = np.log(_alone(links)), np.zeros(len(links.H), bool)
-    N, K = links.H.shape[1:]
-    (white, along), gram = np.empty((2, N, K), complex), np.empty((K, K), complex)
-    here = Room(white, along, gram, *np.empty((2, K)))
-    compiled(newton_each)(links.H, links.HH, links.spread, links.asked, here, uplink_room(K), logarithm, found)
-    return logarithm, found
+    """Multipliers lambda, (B, K), and where they are found."""
+    (members, N, K), place = links.H.shape, np.empty
+    multipliers, found = place((members, K)), np.zeros(members, bool)
+    here = Room(place((N, K), complex), place((N, K), complex), place((K, K), complex), place(K), place(K))
+    asked, load = links.asked, links.load
+    compiled(newton_each)(links.H, links.HH, load, asked, here, uplink_room(K), multipliers, found)
+    return multipliers, found
 
 
 class Uplink(NamedTuple):
@@ -174,15 +182,14 @@ class Room(NamedTuple):
     white: ComplexArray  #: ``C^-1 H``, (N, K)
     along: ComplexArray  #: ``B^-1 H``, (N, K)
     gram: ComplexArray  #: (K, K)
-    multipliers: FloatArray  #: lambda, (K,)
+    logarithm: FloatArray  #: of lambda, (K,)
     step: FloatArray  #: (K,)
 
 
 def uplink_room(K: int) -> Uplink:
     """Room for the uplink of K users."""
-    sinr, off, rest = np.empty((3, K))
-    E, matrix = np.empty((2, K, K), complex)
-    return Uplink(sinr, np.empty((K, K)), off, rest, E, matrix)
+    place = np.empty
+    return Uplink(place(K), place((K, K)), place(K), place(K), place((K, K), complex), place((K, K), complex))
 
 
 @part
@@ -220,14 +227,15 @@ def uplink_each(
 
 
 @part
-def reach(H: ComplexArray, HH: ComplexArray, spread: FloatArray, here: Room, told: Uplink) -> None:
+def reach(
+    H: ComplexArray, HH: ComplexArray, load: FloatArray, multipliers: FloatArray, here: Room, told: Uplink
+) -> None:
     """Write the uplink of one member where the noise follows the powers too, and so does its Jacobian."""
-    (N, K), white, along, gram = H.shape, here.white, here.along, here.gram
-    multipliers, E = here.multipliers, told.E
+    (N, K), white, along, gram, E = H.shape, here.white, here.along, here.gram, told.E
     for i in range(N):
         noise = 1.0
         for k in range(K):
-            noise += spread[i, k] * multipliers[k]
+            noise += load[i, k] * multipliers[k]
         for k in range(K):
             white[i, k] = H[i, k] * (1 / noise)
     multiply(HH, white, gram)
@@ -243,28 +251,38 @@ def reach(H: ComplexArray, HH: ComplexArray, spread: FloatArray, here: Room, tol
         for i in range(N):
             fall = real_inner(along[i, k], along[i, k]) * steep
             for j in range(K):  # h_k^H B^-1 h_k falls with lambda_j
-                jacobian[k, j] -= fall * spread[i, j] * multipliers[j]
+                jacobian[k, j] -= fall * load[i, j] * multipliers[j]
+
+
+@part
+def begin(HH: ComplexArray, asked: FloatArray, multipliers: FloatArray, logarithm: FloatArray) -> None:
+    """Write multipliers that would do without interference and distortion: no more than those that are needed."""
+    for k in range(asked.size):
+        gain = 0.0
+        for i in range(HH.shape[1]):
+            gain += real_inner(HH[k, i], HH[k, i])
+        multipliers[k] = asked[k] / gain
+        logarithm[k] = np.log(multipliers[k])
 
 
 def newton_each(
     H: ComplexArray,
     HH: ComplexArray,
-    spread: FloatArray,
+    load: FloatArray,
     asked: FloatArray,
     here: Room,
     told: Uplink,
-    logarithm: FloatArray,
+    multipliers: FloatArray,
     found: BoolArray,
 ) -> None:
-    """Newton's method in the logarithms of lambda (B, K), which are overwritten, and where it converged (B,)."""
-    K, f, multipliers = asked.shape[1], here.step, here.multipliers
+    """Newton's method in the logarithms of lambda, into the last two arrays (B, K) and (B,): where it converged."""
+    K, f, x = asked.shape[1], here.step, here.logarithm
     sinr, off, jacobian = told.sinr, told.off, told.jacobian
     for b in range(len(H)):
-        x, wanted, last = logarithm[b], asked[b], np.inf
+        powers, wanted, last = multipliers[b], asked[b], np.inf
+        begin(HH[b], wanted, powers, x)
         for _ in range(NEWTON_STEPS):
-            for k in range(K):
-                multipliers[k] = np.exp(x[k])  # of an array it would be compiled for itself
-            reach(H[b], HH[b], spread[b], here, told)
+            reach(H[b], HH[b], load[b], powers, here, told)
             size, sound = 0.0, True
             for k in range(K):
                 f[k] = -np.log(sinr[k] / wanted[k])
@@ -285,32 +303,27 @@ def newton_each(
                 longest = max(longest, abs(f[k]))
             for k in range(K):
                 x[k] += f[k] * STRIDE / longest
+                powers[k] = np.exp(x[k])  # of an array it would be compiled for itself
                 highest = max(highest, x[k])
             if found[b] or highest >= HUGE:
                 break
 
 
-def _alone(links: Links) -> FloatArray:
-    """Multipliers that would do without interference and distortion, no more than those needed, (B, K)."""
-    return np.asarray(links.asked / np.ascontiguousarray(squared(links.HH)).sum(axis=-1))
-
-
-def _endless(links: Links, logarithm: FloatArray) -> BoolArray:
-    """Whether multipliers that ran away prove that P_min is beyond all bounds, (B,).
+def _endless(links: Links, logarithm: FloatArray) -> bool:
+    """Whether multipliers of one member that ran away prove that P_min is beyond all bounds.
 
     One round of the fixed point from below P_min rises; where it rises from multipliers of
     this size, P_min is beyond what they say.
     """
-    received = logarithm + np.log(np.ascontiguousarray(squared(links.HH)).sum(axis=-1))
-    largest = received.max(axis=-1)
-    far = np.exp(logarithm - largest[:, None] + FAR)
-    rises = (_sinrs(links, far) * (1 + RISE) <= links.asked).all(axis=-1)
-    return np.asarray((largest > FAR) & rises & ((far * links.noise).sum(axis=-1) > links.limit))
+    received = logarithm + np.log(squared(links.HH).sum(axis=-1))
+    far = np.exp(logarithm - received.max() + FAR)
+    rises = (_sinrs(links, far) * (1 + RISE) <= links.asked).all()
+    return bool(received.max() > FAR and rises and (far * links.noise).sum() > links.limit)
 
 
 def _fixed_point(links: Links) -> tuple[FloatArray, bool]:
     """Multipliers (1, K) of one member, from below until they converge or their power exceeds the limit."""
-    multipliers = _alone(links)
+    multipliers = links.asked / squared(links.HH).sum(axis=-1)
     for _ in range(FIXED_POINT_STEPS):
         if (multipliers * links.noise).sum() > links.limit * (1 + ROUNDING):
             return multipliers, False

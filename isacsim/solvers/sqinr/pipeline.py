@@ -17,7 +17,8 @@ import numpy as np
 from isacsim.batch import replaced, take
 from isacsim.solvers.base import Request, Solver, refuse_starts
 from isacsim.solvers.solution import Solution, Status, gathered
-from isacsim.solvers.sqinr.group import Group, certificate, feasibility
+from isacsim.solvers.sqinr.group import Group, certificate
+from isacsim.solvers.sqinr.least_power import least_power
 from isacsim.solvers.sqinr.repair import repaired
 from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray
 
@@ -68,12 +69,12 @@ class SqinrSolver(Solver):
             if here.places.size == group.places.size:
                 return
             group = take(group, ~np.isin(group.places, here.places))
-        group = replaced(group, feasible=feasibility(group.system))
+        group = replaced(group, feasible=least_power(group.system))
         hopeless = group.feasible.exceeds(group.system.limit)
         if hopeless.any():
             here = take(group, hopeless)
             yield infeasible(problem, here, self.rule), here.places
-        left, size = np.flatnonzero(~hopeless), self.chunk(group.system)
+        left, size = (~hopeless).nonzero()[0], self.chunk(group.system)
         for part in (left[i : i + size] for i in range(0, left.size, size)):
             here = group if part.size == group.places.size else take(group, part)
             waited = time.perf_counter() - begin
@@ -130,24 +131,28 @@ class SystemSolver(SqinrSolver):
     goes to the sensing streams. All power is used.
     """
 
+    #: Whether the objective of its solutions is the problem's own, so that only points which are moved are judged anew
+    own_units: ClassVar[bool] = False
+
     def judged(self, problem: Any, group: Group, V: ComplexArray, W: ComplexArray) -> FloatArray:
         """The problem's objective at V in normalised units, (B, N, K+S), which W is in sqrt(W), (B,)."""
         return np.asarray(take(problem, group.places).objective(W))
 
     def finished(self, problem: Any, group: Group, solution: Solution) -> Solution:
         """A solution with precoders of full power (B, N_t, K+N_t) that meet all SQINRs, and the problem's objective."""
-        K, notes, members = group.system.users, solution.notes.copy(), group.places.size
-        answered = solution.answered
-        objective = np.full(members, np.nan)
-        W = np.zeros((members, group.system.antennas, problem.streams), complex)
+        K, notes, answered = group.system.users, solution.notes.copy(), solution.answered
+        objective = np.where(answered, solution.objective, np.nan)
+        W = np.zeros((answered.size, group.system.antennas, problem.streams), complex)
         W[~answered] = np.nan
-        for columns, there in _by_columns(solution.precoder, answered, K + 1):
-            here, places = take(group, there), np.flatnonzero(there)
-            V, lost = repaired(here.system, here.feasible, solution.precoder[there, :, :columns])
+        for columns, places in _by_columns(solution.precoder, answered, K + 1):
+            here = group if places.size == answered.size else take(group, places)
+            V, moved, lost = repaired(here.system, here.feasible, solution.precoder[places, :, :columns])
             sent = V * here.system.scale[:, :, None]
             W[places[:, None], :, here.columns] = sent[..., :K].swapaxes(-1, -2)
-            W[there, :, problem.users : problem.users + columns - K] = sent[..., K:]
-            objective[there] = self.judged(problem, here, V, W if there.all() else W[there])
+            W[places, :, problem.users : problem.users + columns - K] = sent[..., K:]
+            anew = moved | (not self.own_units)
+            if anew.any():
+                objective[places[anew]] = self.judged(problem, take(here, anew), V[anew], W[places[anew]])
             for i in places[lost]:
                 notes[i] = (*notes[i], LOST)
         for i in (answered & (group.feasible.power > 1 - BARELY)).nonzero()[0]:
@@ -157,12 +162,14 @@ class SystemSolver(SqinrSolver):
         return replaced(solution, decision=decision, objective=objective, notes=notes)
 
 
-def _by_columns(V: ComplexArray, answered: BoolArray, few: int) -> Iterator[tuple[int, BoolArray]]:
-    """How many columns of V (B, N, L) are in use, ``few`` or all, and which members that are answered use so many.
+def _by_columns(V: ComplexArray, answered: BoolArray, few: int) -> Iterator[tuple[int, IntArray]]:
+    """How many columns of V (B, N, L) are in use, ``few`` or all, and the places of members that use so many.
 
     Most precoders have one sensing stream at most, and room for N: what is zero is not gone through.
     """
-    wide = V[:, :, few:].any(axis=(1, 2))
-    for columns, there in ((min(few, V.shape[-1]), answered & ~wide), (V.shape[-1], answered & wide)):
-        if there.any():
-            yield columns, there
+    wide, L = np.zeros(answered.shape, bool), V.shape[-1]
+    if few < L:
+        wide |= V[:, :, few:].any(axis=(1, 2))
+    for columns, there in ((min(few, L), answered & ~wide), (L, answered & wide)):
+        if (places := there.nonzero()[0]).size:
+            yield columns, places

@@ -15,13 +15,17 @@ from __future__ import annotations
 import numpy as np
 
 from isacsim.batch import frobenius2, hermitian_part, squared, take
+from isacsim.compiled import compiled, part, writable
+from isacsim.linalg.blas import multiply
+from isacsim.linalg.parts import real_inner
 from isacsim.linalg.stacked import solved
-from isacsim.solvers.sqinr.group import Feasibility
-from isacsim.solvers.sqinr.least_power import directions
-from isacsim.solvers.sqinr.system import System
+from isacsim.records import member
+from isacsim.solvers.sqinr.least_power import LeastPower, directions
+from isacsim.solvers.sqinr.system import Constraints, System, write_slack
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
 KEPT = -1e-12  # slack, in units of the noise, that counts as none: rounding
+STILL = 1e-12  # change of the power that counts as none
 FIRST, HALVINGS = 1e-11, 8  # first share of a point inside that is tried; and how often the range of it is halved
 
 
@@ -65,15 +69,17 @@ def least_power_beams(system: System, multipliers: FloatArray) -> ComplexArray:
     return np.asarray(U * np.sqrt(np.maximum(powers, 0.0))[:, None, :], complex)
 
 
-def inside(system: System, feasible: Feasibility) -> ComplexArray:
+def inside(system: System, feasible: LeastPower) -> ComplexArray:
     """The beams of least power (B, N, K), scaled to full power: they keep every SQINR with a margin."""
     if not system.users:
         return np.zeros((len(system.unit), system.antennas, 0), complex)
     return full(least_power_beams(system, feasible.multipliers))
 
 
-def repaired(system: System, feasible: Feasibility, V: ComplexArray) -> tuple[ComplexArray, BoolArray]:
-    """Points of full power near V that keep every SQINR, (B, N, K+S), and which had to be given up.
+def repaired(system: System, feasible: LeastPower, V: ComplexArray) -> tuple[ComplexArray, BoolArray, BoolArray]:
+    """Points of full power near V that keep every SQINR, (B, N, K+S).
+
+    Also which of them moved, by more than rounding, and which had to be given up, both (B,).
 
     Args:
         system: The members.
@@ -81,14 +87,55 @@ def repaired(system: System, feasible: Feasibility, V: ComplexArray) -> tuple[Co
         V: Points that miss constraints by little; the phases of their beams are kept. Where no share
             of V can be kept, the beams of least power take its place.
     """
-    V, lost = full(V), np.zeros(len(V), bool)
-    missed = np.flatnonzero(~_kept(system, V))
-    if missed.size:
+    V, (N, K), lost = writable(V), system.H.shape[1:], np.zeros(len(V), bool)
+    moved, kept = np.empty(len(V), bool), np.empty(len(V), bool)
+    place = np.empty((K, V.shape[-1]), complex), np.empty(N), np.empty(K + 1)
+    compiled(fill_each)(system.constraints, V, *place, moved, kept)
+    if not kept.all():
+        missed = np.flatnonzero(~kept)
         V[missed], lost[missed] = _inwards(take(system, missed), take(feasible, missed), V[missed])
-    return V, lost
+    return V, moved, lost
 
 
-def _inwards(system: System, feasible: Feasibility, V: ComplexArray) -> tuple[ComplexArray, BoolArray]:
+def fill_each(
+    constraints: Constraints,
+    V: ComplexArray,
+    received: ComplexArray,
+    chain: FloatArray,
+    slack: FloatArray,
+    moved: BoolArray,
+    kept: BoolArray,
+) -> None:
+    """Scale points V (B, N, L) to full power, and tell which moved, and which keep every SQINR, member by member."""
+    for b in range(len(V)):
+        mine = member(constraints, b)
+        power = fill(V[b], chain)
+        multiply(mine.HH, V[b], received)
+        write_slack(mine, received, chain, slack)
+        kept[b] = True
+        for k in range(slack.size - 1):
+            kept[b] = kept[b] and slack[k] >= KEPT
+        moved[b] = not (kept[b] and abs(power - 1) <= STILL)
+
+
+@part
+def fill(V: ComplexArray, chain: FloatArray) -> float:
+    """Scale V (N, L) to unit power, and write its share of each chain, (N,); the power that it had."""
+    power = 0.0
+    for i in range(V.shape[0]):
+        chain[i] = 0.0
+        for s in range(V.shape[1]):
+            chain[i] += real_inner(V[i, s], V[i, s])
+        power += chain[i]
+    length = 1 / np.sqrt(power) if power > 0 else 1.0
+    for i in range(V.shape[0]):
+        chain[i] *= length * length
+        for s in range(V.shape[1]):
+            V[i, s] *= length
+    return power
+
+
+def _inwards(system: System, feasible: LeastPower, V: ComplexArray) -> tuple[ComplexArray, BoolArray]:
     """`repaired` of points of full power that miss an SQINR."""
     missed = np.ones(len(V), bool)
     streams = np.zeros_like(V[..., system.users :])

@@ -73,7 +73,7 @@ class System(Links):
     @property
     def spread(self) -> FloatArray:
         """``e_i |h_ki|^2``, (B, N, K)."""
-        return np.ascontiguousarray(self.load[..., :-1])
+        return np.ascontiguousarray(self.load[..., : self.users])
 
     def attainable(self, noise: float = 1.0) -> FloatArray:
         """The largest SQINRs; behind an ideal transmitter those without end stay below 1 / e of the receiver."""
@@ -92,7 +92,7 @@ class System(Links):
         """The same constraints with the objective ``tr(Theta R)``, for Theta Hermitian, (B, N, N).
 
         `isacsim.solvers.sqnr_max.newton_mm.NewtonMm.maximise` takes the result, with the
-        `Feasibility` of this system, and proves the global optimum of it: its solution has the
+        `LeastPower` of this system, and proves the global optimum of it: its solution has the
         status GLOBAL with gap and bound, of ``tr(Theta R)``, and V of a few sensing streams.
         """
         return attrs.evolve(self, objective=Linear.of(theta))
@@ -162,13 +162,13 @@ def groups(
     members, antennas, users = problem.H.shape
     gain, transmit = distortion_ratios(problem.transceiver.transmit, antennas, "transceiver.transmit")
     _, receiver = distortion_ratios(problem.transceiver.user, users, "transceiver.user")
-    power = each(problem.power, members)
-    lengths = np.sqrt(power[:, None] / (1 + transmit))  # (B, N)
-    H = problem.H * lengths[:, :, None] / np.sqrt(problem.noise_power)[:, None, :]
+    power, noise = each(problem.power, members), each(problem.noise_power, members)
+    all_lengths = np.sqrt(power[:, None] / (1 + transmit))  # (B, N)
     least, found = each(least, members), []
     for at, columns in _by_count(least > 0):
-        row = at[:, None]
-        HH = np.ascontiguousarray(np.conj(H[row, :, columns]))
+        row, lengths = at[:, None], all_lengths[at]
+        HH = np.conj(problem.H[row, :, columns])
+        HH *= lengths[:, None, :] / np.sqrt(noise[row, columns])[:, :, None]
         here, load = hermitian(HH), np.ones((at.size, antennas, columns.shape[1] + 1))
         load[..., :-1] = transmit[:, None] * squared(here)
         threshold, heard = least[row, columns], receiver[columns]
@@ -180,9 +180,9 @@ def groups(
             ratio=(1 + 1 / threshold) / (1 + heard),
             receiver=heard,
             transmit=transmit[None].repeat(at.size, axis=0),
-            scale=lengths[at] / gain,
+            scale=lengths / gain,
             unit=power[at],
-            objective=objective(at, lengths[at], transmit),
+            objective=objective(at, lengths, transmit),
         )
         found.append(Group(system, at, columns))
     return found
@@ -192,5 +192,5 @@ def _by_count(asked: BoolArray) -> Iterator[tuple[IntArray, IntArray]]:
     """The members with a number of asked users (B, K), and which these are, in order, (M, count), for each number."""
     counts = asked.sum(axis=-1)
     for count in sorted(set(counts.tolist())):
-        at = np.flatnonzero(counts == count)
+        at = (counts == count).nonzero()[0]
         yield at, asked[at].nonzero()[1].reshape(at.size, count)

@@ -9,12 +9,13 @@ import attrs
 import numpy as np
 from attrs import frozen
 
-from isacsim.batch import frobenius2, rows, take
+from isacsim.batch import rows, take
 from isacsim.problems.sqnr_max import SqnrMax
 from isacsim.solvers.base import Request, other_kind
 from isacsim.solvers.solution import Solution, Status, objects
 from isacsim.solvers.sqinr.converters import not_converters, white_ratios
-from isacsim.solvers.sqinr.group import Group, feasibility
+from isacsim.solvers.sqinr.group import Group
+from isacsim.solvers.sqinr.least_power import least_power
 from isacsim.solvers.sqinr.pipeline import SystemSolver
 from isacsim.solvers.sqinr.repair import least_power_beams
 from isacsim.solvers.sqnr_max.objectives import sqnr_groups
@@ -55,6 +56,7 @@ class SqnrMaxSolver(SystemSolver):
     """A solver of systems that maximises the radar SQNR."""
 
     problems: ClassVar[tuple[str, ...]] = ("sqnr-max",)
+    own_units: ClassVar[bool] = True
 
     def takes(self, problem: SqnrMax) -> str | None:
         """Nothing, or a sentence why not: hardware that is none of `isacsim.solvers.sqinr.converters`."""
@@ -91,11 +93,11 @@ class SqnrMaxSolver(SystemSolver):
 
     def closed_form(self, group: Group) -> tuple[Group, Solution] | None:
         """Members without an echo: the beams of least power, or white sensing streams."""
-        dull = frobenius2(group.system.objective.G) == 0
-        if not dull.any():
+        bright = group.system.objective.target.gains.any(axis=-1)
+        if bright.all():
             return None
-        here = take(group, dull)
-        here = attrs.evolve(here, feasible=feasibility(here.system))
+        here = take(group, ~bright)
+        here = attrs.evolve(here, feasible=least_power(here.system))
         fits = ~here.feasible.exceeds(here.system.limit)
         if not fits.any():
             return None

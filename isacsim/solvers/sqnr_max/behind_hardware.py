@@ -24,7 +24,8 @@ from isacsim.solvers.base import Request, Solver, not_differentiable, other_kind
 from isacsim.solvers.iterate import Stop, iterate
 from isacsim.solvers.solution import Solution, Status, gathered, placed
 from isacsim.solvers.sqinr.converters import not_converters
-from isacsim.solvers.sqinr.group import Group, feasibility
+from isacsim.solvers.sqinr.group import Group
+from isacsim.solvers.sqinr.least_power import least_power
 from isacsim.solvers.sqinr.pipeline import infeasible
 from isacsim.solvers.sqnr_max.augmented import Ascent, AugmentedMerit, lacking, tightened
 from isacsim.solvers.sqnr_max.believed import believed
@@ -78,7 +79,7 @@ class AugmentedLagrangian(Solver):
         """Certificates for members that have no answer, and the ascents of the others."""
         begin, parts = time.perf_counter(), []
         for group in sqnr_groups(over_ideal_chains(problem)):
-            group = attrs.evolve(group, feasible=feasibility(group.system))
+            group = attrs.evolve(group, feasible=least_power(group.system))
             hopeless = group.feasible.exceeds(group.system.limit)
             if hopeless.any():
                 here = take(group, hopeless)

@@ -64,7 +64,7 @@ class Mm(SqnrMaxSolver):
 
     def init(self, group: Group, V: ComplexArray) -> MmState:
         """The state at points V; their residual is known after the first step."""
-        V, _ = repaired(group.system, group.feasible, V)
+        V, *_ = repaired(group.system, group.feasible, V)
         return MmState.at(group, V, residual=np.full(len(V), np.inf))
 
     def step(self, state: MmState) -> MmState:
@@ -78,7 +78,7 @@ class Mm(SqnrMaxSolver):
             found, multipliers[i], told[i] = maximise_surrogate(take(system, at), take(surrogate, at), self.accuracy)
             if found is not None:
                 V[i], answered[i] = found, True
-        V, _ = repaired(system, state.group.feasible, V)
+        V, *_ = repaired(system, state.group.feasible, V)
         certificate = certify(system, V, multipliers)
         # The program's own accuracy can lower the SQNR near the optimum: such a step is not taken.
         better = answered & (certificate.value > state.objective)

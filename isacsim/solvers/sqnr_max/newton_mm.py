@@ -149,33 +149,40 @@ class NewtonMm(SqnrMaxSolver):
 
     def optimise(self, group: Group, request: Request) -> Solution:
         """Optima of point targets in few multipliers, of others on tight constraints; where that fails, steps."""
-        if not isinstance(group.system.objective, Sqnr):
-            return self._iterated(group, request)
-        left, parts = np.ones(group.places.size, bool), []
-        there = group.system.objective.target.there
-        for members in (there, ~there) if request.initial is None and request.start is None else ():
-            if members.any():
-                here = take(group, members)
-                if members is there:
-                    solution, found = point_optima(here, self.tolerance)
-                else:
-                    solution, found = tight_optima(here, request, self.tolerance, self.max_steps)
-                    solution = _proven(here.system, solution, self.tolerance)
-                found &= ~(solution.gap > self.tolerance)
-                places = np.flatnonzero(members)[found]
-                parts += [(solution.take(found), places)] if found.any() else []
-                left[places] = False
-        if left.any():
-            parts.append((self._iterated(take(group, left), request), np.flatnonzero(left)))
-        return gathered(parts, 0.0)
+        plain = isinstance(group.system.objective, Sqnr) and request.initial is None and request.start is None
+        ways = (self._of_points, self._tight, self._iterated) if plain else (self._iterated,)
+        left, parts = np.arange(group.places.size), []
+        for way in ways:
+            solution, found = way(group if left.size == group.places.size else take(group, left), request)
+            if found.any():
+                parts.append((solution.take(found), left[found]))
+                left = left[~found]
+            if not left.size:
+                break
+        if len(parts) == 1:
+            return parts[0][0]
+        users, N = group.system.users, group.system.antennas  # a way may have found less than N streams
+        wide = [attrs.evolve(one, precoder=_widened(one.precoder, users, N)) for one, _ in parts]
+        return gathered([(one, places) for one, (_, places) in zip(wide, parts, strict=True)], 0.0)
 
-    def _iterated(self, group: Group, request: Request) -> Solution:
-        """The solution by steps from a start."""
+    def _of_points(self, group: Group, request: Request) -> tuple[Solution, BoolArray]:
+        """The solution of members with one point target, and which these are."""
+        return point_optima(group, self.tolerance)
+
+    def _tight(self, group: Group, request: Request) -> tuple[Solution, BoolArray]:
+        """The solution on tight constraints, and which members have one."""
+        solution, found = tight_optima(group, request, self.tolerance, self.max_steps)
+        solution = _proven(group.system, solution, self.tolerance)
+        return solution, found & ~(solution.gap > self.tolerance)
+
+    def _iterated(self, group: Group, request: Request) -> tuple[Solution, BoolArray]:
+        """The solution by steps from a start, of all members."""
         system = group.system
         # A linear objective without users is best served by one stream, its top eigenvector.
         alone = not system.users and system.objective.proof().linear.all()
         V = start(group, request, 1 if alone else min(2, system.antennas))
-        return self._run(system, V, group.feasible.multipliers, request, group.places)
+        solution = self._run(system, V, group.feasible.multipliers, request, group.places)
+        return solution, np.ones(group.places.size, bool)
 
     def _run(self, system: System, V: ComplexArray, least: FloatArray, request: Request, labels: IntArray) -> Solution:
         """The solution from the points V, with N sensing streams."""

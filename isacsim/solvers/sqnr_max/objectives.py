@@ -164,8 +164,9 @@ def sqnr_groups(problem: SqnrMax) -> list[Group]:
     _, receive = distortion_ratios(problem.transceiver.receive, receivers, "transceiver.receive")
 
     def objective(at: IntArray, lengths: FloatArray, transmit: FloatArray) -> Sqnr:
-        noise = each(problem.radar_noise_power, members)[at]
-        G = np.asarray(each(problem.G, members)[at] * (lengths / np.sqrt(noise)[:, None])[:, None, :], complex)
+        noise, G = each(problem.radar_noise_power, members)[at], each(problem.G, members)
+        lengths = lengths / np.sqrt(noise)[:, None]
+        G = (G if at.size == members else G[at]) * lengths[:, None, :]
         e, eps = (ratio[None].repeat(at.size, axis=0) for ratio in (transmit, receive))
         return Sqnr(G, e, eps, point_response(G, e, eps))
 

@@ -7,34 +7,32 @@ import numpy as np
 from isacsim.compiled import compiled
 from isacsim.solvers.solution import Solution, Status, objects
 from isacsim.solvers.sqinr.group import Group
-from isacsim.solvers.sqnr_max.point_kernel import point_each, room, search
+from isacsim.solvers.sqnr_max.point_conditions import room
+from isacsim.solvers.sqnr_max.point_kernel import point_each, search
 from isacsim.typing import BoolArray
 
 
 def point_optima(group: Group, tolerance: float) -> tuple[Solution, BoolArray]:
     """Solutions of members with one point target, and for which of them they are within the tolerance, (B,).
 
-    The others are to be solved by another method: some of their users have slack beside others
-    that have none, or rounding is in the way. The optimum is global, with a bound, where
-    `isacsim.solvers.sqinr.objective.Proof` says that first order proves one.
+    They have K beams and one stream, of full power. The other members are to be solved by another method: some of
+    their users have slack beside others that have none, or rounding is in the way. The optimum is global, with a
+    bound, where first order proves one.
 
     Args:
         group: The members, with a least power of less than 1 but for rounding.
         tolerance: Relative error of the optimality conditions, and gap to the bound, that is allowed.
     """
-    system, target = group.system, group.system.objective.target
-    (members, N, K), proof = system.H.shape, system.objective.proof()
-    V, multipliers = np.zeros((members, N, K + N), complex), np.zeros((members, K + 1))
-    value, excess, found = np.zeros(members), np.zeros(members), np.zeros(members, bool)
-    results = (V, multipliers, value, excess, found)
-    compiled(point_each)(system.constraints, target, group.feasible.multipliers, room(N, K), search(K), *results)
-    used = np.ascontiguousarray(V[:, :, : K + 1])
-    violation = np.maximum(-system.slack(used), 0.0).max(axis=-1)
-    relative = excess / system.objective.size(value)
-    gap = proof.steepness(used, value) * relative
-    # A violation counts as in `isacsim.solvers.sqinr.kkt.Kkt.errors`.
-    residual = np.maximum(np.where(proof.known, gap, relative), 1e4 * violation)
-    values = {"objective": value, "gap": gap, "residual": np.maximum(residual, 0.0), "bound": (1 + gap) * value}
+    system, least = group.system, group.feasible.multipliers
+    members, N, K = system.H.shape
+    V, multipliers = np.empty((members, N, K + 1), complex), np.empty((members, K + 1))
+    judged, found = np.empty((4, members)), np.empty(members, bool)
+    results = (V, multipliers, judged, found)
+    compiled(point_each)(system.constraints, system.objective.target, least, room(N, K), search(K), *results)
+    value, relative, gap, violation = judged
+    # What is proven counts, and a violation as in `isacsim.solvers.sqinr.kkt.Kkt.errors`.
+    residual = np.maximum(np.where(np.isnan(gap), relative, gap), 1e4 * violation)
     status = [Status.GLOBAL if closed else Status.STATIONARY for closed in gap <= tolerance]
+    values = {"objective": value, "gap": gap, "residual": residual, "bound": (1 + gap) * value}
     solution = Solution.resting(V, objects(status), [""] * members, **values)
-    return solution, np.asarray(found & (residual <= tolerance))
+    return solution, found & (residual <= tolerance)

@@ -1,4 +1,4 @@
-"""The best precoder for one point target, in K + 1 multipliers: a kernel, and the record of what it finds.
+"""The best precoder for one point target, a search in K + 1 multipliers.
 
 With ``G = b a^H``, a of norm 1, the SQNR is a function f of ``zeta = a^H R a`` and ``s = sum_i
 e_i |a_i|^2 R_ii`` alone (`isacsim.solvers.sqnr_max.target`), and an optimum of it is one of::
@@ -28,10 +28,11 @@ import numpy as np
 
 from isacsim.compiled import part
 from isacsim.linalg.blas import multiply, write
-from isacsim.linalg.parts import invert_positive, real_inner, solve_into
+from isacsim.linalg.parts import real_inner
 from isacsim.records import member
-from isacsim.solvers.sqinr.system import Constraints
-from isacsim.solvers.sqnr_max.target import PointResponse
+from isacsim.solvers.sqinr.system import Constraints, write_slack
+from isacsim.solvers.sqnr_max.point_conditions import Room, enter, evaluate, follow, powers
+from isacsim.solvers.sqnr_max.target import SAME, TINY, PointResponse
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
 PROBLEMS = 40  # of Dinkelbach's method, which squares the error with each, and of steps back from one that is too far
@@ -49,33 +50,6 @@ SURE = 1e3  # relative error of 1 / (P - P_min) over that of the conditions, at 
 # Errors without powers that serve all which lead nowhere: the first after so many evaluations of the kind, the second.
 STRAYED, LOST, ASTRAY_MOST = 0.1, 0.6, 3
 STEP = 25.0  # largest factor of 1 / tau^2 in one move
-
-
-class Room(NamedTuple):
-    """What evaluations of one member write to; the first three are filled once a member.
-
-    All that belongs to user k is in units of ``lambda_k^1/2``: nothing is divided by a multiplier.
-    """
-
-    A: ComplexArray  #: ``[H, a]``, (N, K+1)
-    AH: ComplexArray  #: Its adjoint, (K+1, N)
-    weights: FloatArray  #: ``e |h_k|^2``, then 1, then E, (N, K+2)
-    white: ComplexArray  #: ``D^-1 [H lambda^1/2, a]`` for the diagonal D of Phi_0 without its dyads, (N, K+1)
-    gram: ComplexArray  #: ``[H, a]^H`` times that, (K+1, K+1)
-    matrix: ComplexArray  #: ``I + lambda^1/2 H^H D^-1 H lambda^1/2``, (K, K)
-    error: ComplexArray  #: Its inverse, the uplink's error matrix, (K, K)
-    toward: ComplexArray  #: ``lambda^1/2 H^H D^-1 a``, (K,)
-    along: ComplexArray  #: ``lambda^1/2 H^H v``, (K,)
-    mix: ComplexArray  #: ``U = white mix``, (K+1, K+1)
-    U: ComplexArray  #: ``Phi^-1 H lambda^1/2``, and last v, (N, K+1)
-    squares: FloatArray  #: ``|U|^2``, (K+1, N)
-    T: ComplexArray  #: ``lambda^1/2 H^H Phi^-1 H lambda^1/2``, (K, K)
-    seen: FloatArray  #: ``u^H diag(weight) u`` of each column of U, (K+1, K+2)
-    C: FloatArray  #: ``c_k T_kk^2`` on the diagonal, less what lambda_j charges for u_k, (K, K)
-    system: FloatArray  #: To be solved, (K, K)
-    reward: FloatArray  #: ``|a^H u_k|^2``, (K,)
-    q: FloatArray  #: Powers of the u_k, (K,)
-    ratio: FloatArray  #: New lambda over old, (K,)
 
 
 class Search(NamedTuple):
@@ -109,15 +83,6 @@ def search(K: int) -> Search:
     return Search(*(np.zeros(size) for size in (K + 3, K + 3, K + 3, 4, 3, 8)))
 
 
-def room(N: int, K: int) -> Room:
-    """Room for N chains and K users."""
-    n, kk, mm = (N, K + 1), (K, K), (K + 1, K + 1)
-    shapes = (n, n[::-1], (N, K + 2), n, mm, kk, kk, K, K, mm, n, n[::-1], kk, (K + 1, K + 2), kk, kk, K, K, K)
-    real = ("weights", "squares", "seen", "C", "system", "reward", "q", "ratio")
-    named = zip(Room._fields, shapes, strict=True)
-    return Room(*(np.zeros(shape, float if name in real else complex) for name, shape in named))
-
-
 @part
 def slopes(target: PointResponse, zeta: float, s: float) -> tuple[float, float, float]:
     """f, and its derivatives by zeta and by s."""
@@ -128,126 +93,6 @@ def slopes(target: PointResponse, zeta: float, s: float) -> tuple[float, float, 
         fall += target.gains[j] * target.share[j] * kept * kept
     noise, steep = 1 / B + s, fall / (B * B)  # noise over signal, and how its first part grows
     return zeta / noise, (noise - zeta * steep) / (noise * noise), -zeta * (steep + 1) / (noise * noise)
-
-
-@part
-def enter(constraints: Constraints, target: PointResponse, here: Room) -> None:
-    """Fill what is known of a member."""
-    N, K = constraints.H.shape
-    for i in range(N):
-        for k in range(K):
-            here.A[i, k], here.AH[k, i] = constraints.H[i, k], constraints.HH[k, i]
-            here.weights[i, k] = constraints.load[i, k]
-        here.A[i, K], here.AH[K, i] = target.a[i], np.conj(target.a[i])
-        here.weights[i, K], here.weights[i, K + 1] = 1.0, target.spread[i]
-
-
-@part
-def whiten(here: Room, multipliers: FloatArray, sigma: float) -> float:
-    """Write ``white``, ``matrix`` and ``toward`` of multipliers that begin with lambda; ``a^H D^-1 a``."""
-    N, K = here.A.shape[0], here.q.size
-    for k in range(K):
-        here.q[k] = np.sqrt(multipliers[k])
-    for i in range(N):
-        noise = 1.0 + sigma * here.weights[i, K + 1]
-        for k in range(K):
-            noise += here.weights[i, k] * multipliers[k]
-        share = 1 / noise
-        for k in range(K):
-            here.white[i, k] = here.A[i, k] * (here.q[k] * share)
-        here.white[i, K] = here.A[i, K] * share
-    multiply(here.AH, here.white, here.gram)
-    for k in range(K):
-        for j in range(K):
-            here.matrix[k, j] = here.gram[k, j] * here.q[k]
-        here.matrix[k, k] += 1.0
-        here.toward[k] = here.gram[k, K] * here.q[k]
-    return here.gram[K, K].real
-
-
-@part
-def evaluate(here: Room, now: FloatArray, rho: float) -> float:
-    """Write what follows from lambda, tau and gamma, with which ``now`` begins; ``1 + tau a^H Phi_0^-1 a``."""
-    (N, K), mix = (here.A.shape[0], here.q.size), here.mix
-    tau, own = now[K], whiten(here, now, now[K + 1] * rho)
-    # Written with the error matrix nothing cancels where the SINRs are high, as in `isacsim.solvers.sqinr.least_power`.
-    invert_positive(here.matrix, here.error)
-    for k in range(K):
-        here.along[k] = 0.0
-        for j in range(K):
-            here.along[k] += here.error[k, j] * here.toward[j]
-        own -= real_inner(here.toward[k], here.along[k])
-    for k in range(K):
-        turned = tau * np.conj(here.along[k])
-        for j in range(K):
-            mix[j, k] = here.error[j, k] - here.along[j] * turned
-            here.T[j, k] = -mix[j, k]
-        here.T[k, k] += 1.0
-        mix[K, k], mix[k, K] = turned, -here.along[k]
-    mix[K, K] = 1.0
-    multiply(here.white, mix, here.U)
-    for i in range(N):
-        for k in range(K + 1):
-            here.squares[k, i] = real_inner(here.U[i, k], here.U[i, k])
-    multiply(here.squares, here.weights, here.seen)
-    return 1 + tau * own
-
-
-@part
-def powers(here: Room, ratio: FloatArray, multipliers: FloatArray, grown: float, total: FloatArray) -> bool:
-    """Whether powers serve all users along the u_k, and into ``total`` their sum, zeta and s.
-
-    ``grown`` is ``1 + tau a^H Phi_0^-1 a``, by which a^H Phi^-1 exceeds v^H.
-    """
-    K = ratio.size
-    for k in range(K):
-        for j in range(K):
-            here.C[k, j] = -(real_inner(here.T[j, k], here.T[j, k]) + multipliers[j] * here.seen[k, j])
-        here.C[k, k] += ratio[k] * here.T[k, k].real * here.T[k, k].real
-        here.reward[k] = real_inner(here.along[k], here.along[k]) * (grown * grown)
-        here.q[k] = multipliers[k]
-    for k in range(K):
-        for j in range(K):
-            here.system[k, j] = here.C[j, k]
-    solve_into(here.system, here.q)
-    sound = True
-    for j in range(3):
-        total[j] = 0.0
-    for k in range(K):
-        sound = sound and here.q[k] > 0
-        total[0] += here.q[k] * here.seen[k, K]
-        total[1] += here.q[k] * here.reward[k]
-        total[2] += here.q[k] * here.seen[k, K + 1]
-    return sound
-
-
-@part
-def follow(here: Room, now: FloatArray, at: float, rho: float) -> None:
-    """Change multipliers lambda and gamma by a Newton step to another tau, at which gamma would be ``at``.
-
-    Linearised along the u_k the conditions are ``C r = n + sigma s - gamma reward`` for the ratios r
-    of new lambda to old. That gamma moves with them keeps the matrix regular where C is not.
-    """
-    K = here.q.size
-    drawn = at * here.seen[K, K + 1]
-    lead = at * at / (1 - at * rho * drawn)
-    base = 1 / at - rho * now[K + 1] * here.seen[K, K + 1]
-    for j in range(K):
-        base -= real_inner(here.along[j], here.along[j]) + now[j] * here.seen[K, j]
-    base *= lead
-    for k in range(K):
-        reward = here.reward[k] - rho * here.seen[k, K + 1]
-        here.ratio[k] = here.seen[k, K] - reward * base
-        for j in range(K):
-            moves = real_inner(here.along[j], here.along[j]) + now[j] * here.seen[K, j]
-            here.system[k, j] = here.C[k, j] + reward * lead * moves
-    solve_into(here.system, here.ratio)
-    now[K + 1] = base
-    for k in range(K):
-        ratio = min(max(here.ratio[k], 0.2), 5.0) if np.isfinite(here.ratio[k]) else 1.0
-        now[K + 1] += lead * ratio * (real_inner(here.along[k], here.along[k]) + now[k] * here.seen[K, k])
-        now[k] *= ratio
-    now[K + 1] = max(now[K + 1], 0.1 * at)
 
 
 @part
@@ -424,16 +269,15 @@ def point_each(
     path: Search,
     V: ComplexArray,
     multipliers: FloatArray,
-    value: FloatArray,
-    excess: FloatArray,
+    judged: FloatArray,
     found: BoolArray,
 ) -> None:
-    """The optimum from the users' multipliers at the least power (B, K), into the last five arrays, member by member.
+    """The optimum from the users' multipliers at the least power (B, K), into the last four arrays, member by member.
 
-    The first K+1 columns of V (B, N, K+N) are written; the multipliers of f are (B, K+1). The value
-    (B,) is exceeded by no more than the excess, (B,), promises to first order: with ``S = -Phi
-    f_zeta / gamma``, but for a diagonal that the multiplier of the power takes up, no eigenvalue of
-    the conditions is positive.
+    What is no point is not found. Beams and a stream V are (B, N, K+1), the multipliers of f (B, K+1), and ``judged``
+    is (4, B): the value f, what first order promises beyond it, relative, and of `judge` gap and violation. With
+    ``S = -Phi f_zeta / gamma``, but for a diagonal that the multiplier of the power takes up, no eigenvalue of the
+    conditions is positive.
     """
     K = constraints.ratio.shape[1]
     for b in range(V.shape[0]):
@@ -441,6 +285,8 @@ def point_each(
         enter(mine, aim, here)
         begin(aim, least[b], path)
         found[b], gamma = False, 1.0
+        if not aim.there:
+            continue
         while path.told[LEFT] > 0:
             gamma = alone(mine, aim, V[b], path)
             state = SERVED if path.total[0] <= 1 else GOING
@@ -452,7 +298,9 @@ def point_each(
             if found[b]:
                 write_beams(here, state == SERVED, path, V[b])
             gamma = gamma if state == SERVED else path.now[K + 1]
-        value[b], excess[b] = price(aim, gamma, path, multipliers[b])
+        value, excess = price(aim, gamma, path, multipliers[b])
+        judged[0, b], judged[1, b] = value, excess / max(value, TINY)
+        judged[2, b], judged[3, b] = judge(mine, aim, here, V[b], value, excess)
 
 
 @part
@@ -468,3 +316,29 @@ def price(target: PointResponse, gamma: float, path: Search, multipliers: FloatA
         prices += multipliers[k]
     multipliers[K] = by_zeta / gamma + over
     return value, multipliers[K] - prices - by_zeta * zeta - by_s * s
+
+
+@part
+def judge(
+    constraints: Constraints, target: PointResponse, here: Room, V: ComplexArray, value: float, excess: float
+) -> tuple[float, float]:
+    """The gap to a bound on f, NaN where first order proves none, and the largest violation, at beams V (N, K+1).
+
+    Where 1/B is affine f is a ratio ``zeta / D``, which rises by no more than the excess times D over the least D.
+    """
+    (N, K), chain, slack = constraints.H.shape, here.squares[0], here.seen[0]
+    multiply(here.AH, V, here.gram)
+    zeta, quality, least, most, worst = 0.0, 0.0, np.inf, 0.0, 0.0
+    for s in range(K + 1):
+        zeta += real_inner(here.gram[K, s], here.gram[K, s])
+    for j in range(target.gains.size):
+        quality += target.gains[j]
+        least, most = min(least, target.share[j]), max(most, target.share[j])
+    for i in range(N):
+        chain[i] = 0.0
+        for s in range(K + 1):
+            chain[i] += real_inner(V[i, s], V[i, s])
+    write_slack(constraints, here.gram[:K], chain, slack)
+    for k in range(K + 1):
+        worst = max(worst, -slack[k])
+    return (zeta * quality * excess / (value * value) if most - least <= SAME * most else np.nan), worst

@@ -103,7 +103,7 @@ class Sdr(SqnrMaxSolver):
         q, group = np.divide(*state.ratio.parts(state.precoder)), state.group
         linear = attrs.evolve(group, system=group.system.to_maximise(state.ratio.theta(q)))
         V, most, told = (self.by_program if self.route == "program" else self.by_dual)(linear, state.precoder)
-        V, _ = repaired(group.system, group.feasible, V)
+        V, *_ = repaired(group.system, group.feasible, V)
         objective = group.system.objective.surrogate(V).value
         better = objective > state.objective
         # With N - q D at most U, and D at least the offset, no ratio exceeds this.

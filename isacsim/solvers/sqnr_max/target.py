@@ -13,6 +13,9 @@ from typing import NamedTuple
 import numpy as np
 
 from isacsim.batch import frobenius2, squared
+from isacsim.compiled import compiled, part
+from isacsim.linalg.parts import real_inner
+from isacsim.records import member
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
 TINY = np.finfo(float).tiny
@@ -53,19 +56,53 @@ class PointResponse(NamedTuple):
 
 def point_response(G: ComplexArray, transmit: FloatArray, receive: FloatArray) -> PointResponse:
     """Responses (B, N_r, N) as those of point targets, for the ratios e (B, N) and eps (B, N_r) of the chains."""
-    powers = squared(G).sum(axis=-1)
-    strongest = np.arange(len(G)), powers.argmax(axis=-1)
-    a = np.conj(G[strongest]) / np.sqrt(np.maximum(powers[strongest], TINY))[:, None]
-    b = (G @ a[..., None])[..., 0]
-    rest = frobenius2(G - b[..., None] * np.conj(a)[:, None, :])
-    kept = squared(b) / (1 + receive)
-    return PointResponse(
-        there=rest <= NOTHING * powers.sum(axis=-1),
-        a=a,
-        spread=transmit * squared(a),
-        gains=kept,
-        share=receive * kept,
-    )
+    (members, receivers, N), place = G.shape, np.empty
+    near, far = (members, N), (members, receivers)
+    found = PointResponse(place(members, bool), place(near, complex), place(near), place(far), place(far))
+    compiled(respond_each)(G, transmit, receive, found)
+    return found
+
+
+@part
+def strongest(G: ComplexArray) -> int:
+    """The row of G (N_r, N) of the largest norm."""
+    row, most = 0, -1.0
+    for j in range(G.shape[0]):
+        power = 0.0
+        for i in range(G.shape[1]):
+            power += real_inner(G[j, i], G[j, i])
+        if power > most:
+            row, most = j, power
+    return row
+
+
+@part
+def respond(G: ComplexArray, transmit: FloatArray, receive: FloatArray, found: PointResponse) -> bool:
+    """Write the response (N_r, N) of one member as that of a point, along its strongest row; whether it is one."""
+    (receivers, N), a, row, power = G.shape, found.a, strongest(G), TINY
+    for i in range(N):
+        power += real_inner(G[row, i], G[row, i])
+    for i in range(N):
+        a[i] = np.conj(G[row, i]) * (1 / np.sqrt(power))
+        found.spread[i] = transmit[i] * real_inner(a[i], a[i])
+    rest, total = 0.0, 0.0
+    for j in range(receivers):
+        b = 0j
+        for i in range(N):
+            b += G[j, i] * a[i]
+        for i in range(N):
+            left = G[j, i] - b * np.conj(a[i])
+            rest += real_inner(left, left)
+            total += real_inner(G[j, i], G[j, i])
+        found.gains[j] = real_inner(b, b) / (1 + receive[j])
+        found.share[j] = receive[j] * found.gains[j]
+    return rest <= NOTHING * total
+
+
+def respond_each(G: ComplexArray, transmit: FloatArray, receive: FloatArray, found: PointResponse) -> None:
+    """Write the responses (B, N_r, N) as those of point targets, member by member."""
+    for b in range(len(G)):
+        found.there[b] = respond(G[b], transmit[b], receive[b], member(found, b))
 
 
 def _even(x: FloatArray) -> BoolArray:
