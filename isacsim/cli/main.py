@@ -24,6 +24,7 @@ from isacsim import __version__
 from isacsim.cli import usage
 from isacsim.cli.authoring import new_plugin
 from isacsim.cli.bench import bench
+from isacsim.cli.ending import leave, tell_what_nobody_catches
 from isacsim.cli.kinds import scenarios
 from isacsim.cli.listing import conflicts, list_, show
 from isacsim.cli.opening import opened
@@ -185,10 +186,10 @@ def _show_outcome(finished: Run, as_json: bool) -> None:
     """Draw the figures of a run and say how it ended; the exit code is 1 where not everything is done."""
     from isacsim.report.figures import draw_figures
 
-    counts = finished.counts()
-    figures = draw_figures(finished) if counts.done or counts.partly else []
-    print_json(summary(finished, figures)) if as_json else tell(finished, figures)
-    if not counts.complete:
+    counts, undrawn = finished.counts(), dict[str, str]()
+    figures = draw_figures(finished, undrawn=undrawn) if counts.done or counts.partly else []
+    print_json(summary(finished, figures, undrawn)) if as_json else tell(finished, figures, undrawn)
+    if undrawn or not counts.complete:
         raise typer.Exit(1)
 
 
@@ -297,7 +298,8 @@ def plugins(context: typer.Context, as_json: Json = False) -> None:
         return
     wide = [max(least, *(len(row[key]) + 2 for row in rows)) for key, least in (("name", 30), ("origin", 26))]
     for row in rows:
-        state = row["problem"] or ": ".join(filter(None, ("in use", row["notice"])))
+        changed = f"changed what was put back: {row['changed']}" if row["changed"] else ""
+        state = row["problem"] or ": ".join(filter(None, ("in use", row["notice"], changed)))
         print(f"{row['name']:<{wide[0]}}{row['origin']:<{wide[1]}}{state}")
     for conflict in conflicts(registry):
         print(conflict)
@@ -393,7 +395,17 @@ def _command() -> Any:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; returns the exit code."""
+    """Run the command line; returns the exit code.
+
+    Without ``arguments`` it takes those of the process, which ends with it.
+    """
+    if arguments is not None:
+        return _done(arguments)
+    tell_what_nobody_catches()
+    return leave(_done(arguments))
+
+
+def _done(arguments: list[str] | None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # whatever a terminal cannot show is told in escapes
             stream.reconfigure(errors="backslashreplace")

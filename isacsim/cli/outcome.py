@@ -9,7 +9,7 @@ from typing import Any
 MOST_LINES = 20  # of one kind
 
 
-def summary(finished: Any, figures: list[Path]) -> dict[str, Any]:
+def summary(finished: Any, figures: list[Path], undrawn: dict[str, str]) -> dict[str, Any]:
     """All that is told of a run, as a script can read it."""
     import attrs
 
@@ -32,12 +32,13 @@ def summary(finished: Any, figures: list[Path]) -> dict[str, Any]:
         "remarks": remarks(finished),
         "unnumbered": unnumbered(finished),
         "figures": [str(path) for path in figures],
+        "undrawn": undrawn,
         "results": list(rows(finished)),
         "expected": expectations.rows(expectations.verdicts(finished)),
     }
 
 
-def tell(finished: Any, figures: list[Path]) -> None:
+def tell(finished: Any, figures: list[Path], undrawn: dict[str, str]) -> None:
     """Print what there is to say of a run."""
     from isacsim.cli.tables import console
     from isacsim.report import expectations
@@ -68,5 +69,7 @@ def tell(finished: Any, figures: list[Path]) -> None:
     print(f"run:     {finished.path}")
     for path in figures:
         print(f"figure:  {path}")
+    for name, why in undrawn.items():
+        print(f"figure:  {name} is not drawn. {why}")
     if not counts.complete:
         print(f"continue with --resume --out {finished.path}", file=sys.stderr)

@@ -16,6 +16,7 @@ from isacsim.errors import InvalidInput
 from isacsim.memory import COMPLEX, machine_memory, size_told
 from isacsim.metrics.components import Measure
 from isacsim.plugin.isolation import contained
+from isacsim.plugin.surroundings import undisturbed
 
 NUMBER = 8  # bytes
 # In pages of 4 KiB, SQLite's default, rows of 1 KiB have a further page each, as those of a precoder of 16 x 4.
@@ -107,7 +108,7 @@ def _entries(scenario: Scenario, design: Design) -> int:
 def _drop(scenario: Scenario) -> Drop | None:
     """The realisation of the last trial; None where it fails."""
     try:
-        with contained():
+        with undisturbed(), contained():
             return scenario.drop((scenario.trials - 1,))
     except Exception:  # a model can fail in any way at one trial; the others will tell
         return None
@@ -135,7 +136,7 @@ def _sizes_of(measure: Measure, drop: Drop) -> list[tuple[str, int]]:
 def labelled(measure: Measure, drop: Drop) -> dict[str, int]:
     """Lengths of the axes that a measure has labels for; none if it cannot tell them here."""
     try:
-        with contained():
+        with undisturbed(), contained():
             named: Any = measure.labels(drop)
             return {dim: len(labels) for dim, labels in named.items()}
     except Exception:  # told by a rehearsal, or by the trials

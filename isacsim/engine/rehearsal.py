@@ -25,6 +25,7 @@ from isacsim.metrics.components import Metric
 from isacsim.metrics.power import radiating
 from isacsim.plugin import Registry
 from isacsim.plugin.isolation import cause, contained
+from isacsim.plugin.surroundings import undisturbed
 from isacsim.problems.base import Problem
 from isacsim.random import Stream, generator
 from isacsim.solvers.base import SIDES, stages
@@ -165,7 +166,7 @@ def stand_in(drop: Drop, streams: int) -> ComplexArray:
 def _told(path: str) -> Iterator[None]:
     """Turns an exception that is no complaint about the input into one that names the component's place."""
     try:
-        with np.errstate(all="ignore"), contained():
+        with undisturbed(), np.errstate(all="ignore"), contained():
             yield
     except IsacsimError:
         raise

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from traceback import format_exception
 from typing import Any
@@ -26,6 +25,7 @@ from isacsim.link import link_over
 from isacsim.memory import peak_memory
 from isacsim.metrics.power import radiating
 from isacsim.plugin.isolation import Ending, cause, contained, told
+from isacsim.plugin.surroundings import undisturbed
 from isacsim.random import Generators, Stream, complex_normal, generator
 from isacsim.solvers.solution import Status
 from isacsim.typing import AnyArray, BoolArray, ComplexArray, FloatArray
@@ -253,21 +253,7 @@ def measured(
     return outcome
 
 
-@contextlib.contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Puts back what a component changed of the process, in which the driver may live and the next task will."""
-    here = None
-    with contextlib.suppress(OSError):  # the folder is gone
-        here = os.getcwd()
-    try:
-        with np.errstate():
-            yield
-    finally:
-        if here is not None:
-            os.chdir(here)
-
-
-@_undisturbed()
+@undisturbed()  # the driver may live in this process, and the next task will
 def work(task: Task, known: Known) -> Outcome:
     """Compute a task; ``known`` are stored solutions that need no new solve.
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
+
 from isacsim.errors import PluginError, printable
+from isacsim.plugin.surroundings import alone, undisturbed
 
 LONGEST = 500
 # The name of a class, whatever its metaclass makes of it.
@@ -17,20 +19,27 @@ _name_of: Callable[[type], str] = type.__dict__["__name__"].__get__
 
 
 def guarded(call: Callable[..., Any], *arguments: Any) -> Any:
-    """What ``call`` returns; whatever it raises becomes a `PluginError` with its text.
+    """What ``call`` returns, as `watched`, of which nothing is told."""
+    return watched(call, *arguments)[0]
+
+
+def watched(call: Callable[..., Any], *arguments: Any) -> tuple[Any, list[str]]:
+    """What ``call`` returns, and what it changed of the process, which is put back.
+
+    Whatever it raises becomes a `PluginError` with its text.
 
     That includes `SystemExit` and a `KeyboardInterrupt` that the foreign code raises itself.
     Ctrl-C of a user ends the program as ever, also where the foreign code swallows it: it
-    comes as a signal, which is noted while ``call`` runs. What it prints goes to standard error:
-    what a command prints may be read by a script.
+    comes as a signal, which is noted while ``call`` runs.
 
     Raises:
         PluginError: In place of what ``call`` raises.
         KeyboardInterrupt: If the user interrupted it.
     """
     try:
-        with contained(), contextlib.redirect_stdout(sys.stderr):
-            return call(*arguments)
+        with contained(), undisturbed() as changed:
+            found = call(*arguments)
+        return found, changed
     except Exception as error:
         raise PluginError(told(cause(error))) from cause(error)
 
@@ -43,11 +52,13 @@ class Ending(Exception):
 def contained() -> Iterator[None]:
     """Lets nothing out that ends the program, but a Ctrl-C of a user; also a decorator.
 
+    Nor does it let out how NumPy is to handle floating-point errors, by which the next component would fail.
+
     Raises:
         Ending: In place of `SystemExit`, a `KeyboardInterrupt` and the like of foreign code.
         KeyboardInterrupt: If the user interrupted it, also where the foreign code swallows that.
     """
-    with _noted_interrupts() as pressed:
+    with alone(), np.errstate(), _noted_interrupts() as pressed:
         try:
             yield
         except BaseException as error:
@@ -98,5 +109,4 @@ def _noted_interrupts() -> Iterator[list[int]]:
     try:
         yield pressed
     finally:
-        if signal.getsignal(signal.SIGINT) is note:  # else the foreign code has a handler of its own
-            signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGINT, before)

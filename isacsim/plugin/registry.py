@@ -23,9 +23,10 @@ from isacsim.plugin import hookspecs
 from isacsim.plugin.discovery import Found, find
 from isacsim.plugin.elsewhere import where_to_find
 from isacsim.plugin.hookspecs import KINDS, PROJECT
-from isacsim.plugin.isolation import guarded
+from isacsim.plugin.isolation import guarded, watched
 from isacsim.plugin.kinds import check_kind
 from isacsim.plugin.specs import SolverSpec, Spec
+from isacsim.plugin.surroundings import undisturbed
 from isacsim.plugin.versions import notice_of
 
 BLOCK_VARIABLE = "ISACSIM_BLOCK"
@@ -43,12 +44,14 @@ class Plugin:
         origin: Distribution and version, ``bundled``, or ``given``.
         problem: Why it is not in use; empty when it is.
         notice: What its author should change before it stops working; empty when nothing.
+        changed: What it changed of the process when it was imported, which was put back; empty when nothing.
     """
 
     name: str
     origin: str
     problem: str = ""
     notice: str = ""
+    changed: str = ""
 
 
 @frozen
@@ -156,7 +159,10 @@ class Registry:
         for option, value in options.items():
             if option not in known:
                 raise InvalidInput(option, f"must be an option of {name}", value, one_of(known, str(option)))
-        return component if ready else component(**options)
+        if ready:
+            return component
+        with undisturbed():
+            return component(**options)
 
     def offered(self) -> Iterator[tuple[str, Spec]]:
         """Kind and spec of every component whose name one plugin alone offers, in the order of the offers."""
@@ -247,12 +253,12 @@ def _collected(found: Found, blocked: Collection[str], offers: Offers) -> Plugin
     if not found.blockers.isdisjoint(blocked):
         return Plugin(found.name, found.origin, "blocked")
     try:
-        notice, mine = guarded(_offered, found)
+        (notice, mine), changed = watched(_offered, found)
     except PluginError as error:
         return Plugin(found.name, found.origin, str(error))
     for kind, name, spec in mine:
         offers[kind].setdefault(name, []).append((found.name, spec))
-    return Plugin(found.name, found.origin, notice=notice)
+    return Plugin(found.name, found.origin, notice=notice, changed=", ".join(changed))
 
 
 def _offered(found: Found) -> tuple[str, list[tuple[str, str, Spec]]]:

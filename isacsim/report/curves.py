@@ -103,7 +103,7 @@ def plot_of(run: Run, dataset: xarray.Dataset, figure: Figure) -> Plot:
     Raises:
         InvalidInput: If the trace it shows was not recorded.
     """
-    _known(dataset, figure)
+    require_recorded(dataset, figure)
     found = list(_lines(dataset, figure))
     y_unit = _Unit.of(dataset[figure.y], _resolved(figure, "y", found))
     if figure.along:
@@ -121,8 +121,13 @@ def plot_of(run: Run, dataset: xarray.Dataset, figure: Figure) -> Plot:
     return Plot(tuple(curves), across, Scale(y_unit.label, y_unit.kind), heading, _note(figure, curves), title)
 
 
-def _known(dataset: xarray.Dataset, figure: Figure) -> None:
-    for name in (figure.y, *figure.beside, figure.x):
+def require_recorded(dataset: xarray.Dataset, figure: Figure) -> None:
+    """Refuse a figure of what no trial has, as where its measure fails in all of them.
+
+    Raises:
+        InvalidInput: If it is one.
+    """
+    for name in (figure.y, *figure.beside, figure.x, *([figure.up] if figure.up else [])):
         if name not in dataset and name not in dataset.dims:
             raise InvalidInput("figure", "must show what was recorded", name, one_of(map(str, dataset), name))
 

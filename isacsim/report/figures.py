@@ -20,6 +20,7 @@ from isacsim.report.heat import Heat, draw_heat, heat_of
 from isacsim.report.tikz import tikz
 
 if TYPE_CHECKING:
+    import xarray
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Canvas
 
@@ -40,6 +41,7 @@ def draw_figures(
     folder: Path | None = None,
     kind: str | tuple[str, ...] = (),
     looks: Mapping[str, Any] | None = None,
+    undrawn: dict[str, str] | None = None,
 ) -> list[Path]:
     """Draw figures of a run into a folder, by default its own; returns the files.
 
@@ -49,25 +51,44 @@ def draw_figures(
         folder: Where to; None is the run folder.
         kind: File type, or types, in place of each figure's ``format``.
         looks: Fields of `Figure` in place of each figure's own, ``size`` for example.
+        undrawn: Takes why a figure cannot be drawn, by its name, and the others are; None raises it.
 
     Raises:
-        InvalidInput: For an unknown figure, a look that it cannot have, or a folder that cannot be written.
+        InvalidInput: For an unknown figure, one of what no trial has, a look that it cannot have, or a folder that
+            cannot be written.
     """
     for name in names:
         if name not in run.figures:
             raise InvalidInput("figure", "must be a figure of the run", name, one_of(run.figures, name))
     changes = {**(looks or {}), **({"format": kind} if kind else {})}
     dataset, folder, files = run.dataset(), folder or run.path, []
+    for name in names or tuple(run.figures):
+        try:
+            figure = attrs.evolve(run.figures[name], **changes)
+            files += _files(plotted(run, dataset, figure), figure, name, folder)
+        except InvalidInput as error:
+            if undrawn is None:
+                raise
+            undrawn[name] = str(error)
+    return files
+
+
+def plotted(run: Run, dataset: xarray.Dataset, figure: Figure) -> Plot | Heat:
+    """What a figure shows.
+
+    Raises:
+        InvalidInput: If no trial has it, or if it does not fit.
+    """
+    return heat_of(run, dataset, figure) if figure.up else plot_of(run, dataset, figure)
+
+
+def _files(plot: Plot | Heat, figure: Figure, name: str, folder: Path) -> list[Path]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name in names or tuple(run.figures):
-            figure = attrs.evolve(run.figures[name], **changes)
-            plot = heat_of(run, dataset, figure) if figure.up else plot_of(run, dataset, figure)
-            files += [save(plot, figure, folder / f"{name}.{FILES.get(f, f)}", f) for f in figure.format]
+        return [save(plot, figure, folder / f"{name}.{FILES.get(f, f)}", f) for f in figure.format]
     except OSError as error:
         rule = f"must be a folder that can be written ({error.strerror})"
         raise InvalidInput("out", rule, str(folder), "Choose another folder.") from None
-    return files
 
 
 def save(plot: Plot | Heat, figure: Figure, path: Path, form: str) -> Path:

@@ -10,7 +10,7 @@ from attrs import frozen
 from isacsim.engine.folder import Run
 from isacsim.engine.views import Figure
 from isacsim.errors import InvalidInput
-from isacsim.report.curves import shown_axis
+from isacsim.report.curves import require_recorded, shown_axis
 from isacsim.report.places import text_of
 from isacsim.typing import FloatArray
 
@@ -48,8 +48,9 @@ def heat_of(run: Run, dataset: xarray.Dataset, figure: Figure) -> Heat:
     """The numbers of a figure with ``up``, by its statistic over the trials.
 
     Raises:
-        InvalidInput: If there are more panels than fit.
+        InvalidInput: If there are more panels than fit, or what it shows was not recorded.
     """
+    require_recorded(dataset, figure)
     values = dataset[figure.y].sel(figure.at)
     rest = [str(d) for d in values.dims if d not in (figure.x, figure.up, "trial")]
     flat = (values.mean if figure.statistic == "mean" else values.median)("trial").stack(panel=rest)

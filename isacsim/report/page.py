@@ -19,9 +19,9 @@ from isacsim.engine.sinks import replacing
 from isacsim.engine.views import STEP, TRACE, Figure
 from isacsim.errors import InvalidInput
 from isacsim.report import expectations, summary
-from isacsim.report.curves import Plot, plot_of
-from isacsim.report.figures import draw, looks_of
-from isacsim.report.heat import Heat, draw_heat, heat_of
+from isacsim.report.curves import Plot
+from isacsim.report.figures import draw, looks_of, plotted
+from isacsim.report.heat import Heat, draw_heat
 from isacsim.report.places import place_of, text_of
 from isacsim.units import shown
 
@@ -106,7 +106,10 @@ def _traces(run: Run, dataset: xarray.Dataset) -> Iterator[str]:
 def _figure(run: Run, dataset: xarray.Dataset, figure: Figure) -> str:
     """An image, and beside it the numbers of its points, each with its place as a part of width and height."""
     figure = attrs.evolve(figure, size="screen", format=("svg",))
-    plot = heat_of(run, dataset, figure) if figure.up else plot_of(run, dataset, figure)
+    try:
+        plot = plotted(run, dataset, figure)
+    except InvalidInput as error:
+        return f"<p>{escape(str(error))}</p>\n"
     if not (plot.panels if isinstance(plot, Heat) else plot.curves):
         return ""
     with looks_of(figure, "svg"):

@@ -128,6 +128,21 @@ def test_a_run_with_failures_exits_with_1_and_says_how_to_go_on(call, parts, tmp
     }
 
 
+def test_a_figure_of_what_no_trial_has_costs_neither_the_others_nor_the_outcome(call, parts, monkeypatch):
+    registry = build_registry(extra=[parts])
+    monkeypatch.setattr("isacsim.cli.main.build_registry", lambda block=(): registry)
+    metrics = 'evaluate.converters.metrics=["angle-rmse-bound", "sum-rate-bits", {kind="touchy"}]'
+    few = ("--trials", "1", "--set", "sweep.bits.values=[3]", "--set", metrics, "--set", 'figure.rate.y="touchy"')
+    code, out, _ = call("run", "quickstart", "--out", "run", "--workers", "1", *few)
+    assert code == 1
+    assert "trials:  1 requested = 0 done + 1 partly done" in out
+    assert "figure:  rate is not drawn. figure: must show what was recorded, got 'touchy'." in out
+    assert "figure:  run/accuracy.png\n" in out
+    assert call("report", "run")[0] == 0
+    assert "<p>figure: must show what was recorded" in Path("run/report.html").read_text(encoding="utf-8")
+    assert call("plot", "run")[0] == 2
+
+
 def test_a_run_without_a_result_draws_nothing(call, parts, monkeypatch):
     registry = build_registry(extra=[parts])
     monkeypatch.setattr("isacsim.cli.main.build_registry", lambda block=(): registry)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -40,6 +41,43 @@ def test_what_a_plugin_prints_is_not_taken_for_what_a_command_prints(distributio
     done = subprocess.run(program, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": path}, check=True)
     assert "loud" in {entry["name"] for entry in json.loads(done.stdout)}
     assert done.stderr == "welcome\n"
+
+
+WILD = """
+import atexit, os, sys, threading, time, warnings
+def last(): raise ValueError("at the end")
+class Dies:
+    def __del__(self): raise KeyError("of no one")
+def fails(): raise OSError("beside")
+atexit.register(last)
+threading.Thread(target=time.sleep, args=(1000,), name="sleeper").start()
+thread = threading.Thread(target=fails, name="failing")
+thread.start()
+thread.join()
+Dies()
+sys.stdout.close()
+sys.__stdout__.close()
+os.close(2)
+os.chdir(os.sep)
+warnings.simplefilter("error")
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="descriptors are those of POSIX")
+def test_a_plugin_that_leaves_the_process_in_pieces_stops_no_command(distribution, tmp_path):
+    distribution("isacsim-wild", "isacsim_wild", WILD + SOURCE)
+    path = os.pathsep.join([str(tmp_path / "site"), os.environ.get("PYTHONPATH", "")])
+    program = [sys.executable, "-m", "isacsim", "plugins", "--json"]
+    environment = {**os.environ, "PYTHONPATH": path}
+    done = subprocess.run(program, capture_output=True, text=True, env=environment, check=True, timeout=100)
+    (wild,) = (plugin for plugin in json.loads(done.stdout)["plugins"] if plugin["name"] == "isacsim-wild")
+    changed = ("descriptor 2", "sys.stdout", "the working folder", "filters of warnings", "'sleeper' is left running")
+    assert [what for what in changed if what not in wild["changed"]] == []
+    lines = done.stderr.splitlines()
+    assert all(line.startswith("warning: ") for line in lines)
+    told = ("thread failing .*OSError: beside", "KeyError: 'of no one'", "running: sleeper", "ValueError: at the end")
+    assert [what for what in told if not any(re.search(what, line) for line in lines)] == []
+    assert len(lines) == len(told)
 
 
 def test_names_and_summaries_are_printed_as_text(call, distribution):

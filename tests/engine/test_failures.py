@@ -206,7 +206,7 @@ def test_a_worker_that_dies_takes_one_trial_with_it(studies, study, registry, tm
     assert (counts.done, counts.failed, counts.skipped) == (3, 1, 0)
     (failure,) = run.failures()
     assert failure[1] == 2
-    assert "worker process ended with exit code 3 over this trial" in failure[2]
+    assert "worker process ended with SIGKILL over this trial" in failure[2]
     fuse.unlink()
     again = isacsim.run(scenario, tmp_path / "run", resume=True, registry=registry)
     assert again.counts().complete

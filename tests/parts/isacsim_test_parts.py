@@ -52,7 +52,7 @@ class Touchy(Metric):
                 fuse = Path(self.armed)
                 fuse.unlink() if fuse.stat().st_size else fuse.write_text("asked", encoding="utf-8")
             if self.how == "die":
-                os._exit(3)
+                signal.raise_signal(signal.SIGKILL)
             if self.how == "wait":
                 Path(f"{self.armed}-reached").touch()
                 time.sleep(1200)

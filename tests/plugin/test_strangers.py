@@ -3,6 +3,8 @@
 import os
 import re
 import signal
+import sys
+import warnings
 
 import pytest
 
@@ -11,7 +13,9 @@ from isacsim import InvalidInput, PluginError
 from isacsim.benchmark.cases import entries
 from isacsim.benchmark.instances import families
 from isacsim.plugin import ScenarioSpec, SolverSpec, Spec, build_registry, hookimpl
+from isacsim.plugin.isolation import watched
 from isacsim.plugin.kinds import BASES, base_of
+from isacsim.plugin.surroundings import SETTINGS
 
 MODULE = """
 import sys
@@ -29,6 +33,7 @@ class Own(BaseException):
 RAISED = {
     "sys.exit(4)": "SystemExit: 4",
     "sys.exit('bye')": "SystemExit: bye",
+    "import os; os._exit(5)": "SystemExit: 5",
     "raise SystemExit": "SystemExit",
     "raise KeyboardInterrupt": "KeyboardInterrupt",
     "raise GeneratorExit": "GeneratorExit",
@@ -72,15 +77,72 @@ def test_ctrl_c_while_a_plugin_is_imported_ends_the_program(distribution, how, b
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_a_plugin_may_handle_interrupts_itself(distribution):
-    source = "import signal\nisacsim_api = 2\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"
-    distribution("isacsim-handler", "isacsim_handler_plugin", source)
-    before = signal.getsignal(signal.SIGINT)
-    try:
-        build_registry()
-        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-    finally:
-        signal.signal(signal.SIGINT, before)
+# What a plugin does to the process, and what `isacsim plugins` says that it changed.
+DISTURBED = {
+    "import sys; sys.stdout.close(); sys.stderr.close(); print('still there')": "",  # they are lent
+    "import sys; sys.stdout.buffer.write(b'')": "",
+    "import os; os.close(1)": "descriptor 1",
+    "import os; os.dup2(os.open(os.devnull, os.O_WRONLY), 2)": "descriptor 2",
+    "import io, sys; sys.stdout = io.StringIO()": "sys.stdout",
+    "import sys; sys.stderr = None": "sys.stderr",
+    "import sys; sys.stdin = None": "sys.stdin",
+    "import os; os.chdir('/')": "the working folder",
+    "import os; os.environ.pop('PATH')": "environment variables",
+    "import os; os.environ['ISACSIM_TEST_NEW'] = '1'; del os.environ['ISACSIM_TEST_NEW']": "",
+    "import sys; sys.path[:] = []": "sys.path",
+    "import numpy; numpy.seterr(all='raise')": "how NumPy handles floating-point errors",
+    "import numpy; numpy.set_printoptions(precision=1)": "how NumPy prints",
+    "import warnings; warnings.simplefilter('error')": "filters of warnings",
+    "import warnings; warnings.resetwarnings()": "filters of warnings",
+    "import warnings; warnings.filterwarnings('ignore', 'of mine')": "",  # a library may silence its own
+    "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)": "handlers of signals",
+    "import signal; signal.signal(signal.SIGTERM, lambda *_: None)": "handlers of signals",
+    "import signal; signal.setitimer(signal.ITIMER_REAL, 100)": "the alarm clock",
+    "import locale; locale.setlocale(locale.LC_ALL, 'C.UTF-8')": "the locale",
+    "import sys; sys.setrecursionlimit(sys.getrecursionlimit() + 7)": "the limit of recursion",
+    "import sys; sys.setswitchinterval(9)": "the switch interval",
+    "import gc; gc.disable()": "garbage collection",
+    "import sys; sys.setprofile(lambda *_: None)": "profiling",
+    "import sys; sys.excepthook = None": "sys.excepthook",
+    "import warnings; warnings.showwarning = None": "warnings.showwarning",
+    "import os, sys; os.fork() or sys.exit(1)": "",  # which would do what the command does a second time
+}
+
+
+def surroundings():
+    """All that foreign code could change, but for what it may add."""
+    read = [setting.read() for setting in SETTINGS if setting.name != "filters of warnings"]
+    return read, sys.stdout, sys.stderr, [os.fstat(n).st_ino for n in range(3)]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals and descriptors are those of POSIX")
+@pytest.mark.parametrize("done", DISTURBED)
+def test_what_foreign_code_does_to_the_process_is_put_back_and_told(done):
+    before = surroundings()
+    _, changed = watched(exec, done, {})
+    assert surroundings() == before
+    assert not sys.stdout.closed
+    assert not sys.stderr.closed
+    assert ", ".join(changed) == DISTURBED[done]
+    with pytest.warns(RuntimeWarning, match="mine"):  # neither silenced nor raised
+        warnings.warn("mine", RuntimeWarning, stacklevel=1)
+
+
+@pytest.mark.parametrize("place", ["at import", "in a hook"])
+def test_what_a_plugin_changes_of_the_process_is_told_of_it(distribution, place):
+    done = "import os; os.chdir(os.sep); sys.stdout.close(); sys.setrecursionlimit(5000)"
+    hook = f"\n@hookimpl\ndef isacsim_solvers():\n    {done}\n    return []\n"
+    distribution("isacsim-moves", f"isacsim_moves_{place[-2:]}", MODULE + (done if place == "at import" else hook))
+    (plugin,) = (p for p in build_registry().plugins if p.name == "isacsim-moves")
+    assert (plugin.problem, plugin.changed) == ("", "the working folder, the limit of recursion")
+
+
+def test_the_stream_that_a_logger_keeps_outlives_the_import(distribution, capsys):
+    source = "import sys\nisacsim_api = 2\nkept = sys.stdout\nkept.close()\n"
+    distribution("isacsim-logs", "isacsim_logs", source)
+    build_registry()
+    print("later", file=sys.modules["isacsim_logs"].kept)
+    assert capsys.readouterr() == ("", "later\n")
 
 
 def test_a_component_whose_module_calls_sys_exit_is_reported_on_use(distribution):

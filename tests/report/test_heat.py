@@ -73,3 +73,8 @@ def test_a_heat_map_that_cannot_be_drawn_is_refused(changes, field):
     FIGURE.check("f", contents)
     with pytest.raises(InvalidInput, match=field):
         attrs.evolve(FIGURE, **changes).check("f", contents)
+
+
+def test_a_map_of_what_no_trial_has_is_refused():
+    with pytest.raises(InvalidInput, match="figure: must show what was recorded, got 'map'"):
+        heat_of(None, dataset().drop_vars("map"), FIGURE)
