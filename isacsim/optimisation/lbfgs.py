@@ -1,5 +1,6 @@
-"""The L-BFGS recursion of one member, for compiled loops: its vectors are too short for NumPy.
+"""The memory of L-BFGS: the recursion of one member for compiled loops, and that of a batch by them.
 
+The inverse Hessian starts from ``H_0 = gamma M^-1`` with the preconditioner M^-1.
 Pairs (s, y) lie in places that are used in turn. A place without a pair has 0 for its reciprocal
 curvature 1 / <s, y>. Vectors are real ones of complex numbers, whose real and imaginary parts are
 neighbours.
@@ -9,11 +10,15 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import attrs
 import numpy as np
+from attrs import field, frozen
 
-from isacsim.compiled import part
+from isacsim.batch import rows
+from isacsim.compiled import compiled, part
 from isacsim.linalg.blas import multiply
-from isacsim.typing import ComplexArray, FloatArray
+from isacsim.optimisation.riemannian import Memory
+from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
 LEAST_CURVATURE = 1e-10  # of a pair, relative to that of the preconditioner, and reciprocal of the largest
 
@@ -170,3 +175,53 @@ def times(matrix: ComplexArray, way: ComplexArray) -> None:
     side = matrix.shape[1]
     for i in range(0, matrix.shape[0], side):
         multiply(matrix[i : i + side], way[SCRATCH, i : i + side], way[DIRECTION, i : i + side])
+
+
+@frozen(eq=False)
+class LastPairs(Memory):
+    """Curvature pairs of B members as real vectors, in places that are used in turn.
+
+    They are the bulk of a state and are not copied: a memory is whole until the next pair is pushed.
+    """
+
+    pairs: FloatArray = rows(2)  # s and y, (B, 2 size, 2 n m)
+    numbers: FloatArray = rows(1)  # as in `Pairs`
+    place: int = field()  # of the next pair, and so of the oldest one
+
+    @classmethod
+    def none(cls, size: int, W: ComplexArray) -> LastPairs:
+        """Room for ``size`` pairs of coordinates W (B, n, m)."""
+        return cls(*no_pairs(len(W), size, 2 * W[0].size), 0)
+
+    @property
+    def size(self) -> int:
+        """Number of places."""
+        return self.pairs.shape[1] // 2
+
+    @property
+    def empty(self) -> BoolArray:
+        """Of which members there is no pair, (B,)."""
+        return np.asarray(~self.numbers[:, : self.size].any(axis=-1))
+
+    def direction(self, gradient: FloatArray, preconditioner: ComplexArray) -> FloatArray:
+        """The inverse Hessian times the gradient."""
+        way = self._way(preconditioner)
+        way.real[:, GRADIENT] = gradient
+        compiled(direct_each)(Pairs(self.pairs, self.numbers), self.place, preconditioner, way)
+        return way.real[:, DIRECTION]
+
+    def push(self, step: FloatArray, change: FloatArray, preconditioner: ComplexArray) -> LastPairs:
+        """With the pairs of the members that have a sound curvature in the place of the oldest."""
+        self.pairs[:, self.place], self.pairs[:, self.size + self.place] = step, change
+        memory = Pairs(self.pairs, self.numbers)
+        compiled(judge_each)(memory, self.place, preconditioner, self._way(preconditioner))
+        return LastPairs(*memory, (self.place + 1) % self.size)
+
+    def forget(self, members: BoolArray) -> LastPairs:
+        """Without the pairs of ``members``."""
+        nothing = no_pairs(1, self.size, 0).numbers
+        return attrs.evolve(self, numbers=np.where(members[:, None], nothing, self.numbers))
+
+    def _way(self, preconditioner: ComplexArray) -> Way:
+        members, side = preconditioner.shape[:2]
+        return no_way(members, side, self.pairs.shape[2] // (2 * side))

@@ -1,68 +1,136 @@
-"""What Riemannian iterations ask of an objective."""
+"""Preconditioned ascent on a surface, monotone, in which a memory of former steps chooses the directions.
+
+Gradients are projected onto the tangent space, steps are taken back to the surface, and curvature is that of plain
+differences: what leaves the surface is of higher order.
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, Self, cast
+from typing import Any, Self
 
-import attrs
 import numpy as np
+from attrs import field, frozen
 
-from isacsim.typing import ComplexArray, FloatArray
+from isacsim.batch import dot, real_vectors, rows
+from isacsim.optimisation.search import Line, search
+from isacsim.optimisation.surface import OnSurface
+from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray
+
+RENEW_EVERY = 5  # iterations after which the preconditioner is renewed, and starts are compared
 
 
-class OnSurface(ABC):
-    """The merit of B members over coordinates Z (B, n, K+S) on what the power leaves, as Riemannian iterations ask.
+class Memory(ABC):
+    """What a solver remembers of the former steps of B members, to choose its directions by.
 
-    Its points are its own records: they have at least the coordinates ``W``, an ``objective``, and, where this class is
-    to make a slope of them, ``gradient`` and ``normal`` as `Surface.slope` takes them.
+    Steps and gradients are real vectors here, (B, 2 n m).
     """
 
-    surface: Any
+    @abstractmethod
+    def direction(self, gradient: FloatArray, preconditioner: ComplexArray) -> FloatArray:
+        """An ascent direction, if the memory is sound: ``M^-1 gradient`` where it is empty."""
+
+    @abstractmethod
+    def push(self, step: FloatArray, change: FloatArray, preconditioner: ComplexArray) -> Memory:
+        """With a step s, and by how much the gradient fell along it, y."""
+
+    @abstractmethod
+    def forget(self, members: BoolArray) -> Memory:
+        """Without what was remembered of ``members``."""
 
     @property
     @abstractmethod
-    def members(self) -> int:
-        """Number B of members."""
+    def empty(self) -> BoolArray:
+        """Of which members nothing is remembered, (B,)."""
 
-    @property
-    @abstractmethod
-    def power(self) -> FloatArray:
-        """Squared norm of the coordinates at full power, (B,), in W."""
 
-    @abstractmethod
-    def evaluate(self, Z: ComplexArray) -> Any:
-        """The point at coordinates."""
+@frozen(eq=False)
+class RiemannianState:
+    """Iterates of B members, with the direction of the next search."""
 
-    @abstractmethod
-    def magnitude(self, point: Any) -> FloatArray:
-        """What a relative change of the precoder would change the objective by, of all its terms, (B,)."""
+    line: Line
+    origin: IntArray = rows()  # index of the problem that a member is a start of
+    point: Any
+    gradient: FloatArray = rows(1)  # of the objective, along the surface, as a real vector
+    residual: FloatArray = rows()
+    stalled: BoolArray = rows()
+    memory: Memory
+    preconditioner: ComplexArray = rows(2)  # M^-1
+    count: int = field()
 
-    @abstractmethod
-    def preconditioner(self, point: Any) -> ComplexArray:
-        """Inverse of a matrix like the Hessian's."""
+    @classmethod
+    def first(cls, merit: OnSurface, W: ComplexArray, origin: IntArray, memory: Memory) -> Self:
+        """The state at the first coordinates W (B, n, m), starts of problems ``origin`` (B,), with an empty memory."""
+        point = merit.evaluate(merit.project(W))
+        stalled = cls.beaten(point, origin)
+        return cls.ready(merit, origin, point, stalled, memory, merit.preconditioner(point), 0)
 
-    def size(self, point: Any) -> FloatArray:
-        """The power that the precoder has, (B,): the squared length of all coordinates, but below a cap."""
-        return np.asarray(self.power * self.surface.spent(point.W))
+    @classmethod
+    def ready(
+        cls,
+        merit: OnSurface,
+        origin: IntArray,
+        point: Any,
+        stalled: BoolArray,
+        memory: Memory,
+        preconditioner: ComplexArray,
+        count: int,
+        gradient: FloatArray | None = None,
+    ) -> Self:
+        """The state at a point, with an ascent direction, which may leave the tangent space."""
+        gradient = real_vectors(merit.slope(point)) if gradient is None else gradient
+        direction = memory.direction(gradient, preconditioner)
+        slope = dot(gradient, direction)
+        poor = ~(slope > 0)
+        if np.count_nonzero(poor):
+            memory = memory.forget(poor)
+            direction = np.where(poor[:, None], times(preconditioner, gradient), direction)
+            slope = dot(gradient, direction)
+        # At first at most as long as W itself.
+        size = merit.size(point)
+        length = np.sqrt(size / np.maximum(dot(direction, direction), size))
+        return cls(
+            line=Line(merit.at(point), point.W, direction.view(complex).reshape(point.W.shape), length, slope),
+            origin=origin,
+            point=point,
+            gradient=gradient,
+            residual=merit.residual(point, dot(gradient, gradient)),
+            stalled=stalled,
+            memory=memory,
+            preconditioner=preconditioner,
+            count=count,
+        )
 
-    def residual(self, point: Any, slope2: FloatArray) -> FloatArray:
-        """KKT residual (B,): the gradient along the surface, of squared norm ``slope2``, for relative changes of Z.
+    def step(self) -> Self:
+        """One monotone iteration of every member."""
+        merit, before, count = self.line.merit, self.point, self.count + 1
+        point, stuck = search(self.line, Line.propose, before)
+        gradient = real_vectors(merit.slope(point))
+        renew = count % RENEW_EVERY == 0
+        preconditioner = merit.preconditioner(point) if renew else self.preconditioner
+        step = real_vectors(point.W - before.W)  # what leaves the surface is of higher order, as it is in the change
+        memory, stalled = self.memory.push(step, self.gradient - gradient, preconditioner), stuck
+        if np.count_nonzero(stuck):  # a member that its memory has misled tries once more without
+            memory, stalled = memory.forget(stuck), stuck & self.memory.empty
+        if renew:
+            stalled = stalled | self.beaten(point, self.origin, self.line.slope)
+        return self.ready(merit, self.origin, point, stalled, memory, preconditioner, count, gradient)
 
-        It is measured against the magnitudes of all terms, so that neither the scale of W nor a cancellation in the
-        objective matters.
+    @staticmethod
+    def beaten(point: Any, origin: IntArray, slope: FloatArray | None = None) -> BoolArray:
+        """Which starts need not go on from a point, beside others of their problem, (B,): here none.
+
+        Args:
+            point: The point.
+            origin: Index of the problem that each is a start of, (B,).
+            slope: Of the objective along the step that led there, (B,); None at the beginning.
         """
-        return np.asarray(np.sqrt(slope2 * self.size(point)) / self.magnitude(point))
+        return np.zeros(len(origin), bool)
 
-    def project(self, Z: ComplexArray) -> ComplexArray:
-        """The coordinates of full power, or below the cap."""
-        return np.asarray(self.surface.project(Z))
 
-    def slope(self, point: Any) -> ComplexArray:
-        """Gradient of the objective along the surface, or less what leads above a cap that binds."""
-        return np.asarray(self.surface.slope(point.W, point.gradient, point.normal))
-
-    def at(self, point: Any) -> Self:
-        """The merit that keeps what is at a cap where that binds at a point and the objective wants more."""
-        surface = self.surface.at(point.W, point.gradient, point.normal)
-        return self if surface is self.surface else cast(Self, attrs.evolve(cast(Any, self), surface=surface))
+def times(preconditioner: ComplexArray, vectors: FloatArray) -> FloatArray:
+    """M^-1, blocks (B, blocks n', n') one above the other, times what real vectors (B, 2 blocks n' m) stand for."""
+    members, rows, side = preconditioner.shape
+    blocks = preconditioner.reshape(members, rows // side, side, side)
+    products = blocks @ vectors.view(complex).reshape(members, rows // side, side, -1)
+    return real_vectors(products.reshape(members, rows, -1))

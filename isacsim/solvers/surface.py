@@ -22,8 +22,8 @@ from isacsim.compiled import compiled, writable
 from isacsim.hardware.base import Hardware, Ideal, chain_power, unlike_covariances
 from isacsim.link import Transmission
 from isacsim.metrics.cotangents import power_cotangent, pulled_back
-from isacsim.optimisation.riemannian import OnSurface
 from isacsim.optimisation.spheres import along_surface_each, to_surface_each
+from isacsim.optimisation.surface import OnSurface, Surface
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
 SAME = 1e-9  # relative difference of shares of power that rounding explains
@@ -37,7 +37,7 @@ DRIVES, BETWEEN = range(6, 73, 6), (-3, 3)
 
 
 @frozen(eq=False)
-class Surface:
+class PowerSurface(Surface):
     """The precoders of B members that the power allows, in coordinates ``W = diag(scale) Z``.
 
     Attributes:
@@ -57,7 +57,7 @@ class Surface:
     held: BoolArray = rows(1)
 
     @classmethod
-    def of(cls, problem: Any) -> Surface:
+    def of(cls, problem: Any) -> PowerSurface:
         """That of a flat problem with H, a power and a transceiver."""
         antennas, transmit = problem.H.shape[-2], problem.transceiver.transmit
         shares = power_shares(transmit, antennas)
@@ -66,7 +66,7 @@ class Surface:
         return cls(transmit, problem.power, getattr(problem, "per_antenna", False), scale[None], shares is None, free)
 
     @classmethod
-    def of_ideal(cls, power: FloatArray, per_antenna: bool, antennas: int) -> Surface:
+    def of_ideal(cls, power: FloatArray, per_antenna: bool, antennas: int) -> PowerSurface:
         """That of ideal chains."""
         return cls(Ideal(), power, per_antenna, np.ones((1, antennas)), False, np.zeros((1, antennas), bool))
 
@@ -118,7 +118,7 @@ class Surface:
         price = np.where(cost > 0, np.maximum(rise, 0.0) / np.where(cost > 0, cost, 1.0), 0.0)
         return 2 * (gradient - price * normal)
 
-    def at(self, Z: ComplexArray, gradient: ComplexArray, normal: ComplexArray) -> Surface:
+    def at(self, Z: ComplexArray, gradient: ComplexArray, normal: ComplexArray) -> PowerSurface:
         """The surface that keeps the antennas at the cap where it binds at Z and the objective wants above it."""
         if not self.capped:
             return self
@@ -160,6 +160,7 @@ class Driven(OnSurface):
     """The merit of a flat ``problem`` behind hardware, whose drive may be free."""
 
     problem: Any
+    surface: Any
 
     @property
     def power(self) -> FloatArray:

@@ -11,12 +11,13 @@ from isacsim import Status
 from isacsim.batch import dot, take
 from isacsim.compiled import compiled
 from isacsim.optimisation import lbfgs
-from isacsim.solvers.sum_rate_crlb.conjugate_gradient import RiemannianCg
-from isacsim.solvers.sum_rate_crlb.lbfgs import LastPairs, RiemannianLbfgs
+from isacsim.optimisation.conjugate_gradient import LastStep
+from isacsim.optimisation.lbfgs import LastPairs
+from isacsim.solvers.sum_rate_crlb.lbfgs import RiemannianLbfgs
 from isacsim.solvers.sum_rate_crlb.merit import Merit
-from isacsim.solvers.sum_rate_crlb.riemannian import ready
 from isacsim.solvers.sum_rate_crlb.rivals import beaten
 from isacsim.solvers.sum_rate_crlb.starts import start
+from isacsim.solvers.sum_rate_crlb.states import RatedState
 
 DATA = Path(__file__).parents[1] / "data" / "sum-rate-crlb"
 INSTANCES = sorted(path.stem for path in DATA.glob("*.npz"))
@@ -105,17 +106,15 @@ def test_generators_of_the_caller_draw_the_random_starts(kit):
 
 
 def test_a_direction_that_does_not_ascend_is_replaced_and_its_memory_forgotten(kit):
-    solver, problem = RiemannianLbfgs(), kit.make_problem(batch=(2,))
-    merit = Merit.of(problem)
-    state = solver.init(merit, kit.complex_gaussian((2, 6, 2), 0), np.arange(2))
+    merit, W = Merit.of(kit.make_problem(batch=(2,))), kit.complex_gaussian((2, 6, 2), 0)
+    state = RatedState.first(merit, W, np.arange(2), RiemannianLbfgs().remember(W))
     # A pair (g, 0) along the gradient g with a negative curvature makes H_0 - c g g^T of the memory.
     memory = state.memory
     memory.pairs[:, 0], memory.pairs[:, memory.size] = state.gradient, 0.0
     memory.numbers[:, 0] = -1e3
     against = memory.direction(state.gradient, state.preconditioner)
     assert np.all(dot(state.gradient, against) < 0)
-    again = (state.origin, state.point, state.gradient, state.stalled, memory, state.preconditioner, 0)
-    state = ready(merit, *again)
+    state = RatedState.ready(merit, state.origin, state.point, state.stalled, memory, state.preconditioner, 0)
     assert np.all(state.line.slope > 0)
     assert np.all(state.memory.empty)
 
@@ -124,7 +123,7 @@ def test_the_memory_is_the_two_loop_recursion_with_the_pairs_it_has_room_for():
     rng = np.random.default_rng(0)
     A = rng.standard_normal((8, 8))
     hessian, M = A @ A.T + np.eye(8), np.diag(rng.uniform(1, 2, 4)).astype(complex)
-    pairs, memory = [], LastPairs.none(3, np.zeros((1, 8)))
+    pairs, memory = [], LastPairs.none(3, np.zeros((1, 4), complex))
     for _ in range(5):
         s = rng.standard_normal(8)
         pairs.append((s, hessian @ s))
@@ -161,7 +160,7 @@ def test_what_is_compiled_of_the_recursion_is_what_is_written(blocks):
 
 def test_a_pair_of_negative_curvature_is_not_remembered():
     gradient, M_inverse = np.random.default_rng(3).standard_normal((1, 8)), np.eye(2, dtype=complex)[None]
-    memory = LastPairs.none(2, gradient).push(gradient, -gradient, M_inverse)
+    memory = LastPairs.none(2, gradient.view(complex)).push(gradient, -gradient, M_inverse)
     assert np.all(memory.empty)
     np.testing.assert_array_equal(memory.direction(gradient, M_inverse), gradient)
 
@@ -171,7 +170,7 @@ def test_conjugate_directions_with_exact_steps_end_after_one_step_a_dimension():
     A = rng.standard_normal((6, 6))
     hessian, M_inverse = A @ A.T + np.eye(6), np.diag(rng.uniform(1, 2, 3)).astype(complex)[None]
     x, g = np.zeros(6), rng.standard_normal(6)  # of g^T x - x^T hessian x / 2
-    begin, memory = np.linalg.norm(g), RiemannianCg().remember(g[None])
+    begin, memory = np.linalg.norm(g), LastStep.none(g.view(complex)[None])
     for _ in range(6):
         d = memory.direction(g[None], M_inverse)[0]
         s = (g @ d) / (d @ hessian @ d) * d
@@ -201,7 +200,7 @@ def test_only_the_best_of_the_starts_on_the_way_to_one_optimum_goes_on(kit):
     turned, near = here * np.exp(1j * np.array([1.0, 2.0])), here + 1e-3 * there
     merit = take(merit, np.array([0] * 4 + [1]))
     point = merit.evaluate(merit.project(np.stack([turned, there, near, here, here])))
-    ends = beaten(point, np.ones(5), np.array([0, 0, 0, 0, 1]), np.inf)
+    ends = beaten(point, np.array([0, 0, 0, 0, 1]))
     alike = [0, 2, 3]  # phases change neither the covariance nor the objective
     assert not ends[1]
     assert not ends[4]
@@ -214,8 +213,8 @@ def test_a_start_far_behind_another_one_of_its_problem_ends(kit):
         merit.evaluate(merit.project(kit.complex_gaussian((4, 6, 2), 0))), objective=np.array([1.0, 3, 1, 0])
     )
     slope = np.array([0.01, 0.01, 1.0, 0.01])  # the third one may still rise as far
-    assert beaten(point, slope, np.array([0, 0, 0, 1])).tolist() == [True, False, False, False]
-    assert not beaten(point, slope, np.arange(4)).any()
+    assert beaten(point, np.array([0, 0, 0, 1]), slope).tolist() == [True, False, False, False]
+    assert not beaten(point, np.arange(4), slope).any()
 
 
 def test_a_user_left_out_at_the_start_can_be_the_better_optimum(kit):

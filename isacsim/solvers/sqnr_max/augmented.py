@@ -27,12 +27,12 @@ from isacsim.batch import hermitian, hermitian_part, inner, put, real_vectors, r
 from isacsim.link import Echo, Reception, Transmission
 from isacsim.metrics.cotangents import Cotangent, pulled_back, rate_cotangent, sqnr_cotangent
 from isacsim.metrics.sensing import sqnr
+from isacsim.optimisation.lbfgs import LastPairs
+from isacsim.optimisation.preconditioner import damped_inverse
+from isacsim.optimisation.riemannian import RiemannianState
 from isacsim.problems.sqnr_max import SqnrMax
 from isacsim.solvers.iterate import of_point
-from isacsim.solvers.sum_rate_crlb.lbfgs import RiemannianLbfgs
-from isacsim.solvers.sum_rate_crlb.merit import Derived, damped_inverse
-from isacsim.solvers.sum_rate_crlb.riemannian import RiemannianState, ready
-from isacsim.solvers.surface import Driven, Surface
+from isacsim.solvers.surface import Driven, PowerSurface
 from isacsim.typing import AnyArray, BoolArray, ComplexArray, FloatArray
 
 TINY = np.finfo(float).tiny
@@ -49,15 +49,25 @@ FAINT = 1e-8  # amplitude of streams that only probe, relative: their power is b
 
 
 @frozen(eq=False)
-class AugmentedPoint(Derived):
-    """The augmented Lagrangian at a precoder, with its derivative; the objective of the base is its value.
+class AugmentedPoint:
+    """The augmented Lagrangian at coordinates, with its derivative.
 
     Attributes:
+        W: The coordinates, (B, N_t, K+S).
+        objective: The augmented Lagrangian, (B,).
+        gradient: Half gradient in the coordinates, (B, N_t, K+S).
+        normal: That of the radiated power of the antennas at a cap; zero elsewhere.
+        weights: Weight of each user's channel in the preconditioner, (B, K).
         sqnr: The radar SQNR, (B,).
         slack: c_k, (B, K); infinite for a user who is asked for nothing.
         push: ``max(lambda_k - rho c_k, 0)``, (B, K).
     """
 
+    W: ComplexArray = rows(2)
+    objective: FloatArray = rows()
+    gradient: ComplexArray = rows(2)
+    normal: ComplexArray = rows(2)
+    weights: FloatArray = rows(1)
     sqnr: FloatArray = rows()
     slack: FloatArray = rows(1)
     push: FloatArray = rows(1)
@@ -87,7 +97,7 @@ class AugmentedMerit(Driven):
     """
 
     problem: SqnrMax = field()
-    surface: Surface = field()
+    surface: PowerSurface = field()
     gain: ComplexArray = field()
     multipliers: FloatArray = rows(1)
     penalty: FloatArray = rows()
@@ -96,7 +106,7 @@ class AugmentedMerit(Driven):
     def of(cls, problem: SqnrMax) -> AugmentedMerit:
         """That of a flat problem without multipliers yet."""
         members, antennas, users = problem.H.shape
-        surface = Surface.of(problem)
+        surface = PowerSurface.of(problem)
         gain = problem.transceiver.transmit.linear_model(np.eye(antennas, dtype=complex) / antennas).gain_matrix()
         return cls(
             problem,
@@ -128,14 +138,16 @@ class AugmentedMerit(Driven):
         share = np.where(value > 0, 1 / np.where(value > 0, value, 1.0), 0.0)
         cotangent = cotangent.times(share.reshape(-1, *(1,) * (W.ndim - 3))) + self._slacks(sent, users, push)
         received = squared(hermitian(self.channels) @ Z.reshape(W.shape)).sum(axis=-1) + self.problem.noise_power
-        sqinr = users.sqinr.reshape(slack.shape)
         return AugmentedPoint(
-            W=Z, objective=np.log(np.maximum(value, TINY)) - cost, sum_rate=np.log1p(sqinr).sum(axis=-1),
-            crlb=np.full(value.shape, np.nan), signal=sqinr, interference=np.ones_like(sqinr),
-            sqnr=value, slack=slack, push=push, gradient=self._gradient(W, sent, cotangent),
+            W=Z,
+            objective=np.log(np.maximum(value, TINY)) - cost,
+            gradient=self._gradient(W, sent, cotangent),
             normal=self.surface.normal(W, sent),
             weights=self._relative * push.reshape(received.shape) * users.sqinr / received,
-        )  # fmt: skip
+            sqnr=value,
+            slack=slack,
+            push=push,
+        )
 
     def worth(self, echo: Echo) -> tuple[FloatArray, Cotangent]:
         """The radar SQNR, (B,), and its derivative."""
@@ -245,16 +257,12 @@ class Ascent:
     def init(self, merit: AugmentedMerit, Z: ComplexArray) -> AugmentedState:
         """The state at the first coordinates Z (B, N_t, K+S)."""
         members = np.arange(len(Z))
-        ascent, none = self._lbfgs.init(merit, Z, members), np.zeros(len(Z))
+        ascent, none = RiemannianState.first(merit, Z, members, LastPairs.none(MEMORY, Z)), np.zeros(len(Z))
         return AugmentedState(ascent, none + COARSE, none + np.inf, none)
-
-    @property
-    def _lbfgs(self) -> RiemannianLbfgs:
-        return RiemannianLbfgs(self.tolerance, memory=MEMORY)
 
     def step(self, state: AugmentedState) -> AugmentedState:
         """One monotone iteration of every member, and new multipliers where it has arrived."""
-        ascent = self._lbfgs.step(state.ascent)
+        ascent = state.ascent.step()
         arrived = np.asarray((ascent.residual <= state.goal) | ascent.stalled)
         if not arrived.any():
             return attrs.evolve(state, ascent=ascent)
@@ -270,8 +278,7 @@ class Ascent:
         point = put(point, np.flatnonzero(arrived), fresh)
         memory = ascent.memory.forget(arrived & (slow | ascent.stalled))
         never = np.zeros(arrived.shape, bool)
-        gradient = real_vectors(merit.slope(point))
-        ascent = ready(merit, ascent.origin, point, gradient, never, memory, preconditioner, ascent.count)
+        ascent = RiemannianState.ready(merit, ascent.origin, point, never, memory, preconditioner, ascent.count)
         return AugmentedState(
             ascent=ascent,
             goal=np.where(arrived, np.maximum(FINER * state.goal, self.tolerance), state.goal),

@@ -19,12 +19,13 @@ from isacsim.hardware.base import Hardware
 from isacsim.hardware.spectral import OverBand
 from isacsim.link import Echo, Reception, Transmission
 from isacsim.metrics.cotangents import Cotangent, power_cotangent, pulled_back, rate_cotangent
+from isacsim.optimisation.preconditioner import damped_inverse
+from isacsim.optimisation.surface import Surface
 from isacsim.problems.sqnr_max import SqnrMax
 from isacsim.solvers.base import Request
 from isacsim.solvers.solution import Solution
 from isacsim.solvers.sqnr_max.augmented import TINY, AugmentedMerit, AugmentedPoint
 from isacsim.solvers.sqnr_max.behind_hardware import NOTHING, ROUNDS, AugmentedLagrangian
-from isacsim.solvers.sum_rate_crlb.merit import damped_inverse
 from isacsim.typing import ComplexArray, FloatArray
 
 # rho at first, times F: each constraint is of one of F terms of a mean. Where multipliers start near those of the end a
@@ -34,7 +35,7 @@ STEPS = 3000  # of one ascent
 
 
 @frozen(eq=False)
-class InBand:
+class InBand(Surface):
     """The precoders of a band that radiate a power on its subcarriers, in tall coordinates (1, F N_t, K+S).
 
     Attributes:
@@ -48,11 +49,6 @@ class InBand:
     power: FloatArray = rows()
     blocks: int = field()
     scale: FloatArray = rows(1)
-
-    @property
-    def capped(self) -> bool:
-        """Never: full power is optimal."""
-        return False
 
     def precoder(self, Z: ComplexArray) -> ComplexArray:
         """The precoders (1, F, N_t, K+S) of coordinates."""
@@ -75,10 +71,6 @@ class InBand:
         """Gradient along the surface, (1, F N_t, K+S), of a half gradient and the normal there."""
         price = inner(Z, gradient) / inner(Z, normal)
         return np.asarray(2 * (gradient - price[:, None, None] * normal))
-
-    def at(self, Z: ComplexArray, gradient: ComplexArray, normal: ComplexArray) -> Self:
-        """The same surface: nothing is at a cap."""
-        return self
 
 
 @frozen(eq=False)

@@ -27,6 +27,8 @@ from isacsim.optimisation.lbfgs import (
     no_pairs,
     no_way,
 )
+from isacsim.optimisation.preconditioner import precondition
+from isacsim.optimisation.riemannian import RENEW_EVERY
 from isacsim.optimisation.search import ARMIJO, MAX_ATTEMPTS, SHRINK
 from isacsim.optimisation.spheres import along_surface, to_surface
 from isacsim.solvers.course import BROKEN, GOING, MET, STALLED, Course
@@ -53,11 +55,10 @@ from isacsim.solvers.sum_rate_crlb.member import (
     differentiate,
     follow,
     multiplier,
-    precondition,
     rates,
 )
 from isacsim.solvers.sum_rate_crlb.merit import Iterate, Merit, seen
-from isacsim.solvers.sum_rate_crlb.rivals import REACH, RENEW_EVERY, compare
+from isacsim.solvers.sum_rate_crlb.rivals import REACH, compare
 from isacsim.solvers.sum_rate_crlb.states import PointState
 from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray
 

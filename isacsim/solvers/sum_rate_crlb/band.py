@@ -15,11 +15,12 @@ from attrs import field, frozen
 
 from isacsim.batch import flatten, hermitian, inner, rows, squared
 from isacsim.link import Transmission
+from isacsim.optimisation.preconditioner import damped_inverse
 from isacsim.problems.band_sum_rate_crlb import BandSumRateCrlb
 from isacsim.solvers.base import Request, first_stage
 from isacsim.solvers.sum_rate_crlb.band_surface import Drives, Sphere, blocks_of
 from isacsim.solvers.sum_rate_crlb.hardware import BehindHardware
-from isacsim.solvers.sum_rate_crlb.merit import Derived, Merit, damped_inverse
+from isacsim.solvers.sum_rate_crlb.merit import Derived, Merit
 from isacsim.solvers.sum_rate_crlb.starts import light, start
 from isacsim.solvers.surface import power_shares
 from isacsim.typing import ComplexArray, FloatArray

@@ -19,14 +19,15 @@ from attrs import field, frozen
 from isacsim.batch import rows, squared
 from isacsim.hardware.base import Hardware
 from isacsim.link import Transmission
-from isacsim.solvers.surface import FULL, Surface
+from isacsim.optimisation.surface import Surface
+from isacsim.solvers.surface import FULL, PowerSurface
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
 Objective = Callable[[ComplexArray], FloatArray]
 
 
 @frozen(eq=False)
-class Sphere:
+class Sphere(Surface):
     """Full power of blocks, each at most at a cap.
 
     Attributes:
@@ -40,11 +41,6 @@ class Sphere:
     blocks: int = field()
     cap: float = field()
     held: BoolArray = rows(1)
-
-    @property
-    def capped(self) -> bool:
-        """Never: full power is optimal."""
-        return False
 
     @property
     def limit(self) -> FloatArray:
@@ -85,10 +81,6 @@ class Sphere:
         """The surface that keeps at the cap the blocks that would give most for more power."""
         return self if np.isinf(self.cap) else attrs.evolve(self, held=self._prices(Z, gradient)[1])
 
-    def spent(self, Z: ComplexArray) -> FloatArray:
-        """All of it."""
-        return np.ones(len(Z))
-
     def _prices(self, Z: ComplexArray, gradient: ComplexArray) -> tuple[FloatArray, BoolArray]:
         """What each block pays for its power, and which pay more than the others, at the cap, each (B, blocks)."""
         Z, g = blocks_of(Z, self.blocks), blocks_of(gradient, self.blocks)
@@ -110,7 +102,7 @@ class Sphere:
 
 
 @frozen(eq=False)
-class Drives:
+class Drives(Surface):
     """Precoders whose samples radiate at most the power.
 
     Attributes:
@@ -119,7 +111,7 @@ class Drives:
         unit: Amplitude of the wide precoder over that of a block.
     """
 
-    surface: Surface = field()
+    surface: PowerSurface = field()
     blocks: int = field()
     unit: float = field()
 
@@ -127,7 +119,7 @@ class Drives:
     def of(cls, transmit: Hardware, power: FloatArray, antennas: int, blocks: int, unit: float) -> Drives:
         """That of chains, and a power (B,), in W."""
         free = np.zeros((1, antennas), bool)
-        return cls(Surface(transmit, power, False, np.ones((1, antennas)), True, free), blocks, unit)
+        return cls(PowerSurface(transmit, power, False, np.ones((1, antennas)), True, free), blocks, unit)
 
     @property
     def capped(self) -> bool:

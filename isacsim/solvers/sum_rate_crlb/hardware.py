@@ -20,7 +20,7 @@ from isacsim.metrics.cotangents import pulled_back
 from isacsim.problems.sum_rate_crlb import SumRateCrlb
 from isacsim.solvers.sum_rate_crlb.distorted import Disturbed
 from isacsim.solvers.sum_rate_crlb.merit import Derived, Merit, magnitude
-from isacsim.solvers.surface import Driven, Surface
+from isacsim.solvers.surface import Driven, PowerSurface
 from isacsim.targets.condensed import Condensed
 from isacsim.typing import AnyArray, ComplexArray, FloatArray
 
@@ -72,14 +72,14 @@ class HardwareMerit(BehindHardware):
 
     problem: SumRateCrlb = field()
     ideal: Merit = field()
-    surface: Surface = field()
+    surface: PowerSurface = field()
     link: Disturbed | None = field()
 
     @classmethod
     def of(cls, problem: SumRateCrlb) -> HardwareMerit:
         """Compile a problem (leading axes are flattened)."""
         problem = flatten(problem)
-        antennas, surface = problem.H.shape[-2], Surface.of(problem)
+        antennas, surface = problem.H.shape[-2], PowerSurface.of(problem)
         gain = problem.transceiver.transmit.linear_model(np.eye(antennas, dtype=complex) / antennas)
         ideal = Merit.of(problem, np.asarray(gain.gain_matrix() * surface.scale, complex))
         if problem.transceiver.receive.is_ideal:  # so that its noise is white

@@ -15,12 +15,11 @@ import numpy as np
 from isacsim.compiled import part
 from isacsim.linalg.blas import multiply, write
 from isacsim.linalg.lapack import orthonormalise
-from isacsim.linalg.parts import invert_positive, real_inner, regular_inverse
+from isacsim.linalg.parts import real_inner, regular_inverse
 from isacsim.metrics.fim import CONFUSED, adjoint_into, fim_into
+from isacsim.optimisation.preconditioner import TINY
 from isacsim.typing import ComplexArray, FloatArray, IntArray
 
-TINY = np.finfo(float).tiny  # keeps mu positive where nothing has power
-ROUNDING = 1e-14  # relative, of sums of some ten products
 RATE_WEIGHT, CRLB_WEIGHT, PER_ANTENNA, SELECTION = range(4)  # places in `Terms.weights`
 # Places in what is told of a precoder and of a start there: behind SEEN are S_k of the users, and behind them I_k.
 OBJECTIVE, RATE, CRLB, RESIDUAL, SLOPE, LENGTH, STUCK, STATE, STEP, SEEN = range(10)
@@ -169,25 +168,6 @@ def follow(powers: FloatArray, weights: FloatArray, told: FloatArray, betas: Flo
     return max(radial / powers[users], TINY)
 
 
-@part
-def precondition(N: ComplexArray, weights: FloatArray, mu: float, M: ComplexArray, inverse: ComplexArray) -> None:
-    """Write M (n, n), ``2 (H diag(weights) H^H + mu I)`` of H, the first K columns of N, and its inverse."""
-    n, largest = N.shape[0], 0.0
-    for i in range(n):
-        total = 0j
-        for j in range(i + 1):
-            total = 0j
-            for k in range(weights.size):
-                total += N[i, k] * N[j, k].conjugate() * (2 * weights[k])
-            M[i, j], M[j, i] = total, total.conjugate()
-        largest = max(largest, total.real)
-    # Rounding could leave it indefinite where mu is next to nothing beside the first term.
-    added = max(2 * mu, ROUNDING * largest)
-    for i in range(n):
-        M[i, i] += added
-    invert_positive(M, inverse)
-
-
 def evaluate_each(
     terms: Terms, W: ComplexArray, room: Room, told: FloatArray, gains: ComplexArray, inverse: FloatArray
 ) -> None:
@@ -225,10 +205,3 @@ def reduce_each(N: ComplexArray, NH: ComplexArray, onto: ComplexArray, own: Comp
         for i in range(N.shape[2]):
             for j in range(N.shape[2]):
                 ownH[b, j, i] = own[b, i, j].conjugate()
-
-
-def precondition_each(N: ComplexArray, weights: FloatArray, mu: FloatArray, inverse: ComplexArray) -> None:
-    """Write the inverses (B, n, n) of ``2 (H diag(weights) H^H + mu I)`` for weights (B, K) and mu (B,)."""
-    M = np.empty((N.shape[1], N.shape[1]), np.complex128)
-    for b in range(len(inverse)):
-        precondition(N[min(b, len(N) - 1)], weights[b], mu[b], M, inverse[b])

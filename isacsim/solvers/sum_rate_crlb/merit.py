@@ -20,7 +20,8 @@ from isacsim.arrays import AntennaArray
 from isacsim.batch import each, flatten, hermitian, replaced, rows
 from isacsim.compiled import compiled, writable
 from isacsim.metrics.fim import FimTensor
-from isacsim.optimisation.riemannian import OnSurface
+from isacsim.optimisation.preconditioner import damped_inverse
+from isacsim.optimisation.surface import OnSurface
 from isacsim.problems.rate_and_crlb import RateAndCrlb
 from isacsim.problems.sum_rate_crlb import SumRateCrlb
 from isacsim.solvers.sum_rate_crlb.member import (
@@ -30,16 +31,14 @@ from isacsim.solvers.sum_rate_crlb.member import (
     RATE,
     SEEN,
     SELECTION,
-    TINY,
     Room,
     Terms,
     differentiate_each,
     evaluate_each,
     multiplier_each,
-    precondition_each,
     reduce_each,
 )
-from isacsim.solvers.surface import Surface
+from isacsim.solvers.surface import PowerSurface
 from isacsim.typing import ComplexArray, FloatArray
 
 
@@ -157,9 +156,9 @@ class Merit(OnSurface):
         return self.powers[:, -1]
 
     @cached_property
-    def surface(self) -> Surface:
+    def surface(self) -> PowerSurface:
         """The precoders of full power."""
-        return Surface.of_ideal(self.power, bool(self.weights[PER_ANTENNA]), self.N.shape[-2])
+        return PowerSurface.of_ideal(self.power, bool(self.weights[PER_ANTENNA]), self.N.shape[-2])
 
     @property
     def noise_power(self) -> FloatArray:
@@ -287,16 +286,6 @@ def magnitude(weighed: Merit | RateAndCrlb, point: Iterate) -> FloatArray:
     """Sum of the magnitudes of the two terms at a point, (B,)."""
     rate = weighed.rate_weight * point.sum_rate
     return np.asarray(rate + weighed.crlb_weight * point.crlb if weighed.crlb_weight else rate)
-
-
-def damped_inverse(N: ComplexArray, weights: FloatArray, mu: FloatArray) -> ComplexArray:
-    """Inverse of ``2 (H diag(weights) H^H + mu I)``, (B, n, n), for weights (B, K) and mu (B,).
-
-    H are the first K columns of N (B, n, K or more); one matrix N may be shared.
-    """
-    inverse = np.empty((len(weights), *N.shape[-2:-1] * 2), complex)
-    compiled(precondition_each, allocates=True)(writable(N), writable(weights), np.maximum(mu, TINY), inverse)
-    return inverse
 
 
 def seen(told: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]:

@@ -12,17 +12,17 @@ it, and curvature pairs are plain differences. It is preconditioned by the matri
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from typing import Any, ClassVar
 
 import attrs
 import numpy as np
 from attrs import field, frozen
 
-from isacsim.batch import dot, hermitian, real_vectors, replaced, rows, take
+from isacsim.batch import hermitian, replaced, take
 from isacsim.checks import number, whole
-from isacsim.optimisation.riemannian import OnSurface
-from isacsim.optimisation.search import Line, search
+from isacsim.optimisation.riemannian import Memory
+from isacsim.optimisation.surface import OnSurface
 from isacsim.problems.band_sum_rate_crlb import BandSumRateCrlb
 from isacsim.problems.sum_rate_crlb import SumRateCrlb
 from isacsim.solvers.base import Request, Solver, not_differentiable, other_kind
@@ -33,10 +33,9 @@ from isacsim.solvers.sum_rate_crlb.band import BandMerit, not_over_a_band
 from isacsim.solvers.sum_rate_crlb.hardware import HardwareMerit, Loosened
 from isacsim.solvers.sum_rate_crlb.merit import Merit
 from isacsim.solvers.sum_rate_crlb.ridges import Ridge
-from isacsim.solvers.sum_rate_crlb.rivals import RENEW_EVERY, beaten
 from isacsim.solvers.sum_rate_crlb.starts import start_all, start_names
-from isacsim.solvers.sum_rate_crlb.states import PointState
-from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray
+from isacsim.solvers.sum_rate_crlb.states import RatedState
+from isacsim.typing import ComplexArray, IntArray
 
 # Shares of independent noise in place of correlation, from which a ridge of full correlation is followed; how well
 # each is solved, per share; and the most steps. Of an oracle's instance 1e-4 is within 2e-3 of the best known.
@@ -44,42 +43,6 @@ LOOSENED = (0.3, 0.03, 3e-3, 1e-4)
 TRACKED = 1e-2
 FOLLOWED = 300
 RIDGES, ALONG = 25, 40  # times that chains join ridges or leave them, and the most steps between
-
-
-class Memory(ABC):
-    """What a solver remembers of the former steps of B members, to choose its directions by.
-
-    Precoders, steps and gradients are real vectors here, (B, 2 N (K+S)).
-    """
-
-    @abstractmethod
-    def direction(self, gradient: FloatArray, preconditioner: ComplexArray) -> FloatArray:
-        """An ascent direction, if the memory is sound: ``M^-1 gradient`` where it is empty."""
-
-    @abstractmethod
-    def push(self, step: FloatArray, change: FloatArray, preconditioner: ComplexArray) -> Memory:
-        """With a step s, and by how much the gradient fell along it, y."""
-
-    @abstractmethod
-    def forget(self, members: BoolArray) -> Memory:
-        """Without what was remembered of ``members``."""
-
-    @property
-    @abstractmethod
-    def empty(self) -> BoolArray:
-        """Of which members nothing is remembered, (B,)."""
-
-
-@frozen(eq=False)
-class RiemannianState(PointState):
-    """Iterates of B members, with the direction of the next search."""
-
-    line: Line
-    origin: IntArray = rows()  # index of the problem that a member is a start of
-    gradient: FloatArray = rows(1)  # of the objective, along the surface of full power, as a real vector
-    memory: Memory
-    preconditioner: ComplexArray = rows(2)  # M^-1
-    count: int
 
 
 @frozen
@@ -110,8 +73,8 @@ class RiemannianSolver(Solver):
         return other_kind(self, problem) or not_differentiable(problem) or not_over_a_band(problem)
 
     @abstractmethod
-    def remember(self, gradient: FloatArray) -> Memory:
-        """A memory of nothing, for vectors like the gradients (B, 2 N (K+S))."""
+    def remember(self, W: ComplexArray) -> Memory:
+        """A memory of nothing, for steps of coordinates W (B, N, K+S)."""
 
     def solve(self, problem: SumRateCrlb | BandSumRateCrlb, request: Request) -> Solution:
         """Iterate all starts of all members as one batch, and keep the best of each."""
@@ -211,8 +174,9 @@ class RiemannianSolver(Solver):
     def climb(self, merit: OnSurface, W: ComplexArray, origin: IntArray, stop: Stop) -> Solution:
         """The best of what precoders W (B, N, K+S) lead to, starts of the problems ``origin`` (B,)."""
         members = merit.members
-        state = self.init(take(merit, origin) if len(origin) > members else merit, W, origin)
-        return iterate(state, self.step, stop, labels=origin).best_of(len(origin) // members, SumRateCrlb.sense)
+        merit = take(merit, origin) if len(origin) > members else merit
+        state = RatedState.first(merit, W, origin, self.remember(W))
+        return iterate(state, RatedState.step, stop, labels=origin).best_of(len(origin) // members, SumRateCrlb.sense)
 
     def _starts(self, merit: Merit, streams: int, request: Request) -> ComplexArray:
         """The precoders to start from, (B, starts, N_t, K+S)."""
@@ -228,66 +192,3 @@ class RiemannianSolver(Solver):
         each = range(merit.members)
         rngs = (request.rngs or [np.random.default_rng(seed) for _ in each] for seed in range(self.random_starts))
         return np.concatenate([found, *(drawn(own, found.shape[2:])[:, None] for own in rngs)], axis=1)
-
-    def init(self, merit: OnSurface, W: ComplexArray, origin: IntArray) -> RiemannianState:
-        """The state at the first precoders W (B, N, K+S), starts of the problems ``origin`` (B,)."""
-        point = merit.evaluate(merit.project(W))
-        gradient, stalled = real_vectors(merit.slope(point)), beaten(point, np.ones(len(origin)), origin, np.inf)
-        return ready(merit, origin, point, gradient, stalled, self.remember(gradient), merit.preconditioner(point), 0)
-
-    def step(self, state: RiemannianState) -> RiemannianState:
-        """One monotone iteration of every member."""
-        merit, before, count = state.line.merit, state.point, state.count + 1
-        point, stuck = search(state.line, Line.propose, before)
-        gradient = real_vectors(merit.slope(point))
-        renew = count % RENEW_EVERY == 0
-        preconditioner = merit.preconditioner(point) if renew else state.preconditioner
-        step = real_vectors(point.W - before.W)  # what leaves the surface is of higher order, as it is in the change
-        memory, stalled = state.memory.push(step, state.gradient - gradient, preconditioner), stuck
-        if np.count_nonzero(stuck):  # a member that its memory has misled tries once more without
-            memory, stalled = memory.forget(stuck), stuck & state.memory.empty
-        if renew:
-            stalled = stalled | beaten(point, state.line.slope, state.origin)
-        return ready(merit, state.origin, point, gradient, stalled, memory, preconditioner, count)
-
-
-def ready(
-    merit: OnSurface,
-    origin: IntArray,
-    point: Any,
-    gradient: FloatArray,
-    stalled: BoolArray,
-    memory: Memory,
-    preconditioner: ComplexArray,
-    count: int,
-) -> RiemannianState:
-    """The state at a point, with an ascent direction, which may leave the tangent space."""
-    direction = memory.direction(gradient, preconditioner)
-    slope = dot(gradient, direction)
-    poor = ~(slope > 0)
-    if np.count_nonzero(poor):
-        memory = memory.forget(poor)
-        direction = np.where(poor[:, None], times(preconditioner, gradient), direction)
-        slope = dot(gradient, direction)
-    # At first at most as long as W itself.
-    size = merit.size(point)
-    length = np.sqrt(size / np.maximum(dot(direction, direction), size))
-    return RiemannianState(
-        line=Line(merit.at(point), point.W, direction.view(complex).reshape(point.W.shape), length, slope),
-        origin=origin,
-        point=point,
-        gradient=gradient,
-        residual=merit.residual(point, dot(gradient, gradient)),
-        stalled=stalled,
-        memory=memory,
-        preconditioner=preconditioner,
-        count=count,
-    )
-
-
-def times(preconditioner: ComplexArray, vectors: FloatArray) -> FloatArray:
-    """M^-1, blocks (B, blocks N, N) one above the other, times what real vectors (B, 2 blocks N (K+S)) stand for."""
-    members, rows, side = preconditioner.shape
-    blocks = preconditioner.reshape(members, rows // side, side, side)
-    products = blocks @ vectors.view(complex).reshape(members, rows // side, side, -1)
-    return real_vectors(products.reshape(members, rows, -1))

@@ -12,7 +12,6 @@ from isacsim.linalg.parts import real_inner
 from isacsim.solvers.sum_rate_crlb.member import OBJECTIVE, RATE, SEEN, SLOPE, STUCK
 from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray
 
-RENEW_EVERY = 5  # iterations after which the preconditioner is renewed, and starts are compared
 REACH = 20.0  # slopes by which a start must be behind another one to have no hope
 SAME = 0.02  # relative distance of covariances W W^H, and of objectives, from which two starts go to one optimum
 
@@ -82,11 +81,14 @@ def compare_each(W: ComplexArray, told: FloatArray, origin: IntArray, reach: flo
             first = b
 
 
-def beaten(point: Any, slope: FloatArray, origin: IntArray, reach: float = REACH) -> BoolArray:
-    """Which of B starts of problems ``origin`` (B,) need not go on from a point, with slopes (B,) along their steps."""
+def beaten(point: Any, origin: IntArray, slope: FloatArray | None = None) -> BoolArray:
+    """Which of B starts of problems ``origin`` (B,) need not go on from a point, with slopes (B,) along their steps.
+
+    Without slopes, at the beginning, none is behind.
+    """
     told = np.concatenate([np.zeros((len(origin), SEEN)), point.signal, point.interference], axis=1)
-    told[:, OBJECTIVE], told[:, RATE], told[:, SLOPE] = point.objective, point.sum_rate, slope
+    told[:, OBJECTIVE], told[:, RATE], told[:, SLOPE] = point.objective, point.sum_rate, 1.0 if slope is None else slope
     if np.any(origin[1:] == origin[:-1]):
         W = np.require(point.W, requirements=["C", "W"])[:, None]
-        compiled(compare_each)(W, told, np.array(origin), reach)
+        compiled(compare_each)(W, told, np.array(origin), np.inf if slope is None else REACH)
     return np.asarray(told[:, STUCK] > 0)

@@ -15,9 +15,9 @@ from isacsim.errors import InvalidInput, one_of
 from isacsim.linalg.blas import multiply
 from isacsim.linalg.lapack import multiply_adjoint, scale
 from isacsim.linalg.parts import invert_positive, shift
+from isacsim.optimisation.preconditioner import ROUNDING, TINY
 from isacsim.solvers.base import Request
 from isacsim.solvers.starts import check_name, drawn
-from isacsim.solvers.sum_rate_crlb.member import ROUNDING, TINY
 from isacsim.solvers.sum_rate_crlb.merit import Merit
 from isacsim.typing import ComplexArray, FloatArray, IntArray
 

@@ -8,25 +8,42 @@ import numpy as np
 from attrs import frozen
 
 from isacsim.batch import frobenius2, rows
+from isacsim.optimisation.riemannian import RiemannianState
 from isacsim.solvers.iterate import of_point
 from isacsim.solvers.sum_rate_crlb.merit import Iterate, Merit
-from isacsim.typing import BoolArray, ComplexArray, FloatArray
+from isacsim.solvers.sum_rate_crlb.rivals import beaten
+from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray
 
 
-@frozen(eq=False)
-class PointState:
-    """Iterates of B members at a ``point``, as `isacsim.solvers.iterate` sees them."""
+class Rated:
+    """What `isacsim.solvers.iterate` sees of a state at a ``point``."""
 
+    __slots__ = ()
     traced: ClassVar[tuple[str, ...]] = ("sum_rate", "crlb")
-
-    point: Any
-    residual: FloatArray = rows()
-    stalled: BoolArray = rows()
 
     precoder = of_point("W", "Current precoders, (B, N_t, K+S), in sqrt(W).")
     objective = of_point("objective", "Their objectives, (B,).")
     sum_rate = of_point("sum_rate", "Their sum rates, (B,), in nat/s/Hz.")
     crlb = of_point("crlb", "Their weighted CRLBs, (B,).")
+
+
+@frozen(eq=False)
+class PointState(Rated):
+    """Iterates of B members at a point."""
+
+    point: Any
+    residual: FloatArray = rows()
+    stalled: BoolArray = rows()
+
+
+@frozen(eq=False)
+class RatedState(RiemannianState, Rated):
+    """Iterates of a Riemannian iteration, of which those are beaten that need not go on beside their rivals."""
+
+    @staticmethod
+    def beaten(point: Iterate, origin: IntArray, slope: FloatArray | None = None) -> BoolArray:
+        """See `isacsim.solvers.sum_rate_crlb.rivals.beaten`."""
+        return beaten(point, origin, slope)
 
 
 @frozen(eq=False)

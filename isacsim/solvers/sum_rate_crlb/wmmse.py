@@ -21,9 +21,10 @@ from attrs import field, frozen
 from isacsim.checks import whole
 from isacsim.compiled import compiled
 from isacsim.linalg.blas import multiply
+from isacsim.optimisation.preconditioner import precondition
 from isacsim.optimisation.spheres import to_surface
 from isacsim.solvers.sum_rate_crlb.base import SingleStart
-from isacsim.solvers.sum_rate_crlb.member import SEEN, Room, Terms, follow, precondition, rates
+from isacsim.solvers.sum_rate_crlb.member import SEEN, Room, Terms, follow, rates
 from isacsim.solvers.sum_rate_crlb.merit import Merit
 from isacsim.solvers.sum_rate_crlb.states import MovingState
 from isacsim.typing import ComplexArray
