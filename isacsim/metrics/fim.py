@@ -34,6 +34,7 @@ from isacsim.batch import hermitian, inner, real_vectors, rows
 from isacsim.checks import sample_count
 from isacsim.compiled import compiled, part
 from isacsim.hardware.base import Transceiver
+from isacsim.linalg.hermitian import basis
 from isacsim.linalg.parts import invert_each
 from isacsim.link import IDEAL, Echo, Mode
 from isacsim.metrics.sensing import echo_of
@@ -93,6 +94,20 @@ class FimTensor:
     def adjoint(self, Phi: FloatArray) -> ComplexArray:
         """``sum_ij Phi_ij T_ij`` for symmetric Phi (..., P, P): Hermitian, (..., m, m)."""
         return self._pass(compiled(adjoint_each), Phi, self.parameters, (self.columns, complex))
+
+    def linear_map(self, V: ComplexArray, unit: FloatArray) -> FloatArray:
+        """What F is of a covariance R, for programs: the upper triangle of F, by rows, of each matrix of a basis.
+
+        Args:
+            V: Transmit basis (1, N, m): F is of ``K = V^H R V``.
+            unit: That of each diagonal entry, (P,); off the diagonal it is the root of the product.
+
+        Returns:
+            The map (P (P+1) / 2, N^2) of the coordinates of R (`isacsim.linalg.hermitian`).
+        """
+        scale, (i, j) = 1 / np.sqrt(unit), np.triu_indices(self.parameters)
+        F = np.moveaxis(self.fim(hermitian(V) @ basis(V.shape[-2]) @ V), 0, -1)
+        return np.asarray(F[i, j] * (scale[i] * scale[j])[:, None])
 
     def _pass(self, kernel: Any, given: AnyArray, side: int, made: tuple[int, type]) -> AnyArray:
         terms, count = self.terms, self.terms.shape[-1]

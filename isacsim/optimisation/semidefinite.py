@@ -204,6 +204,11 @@ def semidefinite(x: Any, side: int) -> Any:
     return cvxpy().reshape(stacked.T @ x, (2 * side, 2 * side), order="F").T
 
 
+def trace(x: Any, side: int) -> Any:
+    """The trace of the Hermitian matrix (N, N) of coordinates x, an expression."""
+    return np.trace(basis(side), axis1=-2, axis2=-1).real @ x
+
+
 def real(A: ComplexArray) -> FloatArray:
     """The real embeddings (..., 2M, 2N) of matrices (..., M, N)."""
     return np.block([[A.real, -A.imag], [A.imag, A.real]])

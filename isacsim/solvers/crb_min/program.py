@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from attrs import frozen
 
-from isacsim.linalg.hermitian import basis, coordinates, dyads, matrices
-from isacsim.optimisation.semidefinite import Program, cvxpy, real, semidefinite
+from isacsim.linalg.hermitian import coordinates, dyads, matrices
+from isacsim.optimisation.semidefinite import Program, cvxpy, real, semidefinite, trace
 from isacsim.solvers.crb_min.reduction import Reduced
 from isacsim.solvers.sqinr.lifted import Blocks
 from isacsim.typing import ComplexArray, FloatArray
@@ -91,7 +91,7 @@ def program(side: int, users: int, blocks: int, spare: bool) -> Program:
     parameters = variables.parameters | {"corner": corner, "weights": weights, "power": power}
     T = cp.Variable(side**2)
     whole = cp.bmat([[semidefinite(variables.total, side), corner], [corner.T, semidefinite(T, side)]]) >> 0
-    cost, left = np.trace(basis(side), axis1=-2, axis2=-1).real @ T, power - weights @ variables.total
+    cost, left = trace(T, side), power - weights @ variables.total
     multiplied = variables.sqinr
     if spare:
         cost = cost + cp.inv_pos(left)

@@ -22,7 +22,6 @@ from attrs import field, frozen
 
 from isacsim.batch import hermitian, rows, take
 from isacsim.checks import number
-from isacsim.linalg.hermitian import basis
 from isacsim.metrics.fim import FimTensor, inverse_fim
 from isacsim.optimisation.semidefinite import CONVEX, Answer
 from isacsim.problems.point_crb_min import PointCrbMin
@@ -164,10 +163,8 @@ class Fisher:
 
     def data(self) -> dict[str, FloatArray]:
         """Parameters of the program of one member, with a unit diagonal of the Fisher matrix of white covariance."""
-        scale = 1 / np.sqrt(self.white[0])
-        F = np.moveaxis(self.tensor.fim(hermitian(self.V) @ basis(self.V.shape[-2]) @ self.V), 0, -1)
-        F = F * (scale[:, None] * scale)[..., None]
-        return {"information": F[np.triu_indices(len(scale))], "weights": self._weights(scale)}
+        weights = self._weights(1 / np.sqrt(self.white[0]))
+        return {"information": self.tensor.linear_map(self.V, self.white[0]), "weights": weights}
 
     def _weights(self, scale: FloatArray) -> FloatArray:
         return np.asarray(scale[list(self.counted)] / np.sqrt(self.unit))

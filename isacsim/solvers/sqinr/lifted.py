@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from attrs import frozen
 
-from isacsim.linalg.hermitian import basis, coordinates, matrices
-from isacsim.optimisation.semidefinite import Answer, Program, cvxpy, inverse_trace, semidefinite
+from isacsim.linalg.hermitian import coordinates, matrices
+from isacsim.optimisation.semidefinite import Answer, Program, cvxpy, inverse_trace, semidefinite, trace
 from isacsim.solvers.sqinr.system import System
 from isacsim.typing import ComplexArray, FloatArray
 
@@ -106,6 +106,6 @@ def fisher_program(side: int, users: int, unknowns: int, counted: tuple[int, ...
 def _program(objective: Any, blocks: Blocks, parameters: Mapping[str, Any], *more: Any) -> Program:
     """The program of covariances of a total power of 1, with more rules."""
     side = int(np.sqrt(blocks.total.size))
-    multiplied = (*blocks.sqinr, np.trace(basis(side), axis1=-2, axis2=-1).real @ blocks.total <= 1)
+    multiplied = (*blocks.sqinr, trace(blocks.total, side) <= 1)
     problem = cvxpy().Problem(objective, [*blocks.cones, *multiplied, *more])  # duals: SQINRs, power, then more
     return Program(problem, blocks.parameters | dict(parameters), blocks.X, (*multiplied, *more))

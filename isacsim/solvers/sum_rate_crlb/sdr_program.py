@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from isacsim.linalg.hermitian import basis, coordinates, matrices
-from isacsim.optimisation.semidefinite import Program, cvxpy, inverse_trace, real, semidefinite
+from isacsim.linalg.hermitian import coordinates, matrices
+from isacsim.optimisation.semidefinite import Program, cvxpy, inverse_trace, real, semidefinite, trace
 from isacsim.typing import ComplexArray, FloatArray
 
 FAR = 10  # binary orders of magnitude of the root of an objective that are far from 1: 1e6 of itself
@@ -36,7 +36,7 @@ def optimum(
         C_1: Linear term of the users' precoders, in coordinates of N dimensions, (N, K).
         charge: What a unit of covariance costs in rate, (N, N); Hermitian.
         sensing_charge: What a unit of the sensing streams' covariance costs, (N, N).
-        information: F of each Hermitian basis matrix, (P, P, N^2), scaled to a unit diagonal.
+        information: F, scaled to a unit diagonal, as `isacsim.metrics.fim.FimTensor.linear_map` has it.
         weights: Root weight of each bound of the scaled parameters, (P,).
         charged: As for `program`.
         separate: As for `program`; without it R holds the sensing streams too, and R_s is zero.
@@ -56,7 +56,7 @@ def optimum(
         "charge": coordinates(charge),
         "root": real(_root(charge)),
         "sensing_charge": coordinates(sensing_charge),
-        "information": information[np.triu_indices(weights.size)],
+        "information": information,
         "weights": positive / max(np.linalg.norm(positive), np.finfo(float).tiny),
         "crlb": bound / unit,
     }
@@ -110,7 +110,7 @@ def program(side: int, users: int, unknowns: int, counted: tuple[int, ...], char
         cost = cost if charged else cost + cp.sum_squares(given("root", 2 * side, 2 * side) @ W)
         wide = cp.hstack([W, cp.vstack([-W[side:], W[:side]])])
         corner = cp.bmat([[corner, wide], [wide.T, np.eye(2 * users)]])
-    rules += [corner >> 0, np.trace(basis(side), axis1=-2, axis2=-1).real @ total <= 1]
+    rules += [corner >> 0, trace(total, side) <= 1]
     if unknowns:
         count = unknowns * (unknowns + 1) // 2
         information = given("information", count, side**2) @ total

@@ -23,7 +23,6 @@ from attrs import field, frozen
 
 from isacsim.batch import frobenius2, hermitian, put, rows, take
 from isacsim.checks import instance, number, whole
-from isacsim.linalg.hermitian import basis
 from isacsim.optimisation.search import Line, search
 from isacsim.optimisation.semidefinite import CONVEX
 from isacsim.solvers.solution import objects
@@ -139,14 +138,12 @@ def uphill(merit: Merit, before: Evaluated, point: Evaluated, lost: BoolArray) -
 
 
 def _sensing(merit: Merit, point: Evaluated) -> tuple[FloatArray, FloatArray]:
-    """F of each basis matrix (P, P, N^2), scaled to a unit diagonal at the point, and root weights (P,)."""
+    """F as a map of the covariance, (P (P+1) / 2, N^2), of a unit diagonal at the point, and root weights (P,)."""
     if not merit.crlb_weight:
-        return np.zeros((0, 0, merit.H.shape[-2] ** 2)), np.zeros(0)
-    K = merit.VH @ basis(merit.H.shape[-2]) @ merit.V
+        return np.zeros((0, merit.H.shape[-2] ** 2)), np.zeros(0)
     diagonal = np.diagonal(merit.tensor.fim(point.Y @ hermitian(point.Y))[0])
-    scale = 1 / np.sqrt(diagonal)
-    F = np.moveaxis(merit.tensor.fim(K), 0, -1)
-    return F * (scale[:, None] * scale)[..., None], scale * np.sqrt(merit.crlb_weight * merit.selection)
+    weights = np.sqrt(merit.crlb_weight * merit.selection / diagonal)
+    return merit.tensor.linear_map(merit.V, diagonal), weights
 
 
 def factor(R: ComplexArray, columns: int) -> ComplexArray:
