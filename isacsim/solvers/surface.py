@@ -188,6 +188,13 @@ def power_shares(hardware: Hardware, chains: int) -> FloatArray | None:
     return np.asarray(shares[0]) if same.all() and (shares[0] > 0).all() else None
 
 
+def even_gain(transmit: Hardware, scale: FloatArray) -> ComplexArray:
+    """Gain of chains for 1 W, the same on each, from coordinates of a scale (N_t,) or (1, N_t), (N_t, N_t)."""
+    antennas = scale.shape[-1]
+    gain = transmit.linear_model(np.eye(antennas, dtype=complex) / antennas).gain_matrix()
+    return np.asarray(gain * scale, complex)
+
+
 def kept(W: ComplexArray, transmit: Hardware, most: FloatArray, per_antenna: bool, held: BoolArray) -> ComplexArray:
     """W (B, N_t, K+S) scaled back to a cap, or row by row to equal shares of it; where ``held`` also up to it.
 

@@ -32,7 +32,7 @@ from isacsim.optimisation.preconditioner import damped_inverse
 from isacsim.optimisation.riemannian import RiemannianState
 from isacsim.problems.sqnr_max import SqnrMax
 from isacsim.solvers.iterate import of_point
-from isacsim.solvers.surface import Driven, PowerSurface
+from isacsim.solvers.surface import Driven, PowerSurface, even_gain
 from isacsim.typing import AnyArray, BoolArray, ComplexArray, FloatArray
 
 TINY = np.finfo(float).tiny
@@ -91,7 +91,7 @@ class AugmentedMerit(Driven):
     Attributes:
         problem: The problem.
         surface: What the power leaves.
-        gain: Of the chains at little power, from the coordinates, (N_t, N_t).
+        gain: Of the chains, from the coordinates, `even_gain`.
         multipliers: lambda, (B, K).
         penalty: rho, (B,).
     """
@@ -105,16 +105,10 @@ class AugmentedMerit(Driven):
     @classmethod
     def of(cls, problem: SqnrMax) -> AugmentedMerit:
         """That of a flat problem without multipliers yet."""
-        members, antennas, users = problem.H.shape
+        members, _, users = problem.H.shape
         surface = PowerSurface.of(problem)
-        gain = problem.transceiver.transmit.linear_model(np.eye(antennas, dtype=complex) / antennas).gain_matrix()
-        return cls(
-            problem,
-            surface,
-            np.asarray(gain * surface.scale, complex),
-            np.zeros((members, users)),
-            np.full(members, PENALTY),
-        )
+        gain = even_gain(surface.transmit, surface.scale)
+        return cls(problem, surface, gain, np.zeros((members, users)), np.full(members, PENALTY))
 
     @property
     def members(self) -> int:

@@ -26,6 +26,7 @@ from isacsim.solvers.base import Request
 from isacsim.solvers.solution import Solution
 from isacsim.solvers.sqnr_max.augmented import TINY, AugmentedMerit, AugmentedPoint
 from isacsim.solvers.sqnr_max.behind_hardware import NOTHING, ROUNDS, AugmentedLagrangian
+from isacsim.solvers.surface import even_gain
 from isacsim.typing import ComplexArray, FloatArray
 
 # rho at first, times F: each constraint is of one of F terms of a mean. Where multipliers start near those of the end a
@@ -84,10 +85,10 @@ class BandAugmentedMerit(AugmentedMerit):
         names = ("H", "G", "min_sqinr", "power", "noise_power", "radar_noise_power")
         changes: dict[str, Any] = {name: np.asarray(getattr(through, name))[None] for name in names}
         problem = attrs.evolve(through, **changes)
-        surface = cast(Any, InBand(transmit, np.array([total]), F, np.ones((1, antennas))))  # a surface of its own
+        scale = np.ones((1, antennas))
+        surface = cast(Any, InBand(transmit, np.array([total]), F, scale))  # a surface of its own
         chains = transmit.stage if isinstance(transmit, OverBand) else transmit
-        gain = chains.linear_model(np.eye(antennas, dtype=complex) / antennas).gain_matrix()
-        return cls(problem, surface, np.asarray(gain, complex), np.zeros((1, F * users)), np.array([PENALTY / F]))
+        return cls(problem, surface, even_gain(chains, scale), np.zeros((1, F * users)), np.array([PENALTY / F]))
 
     def priced(self, Z: ComplexArray) -> Self:
         """With the multipliers next to stationarity at coordinates, as if all constraints were met with equality."""

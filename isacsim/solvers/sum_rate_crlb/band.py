@@ -22,7 +22,7 @@ from isacsim.solvers.sum_rate_crlb.band_surface import Drives, Sphere, blocks_of
 from isacsim.solvers.sum_rate_crlb.hardware import BehindHardware
 from isacsim.solvers.sum_rate_crlb.merit import Derived, Merit
 from isacsim.solvers.sum_rate_crlb.starts import light, start
-from isacsim.solvers.surface import power_shares
+from isacsim.solvers.surface import even_gain, power_shares
 from isacsim.typing import ComplexArray, FloatArray
 
 
@@ -52,8 +52,7 @@ class BandMerit(BehindHardware):
         transmit = problem.transceiver.transmit
         shares = power_shares(transmit, antennas)
         scale = np.ones(antennas) if shares is None else 1 / np.sqrt(shares)
-        gain = transmit.linear_model(np.eye(antennas, dtype=complex) / antennas).gain_matrix()
-        H = np.ascontiguousarray(hermitian(gain * scale) @ problem.H)
+        H = np.ascontiguousarray(hermitian(even_gain(transmit, scale)) @ problem.H)
         blocks = 1 if problem.shared else F
         bins, power = problem.grid.subcarriers, problem.power
         surface: Sphere | Drives

@@ -20,7 +20,7 @@ from isacsim.metrics.cotangents import pulled_back
 from isacsim.problems.sum_rate_crlb import SumRateCrlb
 from isacsim.solvers.sum_rate_crlb.distorted import Disturbed
 from isacsim.solvers.sum_rate_crlb.merit import Derived, Merit, magnitude
-from isacsim.solvers.surface import Driven, PowerSurface
+from isacsim.solvers.surface import Driven, PowerSurface, even_gain
 from isacsim.targets.condensed import Condensed
 from isacsim.typing import AnyArray, ComplexArray, FloatArray
 
@@ -79,9 +79,8 @@ class HardwareMerit(BehindHardware):
     def of(cls, problem: SumRateCrlb) -> HardwareMerit:
         """Compile a problem (leading axes are flattened)."""
         problem = flatten(problem)
-        antennas, surface = problem.H.shape[-2], PowerSurface.of(problem)
-        gain = problem.transceiver.transmit.linear_model(np.eye(antennas, dtype=complex) / antennas)
-        ideal = Merit.of(problem, np.asarray(gain.gain_matrix() * surface.scale, complex))
+        surface = PowerSurface.of(problem)
+        ideal = Merit.of(problem, even_gain(surface.transmit, surface.scale))
         if problem.transceiver.receive.is_ideal:  # so that its noise is white
             problem = attrs.evolve(problem, targets=Condensed.of(problem.targets))
         link = None if surface.capped else Disturbed.of(problem, surface.scale[0], ideal.members)
