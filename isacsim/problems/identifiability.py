@@ -30,11 +30,10 @@ def screened(problem: Any) -> tuple[BoolArray, list[tuple[str, ...]]]:
     A scene that can be estimated at all is regular there [Fang25, eq. (9)]. What the members share is looked at once.
     """
     targets, antennas = problem.targets, problem.H.shape[-2]
-    share = problem.power / antennas
     if problem.transceiver.is_ideal:  # for which no matrix of N_t x N_t is needed
-        scale = 2 * problem.snapshots * share / problem.radar_noise_power
-        return identifiability(alike(targets), targets, scale)
-    W = np.sqrt(share)[..., None, None] * np.eye(antennas)
+        scale = 2 * problem.snapshots / antennas * problem.power / problem.radar_noise_power
+        return identifiability(alike(targets), targets, np.asarray(scale))
+    W = np.sqrt(problem.power / antennas)[..., None, None] * np.eye(antennas)
     white = information(targets, W, problem.radar_noise_power, problem.snapshots, problem.transceiver)
     return identifiability(white, targets)
 
@@ -63,16 +62,16 @@ def identifiability(
         unknowns: The unknowns.
         scale: How many times as much information there is for each member, (B,); None is once.
     """
-    bounds = white.bounds if scale is None else white.bounds / np.asarray(scale)[..., None]
+    bounds = white.bounds if scale is None else white.bounds / scale[..., None]
     vague = bounds > _most(unknowns.units)
     notes: list[tuple[str, ...]] = [()] * len(vague)
     regular = white.inverse[1]
     regular = regular if len(regular) == len(vague) else np.broadcast_to(regular, len(vague))
     if all_of(regular) and not np.count_nonzero(vague):
         return regular, notes
-    F, silent = (np.broadcast_to(each, (len(vague), *each.shape[1:])) for each in (white.F, white.silent))
-    for i in np.flatnonzero(~regular | vague.any(axis=-1)):
-        notes[i] = tuple(_remarks(F[i], silent[i], bool(regular[i]), vague[i], unknowns.labels))
+    for i in np.flatnonzero(~regular | vague.any(axis=-1)).tolist():
+        own = min(i, len(white.F) - 1)  # of one scene for all members
+        notes[i] = tuple(_remarks(white.F[own], white.silent[own], bool(regular[i]), vague[i], unknowns.labels))
     return regular, notes
 
 

@@ -122,7 +122,7 @@ class SumRateCrlb(RateAndCrlb):
         elif error.shape[-3:] not in ((1, 1, 1), (users, antennas, antennas)):
             rule = f"must be one variance, or covariances of shape (..., {users}, {antennas}, {antennas})"
             raise InvalidInput("channel_error", rule, error.shape, "Give a matrix for each user.")
-        if not error.any():
+        if not np.count_nonzero(error):
             object.__setattr__(self, "channel_error", error)
             return
         alike = np.allclose(error, np.conj(error).swapaxes(-1, -2), rtol=1e-9, atol=0.0)
@@ -134,7 +134,7 @@ class SumRateCrlb(RateAndCrlb):
     @property
     def channels_known(self) -> bool:
         """Whether there is no error of the channels."""
-        return not self.channel_error.any()
+        return not np.count_nonzero(self.channel_error)
 
     def _check_shapes(self, antennas: int) -> None:
         if antennas < 1:

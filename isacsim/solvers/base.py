@@ -154,7 +154,7 @@ def not_differentiable(problem: Any) -> str | None:
 
 def not_known(problem: Any) -> str | None:
     """Nothing, or that the channels designed for have an error."""
-    known = not np.any(getattr(problem, "channel_error", 0.0))
+    known = not np.count_nonzero(getattr(problem, "channel_error", 0.0))
     return None if known else "designs for known channels only, not for `channel_error`"
 
 

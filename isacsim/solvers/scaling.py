@@ -13,6 +13,7 @@ import attrs
 import numpy as np
 
 from isacsim.batch import all_of
+from isacsim.targets.scene import ParametricScene
 from isacsim.typing import AnyArray, FloatArray, IntArray
 
 FAR = 200  # binary orders of magnitude of a noise from 1 W on which it becomes the unit: 1e60
@@ -84,18 +85,18 @@ def _ordinary(problem: Any) -> bool:
 
     The power and the noises are within 2^-FAR and 2^FAR, so that the limit is that of what is left of MOST.
     """
-    channels = [getattr(problem, name) for name in ("H", "G") if hasattr(problem, name)]
+    watts = [getattr(problem, name) for name in ("power", "noise_power", "radar_noise_power") if hasattr(problem, name)]
+    if watts:
+        levels = np.concatenate([np.asarray(each).reshape(-1) for each in watts])
+        if not all_of((levels > 2.0**-FAR) & (levels < 2.0**FAR)):
+            return False
     # At least the squares of the strongest entries, of which no digit may have been lost.
-    energies = [np.vdot(channel, channel).real for channel in channels]
-    if hasattr(problem, "targets"):
-        energies.append(problem.targets.energy)
-    watts = (getattr(problem, name, 1.0) for name in ("power", "noise_power", "radar_noise_power"))
-    return all(2.0**-POWER < energy < 2.0**LOUD for energy in energies) and all(map(_near, watts))
-
-
-def _near(watts: Any) -> bool:
-    """Whether powers are all within 2^-FAR and 2^FAR W."""
-    return all_of((watts > 2.0**-FAR) & (watts < 2.0**FAR))
+    energies = [np.vdot(problem.H, problem.H).real] if hasattr(problem, "H") else []
+    if isinstance(scene := getattr(problem, "targets", None), ParametricScene):
+        energies.append(scene.energy)
+    elif hasattr(problem, "G"):
+        energies.append(np.vdot(problem.G, problem.G).real)
+    return all(2.0**-POWER < energy < 2.0**LOUD for energy in energies)
 
 
 def _echo(problem: Any) -> FloatArray:

@@ -300,7 +300,7 @@ def _solve_screened(problem: Problem, solver: Solver, request: Request) -> Solut
         if open_.any():
             solution = placed(_solved(take(problem, open_), solver, _of(request, open_)), open_, solution)
     told = [(*extra, *own) for extra, own in zip(notes, solution.notes, strict=True)]
-    return attrs.evolve(solution, notes=objects(told))
+    return replaced(solution, notes=objects(told))
 
 
 def _of(request: Request, members: BoolArray) -> Request:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -127,11 +127,10 @@ class ParametricScene(Scene):
         """
         X = self.parameter_matrices()
         # An entry that is 0 for some members only adds 0 for these.
-        entries = np.argwhere((X != 0).reshape(-1, *X.shape[-3:]).any(axis=0))
-        first, second = (index.ravel() for index in np.indices((len(entries),) * 2))
-        kept = entries[first][:, 0] <= entries[second][:, 0]
-        (i, r, c), (j, s, d) = entries[first[kept]].T, entries[second[kept]].T
-        return np.stack([i, j, r, s, c, d]), np.conj(X[..., i, r, c]) * X[..., j, s, d]
+        there = (X != 0).reshape(-1, *X.shape[-3:]).any(axis=0)
+        places = _pairs_of(there.shape, there.tobytes())
+        i, j, r, s, c, d = places
+        return places, np.conj(X[..., i, r, c]) * X[..., j, s, d]
 
     @cached_property
     def white_terms(self) -> ComplexArray:
@@ -160,6 +159,16 @@ class ParametricScene(Scene):
     def sensing_streams(self) -> int:
         """Streams of a precoder that sensing alone has a use for; by default as many as V has columns."""
         return int(self.transmit_basis().shape[-1])
+
+
+@lru_cache(maxsize=64)  # scenes of a study are alike in this
+def _pairs_of(shape: tuple[int, ...], there: bytes) -> IntArray:
+    """Places i, j, r, r', c and c' of the pairs with i <= j of entries of matrices that are there, (6, pairs)."""
+    entries = np.argwhere(np.frombuffer(there, bool).reshape(shape))
+    first, second = (index.ravel() for index in np.indices((len(entries),) * 2))
+    kept = entries[first][:, 0] <= entries[second][:, 0]
+    (i, r, c), (j, s, d) = entries[first[kept]].T, entries[second[kept]].T
+    return np.stack([i, j, r, s, c, d])
 
 
 def parametric(name: str, scene: Any, purpose: str, remedy: str = "Use kind 'point' or 'points'.") -> ParametricScene:
