@@ -70,8 +70,9 @@ class AntennaArray(ABC):
             for name, angle in (("azimuth", azimuth), ("zenith", zenith))
         )
         horizontal, vertical = self.grid
-        with fitting("azimuth, zenith", azimuth, zenith):
-            np.broadcast_shapes(azimuth.shape, zenith.shape)
+        if azimuth.shape != zenith.shape:
+            with fitting("azimuth, zenith", azimuth, zenith):
+                np.broadcast_shapes(azimuth.shape, zenith.shape)
         sin, cos = np.sin(zenith), np.cos(zenith)
         across = horizontal * np.sin(azimuth)
         j_pi, scale = self._sign * np.pi, self.size**-0.5 if self.normalized else 1.0

@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 from attrs import field, frozen
 
-from isacsim.batch import hermitian, inner, real_vectors, rows
+from isacsim.batch import all_of, hermitian, inner, real_vectors, rows
 from isacsim.checks import sample_count
 from isacsim.compiled import compiled, part
 from isacsim.hardware.base import Transceiver
@@ -111,15 +111,16 @@ class FimTensor:
 
     def _pass(self, kernel: Any, given: AnyArray, side: int, made: tuple[int, type]) -> AnyArray:
         terms, count = self.terms, self.terms.shape[-1]
-        shape = np.broadcast_shapes(terms.shape[:-1], given.shape[:-2])
-        if terms.size > count and terms.shape[:-1] != shape:
-            terms = np.ascontiguousarray(np.broadcast_to(terms, (*shape, count)))
-        if given.shape[:-2] != shape:
-            given = np.broadcast_to(given, (*shape, side, side))
+        shape = given.shape[:-2]
+        if terms.shape[:-1] != shape:
+            shape = np.broadcast_shapes(terms.shape[:-1], shape)
+            if terms.size > count and terms.shape[:-1] != shape:
+                terms = np.ascontiguousarray(np.broadcast_to(terms, (*shape, count)))
+            if given.shape[:-2] != shape:
+                given = np.broadcast_to(given, (*shape, side, side))
         given = np.ascontiguousarray(given).reshape(-1, side, side)
         result: AnyArray = np.empty((len(given), made[0], made[0]), made[1])
-        flat = terms.reshape(-1, count)
-        kernel(flat, self.places, given, result)
+        kernel(terms.reshape(-1, count), self.places, given, result)
         return result.reshape(*shape, *result.shape[1:])
 
 
@@ -208,8 +209,9 @@ class Information:
     def inverse(self) -> tuple[FloatArray, BoolArray]:
         """Inverse of F, shape (..., P, P), and which members can be estimated; infinite for the others."""
         inverse, regular = inverse_fim(self.F)
-        regular = regular & ~self.silent.any(axis=-1)
-        return inverse if regular.all() else np.where(regular[..., None, None], inverse, np.inf), regular
+        if np.count_nonzero(self.silent):
+            regular = regular & ~self.silent.any(axis=-1)
+        return inverse if all_of(regular) else np.where(regular[..., None, None], inverse, np.inf), regular
 
     @cached_property
     def bounds(self) -> FloatArray:

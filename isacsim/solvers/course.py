@@ -59,8 +59,7 @@ class Course:
             labels: What a callback is told as the member's index, (B,).
         """
         watched, done, note = rules.callback is not None or rules.time_limit is not None, 0, ""
-        while done <= rules.max_steps and not note and (self.state == GOING).any():
-            going = self.state == GOING
+        while done <= rules.max_steps and not note and np.count_nonzero(going := self.state == GOING):
             length = 1 if watched else min(rows << len(self.calls), rules.max_steps + 1 - done)
             trace = np.full((len(going), length, columns), np.nan)
             advance(done, trace)

@@ -15,7 +15,7 @@ import numpy as np
 from attrs import field, frozen
 
 from isacsim.arrays import AntennaArray
-from isacsim.batch import batch_shape, batched, hermitian, inner
+from isacsim.batch import all_of, batch_shape, batched, hermitian, inner
 from isacsim.checks import doubt_angles, instance
 from isacsim.errors import InvalidInput
 from isacsim.grid import Grid
@@ -141,19 +141,17 @@ class ParametricScene(Scene):
     @cached_property
     def entry_places(self) -> IntArray:
         """The places i, j, c and c' of each of the `entry_pairs`, shape (pairs, 4)."""
-        i, j, _, _, c, d = self.entry_pairs[0]
-        return np.stack([i, j, c, d], axis=-1)
+        return np.ascontiguousarray(self.entry_pairs[0][[0, 1, 4, 5]].T)
 
-    @cached_property
+    @property
     def units(self) -> tuple[str, ...]:
         """Unit of each unknown; ``rad`` makes it an angle."""
-        return tuple("rad" if kind in ANGLES else "1" for kind in self.unknowns)
+        return _named(tuple(self.unknowns))[0]
 
-    @cached_property
+    @property
     def labels(self) -> tuple[str, ...]:
         """Name of each unknown, ``azimuth[0]`` and so on."""
-        kinds = self.unknowns
-        return tuple(f"{kind}[{kinds[:i].count(kind)}]" for i, kind in enumerate(kinds))
+        return _named(tuple(self.unknowns))[1]
 
     @property
     def sensing_streams(self) -> int:
@@ -162,6 +160,13 @@ class ParametricScene(Scene):
 
 
 @lru_cache(maxsize=64)  # scenes of a study are alike in this
+def _named(unknowns: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Units and labels of unknowns of some kinds."""
+    units = tuple("rad" if kind in ANGLES else "1" for kind in unknowns)
+    return units, tuple(f"{kind}[{unknowns[:i].count(kind)}]" for i, kind in enumerate(unknowns))
+
+
+@lru_cache(maxsize=64)  # likewise
 def _pairs_of(shape: tuple[int, ...], there: bytes) -> IntArray:
     """Places i, j, r, r', c and c' of the pairs with i <= j of entries of matrices that are there, (6, pairs)."""
     entries = np.argwhere(np.frombuffer(there, bool).reshape(shape))
@@ -232,7 +237,7 @@ class PointTargets(ParametricScene):
         batch_shape(self)
         for name in ANGLES:
             doubt_angles(name, getattr(self, name), stacklevel=6)  # past post-init, init and `keywords`
-        if not self.planar and not np.allclose(self.zenith, np.pi / 2, rtol=0, atol=1e-12):
+        if not self.planar and not all_of(np.abs(self.zenith - np.pi / 2) <= 1e-12):
             raise InvalidInput(
                 "zenith", "must be pi/2 (90 degrees) for linear arrays", self.zenith, "Use a UPA to resolve it."
             )
@@ -304,7 +309,8 @@ class PointTargets(ParametricScene):
     @cached_property
     def _bases(self) -> tuple[ComplexArray, ComplexArray]:
         """V and C, which each evaluation of a merit asks for again."""
-        return self._basis(self.tx_array), self._basis(self.rx_array)
+        V = self._basis(self.tx_array)
+        return V, V if self.rx_array == self.tx_array else self._basis(self.rx_array)
 
     @cached_property
     def _matrices(self) -> ComplexArray:
