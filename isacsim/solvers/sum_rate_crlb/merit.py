@@ -221,10 +221,6 @@ class Merit(OnSurface):
         compiled(evaluate_each)(self.terms(len(W)), W, room, told, gains, inverse)
         return Evaluated(W, *seen(told), gains, inverse)
 
-    def rate_multipliers(self, point: Evaluated) -> tuple[ComplexArray, FloatArray]:
-        """Eta and beta, (B, K)."""
-        return np.asarray(np.conj(point.Z.diagonal(axis1=-2, axis2=-1)) / point.interference, complex), point.weights
-
     def sensing_multiplier(self, point: Evaluated) -> ComplexArray:
         """crlb_weight Q in the basis V, ``Q = V Q_V V^H``, (B, 3M, 3M)."""
         side, members = self.V.shape[-1], len(point.W)

@@ -109,10 +109,9 @@ def rate_terms(merit: Merit, seen: Evaluated, streams: int) -> tuple[ComplexArra
     ``2 Re tr(C_1^H W) - tr(W^H H Sigma_2 H^H W)`` is a lower bound on the weighted sum rate, but
     for a constant, and touches it where the point was seen [Fang25, eq. (16)].
     """
-    eta, beta = merit.rate_multipliers(seen)
-    own = np.eye(merit.users, streams)
-    C_1 = merit.H @ (merit.rate_weight * np.conj(eta)[..., None] * own)
-    return C_1, (merit.H * (merit.rate_weight * beta)[:, None, :]) @ merit.HH
+    eta_conj = seen.Z.diagonal(axis1=-2, axis2=-1) / seen.interference
+    C_1 = merit.H @ (merit.rate_weight * eta_conj[..., None] * np.eye(merit.users, streams))
+    return C_1, (merit.H * (merit.rate_weight * seen.weights)[:, None, :]) @ merit.HH
 
 
 def span_factor(merit: Merit) -> ComplexArray:
