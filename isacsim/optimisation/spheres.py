@@ -7,9 +7,42 @@ from __future__ import annotations
 
 import math
 
-from isacsim.compiled import part
+import numpy as np
+from attrs import field, frozen
+
+from isacsim.batch import rows
+from isacsim.compiled import compiled, part, writable
 from isacsim.linalg.parts import real_inner
+from isacsim.optimisation.surface import Surface
 from isacsim.typing import ComplexArray, FloatArray
+
+
+@frozen(eq=False)
+class Spheres(Surface):
+    """The matrices of B members, (B, n, m), of a power.
+
+    Attributes:
+        power: The power of each member, (B,), or (1,) for all.
+        apart: Whether each row has its share of it.
+    """
+
+    power: FloatArray = rows()
+    apart: bool = field()
+
+    def project(self, Z: ComplexArray) -> ComplexArray:
+        """The nearest matrices of full power.
+
+        Of each row by itself that is [Fang25, eq. (31)] with the exponent -1/2 in place of the printed -1.
+        """
+        near = np.array(Z, complex, order="C")
+        compiled(to_surface_each)(near, writable(self.power), self.apart)
+        return near
+
+    def slope(self, Z: ComplexArray, gradient: ComplexArray, normal: ComplexArray) -> ComplexArray:
+        """Gradient along the spheres: their normals are the rows of Z themselves, or Z."""
+        along = np.array(gradient, complex, order="C")
+        compiled(along_surface_each)(writable(Z), writable(self.power), self.apart, along)
+        return along
 
 
 @part

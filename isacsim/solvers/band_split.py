@@ -1,12 +1,12 @@
-"""Narrowband problems on all subcarriers of a band, whose power is split by one price (`joint_power`).
+"""Narrowband problems on all subcarriers of a band, whose power is split by one price.
 
-On ideal hardware nothing but the power joins the subcarriers. Chains meet all of them together: gains and distortion
-on each follow from the covariances of all. A solver that knows whole bands (``over_band``, of `CrbMin`) designs for
-converters as they are: one convex problem, proven to be solved. Other chains it takes for converters of the same gain
-and distortion at some precoders, with what else users receive as noise; the powers of the beams are then settled
-through the chains themselves, and the precoders are those of the next round. On four subcarriers of two antennas and a
-user, a general optimiser that starts from there gains 3e-7 behind exact converters of 3 bits at an SQINR of 3, 1e-8
-behind 2 bits at 2, and 4 % behind 2 bits at 3, which can hardly be met.
+On ideal hardware nothing but the power joins the subcarriers (`isacsim.optimisation.joint_power`). Chains meet all of
+them together: gains and distortion on each follow from the covariances of all. A solver that knows whole bands
+(``over_band``, of `CrbMin`) designs for converters as they are: one convex problem, proven to be solved. Other chains
+it takes for converters of the same gain and distortion at some precoders, with what else users receive as noise; the
+powers of the beams are then settled through the chains themselves, and the precoders are those of the next round. On
+four subcarriers of two antennas and a user, a general optimiser that starts from there gains 3e-7 behind exact
+converters of 3 bits at an SQINR of 3, 1e-8 behind 2 bits at 2, and 4 % behind 2 bits at 3, which can hardly be met.
 
 For other solvers gains and distortion are held as they are at some precoders, which leaves each subcarrier a problem
 on ideal chains, of what leaves the gains, among more noise (`SinrConstrained.held`), and of these the best split is
@@ -37,9 +37,9 @@ from isacsim.batch import flatten, squared, take
 from isacsim.grid import Grid
 from isacsim.hardware.base import Transceiver
 from isacsim.hardware.spectral import OverBand
+from isacsim.optimisation.joint_power import ENOUGH, Answer, Split
 from isacsim.problems.sinr_constrained import Held, SinrConstrained
 from isacsim.solvers.base import Solver, not_differentiable, refusal
-from isacsim.solvers.joint_power import ENOUGH, Answer, Split
 from isacsim.solvers.solution import Solution, Status, gathered, objects
 from isacsim.solvers.solve import solve
 from isacsim.solvers.sqinr.converters import white_ratios

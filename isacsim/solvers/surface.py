@@ -18,12 +18,11 @@ import numpy as np
 from attrs import field, frozen
 
 from isacsim.batch import inner, rows
-from isacsim.compiled import compiled, writable
-from isacsim.hardware.base import Hardware, Ideal, chain_power, unlike_covariances
+from isacsim.hardware.base import Hardware, chain_power, unlike_covariances
 from isacsim.link import Transmission
 from isacsim.metrics.cotangents import power_cotangent, pulled_back
-from isacsim.optimisation.spheres import along_surface_each, to_surface_each
-from isacsim.optimisation.surface import OnSurface, Surface
+from isacsim.optimisation.spheres import Spheres
+from isacsim.optimisation.surface import OnSurface
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
 SAME = 1e-9  # relative difference of shares of power that rounding explains
@@ -37,21 +36,17 @@ DRIVES, BETWEEN = range(6, 73, 6), (-3, 3)
 
 
 @frozen(eq=False)
-class PowerSurface(Surface):
+class PowerSurface(Spheres):
     """The precoders of B members that the power allows, in coordinates ``W = diag(scale) Z``.
 
     Attributes:
         transmit: The chains.
-        power: The power of each member, (B,), in W.
-        per_antenna: Whether each antenna has its share of it.
         scale: Of the coordinates, (1, N_t).
         capped: Whether the power is a cap instead of a surface.
         held: Which antennas steps are to leave at their cap, (B, N_t).
     """
 
     transmit: Hardware = field()
-    power: FloatArray = rows()
-    per_antenna: bool = field()
     scale: FloatArray = rows(1)
     capped: bool = field()
     held: BoolArray = rows(1)
@@ -63,12 +58,7 @@ class PowerSurface(Surface):
         shares = power_shares(transmit, antennas)
         scale = np.ones(antennas) if shares is None else 1 / np.sqrt(shares)
         free = np.zeros((1, antennas), bool)
-        return cls(transmit, problem.power, getattr(problem, "per_antenna", False), scale[None], shares is None, free)
-
-    @classmethod
-    def of_ideal(cls, power: FloatArray, per_antenna: bool, antennas: int) -> PowerSurface:
-        """That of ideal chains."""
-        return cls(Ideal(), power, per_antenna, np.ones((1, antennas)), False, np.zeros((1, antennas), bool))
+        return cls(problem.power, getattr(problem, "per_antenna", False), transmit, scale[None], shares is None, free)
 
     def precoder(self, Z: ComplexArray) -> ComplexArray:
         """The precoder of coordinates Z (B, N_t, K+S)."""
@@ -79,15 +69,8 @@ class PowerSurface(Surface):
         return np.asarray(W / self.scale[..., None])
 
     def project(self, Z: ComplexArray) -> ComplexArray:
-        """The nearest coordinates of full power, or those scaled back to the cap.
-
-        Of each antenna by itself the former are [Fang25, eq. (31)] with the exponent -1/2 in place of the printed -1.
-        """
-        if self.capped:
-            return kept(Z, self.transmit, self.power, self.per_antenna, self.held)
-        near = np.array(Z, complex, order="C")
-        compiled(to_surface_each)(near, writable(self.power), self.per_antenna)
-        return near
+        """The nearest coordinates of full power, or those scaled back to the cap."""
+        return kept(Z, self.transmit, self.power, self.apart, self.held) if self.capped else super().project(Z)
 
     def normal(self, W: ComplexArray, sent: Transmission) -> ComplexArray:
         """Half gradient of the radiated power of the antennas at a cap, in Z, (B, N_t, K+S); zero elsewhere."""
@@ -98,7 +81,7 @@ class PowerSurface(Surface):
     def _full(self, sent: Transmission) -> BoolArray:
         """Which antennas are at a cap, all where it is the total, (B, N_t)."""
         antennas, power = sent.antenna_power.shape[-1], self.power[:, None]
-        if self.per_antenna:
+        if self.apart:
             return np.asarray(sent.antenna_power * antennas >= FULL * power)
         return np.broadcast_to(sent.power[:, None] >= FULL * power, sent.antenna_power.shape)
 
@@ -111,9 +94,7 @@ class PowerSurface(Surface):
             normal: `normal` there.
         """
         if not self.capped:
-            along = np.array(gradient, complex, order="C")
-            compiled(along_surface_each)(writable(Z), writable(self.power), self.per_antenna, along)
-            return along
+            return super().slope(Z, gradient, normal)
         rise, cost = self._radial(Z, gradient, normal)
         price = np.where(cost > 0, np.maximum(rise, 0.0) / np.where(cost > 0, cost, 1.0), 0.0)
         return 2 * (gradient - price * normal)
@@ -127,7 +108,7 @@ class PowerSurface(Surface):
 
     def _radial(self, Z: ComplexArray, g: ComplexArray, normal: ComplexArray) -> tuple[FloatArray, FloatArray]:
         """Slopes of the objective and, at a cap, of the power, as the precoder or each row grows."""
-        axes = -1 if self.per_antenna else (-2, -1)
+        axes = -1 if self.apart else (-2, -1)
         rise = (Z.real * g.real + Z.imag * g.imag).sum(axis=axes, keepdims=True)
         return rise, (Z.real * normal.real + Z.imag * normal.imag).sum(axis=axes, keepdims=True)
 

@@ -11,10 +11,10 @@ from isacsim.engine.scenario import Design
 from isacsim.engine.subcarriers import solved
 from isacsim.grid import Grid
 from isacsim.hardware.base import Transceiver
+from isacsim.optimisation.joint_power import Answer, Split
 from isacsim.plugin import default_registry
 from isacsim.problems.crb_min import CrbMinRequirements
 from isacsim.problems.sqnr_max import SqnrMaxRequirements
-from isacsim.solvers.joint_power import Answer, Split
 from isacsim.testing.examples import example_drop
 
 

@@ -119,7 +119,7 @@ class Drives(Surface):
     def of(cls, transmit: Hardware, power: FloatArray, antennas: int, blocks: int, unit: float) -> Drives:
         """That of chains, and a power (B,), in W."""
         free = np.zeros((1, antennas), bool)
-        return cls(PowerSurface(transmit, power, False, np.ones((1, antennas)), True, free), blocks, unit)
+        return cls(PowerSurface(power, False, transmit, np.ones((1, antennas)), True, free), blocks, unit)
 
     @property
     def capped(self) -> bool:

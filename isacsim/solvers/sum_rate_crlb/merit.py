@@ -21,6 +21,7 @@ from isacsim.batch import each, flatten, hermitian, replaced, rows
 from isacsim.compiled import compiled, writable
 from isacsim.metrics.fim import FimTensor
 from isacsim.optimisation.preconditioner import damped_inverse
+from isacsim.optimisation.spheres import Spheres
 from isacsim.optimisation.surface import OnSurface
 from isacsim.problems.rate_and_crlb import RateAndCrlb
 from isacsim.problems.sum_rate_crlb import SumRateCrlb
@@ -38,7 +39,6 @@ from isacsim.solvers.sum_rate_crlb.member import (
     multiplier_each,
     reduce_each,
 )
-from isacsim.solvers.surface import PowerSurface
 from isacsim.typing import ComplexArray, FloatArray
 
 
@@ -156,9 +156,9 @@ class Merit(OnSurface):
         return self.powers[:, -1]
 
     @cached_property
-    def surface(self) -> PowerSurface:
+    def surface(self) -> Spheres:
         """The precoders of full power."""
-        return PowerSurface.of_ideal(self.power, bool(self.weights[PER_ANTENNA]), self.N.shape[-2])
+        return Spheres(self.power, bool(self.weights[PER_ANTENNA]))
 
     @property
     def noise_power(self) -> FloatArray:
