@@ -19,6 +19,7 @@ from typing import Any, TypeVar, cast
 import attrs
 import numpy as np
 
+from isacsim.checks import unmasked
 from isacsim.errors import InvalidInput, brief
 from isacsim.typing import AnyArray, BoolArray, ComplexArray, FloatArray, IntArray
 
@@ -47,6 +48,7 @@ def as_array(name: str, value: Any, dtype: type = float, core: int = 0) -> AnyAr
     the same layout as the member alone.
     """
     kind = "complex" if dtype is complex else "real"
+    unmasked(name, value)
     try:
         array = np.asarray(value)
         if array.dtype.kind not in ("biufc" if dtype is complex else "biuf"):

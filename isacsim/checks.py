@@ -172,6 +172,17 @@ def fitting(fields: str, *arrays: Any) -> Iterator[None]:
         raise InvalidInput(fields, f"must have shapes that fit together, unlike {shapes}", "", remedy) from None
 
 
+def unmasked(name: str, value: Any) -> None:
+    """Refuse an array with masked entries: without the mask, what is beneath it would be taken for numbers.
+
+    Raises:
+        InvalidInput: It names ``name``.
+    """
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        count = np.count_nonzero(np.ma.getmaskarray(value))
+        raise InvalidInput(name, "must have no masked entries", f"{count} of them", "Fill or remove them.")
+
+
 def numbers(name: str, value: Any, axes: int = 0, *, real: bool = False) -> np.ndarray[Any, Any]:
     """``value`` as an array of numbers, which may be NaN, with at least so many axes.
 
@@ -179,6 +190,7 @@ def numbers(name: str, value: Any, axes: int = 0, *, real: bool = False) -> np.n
         InvalidInput: It names ``name``.
     """
     kind = "real" if real else "complex"
+    unmasked(name, value)
     try:
         array = np.asarray(value)
     except ValueError:

@@ -21,11 +21,13 @@ from cattrs import BaseValidationError, Converter
 from cattrs.gen import make_dict_structure_fn, override
 
 from isacsim.batch import DTYPE
-from isacsim.errors import InvalidInput, one_of
+from isacsim.errors import InvalidInput, IsacsimError, one_of
 from isacsim.hardware.base import Hardware
 from isacsim.hardware.chain import Chain
 from isacsim.plugin import Registry
+from isacsim.plugin.isolation import cause, contained, told
 from isacsim.plugin.kinds import BASES, base_of
+from isacsim.plugin.surroundings import undisturbed
 from isacsim.units import key_of, unit_of
 
 # A field of one of these types takes a table whose `kind` names a component.
@@ -105,10 +107,23 @@ class Reader:
             raise error.at("kind") from None
         options = {key: entry for key, entry in table.items() if key != "kind"}
         if isinstance(found, type) and attrs.has(found):
-            return self._converter.structure(options, found)
+            make = partial(self._converter.structure, options, found)
+            return make() if found.__module__.startswith("isacsim.") else self._foreign(make)
         for key, entry in options.items():
             raise InvalidInput(str(key), "is not a known key", entry, f"{table['kind']} takes none.")
-        return found() if isinstance(found, type) else found  # a plain class, or a record that is ready
+        # A plain class, or a record that is ready.
+        return self._foreign(found) if isinstance(found, type) else found
+
+    @staticmethod
+    def _foreign(make: Callable[[], Any]) -> Any:
+        """A component of a plugin, which may do anything when it is made; what it raises is told as at fault."""
+        try:
+            with contained(), undisturbed():
+                return make()
+        except (IsacsimError, BaseValidationError):
+            raise
+        except Exception as error:
+            raise InvalidInput("", "is not valid", "", told(cause(error))) from error
 
     def _component(self, kind: str, value: Any, _: Any) -> Any:
         return self.component(kind, value)
@@ -281,7 +296,7 @@ def _flat(error: BaseException, path: str) -> Iterator[InvalidInput]:
         for fault in bare:
             yield from _flat(_keyed(fault, cls), path)
     else:
-        yield InvalidInput(path, "is not valid", "", str(error) or repr(error))
+        yield InvalidInput(path, "is not valid", "", told(cause(error)))
 
 
 def as_written(fault: InvalidInput, table: Mapping[str, Any]) -> InvalidInput:

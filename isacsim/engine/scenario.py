@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar, Literal
 
@@ -15,9 +15,9 @@ from attrs import field, frozen
 
 from isacsim import units
 from isacsim.arrays import AntennaArray
-from isacsim.batch import batched
+from isacsim.batch import batch_shape, batched
 from isacsim.channels.models import ChannelModel
-from isacsim.checks import carried, choice, number, told, whole
+from isacsim.checks import carried, choice, finite_numbers, number, told, whole
 from isacsim.drop import Drop, WidebandDrop
 from isacsim.engine.events import Observer
 from isacsim.engine.executors import ExecutorFactory
@@ -37,6 +37,7 @@ from isacsim.random import Stream, generator
 from isacsim.solvers.base import Solver
 from isacsim.targets.background import BackgroundModel
 from isacsim.targets.models import TargetModel
+from isacsim.targets.scene import Scene
 from isacsim.waveform.base import Experiment
 
 # Names of the dataset that no axis and no quantity may have.
@@ -361,12 +362,14 @@ class Scenario:
             else:
                 H, motion = users.channel.draw_burst(station.grid, *asked)
                 kind = partial(WidebandDrop, grid=station.grid, motion=motion)
+            _require_channels(H, trials, station, users.count)
         with faults_of("targets", self.targets), without_doubts():
             if station.grid is None:
                 targets = self.targets.draw(station.transmit_array, station.receive_array, trials, target)
             else:
                 arrays = (station.transmit_array, station.receive_array)
                 targets = self.targets.draw_band(station.grid, *arrays, trials, target)
+            _require_scenes(targets, trials)
         background = None
         if self.background is not None:
             behind = [generator(self.seed, Stream.BACKGROUND, t) for t in trials]
@@ -382,6 +385,26 @@ class Scenario:
             snapshots=station.snapshots,
             background=background,
         )
+
+
+def _require_channels(H: Any, trials: Sequence[int], station: BaseStation, users: int) -> None:
+    """Refuse channels of another number of trials, antennas or users than was asked for, and what is no number."""
+    bins = () if station.grid is None else (station.grid.used,)
+    shape = (len(trials), *bins, station.transmit_array.size, users)
+    finite_numbers("H", H)
+    if np.shape(H) != shape:
+        rule = f"must draw channels of the shape {shape}, (trials, {'F, ' if bins else ''}N_t, K)"
+        raise InvalidInput("H", rule, f"shape {np.shape(H)}", "Give each trial its own, and each user a column.")
+
+
+def _require_scenes(targets: Any, trials: Sequence[int]) -> None:
+    """Refuse what is no scene, or one of another number of trials; one for all has no axis of them, or of length 1."""
+    if not isinstance(targets, Scene):
+        raise InvalidInput("targets", "must draw a Scene", type(targets).__name__, "Return the scene that it draws.")
+    shape = batch_shape(targets)
+    if shape not in ((), (1,), (len(trials),)):
+        rule = f"must draw a scene for each of {len(trials)} trials, or one for all"
+        raise InvalidInput("targets", rule, f"leading axes {shape}", "Keep one leading axis, that of the trials.")
 
 
 @contextlib.contextmanager

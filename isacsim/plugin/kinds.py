@@ -6,6 +6,8 @@ import importlib
 import inspect
 from typing import Any
 
+import attrs
+
 from isacsim.errors import PluginError, brief
 
 # Components of these kinds are classes derived from a base; a scenario is a function, tried by its call.
@@ -29,6 +31,8 @@ BASES = {
 }
 # A component of these kinds may also be a record that is ready, as QPSK is one of QAM.
 READY = ("modulations",)
+# All others are part of what a run's numbers are stored under, and so records, whose fields say what they are.
+NOT_STORED = ("executors", "sinks", "observers")
 
 
 def base_of(kind: str) -> type:
@@ -65,3 +69,6 @@ def check_kind(kind: str, name: str, target: str, component: Any) -> None:
         missing = ", ".join(sorted(getattr(component, "__abstractmethods__", ())))
         remedy = "Write it under that name; docs/plugins.md says what it is given."
         raise PluginError(f"{who} must have every method that {home} asks for, and lacks {missing}. {remedy}")
+    if kind not in NOT_STORED and not attrs.has(component):
+        remedy = "Decorate its class with @attrs.frozen."
+        raise PluginError(f"{who} must be an attrs record, whose fields are its options, got a plain class. {remedy}")

@@ -7,8 +7,10 @@ import subprocess
 import sys
 
 import pytest
+from attrs import frozen
 
 import isacsim
+import isacsim.api
 from isacsim.plugin import ScenarioSpec, SolverSpec, Spec, build_registry, hookimpl
 
 LOUD = "Amplifier \x1b[31mred\x1b[0m [bold]bold[/bold] [/x] \u202eback \N{INFINITY}"
@@ -118,15 +120,47 @@ class Quits:
         yield SolverSpec("aaa", "isacsim.solvers.crb_min.ipm:Ipm", default_for=("crb-min",))
 
     @hookimpl
+    def isacsim_metrics(self):
+        yield Spec("plain", f"{__name__}:Plain")
+
+    @hookimpl
+    def isacsim_sinks(self):
+        yield Spec("needy", f"{__name__}:Needy")
+
+    @hookimpl
     def isacsim_scenarios(self):
         yield ScenarioSpec("nowhere", f"{__name__}:nowhere")
 
 
+@frozen
 class Quitter(isacsim.Ideal):
     """Ends the program when it is made."""
 
-    def __init__(self):
-        sys.exit("not today")
+    how: str = "exit"
+
+    def __attrs_post_init__(self):
+        if self.how == "raise":
+            raise ZeroDivisionError("in a hurry")
+        os._exit(0) if self.how == "silently" else sys.exit("not today")
+
+
+class Plain(isacsim.api.Metric):
+    """A metric that is no record."""
+
+    quantity = isacsim.api.Quantity("plain", "1", (), "nothing")
+
+    def value(self, link):
+        """Nothing."""
+
+
+class Needy(isacsim.api.Sink):
+    """A sink that cannot be made without options, and has no fields to say them."""
+
+    def __init__(self, level):
+        self.level = level
+
+    def write(self, dataset, folder):
+        """Nothing."""
 
 
 def nowhere():
@@ -144,7 +178,28 @@ def stranger(monkeypatch):
 @pytest.mark.usefixtures("stranger")
 def test_a_component_that_ends_the_program_does_not_do_so_silently(call):
     code, _, err = call("check", "quickstart", "--set", 'hardware.converters.transmit=["quits"]')
-    assert (code, err) == (1, "error: a component tried to end the program, SystemExit: not today\n")
+    place = "hardware.converters.transmit.0"
+    assert (code, err) == (2, f"error: {place}: is not valid. SystemExit: not today\n")
+
+
+QUITS = 'hardware.converters.transmit=[{kind="quits", how="%s"}]'
+
+
+@pytest.mark.usefixtures("stranger")
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        (QUITS % "silently", "hardware.converters.transmit.0: is not valid. SystemExit: 0"),
+        (QUITS % "raise", "hardware.converters.transmit.0: is not valid. ZeroDivisionError: in a hurry"),
+        ('evaluate.converters.metrics=["plain"]', "must be an attrs record, whose fields are its options, got a plain"),
+        ('sinks=["needy"]', "sinks.0: is not valid. TypeError: Needy.__init__() missing 1 required positional"),
+    ],
+)
+def test_a_component_that_cannot_be_made_is_told_at_its_place(call, setting, told):
+    code, out, err = call("check", "quickstart", "--set", setting)
+    assert (code, out) == (2, "")
+    assert told in err
+    assert err.count("\n") == 1
 
 
 @pytest.mark.usefixtures("stranger")
