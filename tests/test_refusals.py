@@ -23,7 +23,7 @@ def with_entry(shape, value, dtype=complex):
 PROBLEMS = {
     "channel with NaN": ({"H": with_entry((6, 2), NAN)}, "H: must be finite, got"),
     "channel with infinity": ({"H": with_entry((6, 2), complex(0, np.inf))}, "H: must be finite, got"),
-    "masked channel": ({"H": np.ma.masked_equal(with_entry((6, 2), 7), 7)}, "H: must have no masked entries, got '1 of"),
+    "masked channel": ({"H": np.ma.masked_equal(with_entry((6, 2), 7), 7)}, "H: must have no masked entries, got '1"),
     "channel without users' axis": ({"H": np.ones(6)}, r"H: must have at least 2 axes, got \(6,\)"),
     "channel of other antennas": ({"H": np.ones((5, 2))}, r"H: must have the 6 transmit .*, got \(5, 2\)"),
     "channel with rows for columns": ({"H": np.ones((2, 6))}, r"H: must have the 6 transmit .*, got \(2, 6\)"),
