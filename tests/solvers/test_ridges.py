@@ -57,9 +57,9 @@ def test_a_design_on_a_ridge_is_stationary_and_nothing_near_is_better(kit, per_a
 def test_all_stages_share_one_time_limit(kit, monkeypatch):
     limits, climb = [], RiemannianSolver.climb
 
-    def seen(self, merit, W, origin, stop):
+    def seen(self, merit, W, stop):
         limits.append(stop.time_limit)
-        return climb(self, merit, W, origin, stop)
+        return climb(self, merit, W, stop)
 
     monkeypatch.setattr(RiemannianSolver, "climb", seen)
     one = rates(MIXED, kit.complex_gaussian((1, 6, 2), 3))

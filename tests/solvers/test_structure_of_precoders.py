@@ -32,7 +32,7 @@ def structure(problem, W, rank_tolerance=1e-6):
         multiplier=mu,
         residual=np.sqrt(frobenius2(g - mu[:, None, None] * W) / power) / np.abs(mu),
         rank=(values > rank_tolerance * values[:, :1]).sum(axis=-1),
-        outside=1 - frobenius2(merit.reduced()[0] @ W) / power,
+        outside=1 - frobenius2(merit.reduced(W[:, None])[2][:, 0]) / power,
     )
 
 

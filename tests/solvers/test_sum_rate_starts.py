@@ -35,25 +35,26 @@ def test_the_kernels_are_plain_python_too(kit):
     aim_each(merit.NH, merit.powers, np.arange(3), apart, beams, W)
     np.testing.assert_allclose(W, start_all(merit, FIRST, 3, None), atol=1e-13)  # products by another BLAS
     few = attrs.evolve(merit, N=merit.N[..., :4].copy(), NH=merit.NH[:, :4].copy())
-    onto, own = few.reduced()
-    plain, N, NH = np.empty_like(onto), np.empty_like(own.N), np.empty_like(own.NH)
-    reduce_each(few.N, few.NH, plain, N, NH)
-    for ours, other in ((plain, onto), (N, own.N), (NH, own.NH)):
+    basis, own, Z = few.reduced(W)
+    outs = [np.empty_like(each) for each in (few.NH, basis, own.N, own.NH, Z)]
+    reduce_each(few.N, few.NH, *outs[:4], W, outs[4])
+    for ours, other in zip(outs[1:], (basis, own.N, own.NH, Z), strict=True):
         np.testing.assert_allclose(ours, other, atol=1e-13)
 
 
 def test_the_range_of_channels_and_targets_holds_all_that_counts(kit):
     problem = kit.make_problem(batch=(2,), crlb_weight=0.0)
     merit = Merit.of(problem).relevant()
-    onto, own = merit.reduced()
-    assert onto.shape == (2, 2, 6)
-    np.testing.assert_allclose(onto @ hermitian(onto), np.broadcast_to(np.eye(2), (2, 2, 2)), atol=1e-14)
     W = merit.project(kit.complex_gaussian((2, 6, 2), 0))
+    basis, own, Z = merit.reduced(W[:, None])
+    assert basis.shape == (2, 6, 2)
+    np.testing.assert_allclose(hermitian(basis) @ basis, np.broadcast_to(np.eye(2), (2, 2, 2)), atol=1e-14)
     # Of a precoder the part outside of it changes nothing but the power.
-    np.testing.assert_allclose(own.evaluate(onto @ W).objective, merit.evaluate(W).objective, rtol=1e-12)
-    whole, same = Merit.of(kit.make_problem(users=4, targets=3)).reduced()
+    np.testing.assert_allclose(own.evaluate(Z[:, 0]).objective, merit.evaluate(W).objective, rtol=1e-12)
+    whole, same, given = Merit.of(kit.make_problem(users=4, targets=3)).reduced(W[:, None])
     np.testing.assert_array_equal(whole, np.eye(6)[None])
     assert same.N.shape == (1, 6, 13)
+    np.testing.assert_array_equal(given[:, 0], W)
 
 
 def test_users_of_one_direction_start_from_numbers(kit):

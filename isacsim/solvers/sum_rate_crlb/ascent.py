@@ -60,7 +60,7 @@ from isacsim.solvers.sum_rate_crlb.member import (
 from isacsim.solvers.sum_rate_crlb.merit import Iterate, Merit, seen
 from isacsim.solvers.sum_rate_crlb.rivals import REACH, compare
 from isacsim.solvers.sum_rate_crlb.states import PointState
-from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray
+from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
 FIRST_ROWS = 64  # steps of the first call: most members end within them, and their trace is small
 
@@ -142,7 +142,7 @@ def conclude(told: FloatArray, starts: range, trace: FloatArray, row: int, toler
             trace[b, row, i] = told[b, i]
         state = GOING
         if not math.isfinite(told[b, OBJECTIVE]):
-            state = BROKEN
+            state, told[b, OBJECTIVE] = BROKEN, -np.inf  # less than any other start's
         elif told[b, RESIDUAL] <= tolerance:
             state = MET
         elif told[b, STUCK] > 0:
@@ -240,16 +240,14 @@ def climb_each(
                 break
 
 
-def ascend(
-    merit: Merit, W: ComplexArray, origin: IntArray, size: int, rules: Stop, link: Disturbed | None = None
-) -> Solution:
-    """The best stationary points of precoders W (B, n, K+S), starts of the problems ``origin`` (B,).
+def ascend(merit: Merit, W: ComplexArray, size: int, rules: Stop, link: Disturbed | None = None) -> Solution:
+    """The best stationary points that starts W (B, starts, n, K+S) lead to, with room for ``size`` pairs.
 
     Behind hardware W are coordinates, and the ``link`` is to be told.
     """
-    (count, n, streams), members = W.shape, 1 + int(origin[-1])
+    (members, starts, n, streams), count = W.shape, W.shape[0] * W.shape[1]
     way, memory, room = no_way(count, n, streams), no_pairs(count, size, 2 * n * streams), merit.room(streams)
-    way.matrix[:, PRECODER] = W
+    way.matrix[:, PRECODER] = W.reshape(count, n, streams)
     climb, terms = Climb(np.empty((count, n, n), complex), np.zeros((count, room.told.size))), merit.terms(members)
     told = climb.told
 
@@ -260,9 +258,9 @@ def ascend(
         point = Iterate(way.matrix[going, PRECODER], *seen(told[going]))
         return PointState(point, told[going, RESIDUAL], told[going, STUCK] > 0)
 
+    origin = np.arange(count) // starts
     course = Course(told[:, STATE], told[:, STEP]).run(rules, FIRST_ROWS, RESIDUAL + 1, advance, look, origin)
-    objective = told[:, OBJECTIVE].reshape(members, -1)
-    best = np.where(np.isfinite(objective), objective, -np.inf).argmax(axis=1) + np.arange(0, count, count // members)
+    best = told[:, OBJECTIVE].reshape(members, -1).argmax(axis=1) + np.arange(0, count, starts)
     there = told[best]
     values = {"objective": there[:, OBJECTIVE], "residual": there[:, RESIDUAL]}
     traced = {"objective": OBJECTIVE, "residual": RESIDUAL, "sum_rate": RATE, "crlb": CRLB}

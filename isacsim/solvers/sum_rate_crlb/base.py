@@ -9,7 +9,7 @@ import attrs
 import numpy as np
 from attrs import field, frozen
 
-from isacsim.batch import hermitian, squared
+from isacsim.batch import squared
 from isacsim.checks import choice, number, whole
 from isacsim.problems.sum_rate_crlb import SumRateCrlb
 from isacsim.solvers.base import Request, Solver
@@ -60,9 +60,9 @@ class SingleStart(Solver):
         stop = Stop(self.tolerance, self.max_steps, request.time_limit, request.callback, *rules)
         if not self.reduced:
             return iterate(self.init(merit, W), self.step, stop)
-        onto, merit = self.relevant(merit).reduced()
-        solution = iterate(self.init(merit, onto @ W), self.step, stop)
-        return attrs.evolve(solution, precoder=hermitian(onto) @ solution.precoder)
+        basis, merit, Z = self.relevant(merit).reduced(W[:, None])
+        solution = iterate(self.init(merit, Z[:, 0]), self.step, stop)
+        return attrs.evolve(solution, precoder=basis @ solution.precoder)
 
     def relevant(self, merit: Merit) -> Merit:
         """The merit whose span the iterates lie in, of a solver that is ``reduced``: the whole."""

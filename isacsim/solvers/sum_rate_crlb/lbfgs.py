@@ -17,7 +17,7 @@ from isacsim.solvers.sum_rate_crlb.ascent import ascend
 from isacsim.solvers.sum_rate_crlb.hardware import HardwareMerit
 from isacsim.solvers.sum_rate_crlb.merit import Merit
 from isacsim.solvers.sum_rate_crlb.riemannian import RiemannianSolver
-from isacsim.typing import ComplexArray, IntArray
+from isacsim.typing import ComplexArray
 
 
 @frozen
@@ -42,10 +42,10 @@ class RiemannianLbfgs(RiemannianSolver):
         """Room for the curvature pairs of such coordinates."""
         return LastPairs.none(self.memory, W)
 
-    def climb(self, merit: OnSurface, W: ComplexArray, origin: IntArray, stop: Stop) -> Solution:
+    def climb(self, merit: OnSurface, W: ComplexArray, stop: Stop) -> Solution:
         """Where all starts lead; in one compiled loop where the merit is compiled."""
         if isinstance(merit, Merit):
-            return ascend(merit, W, origin, self.memory, stop)
+            return ascend(merit, W, self.memory, stop)
         if isinstance(merit, HardwareMerit) and merit.link is not None:
-            return ascend(merit.ideal, W, origin, self.memory, stop, merit.link)
-        return super().climb(merit, W, origin, stop)
+            return ascend(merit.ideal, W, self.memory, stop, merit.link)
+        return super().climb(merit, W, stop)

@@ -196,12 +196,30 @@ def differentiate_each(
         differentiate(N[b], weight, told[b], gains[b], Q_V[min(b, len(Q_V) - 1)], factor, gradient[b])
 
 
-def reduce_each(N: ComplexArray, NH: ComplexArray, onto: ComplexArray, own: ComplexArray, ownH: ComplexArray) -> None:
-    """Write Q^H (B, c, n) of bases Q of the ranges of N (B, n, c), orthonormal; ``Q^H N``, and its adjoint."""
+def reduce_each(
+    N: ComplexArray,
+    NH: ComplexArray,
+    onto: ComplexArray,
+    basis: ComplexArray,
+    own: ComplexArray,
+    ownH: ComplexArray,
+    W: ComplexArray,
+    Z: ComplexArray,
+) -> None:
+    """Write orthonormal bases Q (B, n, c) of the ranges of N (B, n, c), and what is seen in them.
+
+    That is ``Q^H N``, its conjugate transpose, and ``Q^H W`` of precoders W (B, starts, n, K+S); a basis may be of one
+    N for all. ``onto`` is room for Q^H.
+    """
     for b in range(len(N)):
         write(NH[b], onto[b])
         orthonormalise(onto[b])
         multiply(onto[b], N[b], own[b])
-        for i in range(N.shape[2]):
-            for j in range(N.shape[2]):
+        for i in range(onto.shape[1]):
+            for j in range(onto.shape[1]):
                 ownH[b, j, i] = own[b, i, j].conjugate()
+            for j in range(onto.shape[2]):
+                basis[b, j, i] = onto[b, i, j].conjugate()
+    for b in range(len(W)):
+        for s in range(W.shape[1]):
+            multiply(onto[min(b, len(onto) - 1)], W[b, s], Z[b, s])

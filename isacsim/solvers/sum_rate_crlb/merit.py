@@ -133,14 +133,16 @@ class Merit(OnSurface):
         N = N if basis is None else np.ascontiguousarray(hermitian(basis) @ N)
         powers = np.empty((max(len(power), len(noise)), users + 1))
         powers[:, :users], powers[:, users] = noise, power
-        terms = problem.rate_weight, problem.crlb_weight
+        terms, selection = (problem.rate_weight, problem.crlb_weight), problem.selection
+        weights = np.empty(SELECTION + selection.size)
+        weights[:SELECTION], weights[SELECTION:] = (*terms, problem.per_antenna), selection
         return cls(
             N=N,
             NH=hermitian(N),
             tensor=tensor,
             transmit_array=getattr(problem.targets, "tx_array", None),
             powers=powers,
-            weights=np.array([*terms, problem.per_antenna, *problem.selection], float),
+            weights=weights,
             rate_weight=terms[0],
             crlb_weight=terms[1],
         )
@@ -261,17 +263,19 @@ class Merit(OnSurface):
             radial = radial + self.crlb_weight * point.crlb
         return damped_inverse(self.N, weights, radial / spent / self.power)
 
-    def reduced(self) -> tuple[ComplexArray, Merit]:
-        """Q^H of an orthonormal basis Q of the range of N, (B, c, N_t), and the merit in coordinates ``Q^H W``.
+    def reduced(self, W: ComplexArray) -> tuple[ComplexArray, Merit, ComplexArray]:
+        """An orthonormal basis Q of the range of N, the merit in coordinates ``Q^H W``, and those of precoders W.
 
-        B is 1 if all members share N; where it may have no smaller range than all precoders, Q is the identity.
+        Q is (B, N_t, c), of B = 1 if all members share N, and W (B, starts, N_t, K+S). Where that range may be no
+        smaller than that of all precoders, Q is the identity.
         """
         count, antennas, columns = self.N.shape
         if columns >= antennas:
-            return np.eye(antennas, dtype=complex)[None], self
-        onto, (N, NH) = np.empty_like(self.NH), np.empty((2, count, columns, columns), complex)
-        compiled(reduce_each)(self.N, self.NH, onto, N, NH)
-        return onto, replaced(self, N=N, NH=NH)
+            return np.eye(antennas, dtype=complex)[None], self, W
+        (onto, Q), (N, NH) = np.empty((2, *self.NH.shape), complex), np.empty((2, count, columns, columns), complex)
+        Q, Z = Q.reshape(self.N.shape), np.empty((*W.shape[:2], columns, W.shape[3]), complex)
+        compiled(reduce_each)(self.N, self.NH, onto, Q, N, NH, writable(W), Z)
+        return Q, replaced(self, N=N, NH=NH), Z
 
     def magnitude(self, point: Iterate) -> FloatArray:
         """Sum of the magnitudes of the two terms, (B,)."""

@@ -19,7 +19,7 @@ import attrs
 import numpy as np
 from attrs import field, frozen
 
-from isacsim.batch import hermitian, replaced, take
+from isacsim.batch import replaced, take
 from isacsim.checks import number, whole
 from isacsim.optimisation.riemannian import Memory
 from isacsim.optimisation.surface import OnSurface
@@ -35,7 +35,7 @@ from isacsim.solvers.sum_rate_crlb.merit import Merit
 from isacsim.solvers.sum_rate_crlb.ridges import Ridge
 from isacsim.solvers.sum_rate_crlb.starts import start_all, start_names
 from isacsim.solvers.sum_rate_crlb.states import RatedState
-from isacsim.typing import ComplexArray, IntArray
+from isacsim.typing import ComplexArray
 
 # Shares of independent noise in place of correlation, from which a ridge of full correlation is followed; how well
 # each is solved, per share; and the most steps. Of an oracle's instance 1e-4 is within 2e-3 of the best known.
@@ -87,9 +87,9 @@ class RiemannianSolver(Solver):
         merit = merit.relevant()
         if problem.per_antenna:  # there W leaves the range: the multiplier is a matrix
             return self._best(merit, starts, request)
-        onto, merit = merit.reduced()
-        solution = self._best(merit, onto[:, None] @ starts, request)
-        return replaced(solution, decision={"precoder": hermitian(onto) @ solution.precoder})
+        basis, merit, starts = merit.reduced(starts)
+        solution = self._best(merit, starts, request)
+        return replaced(solution, decision={"precoder": basis @ solution.precoder})
 
     def _behind_hardware(self, problem: SumRateCrlb, request: Request) -> Solution:
         """The solution over the whole array: the gradient of distortion leaves the range of [H, V].
@@ -129,7 +129,7 @@ class RiemannianSolver(Solver):
             Z = merit.surface.coordinates(there.precoder)
             ridge = Ridge.at_precoders(merit, Z)
             stop = Stop(self.tolerance, ALONG, request.time_limit, request.callback)
-            found = self.climb(ridge, Z, np.arange(ridge.members), stop)
+            found = self.climb(ridge, Z[:, None], stop)
             Z, leaves = ridge.left(found.precoder)
             steps = there.iterations + found.iterations
             found = attrs.evolve(found, precoder=merit.precoder(Z), iterations=steps)
@@ -167,16 +167,15 @@ class RiemannianSolver(Solver):
 
     def _best(self, merit: OnSurface, starts: ComplexArray, request: Request) -> Solution:
         """The best of what all starts (B, starts, N, K+S) lead to, as coordinates of the merit."""
-        every = np.repeat(np.arange(merit.members), starts.shape[1])
         stop = Stop(self.tolerance, self.max_steps, request.time_limit, request.callback)
-        return self.climb(merit, starts.reshape(-1, *starts.shape[2:]), every, stop)
+        return self.climb(merit, starts, stop)
 
-    def climb(self, merit: OnSurface, W: ComplexArray, origin: IntArray, stop: Stop) -> Solution:
-        """The best of what precoders W (B, N, K+S) lead to, starts of the problems ``origin`` (B,)."""
-        members = merit.members
-        merit = take(merit, origin) if len(origin) > members else merit
-        state = RatedState.first(merit, W, origin, self.remember(W))
-        return iterate(state, RatedState.step, stop, labels=origin).best_of(len(origin) // members, SumRateCrlb.sense)
+    def climb(self, merit: OnSurface, W: ComplexArray, stop: Stop) -> Solution:
+        """The best of what starts W (B, starts, N, K+S) lead to."""
+        members, starts = W.shape[:2]
+        origin, flat = np.repeat(np.arange(members), starts), W.reshape(-1, *W.shape[2:])
+        state = RatedState.first(take(merit, origin) if starts > 1 else merit, flat, origin, self.remember(flat))
+        return iterate(state, RatedState.step, stop, labels=origin).best_of(starts, SumRateCrlb.sense)
 
     def _starts(self, merit: Merit, streams: int, request: Request) -> ComplexArray:
         """The precoders to start from, (B, starts, N_t, K+S)."""
