@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import dis
-import gc
 import hashlib
 import logging
 import multiprocessing
@@ -35,7 +34,10 @@ OPTIONS: dict[str, Any] = {
 # Versions of Numba whose inner classes `isacsim.lowering` was tried with; of others all is compiled as Numba does
 # it, to the same results, in up to twice the time.
 KNOWN = ((0, 68),)
-MAKERS = (Path(__file__), Path(__file__).with_name("lowering.py"))  # what is on disk depends on these, too
+MAKERS = (
+    Path(__file__),
+    *sorted(Path(__file__).with_name("lowering").glob("*.py")),
+)  # what is on disk depends on these, too
 LOG = logging.getLogger(__name__)
 _ONE = threading.RLock()  # threads compile one after the other, and what is changed in Numba for it is changed once
 ANNOUNCEMENT = "isacsim: compiling for the first use on this machine, which takes seconds (ahead: `isacsim warm-up`)"
@@ -51,6 +53,12 @@ def brief(function: F) -> F:
     """A part whose loops are short, which LLVM need not unroll: half of the machine code."""
     function.is_brief = True  # type: ignore[attr-defined]
     return part(function)
+
+
+def few_passes(function: F) -> F:
+    """A kernel whose work is in BLAS and LAPACK: LLVM's first passes do, in half the time of all that it has."""
+    function.few_passes = True  # type: ignore[attr-defined]
+    return function
 
 
 def native(form: Callable[[], Callable[..., Any]]) -> Callable[[F], F]:
@@ -76,19 +84,24 @@ def compiled(function: Callable[..., Any], allocates: bool = False) -> Callable[
         allocates: Whether it or a part of it makes arrays. One that does not is compiled without counts of references,
             a tenth of the work; what it made after all would never be freed.
     """
+    _listen()
+    named = _named_by_parts(function, allocates)
+    try:
+        kernel = _jitted(named, allocates, cache=True)
+    except RuntimeError:  # neither the package nor the user has a folder that can be written
+        return _jitted(named, allocates)
+    return _shared(_guarded(kernel))
+
+
+def _jitted(named: Callable[..., Any], allocates: bool, **more: Any) -> Any:
+    """A kernel that calls compiled parts, compiled when it is called."""
     import numba
 
-    _listen()
-    named, options = _named_by_parts(function, allocates), _options(allocates)
     if _tried():
-        from isacsim.lowering import Compiler
+        from isacsim.lowering.compilers import Compiler
 
-        options["pipeline_class"] = Compiler
-    try:
-        kernel = numba.njit(cache=True, **options)(named)
-    except RuntimeError:  # neither the package nor the user has a folder that can be written
-        return numba.njit(**options)(named)
-    return _shared(_guarded(kernel))
+        more["pipeline_class"] = Compiler
+    return numba.njit(**_options(allocates), **more)(named)
 
 
 def _tried() -> bool:
@@ -96,6 +109,15 @@ def _tried() -> bool:
     import numba
 
     return tuple(numba.version_info.short) in KNOWN
+
+
+def _quicker() -> contextlib.AbstractContextManager[None]:
+    """Within it Numba compiles as quickly as it can be made to."""
+    if not _tried():
+        return contextlib.nullcontext()
+    from isacsim.lowering.quicker import quicker
+
+    return quicker()
 
 
 def _options(allocates: bool) -> dict[str, Any]:
@@ -176,50 +198,12 @@ def _shared(kernel: Any) -> Any:
         with (
             _ONE,
             _alone(Path(kernel.stats.cache_path) / f"{kernel.py_func.__qualname__}.lock"),
-            _answers_kept(),
-            _uncollected(),
+            _quicker(),
         ):
             return compile_here(signature)
 
     kernel.compile = compile_once
     return kernel
-
-
-@contextlib.contextmanager
-def _answers_kept() -> Iterator[None]:
-    """Within it Numba looks once only for the form of one of its own functions that fits some types.
-
-    It goes through a dozen forms of ``x[i]`` or ``x + y`` each time that they occur: a tenth of the work.
-    """
-    import numba
-
-    functions: Any = numba.types.BaseFunction
-    resolve, known = functions.get_call_type, {}
-
-    def resolve_once(function: Any, context: Any, arguments: Any, keywords: Any) -> Any:
-        if keywords:
-            return resolve(function, context, arguments, keywords)
-        if (function, arguments) not in known:
-            known[function, arguments] = resolve(function, context, arguments, keywords)
-        return known[function, arguments]
-
-    functions.get_call_type = resolve_once
-    try:
-        yield
-    finally:
-        functions.get_call_type = resolve
-
-
-@contextlib.contextmanager
-def _uncollected() -> Iterator[None]:
-    """Within it Python looks for no garbage among the millions of objects that Numba makes: a twelfth of the work."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 @contextlib.contextmanager
@@ -243,7 +227,7 @@ def _linked(function: FunctionType, allocates: bool) -> Any:
     options = {**_options(allocates), "no_cpython_wrapper": True}
     if not _tried():
         return numba.njit(**options)(_with_parts(function, allocates))
-    from isacsim.lowering import PartCompiler
+    from isacsim.lowering.compilers import PartCompiler
 
     form = getattr(function, "native", lambda: function)()
     linked = numba.njit(**options, pipeline_class=PartCompiler)(_with_parts(form, allocates))

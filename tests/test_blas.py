@@ -4,7 +4,7 @@ import numba
 import numpy as np
 import pytest
 
-from isacsim.compiled import OPTIONS, _with_parts
+from isacsim.compiled import _jitted, _with_parts
 from isacsim.linalg.blas import multiply, scalar_product, write
 
 SHAPES = [((4, 3), (3, 5)), ((4, 1), (1, 5)), ((1, 3), (3, 1)), ((4, 0), (0, 5)), ((0, 3), (3, 5)), ((4, 3), (3, 0))]
@@ -25,7 +25,7 @@ def write_each(values, into):
 
 @pytest.fixture(scope="module")
 def kernels():
-    return [numba.njit(**OPTIONS, _nrt=False)(_with_parts(each, False)) for each in (product_each, sum_each)]
+    return [_jitted(_with_parts(each, False), False) for each in (product_each, sum_each)]
 
 
 @pytest.mark.parametrize("kind", [float, complex])
@@ -59,7 +59,7 @@ def test_what_is_no_product_is_no_number(kernels, kind, shapes):
 @pytest.mark.parametrize("kind", [float, complex])
 def test_compiled_copies_go_where_they_belong(kind):
     values, into = np.arange(24).reshape(2, 3, 4).astype(kind), np.zeros((4, 3, 4), kind)
-    numba.njit(**OPTIONS, _nrt=False)(_with_parts(write_each, False))(values, into)
+    _jitted(_with_parts(write_each, False), False)(values, into)
     expected = np.zeros_like(into)
     write_each(values, expected)
     np.testing.assert_array_equal(into, expected)
@@ -74,6 +74,6 @@ def test_other_orders_and_mixed_types_are_no_products(kernels, wrong):
 
 def test_a_copy_that_does_not_fit_is_no_number():
     into = np.zeros((4, 3, 4))
-    numba.njit(**OPTIONS, _nrt=False)(_with_parts(write_each, False))(np.ones((2, 3, 3)), into)
+    _jitted(_with_parts(write_each, False), False)(np.ones((2, 3, 3)), into)
     assert np.isnan(into[2]).all()
     assert not into[:2].any()

@@ -18,6 +18,7 @@ from isacsim.compiled import (
     ANNOUNCEMENT,
     KNOWN,
     OPTIONS,
+    _jitted,
     _linked,
     _named_by_parts,
     _with_parts,
@@ -130,7 +131,7 @@ def tenfold_each(x):
 
 @pytest.mark.skipif(tuple(numba.version_info.short) not in KNOWN, reason="another Numba than those that were tried")
 def test_a_part_is_copied_into_what_calls_it_and_has_no_code_of_its_own():
-    kernel = numba.njit(**OPTIONS)(_with_parts(tenfold_each, True))
+    kernel = _jitted(_with_parts(tenfold_each, True), True)
     assert kernel(np.array([3.0])) == 30.0
     (own,), (whole,) = _linked(tenfold, True).overloads.values(), kernel.overloads.values()
     assert own.library.get_pointer_to_function(own.fndesc.llvm_func_name) == 0

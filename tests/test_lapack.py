@@ -4,7 +4,7 @@ import numba
 import numpy as np
 import pytest
 
-from isacsim.compiled import OPTIONS, _with_parts
+from isacsim.compiled import _jitted, _with_parts
 from isacsim.linalg import lapack
 from isacsim.linalg.lapack import (
     add_gram,
@@ -51,7 +51,7 @@ def each_orthonormalise(A):
 
 
 def compiled(function):
-    return numba.njit(**OPTIONS, _nrt=False)(_with_parts(function, False))
+    return _jitted(_with_parts(function, False), False)
 
 
 def both(function, *arrays):

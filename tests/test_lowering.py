@@ -1,10 +1,12 @@
 """What kernels are lowered by: the same results as plain Python, by forms of our own."""
 
+from typing import NamedTuple
+
 import numba
 import numpy as np
 import pytest
 
-from isacsim.compiled import KNOWN, OPTIONS, _linked, _with_parts, compiled, part
+from isacsim.compiled import KNOWN, _jitted, _linked, _with_parts, compiled, few_passes, part
 
 pytestmark = pytest.mark.skipif(tuple(numba.version_info.short) not in KNOWN, reason="another Numba than was tried")
 
@@ -124,12 +126,100 @@ def test_an_error_of_a_part_reaches_who_called_the_kernel_or_its_handler():
     assert found.tolist() == [1.0, 3.0, -1.0]
 
 
-def test_a_part_takes_each_record_of_an_array_as_one_value():
-    from isacsim.lowering import Compiler, Whole
+class Inner(NamedTuple):
+    """Two arrays."""
 
-    kernel = numba.njit(**OPTIONS, pipeline_class=Compiler)(_with_parts(strict_each, True))  # not from disk
+    x: np.ndarray
+    Y: np.ndarray
+
+
+class Outer(NamedTuple):
+    """A record of records, and an array."""
+
+    left: Inner
+    right: Inner
+    z: np.ndarray
+
+
+@part
+def added(x, y, into):
+    for i in range(into.size):
+        into[i] += x[i] - 2 * y[i]
+
+
+@part
+def inside(record, n):
+    (x, Y), right = record.left, record.right
+    for _ in range(n):
+        if n > 1:
+            added(x, Y[n], right.x)
+        else:
+            added(right.Y[0], x, record.z)
+    return x.size, record.left
+
+
+def exchanged_each(record, a, b, found):
+    """Arrays that change their names in a loop, in branches, and are passed on as rows, records and results."""
+    one, other = a, b
+    for i in range(len(found)):
+        row = found[i]
+        added(one, other, row)
+        kept = one
+        one, other = other, one
+        added(kept, one, row)
+        if i % 2:
+            other = row
+        size, left = inside(record, i)
+        added(other, left.x, row)
+        found[i, 0] += size
+        row = left.Y[i]
+        added(one, row, found[i])
+
+
+def test_records_and_arrays_are_those_that_they_are_in_python():
+    rng = np.random.default_rng(0)
+    arrays = [rng.normal(size=5), rng.normal(size=(4, 5)), rng.normal(size=5), rng.normal(size=(4, 5)), np.zeros(5)]
+    others = rng.normal(size=5), rng.normal(size=5), np.zeros((4, 5))
+
+    def found(kernel):
+        x, Y, u, V, z = (each.copy() for each in arrays)
+        a, b, result = (each.copy() for each in others)
+        kernel(Outer(Inner(x, Y), Inner(u, V), z), a, b, result)
+        return [each.tobytes() for each in (x, Y, u, V, z, a, b, result)]
+
+    assert found(compiled(exchanged_each)) == found(exchanged_each)
+
+
+def test_a_part_takes_each_array_and_each_record_by_its_address():
+    from isacsim.lowering.records import Whole
+
+    kernel = _jitted(_with_parts(strict_each, True), True)  # not from disk
     kernel(np.arange(4.0), np.zeros(1))
     (own,) = _linked(strict, True).overloads.values()
     assert isinstance(own.fndesc.argtypes, Whole)
     (function,) = (each for each in own.library.get_defined_functions() if each.name == own.fndesc.llvm_func_name)
-    assert len(list(function.arguments)) == 2 + 2  # behind places for the result and the error
+    assert [str(each.type) for each in function.arguments] == ["ptr", "ptr", "ptr", "i64"]  # two for result and error
+
+
+def test_nothing_but_the_kernel_is_seen_of_its_machine_code():
+    from llvmlite.binding import Linkage
+
+    kernel = _jitted(_with_parts(strict_each, True), True)
+    kernel(np.arange(4.0), np.zeros(1))
+    (made,) = kernel.overloads.values()
+    seen = {each.name for each in made.library.get_defined_functions() if each.linkage != Linkage.internal}
+    assert seen == {made.fndesc.llvm_func_name, made.fndesc.llvm_cpython_wrapper_name}
+
+
+@few_passes
+def few_each(a, b, x, found):
+    multiply_each(a, b, x, found)
+
+
+def test_few_passes_of_llvm_change_no_bytes():
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(2, 50)) + 1j * rng.normal(size=(2, 50))
+    x, results = rng.normal(size=50), np.zeros((2, 50), complex)
+    for kernel, found in zip((part(multiply_each), few_each), results, strict=True):
+        compiled(kernel)(a, b, x, found)
+    assert results[0].tobytes() == results[1].tobytes()

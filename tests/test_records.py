@@ -2,11 +2,10 @@
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 import pytest
 
-from isacsim.compiled import OPTIONS, _with_parts
+from isacsim.compiled import _jitted, _with_parts
 from isacsim.records import member
 
 
@@ -28,7 +27,7 @@ def test_a_member_has_views_of_arrays_and_items_of_vectors(compiled):
     rng = np.random.default_rng(0)
     record = Mixed(rng.random(4), rng.random((4, 3)) * (1 + 2j), rng.random((4, 2, 5)))
     before, into = record.vector.copy(), np.empty(4)
-    each = numba.njit(**OPTIONS, _nrt=False)(_with_parts(doubled_each, False)) if compiled else doubled_each
+    each = _jitted(_with_parts(doubled_each, False), False) if compiled else doubled_each
     each(record, into)
     np.testing.assert_array_equal(into, record.level + before[:, -1].real + record.matrix[:, 1, 0])
     np.testing.assert_array_equal(record.vector, before * [1, 2, 1])

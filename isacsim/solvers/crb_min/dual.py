@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from isacsim.batch import hermitian, hermitian_part
-from isacsim.compiled import brief, compiled
+from isacsim.compiled import brief, compiled, few_passes
 from isacsim.linalg.blas import multiply, write
 from isacsim.linalg.lapack import adjoint_multiply, combine, eigenvalues, invert, multiply_adjoint, scale
 from isacsim.linalg.parts import real_inner, real_trace, scale_columns, shift, solve_into, symmetrise
@@ -184,6 +184,7 @@ def along(dual: Dual, v: ComplexArray) -> None:
     scale_columns(v, dual.s, v)
 
 
+@few_passes
 def dual_each(problems: Member, duals: Dual, here: Scratch) -> None:
     """Write the dual of B members at their L and mu."""
     for b in range(len(duals.L)):

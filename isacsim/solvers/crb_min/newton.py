@@ -15,7 +15,7 @@ from attrs import field, frozen
 
 from isacsim.batch import hermitian, replaced, rows, take
 from isacsim.checks import number, whole
-from isacsim.compiled import compiled, writable
+from isacsim.compiled import compiled, few_passes, writable
 from isacsim.grid import Grid
 from isacsim.problems.crb_min import CrbMin
 from isacsim.records import member
@@ -159,6 +159,7 @@ class PrimalDualNewton(CrbMinSolver):
         return max(4, int(4e6 / (reduced.rank**2 + reduced.antennas * (reduced.users + reduced.antennas))))
 
 
+@few_passes
 def descend_each(
     problems: Member,
     multipliers: FloatArray,

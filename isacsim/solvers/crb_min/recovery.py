@@ -12,7 +12,7 @@ import numpy as np
 from attrs import frozen
 
 from isacsim.batch import hermitian, hermitian_part, put, rows, squared, take
-from isacsim.compiled import brief, compiled
+from isacsim.compiled import brief, compiled, few_passes
 from isacsim.linalg.blas import multiply
 from isacsim.linalg.lapack import combine, invert, multiply_adjoint, scale
 from isacsim.linalg.parts import real_inner, real_trace, scale_columns, solve_into
@@ -131,6 +131,7 @@ def fitted(antennas: int, users: ComplexArray, sensing: ComplexArray, S: Complex
     return inside + rest if found and inside > 0 else np.inf
 
 
+@few_passes
 def tight_each(
     problems: Member, users: ComplexArray, sensing: ComplexArray, objective: FloatArray, here: Scratch
 ) -> None:

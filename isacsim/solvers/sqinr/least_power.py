@@ -31,7 +31,7 @@ import numpy as np
 from attrs import frozen
 
 from isacsim.batch import rows, squared, take
-from isacsim.compiled import compiled, part
+from isacsim.compiled import compiled, few_passes, part
 from isacsim.linalg.blas import multiply
 from isacsim.linalg.parts import invert_positive, real_inner, solve_into
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
@@ -217,6 +217,7 @@ def uplink_of(received: ComplexArray, powers: FloatArray, here: Uplink) -> None:
             jacobian[k, j] = 1.0 if j == k else -real_inner(E[k, j], E[k, j]) / both
 
 
+@few_passes
 def uplink_each(
     gram: ComplexArray, powers: FloatArray, here: Uplink, sinr: FloatArray, jacobian: FloatArray, off: FloatArray
 ) -> None:
@@ -265,6 +266,7 @@ def begin(HH: ComplexArray, asked: FloatArray, multipliers: FloatArray, logarith
         logarithm[k] = np.log(multipliers[k])
 
 
+@few_passes
 def newton_each(
     H: ComplexArray,
     HH: ComplexArray,
