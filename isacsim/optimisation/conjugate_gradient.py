@@ -47,7 +47,8 @@ class LastStep(Memory):
     def push(self, step: FloatArray, change: FloatArray, preconditioner: ComplexArray) -> LastStep:
         """With a step in the place of the one before."""
         curvature = dot(step, change)
-        return LastStep(step, change, np.where(curvature > 0, 1 / curvature, 0.0))
+        sound = curvature > 0  # a member that found no step has none
+        return LastStep(step, change, np.where(sound, 1 / np.where(sound, curvature, 1.0), 0.0))
 
     def forget(self, members: BoolArray) -> LastStep:
         """Without the steps of ``members``."""
