@@ -68,6 +68,15 @@ def test_flattening_keeps_shared_fields_shared_and_repeats_the_others():
     assert partly.name == "plain"
 
 
+@pytest.mark.parametrize("level", [2.0, np.ones(1), np.ones((2, 3)), np.ones((2, 1)), np.ones(0)])
+def test_a_flat_record_knows_how_many_members_it_has(level):
+    record = Record(np.ones((3, 2, 3)) if np.shape(level) == (2, 1) else np.ones((2, 3)), level=level)
+    flat = flatten(record)
+    members = int(np.prod(batch_shape(record)))
+    assert batch_shape(flat) == (members,)
+    assert batch_shape(attrs.evolve(flat)) == (members,)  # as it is worked out from the fields
+
+
 def test_taking_and_putting_members_leaves_shared_fields_alone():
     flat = flatten(Record(np.zeros((2, 3)), level=np.arange(1.0, 5.0)))
     some = take(flat, np.array([True, False, True, False]))

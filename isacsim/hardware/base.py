@@ -263,7 +263,7 @@ class Ideal(Hardware):
 
     def linear_model(self, R: ComplexArray) -> LinearModel:
         """Unit gain, no distortion."""
-        shape = chain_power(R).shape
+        shape = square("R", R).shape[:-1]
         return LinearModel(np.ones(shape), np.zeros(shape), ideal=True)
 
     def linear_model_vjp(self, R: ComplexArray, gain: AnyArray, distortion: AnyArray) -> ComplexArray:

@@ -47,10 +47,16 @@ class Transmission:
         """The transmission of a precoder W (..., N_t, K+S), in sqrt(W), by the linear model of the chains."""
         W = np.asarray(numbers("W", W, axes=2), complex, order="C")
         require_hardware("transmit", transmit)
-        model = transmit.linear_model(covariance(W))
+        R = W @ hermitian(W)
+        model = transmit.linear_model(R)
         own = W.shape[-2:-1] if model.diagonal else (W.shape[-2],) * 2
-        distortion = np.broadcast_to(model.distortion, (*W.shape[:-2], *own))
-        return cls(np.ascontiguousarray(model.amplify(W)), distortion, transmit.is_ideal, model)
+        distortion, shape = model.distortion, (*W.shape[:-2], *own)
+        if distortion.shape != shape:
+            distortion = np.broadcast_to(distortion, shape)
+        sent = cls(np.ascontiguousarray(model.amplify(W)), distortion, transmit.is_ideal, model)
+        if model.ideal:
+            sent.__dict__["signal"] = R  # where cached_property keeps it
+        return sent
 
     @property
     def diagonal(self) -> bool:

@@ -76,7 +76,7 @@ class Problem(ABC):
         """Number of precoder columns, K+S."""
         raise NotImplementedError(f"{type(self).__name__} must say its streams, or its decision")
 
-    @property
+    @cached_property
     def decision(self) -> dict[str, Variable]:
         """What is decided, by name: the precoder of shape (N_t, K+S), unless the problem says otherwise."""
         of: Any = self  # one that decides on a precoder has channels H

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -71,7 +72,7 @@ class RateAndCrlb(Problem):
         """The transmit chains as precoders see them."""
         return self.transceiver.transmit
 
-    @property
+    @cached_property
     def streams(self) -> int:
         """Number of precoder columns, K+S."""
         sensing, users = self.sensing_streams, self.users

@@ -6,6 +6,7 @@ field, which the class variable ``asks`` names: ``min_sinr``, or ``min_sqinr`` w
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any, ClassVar
 
 import attrs
@@ -74,7 +75,7 @@ class SinrConstrained(Problem):
         """Number of users K."""
         return int(self.H.shape[-1])
 
-    @property
+    @cached_property
     def streams(self) -> int:
         """Number of precoder columns, K+S: sensing takes up to S = N_t streams, so that R can have any rank."""
         return int(self.users + self.H.shape[-2])

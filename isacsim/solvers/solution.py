@@ -16,6 +16,8 @@ from isacsim.problems.base import Problem
 from isacsim.typing import AnyArray, BoolArray, FloatArray, IntArray
 
 ROUNDING = 1e-9  # relative slack below which a constraint is missed
+# What of a solution is one entry for each member.
+EACH = ("status", "objective", "gap", "residual", "iterations", "bound", "notes", "least_power")
 
 
 class Status(Enum):
@@ -232,6 +234,14 @@ class Solution:
         for i, told in zip(places, [note] * places.size if isinstance(note, str) else note, strict=True):
             statuses[i], notes[i] = status or statuses[i], (*notes[i], told) if told else notes[i]
         return replaced(self, status=statuses, notes=notes) if places.size else self
+
+    def odd(self, members: int) -> str:
+        """Name of what of the solution of a flat batch has not one entry for each of so many members; empty if all."""
+        for name in EACH:
+            if np.shape(getattr(self, name)) != (members,):
+                return name
+        longer = [*self.decision.items(), *self.trace.items()]
+        return next((name for name, array in longer if np.shape(array)[:1] != (members,)), "")
 
     def take(self, members: Any) -> Solution:
         """The ``members`` of the solution of a flat batch."""

@@ -323,9 +323,9 @@ def _solved(problem: Problem, solver: Solver, request: Request) -> Solution:
         name, remedy = type(solver).__name__, "End with `Solution.of(problem, W)`."
         if not isinstance(solution, Solution):
             raise InvalidInput(name, "must return a Solution", type(solution).__name__, remedy)
-        if np.shape(solution.status) != (problem.members,):
-            rule = f"must return a Solution with a status for each of {problem.members} members"
-            raise InvalidInput(name, rule, solution.status, remedy)
+        if odd := solution.odd(problem.members):
+            rule = f"must return a Solution with a {odd} for each of {problem.members} members"
+            raise InvalidInput(name, rule, getattr(solution, odd, ""), remedy)
         return solution
     except (np.linalg.LinAlgError, OverflowError, ZeroDivisionError) as error:
         if problem.members == 1:

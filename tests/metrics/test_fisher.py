@@ -21,7 +21,7 @@ from isacsim import (
 )
 from isacsim.hardware.codebooks import aqnm_distortion
 from isacsim.linalg.parts import invert_each
-from isacsim.metrics.fim import FimTensor, inverse_fim, white_information
+from isacsim.metrics.fim import FimTensor, alike, information, inverse_fim, white_information
 
 DATA = Path(__file__).parents[1] / "data" / "sum-rate-crlb"
 SNAPSHOTS, NOISE = 40, 0.05
@@ -255,6 +255,25 @@ def test_the_reference_instances_have_the_reference_information(name):
     F = metrics.fim(scene, d["W0"][order], d["noise_s"], float(d["L"]))
     # Two implementations of the same algebra; entries against their diagonal.
     assert_fims_agree(F, d["F0"], 1e-10)
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([(), (3,)]), st.booleans())
+def test_what_a_scene_gives_to_antennas_that_send_alike_is_in_proportion_to_power_over_noise(kit, seed, batch, linear):
+    """Against the general way, of a precoder, and of bounds and decisions of another power."""
+    scene = kit.make_scene(seed=seed, batch=batch, linear=linear)
+    power, noise = 10.0 ** np.random.default_rng(seed).uniform(-3, 3, (2, *batch))
+    antennas = scene.antennas[1]
+    W = np.sqrt(power / antennas)[..., None, None] * np.eye(antennas)
+    white, found = information(scene, W, noise, SNAPSHOTS), alike(scene)
+    scale = np.asarray(2 * SNAPSHOTS * power / antennas / noise)[..., None]
+    # Sums of some ten terms in another order; those off the diagonal may cancel.
+    size = np.sqrt(np.einsum("...i,...j->...ij", *2 * [np.diagonal(white.F, axis1=-2, axis2=-1)]))
+    assert np.all(np.abs(scale[..., None] * found.F - white.F) <= 1e-12 * size)
+    np.testing.assert_allclose(scale * found.yardstick, white.yardstick, rtol=1e-12)
+    np.testing.assert_array_equal(found.inverse[1], white.inverse[1])
+    # Well separated targets: the condition of F takes up to six digits.
+    np.testing.assert_allclose(found.bounds / scale, white.bounds, rtol=1e-8)
+    assert alike(scene) is found
 
 
 def test_there_are_reference_instances_of_the_information():

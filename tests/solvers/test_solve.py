@@ -445,6 +445,31 @@ def test_a_problem_and_a_solver_of_ones_own_go_through_the_same_door(kit):
     assert {str(s) for s in solution.status.ravel()} == {"MAX_STEPS"}
 
 
+@pytest.mark.parametrize(
+    ("fault", "name"),
+    [
+        ({"gap": 0.5}, "gap"),
+        ({"residual": np.zeros(1)}, "residual"),
+        ({"least_power": np.zeros((2, 1))}, "least_power"),
+        ({"decision": {"precoder": np.ones((6, 4), complex)}}, "precoder"),
+        ({"trace": {"time": np.zeros(3)}}, "time"),
+    ],
+)
+@pytest.mark.parametrize("shape", [(2,), (2, 1)])
+def test_a_solution_without_an_entry_for_each_member_is_refused_by_name(kit, fault, name, shape):
+    @frozen
+    class Careless(Solver):
+        problems: ClassVar[tuple[str, ...]] = ("sum-rate-crlb",)
+
+        def solve(self, problem, request):
+            W = np.ones((problem.members, *problem.decision["precoder"].shape), complex)
+            return attrs.evolve(Solution.of(problem, W), **fault)
+
+    problem = kit.make_problem(batch=shape)
+    with pytest.raises(InvalidInput, match=f"must return a Solution with a {name} for each of 2 members"):
+        isacsim.solve(problem, Careless())
+
+
 def test_a_state_that_members_cannot_leave_is_refused():
     @frozen(eq=False)
     class Plain:
