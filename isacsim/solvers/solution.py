@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from attrs import frozen
 
-from isacsim.batch import joined, named, put, replaced, rows, take, unflattened
+from isacsim.batch import all_of, joined, named, put, replaced, rows, take, unflattened
 from isacsim.errors import InvalidInput
 from isacsim.notebook import MOST, ranged, table
 from isacsim.problems.base import Problem
@@ -137,7 +137,7 @@ class Solution:
     def resting(
         cls,
         decision: AnyArray | dict[str, Any],
-        status: Status | AnyArray,
+        status: Status | AnyArray | list[Status],
         notes: list[str],
         **values: float | FloatArray,
     ) -> Solution:
@@ -151,7 +151,10 @@ class Solution:
         """
         members = len(notes)
         statuses = objects([status] * members if isinstance(status, Status) else list(status))
-        each = {name: np.full(members, value, float) for name, value in values.items()}
+        each = {
+            name: np.asarray(value, float) if np.ndim(value) else np.full(members, value, float)
+            for name, value in values.items()
+        }
         nothing = np.full(members, np.nan)
         fields: dict[str, Any] = {name: each.pop(name, nothing) for name in ("gap", "residual", "bound", "least_power")}
         objective = each.setdefault("objective", nothing)
@@ -293,7 +296,7 @@ def objects(values: list[Any]) -> Any:
 def gathered(parts: list[tuple[Solution, IntArray]], runtime: float) -> Solution:
     """One solution of the parts of a flat batch, given with the places of their members."""
     (first, places), *others = parts
-    if not others and (places[1:] > places[:-1]).all():
+    if not others and (places.size == 1 or all_of(places[1:] > places[:-1])):
         return replaced(first, runtime=runtime)
     order = np.argsort(np.concatenate([places for _, places in parts]))
     return replaced(take(joined(aligned([part for part, _ in parts])), order), runtime=runtime)

@@ -53,10 +53,10 @@ def searched(group):
     """V, multipliers, value, relative excess and whether it was found, of the kernel itself."""
     (members, N, K), target = group.system.H.shape, group.system.objective.target
     V, z = np.zeros((members, N, K + 1), complex), np.zeros((members, K + 1))
-    judged, found = np.zeros((4, members)), np.zeros(members, bool)
+    judged, found = np.zeros((5, members)), np.zeros(members, bool)
     with np.errstate(all="ignore"):  # as within `solve`
         least = group.feasible.multipliers
-        point_each(group.system.constraints, target, least, room(N, K), search(K), V, z, judged, found)
+        point_each(group.system.constraints, target, least, 1e-6, room(N, K), search(K), V, z, judged, found)
     return V, z, judged[0], judged[1], found
 
 
@@ -117,8 +117,10 @@ def test_a_response_of_one_point_is_told_from_others_and_its_factors_give_the_sq
     (group,) = sqnr_groups(flatten(attrs.evolve(problem, G=G)))
     objective, found = group.system.objective, group.system.objective.target
     assert found.there.tolist() == [True, True, False, True]
-    plain = PointResponse(*(np.zeros_like(array) for array in found))
-    respond_each(objective.G, objective.transmit, objective.receive, plain)
+    plain, copy, same = PointResponse(*(np.zeros_like(array) for array in found)), objective.G.copy(), np.ones(4)
+    lengths = np.ones(found.a.shape)
+    respond_each(copy, lengths, same, objective.transmit, objective.receive, plain)
+    assert np.array_equal(copy, objective.G)
     for ours, theirs in zip(plain, found, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-12)
     points, V = np.array([0, 3]), kit.complex_gaussian((2, group.system.antennas, 3), 1)

@@ -105,7 +105,7 @@ def least_power(links: Links) -> LeastPower:
     """The least power that meets the SINRs, by Newton's method, and by the fixed point where that fails."""
     multipliers, known = _newton(links)
     endless = []
-    for i in np.flatnonzero(~known):
+    for i in (~known).nonzero()[0]:
         at = np.array([i])
         here, far = take(links, at), multipliers[at]
         multipliers[at] = 0.0
@@ -115,7 +115,8 @@ def least_power(links: Links) -> LeastPower:
         else:
             multipliers[at], known[at] = _fixed_point(here)
     power = (multipliers * links.noise).sum(axis=-1)
-    power[endless] = np.inf
+    if endless:
+        power[endless] = np.inf
     return LeastPower(power, multipliers, known)
 
 

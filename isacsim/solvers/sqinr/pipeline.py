@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from isacsim.batch import replaced, take
+from isacsim.batch import all_of, replaced, take
 from isacsim.solvers.base import Request, Solver, refuse_starts
 from isacsim.solvers.solution import Solution, Status, gathered
 from isacsim.solvers.sqinr.group import Group, certificate
@@ -71,10 +71,10 @@ class SqinrSolver(Solver):
             group = take(group, ~np.isin(group.places, here.places))
         group = replaced(group, feasible=least_power(group.system))
         hopeless = group.feasible.exceeds(group.system.limit)
-        if hopeless.any():
+        left, size = (~hopeless).nonzero()[0], self.chunk(group.system)
+        if left.size < hopeless.size:
             here = take(group, hopeless)
             yield infeasible(problem, here, self.rule), here.places
-        left, size = (~hopeless).nonzero()[0], self.chunk(group.system)
         for part in (left[i : i + size] for i in range(0, left.size, size)):
             here = group if part.size == group.places.size else take(group, part)
             waited = time.perf_counter() - begin
@@ -140,18 +140,19 @@ class SystemSolver(SqinrSolver):
 
     def finished(self, problem: Any, group: Group, solution: Solution) -> Solution:
         """A solution with precoders of full power (B, N_t, K+N_t) that meet all SQINRs, and the problem's objective."""
-        K, notes, answered = group.system.users, solution.notes.copy(), solution.answered
-        objective = np.where(answered, solution.objective, np.nan)
+        K, answered = group.system.users, solution.answered
+        objective, notes = solution.objective.copy(), solution.notes.copy()
         W = np.zeros((answered.size, group.system.antennas, problem.streams), complex)
-        W[~answered] = np.nan
+        if not all_of(answered):
+            W[~answered], objective[~answered] = np.nan, np.nan
         for columns, places in _by_columns(solution.precoder, answered, K + 1):
             here = group if places.size == answered.size else take(group, places)
             V, moved, lost = repaired(here.system, here.feasible, solution.precoder[places, :, :columns])
             sent = V * here.system.scale[:, :, None]
             W[places[:, None], :, here.columns] = sent[..., :K].swapaxes(-1, -2)
             W[places, :, problem.users : problem.users + columns - K] = sent[..., K:]
-            anew = moved | (not self.own_units)
-            if anew.any():
+            anew = moved.nonzero()[0] if self.own_units else np.arange(len(V))
+            if anew.size:
                 objective[places[anew]] = self.judged(problem, take(here, anew), V[anew], W[places[anew]])
             for i in places[lost]:
                 notes[i] = (*notes[i], LOST)
@@ -167,9 +168,11 @@ def _by_columns(V: ComplexArray, answered: BoolArray, few: int) -> Iterator[tupl
 
     Most precoders have one sensing stream at most, and room for N: what is zero is not gone through.
     """
-    wide, L = np.zeros(answered.shape, bool), V.shape[-1]
+    L = V.shape[-1]
+    parts = [(L, answered)]
     if few < L:
-        wide |= V[:, :, few:].any(axis=(1, 2))
-    for columns, there in ((min(few, L), answered & ~wide), (L, answered & wide)):
+        wide = np.asarray(V[:, :, few:].any(axis=(1, 2)))
+        parts = [(few, answered & ~wide), (L, answered & wide)]
+    for columns, there in parts:
         if (places := there.nonzero()[0]).size:
             yield columns, places

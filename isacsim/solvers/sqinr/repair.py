@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from isacsim.batch import frobenius2, hermitian_part, squared, take
+from isacsim.batch import all_of, frobenius2, hermitian_part, squared, take
 from isacsim.compiled import compiled, part, writable
 from isacsim.linalg.blas import multiply
 from isacsim.linalg.parts import real_inner
@@ -91,7 +91,7 @@ def repaired(system: System, feasible: LeastPower, V: ComplexArray) -> tuple[Com
     moved, kept = np.empty(len(V), bool), np.empty(len(V), bool)
     place = np.empty((K, V.shape[-1]), complex), np.empty(N), np.empty(K + 1)
     compiled(fill_each)(system.constraints, V, *place, moved, kept)
-    if not kept.all():
+    if not all_of(kept):
         missed = np.flatnonzero(~kept)
         V[missed], lost[missed] = _inwards(take(system, missed), take(feasible, missed), V[missed])
     return V, moved, lost

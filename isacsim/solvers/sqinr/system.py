@@ -19,8 +19,8 @@ import attrs
 import numpy as np
 from attrs import field, frozen
 
-from isacsim.batch import each, hermitian, rows, squared
-from isacsim.compiled import part
+from isacsim.batch import each, rows, squared
+from isacsim.compiled import compiled, part
 from isacsim.linalg.parts import real_inner
 from isacsim.metrics.attainable import attained_alone
 from isacsim.solvers.sqinr.converters import distortion_ratios
@@ -50,6 +50,7 @@ class System(Links):
     ratio: FloatArray = rows(1)  #: c_k, (B, K)
     receiver: FloatArray = rows(1)  #: Ratio of distortion to signal of each asked user's receiver, (B, K)
     transmit: FloatArray = rows(1)  #: The same of each transmit chain, (B, N)
+    asked: FloatArray = rows(1)  #: SINR that the dual uplink needs, ``1 / (c_k - 1)``, (B, K)
     scale: ComplexArray = rows(1)  #: Precoder W = diag(scale) V, (B, N), in sqrt(W)
     #: What is maximised, with the methods of `isacsim.solvers.sqinr.objective.Linear` for the solvers that need no
     #: more; of another kind where a solver knows what to do with it
@@ -64,11 +65,6 @@ class System(Links):
     def constraints(self) -> Constraints:
         """Its constraints, for compiled functions."""
         return Constraints(self.H, self.HH, self.load, self.ratio, self.threshold)
-
-    @property
-    def asked(self) -> FloatArray:
-        """SINR that the dual uplink needs, ``1 / (c_k - 1)``, (B, K)."""
-        return np.asarray(self.threshold * (1 + self.receiver) / (1 - self.threshold * self.receiver))
 
     @property
     def spread(self) -> FloatArray:
@@ -154,7 +150,7 @@ def groups(
         problem: Channels, powers and hardware.
         least: Least SQINR of each user, (B, K_all), or (1, K_all) where all share it; 0 asks nothing.
         objective: What is maximised, of the members at some places, for the lengths (B, N) of
-            the rows of their precoders and the ratios e of the transmit chains, (N,).
+            the rows of their precoders and the ratios e (B, N) of the transmit chains.
 
     Raises:
         InvalidInput: For hardware that is none of `isacsim.solvers.sqinr.converters`.
@@ -166,26 +162,64 @@ def groups(
     all_lengths = np.sqrt(power[:, None] / (1 + transmit))  # (B, N)
     least, found = each(least, members), []
     for at, columns in _by_count(least > 0):
-        row, lengths = at[:, None], all_lengths[at]
-        HH = np.conj(problem.H[row, :, columns])
-        HH *= lengths[:, None, :] / np.sqrt(noise[row, columns])[:, :, None]
-        here, load = hermitian(HH), np.ones((at.size, antennas, columns.shape[1] + 1))
-        load[..., :-1] = transmit[:, None] * squared(here)
-        threshold, heard = least[row, columns], receiver[columns]
+        row, lengths, heard = at[:, None], all_lengths[at], receiver[columns]
+        HH, threshold, e = problem.H[row, :, columns], least[row, columns], transmit[None].repeat(at.size, axis=0)
+        H, load = (
+            np.empty((at.size, antennas, columns.shape[1]), complex),
+            np.empty((at.size, antennas, columns.shape[1] + 1)),
+        )
+        ratio, asked = np.empty(columns.shape), np.empty(columns.shape)
+        compiled(normalise_each)(HH, lengths, noise[row, columns], threshold, heard, e, H, load, ratio, asked)
         system = System(
-            H=here,
+            H=H,
             HH=HH,
             load=load,
             threshold=threshold,
-            ratio=(1 + 1 / threshold) / (1 + heard),
+            ratio=ratio,
             receiver=heard,
-            transmit=transmit[None].repeat(at.size, axis=0),
+            transmit=e,
+            asked=asked,
             scale=lengths / gain,
             unit=power[at],
-            objective=objective(at, lengths, transmit),
+            objective=objective(at, lengths, e),
         )
         found.append(Group(system, at, columns))
     return found
+
+
+def normalise_each(
+    HH: ComplexArray,
+    lengths: FloatArray,
+    noise: FloatArray,
+    threshold: FloatArray,
+    receiver: FloatArray,
+    transmit: FloatArray,
+    H: ComplexArray,
+    load: FloatArray,
+    ratio: FloatArray,
+    asked: FloatArray,
+) -> None:
+    """Write the constraints of channels h_k (B, K, N), over which their conjugates are written, member by member."""
+    for b in range(len(HH)):
+        normalise(HH[b], lengths[b], noise[b], transmit[b], H[b], load[b])
+        for k in range(threshold.shape[1]):
+            least, heard = threshold[b, k], receiver[b, k]
+            ratio[b, k] = (1 + 1 / least) / (1 + heard)
+            asked[b, k] = least * (1 + heard) / (1 - least * heard)
+
+
+@part
+def normalise(
+    HH: ComplexArray, lengths: FloatArray, noise: FloatArray, transmit: FloatArray, H: ComplexArray, load: FloatArray
+) -> None:
+    """Write channels and what the constraints draw of one member, in units of noise and of the lengths."""
+    K, N = HH.shape
+    for i in range(N):
+        for k in range(K):
+            h = HH[k, i] * (lengths[i] / np.sqrt(noise[k]))
+            H[i, k], HH[k, i] = h, np.conj(h)
+            load[i, k] = transmit[i] * real_inner(h, h)
+        load[i, K] = 1.0
 
 
 def _by_count(asked: BoolArray) -> Iterator[tuple[IntArray, IntArray]]:

@@ -9,7 +9,7 @@ import attrs
 import numpy as np
 from attrs import frozen
 
-from isacsim.batch import rows, take
+from isacsim.batch import all_of, rows, take
 from isacsim.problems.sqnr_max import SqnrMax
 from isacsim.solvers.base import Request, other_kind
 from isacsim.solvers.solution import Solution, Status, objects
@@ -94,7 +94,7 @@ class SqnrMaxSolver(SystemSolver):
     def closed_form(self, group: Group) -> tuple[Group, Solution] | None:
         """Members without an echo: the beams of least power, or white sensing streams."""
         bright = group.system.objective.target.gains.any(axis=-1)
-        if bright.all():
+        if all_of(bright):
             return None
         here = take(group, ~bright)
         here = attrs.evolve(here, feasible=least_power(here.system))

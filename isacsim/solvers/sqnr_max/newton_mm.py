@@ -16,7 +16,7 @@ import attrs
 import numpy as np
 from attrs import field, frozen
 
-from isacsim.batch import frobenius2, inner, put, rows, take
+from isacsim.batch import all_of, frobenius2, inner, put, rows, take
 from isacsim.checks import number, whole
 from isacsim.compiled import compiled
 from isacsim.problems.sqnr_max import SqnrMax
@@ -151,16 +151,17 @@ class NewtonMm(SqnrMaxSolver):
         """Optima of point targets in few multipliers, of others on tight constraints; where that fails, steps."""
         plain = isinstance(group.system.objective, Sqnr) and request.initial is None and request.start is None
         ways = (self._of_points, self._tight, self._iterated) if plain else (self._iterated,)
-        left, parts = np.arange(group.places.size), []
+        left = np.arange(group.places.size)
+        parts: list[tuple[Solution, IntArray]] = []
         for way in ways:
             solution, found = way(group if left.size == group.places.size else take(group, left), request)
+            if not parts and all_of(found):
+                return solution
             if found.any():
                 parts.append((solution.take(found), left[found]))
                 left = left[~found]
             if not left.size:
                 break
-        if len(parts) == 1:
-            return parts[0][0]
         users, N = group.system.users, group.system.antennas  # a way may have found less than N streams
         wide = [attrs.evolve(one, precoder=_widened(one.precoder, users, N)) for one, _ in parts]
         return gathered([(one, places) for one, (_, places) in zip(wide, parts, strict=True)], 0.0)

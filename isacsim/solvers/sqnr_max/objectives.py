@@ -164,10 +164,8 @@ def sqnr_groups(problem: SqnrMax) -> list[Group]:
     _, receive = distortion_ratios(problem.transceiver.receive, receivers, "transceiver.receive")
 
     def objective(at: IntArray, lengths: FloatArray, transmit: FloatArray) -> Sqnr:
-        noise, G = each(problem.radar_noise_power, members)[at], each(problem.G, members)
-        lengths = lengths / np.sqrt(noise)[:, None]
-        G = (G if at.size == members else G[at]) * lengths[:, None, :]
-        e, eps = (ratio[None].repeat(at.size, axis=0) for ratio in (transmit, receive))
-        return Sqnr(G, e, eps, point_response(G, e, eps))
+        noise, G = each(problem.radar_noise_power, members)[at], each(problem.G, members)[at]
+        eps = receive[None].repeat(at.size, axis=0)
+        return Sqnr(G, transmit, eps, point_response(G, lengths, noise, transmit, eps))
 
     return groups(problem, problem.min_sqinr, objective)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from isacsim.compiled import compiled
-from isacsim.solvers.solution import Solution, Status, objects
+from isacsim.solvers.solution import Solution, Status
 from isacsim.solvers.sqinr.group import Group
 from isacsim.solvers.sqnr_max.point_conditions import room
-from isacsim.solvers.sqnr_max.point_kernel import point_each, search
+from isacsim.solvers.sqnr_max.point_kernel import BOUND, GAP, RESIDUAL, VALUE, point_each, search
 from isacsim.typing import BoolArray
 
 
@@ -26,13 +26,10 @@ def point_optima(group: Group, tolerance: float) -> tuple[Solution, BoolArray]:
     system, least = group.system, group.feasible.multipliers
     members, N, K = system.H.shape
     V, multipliers = np.empty((members, N, K + 1), complex), np.empty((members, K + 1))
-    judged, found = np.empty((4, members)), np.empty(members, bool)
+    judged, found = np.empty((5, members)), np.empty(members, bool)
     results = (V, multipliers, judged, found)
-    compiled(point_each)(system.constraints, system.objective.target, least, room(N, K), search(K), *results)
-    value, relative, gap, violation = judged
-    # What is proven counts, and a violation as in `isacsim.solvers.sqinr.kkt.Kkt.errors`.
-    residual = np.maximum(np.where(np.isnan(gap), relative, gap), 1e4 * violation)
-    status = [Status.GLOBAL if closed else Status.STATIONARY for closed in gap <= tolerance]
-    values = {"objective": value, "gap": gap, "residual": residual, "bound": (1 + gap) * value}
-    solution = Solution.resting(V, objects(status), [""] * members, **values)
-    return solution, found & (residual <= tolerance)
+    target, place = system.objective.target, (room(N, K), search(K))
+    compiled(point_each)(system.constraints, target, least, tolerance, *place, *results)
+    status = [Status.GLOBAL if closed else Status.STATIONARY for closed in judged[GAP] <= tolerance]
+    values = {"objective": judged[VALUE], "gap": judged[GAP], "residual": judged[RESIDUAL], "bound": judged[BOUND]}
+    return Solution.resting(V, status, [""] * members, **values), found

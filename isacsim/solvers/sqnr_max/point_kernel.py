@@ -49,6 +49,7 @@ PATIENCE, CLOSE = 30, 1e-4  # evaluations after which the error must be below th
 SURE = 1e3  # relative error of 1 / (P - P_min) over that of the conditions, at most
 # Errors without powers that serve all which lead nowhere: the first after so many evaluations of the kind, the second.
 STRAYED, LOST, ASTRAY_MOST = 0.1, 0.6, 3
+VIOLATION = 1e4  # of a constraint, as it counts in `isacsim.solvers.sqinr.kkt.Kkt.errors`
 STEP = 25.0  # largest factor of 1 / tau^2 in one move
 
 
@@ -76,6 +77,9 @@ RHO, GOOD, TOLERANCE, EVEN, LEAST, TRIALS, ASTRAY, LEFT = range(8)
 # rho, and the last one whose problem was solved; the power's tolerance, and whether s is known; the least power;
 # evaluations for this rho, and of these without powers; problems left, of which the last is FINE
 GOING, SERVED, SOLVED, GIVEN_UP = range(4)
+VALUE, PROMISED, GAP, RESIDUAL, BOUND = range(5)
+# f; how much first order promises beyond it, relative; what of that is proven, NaN without a proof; the larger of these
+# and the violation; the bound
 
 
 def search(K: int) -> Search:
@@ -265,6 +269,7 @@ def point_each(
     constraints: Constraints,
     target: PointResponse,
     least: FloatArray,
+    tolerance: float,
     here: Room,
     path: Search,
     V: ComplexArray,
@@ -274,10 +279,9 @@ def point_each(
 ) -> None:
     """The optimum from the users' multipliers at the least power (B, K), into the last four arrays, member by member.
 
-    What is no point is not found. Beams and a stream V are (B, N, K+1), the multipliers of f (B, K+1), and ``judged``
-    is (4, B): the value f, what first order promises beyond it, relative, and of `judge` gap and violation. With
-    ``S = -Phi f_zeta / gamma``, but for a diagonal that the multiplier of the power takes up, no eigenvalue of the
-    conditions is positive.
+    Beams and a stream V are (B, N, K+1), the multipliers of f (B, K+1), and ``judged`` is (5, B): by VALUE to BOUND.
+    With ``S = -Phi f_zeta / gamma``, but for a diagonal that the multiplier of the power takes up, no eigenvalue of the
+    conditions is positive. What is no point is not found, and what has a residual above the tolerance.
     """
     K = constraints.ratio.shape[1]
     for b in range(V.shape[0]):
@@ -299,8 +303,12 @@ def point_each(
                 write_beams(here, state == SERVED, path, V[b])
             gamma = gamma if state == SERVED else path.now[K + 1]
         value, excess = price(aim, gamma, path, multipliers[b])
-        judged[0, b], judged[1, b] = value, excess / max(value, TINY)
-        judged[2, b], judged[3, b] = judge(mine, aim, here, V[b], value, excess)
+        gap, violation = judge(mine, aim, here, V[b], value, excess)
+        promised = excess / max(value, TINY)
+        residual = max(promised if np.isnan(gap) else gap, VIOLATION * violation)
+        judged[VALUE, b], judged[PROMISED, b], judged[GAP, b] = value, promised, gap
+        judged[RESIDUAL, b], judged[BOUND, b] = residual, (1 + gap) * value
+        found[b] = found[b] and residual <= tolerance
 
 
 @part

@@ -54,22 +54,33 @@ class PointResponse(NamedTuple):
         return np.asarray(zeta / (1 / B + eps))
 
 
-def point_response(G: ComplexArray, transmit: FloatArray, receive: FloatArray) -> PointResponse:
-    """Responses (B, N_r, N) as those of point targets, for the ratios e (B, N) and eps (B, N_r) of the chains."""
+def point_response(
+    G: ComplexArray, lengths: FloatArray, noise: FloatArray, transmit: FloatArray, receive: FloatArray
+) -> PointResponse:
+    """Responses as those of point targets, in the units of a `System`.
+
+    Args:
+        G: The responses, (B, N_r, N), which are written over with those in these units.
+        lengths: Of the rows of the precoders, (B, N).
+        noise: Of the sensing receive chains, (B,), in W.
+        transmit: Ratios e of the chains, (B, N).
+        receive: Ratios eps, (B, N_r).
+    """
     (members, receivers, N), place = G.shape, np.empty
     near, far = (members, N), (members, receivers)
     found = PointResponse(place(members, bool), place(near, complex), place(near), place(far), place(far))
-    compiled(respond_each)(G, transmit, receive, found)
+    compiled(respond_each)(G, lengths, noise, transmit, receive, found)
     return found
 
 
 @part
-def strongest(G: ComplexArray) -> int:
-    """The row of G (N_r, N) of the largest norm."""
-    row, most = 0, -1.0
+def strongest(G: ComplexArray, lengths: FloatArray, noise: float) -> int:
+    """The row of the largest norm of G (N_r, N), which is brought to other units."""
+    row, most, unit = 0, -1.0, 1 / np.sqrt(noise)
     for j in range(G.shape[0]):
         power = 0.0
         for i in range(G.shape[1]):
+            G[j, i] *= lengths[i] * unit
             power += real_inner(G[j, i], G[j, i])
         if power > most:
             row, most = j, power
@@ -77,9 +88,9 @@ def strongest(G: ComplexArray) -> int:
 
 
 @part
-def respond(G: ComplexArray, transmit: FloatArray, receive: FloatArray, found: PointResponse) -> bool:
+def respond(G: ComplexArray, row: int, transmit: FloatArray, receive: FloatArray, found: PointResponse) -> bool:
     """Write the response (N_r, N) of one member as that of a point, along its strongest row; whether it is one."""
-    (receivers, N), a, row, power = G.shape, found.a, strongest(G), TINY
+    (receivers, N), a, power = G.shape, found.a, TINY
     for i in range(N):
         power += real_inner(G[row, i], G[row, i])
     for i in range(N):
@@ -99,10 +110,18 @@ def respond(G: ComplexArray, transmit: FloatArray, receive: FloatArray, found: P
     return rest <= NOTHING * total
 
 
-def respond_each(G: ComplexArray, transmit: FloatArray, receive: FloatArray, found: PointResponse) -> None:
-    """Write the responses (B, N_r, N) as those of point targets, member by member."""
+def respond_each(
+    G: ComplexArray,
+    lengths: FloatArray,
+    noise: FloatArray,
+    transmit: FloatArray,
+    receive: FloatArray,
+    found: PointResponse,
+) -> None:
+    """`point_response` into the last record, member by member."""
     for b in range(len(G)):
-        found.there[b] = respond(G[b], transmit[b], receive[b], member(found, b))
+        row = strongest(G[b], lengths[b], noise[b])
+        found.there[b] = respond(G[b], row, transmit[b], receive[b], member(found, b))
 
 
 def _even(x: FloatArray) -> BoolArray:
