@@ -19,7 +19,9 @@ from isacsim.testing.examples import drop_for, example_decision
 from isacsim.testing.rules import alone, attempt, difference, generators, outcome, overrides, record, require
 
 SLACK = -1e-9  # relative slack down to which a constraint counts as met
+POWER = ("total", "antenna", "subcarrier")  # constraints on the power, which a precoder keeps when it is scaled down
 ROUNDING = 1e-9  # relative error of an objective that is evaluated twice
+BEYOND = 1e-6  # relative, by which an objective may pass a bound: both are computed
 SCALE = 2.0**-10  # far from 1, and exact in floating point
 NUMBERS = ("objective", "gap", "residual", "iterations", "bound")
 
@@ -46,6 +48,7 @@ def check_requirements(requirements: Requirements, kind: str | None = None, drop
     require(_name(problem), isinstance(own, str) and kind in (None, own), rule, own)
     at_all = example_decision(problem, drop)
     whole = _merit(problem, at_all, members)
+    _check_power(problem, at_all)
 
     def part(i: int) -> Any:
         at = np.array([i])
@@ -107,6 +110,18 @@ def _merit(problem: Problem, decision: Mapping[str, Any], members: int) -> dict[
         require(name, lead == (members,), f"give the constraint {key!r} a leading axis of {members}", np.shape(slack))
         require(name, np.isrealobj(slack) and not np.any(np.isnan(slack)), f"give {key!r} a real slack", slack)
     return {"objective": value, **slacks}
+
+
+def _check_power(problem: Problem, decision: Mapping[str, Any]) -> None:
+    """Slacks of the power are positive within it and negative beyond it: all slacks have that sign."""
+    if "precoder" not in decision:
+        return
+    for factor, within in ((1e-3, True), (1e3, False)):
+        slacks = problem.constraints(problem.argument({**decision, "precoder": factor * decision["precoder"]}))
+        for key in [key for key in POWER if key in slacks]:
+            rule = f"give {key!r} a slack that is {'positive within' if within else 'negative beyond'} the power"
+            least = np.min(np.asarray(slacks[key]).reshape(problem.members, -1), axis=-1)
+            require(_name(problem), (least > 0) == within, rule, least)
 
 
 def _member(arrays: Mapping[str, Any], i: Any) -> dict[str, Any]:
@@ -215,18 +230,38 @@ def _check_answers(solver: Solver, problem: Problem, solution: Solution) -> None
         for i in np.flatnonzero(answered):
             least = float(np.min(np.asarray(slack)[i], initial=np.inf))
             told = solution.status[i] is Status.HEURISTIC and any(name in note for note in solution.notes[i])
-            said = told and name not in (
-                "total",
-                "antenna",
-                "subcarrier",
-            )  # a heuristic keeps the power, and says what else it misses
+            said = told and name not in POWER  # a heuristic keeps the power, and says what else it misses
             require(solver, said or least >= SLACK, rule, least)
     told, value = solution.objective[answered], problem.objective(W)[answered]
     require(solver, np.isfinite(told), "have a finite objective where there is a precoder", told)
     off = np.max(np.abs(told - value) / np.maximum(np.abs(value), np.finfo(float).tiny))
     require(solver, off <= ROUNDING, f"tell the problem's objective of its precoder within {ROUNDING:g}", off)
+    _check_best(solver, problem, solution)
     missing = np.isnan(solution.objective[~answered])
     require(solver, missing, "have an objective of NaN where there is no precoder", solution.objective)
+
+
+def _check_best(solver: Solver, problem: Problem, solution: Solution) -> None:
+    """What claims an optimum is no worse than a feasible decision at random, and no better than a bound.
+
+    So that a solver which takes the objective with the wrong sign is seen.
+    """
+    W = problem.argument(example_decision(problem))
+    slacks = [
+        np.asarray(s).reshape(problem.members, -1).min(axis=-1, initial=np.inf) for s in problem.constraints(W).values()
+    ]
+    feasible = np.all([slack >= SLACK for slack in slacks], axis=0) if slacks else np.ones(problem.members, bool)
+    value = np.asarray(problem.objective(W))
+    for i, status in enumerate(solution.status):
+        own, room = solution.objective[i], ROUNDING * abs(solution.objective[i])
+        if status in (Status.GLOBAL, Status.OPTIMAL, Status.STATIONARY) and feasible[i]:
+            rule = f"be no worse than a decision at random where it is {status}"
+            require(solver, problem.sense * (own - value[i]) >= -room, rule, f"{own:.6g} for {value[i]:.6g}")
+        bound = solution.bound[i]
+        if status.answered and not np.isnan(bound):
+            room += abs(own) * BEYOND
+            rule = "have a bound that its objective does not pass"
+            require(solver, problem.sense * (bound - own) >= -room, rule, f"{bound:.6g} for {own:.6g}")
 
 
 def _along(members: Any, array: Any) -> Any:

@@ -23,6 +23,7 @@ from isacsim.typing import AnyArray, ComplexArray
 
 MEMBERS = 3
 USERS = 2
+GRID = Grid(8, 120e3, symbols=4, active=6, prefix=4)
 TX_ARRAY = UniformPlanarArray(2, 3)
 RX_ARRAY = UniformPlanarArray(3, 3)
 UNIFORM = Aqnm(3, table="uniform")  # what designs for converters take
@@ -57,7 +58,7 @@ def example_wideband_drop(members: int = MEMBERS) -> WidebandDrop:
     Args:
         members: Number of realisations, the one leading axis.
     """
-    grid, flat = Grid(8, 120e3, symbols=4, active=6, prefix=4), example_drop(members)
+    grid, flat = GRID, example_drop(members)
     rngs = [np.random.default_rng(50 + i) for i in range(members)]
     taps = np.stack([complex_normal(rng, (2, TX_ARRAY.size, USERS)) for rng in rngs]) / np.sqrt(2)
     return WidebandDrop(

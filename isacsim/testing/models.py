@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,10 +10,12 @@ import numpy as np
 from isacsim.arrays import AntennaArray
 from isacsim.batch import batch_shape, flatten, take
 from isacsim.channels.models import ChannelModel
+from isacsim.channels.motion import Motion
+from isacsim.errors import InvalidInput
 from isacsim.targets.models import TargetModel
 from isacsim.targets.scene import ParametricScene, Scene
-from isacsim.testing.examples import RX_ARRAY, TX_ARRAY, USERS
-from isacsim.testing.rules import alone, attempt, outcome, record, require, shaped
+from isacsim.testing.examples import GRID, RX_ARRAY, TX_ARRAY, USERS
+from isacsim.testing.rules import alone, attempt, generators, outcome, record, require, shaped
 from isacsim.typing import ComplexArray
 
 TRIALS = (0, 1, 2, 3)
@@ -46,6 +48,45 @@ def check_channel(
 
     H = draw(every)
     alone(model, "channel", trials, lambda i: H[i], lambda i: draw(every[i : i + 1])[0])
+    _check_burst(model, array, users, every)
+
+
+def _check_burst(model: ChannelModel, array: AntennaArray, users: int, every: Sequence[int]) -> None:
+    """Channels on the subcarriers of a grid, unless the model refuses them."""
+
+    def draw(trials: Sequence[int]) -> tuple[ComplexArray, Any]:
+        rule, shape = f"draw channels of {GRID.used} subcarriers", (len(trials), GRID.used, array.size, users)
+        found = outcome(model, rule, lambda rngs: model.draw_burst(GRID, array, users, trials, rngs), trials)
+        pair = isinstance(found, tuple) and len(found) == 2 and isinstance(found[1], Motion | None)
+        require(model, pair, "draw H and a Motion or None by `draw_burst`", type(found).__name__)
+        H = found[0]
+        require(model, isinstance(H, np.ndarray) and H.shape == shape, f"draw H of shape {shape}", shaped(H))
+        require(model, np.iscomplexobj(H) and np.isfinite(H), "draw finite complex channels on subcarriers", H)
+        return H, found[1]
+
+    if _refuses(lambda: model.draw_burst(GRID, array, users, every[:1], generators(every[:1]))):
+        return
+    H, motion = draw(every)
+
+    def member(i: int) -> Any:
+        return H[i], None if motion is None else take(motion, np.array([i]))
+
+    def single(i: int) -> Any:
+        one, moves = draw(every[i : i + 1])
+        return one[0], moves
+
+    alone(model, "channel on subcarriers", len(every), member, single)
+
+
+def _refuses(draw: Callable[[], Any]) -> bool:
+    """Whether a model says that it has nothing for a grid, as a recording without delays does."""
+    try:
+        draw()
+    except InvalidInput:
+        return True
+    except Exception:  # which the check tells
+        return False
+    return False
 
 
 def check_targets(
@@ -93,6 +134,27 @@ def check_targets(
         return one, one.response(), one.response()[0]
 
     alone(model, "scene", trials, lambda i: member(whole, i), single)
+    _check_band(model, (tx_array, rx_array), every)
+
+
+def _check_band(model: TargetModel, arrays: tuple[AntennaArray, AntennaArray], every: Sequence[int]) -> None:
+    """The response on the subcarriers of a grid, unless the model refuses them."""
+
+    def responses(trials: Sequence[int]) -> ComplexArray:
+        rule, lead = f"draw scenes for {GRID.used} subcarriers", len(trials)
+        scene = outcome(model, rule, lambda rngs: model.draw_band(GRID, *arrays, trials, rngs), trials)
+        require(model, isinstance(scene, Scene), "draw a Scene for a grid", type(scene).__name__)
+        G = attempt(model, "draw a scene with a response on subcarriers", scene.band_response, GRID)
+        antennas = tuple(array.size for array in reversed(arrays))
+        alike = np.shape(G)[-2:] == antennas and np.shape(G)[-3:-2] in ((1,), (GRID.used,))
+        fits = alike and np.shape(G)[:-3] in ((), (1,), (lead,))
+        require(model, fits, f"draw a response (..., F or 1, {antennas[0]}, {antennas[1]}) on subcarriers", np.shape(G))
+        require(model, np.isfinite(G), "draw a finite response on subcarriers", G)
+        return np.broadcast_to(G, (lead, *np.shape(G)[-3:]))
+
+    if not _refuses(lambda: model.draw_band(GRID, *arrays, every[:1], generators(every[:1])).band_response(GRID)):
+        G = responses(every)
+        alone(model, "response on subcarriers", len(every), lambda i: G[i], lambda i: responses(every[i : i + 1])[0])
 
 
 def _check_unknowns(model: TargetModel, scene: ParametricScene, antennas: tuple[int, int]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 import pickle
+import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
@@ -15,6 +16,7 @@ import numpy as np
 from isacsim.batch import KEPT
 from isacsim.engine.identity import digest
 from isacsim.errors import PluginError, brief, origin
+from isacsim.plugin.surroundings import undisturbed
 
 
 class ContractError(AssertionError):
@@ -160,14 +162,17 @@ def outcome(
         **inputs: What the call is given; it must be left as it is.
     """
     before, state = copy.deepcopy(inputs), _global_state()
-    first = attempt(component, rule, call, generators(seeds))
+    with undisturbed() as disturbed:
+        first = attempt(component, rule, call, generators(seeds))
+    require(component, not disturbed, "leave the process as it is", ", ".join(disturbed))
     changed = difference(before, inputs)
     require(component, not changed, "leave its input as it is", changed)
     second = attempt(component, rule, call, generators(seeds))
     unlike = difference(first, second)
     require(component, not unlike, "give the same bytes for the same generators", unlike)
     touched = difference(state, _global_state())
-    require(component, not touched, "draw from the generators it is given and not from np.random", "global draws")
+    rule = "draw from the generators it is given, and not from np.random or random"
+    require(component, not touched, rule, "global draws")
     return first
 
 
@@ -234,4 +239,4 @@ def _apart(x: Any, y: Any) -> str:
 
 
 def _global_state() -> tuple[Any, ...]:
-    return tuple(np.random.get_state())  # noqa: NPY002  # read, to see that nobody draws from it
+    return tuple(np.random.get_state()), random.getstate()  # noqa: NPY002  # read, to see that nobody draws from them

@@ -42,6 +42,8 @@ def check_array(array: AntennaArray) -> None:
         norms = np.linalg.norm(found[0], axis=-1)
         # Rounding of N squares.
         require(array, abs(norms - 1) < 1e-12 * size, "give steering vectors of unit norm", norms)
+    if array.element is None:
+        _check_phases(array, found[0])
     alone(array, "steering vector", 3, lambda i: [a[i] for a in found], lambda i: list(basis(AZIMUTH[i], ZENITH[i])))
     _check_derivatives(array, found)
     if not array.planar:
@@ -63,6 +65,17 @@ def _check_places(array: AntennaArray) -> None:
     require(array, all(np.isfinite(axis).all() for axis in places), "have finite places in its `grid`", grid)
     apart = len({*zip(*(axis.tolist() for axis in places), strict=True)}) == places[0].size
     require(array, apart, "have another place for each element (in half wavelengths)", grid)
+
+
+def _check_phases(array: AntennaArray, a: ComplexArray) -> None:
+    """Elements are where `grid` says, and `conjugate` says the sign: by both, imported channels are put in order."""
+    expected = AntennaArray.steering_basis(array, AZIMUTH, ZENITH)[0]
+    off = np.abs(
+        np.exp(1j * np.angle(a * np.conj(a[:, :1]))) - np.exp(1j * np.angle(expected * np.conj(expected[:, :1])))
+    )
+    # Rounding of phases that grow with the extent of the array.
+    allowed = 1e-12 * (1 + np.max(np.abs(np.concatenate(array.grid))))
+    require(array, off <= allowed, "have phases by its `grid`, with the sign of `conjugate`", f"{np.max(off):.3g} off")
 
 
 def check_element(element: ElementPattern) -> None:

@@ -121,6 +121,10 @@ class Off(UniformLinearArray):
             return a, 1.001 * da, dz
         if self.fault == "zenith":
             return a, da, dz + 0.1 * a
+        if self.fault == "sign":
+            return a.conj(), da.conj(), dz.conj()
+        if self.fault == "order":
+            return a[..., ::-1], da[..., ::-1], dz[..., ::-1]
         if self.fault == "shape":
             return a[..., :-1], da, dz
         return a * (1 + np.mean(azimuth) * 1j) if self.fault == "members" else a, da, dz
@@ -132,6 +136,8 @@ class Off(UniformLinearArray):
         ("norm", "must give steering vectors of unit norm, got"),
         ("slope", "must give the derivative in azimuth of its steering vectors, in 1/rad, got 0.000999 off"),
         ("zenith", "must give the derivative in zenith of its steering vectors"),
+        ("sign", "must have phases by its `grid`, with the sign of `conjugate`, got .* off"),
+        ("order", "must have phases by its `grid`"),
         ("shape", r"must give vectors and derivatives of shape \(3, 4\), got \(3, 3\)"),
     ],
 )

@@ -241,7 +241,7 @@ FAULTS = [
     ("arrays", PlacesAsLists, r"must give as `grid` two real arrays \(N,\)"),
     ("arrays", OnePlace, "must have another place for each element"),
     ("arrays", GridAsMethod, "must have 'grid' as a property"),
-    ("arrays", Undecorated, r"Undecorated must be a frozen attrs record \(decorate its class with @attrs.frozen\)"),
+    ("arrays", Undecorated, "Undecorated\\) must be an attrs record, .*Decorate its class with @attrs.frozen"),
     ("elements", HalfPower, r"HalfPower\(\) must give the derivative in azimuth of its amplitude, in 1/rad"),
     ("power_models", AsksForAqnm, "must say what is drawn, got AttributeError: .* has no attribute 'bits'"),
     ("power_models", DrawsNothing, "must give real numbers, got None"),

@@ -1,5 +1,6 @@
 """Each contract of problems and solvers fails on a component that breaks it."""
 
+import os
 from typing import Any, ClassVar
 
 import attrs
@@ -35,6 +36,8 @@ class Broken(SumRateCrlb):
     def objective(self, W):
         if self.fault == "no objective":
             raise ZeroDivisionError("no user")
+        if self.fault == "wanders":
+            os.chdir(os.sep)
         value = super().objective(W)
         return {"mean": value.mean(), "batch": value - value.sum(), "nan": value * np.nan}.get(self.fault, value)
 
@@ -44,7 +47,8 @@ class Broken(SumRateCrlb):
             raise ZeroDivisionError("no power")
         worst = {name: slack.min() for name, slack in slacks.items()}
         lost = {name: slack * np.nan for name, slack in slacks.items()}
-        return {"worst": worst, "lost": lost, "list": list(slacks.values())}.get(self.fault, slacks)
+        turned = {name: -slack for name, slack in slacks.items()}
+        return {"worst": worst, "lost": lost, "turned": turned, "list": list(slacks.values())}.get(self.fault, slacks)
 
     def screen(self):
         if self.fault == "no screen":
@@ -102,6 +106,8 @@ class Requires(SumRateCrlbWeights):
         ("no constraints", "have constraints, got ZeroDivisionError: no power"),
         ("no screen", "screen its members, got ZeroDivisionError: no target"),
         ("lost", "give 'total' a real slack"),
+        ("turned", "give 'total' a slack that is positive within the power"),
+        ("wanders", "leave the process as it is, got the working folder"),
         ("hardware", "design for the hardware that is believed in"),
         ("sense", "have a sense of 1 or -1, got 0"),
         ("streams", "have a whole number of streams, at least one for each of 2 users, got 1"),
@@ -164,6 +170,21 @@ class Solves(Solver):
 
     def _boasts(self, solution, problem):
         return {"status": objects([Status.STATIONARY] * len(solution.status))}
+
+    def _minimises(self, solution, problem):
+        """What makes the rates smallest: all power in the first stream, to the last user."""
+        last = problem.H[..., -1:] / np.linalg.norm(problem.H[..., -1:], axis=-2, keepdims=True)
+        W = np.concatenate([last, 0 * last], axis=-1) * np.sqrt(problem.power)[:, None, None]
+        return {
+            "precoder": W,
+            "objective": problem.objective(W),
+            "status": objects([Status.STATIONARY] * len(solution.status)),
+            "residual": 0 * solution.objective,
+        }
+
+    def _passes(self, solution, problem):
+        status = objects([Status.GLOBAL] * len(solution.status))
+        return {"status": status, "bound": solution.objective - 0.01 * np.abs(solution.objective)}
 
     def _gapless(self, solution, problem):
         return {"status": objects([Status.OPTIMAL] * len(solution.status))}
@@ -240,6 +261,8 @@ class Solves(Solver):
         ("overspends", "keep the constraint 'total'.* got .*-0.002"),
         ("flatters", "tell the problem's objective of its precoder within 1e-09, got .*e-0[67]"),
         ("boasts", "have a residual within its tolerance where it is STATIONARY"),
+        ("minimises", "be no worse than a decision at random where it is STATIONARY, got"),
+        ("passes", "have a bound that its objective does not pass, got"),
         ("gapless", "have a gap within its tolerance where it is OPTIMAL, got .*nan"),
         ("proves_nothing", "have a finite gap or bound where it is GLOBAL"),
         ("silent", "say in its notes why it is FAILED"),
@@ -254,7 +277,7 @@ class Solves(Solver):
         ("timeless", "trace the time"),
         ("flat", "trace objective with the shape of the time"),
         ("backward", "trace a time that does not run backward"),
-        ("sums", "solve SumRateCrlb, got"),
+        ("sums", r"give residual of shape \(3,\), got \(\)"),
         ("draws", "give the same bytes for the same generators"),
         ("texts", "give a Status for each member, got MAX_STEPS"),
         ("neighbour", "give member 0 of a batch the solution it has alone"),

@@ -1,5 +1,7 @@
 """Each contract of hardware, channels, targets and power models fails on a component that breaks it."""
 
+import random
+import warnings
 from typing import Any
 
 import numpy as np
@@ -58,6 +60,21 @@ class SeedsGlobally(Device):
     def apply(self, x, rng=None, *, power=None):
         np.random.seed(0)  # noqa: NPY002
         return x + np.random.standard_normal(x.shape)  # noqa: NPY002
+
+
+@frozen
+class DrawsElsewhere(Device):
+    def apply(self, x, rng=None, *, power=None):
+        random.random()
+        return np.array(x)
+
+
+@frozen
+class Disturbs(Device):
+    def apply(self, x, rng=None, *, power=None):
+        np.seterr(all="raise")
+        warnings.simplefilter("error")
+        return np.array(x)
 
 
 @frozen
@@ -274,6 +291,8 @@ BROKEN_HARDWARE = [
     (WritesInput(), r"leave its input as it is, got x that differ by"),
     (DrawsGlobally(), "give the same bytes for the same generators"),
     (SeedsGlobally(), "draw from the generators it is given"),
+    (DrawsElsewhere(), "draw from the generators it is given, and not from np.random or random"),
+    (Disturbs(), "leave the process as it is, got how NumPy handles floating-point errors, filters of warnings"),
     (NormalisesBatch(), "give member 0 of a batch the samples it has alone"),
     (DividesByZero(), "give finite samples for a peak of 0"),
     (Remembers(), "treat each sample by itself, or say `memoryless = False`"),
@@ -361,9 +380,32 @@ class HasOwnGenerator(Rayleigh):
         return super().draw(array, users, trials, [np.random.default_rng() for _ in rngs])
 
 
+@frozen
+class OnSubcarriers(Rayleigh):
+    """Channels on subcarriers that are at fault."""
+
+    kind: str = ""
+
+    def draw_burst(self, grid, array, users, trials, rngs):
+        if self.kind == "first":
+            rngs = [rngs[0]] * len(rngs)
+        H, motion = super().draw_burst(grid, array, users, trials, rngs)
+        return {
+            "turned": (H.swapaxes(-1, -2), motion),
+            "alone": H,
+            "bins": (np.repeat(H, 2, axis=1), motion),
+            "nan": (H * np.nan, motion),
+        }.get(self.kind, (H, motion))
+
+
 @pytest.mark.parametrize(
     ("model", "rule"),
     [
+        (OnSubcarriers(kind="turned"), r"draw H of shape \(4, 6, 6, 2\), got \(4, 6, 2, 6\)"),
+        (OnSubcarriers(kind="alone"), "draw H and a Motion or None by `draw_burst`, got ndarray"),
+        (OnSubcarriers(kind="bins"), r"draw H of shape \(4, 6, 6, 2\), got \(4, 12, 6, 2\)"),
+        (OnSubcarriers(kind="nan"), "draw finite complex channels on subcarriers"),
+        (OnSubcarriers(kind="first"), "give member 1 of a batch the channel on subcarriers it has alone"),
         (Transposes(), r"draw H of shape \(4, 6, 2\), got \(4, 2, 6\)"),
         (UsesFirstGenerator(), "give member 0 of a batch the channel it has alone"),
         (SumsTrials(), "give member 0 of a batch the channel it has alone"),
@@ -399,6 +441,14 @@ class Silent(Scene):
 
 
 @frozen
+class Tilted(ResponseMatrix):
+    """A scene whose response on subcarriers has its axes in another order."""
+
+    def band_response(self, grid):
+        return super().band_response(grid).swapaxes(-1, -2)
+
+
+@frozen
 class Target(TargetModel):
     """Draws what it is told."""
 
@@ -414,9 +464,20 @@ class Target(TargetModel):
             return np.zeros(shape)
         if self.kind == "transposed":
             return ResponseMatrix(np.ones((len(trials), *shape[::-1])))
+        if self.kind in ("bandless", "neighbours"):
+            return ResponseMatrix(np.ones(shape))
         if self.kind == "extra":
             return ResponseMatrix(np.ones((2, len(trials), *shape)))
+        if self.kind == "tilted":
+            return Tilted(np.ones((len(trials), *shape)))
         return ResponseMatrix(complex_normal(rngs[0], (len(trials), *shape)))
+
+    def draw_band(self, grid, tx_array, rx_array, trials, rngs):
+        if self.kind == "bandless":
+            return None
+        if self.kind == "neighbours":
+            return ResponseMatrix(complex_normal(rngs[0], (len(trials), rx_array.size, tx_array.size)))
+        return self.draw(tx_array, rx_array, trials, rngs)
 
 
 @pytest.mark.parametrize(
@@ -429,6 +490,9 @@ class Target(TargetModel):
         ("transposed", r"draw a response of shape \(4, 9, 6\), got \(4, 6, 9\)"),
         ("extra", r"draw leading axes \(4,\), or none, got \(2, 4\)"),
         ("first generator", "give member 0 of a batch the scene it has alone"),
+        ("tilted", r"draw a response \(..., F or 1, 9, 6\) on subcarriers, got \(4, 1, 6, 9\)"),
+        ("bandless", "draw a Scene for a grid, got NoneType"),
+        ("neighbours", "give member [01] of a batch the response on subcarriers it has alone"),
     ],
 )
 def test_a_broken_target_model_is_refused(kind, rule):
