@@ -167,11 +167,6 @@ def adjoint_each(terms: ComplexArray, places: IntArray, Phi: FloatArray, Q: Comp
         adjoint_into(terms[min(b, len(terms) - 1)], places, Phi[b], Q[b])
 
 
-def white_information(targets: ParametricScene, radar_noise_power: Any) -> ComplexArray:
-    """``S = C^H C / radar_noise_power`` of an ideal receiver, whose noise is white, (..., m', m'), in 1/W."""
-    return np.asarray(targets.receive_gram / np.asarray(radar_noise_power)[..., None, None])
-
-
 @frozen(eq=False)
 class Information:
     """Fisher information, and what it is judged by.

@@ -21,7 +21,7 @@ from isacsim import (
 )
 from isacsim.hardware.codebooks import aqnm_distortion
 from isacsim.linalg.parts import invert_each
-from isacsim.metrics.fim import FimTensor, alike, information, inverse_fim, white_information
+from isacsim.metrics.fim import FimTensor, alike, information, inverse_fim
 
 DATA = Path(__file__).parents[1] / "data" / "sum-rate-crlb"
 SNAPSHOTS, NOISE = 40, 0.05
@@ -283,13 +283,15 @@ def test_there_are_reference_instances_of_the_information():
 @pytest.mark.parametrize("lead", [(), (3,), (2, 3)])
 def test_the_tensor_and_its_adjoint_are_those_of_dense_products(kit, lead):
     scene, rng = kit.make_scene(batch=lead), np.random.default_rng(0)
-    S, X = white_information(scene, 0.1), scene.parameter_matrices()
+    S, X = scene.receive_gram / 0.1, scene.parameter_matrices()
     tensor = FimTensor.of(scene, S, 16)
     (P, m), G = (X.shape[-3], X.shape[-1]), rng.standard_normal((2, 3, X.shape[-1], X.shape[-1]))
     K = G[0] + 1j * G[1]
     K = K @ np.conj(K).swapaxes(-1, -2)
     Phi = rng.standard_normal((3, P, P))
     Phi = Phi + Phi.swapaxes(-1, -2)
+    white = FimTensor.ideal(scene, 0.1, 16)
+    np.testing.assert_allclose(white.terms, tensor.terms, rtol=1e-14)  # the order of three factors
     T = 32 * np.einsum("...ikc,...kl,...jld->...ijcd", np.conj(X), S, X)
     # Sums of some ten terms in another order.
     rounding = 1e-12 * np.abs(T).max() * np.abs(K).max()
