@@ -241,10 +241,10 @@ class Solution:
     def odd(self, members: int) -> str:
         """Name of what of the solution of a flat batch has not one entry for each of so many members; empty if all."""
         for name in EACH:
-            if np.shape(getattr(self, name)) != (members,):
+            if getattr(getattr(self, name), "shape", ()) != (members,):
                 return name
         longer = [*self.decision.items(), *self.trace.items()]
-        return next((name for name, array in longer if np.shape(array)[:1] != (members,)), "")
+        return next((name for name, array in longer if getattr(array, "shape", ())[:1] != (members,)), "")
 
     def take(self, members: Any) -> Solution:
         """The ``members`` of the solution of a flat batch."""
