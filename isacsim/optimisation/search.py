@@ -14,6 +14,9 @@ from isacsim.typing import BoolArray, ComplexArray, FloatArray
 ARMIJO = 1e-4  # share of the promised increase that a step must deliver
 SHRINK = 0.4  # length of a step, of that before it
 MAX_ATTEMPTS = 60  # lengths tried: far more than down to the rounding of W
+LEAST = (
+    2.0**-52
+)  # promised increase, relative, below which a step is not shortened further: the rounding of an objective
 
 
 @frozen(eq=False)
@@ -49,25 +52,30 @@ def search(line: S, propose: Propose[S], before: P, *, monotone: bool = True) ->
         before: The points that are to be improved.
         monotone: Whether they are; else the first proposals are taken as they are.
     """
-    chosen, good = _attempt(line, propose, before.objective, 0)
+    chosen, good, lost = _attempt(line, propose, before.objective, 0)
     stalled = ~good if monotone else np.zeros(good.shape, bool)
     if not np.count_nonzero(stalled):
         return chosen, stalled
-    todo = np.flatnonzero(stalled)
+    todo = np.flatnonzero(stalled & ~lost)
     for attempt in range(1, MAX_ATTEMPTS):
-        trial, good = _attempt(take(line, todo), propose, before.objective[todo], attempt)
+        if not todo.size:
+            break
+        trial, good, lost = _attempt(take(line, todo), propose, before.objective[todo], attempt)
         if good.any():
             chosen = put(chosen, todo[good], take(trial, good))
             stalled[todo[good]] = False
-            todo = todo[~good]
-        if not todo.size:
-            return chosen, stalled
-    return put(chosen, todo, take(before, todo)), stalled
+        todo = todo[~(good | lost)]
+    rest = np.flatnonzero(stalled)
+    return put(chosen, rest, take(before, rest)) if rest.size else chosen, stalled
 
 
-def _attempt(line: S, propose: Propose[S], objective: FloatArray, attempt: int) -> tuple[Any, BoolArray]:
-    """The points proposed, and which of them improve the objective as promised."""
+def _attempt(line: S, propose: Propose[S], objective: FloatArray, attempt: int) -> tuple[Any, BoolArray, BoolArray]:
+    """The points proposed, which of them improve the objective as promised, and of which no shorter one could.
+
+    What a step promises that is lost in rounding cannot be told from what it does not bring.
+    """
     W, promise = propose(line, attempt)
     trial = line.merit.evaluate(W)
     # Strictly more: at the limit of rounding a step that changes nothing is no step.
-    return trial, (trial.objective > objective) & (trial.objective >= objective + ARMIJO * promise)
+    good = (trial.objective > objective) & (trial.objective >= objective + ARMIJO * promise)
+    return trial, good, promise < LEAST * np.abs(objective)

@@ -29,7 +29,7 @@ from isacsim.optimisation.lbfgs import (
 )
 from isacsim.optimisation.preconditioner import precondition
 from isacsim.optimisation.riemannian import RENEW_EVERY
-from isacsim.optimisation.search import ARMIJO, MAX_ATTEMPTS, SHRINK
+from isacsim.optimisation.search import ARMIJO, LEAST, MAX_ATTEMPTS, SHRINK
 from isacsim.optimisation.spheres import along_surface, to_surface
 from isacsim.solvers.course import BROKEN, GOING, MET, STALLED, Course
 from isacsim.solvers.iterate import Stop
@@ -189,7 +189,7 @@ def advance(
         if charged:
             bound(tensor[m], places, weights, gains, square, F, inverse, now)
         found = count == 0 or promised(now[OBJECTIVE], here, length)
-        if found:
+        if found or length * here[SLOPE] < LEAST * abs(here[OBJECTIVE]):
             break
         length *= SHRINK
     if found:
