@@ -13,10 +13,9 @@ from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
 ARMIJO = 1e-4  # share of the promised increase that a step must deliver
 SHRINK = 0.4  # length of a step, of that before it
+PATIENT, FAST = 10, 0.1  # attempts after which there is a kink, mostly, and a step is shortened faster, by that
 MAX_ATTEMPTS = 60  # lengths tried: far more than down to the rounding of W
-LEAST = (
-    2.0**-52
-)  # promised increase, relative, below which a step is not shortened further: the rounding of an objective
+LEAST = 2.2e-16  # promised increase, relative, below which a step is not shortened: the rounding of an objective
 
 
 @frozen(eq=False)
@@ -32,7 +31,7 @@ class Line:
 
     def propose(self, attempt: int) -> tuple[ComplexArray, FloatArray]:
         """The step of full power of an attempt, and what it promises."""
-        t = self.length * self.shrink**attempt
+        t = self.length * self.shrink ** min(attempt, PATIENT) * FAST ** max(attempt - PATIENT, 0)
         return self.merit.project(self.W + t[:, None, None] * self.direction), t * self.slope
 
 

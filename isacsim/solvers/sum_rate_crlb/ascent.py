@@ -29,7 +29,7 @@ from isacsim.optimisation.lbfgs import (
 )
 from isacsim.optimisation.preconditioner import precondition
 from isacsim.optimisation.riemannian import RENEW_EVERY
-from isacsim.optimisation.search import ARMIJO, LEAST, MAX_ATTEMPTS, SHRINK
+from isacsim.optimisation.search import ARMIJO, FAST, LEAST, MAX_ATTEMPTS, PATIENT, SHRINK
 from isacsim.optimisation.spheres import along_surface, to_surface
 from isacsim.solvers.course import BROKEN, GOING, MET, STALLED, Course
 from isacsim.solvers.iterate import Stop
@@ -180,7 +180,7 @@ def advance(
     noise, power, size = powers[m], powers[m, -1], len(curvatures) // 2
     charged, apart = weights[CRLB_WEIGHT] > 0, weights[PER_ANTENNA] > 0
     found, length = False, here[LENGTH]
-    for _ in range(MAX_ATTEMPTS):
+    for attempt in range(MAX_ATTEMPTS):
         tread(flat, length)
         to_surface(W, power, apart)
         if link is not None:
@@ -191,7 +191,7 @@ def advance(
         found = count == 0 or promised(now[OBJECTIVE], here, length)
         if found or length * here[SLOPE] < LEAST * abs(here[OBJECTIVE]):
             break
-        length *= SHRINK
+        length *= SHRINK if attempt < PATIENT else FAST
     if found:
         if charged:
             multiplier(tensor[m], places, weights, inverse, F, square)
