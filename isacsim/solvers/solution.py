@@ -224,8 +224,8 @@ class Solution:
         return self._where("answered")
 
     def _where(self, name: str) -> Any:
-        values = [getattr(status, name) for status in np.ravel(np.asarray(self.status))]
-        return np.array(values, bool).reshape(np.shape(self.status))[()]
+        status = np.asarray(self.status)
+        return np.array([getattr(each, name) for each in status.flat], bool).reshape(status.shape)[()]
 
     def ended(self, *ends: Status) -> BoolArray:
         """Which members of the solution of a flat batch ended in one of some ways, (B,)."""

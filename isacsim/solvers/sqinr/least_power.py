@@ -31,7 +31,7 @@ import numpy as np
 from attrs import frozen
 
 from isacsim.batch import rows, squared, take
-from isacsim.compiled import compiled, few_passes, part
+from isacsim.compiled import compiled, part
 from isacsim.linalg.blas import multiply
 from isacsim.linalg.parts import invert_positive, real_inner, solve_into
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
@@ -103,20 +103,15 @@ class LeastPower:
 
 def least_power(links: Links) -> LeastPower:
     """The least power that meets the SINRs, by Newton's method, and by the fixed point where that fails."""
-    multipliers, known = _newton(links)
-    endless = []
+    power, multipliers, known = _newton(links)
     for i in (~known).nonzero()[0]:
         at = np.array([i])
         here, far = take(links, at), multipliers[at]
-        multipliers[at] = 0.0
+        multipliers[at], power[at] = 0.0, np.inf
         # Who asks for what it cannot have with any power, alone, has no fixed point.
-        if (here.threshold >= here.attainable(noise=0.0)).any() or _endless(here, np.log(far)):
-            endless.append(i)
-        else:
+        if (here.threshold < here.attainable(noise=0.0)).all() and not _endless(here, np.log(far)):
             multipliers[at], known[at] = _fixed_point(here)
-    power = (multipliers * links.noise).sum(axis=-1)
-    if endless:
-        power[endless] = np.inf
+            power[at] = (multipliers[at] * here.noise).sum(axis=-1)
     return LeastPower(power, multipliers, known)
 
 
@@ -156,14 +151,15 @@ def _sinrs(links: Links, multipliers: FloatArray) -> FloatArray:
     return uplink(links.HH @ (links.H / _chain_noise(links, multipliers)[..., None]), multipliers)[0]
 
 
-def _newton(links: Links) -> tuple[FloatArray, BoolArray]:
-    """Multipliers lambda, (B, K), and where they are found."""
+def _newton(links: Links) -> tuple[FloatArray, FloatArray, BoolArray]:
+    """Least powers, (B,), multipliers lambda, (B, K), and where they are found."""
     (members, N, K), place = links.H.shape, np.empty
-    multipliers, found = place((members, K)), np.zeros(members, bool)
+    power, multipliers, found = place(members), place((members, K)), place(members, bool)
     here = Room(place((N, K), complex), place((N, K), complex), place((K, K), complex), place(K), place(K))
-    asked, load = links.asked, links.load
-    compiled(newton_each)(links.H, links.HH, load, asked, here, uplink_room(K), multipliers, found)
-    return multipliers, found
+    asked, noise = links.asked, links.noise
+    results = (power, multipliers, found)
+    compiled(newton_each)(links.H, links.HH, links.load, asked, noise, here, uplink_room(K), *results)
+    return results
 
 
 class Uplink(NamedTuple):
@@ -218,7 +214,6 @@ def uplink_of(received: ComplexArray, powers: FloatArray, here: Uplink) -> None:
             jacobian[k, j] = 1.0 if j == k else -real_inner(E[k, j], E[k, j]) / both
 
 
-@few_passes
 def uplink_each(
     gram: ComplexArray, powers: FloatArray, here: Uplink, sinr: FloatArray, jacobian: FloatArray, off: FloatArray
 ) -> None:
@@ -267,22 +262,23 @@ def begin(HH: ComplexArray, asked: FloatArray, multipliers: FloatArray, logarith
         logarithm[k] = np.log(multipliers[k])
 
 
-@few_passes
 def newton_each(
     H: ComplexArray,
     HH: ComplexArray,
     load: FloatArray,
     asked: FloatArray,
+    noise: FloatArray,
     here: Room,
     told: Uplink,
+    power: FloatArray,
     multipliers: FloatArray,
     found: BoolArray,
 ) -> None:
-    """Newton's method in the logarithms of lambda, into the last two arrays (B, K) and (B,): where it converged."""
+    """Newton's method in the logarithms of lambda, into the last three arrays: P_min, lambda, where it converged."""
     K, f, x = asked.shape[1], here.step, here.logarithm
     sinr, off, jacobian = told.sinr, told.off, told.jacobian
     for b in range(len(H)):
-        powers, wanted, last = multipliers[b], asked[b], np.inf
+        powers, wanted, last, power[b], found[b] = multipliers[b], asked[b], np.inf, 0.0, False
         begin(HH[b], wanted, powers, x)
         for _ in range(NEWTON_STEPS):
             reach(H[b], HH[b], load[b], powers, here, told)
@@ -310,6 +306,8 @@ def newton_each(
                 highest = max(highest, x[k])
             if found[b] or highest >= HUGE:
                 break
+        for k in range(K):
+            power[b] += powers[k] * noise[b, k]
 
 
 def _endless(links: Links, logarithm: FloatArray) -> bool:

@@ -159,17 +159,15 @@ def groups(
     gain, transmit = distortion_ratios(problem.transceiver.transmit, antennas, "transceiver.transmit")
     _, receiver = distortion_ratios(problem.transceiver.user, users, "transceiver.user")
     power, noise = each(problem.power, members), each(problem.noise_power, members)
-    all_lengths = np.sqrt(power[:, None] / (1 + transmit))  # (B, N)
     least, found = each(least, members), []
     for at, columns in _by_count(least > 0):
-        row, lengths, heard = at[:, None], all_lengths[at], receiver[columns]
+        row, unit, heard = at[:, None], power[at], receiver[columns]
         HH, threshold, e = problem.H[row, :, columns], least[row, columns], transmit[None].repeat(at.size, axis=0)
-        H, load = (
-            np.empty((at.size, antennas, columns.shape[1]), complex),
-            np.empty((at.size, antennas, columns.shape[1] + 1)),
-        )
-        ratio, asked = np.empty(columns.shape), np.empty(columns.shape)
-        compiled(normalise_each)(HH, lengths, noise[row, columns], threshold, heard, e, H, load, ratio, asked)
+        (size, count), place = columns.shape, np.empty
+        lengths, ratio, asked = place((size, antennas)), place((size, count)), place((size, count))
+        H, load = place((size, antennas, count), complex), place((size, antennas, count + 1))
+        results = (lengths, H, load, ratio, asked)
+        compiled(normalise_each)(HH, unit, noise[row, columns], threshold, heard, e, *results)
         system = System(
             H=H,
             HH=HH,
@@ -180,7 +178,7 @@ def groups(
             transmit=e,
             asked=asked,
             scale=lengths / gain,
-            unit=power[at],
+            unit=unit,
             objective=objective(at, lengths, e),
         )
         found.append(Group(system, at, columns))
@@ -189,11 +187,12 @@ def groups(
 
 def normalise_each(
     HH: ComplexArray,
-    lengths: FloatArray,
+    power: FloatArray,
     noise: FloatArray,
     threshold: FloatArray,
     receiver: FloatArray,
     transmit: FloatArray,
+    lengths: FloatArray,
     H: ComplexArray,
     load: FloatArray,
     ratio: FloatArray,
@@ -201,7 +200,8 @@ def normalise_each(
 ) -> None:
     """Write the constraints of channels h_k (B, K, N), over which their conjugates are written, member by member."""
     for b in range(len(HH)):
-        normalise(HH[b], lengths[b], noise[b], transmit[b], H[b], load[b])
+        measure(power[b], transmit[b], lengths[b])
+        normalise(HH[b], noise[b], transmit[b], lengths[b], H[b], load[b])
         for k in range(threshold.shape[1]):
             least, heard = threshold[b, k], receiver[b, k]
             ratio[b, k] = (1 + 1 / least) / (1 + heard)
@@ -209,8 +209,15 @@ def normalise_each(
 
 
 @part
+def measure(power: float, transmit: FloatArray, lengths: FloatArray) -> None:
+    """Write the lengths of the rows of a precoder, (N,), of which those of V are shares."""
+    for i in range(transmit.size):
+        lengths[i] = np.sqrt(power / (1 + transmit[i]))
+
+
+@part
 def normalise(
-    HH: ComplexArray, lengths: FloatArray, noise: FloatArray, transmit: FloatArray, H: ComplexArray, load: FloatArray
+    HH: ComplexArray, noise: FloatArray, transmit: FloatArray, lengths: FloatArray, H: ComplexArray, load: FloatArray
 ) -> None:
     """Write channels and what the constraints draw of one member, in units of noise and of the lengths."""
     K, N = HH.shape

@@ -84,7 +84,8 @@ VALUE, PROMISED, GAP, RESIDUAL, BOUND = range(5)
 
 def search(K: int) -> Search:
     """Room for a search with K users."""
-    return Search(*(np.zeros(size) for size in (K + 3, K + 3, K + 3, 4, 3, 8)))
+    now, anchor, kept = np.empty((3, K + 3))
+    return Search(now, anchor, kept, np.empty(4), np.empty(3), np.empty(8))
 
 
 @part
