@@ -13,12 +13,9 @@ from typing import Any
 import numpy as np
 from attrs import field, frozen
 
-from isacsim.solvers.iterate import Progress, Stop
-from isacsim.solvers.solution import Solution, Status, objects
+from isacsim.solvers.iterate import GOING, Progress, Stop, concluded
+from isacsim.solvers.solution import Solution, Status
 from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray
-
-# What became of a member: it goes on, or ended as its name says, broken where the objective is no number.
-GOING, MET, STALLED, BROKEN = range(4)
 
 
 @frozen(eq=False)
@@ -94,30 +91,15 @@ class Course:
         Args:
             members: Their places.
             W: Their precoders, (M, N, L).
-            values: Their objective, residual and what else there is of a bound, (M,), by name; written to.
+            values: Their objective, residual and what else there is of a bound, (M,), by name.
             traced: Columns of the trace by name.
             reached: Status of a member that has converged.
         """
         ends, steps = self.state[members].tolist(), self.step[members].astype(int)
-        if BROKEN in ends:
-            broken = self.state[members] == BROKEN
-            for each in (W, *values.values()):
-                each[broken] = np.nan
-        status = {GOING: Status.MAX_STEPS, MET: reached, STALLED: Status.STALLED, BROKEN: Status.FAILED}
-        notes = {GOING: self.note, BROKEN: "the objective became infinite or NaN at step {}"}
-        told = [(text.format(step),) if (text := notes.get(end)) else () for end, step in zip(ends, steps, strict=True)]
-        nothing = np.full(len(members), np.nan)
-        return Solution(
-            decision={"precoder": W},
-            gap=nothing,
-            iterations=steps,
-            status=objects([status[end] for end in ends]),
-            notes=objects(told),
-            trace=self._tables(members, int(max(steps.tolist())) + 1, traced),
-            runtime=time.perf_counter() - self.began,
-            least_power=nothing,
-            **{"bound": nothing, **values},
-        )
+        told = [self.note if end == GOING else "" for end in ends]
+        trace = self._tables(members, int(max(steps.tolist())) + 1, traced)
+        runtime = time.perf_counter() - self.began
+        return concluded(ends, steps, told, {"precoder": W}, values, reached, trace=trace, runtime=runtime)
 
     def _tables(self, members: IntArray, length: int, traced: Mapping[str, int]) -> dict[str, FloatArray]:
         """The trace of some members, each (M, length): NaN after a member's end; times are spread over a call."""

@@ -8,7 +8,7 @@ evaluated twice; a member that has ended leaves the batch.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
@@ -19,6 +19,9 @@ from isacsim.checks import number, whole
 from isacsim.errors import InvalidInput
 from isacsim.solvers.solution import Solution, Status, objects
 from isacsim.typing import AnyArray, BoolArray, ComplexArray, FloatArray, IntArray
+
+# How members end: going on until a limit, or as the name says, broken where the objective is no number.
+GOING, MET, STALLED, BROKEN = range(4)
 
 
 class State(Protocol):
@@ -132,13 +135,14 @@ def iterate(
         elapsed = time.perf_counter() - begin
         trace.note(members, state, elapsed)
         rules = _rules(stop, Progress(count, labels[members], state, elapsed))
-        broken, met = ~np.isfinite(state.objective), state.residual <= stop.tolerance
-        ended = np.logical_or.reduce([broken, met, state.stalled, *rules.values()])
+        own_end = ~np.isfinite(state.objective), state.residual <= stop.tolerance, np.asarray(state.stalled)
+        how = np.select(own_end, (BROKEN, MET, STALLED), GOING)
+        ended = np.logical_or.reduce([how != GOING, *rules.values()])
         if not np.count_nonzero(ended):
             continue
         own = {note: rule[ended] for note, rule in rules.items()}
         # Of the members that end only: some states have work to do for their decision.
-        ends.append((_ended(take(state, ended), count, broken[ended], met[ended], own, reached), members[ended]))
+        ends.append((_ended(take(state, ended), count, how[ended], own, reached), members[ended]))
         if ended.all():
             break
         state, members = take(state, ~ended), members[~ended]
@@ -168,34 +172,57 @@ def _rules(stop: Stop, now: Progress) -> dict[str, BoolArray]:
     return rules
 
 
-def _ended(
-    state: Any, count: int, broken: BoolArray, met: BoolArray, rules: dict[str, BoolArray], reached: Status
-) -> Solution:
+def _ended(state: Any, count: int, ends: IntArray, rules: dict[str, BoolArray], reached: Status) -> Solution:
     """What became of the members of a state, which all end; without their trace."""
-    status, notes, told = [], [], getattr(state, "told", [""] * broken.size)
-    for i, lost in enumerate(broken):
-        if lost:
-            end = Status.FAILED, f"the objective became infinite or NaN at step {count}"
-        elif met[i] or state.stalled[i]:
-            end = reached if met[i] else Status.STALLED, told[i]
-        else:
-            end = Status.MAX_STEPS, next(note for note, rule in rules.items() if rule[i])
-        status.append(end[0])
-        notes.append((end[1],) if end[1] else ())
+    told = list(getattr(state, "told", [""] * ends.size))
+    for i in np.flatnonzero(ends == GOING):
+        told[i] = next(note for note, rule in rules.items() if rule[i])
+    values = {name: getattr(state, name) for name in ("objective", "residual", "bound") if hasattr(state, name)}
+    return concluded(ends.tolist(), np.full(ends.size, count), told, decided(state), values, reached)
 
-    def kept(values: AnyArray) -> AnyArray:
-        return np.where(broken.reshape(-1, *[1] * (values.ndim - 1)), np.nan, values)
 
-    nothing = np.full(broken.size, np.nan)
+def concluded(
+    ends: Sequence[float],
+    steps: IntArray,
+    told: Sequence[str],
+    decision: Mapping[str, AnyArray],
+    values: Mapping[str, FloatArray],
+    reached: Status = Status.STATIONARY,
+    **rest: Any,
+) -> Solution:
+    """The solution of members that have ended, (B,).
+
+    Args:
+        ends: How each of them did, going on at a limit, for example.
+        steps: After how many steps, (B,).
+        told: A remark on each, which is empty or becomes a note; a member that is broken has its own.
+        decision: Arrays by name.
+        values: Objectives and residuals, and what else there is of a gap or a bound, (B,), by name.
+        reached: Status of a member that has converged.
+        **rest: Other fields, the trace for example.
+    """
+    if BROKEN in ends:
+        broken = np.array(ends) == BROKEN
+        decision, values = (
+            {name: np.where(broken.reshape(-1, *[1] * (x.ndim - 1)), np.nan, x) for name, x in each.items()}
+            for each in (decision, values)
+        )
+    status: dict[float, Status] = {
+        GOING: Status.MAX_STEPS,
+        MET: reached,
+        STALLED: Status.STALLED,
+        BROKEN: Status.FAILED,
+    }
+    lost = "the objective became infinite or NaN at step {}"
+    notes = [lost.format(step) if end == BROKEN else note for end, step, note in zip(ends, steps, told, strict=True)]
+    nothing = np.full(len(ends), np.nan)
+    fields: dict[str, Any] = {"gap": nothing, "bound": nothing, "least_power": nothing, **values, **rest}
     return Solution(
-        decision={name: kept(values) for name, values in decided(state).items()},
-        objective=kept(state.objective),
-        gap=nothing,
-        residual=kept(state.residual),
-        iterations=np.full(broken.size, count),
-        status=objects(status),
-        bound=getattr(state, "bound", nothing),
-        notes=objects(notes),
+        decision=decision,
+        iterations=steps,
+        status=objects([status[end] for end in ends]),
+        notes=objects([(note,) if note else () for note in notes]),
+        **fields,
     )
 
 

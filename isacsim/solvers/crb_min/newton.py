@@ -20,7 +20,7 @@ from isacsim.grid import Grid
 from isacsim.problems.crb_min import CrbMin
 from isacsim.records import member
 from isacsim.solvers.base import Request
-from isacsim.solvers.course import BROKEN, GOING, MET, STALLED, Course
+from isacsim.solvers.course import Course
 from isacsim.solvers.crb_min.base import CrbMinSolver, certified
 from isacsim.solvers.crb_min.dual import Dual, Scratch, scratch
 from isacsim.solvers.crb_min.dual import room as dual_room
@@ -43,7 +43,7 @@ from isacsim.solvers.crb_min.newton_system import (
 from isacsim.solvers.crb_min.recovery import Beams, cheapest
 from isacsim.solvers.crb_min.reduction import Member, Reduced
 from isacsim.solvers.crb_min.white import white_beams
-from isacsim.solvers.iterate import Stop
+from isacsim.solvers.iterate import BROKEN, GOING, MET, STALLED, Stop
 from isacsim.solvers.solution import Solution, Status
 from isacsim.solvers.sqinr.group import Group
 from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray

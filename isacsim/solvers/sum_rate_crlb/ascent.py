@@ -31,8 +31,8 @@ from isacsim.optimisation.preconditioner import precondition
 from isacsim.optimisation.riemannian import RENEW_EVERY
 from isacsim.optimisation.search import ARMIJO, FAST, LEAST, MAX_ATTEMPTS, PATIENT, SHRINK
 from isacsim.optimisation.spheres import along_surface, to_surface
-from isacsim.solvers.course import BROKEN, GOING, MET, STALLED, Course
-from isacsim.solvers.iterate import Stop
+from isacsim.solvers.course import Course
+from isacsim.solvers.iterate import BROKEN, GOING, MET, STALLED, Stop
 from isacsim.solvers.solution import Solution
 from isacsim.solvers.sum_rate_crlb.distorted import Disturbed, disturb, disturbance
 from isacsim.solvers.sum_rate_crlb.member import (
