@@ -1,4 +1,4 @@
-"""The one backtracking search of the iterative solvers: no step lowers the objective."""
+"""The one backtracking search of iterations: no step lowers the objective."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Line:
     shrink: float = SHRINK
 
     def propose(self, attempt: int) -> tuple[ComplexArray, FloatArray]:
-        """The step of full power of an attempt, and what it promises."""
+        """The step of an attempt, taken back to where coordinates may lie, and what it promises."""
         t = self.length * self.shrink ** min(attempt, PATIENT) * FAST ** max(attempt - PATIENT, 0)
         return self.merit.project(self.W + t[:, None, None] * self.direction), t * self.slope
 
@@ -44,10 +44,9 @@ def search(line: S, propose: Propose[S], before: P, *, monotone: bool = True) ->
     """The next points, and which members found none that improves the objective.
 
     Args:
-        line: What proposals are made from, with the `Merit` of B members.
-        propose: Precoders of full power for the members that still search, at their n-th
-            attempt, and the increase of the objective they promise; later attempts are
-            shorter steps.
+        line: What proposals are made from, with the ``merit`` of B members, which evaluates them.
+        propose: Coordinates for the members that still search, at their n-th attempt, and the increase of
+            the objective they promise; later attempts are shorter steps.
         before: The points that are to be improved.
         monotone: Whether they are; else the first proposals are taken as they are.
     """

@@ -1,11 +1,10 @@
-"""What the Riemannian solvers of `SumRateCrlb` share: coordinates, starts, line search and preconditioner.
+"""What the Riemannian solvers of `SumRateCrlb` share: coordinates, starts and preconditioner.
 
 Every stationary precoder lies in the range of ``N = [H, V]``, since the stationarity
 condition ``mu W = C_1 + (crlb_weight Q - rate_weight H Sigma_2 H^H) W`` with mu > 0 has only
 columns of N on its right [Fang25, Sec. IV-C]. The iteration therefore runs in an
-orthonormal basis of that range, where its cost knows nothing of the number of antennas,
-and on the surface of full power: gradients are projected onto its tangent space, steps are scaled back to
-it, and curvature pairs are plain differences. It is preconditioned by the matrix of Theorem 1 of [Fang25] without Q::
+orthonormal basis of that range, where its cost knows nothing of the number of antennas, and on the surface of
+full power (`isacsim.optimisation.riemannian`). It is preconditioned by the matrix of Theorem 1 of [Fang25] without Q::
 
     M = 2 (rate_weight H Sigma_2 H^H + mu I)
 """
