@@ -25,7 +25,7 @@ from isacsim.solvers.crb_min.prox import positive_root, prox_blocks, prox_invers
 from isacsim.solvers.crb_min.recovery import cheapest, recovered, repaired
 from isacsim.solvers.crb_min.reduction import precoders, reductions
 from isacsim.solvers.crb_min.splitting import Splitting
-from isacsim.solvers.crb_min.white import degenerate_beams, white_beams
+from isacsim.solvers.crb_min.white import degenerate, white, white_beams
 from isacsim.solvers.sqinr.least_power import ROUNDING, least_power, uplink
 from isacsim.solvers.sqinr.repair import along_channels
 from isacsim.solvers.sqnr_max.objectives import sqnr_groups
@@ -180,25 +180,27 @@ def test_where_no_power_suffices_the_bound_on_the_least_power_passes_any(kit):
 def test_white_beams_have_the_white_covariance_and_meet_every_sinr(kit, seed, users, extra, sinr_db, decades):
     problem = kit.make_crb_min(users, users + extra, seed=seed, sinr_db=sinr_db, power=10.0**decades)
     reduced = reduce(problem)
-    for beams, found in (white_beams(reduced), degenerate_beams(reduced)):
+    for V, found in (white(reduced), degenerate(reduced)):
         if found.any():
+            beams = white_beams(reduced, V)
             R = beams.users @ hermitian(beams.users) + beams.sensing
             np.testing.assert_allclose(R[0], np.eye(reduced.rank), atol=1e-12)
             W = precoders(reduced, beams.precoder)
             assert np.all(problem.constraints(W[0])["sinr"] >= -1e-10)
             assert problem.objective(W[0]) == pytest.approx(problem.H.shape[0] ** 2 / problem.power, rel=1e-10)
     # The degenerate case is one of those in which the white covariance serves.
-    assert white_beams(reduced)[1] or not degenerate_beams(reduced)[1]
+    assert white(reduced)[1] or not degenerate(reduced)[1]
 
 
 def test_the_white_test_finds_what_the_polar_factor_alone_does_not(kit):
     found = 0
     for seed in range(40):
         reduced = reduce(kit.make_crb_min(4, 16, seed=seed, sinr_db=13.0, power=100.0))
-        plain = white_beams(reduced, steps=1)[1]
-        if white_beams(reduced)[1] and not plain:
+        plain = white(reduced, steps=1)[1]
+        V, every = white(reduced)
+        if every and not plain:
             found += 1
-            W = precoders(reduced, white_beams(reduced)[0].precoder)
+            W = precoders(reduced, white_beams(reduced, V).precoder)
             problem = kit.make_crb_min(4, 16, seed=seed, sinr_db=13.0, power=100.0)
             assert np.all(problem.constraints(W[0])["sinr"] >= -1e-10)
     assert found  # else this test shows nothing
@@ -207,11 +209,11 @@ def test_the_white_test_finds_what_the_polar_factor_alone_does_not(kit):
 def test_the_white_test_agrees_with_the_solver_about_the_border(kit):
     for seed in range(6):
         problem = kit.make_crb_min(3, 12, seed=seed, sinr_db=12.0, power=30.0)
-        white = bool(white_beams(reduce(problem))[1][0])
+        found = bool(white(reduce(problem))[1][0])
         solution = isacsim.solve(problem, "r-ipm")
         excess = solution.objective * problem.power / 12**2 - 1
         # An excess of 1e-7 is beyond what the program is off by; a white optimum has none.
-        assert white == (excess < 1e-7), (seed, excess)
+        assert found == (excess < 1e-7), (seed, excess)
 
 
 # Dual and Newton system

@@ -29,7 +29,7 @@ from isacsim.solvers.crb_min.prox import prox_blocks, prox_inverse_trace, prox_s
 from isacsim.solvers.crb_min.recovery import Beams, cheapest, recovered
 from isacsim.solvers.crb_min.reduction import Reduced
 from isacsim.solvers.crb_min.splitting import Splitting
-from isacsim.solvers.crb_min.white import degenerate_beams
+from isacsim.solvers.crb_min.white import degenerate
 from isacsim.solvers.iterate import Stop, iterate
 from isacsim.solvers.solution import Solution
 from isacsim.solvers.sqinr.group import Group
@@ -109,7 +109,7 @@ class RBal(CrbMinSolver):
 
     reduces: ClassVar[bool] = True
     #: The degenerate case, in which the SINRs need not hold with equality
-    white: ClassVar[Callable[[Reduced], tuple[Beams, BoolArray]]] = degenerate_beams
+    white: ClassVar[Callable[[Reduced], tuple[ComplexArray, BoolArray]]] = degenerate
 
     def optimise(self, group: Group, request: Request) -> Solution:
         """Steps until the residual meets the tolerance."""

@@ -11,13 +11,12 @@ import numpy as np
 from isacsim.batch import replaced, take
 from isacsim.linalg.stacked import inverse, trace
 from isacsim.problems.crb_min import CrbMin
-from isacsim.solvers.crb_min.recovery import Beams
 from isacsim.solvers.crb_min.reduction import Reduced, precoders, reductions
-from isacsim.solvers.crb_min.white import white_beams
+from isacsim.solvers.crb_min.white import white, white_beams
 from isacsim.solvers.solution import Solution, Status
 from isacsim.solvers.sqinr.group import Group
 from isacsim.solvers.sqinr.pipeline import SqinrSolver
-from isacsim.typing import BoolArray
+from isacsim.typing import BoolArray, ComplexArray
 
 
 class CrbMinSolver(SqinrSolver):
@@ -30,8 +29,8 @@ class CrbMinSolver(SqinrSolver):
     guarantee: ClassVar[str] = "global, within a proven gap"
     rule: ClassVar[str] = "SINR"
     starts: ClassVar[bool] = False
-    #: Beams of members whose optimum is white, and which members those are; this default looks for none
-    white: ClassVar[Callable[[Reduced], tuple[Beams, BoolArray]]] = partial(white_beams, steps=0)
+    #: Users' beams of members whose optimum is white, and which members those are; this default looks for none
+    white: ClassVar[Callable[[Reduced], tuple[ComplexArray, BoolArray]]] = partial(white, steps=0)
 
     def groups(self, problem: CrbMin) -> list[Group]:
         """The reduced problems by rank of the channels."""
@@ -39,10 +38,11 @@ class CrbMinSolver(SqinrSolver):
 
     def closed_form(self, group: Group) -> tuple[Group, Solution] | None:
         """The members whose white covariance meets every SINR."""
-        beams, plain = (type(self).white if group.system.users else white_beams)(group.system)
+        V, plain = (type(self).white if group.system.users else white)(group.system)
         if not plain.any():
             return None
-        beams, notes = take(beams, plain), ["the white covariance (P/N_t) I meets every SINR"] * int(plain.sum())
+        beams = white_beams(take(group.system, plain), V[plain])
+        notes = ["the white covariance (P/N_t) I meets every SINR"] * int(plain.sum())
         best, optimal = beams.objective, Status.OPTIMAL
         rest = Solution.resting(beams.precoder, optimal, notes, objective=best, bound=best, gap=0.0, violation=0.0)
         return take(group, plain), rest

@@ -42,7 +42,7 @@ from isacsim.solvers.crb_min.newton_system import (
 )
 from isacsim.solvers.crb_min.recovery import Beams, cheapest
 from isacsim.solvers.crb_min.reduction import Member, Reduced
-from isacsim.solvers.crb_min.white import white_beams
+from isacsim.solvers.crb_min.white import white
 from isacsim.solvers.iterate import BROKEN, GOING, MET, STALLED, Stop
 from isacsim.solvers.solution import Solution, Status
 from isacsim.solvers.sqinr.group import Group
@@ -86,7 +86,7 @@ class PrimalDualNewton(CrbMinSolver):
     patience: int = field(default=20, validator=whole(1))
     fallback: int = field(default=12, validator=whole(0))
 
-    white: ClassVar[Callable[[Reduced], tuple[Beams, BoolArray]]] = white_beams
+    white: ClassVar[Callable[[Reduced], tuple[ComplexArray, BoolArray]]] = white
 
     @property
     def behind_converters(self) -> DualNewton:

@@ -47,6 +47,7 @@ class Reduced(Links):
 
     basis: ComplexArray = rows(2)  #: U, (B, N_t, r)
     noise: FloatArray = rows(1)  #: sigma_k^2 N_t / (P ||h_k||^2), (B, K)
+    nuclear: FloatArray = rows()  #: Nuclear norm of H, (B,)
     antennas: int = field()  #: N_t
 
     @property
@@ -57,8 +58,10 @@ class Reduced(Links):
     @property
     def arrays(self) -> Member:
         """What kernels see."""
-        share = 1 / self.ratio
-        terms = np.stack([share, self.threshold, self.noise, share * self.noise], axis=1)
+        members, users = self.threshold.shape
+        terms = np.empty((members, CHARGE + 1, users))
+        terms[:, SHARE] = share = 1 / self.ratio
+        terms[:, THRESHOLD], terms[:, NOISE], terms[:, CHARGE] = self.threshold, self.noise, share * self.noise
         return Member(writable(self.H), writable(self.HH), terms, np.full(len(terms), self.antennas))
 
     @property
@@ -100,7 +103,7 @@ def reductions(problem: CrbMin) -> list[Group]:
     length = np.sqrt(squared(np.swapaxes(problem.H, -1, -2)).sum(axis=-1))  # (B, K)
     H = problem.H / np.where(length > 0, length, 1.0)[:, None, :]
     # Of unit norm, no user's distance decides what counts for the rank.
-    U, spectrum, _ = np.linalg.svd(H, full_matrices=False)
+    U, spectrum, VH = np.linalg.svd(H, full_matrices=False)
     rank = (spectrum > RANK_TOLERANCE * spectrum[:, :1]).sum(axis=-1)
     power = each(problem.power, members)
     noise = problem.noise_power * (antennas / power)[:, None] / length**2
@@ -109,13 +112,14 @@ def reductions(problem: CrbMin) -> list[Group]:
     for r in sorted(set(rank.tolist())):
         at = np.flatnonzero(rank == r)
         basis = np.ascontiguousarray(U[at, :, :r])
-        coordinates = hermitian(basis) @ H[at]
+        coordinates = spectrum[at, :r, None] * VH[at, :r]
         reduced = Reduced(
             basis=basis,
             H=coordinates,
             HH=hermitian(coordinates),
             threshold=min_sinr[at],
             noise=noise[at],
+            nuclear=spectrum[at, :r].sum(axis=-1),
             unit=power[at] / antennas,
             antennas=antennas,
         )

@@ -23,10 +23,15 @@ STEPS = 40  # of which ten do where SINRs are far from the border; a member that
 POWER = 2.0  # exponent of the update of the weights
 
 
-def white_beams(reduced: Reduced, steps: int = STEPS) -> tuple[Beams, BoolArray]:
-    """Beams with the white covariance, and for which members they meet every SINR; see `contraction`."""
-    V, found = contraction(reduced.H, np.sqrt((1 + reduced.noise) / reduced.ratio), steps)
-    return _with_white_covariance(reduced, V), found
+def white(reduced: Reduced, steps: int = STEPS) -> tuple[ComplexArray, BoolArray]:
+    """Beams (B, r, K) with which the white covariance meets every SINR, and for which members; see `contraction`."""
+    needed = np.sqrt((1 + reduced.noise) / reduced.ratio)
+    V, found = np.zeros_like(reduced.H), np.zeros(len(needed), bool)
+    # Equal weights prove of most members that there are none, without a polar factor.
+    left = ~_proven(reduced.nuclear, needed.sum(axis=-1))
+    if left.any():
+        V[left], found[left] = contraction(reduced.H[left], needed[left], steps)
+    return V, found
 
 
 def contraction(H: ComplexArray, needed: FloatArray, steps: int = STEPS) -> tuple[ComplexArray, BoolArray]:
@@ -49,8 +54,7 @@ def contraction(H: ComplexArray, needed: FloatArray, steps: int = STEPS) -> tupl
         reached = np.ascontiguousarray(np.diagonal(hermitian(h) @ polar, axis1=-2, axis2=-1).real)
         enough = (reached >= needed[todo]).all(axis=-1)
         V[todo[enough]], found[todo[enough]] = polar[enough], True
-        # By duality: no contraction V has a larger Re tr((H diag(weights))^H V) than the nuclear norm, to rounding.
-        hopeless = norm < (weights[todo] * needed[todo]).sum(axis=-1) * (1 - 1e-12)
+        hopeless = _proven(norm, (weights[todo] * needed[todo]).sum(axis=-1))
         going = ~enough & ~hopeless & (reached > 0).all(axis=-1)
         weights[todo[going]] *= (needed[todo[going]] / reached[going]) ** POWER
         todo = todo[going]
@@ -59,7 +63,13 @@ def contraction(H: ComplexArray, needed: FloatArray, steps: int = STEPS) -> tupl
     return V, found | (needed.shape[-1] == 0)
 
 
-def _with_white_covariance(reduced: Reduced, V: ComplexArray) -> Beams:
+def _proven(nuclear: FloatArray, asked: FloatArray) -> BoolArray:
+    """Where no contraction V has so large a Re tr((H diag(weights))^H V) as is asked: none has more than the norm."""
+    return np.asarray(nuclear < asked * (1 - 1e-12))  # to rounding
+
+
+def white_beams(reduced: Reduced, V: ComplexArray) -> Beams:
+    """The users' beams V (B, r, K), with sensing streams that make their covariance white."""
     sensing = hermitian_part(np.eye(reduced.rank) - V @ hermitian(V))
     return Beams(V, sensing, np.full(reduced.unit.shape, float(reduced.antennas)))
 
@@ -70,8 +80,8 @@ def _polar(A: ComplexArray) -> tuple[ComplexArray, FloatArray]:
     return U @ VH, spectrum.sum(axis=-1)
 
 
-def degenerate_beams(reduced: Reduced) -> tuple[Beams, BoolArray]:
-    """Beams with the white covariance all along one channel, and for which members they do.
+def degenerate(reduced: Reduced) -> tuple[ComplexArray, BoolArray]:
+    """Likewise beams that all lie along one channel.
 
     Condition (12) of [Zhao26, Theorem 4]: for some i the powers that the users need along h_i
     sum to at most P / N_t. Only then can every optimum leave an SINR slack, so that a method
@@ -86,5 +96,4 @@ def degenerate_beams(reduced: Reduced) -> tuple[Beams, BoolArray]:
     members = np.arange(best.size)
     found = total[members, best] <= 1
     chosen = np.where(found[:, None], powers[members, best], 0.0)
-    V = reduced.H[members, :, best][:, :, None] * np.sqrt(chosen)[:, None, :]
-    return _with_white_covariance(reduced, V), found
+    return reduced.H[members, :, best][:, :, None] * np.sqrt(chosen)[:, None, :], found
