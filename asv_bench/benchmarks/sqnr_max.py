@@ -12,7 +12,7 @@ import numpy as np
 import isacsim
 from isacsim.batch import flatten
 from isacsim.solvers.sqinr.certificate import certify
-from isacsim.solvers.sqinr.group import feasibility
+from isacsim.solvers.sqinr.least_power import least_power
 from isacsim.solvers.sqnr_max.objectives import sqnr_groups
 
 from .scenes import complex_gaussian
@@ -185,7 +185,7 @@ class Quality:
         if "P_min" in kind:
             (group,) = sqnr_groups(flatten(self.problem))
             system = group.system
-            power = feasibility(system).power * 0.1 * float(kind.split()[0])
+            power = least_power(system).power * 0.1 * float(kind.split()[0])
             self.problem = attrs.evolve(self.problem, power=power)
         self.last = {}
         self.solution = isacsim.solve(self.problem, callback=self.note)

@@ -104,7 +104,7 @@ def test_the_ratio_of_a_point_target_rises_with_its_gradient_times_a_ratio_of_de
     V, other = (kit.complex_gaussian((1, 5, 4), seed) / 4 for seed in (5, 6))
     here, there = objective.surrogate(V), objective.surrogate(other)
     change = other @ hermitian(other) - V @ hermitian(V)
-    slope = np.trace(objective.gradient(here) @ change, axis1=-2, axis2=-1).real
+    slope = np.trace(here.gradient @ change, axis1=-2, axis2=-1).real
     power = [(np.abs(np.conj(target.a)[:, None, :] @ X) ** 2).sum() for X in (V, other)]
     denominators = [zeta / f.value for zeta, f in zip(power, (here, there), strict=True)]
     np.testing.assert_allclose(there.value - here.value, denominators[0] / denominators[1] * slope, rtol=1e-10)

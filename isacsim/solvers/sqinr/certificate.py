@@ -1,5 +1,9 @@
 """How near a point is to a first-order optimum, and what that proves.
 
+With S the derivative of the Lagrangian by the covariance of a stream that serves no user, and
+``S_k = S + lambda_k c_k h_k h_k^H`` for the beam of user k, the optimality conditions are ``S_l v_l = 0`` for all
+columns, S_l negative semidefinite, constraints and complementarity.
+
 In the covariances R_l of the columns the constraints are linear, so that any point that
 satisfies them and multipliers prove ``<df/dR, R' - R> <= excess`` for all R' that do. Where
 this holds with an excess of zero the point is stationary in the space of covariances, rank
@@ -14,11 +18,12 @@ from __future__ import annotations
 import numpy as np
 from attrs import frozen
 
-from isacsim.batch import frobenius2, rows
-from isacsim.solvers.sqinr.kkt import Kkt, conditions, largest_of_all
-from isacsim.solvers.sqinr.objective import Proof
-from isacsim.solvers.sqinr.system import System
+from isacsim.batch import frobenius2, inner, rows, squared
+from isacsim.linalg.stacked import eigh
+from isacsim.solvers.sqinr.system import System, prices
 from isacsim.typing import ComplexArray, FloatArray
+
+BISECTIONS = 40  # which leave 1e-12 of the interval
 
 
 @frozen(eq=False)
@@ -26,7 +31,7 @@ class Certificate:
     """What multipliers prove about B points, relative to their objectives."""
 
     value: FloatArray = rows()  #: f, (B,)
-    #: ``||S_l v_l||`` over all columns l, relative, (B,); S_l is df/dR of the Lagrangian for a column
+    #: ``||S_l v_l||`` over all columns l, relative, (B,)
     residual: FloatArray = rows()
     #: The largest eigenvalue of S_l over all columns, relative, (B,): what a stream that is not there would gain. At an
     #: optimum it is 0
@@ -38,20 +43,45 @@ class Certificate:
 
 def certify(system: System, V: ComplexArray, multipliers: FloatArray) -> Certificate:
     """What multipliers (B, K+1), the users' and that of the power, prove about points V (B, N, L)."""
-    surrogate = system.objective.surrogate(V)
-    kkt = conditions(system, V, multipliers, surrogate)
-    largest, size = largest_of_all(system, kkt, multipliers), surrogate.size
+    value, gradient = system.objective.first_order(V)
+    S, k = gradient - prices(system.constraints, multipliers), np.arange(system.users)
+    weights, own = multipliers[:, :-1] * system.ratio, (system.HH @ V)[:, k, k]
+    left = S @ V
+    left[:, :, : system.users] += system.H * (weights * own)[:, None, :]
+    spectrum, U = eigh(S)
+    of_users = largest_eigenvalue(spectrum, squared(system.HH @ U), weights)
+    largest = np.maximum(of_users.max(axis=-1, initial=-np.inf), spectrum[:, -1])
+    # For all R' that meet the constraints the Lagrangian is at most max(largest, 0).
+    excess = np.maximum(largest, 0.0) + multipliers[:, -1] - multipliers[:, :-1].sum(axis=-1) - inner(V, gradient @ V)
+    slack, size = system.slack(V), system.objective.size(value)
+    # To first order an SQINR falls short by the slack over what the user receives, at least 1.
+    short = -slack[:, :-1] * (1 + system.threshold) / (system.ratio * squared(own) - slack[:, :-1])
     return Certificate(
-        value=surrogate.value,
-        residual=np.sqrt(frobenius2(kkt.left) * frobenius2(V)) / size,
+        value=value,
+        residual=np.sqrt(frobenius2(left) * frobenius2(V)) / size,
         eigenvalue=largest / size,
-        violation=kkt.violation,
-        excess=kkt.excess(multipliers, V, largest) / size,
-        bound=proven_bound(system, system.objective.proof(), kkt, V, multipliers),
+        violation=np.maximum(short.max(axis=-1, initial=0.0), -slack[:, -1]),
+        excess=excess / size,
+        bound=value + system.objective.proof().steepness(V, value) * excess,
     )
 
 
-def proven_bound(system: System, proven: Proof, kkt: Kkt, V: ComplexArray, multipliers: FloatArray) -> FloatArray:
-    """Upper bound on f over all points that meet the constraints, (B,); NaN where there is no proof."""
-    excess = kkt.excess(multipliers, V, largest_of_all(system, kkt, multipliers))
-    return np.asarray(kkt.value + proven.steepness(V, kkt.value) * excess)
+def largest_eigenvalue(spectrum: FloatArray, seen: FloatArray, weights: FloatArray) -> FloatArray:
+    """The largest eigenvalue of ``U diag(spectrum) U^H + weight_k h_k h_k^H`` for each k, (B, K), from above.
+
+    Bisection of the secular equation ``sum_i weight |u_i^H h|^2 / (x - w_i) = 1``.
+
+    Args:
+        spectrum: w, rising, (B, N).
+        seen: ``|u_i^H h_k|^2``, (B, K, N).
+        weights: Not negative, (B, K).
+    """
+    terms = weights[..., None] * seen
+    low = np.broadcast_to(spectrum[:, -1:], weights.shape)
+    high = low + terms.sum(axis=-1)
+    for _ in range(BISECTIONS):
+        x = (low + high) / 2
+        with np.errstate(divide="ignore", invalid="ignore"):
+            right = (terms / (x[..., None] - spectrum[:, None, :])).sum(axis=-1) <= 1
+        low, high = np.where(right, low, x), np.where(right, x, high)
+    return np.asarray(high)

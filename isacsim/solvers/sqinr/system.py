@@ -85,13 +85,8 @@ class System(Links):
         return np.asarray(slack)
 
     def to_maximise(self, theta: ComplexArray) -> System:
-        """The same constraints with the objective ``tr(Theta R)``, for Theta Hermitian, (B, N, N).
-
-        `isacsim.solvers.sqnr_max.newton_mm.NewtonMm.maximise` takes the result, with the
-        `LeastPower` of this system, and proves the global optimum of it: its solution has the
-        status GLOBAL with gap and bound, of ``tr(Theta R)``, and V of a few sensing streams.
-        """
-        return attrs.evolve(self, objective=Linear.of(theta))
+        """The same constraints with the objective ``tr(Theta R)``, for Theta Hermitian, (B, N, N)."""
+        return attrs.evolve(self, objective=Linear(theta))
 
 
 @part
@@ -111,34 +106,16 @@ def write_slack(constraints: Constraints, received: ComplexArray, chain: FloatAr
     slack[K] += 1
 
 
-@part
-def violation(constraints: Constraints, received: ComplexArray, slack: FloatArray) -> float:
-    """The largest relative violation, of a point with ``received`` (K, L) and slacks (K+1,)."""
-    K = constraints.ratio.size
-    worst = max(0.0, -slack[K])
-    for k in range(K):
-        # To first order the SQINR falls short by the slack over what the user receives, at least 1.
-        total = constraints.ratio[k] * real_inner(received[k, k], received[k, k]) - slack[k]
-        worst = max(worst, -slack[k] * (1 + constraints.threshold[k]) / total)
-    return worst
-
-
-@part
-def add_prices(constraints: Constraints, multipliers: FloatArray, prices: ComplexArray) -> None:
-    """Add ``sum_k lambda_k (h_k h_k^H + diag(e |h_k|^2)) + mu I`` of one member, Hermitian, to ``prices`` (N, N).
+def prices(constraints: Constraints, multipliers: FloatArray) -> ComplexArray:
+    """``sum_k lambda_k (h_k h_k^H + diag(e |h_k|^2)) + mu I``, Hermitian, (B, N, N), of multipliers (B, K+1).
 
     What the constraints charge for the covariance of a stream that serves no user; the beam of
     user k gets ``lambda_k c_k h_k h_k^H`` back.
     """
-    H, HH, load = constraints.H, constraints.HH, constraints.load
-    N, K = H.shape
-    for i in range(N):
-        for k in range(K):
-            weight = multipliers[k] * H[i, k]
-            for j in range(N):
-                prices[i, j] += weight * HH[k, j]
-        for k in range(K + 1):
-            prices[i, i] += multipliers[k] * load[i, k]
+    charged = (constraints.H * multipliers[:, None, :-1]) @ constraints.HH
+    i = np.arange(charged.shape[-1])
+    charged[:, i, i] += (constraints.load @ multipliers[..., None])[..., 0]
+    return np.asarray(charged)
 
 
 def groups(

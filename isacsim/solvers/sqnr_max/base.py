@@ -47,7 +47,7 @@ class ProgramState:
     @classmethod
     def at(cls, group: Group, V: ComplexArray, **own: Any) -> Self:
         """The state at points V before the first program, with ``own`` fields."""
-        value, members = group.system.objective.surrogate(V).value, len(V)
+        value, members = group.system.objective.value(V), len(V)
         nothing, no = np.full(members, np.inf), np.zeros(members, bool)
         return cls(group, V, value, nothing, no, objects([""] * members), **own)
 

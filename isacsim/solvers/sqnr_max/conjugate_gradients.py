@@ -139,13 +139,14 @@ RESIDUAL, TURNED, DIRECTION, BENT, MIXED = range(5)
 XX, XD, DD, SLOPE, CURVE, LENGTH = range(6)
 
 
-def rounded(record: R) -> R:
-    """A named tuple of arrays, and of more of them, in single precision."""
-    return type(record)(*(rounded(each) if isinstance(each, tuple) else _single(each) for each in record))
+def rounded(record: R, single: bool = True) -> R:
+    """A named tuple of arrays, and of more of them, in single precision; or as it is, in arrays of one layout."""
+    kinds = {"c": np.complex64, "f": np.float32} if single else {}
 
+    def cast(array: AnyArray) -> AnyArray:
+        return array.astype(kinds.get(array.dtype.kind, array.dtype), order="C", copy=not single)
 
-def _single(array: AnyArray) -> AnyArray:
-    return array.astype({"c": np.complex64, "f": np.float32}.get(array.dtype.kind, array.dtype), copy=False)
+    return type(record)(*(rounded(each, single) if isinstance(each, tuple) else cast(each) for each in record))
 
 
 def point_at(seen: Seen) -> Point:

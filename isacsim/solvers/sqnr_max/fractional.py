@@ -17,11 +17,11 @@ distortion that grows with the echo the noise is diag(1 + eps_j), which bounds f
 from __future__ import annotations
 
 import numpy as np
-from attrs import frozen
+from attrs import field, frozen
 
 from isacsim.batch import hermitian, inner, rows, tuples
 from isacsim.solvers.sqnr_max.objectives import Sqnr
-from isacsim.solvers.sqnr_max.target import PointResponse
+from isacsim.solvers.sqnr_max.target import PointResponse, point_response
 from isacsim.typing import ComplexArray, FloatArray
 
 
@@ -30,12 +30,14 @@ class Ratio:
     """``tr(numerator R) / (tr(denominator R) + offset)`` of B members, which f rises with.
 
     Attributes:
+        alike: The SQNR that is the ratio itself, whose optima first order proves.
         numerator: Hermitian, (B, N, N).
         denominator: Hermitian, (B, N, N).
         offset: Positive, (B,).
         target: The point target where f is not the ratio itself but (32) of it; else None.
     """
 
+    alike: Sqnr = field()
     numerator: ComplexArray = rows(2)
     denominator: ComplexArray = rows(2)
     offset: FloatArray = rows()
@@ -63,19 +65,19 @@ class Ratio:
 
 def ratios(objective: Sqnr, case: str) -> Ratio:
     """The ratios of members of one `cases`."""
-    antennas = objective.G.shape[-1]
-    nothing = np.zeros((len(objective.G), antennas, antennas), complex)
-    if case in ("ideal", "other"):
-        quiet = objective.G / (1 + objective.receive)[..., None]
-        return Ratio(hermitian(objective.G) @ quiet, nothing, np.ones(len(nothing)))
-    t = objective.target
-    Z = t.a[:, :, None] * np.conj(t.a)[:, None, :]
-    if case == "level":
-        return Ratio(Z, nothing, np.ones(len(nothing)), t)
-    E = t.spread[:, :, None] * np.eye(antennas)
-    quality = t.gains.sum(axis=-1)
-    share = (t.share[:, 0] / quality)[:, None, None]
-    return Ratio(Z, share * (Z + E) + E, 1 / quality)
+    members, antennas, t = len(objective.G), objective.G.shape[-1], objective.target
+    nothing, one = np.zeros((members, antennas, antennas), complex), np.ones(members)
+    if case == "affine":
+        Z, E = t.a[:, :, None] * np.conj(t.a)[:, None, :], t.spread[:, :, None] * np.eye(antennas)
+        quality = t.gains.sum(axis=-1)
+        share = (t.share[:, 0] / quality)[:, None, None]
+        return Ratio(objective, Z, share * (Z + E) + E, 1 / quality)
+    level = case == "level"
+    # As if through ideal converters: what a point target sends back, or all that is left of the echo.
+    G = np.conj(t.a)[:, None, :] if level else objective.G / np.sqrt(1 + objective.receive)[..., None]
+    e, eps = np.zeros((members, antennas)), np.zeros((members, G.shape[-2]))
+    alike = Sqnr(G, e, eps, point_response(G, np.ones_like(e), one, e, eps))
+    return Ratio(alike, hermitian(G) @ G, nothing, one, t if level else None)
 
 
 def cases(objective: Sqnr) -> list[str]:

@@ -14,7 +14,7 @@ from attrs import frozen
 
 from isacsim.batch import frobenius2, inner, rows, take, tuples
 from isacsim.linalg.stacked import inverse, positive_inverse
-from isacsim.solvers.sqinr.system import Constraints
+from isacsim.solvers.sqinr.system import Constraints, prices
 from isacsim.solvers.sqinr.tight import Tangent
 from isacsim.solvers.sqnr_max.conjugate_gradients import Lagrangian, Metric, Normals, Prices, rounded
 from isacsim.solvers.sqnr_max.echo import Echoes, Response, slope_at
@@ -35,7 +35,7 @@ class Noise(NamedTuple):
 
 @frozen(eq=False)
 class Turning:
-    """The `Metric` of B points, in single precision, and f where it was made.
+    """The `Metric` of B points, in the precision of directions, and f where it was made.
 
     Near an optimum it hardly changes, and serves many points.
     """
@@ -44,31 +44,33 @@ class Turning:
     value: FloatArray = rows()
 
     @classmethod
-    def nowhere(cls, constraints: Constraints, response: Response) -> Turning:
+    def nowhere(cls, constraints: Constraints, response: Response, single: bool) -> Turning:
         """Room for metrics of B members, made at no point."""
         (members, N, K), r = constraints.H.shape, response.A.shape[-1]
         few, side = (r + K, 0) if response.thin else (0, N)
         thin = np.zeros((members, N, few), complex), np.zeros((members, few, N), complex)
         metric = Metric(np.zeros((members, N)), *thin, np.zeros((members, side, side), complex))
-        return cls(rounded(metric), np.full(members, np.nan))
+        return cls(rounded(metric, single), np.full(members, np.nan))
 
     @classmethod
-    def at(cls, constraints: Constraints, response: Response, noise: Noise, multipliers: FloatArray) -> Turning:
+    def at(
+        cls, constraints: Constraints, response: Response, noise: Noise, multipliers: FloatArray, single: bool = True
+    ) -> Turning:
         """The inverse of the metric at points, from multipliers (B, K+1)."""
-        T, prices = noise.T, multipliers.copy()
-        prices[:, -1] = np.maximum(prices[:, -1], LEAST_POWER * noise.value)
-        prices[:, :-1] = np.maximum(prices[:, :-1], LEAST_USER * prices[:, -1:])
-        diagonal = noise.d + (constraints.load @ prices[..., None])[..., 0]
+        T, charged = noise.T, multipliers.copy()
+        charged[:, -1] = np.maximum(charged[:, -1], LEAST_POWER * noise.value)
+        charged[:, :-1] = np.maximum(charged[:, :-1], LEAST_USER * charged[:, -1:])
+        diagonal = noise.d + (constraints.load @ charged[..., None])[..., 0]
         if response.thin:
-            left, right = _thin(constraints, response, response.middle(T), prices, diagonal)
+            left, right = _thin(constraints, response, response.middle(T), charged, diagonal)
             whole = np.zeros((len(T), 0, 0), complex)
         else:
             left, right = np.zeros((*diagonal.shape, 0), complex), np.zeros((len(T), 0, diagonal.shape[-1]), complex)
-            Phi = (response.A * T[:, None, :]) @ response.AH + (constraints.H * prices[:, None, :-1]) @ constraints.HH
+            Phi = (response.A * T[:, None, :]) @ response.AH + prices(constraints, charged)
             i = np.arange(diagonal.shape[-1])
-            Phi[:, i, i] += diagonal
+            Phi[:, i, i] += noise.d
             whole = positive_inverse(Phi)
-        return cls(rounded(Metric(1 / diagonal, left, right, whole)), noise.value)
+        return cls(rounded(Metric(1 / diagonal, left, right, whole), single), noise.value)
 
 
 def lagrangian_at(
@@ -86,7 +88,7 @@ def lagrangian_at(
 
 
 def _thin(
-    constraints: Constraints, response: Response, middle: ComplexArray, prices: FloatArray, diagonal: FloatArray
+    constraints: Constraints, response: Response, middle: ComplexArray, multipliers: FloatArray, diagonal: FloatArray
 ) -> tuple[ComplexArray, ComplexArray]:
     """What to take away from ``diag(1 / diagonal)``: ``D^-1 E Mid (I + E^H D^-1 E Mid)^-1`` and ``E^H D^-1``.
 
@@ -97,7 +99,7 @@ def _thin(
     mid = np.zeros((len(E), r + K, r + K), complex)
     mid[:, :r, :r] = middle
     k = np.arange(K)
-    mid[:, r + k, r + k] = prices[:, :-1]
+    mid[:, r + k, r + k] = multipliers[:, :-1]
     right = np.concatenate([response.AH, constraints.HH], axis=-2) / diagonal[:, None, :]
     both = right @ E @ mid
     i = np.arange(r + K)
@@ -124,10 +126,10 @@ def missing(
 ) -> ComplexArray:
     """-S of members at some places, (b, N, N): a new stream gains along eigenvectors of negative eigenvalues."""
     slope, d = slope_at(response, echoes)[at], echoes.d[at]
-    constraints, response, prices = take(constraints, at), take(response, at), multipliers[at]
-    lacks = (constraints.H * prices[:, None, :-1]) @ constraints.HH - response.A @ slope @ response.AH
+    response = take(response, at)
+    lacks = prices(take(constraints, at), multipliers[at]) - response.A @ slope @ response.AH
     i = np.arange(lacks.shape[-1])
-    lacks[:, i, i] += d + (constraints.load @ prices[..., None])[..., 0]
+    lacks[:, i, i] += d
     return np.asarray(lacks)
 
 

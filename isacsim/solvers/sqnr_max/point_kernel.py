@@ -49,7 +49,7 @@ PATIENCE, CLOSE = 30, 1e-4  # evaluations after which the error must be below th
 SURE = 1e3  # relative error of 1 / (P - P_min) over that of the conditions, at most
 # Errors without powers that serve all which lead nowhere: the first after so many evaluations of the kind, the second.
 STRAYED, LOST, ASTRAY_MOST = 0.1, 0.6, 3
-VIOLATION = 1e4  # of a constraint, as it counts in `isacsim.solvers.sqinr.kkt.Kkt.errors`
+VIOLATION = 1e4  # weight of a violated constraint in a residual: it must be so small that its repair is not seen
 STEP = 25.0  # largest factor of 1 / tau^2 in one move
 
 

@@ -99,31 +99,30 @@ class Sdr(SqnrMaxSolver):
         return SdrState.at(group, V, ratio=ratio)
 
     def step(self, state: SdrState) -> SdrState:
-        """One linear problem for every member: that of Dinkelbach's method."""
-        q, group = np.divide(*state.ratio.parts(state.precoder)), state.group
-        linear = attrs.evolve(group, system=group.system.to_maximise(state.ratio.theta(q)))
-        V, most, told = (self.by_program if self.route == "program" else self.by_dual)(linear, state.precoder)
+        """The maximum of the ratio of every member, or one linear problem of Dinkelbach's method for it."""
+        group, whole = state.group, self.route == "dual"
+        V, bound, told = (self.by_dual if whole else self.by_program)(state)
         V, *_ = repaired(group.system, group.feasible, V)
-        objective = group.system.objective.surrogate(V).value
+        objective = group.system.objective.value(V)
         better = objective > state.objective
-        # With N - q D at most U, and D at least the offset, no ratio exceeds this.
-        bound = q + np.maximum(most - q * state.ratio.offset, 0.0) / state.ratio.offset
+        bound = np.fmax(np.fmin(state.ratio.sqnr(bound), state.bound), objective)  # but for rounding it is no less
         return attrs.evolve(
             state,
             precoder=np.where(better[:, None, None], V, state.precoder),
             objective=np.where(better, objective, state.objective),
-            bound=np.fmin(state.ratio.sqnr(bound), state.bound),
-            stalled=~better | state.ratio.linear,
+            bound=bound,
+            stalled=~better | state.ratio.linear | whole,
             told=told,
         )
 
-    def by_program(self, linear: Group, V: ComplexArray) -> tuple[ComplexArray, FloatArray, Any]:
-        """Points (B, N, K+N) of large linear objectives and proven bounds on these (B,), a program a member.
+    def by_program(self, state: SdrState) -> tuple[ComplexArray, FloatArray, Any]:
+        """Points (B, N, K+N) of large N - q D, proven bounds on the ratio (B,), and what the backend had trouble with.
 
-        Also what the backend said where it had trouble. V is kept where it has no answer.
+        V is kept where it has no answer.
         """
-        system = linear.system
-        V, multipliers, told = np.array(V), np.zeros((len(V), system.users + 1)), objects([""] * len(V))
+        V, ratio, q = np.array(state.precoder), state.ratio, np.divide(*state.ratio.parts(state.precoder))
+        system = state.group.system.to_maximise(ratio.theta(q))
+        multipliers, told = np.zeros((len(V), system.users + 1)), objects([""] * len(V))
         for i in range(len(V)):
             one = take(system, np.array([i]))
             unit = np.linalg.norm(one.objective.theta)
@@ -135,13 +134,18 @@ class Sdr(SqnrMaxSolver):
                 V[i] = rank_one(one, lifted.users[None], lifted.total[None])[0]
                 multipliers[i] = unit * lifted.multipliers
             told[i] = "" if answer.near else answer.told
-        return V, certify(system, V, multipliers).bound, told
+        # With N - q D at most that, and D at least the offset, no ratio exceeds this.
+        most = certify(system, V, multipliers).bound
+        return V, q + np.maximum(most - q * ratio.offset, 0.0) / ratio.offset, told
 
-    def by_dual(self, linear: Group, V: ComplexArray) -> tuple[ComplexArray, FloatArray, Any]:
-        """The same by the default solver, all members together."""
-        here = attrs.evolve(linear, places=np.arange(len(V)))
+    def by_dual(self, state: SdrState) -> tuple[ComplexArray, FloatArray, Any]:
+        """The same of the largest ratios by the default solver, all members together."""
+        system = attrs.evolve(state.group.system, objective=state.ratio.alike)
+        here = attrs.evolve(state.group, system=system, places=np.arange(len(state.precoder)))
         solution = NewtonMm(tolerance=SHARPER * self.tolerance).optimise(here, Request())
-        return solution.precoder, solution.bound, objects([""] * len(V))
+        V = np.zeros_like(state.precoder)
+        V[..., : solution.precoder.shape[-1]] = solution.precoder
+        return V, solution.bound, objects([""] * len(V))
 
 
 def _told(solution: Solution, case: str) -> Solution:

@@ -56,8 +56,7 @@ def start(group: Group, request: Request, streams: int) -> ComplexArray:
 
 def strongest(system: System, V: ComplexArray, streams: int) -> ComplexArray:
     """Sensing streams of equal power, 1 in all, along the strongest eigenvectors of df/dR at V, (B, N, streams)."""
-    gradient = system.objective.gradient(system.objective.surrogate(V))
-    U = np.linalg.eigh(gradient)[1][:, :, ::-1][:, :, :streams]
+    U = np.linalg.eigh(system.objective.first_order(V)[1])[1][:, :, ::-1][:, :, :streams]
     return np.ascontiguousarray(U) / np.sqrt(streams)
 
 

@@ -20,8 +20,8 @@ import numpy as np
 
 from isacsim.batch import hermitian, squared
 from isacsim.optimisation.semidefinite import Program, cvxpy, real
-from isacsim.solvers.sqinr.objective import Surrogate
 from isacsim.solvers.sqinr.system import System
+from isacsim.solvers.sqnr_max.objectives import Surrogate
 from isacsim.typing import ComplexArray, FloatArray
 
 FLAT = 1e-13  # largest eigenvalue of M over ||C|| that is rounding: the surrogate of ideal hardware is linear

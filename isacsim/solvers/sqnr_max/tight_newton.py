@@ -4,7 +4,7 @@ Each step maximises the second-order model of the Lagrangian in the tangent spac
 trust region (`isacsim.solvers.sqnr_max.conjugate_gradients`), and goes back to equality along the normals. A user
 whose multiplier is negative has slack at the optimum: its constraint is let go, and taken up again where a step
 violates it.
-Derived in docs/derivations/tight-newton.
+Derived in docs/derivations/newton-mm, section 5.
 """
 
 from __future__ import annotations
@@ -47,9 +47,10 @@ from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray
 TAKEN, POOR, GOOD = 1e-3, 0.25, 0.75  # shares of the promised rise: of a step that is taken, a poor one, a good one
 LONGER = 2.0  # growth of the radius after a good step that it had cut short
 FORCING, SHARPER = 0.2, 3.0  # relative error of a direction at most, and relative to the root of that of its point
+CAREFUL = 0.04  # of these errors on the second way, in double precision: directions of little curvature count there
 ENOUGH = 0.3  # error of the last direction, relative to the tolerance
 ROUNDING = 1e-12  # relative rise that says nothing
-BELIEVED = 1e-2  # residual below which a negative multiplier is
+BELIEVED = 1e-2  # residual below which a negative multiplier is, by those who start with the constraints that bind
 SHARE = 1e-2  # of the power, for new streams
 MOVED = 0.02  # change of f, relative, up to which a metric is kept
 IDLE = 4  # trials that promise no more than rounding, after which a member has stalled
@@ -63,12 +64,13 @@ class TightState:
 
     constraints: Constraints = tuples()
     response: Response = tuples()
-    rounded: Response = tuples()  #: In single precision
+    rounded: Response = tuples()  #: In the precision of directions
     precoder: ComplexArray = rows(2)  # (B, N, K + S)
     objective: FloatArray = rows()  # f
     multipliers: FloatArray = rows(1)  # (B, K+1)
     tight: BoolArray = rows(1)  # which constraints are, (B, K+1)
     error: FloatArray = rows()  # of stationarity
+    careful: bool = field()
     complete: BoolArray = rows()  # whether no new stream gains more than the tolerance
     steps: FloatArray = rows(2)  # of falling length, (B, 3, 2NL)
     rise: FloatArray = rows(1)  # what each promises, (B, 3)
@@ -108,25 +110,38 @@ class TightState:
         return bound
 
 
-def begin(system: System, response: Response, V: ComplexArray, tolerance: float) -> TightState:
-    """The state at points near V (B, N, L) that meet all constraints with equality, where there are some."""
+def begin(
+    system: System, response: Response, V: ComplexArray, tolerance: float, bound: BoolArray | None = None
+) -> TightState:
+    """The state at points near V (B, N, L) that meet constraints with equality.
+
+    Args:
+        system: The members.
+        response: Their response.
+        V: The points.
+        tolerance: Relative error of stationarity at which a member has converged.
+        bound: Which constraints do, (B, K+1), for a way of careful directions. Without it all do, where there are
+            points that can, and the first negative multiplier lets go of a user.
+    """
     members, K, n, constraints = len(V), system.users, len(SHORTER), system.constraints
-    way, broken = settled(constraints, V, np.ones((members, K + 1), bool))
+    way, broken = settled(constraints, V, np.ones((members, K + 1), bool) if bound is None else bound)
     if broken.any():  # far from equality: with the power alone, until a step violates an SQINR
         at = np.flatnonzero(broken)
         alone, broken[at] = settled(take(constraints, at), V[at], np.tile(np.arange(K + 1) == K, (at.size, 1)))
         way = put(way, at, alone)
     none, count = np.zeros(members), np.zeros(members, int)
-    single = rounded(response)
+    careful = bound is not None
+    factors = rounded(response, not careful)
     state = TightState(
         constraints=constraints,
         response=response,
-        rounded=single,
+        rounded=factors,
         precoder=way.V,
         objective=none,
         multipliers=np.zeros((members, K + 1)),
         tight=way.tight,
         error=none,
+        careful=careful,
         complete=none.astype(bool),
         steps=np.zeros((members, n, 2 * V[0].size)),
         rise=np.zeros((members, n)),
@@ -134,11 +149,11 @@ def begin(system: System, response: Response, V: ComplexArray, tolerance: float)
         radius=none,
         idle=np.where(broken, IDLE + 1, 0),
         products=count,
-        turning=Turning.nowhere(constraints, response),
+        turning=Turning.nowhere(constraints, response, not careful),
         places=np.arange(members),
         whole=(system,),
         tolerance=tolerance,
-        room=room(system.H, single, V),
+        room=room(system.H, factors, V),
     )
     return _looked(state, way, *value_at(response, way.V))
 
@@ -207,16 +222,17 @@ def _looked(state: TightState, way: Tangent, value: FloatArray, known: Known) ->
     radius, fresh = state.radius, state.radius == 0
     if fresh.any():
         radius = np.where(fresh, first_radius(lagrangian, way, gradient), radius)
-    accuracy = np.minimum(FORCING, SHARPER * np.sqrt(state.error))
+    accuracy = (CAREFUL if state.careful else 1.0) * np.minimum(FORCING, SHARPER * np.sqrt(state.error))
     accuracy = np.maximum(accuracy, ENOUGH * state.tolerance / state.error)
     shape = state.rise.shape
     steps = Steps(np.zeros((*shape, 2 * gradient[0].size)), np.zeros(shape), np.zeros(shape), np.zeros(shape[0], int))
     # Members that have ended come along with a radius of zero: their path has one segment of no length, which is none.
     ended = state.error <= state.tolerance
     reach = np.where(ended, 0.0, radius)
-    data = (state.rounded, rounded(point_at(echoes.seen)))
+    single = not state.careful
+    data = (state.rounded, rounded(point_at(echoes.seen), single))
     asked = (real_vectors(gradient), reach, accuracy)
-    compiled(steps_each)(*data, *rounded(lagrangian), *asked, *state.room, steps)
+    compiled(steps_each)(*data, *rounded(lagrangian, single), *asked, *state.room, steps)
     return attrs.evolve(
         state, steps=steps.step, rise=steps.rise, length=steps.length, radius=radius,
         products=state.products + np.where(ended, 0, steps.products), turning=turning,
@@ -228,12 +244,12 @@ def _turning(state: TightState, echoes: Echoes) -> Turning:
     kept, noise = state.turning, Noise(echoes.value, echoes.d, echoes.seen.T)
     anew = ~(np.abs(echoes.value - kept.value) <= MOVED * echoes.value)
     if anew.all():
-        return Turning.at(state.constraints, state.response, noise, state.multipliers)
+        return Turning.at(state.constraints, state.response, noise, state.multipliers, not state.careful)
     if not anew.any():
         return kept
     at = np.flatnonzero(anew)
     here = take(state.constraints, at), take(state.response, at), take(noise, at), state.multipliers[at]
-    return put(kept, at, Turning.at(*here))
+    return put(kept, at, Turning.at(*here, not state.careful))
 
 
 def _priced(state: TightState, way: Tangent, echoes: Echoes) -> tuple[TightState, Tangent, ComplexArray]:
@@ -243,12 +259,13 @@ def _priced(state: TightState, way: Tangent, echoes: Echoes) -> tuple[TightState
         multipliers = -way.components(echoes.half)
         gradient = echoes.half + way.mixed(multipliers)
         error = np.sqrt(frobenius2(gradient)) * size
-        goes = (error <= BELIEVED) & (multipliers[:, :-1].min(axis=-1, initial=0.0) < 0)
+        goes = (error <= (BELIEVED if state.careful else np.inf)) & (multipliers[:, :-1].min(axis=-1, initial=0.0) < 0)
         if not goes.any():
             break
-        tight = way.tight.copy()
-        tight[goes, multipliers[goes, :-1].argmin(axis=-1)] = False
-        way, _ = settled(state.constraints, way.V, tight)
+        at = np.flatnonzero(goes)
+        tight = way.tight[at]
+        tight[np.arange(at.size), multipliers[at, :-1].argmin(axis=-1)] = False
+        way = put(way, at, settled(take(state.constraints, at), way.V[at], tight)[0])
     state = attrs.evolve(
         state,
         precoder=way.V,
