@@ -80,7 +80,7 @@ def _of_sqnr_max() -> Iterable[SolverSpec]:
     yield SolverSpec(
         "newton-mm",
         f"{home}.newton_mm:NewtonMm",
-        "Monotone minorisation-maximisation with Newton anchors, certified",
+        "Newton's method on tight constraints, certified",
         default_for="sqnr-max",
     )
     yield SolverSpec(
