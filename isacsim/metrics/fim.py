@@ -167,7 +167,7 @@ def adjoint_each(terms: ComplexArray, places: IntArray, Phi: FloatArray, Q: Comp
         adjoint_into(terms[min(b, len(terms) - 1)], places, Phi[b], Q[b])
 
 
-@frozen(eq=False)
+@frozen(eq=False, slots=False)
 class Information:
     """Fisher information, and what it is judged by.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from itertools import compress
 from typing import Any, Protocol
 
 import numpy as np
@@ -69,17 +70,18 @@ def identifiability(
     regular = regular if len(regular) == len(vague) else np.broadcast_to(regular, len(vague))
     if all_of(regular) and not np.count_nonzero(vague):
         return regular, notes
-    for i in np.flatnonzero(~regular | vague.any(axis=-1)).tolist():
-        own = min(i, len(white.F) - 1)  # of one scene for all members
-        notes[i] = tuple(_remarks(white.F[own], white.silent[own], bool(regular[i]), vague[i], unknowns.labels))
+    for i, (sound, unclear) in enumerate(zip(regular.tolist(), vague.tolist(), strict=True)):
+        if not sound or any(unclear):
+            own = min(i, len(white.F) - 1)  # of one scene for all members
+            notes[i] = tuple(_remarks(white.F[own], white.silent[own], sound, unclear, unknowns.labels))
     return regular, notes
 
 
-def _remarks(F: FloatArray, silent: BoolArray, regular: bool, vague: BoolArray, labels: tuple[str, ...]) -> Any:
+def _remarks(F: FloatArray, silent: BoolArray, regular: bool, vague: list[bool], labels: tuple[str, ...]) -> Any:
     """What is to be said of one scene."""
     if regular:
-        for p in np.flatnonzero(vague):
-            yield f"the bound on {labels[p]} exceeds pi rad for isotropic transmission"
+        for label in compress(labels, vague):
+            yield f"the bound on {label} exceeds pi rad for isotropic transmission"
     elif silent.any():
         for p in np.flatnonzero(silent):
             yield f"{labels[p]} is not identifiable: the echo does not depend on it"
