@@ -133,12 +133,12 @@ def test_a_delay_alone_is_refused_without_a_cap():
 
 
 def test_subcarriers_together_do_no_worse_than_each_by_itself():
-    problem = attrs.evolve(BALANCED, crlb_weight=0.0).pose(DROP, Transceiver())
+    weak = attrs.evolve(DROP, power=1e-3 * DROP.power)  # where it matters most which subcarriers get it
+    problem = attrs.evolve(BALANCED, crlb_weight=0.0).pose(weak, Transceiver())
     each = solve(problem.subcarriers()).precoder
     apart = problem.objective(each.reshape(3, 6, *each.shape[1:]))
     together = solve(problem).objective
-    assert np.all(together >= apart * (1 - 1e-9))
-    assert np.all(together > apart)  # the channels fade, and so does the power that is worth sending
+    assert np.all(together > 1.01 * apart)  # the channels fade, and so does the power that is worth sending
 
 
 def test_one_precoder_for_all_subcarriers():

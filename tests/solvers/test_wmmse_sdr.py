@@ -85,12 +85,16 @@ def test_a_common_factor_of_the_weights_changes_no_precoder(kit, factor):
 
 
 def test_the_published_charge_underrates_the_interference_of_the_sensing_streams(kit):
-    # Sensing streams are needed that a large weight of the CRLB would have near the users.
-    problem = kit.make_problem(2, 3, seed=2, crlb_weight=10.0)
+    # The users stand where the targets are, so that no beam can sense without meeting them.
+    scene = kit.make_scene(3, seed=1)
+    H = np.sqrt(scene.tx_array.size) * scene.tx_array.steering(scene.azimuth[:2], scene.zenith[:2]).T
+    problem = kit.make_problem(scene=scene, H=np.ascontiguousarray(H), crlb_weight=1000.0)
     lax, strict = (isacsim.solve(problem, "wmmse-sdr", max_steps=5, published_charge=flag) for flag in (True, False))
     received = [np.sum(np.abs(problem.H.conj().T @ s.precoder[:, 2:]) ** 2) for s in (lax, strict)]
-    assert received[0] > 3 * received[1]  # some twenty times as much after five steps, hundreds after fifteen
-    assert lax.objective < strict.objective
+    # Interference above the noise of both users, which the true charge keeps below the accuracy of the programs.
+    assert received[0] > np.sum(problem.noise_power)
+    assert received[1] < 1e-4 * np.sum(problem.noise_power)
+    assert lax.objective < strict.objective - 0.2  # half of what it costs here
 
 
 def test_a_program_without_a_solution_leaves_the_precoder_and_is_told_as_stalled(kit, monkeypatch):
