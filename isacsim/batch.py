@@ -164,20 +164,28 @@ def is_batched(value: Any) -> bool:
 
 def batch_shape(record: Any) -> tuple[int, ...]:
     """The leading axes of ``record``: those of its fields, broadcast together."""
+    return _layout(record)[0]
+
+
+def _layout(record: Any) -> tuple[tuple[int, ...], bool]:
+    """The leading axes of ``record``, and whether each of its fields has exactly one; kept with it."""
     kept = getattr(record, "__dict__", {})
     if SHAPE not in kept:
-        kept[SHAPE] = _shape_of(record)
-    return kept[SHAPE]
+        kept[SHAPE], kept[IS_FLAT] = _layout_of(record)
+    return kept[SHAPE], kept[IS_FLAT]
 
 
-def _shape_of(record: Any) -> tuple[int, ...]:
+def _layout_of(record: Any) -> tuple[tuple[int, ...], bool]:
     common: tuple[int, ...] = ()
+    flat = True
     for name, core in _marks(type(record)):
         value = getattr(record, name)
         if core is not None and core >= 0:
             shape = value.shape[: value.ndim - core]
+            flat = flat and len(shape) == 1
         elif _nested(value, core):
-            shape = batch_shape(value)
+            shape, own = _layout(value)
+            flat = flat and own
         else:
             continue
         if not shape or shape == common:
@@ -191,7 +199,7 @@ def _shape_of(record: Any) -> tuple[int, ...]:
                 f"leading axes {shape}",
                 "Give one entry a realisation, or none to share one.",
             ) from None
-    return common
+    return common, flat
 
 
 def flatten(record: R, shape: tuple[int, ...] | None = None) -> R:
@@ -201,11 +209,10 @@ def flatten(record: R, shape: tuple[int, ...] | None = None) -> R:
     members, and what is computed from it alone is computed once. A flat record is returned
     itself.
     """
-    known = getattr(record, "__dict__", {})
-    if known.get(IS_FLAT):
-        return record
-    own = batch_shape(record)
+    own, flat = _layout(record)
     shape = own if shape is None else shape
+    if flat and len(shape) <= 1:
+        return record
 
     def one(core: int, value: Any) -> Any:
         if len(shape) == 1 and value.ndim == core + 1:
@@ -222,12 +229,10 @@ def flatten(record: R, shape: tuple[int, ...] | None = None) -> R:
         # What one record works out serves all that share it: problems their scene, for example.
         return kept.setdefault(FLAT, _mapped(one, nested, within=within)) if FLAT not in kept else kept[FLAT]
 
-    flat = _mapped(one, record, within=within)
-    kept = getattr(flat, "__dict__", {})
-    kept[IS_FLAT] = True
-    if shape == own:
-        kept[SHAPE] = (math.prod(shape),)
-    return flat
+    made = _mapped(one, record, within=within)
+    kept = getattr(made, "__dict__", {})
+    kept[SHAPE], kept[IS_FLAT] = (math.prod(shape),) if shape == own else batch_shape(made), True
+    return made
 
 
 def take(record: R, index: IntArray | BoolArray) -> R:

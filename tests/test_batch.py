@@ -74,7 +74,10 @@ def test_a_flat_record_knows_how_many_members_it_has(level):
     flat = flatten(record)
     members = int(np.prod(batch_shape(record)))
     assert batch_shape(flat) == (members,)
-    assert batch_shape(attrs.evolve(flat)) == (members,)  # as it is worked out from the fields
+    anew = attrs.evolve(flat)  # of which nothing is known yet
+    assert batch_shape(anew) == (members,)
+    assert flatten(anew) is anew
+    assert flatten(flat) is flat
 
 
 def test_taking_and_putting_members_leaves_shared_fields_alone():
