@@ -133,9 +133,10 @@ class Merit(OnSurface):
         N = N if basis is None else np.ascontiguousarray(hermitian(basis) @ N)
         powers = np.empty((max(len(power), len(noise)), users + 1))
         powers[:, :users], powers[:, users] = noise, power
-        terms, selection = (problem.rate_weight, problem.crlb_weight), problem.selection
+        selection = problem.selection
         weights = np.empty(SELECTION + selection.size)
-        weights[:SELECTION], weights[SELECTION:] = (*terms, problem.per_antenna), selection
+        weights[:SELECTION] = problem.rate_weight, problem.crlb_weight, problem.per_antenna
+        weights[SELECTION:] = selection
         return cls(
             N=N,
             NH=hermitian(N),
@@ -143,8 +144,8 @@ class Merit(OnSurface):
             transmit_array=getattr(problem.targets, "tx_array", None),
             powers=powers,
             weights=weights,
-            rate_weight=terms[0],
-            crlb_weight=terms[1],
+            rate_weight=problem.rate_weight,
+            crlb_weight=problem.crlb_weight,
         )
 
     @property
@@ -199,9 +200,8 @@ class Merit(OnSurface):
 
     def terms(self, members: int) -> Terms:
         """What compiled loops see of it, for B members."""
-        N, NH, tensor, powers = (
-            writable(each(of, members)) for of in (self.N, self.NH, self.tensor.terms, self.powers)
-        )
+        of = (self.N, self.NH, self.tensor.terms, self.powers)
+        N, NH, tensor, powers = (writable(each(values, members)) for values in of)
         return Terms(N, NH, tensor, self.tensor.places, powers, self.weights)
 
     def room(self, streams: int) -> Room:

@@ -74,9 +74,9 @@ def start_all(
         check_name(name, STARTS)
     antennas, users = merit.N.shape[-2], merit.users
     W = np.zeros((merit.members, len(names), antennas, streams), complex)
-    apart, beams = np.empty((2, users, users), complex), np.empty((2, users, antennas), complex)
+    squares, beams = np.empty((2, users, users), complex), np.empty((2, users, antennas), complex)
     chosen = [STARTS.index(name) for name in names]
-    heard = compiled(aim_each)(merit.NH, merit.powers, np.array(chosen), apart, beams, W)
+    heard = compiled(aim_each)(merit.NH, merit.powers, np.array(chosen), squares, beams, W)
     if streams > users or not heard:
         W = light(merit, W)
     for s, place in enumerate(chosen):
@@ -186,16 +186,16 @@ def aim_each(
     NH: ComplexArray,
     powers: FloatArray,
     chosen: IntArray,
-    apart: ComplexArray,
+    squares: ComplexArray,
     beams: ComplexArray,
     W: ComplexArray,
 ) -> bool:
-    """`aim` for B members, whose N^H (B, K+m, n) or powers may be of one for all, with room ``apart`` (2, K, K).
+    """`aim` for B members, whose N^H (B, K+m, n) or powers may be of one for all, with room ``squares`` (2, K, K).
 
     Returns whether each member has a user with a channel.
     """
-    users, heard = apart.shape[1], True
+    users, heard = squares.shape[1], True
     for b in range(len(W)):
         HH, own = NH[min(b, len(NH) - 1), :users], powers[min(b, len(powers) - 1)]
-        heard = aim(HH, own, chosen, apart[0], apart[1], beams, W[b]) and heard
+        heard = aim(HH, own, chosen, squares[0], squares[1], beams, W[b]) and heard
     return heard
