@@ -73,7 +73,9 @@ class NewtonMm(SqnrMaxSolver):
     def optimise(self, group: Group, request: Request) -> Solution:
         """Optima of point targets in multipliers, of others on tight constraints; what these do not end, with care."""
         plain = request.initial is None and request.start is None
-        ways = (self._of_points, self._tight, self._careful) if plain else (self._careful,)
+        ways = [self._tight, self._careful] if plain else [self._careful]
+        if plain and group.system.objective.target.there.any():  # others need not wait until that way is compiled
+            ways.insert(0, self._of_points)
         left = np.arange(group.places.size)
         parts: list[tuple[Solution, IntArray]] = []
         for way in ways:
