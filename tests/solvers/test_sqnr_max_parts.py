@@ -17,6 +17,7 @@ from isacsim.solvers.sqinr.certificate import certify
 from isacsim.solvers.sqinr.converters import distortion_ratios
 from isacsim.solvers.sqinr.group import certificate
 from isacsim.solvers.sqinr.least_power import least_power
+from isacsim.solvers.sqinr.pipeline import send_each
 from isacsim.solvers.sqinr.repair import least_power_beams
 from isacsim.solvers.sqinr.system import write_slack
 from isacsim.solvers.sqnr_max.objectives import sqnr_groups
@@ -353,3 +354,12 @@ def test_any_multipliers_prove_a_bound_that_no_feasible_point_passes(kit, seed, 
 def test_first_order_proves_no_bound_for_extended_targets_through_converters(kit):
     system, V = normalised(make_problem(kit, transceiver=Transceiver(receive=Aqnm(3))), np.eye(5)[:, [0, 1, 2]] + 0j)
     assert np.isnan(certify(system, V, np.ones((1, 3))).bound).all()
+
+
+def test_what_is_sent_has_beams_at_the_columns_of_their_users_and_streams_behind_all(kit):
+    V, scale = kit.complex_gaussian((2, 3, 4), 0), kit.complex_gaussian((2, 3), 1)
+    columns, places, W = np.array([[0, 2], [1, 2]]), np.array([3, 1]), np.zeros((4, 3, 6), complex)
+    send_each(V, scale, columns, places, 3, W)
+    for b, (mine, at) in enumerate(zip(columns, places, strict=True)):
+        np.testing.assert_allclose(W[at][:, [*mine, 3, 4]], scale[b][:, None] * V[b], rtol=1e-15)
+    assert np.count_nonzero(W) == V.size

@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from isacsim.batch import all_of, replaced, take
+from isacsim.compiled import compiled
 from isacsim.solvers.base import Request, Solver, refuse_starts
 from isacsim.solvers.solution import Solution, Status, gathered
 from isacsim.solvers.sqinr.group import Group, certificate
@@ -140,17 +141,15 @@ class SystemSolver(SqinrSolver):
 
     def finished(self, problem: Any, group: Group, solution: Solution) -> Solution:
         """A solution with precoders of full power (B, N_t, K+N_t) that meet all SQINRs, and the problem's objective."""
-        K, answered = group.system.users, solution.answered
+        answered = solution.answered
         objective, notes = solution.objective.copy(), solution.notes.copy()
         W = np.zeros((answered.size, group.system.antennas, problem.streams), complex)
         if not all_of(answered):
             W[~answered], objective[~answered] = np.nan, np.nan
-        for columns, places in _by_columns(solution.precoder, answered, K + 1):
+        for columns, places in _by_columns(solution.precoder, answered, group.system.users + 1):
             here = group if places.size == answered.size else take(group, places)
             V, moved, lost = repaired(here.system, here.feasible, solution.precoder[places, :, :columns])
-            sent = V * here.system.scale[:, :, None]
-            W[places[:, None], :, here.columns] = sent[..., :K].swapaxes(-1, -2)
-            W[places, :, problem.users : problem.users + columns - K] = sent[..., K:]
+            compiled(send_each)(V, here.system.scale, here.columns, places, problem.users, W)
             anew = moved.nonzero()[0] if self.own_units else np.arange(len(V))
             if anew.size:
                 objective[places[anew]] = self.judged(problem, take(here, anew), V[anew], W[places[anew]])
@@ -161,6 +160,17 @@ class SystemSolver(SqinrSolver):
             notes[i] = (*notes[i], f"the power exceeds the least that suffices by {excess:.1e} of it")
         decision = {**solution.decision, "precoder": W}
         return replaced(solution, decision=decision, objective=objective, notes=notes)
+
+
+def send_each(
+    V: ComplexArray, scale: ComplexArray, columns: IntArray, places: IntArray, users: int, W: ComplexArray
+) -> None:
+    """Write V (b, N, K+S) at the places of its members in W (B, N_t, K_all+S): beams at their columns, streams last."""
+    K = columns.shape[1]
+    for b in range(V.shape[0]):
+        for i in range(V.shape[1]):
+            for s in range(V.shape[2]):
+                W[places[b], i, columns[b, s] if s < K else users + s - K] = V[b, i, s] * scale[b, i]
 
 
 def _by_columns(V: ComplexArray, answered: BoolArray, few: int) -> Iterator[tuple[int, IntArray]]:

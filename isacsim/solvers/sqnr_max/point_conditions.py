@@ -43,15 +43,28 @@ class Room(NamedTuple):
 
 def room(N: int, K: int) -> Room:
     """Room for N chains and K users."""
-    M, place = K + 1, np.empty  # the arrays of one shape are parts of one: of each, NumPy takes a quarter microsecond
-    A, white, U = place((3, N, M), complex)
-    gram, mix = place((2, M, M), complex)
-    matrix, error, T = place((3, K, K), complex)
-    toward, along = place((2, K), complex)
-    C, system = place((2, K, K))
-    AH, weights, squares, seen = place((M, N), complex), place((N, K + 2)), place((M, N)), place((M, K + 2))
-    users = place((3, K))
-    return Room(A, AH, weights, white, gram, matrix, error, toward, along, mix, U, squares, T, seen, C, system, *users)
+    M, place = K + 1, np.empty
+    return Room(
+        A=place((N, M), complex),
+        AH=place((M, N), complex),
+        weights=place((N, K + 2)),
+        white=place((N, M), complex),
+        gram=place((M, M), complex),
+        matrix=place((K, K), complex),
+        error=place((K, K), complex),
+        toward=place(K, complex),
+        along=place(K, complex),
+        mix=place((M, M), complex),
+        U=place((N, M), complex),
+        squares=place((M, N)),
+        T=place((K, K), complex),
+        seen=place((M, K + 2)),
+        C=place((K, K)),
+        system=place((K, K)),
+        reward=place(K),
+        q=place(K),
+        ratio=place(K),
+    )
 
 
 @part

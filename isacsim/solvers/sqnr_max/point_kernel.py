@@ -84,8 +84,8 @@ VALUE, PROMISED, GAP, RESIDUAL, BOUND = range(5)
 
 def search(K: int) -> Search:
     """Room for a search with K users."""
-    now, anchor, kept = np.empty((3, K + 3))
-    return Search(now, anchor, kept, np.empty(4), np.empty(3), np.empty(8))
+    place = np.empty
+    return Search(place(K + 3), place(K + 3), place(K + 3), place(4), place(3), place(8))
 
 
 @part
