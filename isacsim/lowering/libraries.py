@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from llvmlite.binding import Linkage
-from numba.core import codegen
+from llvmlite.binding import Linkage, parse_assembly
+from numba.core import cgutils, codegen
 
 from isacsim.lowering.records import is_address
 
@@ -27,9 +27,10 @@ class NoCode:
 class Library(codegen.JITCodeLibrary):  # type: ignore[misc]
     """A module that is not optimised before it has all that it needs."""
 
-    def add_llvm_module(self, module: Any) -> None:
-        """Add a module."""
-        self._final_module.link_in(module)
+    def add_ir_module(self, module: Any) -> None:
+        """Add a module, which a kernel verifies when it has all."""
+        self._raise_if_finalized()
+        self._final_module.link_in(parse_assembly(cgutils.normalize_ir_text(str(module))))
 
 
 class PartLibrary(Library):

@@ -12,13 +12,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from llvmlite.binding import ffi
-from numba.core import postproc, transforms, types
+from numba.core import ir, postproc, transforms, types
 
 
 @contextlib.contextmanager
 def quicker() -> Iterator[None]:
     """Within it Numba compiles with what is here."""
-    with _answers_kept(), _hashes_kept(), _lifetimes_left(), _lock_untold(), _uncollected():
+    with _answers_kept(), _hashes_kept(), _variables_listed(), _lifetimes_left(), _lock_untold(), _uncollected():
         yield
 
 
@@ -62,6 +62,22 @@ def _hashes_kept() -> contextlib.AbstractContextManager[None]:
         return found[0]
 
     return _replaced(types.Type, "__hash__", kept)
+
+
+def _variables_listed() -> contextlib.AbstractContextManager[None]:
+    """Within it the variables of a statement are found by the types of what is in it, most of which holds none."""
+    listed = ir.Inst._rec_list_vars
+    holds: dict[type, bool] = {}
+
+    def variables(self: Any, value: Any) -> list[Any]:
+        kind = type(value)
+        if kind is ir.Var:
+            return [value]
+        if kind not in holds:
+            holds[kind] = issubclass(kind, (ir.Var, ir.Inst, list, tuple, dict))
+        return listed(self, value) if holds[kind] else []  # type: ignore[no-any-return]
+
+    return _replaced(ir.Inst, "_rec_list_vars", variables)
 
 
 def _lifetimes_left() -> contextlib.AbstractContextManager[None]:
