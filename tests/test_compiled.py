@@ -27,7 +27,7 @@ from isacsim.compiled import (
     part,
     parts_of,
 )
-from isacsim.linalg.parts import invert_positive, real_inner, solve_into, times_adjoint
+from isacsim.linalg.parts import invert_positive, real_inner, solve_into
 from isacsim.records import member
 from isacsim.solvers.sqinr.system import write_slack
 from isacsim.solvers.sqinr.tight import settle_each
@@ -249,12 +249,6 @@ def test_the_solution_of_few_equations_is_that_of_lapack(n):
     solve_into(A.copy(), x)
     # Rounding times the condition, below 1e3 for these.
     np.testing.assert_allclose(x, expected, rtol=1e-12, atol=1e-12 * np.abs(expected).max())
-
-
-def test_the_product_with_an_adjoint_is_that_of_numpy():
-    rng = np.random.default_rng(0)
-    A, B = (rng.standard_normal((m, 3)) + 1j * rng.standard_normal((m, 3)) for m in (4, 2))
-    np.testing.assert_allclose(times_adjoint(A, B), A @ np.conj(B).T, rtol=1e-14)
 
 
 def shifted(x):

@@ -2,8 +2,8 @@
 
 What breaks down becomes NaN, and stops no other member. Plain loops take Numba a fifth of a second
 to compile where a function of `numpy.linalg` takes one to six, most of them for messages that no
-one reads; below some sixteen unknowns they are the faster ones, too. What is larger goes to BLAS
-and LAPACK, through the few functions here that say so.
+one reads; below some sixteen unknowns they are the faster ones, too. What is larger goes to
+`isacsim.linalg.blas` and `isacsim.linalg.lapack`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 import numpy as np
 
 from isacsim.compiled import brief, part
-from isacsim.linalg.blas import multiply
 from isacsim.linalg.lapack import scale
 from isacsim.typing import AnyArray, BoolArray, ComplexArray, FloatArray
 
@@ -26,55 +25,6 @@ def real_inner(a: complex, b: complex) -> float:
 def imaginary_inner(a: complex, b: complex) -> float:
     """``Im conj(a) b``."""
     return a.real * b.imag - a.imag * b.real
-
-
-@part
-def product(A: ComplexArray, B: ComplexArray) -> ComplexArray:
-    """A B, by BLAS; both in C order, since Numba compiles for each order anew."""
-    result = np.empty((A.shape[0], B.shape[1]), np.complex128)
-    multiply(A, B, result)  # with a place for the result it compiles in a third of the time of A @ B
-    return result
-
-
-@part
-def adjoint(A: ComplexArray) -> ComplexArray:
-    """A^H, in C order."""
-    AH = np.empty((A.shape[1], A.shape[0]), np.complex128)
-    for i in range(A.shape[0]):
-        for j in range(A.shape[1]):
-            AH[j, i] = np.conj(A[i, j])
-    return AH
-
-
-@part
-def times_adjoint(A: ComplexArray, B: ComplexArray) -> ComplexArray:
-    """A B^H, by BLAS."""
-    return product(A, adjoint(B))
-
-
-@part
-def adjoint_times(A: ComplexArray, B: ComplexArray) -> ComplexArray:
-    """A^H B, by BLAS."""
-    return product(adjoint(A), B)
-
-
-@part
-def rows_squared(A: ComplexArray) -> FloatArray:
-    """Squared norm of each row of A (m, n), (m,)."""
-    result = np.zeros(A.shape[0])
-    for i in range(A.shape[0]):
-        for j in range(A.shape[1]):
-            result[i] += real_inner(A[i, j], A[i, j])
-    return result
-
-
-@part
-def inverted(A: ComplexArray) -> ComplexArray:
-    """Inverse (n, n), by LAPACK, which wins from some 32 rows on; NaN where A is singular or no number."""
-    try:
-        return np.ascontiguousarray(np.linalg.inv(A))
-    except Exception:  # Numba compiles no narrower one
-        return np.full_like(A, np.nan)
 
 
 @brief
