@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from attrs import field, frozen
 
-from isacsim.solvers.iterate import GOING, Progress, Stop, concluded
+from isacsim.solvers.iterate import GOING, Progress, Stop, concluded, interrupted
 from isacsim.solvers.solution import Solution, Status
 from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray
 
@@ -60,23 +60,12 @@ class Course:
             length = 1 if watched else min(rows << len(self.calls), rules.max_steps + 1 - done)
             trace = np.full((len(going), length, columns), np.nan)
             advance(done, trace)
-            self.calls.append((trace, time.perf_counter() - self.began))
-            note = self._interrupted(rules, done, going, look, labels) if watched else ""
+            self.calls.append((trace, elapsed := time.perf_counter() - self.began))
+            if watched:  # a callback sees those that were going
+                seen = look(going) if rules.callback is not None else None
+                note = interrupted(rules, Progress(done, labels[going], seen, elapsed))
             done += length
         return Course(self.state, self.step, self.began, note, self.calls)
-
-    def _interrupted(
-        self, rules: Stop, step: int, going: BoolArray, look: Callable[[BoolArray], Any], labels: IntArray
-    ) -> str:
-        """Why all end here, as a note: what the callback says, which sees those that were going, and the clock.
-
-        A callback is told of steps, and step 0 is none.
-        """
-        elapsed = self.calls[-1][1]
-        if step and rules.callback is not None and rules.callback(Progress(step, labels[going], look(going), elapsed)):
-            return "stopped by the callback"
-        over = rules.time_limit is not None and elapsed > rules.time_limit
-        return "stopped by the time limit" if over else ""
 
     def solution(
         self,

@@ -163,13 +163,16 @@ def _rules(stop: Stop, now: Progress) -> dict[str, BoolArray]:
         rules[f"stopped by a step shorter than {stop.step_tolerance:g}"] = now.state.move < stop.step_tolerance
     if stop.change_tolerance is not None and now.step:
         rules[f"stopped by changes below {stop.change_tolerance:g}"] = now.state.change < stop.change_tolerance
-    if now.step and stop.callback is not None and stop.callback(now):
-        rules["stopped by the callback"] = every
-    elif stop.time_limit is not None and now.time > stop.time_limit:
-        rules["stopped by the time limit"] = every
-    elif now.step == stop.max_steps:
-        rules[""] = every
+    if (why := interrupted(stop, now)) or now.step == stop.max_steps:
+        rules[why] = every
     return rules
+
+
+def interrupted(stop: Stop, now: Progress) -> str:
+    """Why all members end here, as a note: what the callback says, which is told of steps, and the clock."""
+    if now.step and stop.callback is not None and stop.callback(now):
+        return "stopped by the callback"
+    return "stopped by the time limit" if stop.time_limit is not None and now.time > stop.time_limit else ""
 
 
 def _ended(state: Any, count: int, ends: IntArray, rules: dict[str, BoolArray], reached: Status) -> Solution:
