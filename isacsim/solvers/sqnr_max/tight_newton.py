@@ -53,7 +53,7 @@ ROUNDING = 1e-12  # relative rise that says nothing
 BELIEVED = 1e-2  # residual below which a negative multiplier is, by those who start with the constraints that bind
 SHARE = 1e-2  # of the power, for new streams
 MOVED = 0.02  # change of f, relative, up to which a metric is kept
-IDLE = 4  # trials that promise no more than rounding, after which a member has stalled
+IDLE, PATIENT = 4, 30  # trials that promise no more than rounding, after which a member has stalled: and the second way
 
 
 @frozen(eq=False)
@@ -97,7 +97,7 @@ class TightState:
     @property
     def stalled(self) -> BoolArray:
         """Which members get no further, (B,)."""
-        return np.asarray((self.idle > IDLE) | ((self.error <= self.tolerance) & ~self.complete))
+        return np.asarray((self.idle > (PATIENT if self.careful else IDLE)) | ((self.error <= self.tolerance) & ~self.complete))
 
     @property
     def bound(self) -> FloatArray:
@@ -147,7 +147,7 @@ def begin(
         rise=np.zeros((members, n)),
         length=np.zeros((members, n)),
         radius=none,
-        idle=np.where(broken, IDLE + 1, 0),
+        idle=np.where(broken, PATIENT + 1, 0),
         products=count,
         turning=Turning.nowhere(constraints, response, not careful),
         places=np.arange(members),
