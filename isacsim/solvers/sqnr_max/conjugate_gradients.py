@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from isacsim.compiled import brief, part
+from isacsim.compiled import brief, few_passes, part
 from isacsim.linalg.blas import multiply, scalar_product
 from isacsim.records import member
 from isacsim.solvers.sqinr.tight import write_normals
@@ -174,6 +174,7 @@ def room(H: ComplexArray, factors: Response, V: ComplexArray) -> tuple[Tangents,
     )
 
 
+@few_passes
 def steps_each(
     factors: Response,
     point: Point,

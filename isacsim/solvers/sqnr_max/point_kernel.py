@@ -26,7 +26,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from isacsim.compiled import part
+from isacsim.compiled import few_passes, part
 from isacsim.linalg.blas import multiply, write
 from isacsim.linalg.parts import real_inner
 from isacsim.records import member
@@ -266,6 +266,7 @@ def write_beams(here: Room, served: bool, path: Search, V: ComplexArray) -> None
         total[1], total[2] = total[1] / total[0], total[2] / total[0]
 
 
+@few_passes
 def point_each(
     constraints: Constraints,
     target: PointResponse,
