@@ -73,16 +73,17 @@ class FimTensor:
     def of(cls, targets: ParametricScene, S: ComplexArray, snapshots: float) -> FimTensor:
         """The tensor of a scene for the receive information S (..., m', m'), in 1/W."""
         (_, _, r, s, _, _), pairs = targets.entry_pairs
-        return cls._of_terms(targets, 2 * snapshots * (pairs * S[..., r, s]))
+        return cls.of_terms(targets, 2 * snapshots * (pairs * S[..., r, s]))
 
     @classmethod
     def ideal(cls, targets: ParametricScene, radar_noise_power: Any, snapshots: float) -> FimTensor:
         """The tensor for an ideal receiver, whose noise is white."""
         scale = 2 * snapshots / np.asarray(radar_noise_power)
-        return cls._of_terms(targets, scale[..., None] * targets.white_terms)
+        return cls.of_terms(targets, scale[..., None] * targets.white_terms)
 
     @classmethod
-    def _of_terms(cls, targets: ParametricScene, terms: ComplexArray) -> FimTensor:
+    def of_terms(cls, targets: ParametricScene, terms: ComplexArray) -> FimTensor:
+        """The tensor of a scene whose terms are known."""
         parameters, _, columns = targets.parameter_matrices().shape[-3:]
         terms = np.ascontiguousarray(terms)
         return cls(terms, places=targets.entry_places, parameters=parameters, columns=columns)
@@ -221,7 +222,7 @@ def alike(targets: ParametricScene) -> Information:
     """
     kept = targets.worked_out
     if "alike" not in kept:
-        F = FimTensor.ideal(targets, 1.0, 0.5).fim(targets.transmit_gram)
+        F = FimTensor.of_terms(targets, targets.white_terms).fim(targets.transmit_gram)
         kept["alike"] = Information(F, targets.isotropic_yardstick)
     found: Information = kept["alike"]
     return found

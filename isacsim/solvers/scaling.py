@@ -7,6 +7,7 @@ changes, and neither precoder nor objective does. In ordinary units a problem is
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import attrs
@@ -93,10 +94,20 @@ def _ordinary(problem: Any) -> bool:
     # At least the squares of the strongest entries, of which no digit may have been lost.
     energies = [np.vdot(problem.H, problem.H).real] if hasattr(problem, "H") else []
     if isinstance(scene := getattr(problem, "targets", None), ParametricScene):
-        energies.append(scene.energy)
+        energies.append(_energy(scene))
     elif hasattr(problem, "G"):
         energies.append(np.vdot(problem.G, problem.G).real)
     return all(2.0**-POWER < energy < 2.0**LOUD for energy in energies)
+
+
+def _energy(scene: ParametricScene) -> float:
+    """At least the square of the strongest entry of ``C Y_i V^H`` of the whole batch: a product of norms."""
+    kept = scene.worked_out
+    if "energy" not in kept:
+        factors = scene.yardsticks(), scene.transmit_basis(), scene.receive_basis()
+        kept["energy"] = math.prod(float(np.vdot(each, each).real) for each in factors)
+    energy: float = kept["energy"]
+    return energy
 
 
 def _echo(problem: Any) -> FloatArray:

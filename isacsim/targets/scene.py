@@ -6,7 +6,6 @@ receive array gets back, ``y = G x + n``.
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from functools import cached_property, lru_cache
 from typing import Any
@@ -111,12 +110,6 @@ class ParametricScene(Scene):
         """``tr(Y_i^H C^H C Y_i V^H V)``: the echo of each yardstick where all antennas send 1 W each, (..., P)."""
         Y = self.yardsticks()
         return inner(Y, self.receive_gram[..., None, :, :] @ Y @ self.transmit_gram[..., None, :, :])
-
-    @cached_property
-    def energy(self) -> float:
-        """At least the square of the strongest entry of ``C Y_i V^H``, of the whole batch: a product of norms."""
-        factors = self.yardsticks(), self.transmit_basis(), self.receive_basis()
-        return math.prod(float(np.vdot(each, each).real) for each in factors)
 
     @cached_property
     def entry_pairs(self) -> tuple[IntArray, ComplexArray]:
