@@ -6,7 +6,7 @@ import contextlib
 import difflib
 import sysconfig
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
 from pathlib import Path
 from traceback import extract_tb
@@ -69,10 +69,25 @@ class PlausibilityWarning(UserWarning):
 _DOUBTING: ContextVar[bool] = ContextVar("doubting", default=True)
 
 
+_PLACED: ContextVar[Callable[[str], str]] = ContextVar("placed", default=str)
+
+
 def doubt(field: str, rule: str, value: Any, remedy: str, stacklevel: int = 3) -> None:
     """Warn of an implausible number, in the form of `InvalidInput`."""
     if _DOUBTING.get():
-        warnings.warn(str(InvalidInput(field, rule, value, remedy)), PlausibilityWarning, stacklevel=stacklevel)
+        warnings.warn(
+            str(InvalidInput(_PLACED.get()(field), rule, value, remedy)), PlausibilityWarning, stacklevel=stacklevel
+        )
+
+
+@contextlib.contextmanager
+def doubts_at(placed: Callable[[str], str]) -> Iterator[None]:
+    """Within it a doubt of a field is told at the place that ``placed`` gives to it."""
+    token = _PLACED.set(placed)
+    try:
+        yield
+    finally:
+        _PLACED.reset(token)
 
 
 @contextlib.contextmanager

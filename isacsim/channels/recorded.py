@@ -20,7 +20,7 @@ from isacsim.channels.layouts import AXES, BANDS, CORE, KEYS, LAYOUTS, MAY_LACK,
 from isacsim.channels.models import ChannelModel
 from isacsim.channels.parts import PART, all_real, joined_parts, partner
 from isacsim.checks import choice, instance, number
-from isacsim.errors import InvalidInput, doubt, one_of
+from isacsim.errors import InvalidInput, brief, doubt, one_of
 from isacsim.grid import Grid
 from isacsim.typing import AnyArray, ComplexArray, FloatArray, IntArray
 
@@ -136,7 +136,8 @@ class Recorded(ChannelModel):
     def __attrs_post_init__(self) -> None:
         self._check_axes()
         if not is_file(self.path):
-            raise InvalidInput("path", "must be a file that exists", str(self.path), "Check the path of the recording.")
+            remedy = f"Check the path of the recording. Nothing is at {brief(str(self.path.absolute()))}."
+            raise InvalidInput("path", "must be a file that exists", str(self.path), remedy)
         if self.phase is not None and self.conjugate:
             raise InvalidInput("conjugate", "must be left out where `phase` is said", True, "Remove one of them.")
         if self.zenith_variable is not None and self.azimuth_variable is None:
@@ -195,7 +196,12 @@ class Recorded(ChannelModel):
         # Fewer paths than there is room for are padded, by NaN or by zeros.
         over = 2 if self._band == "path" else (1, 2)
         blocked = np.asarray(np.isnan(found).all(axis=over, keepdims=True))
-        return np.where(blocked, 0, found) if blocked.any() else found
+        found = np.where(blocked, 0, found) if blocked.any() else found
+        odd = np.flatnonzero(~np.isfinite(found).all(axis=(1, 2, 3)))
+        if odd.size:
+            got = f"{odd.size} of {len(found)} with NaN or infinity, the first of them record {odd[0]}, counted from 0"
+            doubt("path", "should hold finite channels in all records", got, "Trials that get one of these fail.")
+        return found
 
     @cached_property
     def delays(self) -> FloatArray | None:
@@ -379,6 +385,8 @@ class Recorded(ChannelModel):
         # A plane wave is one on each subcarrier; of paths the sum is what a narrowband signal meets.
         some = some.sum(axis=1) if self._band == "path" else some[:, some.shape[1] // 2]
         some = np.where(np.isfinite(some).all(axis=(1, 2), keepdims=True), some, 0)
+        largest = np.abs(some).max(axis=1, keepdims=True)  # of each user: only shares of its power are asked for
+        some = np.divide(some, largest, out=np.zeros_like(some), where=largest > 0)
         if self.element_order is None and (shown := shown_order(some, array)):
             raise InvalidInput(
                 "element_order", f"must be said where channels in line of sight show {shown!r}", "",

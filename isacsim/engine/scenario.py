@@ -26,7 +26,7 @@ from isacsim.engine.reader import joined, keys_of, scenario_key
 from isacsim.engine.sinks import NetCdf, Sink
 from isacsim.engine.sweep import Axis
 from isacsim.engine.views import COUNT, ROWS_FROM, SOLVES, SOLVES_FROM, STEP, TRACE, Contents, Expectation, Figure
-from isacsim.errors import InvalidInput, one_of, without_doubts
+from isacsim.errors import InvalidInput, doubts_at, one_of, without_doubts
 from isacsim.grid import Grid
 from isacsim.hardware.base import Transceiver
 from isacsim.keywords import keywords
@@ -409,12 +409,16 @@ def _require_scenes(targets: Any, trials: Sequence[int]) -> None:
 
 @contextlib.contextmanager
 def faults_of(path: str, record: Any) -> Iterator[None]:
-    """Moves what is said against a field of ``record`` to the place it has in the scenario."""
-    try:
-        yield
-    except InvalidInput as error:
-        key = scenario_key(type(record), error.field)
+    """Moves what is said against a field of ``record``, or doubted of it, to the place it has in the scenario."""
+
+    def place(named: str) -> str:
+        key = scenario_key(type(record), named)
         if key.split(", ")[0] in keys_of(type(record)):
-            raise error.at(joined(path, key)) from None
-        known = error.field.split(".")[0] in keys_of(Scenario)
-        raise (error if known else error.at(path)) from None
+            return joined(path, key)
+        return named if named.split(".")[0] in keys_of(Scenario) else path
+
+    try:
+        with doubts_at(place):
+            yield
+    except InvalidInput as error:
+        raise error.at(place(error.field)) from None

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from isacsim import InvalidInput, UniformLinearArray
+from isacsim import InvalidInput, PlausibilityWarning, UniformLinearArray, UniformPlanarArray
 from isacsim.channels.recorded import Recorded
 
 ARRAY = UniformLinearArray(4)
@@ -246,6 +246,27 @@ def test_what_is_no_recording_is_refused(tmp_path, suffix, content):
 def test_a_missing_file_is_refused_at_once(tmp_path):
     with pytest.raises(InvalidInput, match=r"path: must be a file that exists, got .*none.npz.*Check the path"):
         Recorded(tmp_path / "none.npz")
+
+
+def test_a_file_with_a_record_that_is_not_finite_is_doubted_and_the_others_are_drawn(tmp_path):
+    H = np.ones((3, 4, 2), complex)
+    H[1, 2, 0] = np.inf
+    np.savez(tmp_path / "H.npz", H=H)
+    channel = Recorded(tmp_path / "H.npz")
+    with pytest.warns(PlausibilityWarning, match="1 of 3 with NaN or infinity, the first of them record 1"):
+        drawn = channel.draw(UniformLinearArray(4), 2, (0, 2), [None, None])
+    np.testing.assert_array_equal(drawn, H[::2])
+    with pytest.raises(InvalidInput, match="must hold finite channels in record 1"):
+        channel.draw(UniformLinearArray(4), 2, (1,), [None])
+
+
+@pytest.mark.parametrize("factor", [1e-300, 1e-200, 1e200, 1e300])
+def test_the_order_of_elements_is_seen_in_channels_of_any_size(tmp_path, factor):
+    array = UniformPlanarArray(2, 8)  # of a square one the other order is a wave as well, from elsewhere
+    H = array.steering(np.linspace(-0.8, 0.8, 30), np.linspace(0.9, 2.0, 30)).reshape(30, 2, 8).swapaxes(1, 2)
+    np.savez(tmp_path / "H.npz", H=factor * H.reshape(30, 16, 1))
+    with pytest.raises(InvalidInput, match="element_order: must be said where channels in line of sight show 'hor"):
+        Recorded(tmp_path / "H.npz").draw(array, 1, (0,), [None])
 
 
 def test_the_fingerprint_follows_the_content_and_workers_read_the_file_themselves(recording, records):

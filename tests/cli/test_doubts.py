@@ -43,7 +43,7 @@ def test_the_real_channels_of_a_file_are_told_once(call, tmp_path):
     code, _, err = call("check", "quickstart", "--set", channel, "--set", "trials=2")
     assert code == 0, err
     assert err.count("warning: ") == 1
-    assert "variable: should be an array of complex channels" in err
+    assert "warning: users.channel.variable: should be an array of complex channels" in err
 
 
 def test_doubts_can_be_silenced():

@@ -280,7 +280,7 @@ def test_a_component_that_refuses_in_its_own_way_is_still_one_error(study, regis
         'users.channel={kind="moody", mood=3}',
         'users={count=1, noise_dbm=0, channel={kind="moody", mood=3}}',
     ):
-        with pytest.raises(InvalidInput, match=r"users.channel: is not valid. not on a Sunday"):
+        with pytest.raises(InvalidInput, match=r"users.channel: is not valid. LookupError: not on a Sunday"):
             study(setting, registry=registry)
     with pytest.raises(InvalidInput, match=r"users.channel.mood: is not valid, got 3. not on a Sunday"):
         study('users.channel={kind="moody"}', "users.channel.mood=3", registry=registry)

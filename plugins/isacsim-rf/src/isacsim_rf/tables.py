@@ -30,7 +30,8 @@ def read_columns(path: Path, known: Sequence[str], names: Sequence[str] = ()) ->
         InvalidInput: It names the file and, of text, line and column.
     """
     if not path.is_file():
-        raise InvalidInput("path", "must be a file that exists", str(path), "Check the path of the measurement.")
+        remedy = f"Check the path of the measurement. Nothing is at {Path(path).absolute()}."
+        raise InvalidInput("path", "must be a file that exists", str(path), remedy)
     found = _arrays(path) if path.suffix.lower() in (".mat", ".npz") else _text(path, names)
     kept = {name: values for name, values in found.items() if name in known}
     if not kept:
