@@ -97,7 +97,8 @@ class TightState:
     @property
     def stalled(self) -> BoolArray:
         """Which members get no further, (B,)."""
-        return np.asarray((self.idle > (PATIENT if self.careful else IDLE)) | ((self.error <= self.tolerance) & ~self.complete))
+        lacks = (self.error <= self.tolerance) & ~self.complete
+        return np.asarray((self.idle > (PATIENT if self.careful else IDLE)) | lacks)
 
     @property
     def bound(self) -> FloatArray:
