@@ -71,7 +71,9 @@ def test_objective_and_precoder_do_not_change_with_the_units(kit, kind, what):
 def test_powers_of_two_change_no_byte(kit, kind, what, factor):
     nominal, found = solve(posed(kit, kind)), solve(posed(kit, kind, **{what: factor**2}))
     root = factor if what == "power" else 1.0
-    assert kit.raw_bytes(found.precoder / root) == kit.raw_bytes(nominal.precoder)
+    # Real numbers are divided: of complex ones the sign of a zero would be lost.
+    found, wanted = (np.ascontiguousarray(each.precoder).view(float) for each in (found, nominal))
+    assert kit.raw_bytes(found / root) == kit.raw_bytes(wanted)
 
 
 @pytest.mark.parametrize("kind", KINDS)
