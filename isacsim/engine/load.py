@@ -91,7 +91,8 @@ def _written(table: Any, keys: list[str], value: Any) -> bool:
 def doubt_implausible(value: Any, path: str = "", unit: Unit | None = None) -> None:
     """Warn of numbers of a field, or anywhere in a record, that are hardly meant: by their keys, as a file has them."""
     if unit is not None:
-        if value is not None and np.max(np.abs(value), initial=0.0) > unit.most:
+        # What is infinite or NaN is refused, and needs no doubt.
+        if value is not None and unit.most < np.max(np.abs(value), initial=0.0) < np.inf:
             doubt(path, unit.usual, unit.written(value).tolist(), f"Its unit is {unit.name}.", stacklevel=4)
     elif isinstance(value, (Chain, tuple, dict)):
         value = value.stages if isinstance(value, Chain) else value

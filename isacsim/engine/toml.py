@@ -72,7 +72,8 @@ def read(path: Path) -> dict[str, Any]:
             content = file.read(MOST_BYTES + 1)
         if len(content) > MOST_BYTES:
             raise InvalidInput("scenario", f"must have at most {MOST_BYTES} bytes", str(path), "Shorten the file.")
-        return parsed(content.decode("utf-8").replace("\r\n", "\n"), "scenario")
+        # Some editors begin a file with a mark of the order of bytes, which UTF-8 has no use for.
+        return parsed(content.decode("utf-8-sig").replace("\r\n", "\n"), "scenario")
     except InvalidInput as error:
         raise InvalidInput("scenario", error.args[1], str(path), error.args[3]) from None
     except tomllib.TOMLDecodeError as error:

@@ -32,9 +32,17 @@ def test_a_file_names_the_table_of_what_it_doubts(call, tmp_path):
 
 
 def test_a_refused_value_leaves_no_doubt_behind(call):
-    code, _, err = call("check", "quickstart", "--set", "targets={kind='point',azimuth_deg=[700],zenith_deg='x'}")
-    assert code == 2
-    assert "warning" not in err
+    for setting in ("targets={kind='point',azimuth_deg=[700],zenith_deg='x'}", "base_station.power_dbm=inf"):
+        code, _, err = call("check", "quickstart", "--set", setting)
+        assert code == 2
+        assert "warning" not in err
+
+
+def test_a_file_that_begins_with_a_byte_order_mark_is_read(call, tmp_path):
+    call("init", "quickstart", "--out", "mine.toml")
+    text = (tmp_path / "mine.toml").read_bytes()
+    (tmp_path / "mine.toml").write_bytes(b"\xef\xbb\xbf" + text)
+    assert call("check", "mine.toml")[0] == 0
 
 
 def test_the_real_channels_of_a_file_are_told_once(call, tmp_path):
