@@ -50,7 +50,7 @@ FORCING, SHARPER = 0.2, 3.0  # relative error of a direction at most, and relati
 CAREFUL = 0.04  # of these errors on the second way, in double precision: directions of little curvature count there
 ENOUGH = 0.3  # error of the last direction, relative to the tolerance
 ROUNDING = 1e-12  # relative rise that says nothing
-BELIEVED = 1e-2  # residual below which a negative multiplier is, by those who start with the constraints that bind
+BELIEVED = 1e-2  # residual below which a negative multiplier is
 SHARE = 1e-2  # of the power, for new streams
 MOVED = 0.02  # change of f, relative, up to which a metric is kept
 IDLE, PATIENT = 4, 30  # trials that promise no more than rounding, after which a member has stalled: and the second way
@@ -122,7 +122,7 @@ def begin(
         V: The points.
         tolerance: Relative error of stationarity at which a member has converged.
         bound: Which constraints do, (B, K+1), for a way of careful directions. Without it all do, where there are
-            points that can, and the first negative multiplier lets go of a user.
+            points that can.
     """
     members, K, n, constraints = len(V), system.users, len(SHORTER), system.constraints
     way, broken = settled(constraints, V, np.ones((members, K + 1), bool) if bound is None else bound)
@@ -260,7 +260,7 @@ def _priced(state: TightState, way: Tangent, echoes: Echoes) -> tuple[TightState
         multipliers = -way.components(echoes.half)
         gradient = echoes.half + way.mixed(multipliers)
         error = np.sqrt(frobenius2(gradient)) * size
-        goes = (error <= (BELIEVED if state.careful else np.inf)) & (multipliers[:, :-1].min(axis=-1, initial=0.0) < 0)
+        goes = (error <= BELIEVED) & (multipliers[:, :-1].min(axis=-1, initial=0.0) < 0)
         if not goes.any():
             break
         at = np.flatnonzero(goes)
