@@ -14,7 +14,7 @@ from attrs import frozen
 
 from isacsim.bundled import PLUGINS
 from isacsim.errors import PluginError, printable
-from isacsim.plugin.isolation import guarded
+from isacsim.plugin.isolation import guarded, shielded
 
 GROUP = "isacsim"
 GIVEN = "given"  # where a plugin comes from that code gives
@@ -83,7 +83,7 @@ def _installed() -> Iterator[tuple[str, str, Callable[[], Any]]]:
     seen = set()
     for distribution in distributions():
         try:
-            points: list[EntryPoint] = guarded(_points, distribution)
+            points: list[EntryPoint] = shielded(_points, distribution)  # of a hundred, whose files are read
         except PluginError as error:
             yield _origin(distribution), "entry-points", partial(_refuse, f"its entry points cannot be read: {error}")
             continue
@@ -106,7 +106,7 @@ def _points(distribution: Distribution) -> list[EntryPoint]:
 def _origin(distribution: Distribution) -> str:
     """Name and version, as far as its metadata tell."""
     try:
-        name, version = guarded(lambda: (distribution.metadata["Name"], distribution.version))
+        name, version = shielded(lambda: (distribution.metadata["Name"], distribution.version))
     except PluginError:
         name, version = None, None
     return printable(f"{name or 'unnamed'} {version or ''}".strip())

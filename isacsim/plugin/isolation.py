@@ -24,9 +24,19 @@ def guarded(call: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def watched(call: Callable[..., Any], *arguments: Any) -> tuple[Any, list[str]]:
-    """What ``call`` returns, and what it changed of the process, which is put back.
+    """What ``call`` returns, and what it changed of the process, which is put back; raises as `shielded`."""
 
-    Whatever it raises becomes a `PluginError` with its text.
+    def undone() -> tuple[Any, list[str]]:
+        with undisturbed() as changed:
+            found = call(*arguments)
+        return found, changed
+
+    found: tuple[Any, list[str]] = shielded(undone)
+    return found
+
+
+def shielded(call: Callable[..., Any], *arguments: Any) -> Any:
+    """What ``call`` returns; whatever it raises becomes a `PluginError` with its text.
 
     That includes `SystemExit` and a `KeyboardInterrupt` that the foreign code raises itself.
     Ctrl-C of a user ends the program as ever, also where the foreign code swallows it: it
@@ -37,9 +47,8 @@ def watched(call: Callable[..., Any], *arguments: Any) -> tuple[Any, list[str]]:
         KeyboardInterrupt: If the user interrupted it.
     """
     try:
-        with contained(), undisturbed() as changed:
-            found = call(*arguments)
-        return found, changed
+        with contained():
+            return call(*arguments)
     except Exception as error:
         raise PluginError(told(cause(error))) from cause(error)
 
