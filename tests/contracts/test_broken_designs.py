@@ -277,7 +277,7 @@ class Solves(Solver):
         ("timeless", "trace the time"),
         ("flat", "trace objective with the shape of the time"),
         ("backward", "trace a time that does not run backward"),
-        ("sums", r"give residual of shape \(3,\), got \(\)"),
+        ("sums", "solve SumRateCrlb, got InvalidInput: .* a residual for each of 3 members"),
         ("draws", "give the same bytes for the same generators"),
         ("texts", "give a Status for each member, got MAX_STEPS"),
         ("neighbour", "give member 0 of a batch the solution it has alone"),
