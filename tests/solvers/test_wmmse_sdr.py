@@ -158,12 +158,13 @@ def test_thirty_two_antennas_come_close_to_the_default_solver(kit):
 
 
 @pytest.mark.slow
-def test_a_program_that_promises_what_no_stream_can_hold_ends_as_stalled(kit):
-    # A sensing stream would take half a per cent of the power here, and there is none.
+def test_a_program_that_promises_what_no_stream_can_hold_is_told_as_no_optimum(kit):
+    # A sensing stream would take half a per cent of the power here, and there is none: what is recovered rises
+    # slowly, or not at all, and its residual says that it is far from stationary.
     solution = isacsim.solve(many_antennas(kit, sensing_streams=0), "wmmse-sdr", max_steps=12)
-    assert solution.status is Status.STALLED
+    assert solution.status in (Status.STALLED, Status.MAX_STEPS)
     assert solution.residual > 1e-3
-    assert np.all(np.diff(solution.trace["objective"])[:-1] > 0)
+    assert np.all(np.diff(solution.trace["objective"]) >= 0)
 
 
 def test_weights_on_some_parameters_alone_reach_the_optimum_that_other_solvers_find(kit):
