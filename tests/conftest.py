@@ -182,7 +182,7 @@ def least_watts(problem: isacsim.CrbMin) -> Any:
 
 FAILED_BACKENDS = (
     "CLARABEL said NumericalError after 7 steps; CLARABEL said NumericalError after 7 steps; "
-    "SCS said NumericalError after 7 steps"
+    "CLARABEL said NumericalError after 7 steps; SCS said NumericalError after 7 steps"
 )
 
 

@@ -22,9 +22,11 @@ from isacsim.typing import ComplexArray, FloatArray
 
 # What each backend calls its tolerances: gaps and residuals.
 BACKENDS = {"CLARABEL": ("tol_gap_abs", "tol_gap_rel", "tol_feas"), "SCS": ("eps_abs", "eps_rel")}
-# Where an answer does not serve: the same backend with more regularisation against rounding and less asked, then SCS.
+# Where an answer does not serve: the same backend with more regularisation against rounding and less asked, with that
+# of small pivots left out, which can be larger than what counts of a nearly singular program, then SCS.
 LOOSER = 1e2
 REGULAR = {"static_regularization_constant": 1e-7, "iterative_refinement_max_iter": 50}
+PIVOTS = {"dynamic_regularization_enable": False}
 CONVEX = "isacsim[convex]"  # the extra with cvxpy and its backends
 UNKNOWN = ("InsufficientProgress",)  # what a backend says of a point that it vouches for in no way
 ROUGH, MOST_STEPS = 1e-7, 20_000  # accuracy that a first-order method can be asked for, and its steps
@@ -133,6 +135,8 @@ class Program:
                 if status in (cvxpy().OPTIMAL, cvxpy().OPTIMAL_INACCURATE):
                     primal = tuple(np.array(variable.value) for variable in self.variables)
                     dual = tuple(rule.dual_value for rule in self.rules)
+                    if not all(np.isfinite(each).all() for each in primal):
+                        primal = ()
             steps += count
             told.append(f"{name} said {own} after {count} steps")
             near = bool(primal) and own not in UNKNOWN
@@ -153,7 +157,8 @@ def attempts(
     if backend == "SCS":
         return [first]
     looser = 1e-6 if accuracy is None else LOOSER * accuracy
-    return [first, asked(backend, looser, **REGULAR), asked("SCS", max(ROUGH, accuracy or 0.0))]
+    again = asked(backend, looser, **REGULAR), asked(backend, accuracy, **PIVOTS)
+    return [first, *again, asked("SCS", max(ROUGH, accuracy or 0.0))]
 
 
 def run_program(problem: Any, backend: str, options: dict[str, Any]) -> tuple[str, str, int]:

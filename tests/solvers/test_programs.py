@@ -43,23 +43,23 @@ def test_the_first_answer_that_has_what_was_asked_for_is_taken(monkeypatch):
 
 
 def test_a_backend_without_an_answer_is_asked_again_for_less_and_then_another_one(monkeypatch):
-    asked = said(monkeypatch, "solver_error", "solver_error", None)
+    asked = said(monkeypatch, "solver_error", "solver_error", "solver_error", None)
     answer = compiled().solve({"scale": 1.0}, 1e-9)
-    assert [name for name, _ in asked] == ["CLARABEL", "CLARABEL", "SCS"]
+    assert [name for name, _ in asked] == ["CLARABEL", "CLARABEL", "CLARABEL", "SCS"]
     assert asked[0][1]["tol_gap_rel"] < asked[1][1]["tol_gap_rel"]
     assert answer.exact
     np.testing.assert_allclose(answer.primal[0], 0.5**0.5, rtol=1e-5)  # what SCS was asked for
-    assert answer.told.count(" said ") == 3
+    assert answer.told.count(" said ") == 4
     assert answer.steps > 3
 
 
 def test_a_point_of_low_accuracy_is_better_than_none(monkeypatch):
-    said(monkeypatch, "optimal_inaccurate", "solver_error", "solver_error")
+    said(monkeypatch, "optimal_inaccurate", "solver_error", "solver_error", "solver_error")
     monkeypatch.setattr(semidefinite, "UNKNOWN", ("Solved",))  # as if it had not said that
     answer = compiled().solve({"scale": 1.0}, 1e-9)
     assert not answer.near
     assert answer.primal is not None
-    assert answer.told.count(" said ") == 3
+    assert answer.told.count(" said ") == 4
 
 
 def test_a_point_that_is_nearly_what_was_asked_for_is_taken(monkeypatch):
@@ -76,7 +76,7 @@ def test_no_answer_at_all_says_what_each_backend_said(kit, monkeypatch):
     assert isinstance(answer, Answer)
     assert answer.primal is None
     assert answer.told == kit.FAILED_BACKENDS
-    assert answer.steps == 21
+    assert answer.steps == 28
 
 
 def test_a_first_order_method_is_left_where_it_gets_nowhere():
@@ -94,7 +94,7 @@ def test_a_first_order_method_is_left_where_it_gets_nowhere():
         f"SCS said solved (inaccurate - reached max_iters) after {semidefinite.FIRST_STEPS} steps" in solution.notes[0]
     )
     # In each of three programs: a hundred steps of interior points in each setting, and the first ones of SCS.
-    assert solution.iterations <= 3 * (2 * 100 + semidefinite.FIRST_STEPS)
+    assert solution.iterations <= 3 * (3 * 100 + semidefinite.FIRST_STEPS)
 
 
 def test_no_program_is_split_along_its_zeros():
@@ -155,6 +155,11 @@ def check_solved(problem):
 def test_random_scenes_are_solved_with_a_proof_or_told_to_be_infeasible_with_a_certificate(seeds):
     found = [check_solved(random_scene(seed)).status for seed in seeds]
     assert {*found} == {Status.GLOBAL, Status.INFEASIBLE}
+
+
+def test_a_program_is_solved_whose_small_pivots_count():
+    # Both settings with regularised pivots stop at InsufficientProgress here, with a gap of 3e-3.
+    assert check_solved(random_scene(193)).status is Status.GLOBAL
 
 
 def second_opinion(problem):
