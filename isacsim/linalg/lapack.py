@@ -360,7 +360,7 @@ def invert(A: ComplexArray) -> None:
 
 @native(_routine("z", ("geqrf", "ungqr"), _orthonormalise))
 def orthonormalise(A: ComplexArray) -> None:
-    """Write orthonormal rows over those of A (m, n), at most n, in the span of the first as many of them each."""
+    """Write orthonormal rows over those of A (m, n), m at most n: the first i of them span what the first i did."""
     A[...] = np.linalg.qr(A.T)[0].T
 
 

@@ -149,11 +149,7 @@ class Lower(lowering.Lower):  # type: ignore[misc]
 
     def _lower_getattr(self, resty: Any, expr: Any) -> Any:
         kind = self.typeof(expr.value.name)
-        if (
-            isinstance(kind, (types.NamedTuple, types.NamedUniTuple))
-            and not self.context.enable_nrt
-            and expr.attr in kind.fields
-        ):
+        if isinstance(kind, NAMED) and not self.context.enable_nrt and expr.attr in kind.fields:
             return self._member(resty, expr, kind.fields.index(expr.attr))
         if isinstance(kind, types.Array) and expr.attr in ("shape", "size"):
             return leaf(self.builder, self.loadvar(expr.value.name), SHAPE if expr.attr == "shape" else ITEMS)

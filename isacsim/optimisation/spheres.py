@@ -47,50 +47,50 @@ class Spheres(Surface):
 
 @part
 def to_surface(W: ComplexArray, power: float, apart: bool) -> None:
-    """Scale W (n, K+S) to full power: as a whole, or, ``apart``, to the share of each antenna."""
-    (n, streams), whole = W.shape, 0.0
+    """Scale W (n, m) to full power: as a whole, or, ``apart``, to the share of each row."""
+    (n, m), whole = W.shape, 0.0
     for i in range(n):
         row = 0.0
-        for j in range(streams):
+        for j in range(m):
             value = W[i, j]
             row += real_inner(value, value)
         whole += row
         if apart:
-            for j in range(streams):
-                # An antenna that sends nothing: all its points of that power are as near.
-                W[i, j] = math.sqrt(power / (n * streams)) if row == 0 else W[i, j] * math.sqrt(power / n / row)
+            for j in range(m):
+                # A row of zeros: all its points of that power are as near.
+                W[i, j] = math.sqrt(power / (n * m)) if row == 0 else W[i, j] * math.sqrt(power / n / row)
     if not apart:
         factor = math.sqrt(power / whole)
         for i in range(n):
-            for j in range(streams):
+            for j in range(m):
                 W[i, j] *= factor
 
 
 @part
 def along_surface(W: ComplexArray, power: float, apart: bool, gradient: ComplexArray) -> None:
-    """Make of a half gradient (n, K+S) the gradient along the surface of full power at W."""
-    (n, streams), whole, price = W.shape, 0.0, 0.0
+    """Make of a half gradient (n, m) the gradient along the surface of full power at W."""
+    (n, m), whole, price = W.shape, 0.0, 0.0
     for i in range(n):
         row = 0.0
-        for j in range(streams):
+        for j in range(m):
             row += real_inner(W[i, j], gradient[i, j])
         whole += row
         price = row * n / power if apart else 0.0
-        for j in range(streams):
+        for j in range(m):
             gradient[i, j] = 2 * (gradient[i, j] - price * W[i, j])
     price = 0.0 if apart else 2 * whole / power
     for i in range(n):
-        for j in range(streams):
+        for j in range(m):
             gradient[i, j] -= price * W[i, j]
 
 
 def to_surface_each(W: ComplexArray, power: FloatArray, apart: bool) -> None:
-    """Scale each of W (B, n, K+S) to full power (B,), or that of all (1,)."""
+    """Scale each of W (B, n, m) to full power (B,), or that of all (1,)."""
     for b in range(len(W)):
         to_surface(W[b], power[min(b, len(power) - 1)], apart)
 
 
 def along_surface_each(W: ComplexArray, power: FloatArray, apart: bool, gradient: ComplexArray) -> None:
-    """Make of half gradients (B, n, K+S) those along the surface of full power (B,), or of that of all (1,), at W."""
+    """Make of half gradients (B, n, m) those along the surface of full power (B,), or of that of all (1,), at W."""
     for b in range(len(W)):
         along_surface(W[b], power[min(b, len(power) - 1)], apart, gradient[b])

@@ -68,21 +68,21 @@ def test_random_instances_are_solved(kit):
 
 @pytest.mark.slow
 def test_two_hundred_random_feasible_instances_are_solved(kit):
-    statuses, behind, seed = [], [], 500_000
+    statuses, lower, seed = [], set(), 500_000
     while len(statuses) < 200:
         status = check_random(kit, seed)
         if status is not Status.INFEASIBLE:
             statuses.append(status)
             problem = random_problem(kit, seed)
             other = isacsim.solve(problem, starts="least-power")  # after steps of the published iteration
-            behind.append(1 - isacsim.solve(problem).objective / other.objective)
+            if isacsim.solve(problem).objective < (1 - 1e-6) * other.objective:
+                lower.add(seed)
         seed += 1
     assert all(status.good for status in statuses)
-    # Nothing proves it where f is not concave: one is below, in another optimum.
-    assert np.mean(np.array(behind) <= 1e-6) >= 0.99
+    assert lower <= {500_109}  # 1.3 % below, in another optimum: nothing proves the best where f is not concave
 
 
-@pytest.mark.parametrize("seed", [2328, 40_805, 41_344])
+@pytest.mark.parametrize("seed", [1063, 2328, 40_805, 41_344])
 def test_instances_on_which_steps_once_got_small_are_solved(kit, seed):
     # Optima without an active user, whose streams share the covariance in many ways; a point that
     # misses the power a little; a saddle to which each Newton step leads back.
@@ -91,7 +91,7 @@ def test_instances_on_which_steps_once_got_small_are_solved(kit, seed):
 
 def test_where_no_user_is_active_the_objective_is_that_without_users(kit):
     problem = random_problem(kit, 1063)
-    # All along a valley the objective is the same to 1e-6, so that a residual may be left at the last step.
+    # All along a valley the objective is the same to 1e-6.
     alone = isacsim.solve(attrs.evolve(problem, min_sqinr=0.0))
     assert isacsim.solve(problem).objective == pytest.approx(alone.objective, rel=1e-6)
 

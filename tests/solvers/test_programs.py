@@ -1,5 +1,6 @@
 """Compiled programs: what backends say, what is tried next, and scenes on which an answer was once far off."""
 
+import itertools
 import warnings
 
 import numpy as np
@@ -68,6 +69,24 @@ def test_a_point_that_is_nearly_what_was_asked_for_is_taken(monkeypatch):
     assert answer.near
     assert not answer.exact
     assert len(asked) == 1
+
+
+def test_a_point_that_is_not_finite_is_none(monkeypatch):
+    run, count = semidefinite.run_program, []
+
+    def spoilt(problem, backend, options):
+        told = run(problem, backend, options)
+        count.append(backend)
+        if len(count) == 1:
+            for variable in problem.variables():
+                variable.save_value(np.full(variable.shape, np.nan))
+        return told
+
+    monkeypatch.setattr(semidefinite, "run_program", spoilt)
+    first, second = itertools.islice(compiled().answers({"scale": 1.0}, 1e-9), 2)
+    assert first.primal is None
+    assert not first.near
+    assert np.isfinite(second.primal[0]).all()
 
 
 def test_no_answer_at_all_says_what_each_backend_said(kit, monkeypatch):

@@ -30,7 +30,7 @@ VARIANTS = {
 def test_the_objective_never_falls_and_the_power_is_met(kit, variant):
     problem = kit.make_problem(**VARIANTS[variant], seed=5)
     solution = isacsim.solve(problem, "wmmse-sdr", max_steps=6)
-    assert np.all(np.diff(solution.trace["objective"]) >= 0)
+    assert np.all(np.diff(solution.trace["objective"])[:-1] > 0)
     assert solution.objective > solution.trace["objective"][0]
     (slack,) = problem.constraints(solution.precoder).values()
     np.testing.assert_allclose(slack, 0.0, atol=1e-12)
@@ -160,11 +160,11 @@ def test_thirty_two_antennas_come_close_to_the_default_solver(kit):
 @pytest.mark.slow
 def test_a_program_that_promises_what_no_stream_can_hold_is_told_as_no_optimum(kit):
     # A sensing stream would take half a per cent of the power here, and there is none: what is recovered rises
-    # slowly, or not at all, and its residual says that it is far from stationary.
+    # slowly, till no step does, and its residual says that it is far from stationary.
     solution = isacsim.solve(many_antennas(kit, sensing_streams=0), "wmmse-sdr", max_steps=12)
     assert solution.status in (Status.STALLED, Status.MAX_STEPS)
     assert solution.residual > 1e-3
-    assert np.all(np.diff(solution.trace["objective"]) >= 0)
+    assert np.all(np.diff(solution.trace["objective"])[:-1] > 0)
 
 
 def test_weights_on_some_parameters_alone_reach_the_optimum_that_other_solvers_find(kit):

@@ -116,7 +116,7 @@ class DualPoint:
     def step(self, system: System) -> FloatArray:
         """The Newton step of the multipliers that do not rest, (B, K+1); NaN where the Hessian is singular.
 
-        It is ``2 Re sum_l (E_i v_l)^H Phi_l^-1 (E_j v_l)`` with ``E_j = dPhi_l / dz_j``.
+        The Hessian is ``2 Re sum_l (E_i v_l)^H Phi_l^-1 (E_j v_l)`` with ``E_j = dPhi_l / dz_j``.
         """
         K, rests, received = system.users, self.rests, system.HH @ self.V
         k, j = np.arange(K), np.arange(K + 1)

@@ -26,7 +26,7 @@ from isacsim.solvers.sqnr_max.point import point_optima
 from isacsim.solvers.sqnr_max.tight_optima import tight_optima
 from isacsim.typing import BoolArray, IntArray
 
-MORE_STEPS = 2.5  # of the augmented Lagrangian for one of these, which costs more
+SHARE = 0.5  # of these steps, which the augmented Lagrangian may take: each costs more
 
 
 @frozen
@@ -46,14 +46,14 @@ class NewtonMm(SqnrMaxSolver):
     Args:
         tolerance: Relative residual of the optimality conditions at which a member has
             converged, and gap to its bound at which it is globally optimal.
-        max_steps: Largest number of steps; some 200 are taken where many points are nearly as good as the best.
-            Of ``augmented-lagrangian`` two and a half times as many.
+        max_steps: Largest number of steps; a thousand are taken where many points are nearly as good as the best.
+            Of ``augmented-lagrangian`` half as many.
     """
 
     guarantee: ClassVar[str] = "stationary; global with a proof for ideal hardware and point targets"
 
     tolerance: float = field(default=1e-6, validator=number(above=0))
-    max_steps: int = field(default=400, validator=whole(1))
+    max_steps: int = field(default=2000, validator=whole(1))
 
     def takes(self, problem: SqnrMax) -> str | None:
         """Nothing, or a sentence why not: hardware that is no converter and has no derivative."""
@@ -118,4 +118,4 @@ def behind_hardware(solver: NewtonMm) -> Any:
     from isacsim.solvers.sqnr_max.behind_hardware import AugmentedLagrangian  # which starts from designs of this file
 
     tolerance = max(solver.tolerance, AugmentedLagrangian().tolerance)
-    return AugmentedLagrangian(tolerance, int(MORE_STEPS * solver.max_steps))
+    return AugmentedLagrangian(tolerance, max(int(SHARE * solver.max_steps), 1))

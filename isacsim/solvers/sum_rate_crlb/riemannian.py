@@ -183,8 +183,8 @@ class RiemannianSolver(Solver):
         names = self.starts if request.start is None else (request.start,)
         found = start_all(merit, names, streams, request.rngs)
         (antennas, columns), users = merit.N.shape[-2:], merit.users
-        few = users > self.random_load * antennas or (merit.crlb_weight and streams < (columns - users) // 3)
-        if not few or request.start is not None:
+        hard = users > self.random_load * antennas or (merit.crlb_weight and streams < (columns - users) // 3)
+        if not hard or request.start is not None:
             return found
         # Without generators each member draws alike, so that it is the same alone or in a batch.
         each = range(merit.members)
