@@ -7,8 +7,9 @@ import pytest
 import isacsim
 from isacsim import Aqnm, MidRise, SqnrMax, Transceiver, metrics
 from isacsim.batch import flatten, take
+from isacsim.optimisation.augmented import tightened
 from isacsim.solvers.solution import Status
-from isacsim.solvers.sqnr_max.augmented import AugmentedMerit, lacking, tightened
+from isacsim.solvers.sqnr_max.augmented import AugmentedMerit, lacking
 from isacsim.solvers.sqnr_max.behind_hardware import AugmentedLagrangian
 from isacsim.testing.capabilities import Compressing
 

@@ -12,7 +12,7 @@ from isacsim.solvers.band_split import behind_hardware, over_band, relaxed
 from isacsim.solvers.solution import Status
 from isacsim.solvers.sqinr.converters import white_ratios
 from isacsim.solvers.sqnr_max.newton_mm import NewtonMm
-from isacsim.solvers.sqnr_max.over_band import BandAugmentedMerit
+from isacsim.solvers.sqnr_max.over_band import merit_over
 
 
 def both_ways(bits, exact=False):
@@ -35,7 +35,7 @@ def test_derivatives_are_those_of_the_whole_band(kit, exact):
     # Noise of one subcarrier's converter follows what arrives on all: slacks of others move with each.
     grid = Grid(5, 1.0, active=3)
     problem = problem_of(kit, grid, 3, both_ways(2, exact), asked=[0.3, 0.4])
-    merit = BandAugmentedMerit.over(through_of(problem, grid), 5.0)
+    merit = merit_over(through_of(problem, grid), 5.0)
     merit = attrs.evolve(merit, multipliers=np.linspace(0.1, 0.5, 6)[None])
     Z, D = (kit.complex_gaussian((1, 9, 4), seed) for seed in (3, 4))
     Z, step = merit.project(Z), 1e-6

@@ -19,20 +19,21 @@ from attrs import field, frozen
 from isacsim.batch import frobenius2, take
 from isacsim.checks import number, whole
 from isacsim.hardware.base import Ideal, Transceiver
+from isacsim.optimisation.augmented import Ascent, tightened
 from isacsim.problems.sqnr_max import SqnrMax
 from isacsim.solvers.base import Request, Solver, not_differentiable, other_kind
-from isacsim.solvers.iterate import Stop, iterate
+from isacsim.solvers.iterate import Stop, iterate, of_point
 from isacsim.solvers.solution import Solution, Status, gathered, placed
 from isacsim.solvers.sqinr.converters import not_converters
 from isacsim.solvers.sqinr.group import Group
 from isacsim.solvers.sqinr.least_power import least_power
 from isacsim.solvers.sqinr.pipeline import infeasible
-from isacsim.solvers.sqnr_max.augmented import Ascent, AugmentedMerit, lacking, tightened
+from isacsim.solvers.sqnr_max.augmented import AugmentedMerit, lacking
 from isacsim.solvers.sqnr_max.believed import believed
 from isacsim.solvers.sqnr_max.objectives import sqnr_groups
 from isacsim.solvers.sqnr_max.starts import start
 from isacsim.solvers.starts import check_name
-from isacsim.typing import ComplexArray, FloatArray, IntArray
+from isacsim.typing import AnyArray, ComplexArray, FloatArray, IntArray
 
 STARTS = ("believed", "least-power")
 SENSING = 2  # streams of a start
@@ -48,6 +49,20 @@ FAR = (
     "proven"
 )
 LACKS = "one more sensing stream would gain"
+
+
+class Climb(Ascent):
+    """The ascent as `iterate` sees it."""
+
+    traced: ClassVar[tuple[str, ...]] = ("violation",)
+
+    precoder = of_point("W", "Coordinates Z, (B, N_t, K+S).")
+    objective = of_point("sqnr", "The radar SQNR, (B,).")
+
+    @property
+    def decision(self) -> dict[str, AnyArray]:
+        """The coordinates, and the multipliers that go with them."""
+        return {"precoder": self.point.W, "multipliers": self.point.push}
 
 
 @frozen
@@ -114,8 +129,8 @@ class AugmentedLagrangian(Solver):
     ) -> Solution:
         """Where ascents from Z (B, N_t, L) end, with one more stream where that gains; precoders (B, N_t, K + N_t)."""
         stop = Stop(self.tolerance, self.max_steps, request.time_limit, request.callback)
-        ascent = Ascent(self.tolerance)
-        solution = iterate(ascent.init(merit, Z), ascent.step, stop, labels=labels)
+        state = Climb.first(merit, Z, self.tolerance)
+        solution = iterate(state, Climb.step, stop, labels=labels)
         Z, push, alive = solution.precoder, solution.decision["multipliers"], solution.answered
         here = attrs.evolve(merit, multipliers=np.where(alive[:, None], push, 0.0))
         gain, stream = lacking(here, np.where(alive[:, None, None], Z, 1.0))
@@ -169,12 +184,14 @@ def starts(merit: AugmentedMerit, group: Group, request: Request) -> list[Comple
     return [beams if name == "least-power" else merit.driven(believed(merit, beams)) for name in names]
 
 
-def compressed(Z: ComplexArray, users: int) -> tuple[ComplexArray, IntArray]:
-    """Z (B, N_t, L) with as few sensing streams as have their covariance, and the columns in use, (B,)."""
-    U, sizes, _ = np.linalg.svd(Z[..., users:], full_matrices=False)
-    strong = sizes**2 > NOTHING * frobenius2(Z)[:, None]
-    sensing = U * np.where(strong, sizes, 0.0)[:, None, :]
-    return np.concatenate([Z[..., :users], sensing], axis=-1), np.maximum(users + strong.sum(axis=-1), 1)
+def compressed(W: ComplexArray, users: int) -> tuple[ComplexArray, IntArray]:
+    """W (B, ..., N_t, L) with as few sensing streams as have their covariance, and the columns in use, (B,)."""
+    U, sizes, _ = np.linalg.svd(W[..., users:], full_matrices=False)
+    power = frobenius2(W.reshape(len(W), -1, W.shape[-1]))
+    strong = sizes**2 > NOTHING * power.reshape(-1, *(1,) * (sizes.ndim - 1))
+    sensing = U * np.where(strong, sizes, 0.0)[..., None, :]
+    used = strong.sum(axis=-1).reshape(len(W), -1).max(axis=-1)
+    return np.concatenate([W[..., :users], sensing], axis=-1), np.maximum(users + used, 1)
 
 
 def finished(merit: AugmentedMerit, solution: Solution, push: FloatArray) -> Solution:
