@@ -29,9 +29,7 @@ seeds = st.integers(0, 2**32 - 1)
 
 def gradient(problem, W):
     """The library's half gradient at one precoder."""
-    merit = Merit.of(problem)
-    point = merit.evaluate(W[None])
-    return merit.gradient(point, merit.sensing_multiplier(point))[0]
+    return Merit.of(problem).evaluate(W[None]).gradient[0]
 
 
 @pytest.mark.parametrize("noise_power", [0.1, [[0.1, 0.2], [0.3, 0.4], [0.5, 0.6]]])
@@ -44,8 +42,10 @@ def test_what_users_receive_is_what_the_metrics_say(kit, noise_power):
     np.testing.assert_allclose(point.signal / point.interference, sinr, rtol=1e-13)
     np.testing.assert_allclose(point.sum_rate, np.log1p(sinr).sum(axis=-1), rtol=1e-13)
     room = merit.room(3)
-    told, gains, inverse = (np.zeros((3, *each.shape), each.dtype) for each in (room.told, room.gains, room.inverse))
-    evaluate_each(merit.terms(3), W, room, told, gains, inverse)  # not compiled
+    told, gains, Q_V = (np.zeros((3, *each.shape), each.dtype) for each in (room.told, room.gains, room.square))
+    slope = np.zeros_like(W)
+    evaluate_each(merit.terms(3), W, room, told, gains, Q_V, slope)  # not compiled
+    np.testing.assert_allclose(slope, point.gradient, rtol=1e-9)  # likewise, and by the inverse of F
     names = ("objective", "sum_rate", "crlb", "signal", "interference")
     for name, value in zip(names, seen(told), strict=True):
         np.testing.assert_allclose(value, getattr(point, name), rtol=1e-12)  # products by another BLAS
@@ -178,8 +178,8 @@ def test_the_tangent_is_what_is_left_along_the_surface_of_full_power(kit, seed, 
     problem = kit.make_problem(seed=seed, per_antenna=per_antenna)
     merit = Merit.of(problem)
     W, g = merit.project(kit.complex_gaussian((1, 6, 2), seed)), kit.complex_gaussian((1, 6, 2), seed + 1)
-    t = merit.along_surface(W, g) / 2
-    np.testing.assert_allclose(merit.along_surface(W, t) / 2, t, atol=1e-12)  # a projection
+    t = merit.surface.slope(W, g, g) / 2
+    np.testing.assert_allclose(merit.surface.slope(W, t, t) / 2, t, atol=1e-12)  # a projection
     rows = (np.conj(W) * t).real.sum(axis=-1)
     np.testing.assert_allclose(rows if per_antenna else rows.sum(axis=-1), 0.0, atol=1e-12)
 

@@ -117,7 +117,7 @@ def test_the_preconditioned_step_is_a_pass_of_wmmse_with_the_multiplier_of_full_
     beta = point.signal / (point.interference * (point.signal + point.interference))
     weights = problem.rate_weight * beta
     mu = ((weights * merit.noise_power).sum() + problem.crlb_weight * point.crlb[0]) / merit.power[0]
-    g = merit.gradient(point, merit.sensing_multiplier(point))
+    g = point.gradient
     np.testing.assert_allclose(np.vdot(point.W, g).real, mu * merit.power[0], rtol=1e-10)
     H = merit.H[0]
     matrix = (H * weights[0]) @ hermitian(H)

@@ -25,7 +25,7 @@ def structure(problem, W, rank_tolerance=1e-6):
     """
     merit = Merit.of(problem)
     point = merit.evaluate(W)
-    g = merit.gradient(point, merit.sensing_multiplier(point))
+    g = point.gradient
     mu, power = inner(W, g) / merit.power, frobenius2(W)
     values = np.linalg.svd(W, compute_uv=False)
     return SimpleNamespace(

@@ -9,13 +9,12 @@ import attrs
 import numpy as np
 from attrs import field, frozen
 
-from isacsim.batch import squared
 from isacsim.checks import choice, number, whole
 from isacsim.problems.sum_rate_crlb import SumRateCrlb
 from isacsim.solvers.base import Request, Solver
 from isacsim.solvers.iterate import Stop, iterate
 from isacsim.solvers.solution import Solution
-from isacsim.solvers.sum_rate_crlb.merit import Evaluated, Merit
+from isacsim.solvers.sum_rate_crlb.merit import Merit
 from isacsim.solvers.sum_rate_crlb.starts import STARTS, first
 from isacsim.solvers.sum_rate_crlb.states import MovingState
 from isacsim.typing import ComplexArray
@@ -68,19 +67,11 @@ class SingleStart(Solver):
         """The merit whose span the iterates lie in, of a solver that is ``reduced``: the whole."""
         return merit
 
-    @abstractmethod
-    def init(self, merit: Merit, W: ComplexArray) -> Any:
+    def init(self, merit: Merit, W: ComplexArray) -> MovingState:
         """The state at the first precoders, or at their coordinates."""
+        point = merit.evaluate(W)
+        return MovingState.at(merit, point, point, np.zeros(len(W), bool))
 
     @abstractmethod
     def step(self, state: Any) -> MovingState:
         """One iteration of every member."""
-
-
-def users_alone(merit: Merit, point: Evaluated) -> Evaluated:
-    """The point as the published update sees it: no sensing stream reaches a user."""
-    if point.Z.shape[-1] == merit.users:
-        return point
-    gains = squared(point.Z[..., : merit.users])
-    interference = np.where(np.eye(merit.users, dtype=bool), 0.0, gains).sum(axis=-1) + merit.noise_power
-    return attrs.evolve(point, interference=interference)

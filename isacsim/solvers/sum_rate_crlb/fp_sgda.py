@@ -17,22 +17,19 @@ from attrs import field, frozen
 
 from isacsim.batch import frobenius2, inner, rows
 from isacsim.checks import instance, number
-from isacsim.optimisation.search import search
-from isacsim.solvers.sum_rate_crlb.base import SingleStart, users_alone
-from isacsim.solvers.sum_rate_crlb.merit import Evaluated, Merit
-from isacsim.solvers.sum_rate_crlb.sca import span_factor, spectral_norm
+from isacsim.optimisation.search import Line, search
+from isacsim.solvers.sum_rate_crlb.base import SingleStart
+from isacsim.solvers.sum_rate_crlb.merit import Merit
+from isacsim.solvers.sum_rate_crlb.sca import spectral_norm, users_alone
 from isacsim.solvers.sum_rate_crlb.states import MovingState
-from isacsim.typing import BoolArray, ComplexArray, FloatArray
+from isacsim.typing import ComplexArray
 
 
 @frozen(eq=False)
 class FpSgdaState(MovingState):
-    """Iterates of B members, with the direction of the next step."""
+    """Iterates of B members, with the averages of the former ones."""
 
-    factor: ComplexArray = rows(2)
     average: ComplexArray = rows(2)  # W^
-    direction: ComplexArray = rows(2)  # 2 g - smoothing (W - W^)
-    step_size: FloatArray = rows()  # in W
 
 
 @frozen
@@ -65,46 +62,28 @@ class FpSgda(SingleStart):
     def init(self, merit: Merit, W: ComplexArray) -> FpSgdaState:
         """The state at the first precoder, which is its own average."""
         point = merit.evaluate(W)
-        return self.at(merit, span_factor(merit), point, point, W, np.zeros(len(W), bool))
+        return FpSgdaState.at(merit, point, point, np.zeros(len(W), bool), average=W)
 
     def step(self, state: FpSgdaState) -> FpSgdaState:
         """One iteration of every member, monotone when it searches."""
         merit, before = state.merit, state.point
-        point, stuck = search(state, propose, before, monotone=self.step_size is None)
-        average = state.average + self.averaging * (point.W - state.average)
-        stalled = stuck & np.all(state.average == before.W, axis=(-2, -1))
+        line, average = self.ahead(state)
+        point, stuck = search(line, Line.propose, before, monotone=self.step_size is None)
+        stalled = stuck & np.all(average == before.W, axis=(-2, -1))
+        average = average + self.averaging * (point.W - average)
         average = np.where(stuck[:, None, None], point.W, average)
-        return self.at(merit, state.factor, point, before, average, stalled)
+        return FpSgdaState.at(merit, point, before, stalled, average=average)
 
-    def at(
-        self,
-        merit: Merit,
-        factor: ComplexArray,
-        point: Evaluated,
-        before: Evaluated,
-        average: ComplexArray,
-        stalled: BoolArray,
-    ) -> FpSgdaState:
-        """The state at a point, with the direction from there."""
-        Q_V = merit.sensing_multiplier(point)
-        g = merit.gradient(point, Q_V)
-        slope = merit.along_surface(point.W, g)
-        if self.published_received_power:
-            g = merit.gradient(users_alone(merit, point), Q_V)
+    def ahead(self, state: FpSgdaState) -> tuple[Line, ComplexArray]:
+        """Where the next steps are searched for, and the averages, some of which start afresh here."""
+        merit, point, average = state.merit, state.point, state.average
+        seen = users_alone(merit, point) if self.published_received_power else point
         weight = self.smoothing if self.published_momentum else -self.smoothing
-        direction = 2 * g + weight * (point.W - average)
+        direction, slope = 2 * seen.gradient + weight * (point.W - average), merit.slope(point)
         if self.step_size is None:
-            step_size = 0.5 / spectral_norm(merit, factor, point.weights, Q_V)
+            length = 0.5 / spectral_norm(merit, point)
             poor = (inner(slope, direction) < 0.5 * frobenius2(slope))[:, None, None]
-            average, direction = np.where(poor, point.W, average), np.where(poor, 2 * g, direction)
+            average, direction = np.where(poor, point.W, average), np.where(poor, 2 * seen.gradient, direction)
         else:
-            step_size = np.full(stalled.shape, self.step_size)
-        own = {"factor": factor, "average": average, "direction": direction, "step_size": step_size}
-        return FpSgdaState.at(merit, point, before, stalled, slope, **own)
-
-
-def propose(state: FpSgdaState, attempt: int) -> tuple[ComplexArray, FloatArray]:
-    """The step halved ``attempt`` times, and the increase |W+ - W|^2 / (2 step_size)."""
-    step_size = state.step_size * 0.5**attempt
-    W = state.merit.project(state.point.W + step_size[:, None, None] * state.direction)
-    return W, frobenius2(W - state.point.W) / (2 * step_size)
+            length = np.full(len(average), self.step_size)
+        return Line(merit, point.W, direction, length, inner(slope, direction), shrink=0.5), average

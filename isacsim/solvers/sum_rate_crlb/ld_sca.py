@@ -16,7 +16,7 @@ from attrs import field, frozen
 
 from isacsim.checks import whole
 from isacsim.solvers.sum_rate_crlb.merit import Merit
-from isacsim.solvers.sum_rate_crlb.sca import Sca, SurrogateState, rate_terms
+from isacsim.solvers.sum_rate_crlb.sca import Sca, Surrogate, rate_terms
 from isacsim.typing import ComplexArray, FloatArray
 
 
@@ -43,13 +43,12 @@ class LdSca(Sca):
         """N^H H, as the published code has it."""
         return np.asarray(merit.NH @ merit.H)
 
-    def refine(self, state: SurrogateState, curvature: FloatArray, W: ComplexArray) -> ComplexArray:
-        """The further inner updates, with the surrogate of the state."""
+    def refine(self, surrogate: Surrogate, curvature: FloatArray, W: ComplexArray) -> ComplexArray:
+        """The further inner updates, with the same surrogate."""
         if self.inner_updates > 1:
-            merit, point = state.merit, state.point
-            C_1, rate = rate_terms(merit, self.seen(merit, point), W.shape[-1])
-            sensing = merit.V @ (merit.sensing_multiplier(point) @ merit.VH)
-            C_2 = sensing - rate + curvature[:, None, None] * np.eye(W.shape[-2])
+            merit, seen = surrogate.merit, surrogate.seen
+            C_1, rate = rate_terms(merit, seen, W.shape[-1])
+            C_2 = merit.V @ (seen.Q_V @ merit.VH) - rate + curvature[:, None, None] * np.eye(W.shape[-2])
             for _ in range(self.inner_updates - 1):
                 W = merit.project(C_1 + C_2 @ W)
         return W

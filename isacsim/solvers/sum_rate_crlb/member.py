@@ -169,31 +169,27 @@ def follow(powers: FloatArray, weights: FloatArray, told: FloatArray, betas: Flo
 
 
 def evaluate_each(
-    terms: Terms, W: ComplexArray, room: Room, told: FloatArray, gains: ComplexArray, inverse: FloatArray
+    terms: Terms,
+    W: ComplexArray,
+    room: Room,
+    told: FloatArray,
+    gains: ComplexArray,
+    Q_V: ComplexArray,
+    gradient: ComplexArray,
 ) -> None:
-    """Tell what the precoders W of B members are worth, and keep gains (B, K+m, K+S) and F^-1 (B, P, P)."""
-    NH, tensor, places, powers, weights = terms.NH, terms.tensor, terms.places, terms.powers, terms.weights
-    square, F = room.square, room.F
+    """Tell what the precoders W of B members are worth, and write gains, what the CRLB pulls by, and the half gradient.
+
+    These are (B, K+m, K+S), (B, m, m) as of `multiplier`, which is left as it is where the CRLB carries no weight,
+    and (B, n, K+S).
+    """
+    N, NH, tensor, places, powers, weights = terms
+    square, F, inverse, factor = room.square, room.F, room.inverse, room.factor
     for b in range(len(W)):
         rates(NH[b], powers[b], weights, W[b], told[b], gains[b])
         if weights[CRLB_WEIGHT] > 0:
-            bound(tensor[b], places, weights, gains[b], square, F, inverse[b], told[b])
-
-
-def multiplier_each(terms: Terms, inverse: FloatArray, room: Room, Q_V: ComplexArray) -> None:
-    """Write crlb_weight Q in the basis V, ``Q = V Q_V V^H``, (B, m, m), from F^-1 (B, P, P)."""
-    tensor, places, weights, F = terms.tensor, terms.places, terms.weights, room.F
-    for b in range(len(Q_V)):
-        multiplier(tensor[b], places, weights, inverse[b], F, Q_V[b])
-
-
-def differentiate_each(
-    terms: Terms, told: FloatArray, gains: ComplexArray, Q_V: ComplexArray, room: Room, gradient: ComplexArray
-) -> None:
-    """Write the half gradients (B, n, K+S) from what was told, gains and Q_V (B, m, m), or one that all share."""
-    N, weight, factor = terms.N, terms.weights[RATE_WEIGHT], room.factor
-    for b in range(len(gradient)):
-        differentiate(N[b], weight, told[b], gains[b], Q_V[min(b, len(Q_V) - 1)], factor, gradient[b])
+            bound(tensor[b], places, weights, gains[b], square, F, inverse, told[b])
+            multiplier(tensor[b], places, weights, inverse, F, Q_V[b])
+        differentiate(N[b], weights[RATE_WEIGHT], told[b], gains[b], Q_V[b], factor, gradient[b])
 
 
 def reduce_each(

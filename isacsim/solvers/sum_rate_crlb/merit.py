@@ -34,9 +34,7 @@ from isacsim.solvers.sum_rate_crlb.member import (
     SELECTION,
     Room,
     Terms,
-    differentiate_each,
     evaluate_each,
-    multiplier_each,
     reduce_each,
 )
 from isacsim.typing import ComplexArray, FloatArray
@@ -85,15 +83,22 @@ class Derived(Iterate):
 
 @frozen(eq=False)
 class Evaluated(Iterate):
-    """The objective at a precoder, with what the gradient needs again.
+    """The objective at a precoder, with its derivative.
 
     Attributes:
         gains: ``N^H W``, (B, K+3M, K+S).
-        F_inverse: (B, P, P), empty when the CRLB carries no weight.
+        Q_V: crlb_weight Q in the basis V, ``Q = V Q_V V^H``, (B, 3M, 3M).
+        gradient: Half gradient g, (B, N_t, K+S).
     """
 
     gains: ComplexArray = rows(2)
-    F_inverse: FloatArray = rows(2)
+    Q_V: ComplexArray = rows(2)
+    gradient: ComplexArray = rows(2)
+
+    @property
+    def normal(self) -> ComplexArray:
+        """Of no account: the surface of full power has its own."""
+        return self.W
 
     @property
     def Z(self) -> ComplexArray:
@@ -217,39 +222,14 @@ class Merit(OnSurface):
         return self if self.crlb_weight else replaced(self, N=writable(self.H), NH=writable(self.HH))
 
     def evaluate(self, W: ComplexArray) -> Evaluated:
-        """The objective at W (B, N_t, K+S)."""
+        """The objective at W (B, N_t, K+S), and its derivative."""
         W, room = np.require(W, complex, ["C", "W"]), self.room(W.shape[-1])
-        told, gains, inverse = (np.empty((len(W), *each.shape), each.dtype) for each in (room.told, room.gains, room.F))
-        compiled(evaluate_each)(self.terms(len(W)), W, room, told, gains, inverse)
-        return Evaluated(W, *seen(told), gains, inverse)
-
-    def sensing_multiplier(self, point: Evaluated) -> ComplexArray:
-        """crlb_weight Q in the basis V, ``Q = V Q_V V^H``, (B, 3M, 3M)."""
-        side, members = self.V.shape[-1], len(point.W)
-        if not self.crlb_weight:
-            return np.zeros((1, side, side), complex)
-        Q_V = np.empty((members, side, side), complex)
-        compiled(multiplier_each)(self.terms(members), writable(point.F_inverse), self.room(point.W.shape[-1]), Q_V)
-        return Q_V
-
-    def gradient(self, point: Evaluated, Q_V: ComplexArray) -> ComplexArray:
-        """Half gradient g at a point, (B, N_t, K+S)."""
-        gradient, room = np.empty_like(point.W), self.room(point.W.shape[-1])
-        told = np.concatenate([np.zeros((len(point.W), SEEN)), point.signal, point.interference], axis=1)
-        compiled(differentiate_each)(self.terms(len(told)), told, writable(point.gains), Q_V, room, gradient)
-        return gradient
-
-    def along_surface(self, W: ComplexArray, g: ComplexArray) -> ComplexArray:
-        """Gradient along the surface of full power at W, of the half gradient g, (B, N_t, K+S)."""
-        return self.surface.slope(W, g, g)
-
-    def at(self, point: Evaluated) -> Merit:
-        """The merit itself: no power is a cap."""
-        return self
-
-    def slope(self, point: Evaluated) -> ComplexArray:
-        """Gradient of the objective along the surface of full power, (B, N_t, K+S)."""
-        return self.along_surface(point.W, self.gradient(point, self.sensing_multiplier(point)))
+        told, gains, Q_V = (
+            np.zeros((len(W), *each.shape), each.dtype) for each in (room.told, room.gains, room.square)
+        )
+        gradient = np.empty_like(W)
+        compiled(evaluate_each)(self.terms(len(W)), W, room, told, gains, Q_V, gradient)
+        return Evaluated(W, *seen(told), gains, Q_V, gradient)
 
     def preconditioner(self, point: Iterate, spent: FloatArray | float = 1.0) -> ComplexArray:
         """Inverse of ``2 (rate_weight H Sigma_2 H^H + mu I)``, [Fang25, Theorem 1] without Q.

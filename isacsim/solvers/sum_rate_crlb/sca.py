@@ -11,24 +11,25 @@ ascent: by default lambda starts from the paper's and is doubled until the objec
 
 from __future__ import annotations
 
+import attrs
 import numpy as np
 from attrs import field, frozen
 
-from isacsim.batch import frobenius2, hermitian, rows, spectrum_of
+from isacsim.batch import frobenius2, hermitian, rows, spectrum_of, squared
 from isacsim.checks import choice, instance
 from isacsim.optimisation.search import search
-from isacsim.solvers.sum_rate_crlb.base import NO_RULE, SingleStart, users_alone
+from isacsim.solvers.sum_rate_crlb.base import NO_RULE, SingleStart
 from isacsim.solvers.sum_rate_crlb.merit import Evaluated, Merit
 from isacsim.solvers.sum_rate_crlb.states import MovingState
-from isacsim.typing import BoolArray, ComplexArray, FloatArray
+from isacsim.typing import ComplexArray, FloatArray
 
 
 @frozen(eq=False)
-class SurrogateState(MovingState):
-    """Iterates of B members, with what makes the next surrogate."""
+class Surrogate:
+    """The surrogates of B members, and where they are expanded."""
 
-    factor: ComplexArray = rows(2)  # whose spectrum gives lambda: R of [H, V], or a Gram matrix of H
-    gradient: ComplexArray = rows(2)  # g, as the surrogate has it
+    merit: Merit
+    seen: Evaluated  # the points as the surrogates see them
     curvature: FloatArray = rows()  # lambda, in 1/W
 
 
@@ -56,51 +57,46 @@ class Sca(SingleStart):
     published_received_power: bool = field(default=False, validator=instance(bool))
     change_tolerance: float | None = field(default=None, validator=NO_RULE, kw_only=True)
 
-    def init(self, merit: Merit, W: ComplexArray) -> SurrogateState:
-        """The state at the first W."""
-        X = self.channels(merit)
-        factor = hermitian(X) @ X if self.curvature == "figures" else span_factor(merit)
-        point = merit.evaluate(W)
-        return self.at(merit, factor, point, point, np.zeros(len(W), bool))
+    def step(self, state: MovingState) -> MovingState:
+        """One iteration of every member, monotone when it backtracks."""
+        merit, before = state.merit, state.point
+        seen = users_alone(merit, before) if self.published_received_power else before
+        curvature = self.rate_curvature(merit, seen) if self.curvature == "figures" else spectral_norm(merit, seen)
+        surrogate = Surrogate(merit, seen, curvature)
+        point, stalled = search(surrogate, self.propose, before, monotone=self.curvature == "backtracking")
+        return MovingState.at(merit, point, before, stalled)
+
+    def propose(self, surrogate: Surrogate, attempt: int) -> tuple[ComplexArray, FloatArray]:
+        """The closed-form step with lambda doubled ``attempt`` times, and lambda |W+ - W|^2."""
+        seen, curvature = surrogate.seen, surrogate.curvature * 2.0**attempt
+        W = surrogate.merit.project(seen.gradient + curvature[:, None, None] * seen.W)
+        W = self.refine(surrogate, curvature, W)
+        return W, curvature * frobenius2(W - seen.W)
+
+    def refine(self, _surrogate: Surrogate, _curvature: FloatArray, W: ComplexArray) -> ComplexArray:
+        """What a solver does with the closed-form W before it becomes the next precoder: nothing."""
+        return W
 
     def channels(self, merit: Merit) -> ComplexArray:
         """What stands for H in the curvature of ``figures``, (B, N, K)."""
         return merit.H
 
-    def seen(self, merit: Merit, point: Evaluated) -> Evaluated:
-        """A point as the surrogate sees it."""
-        return users_alone(merit, point) if self.published_received_power else point
+    def rate_curvature(self, merit: Merit, seen: Evaluated) -> FloatArray:
+        """The lambda of most published figures: the largest eigenvalue of ``rate_weight X Sigma_2 X^H``, (B,)."""
+        X = self.channels(merit)
+        weight = np.sqrt(merit.rate_weight * seen.weights)
+        return _largest(weight[:, :, None] * (hermitian(X) @ X) * weight[:, None, :])
 
-    def step(self, state: SurrogateState) -> SurrogateState:
-        """One iteration of every member, monotone when it backtracks."""
-        merit, before = state.merit, state.point
-        point, stalled = search(state, self.propose, before, monotone=self.curvature == "backtracking")
-        return self.at(merit, state.factor, point, before, stalled)
 
-    def propose(self, state: SurrogateState, attempt: int) -> tuple[ComplexArray, FloatArray]:
-        """The closed-form step with lambda doubled ``attempt`` times, and lambda |W+ - W|^2."""
-        merit, before = state.merit, state.point.W
-        curvature = state.curvature * 2.0**attempt
-        W = self.refine(state, curvature, merit.project(state.gradient + curvature[:, None, None] * before))
-        return W, curvature * frobenius2(W - before)
-
-    def refine(self, _state: SurrogateState, _curvature: FloatArray, W: ComplexArray) -> ComplexArray:
-        """What a solver does with the closed-form W before it becomes the next precoder: nothing."""
-        return W
-
-    def at(
-        self, merit: Merit, factor: ComplexArray, point: Evaluated, before: Evaluated, stalled: BoolArray
-    ) -> SurrogateState:
-        """The state at a point, with the surrogate expanded there."""
-        Q_V, seen = merit.sensing_multiplier(point), self.seen(merit, point)
-        gradient = merit.gradient(point, Q_V)
-        measure = rate_curvature if self.curvature == "figures" else spectral_norm
-        return SurrogateState.at(
-            merit, point, before, stalled, merit.along_surface(point.W, gradient),
-            factor=factor,
-            gradient=gradient if seen is point else merit.gradient(seen, Q_V),
-            curvature=measure(merit, factor, seen.weights, Q_V),
-        )  # fmt: skip
+def users_alone(merit: Merit, point: Evaluated) -> Evaluated:
+    """The point as the published update sees it: no sensing stream reaches a user."""
+    if point.Z.shape[-1] == merit.users:
+        return point
+    gains = squared(point.Z[..., : merit.users])
+    interference = np.where(np.eye(merit.users, dtype=bool), 0.0, gains).sum(axis=-1) + merit.noise_power
+    seen = attrs.evolve(point, interference=interference)
+    C_1, rate = rate_terms(merit, seen, point.W.shape[-1])
+    return attrs.evolve(seen, gradient=C_1 - rate @ point.W + merit.V @ (point.Q_V @ point.Y))
 
 
 def rate_terms(merit: Merit, seen: Evaluated, streams: int) -> tuple[ComplexArray, ComplexArray]:
@@ -114,28 +110,15 @@ def rate_terms(merit: Merit, seen: Evaluated, streams: int) -> tuple[ComplexArra
     return C_1, (merit.H * (merit.rate_weight * seen.weights)[:, None, :]) @ merit.HH
 
 
-def span_factor(merit: Merit) -> ComplexArray:
-    """R of the QR factorisation of N = [H, V]: spectra of matrices N M N^H are those of R M R^H."""
-    return np.linalg.qr(merit.N)[1]
-
-
-def spectral_norm(merit: Merit, factor: ComplexArray, beta: FloatArray, Q_V: ComplexArray) -> FloatArray:
+def spectral_norm(merit: Merit, seen: Evaluated) -> FloatArray:
     """The paper's lambda: |rate_weight H Sigma_2 H^H - crlb_weight Q|_2 [Fang25, Sec. III-B], (B,)."""
-    users, side = merit.H.shape[-1], factor.shape[-1]
-    M = np.zeros((beta.shape[0], side, side), complex)
+    users, beta = merit.users, seen.weights
+    R = np.linalg.qr(merit.N)[1]  # spectra of matrices N M N^H are those of R M R^H
+    M = np.zeros((len(beta), R.shape[-1], R.shape[-1]), complex)
     k = np.arange(users)
     M[:, k, k] = merit.rate_weight * beta
-    M[:, users:, users:] = -Q_V
-    return _largest(factor @ M @ hermitian(factor))
-
-
-def rate_curvature(merit: Merit, gram: ComplexArray, beta: FloatArray, _Q_V: ComplexArray) -> FloatArray:
-    """The lambda of most published figures, of the rate alone, (B,).
-
-    Largest eigenvalue of ``rate_weight X Sigma_2 X^H`` for the Gram matrix X^H X (B, K, K).
-    """
-    weight = np.sqrt(merit.rate_weight * beta)
-    return _largest(weight[:, :, None] * gram * weight[:, None, :])
+    M[:, users:, users:] = -seen.Q_V
+    return _largest(R @ M @ hermitian(R))
 
 
 def _largest(matrix: ComplexArray) -> FloatArray:

@@ -10,9 +10,9 @@ from attrs import frozen
 from isacsim.batch import frobenius2, rows
 from isacsim.optimisation.riemannian import RiemannianState
 from isacsim.solvers.iterate import of_point
-from isacsim.solvers.sum_rate_crlb.merit import Iterate, Merit
+from isacsim.solvers.sum_rate_crlb.merit import Evaluated, Iterate, Merit
 from isacsim.solvers.sum_rate_crlb.rivals import beaten
-from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray
+from isacsim.typing import BoolArray, FloatArray, IntArray
 
 
 class Rated:
@@ -54,18 +54,9 @@ class MovingState(PointState):
     before: Iterate
 
     @classmethod
-    def at(
-        cls,
-        merit: Merit,
-        point: Any,
-        before: Iterate,
-        stalled: BoolArray,
-        slope: ComplexArray | None = None,
-        **own: Any,
-    ) -> Self:
-        """The state at a point, with its gradient along the surface where that is at hand, and ``own`` fields."""
-        slope = merit.slope(point) if slope is None else slope
-        residual = merit.residual(point, frobenius2(slope))
+    def at(cls, merit: Merit, point: Evaluated, before: Iterate, stalled: BoolArray, **own: Any) -> Self:
+        """The state at a point, with fields of its ``own``."""
+        residual = merit.residual(point, frobenius2(merit.slope(point)))
         return cls(point=point, residual=residual, stalled=stalled, merit=merit, before=before, **own)
 
     @property

@@ -60,8 +60,7 @@ class RWmmse(SingleStart):
 
     def init(self, merit: Merit, W: ComplexArray) -> MovingState:
         """The state at the first W, scaled to full power: what of a start lies outside the range of H is lost."""
-        point = merit.evaluate(merit.project(W))
-        return MovingState.at(merit, point, point, np.zeros(len(W), bool))
+        return super().init(merit, merit.project(W))
 
     def step(self, state: MovingState) -> MovingState:
         """The weighted MMSE precoders of every member after some updates; other streams than the users' are dropped."""
