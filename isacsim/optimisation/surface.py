@@ -6,12 +6,15 @@ Coordinates are complex matrices, and real vectors at the same time: inner produ
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any, Self, cast
 
 import attrs
 import numpy as np
 
 from isacsim.typing import ComplexArray, FloatArray
+
+FULL = 1 - 1e-9  # share of a cap from which it binds
 
 
 class Surface(ABC):
@@ -33,6 +36,10 @@ class Surface(ABC):
     def at(self, Z: ComplexArray, gradient: ComplexArray, normal: ComplexArray) -> Self:
         """The surface as steps from Z are to see it: what a cap holds there, stays at the cap."""
         return self
+
+    def driven(self, Z: ComplexArray, objective: Callable[[ComplexArray], FloatArray]) -> ComplexArray:
+        """A start on the surface; below a cap the best of some, by an ``objective`` of coordinates, (B,)."""
+        return self.project(Z)
 
     def spent(self, Z: ComplexArray) -> FloatArray:
         """Squared norm of the coordinates over that on the surface, (B,), 1 but below a cap."""

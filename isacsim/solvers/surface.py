@@ -22,11 +22,10 @@ from isacsim.hardware.base import Hardware, chain_power, unlike_covariances
 from isacsim.link import Transmission
 from isacsim.metrics.cotangents import power_cotangent, pulled_back
 from isacsim.optimisation.spheres import Spheres
-from isacsim.optimisation.surface import OnSurface
+from isacsim.optimisation.surface import FULL, OnSurface
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
 SAME = 1e-9  # relative difference of shares of power that rounding explains
-FULL = 1 - 1e-9  # share of a cap from which it binds
 CLIPPINGS = 40  # steps of the search for the drive of each antenna at its cap; some six do
 STRETCH = 4.0  # the most that a precoder is scaled up to stay at its cap
 HAIR = 1e-11  # by how much it ends below, relative: more than rounding, less than what counts as binding
@@ -43,7 +42,7 @@ class PowerSurface(Spheres):
         transmit: The chains.
         scale: Of the coordinates, (1, N_t).
         capped: Whether the power is a cap instead of a surface.
-        held: Which antennas steps are to leave at their cap, (B, N_t).
+        held: Which antennas steps are to leave at their cap, (B, N_t), or (B, 1) of all alike.
     """
 
     transmit: Hardware = field()
@@ -57,7 +56,7 @@ class PowerSurface(Spheres):
         antennas, transmit = problem.H.shape[-2], problem.transceiver.transmit
         shares = power_shares(transmit, antennas)
         scale = np.ones(antennas) if shares is None else 1 / np.sqrt(shares)
-        free = np.zeros((1, antennas), bool)
+        free = np.zeros((1, 1), bool)
         return cls(problem.power, getattr(problem, "per_antenna", False), transmit, scale[None], shares is None, free)
 
     def precoder(self, Z: ComplexArray) -> ComplexArray:
@@ -104,7 +103,7 @@ class PowerSurface(Spheres):
         if not self.capped:
             return self
         rise, cost = self._radial(Z, gradient, normal)
-        return attrs.evolve(self, held=np.broadcast_to((cost > 0) & (rise > 0), Z.shape)[..., 0])
+        return attrs.evolve(self, held=((cost > 0) & (rise > 0))[..., 0])
 
     def _radial(self, Z: ComplexArray, g: ComplexArray, normal: ComplexArray) -> tuple[FloatArray, FloatArray]:
         """Slopes of the objective and, at a cap, of the power, as the precoder or each row grows."""
@@ -187,7 +186,7 @@ def kept(W: ComplexArray, transmit: Hardware, most: FloatArray, per_antenna: boo
         transmit: The chains.
         most: The cap on the power of each member, (B,).
         per_antenna: Whether each antenna has its share of it.
-        held: Which antennas are to radiate no less, (B, N_t), all of a member alike without ``per_antenna``.
+        held: Which antennas are to radiate no less, (B, N_t); (B, 1) of all alike, as they are without ``per_antenna``.
     """
     limit = most[:, None] / (W.shape[-2] if per_antenna else 1)
 

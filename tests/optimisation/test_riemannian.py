@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isacsim.batch import hermitian, inner, rows, take
+from isacsim.optimisation.blocks import Blocks
 from isacsim.optimisation.conjugate_gradient import LastStep
 from isacsim.optimisation.lbfgs import LastPairs
 from isacsim.optimisation.preconditioner import damped_inverse
@@ -86,6 +87,20 @@ def test_rows_of_a_given_power_each_end_in_phase_where_their_sum_counts(kit, mem
     state, _ = climbed(Form(ones, Spheres(power, apart=True)), kit.complex_gaussian((1, 6, 2), 2), memory)
     np.testing.assert_allclose(state.point.objective, 6 * power, rtol=1e-12)  # |sum of n rows|^2 <= n |rows|^2
     np.testing.assert_allclose((np.abs(state.point.W) ** 2).sum(axis=-1), 0.5, rtol=1e-14)
+
+
+@pytest.mark.parametrize("memory", MEMORIES)
+@pytest.mark.parametrize("cap", [1.25, np.inf])
+def test_blocks_of_one_power_fill_the_best_of_them_up_to_their_cap(kit, memory, cap):
+    N, power = np.zeros((2, 6, 6), complex), np.array([1.0, 3.0])
+    N[:, :3, :3], N[:, 3:, 3:] = kit.complex_gaussian((2, 3, 3), 0), kit.complex_gaussian((2, 3, 3), 1)
+    surface = Blocks(power, 2, cap, np.zeros((1, 2), bool))
+    state, objectives = climbed(Form(N, surface), kit.complex_gaussian((2, 6, 2), 2), memory, steps=2000)
+    worth = np.sort([np.linalg.eigvalsh(each @ hermitian(each))[:, -1] for each in (N[:, :3], N[:, 3:])], axis=0)
+    best = min(cap / 2, 1.0)  # of the power, to the block that makes most of it
+    np.testing.assert_allclose(state.point.objective, power * (best * worth[1] + (1 - best) * worth[0]), rtol=1e-12)
+    np.testing.assert_allclose(inner(state.point.W, state.point.W), power, rtol=1e-14)
+    assert np.all(np.diff(objectives, axis=0) >= 0)
 
 
 @pytest.mark.parametrize("memory", MEMORIES)

@@ -2,7 +2,8 @@
 
 A precoder of F subcarriers stands as one tall matrix, (F N_t, K+S), one block above the other: the power of the
 samples is its norm, so that full power is the sphere of the narrowband problem, and the preconditioner, whose rates
-know of no other subcarrier, is one block for each. One precoder for all subcarriers is a single block.
+know of no other subcarrier, is one block for each. One precoder for all subcarriers is a single block. Behind chains
+whose output is not in proportion to their input, amplifiers for example, the drive is free below a power instead.
 """
 
 from __future__ import annotations
@@ -15,15 +16,54 @@ from attrs import field, frozen
 
 from isacsim.batch import flatten, hermitian, inner, rows, squared
 from isacsim.link import Transmission
+from isacsim.optimisation.blocks import Blocks, blocks_of
 from isacsim.optimisation.preconditioner import damped_inverse
 from isacsim.problems.band_sum_rate_crlb import BandSumRateCrlb
 from isacsim.solvers.base import Request, first_stage
-from isacsim.solvers.sum_rate_crlb.band_surface import Drives, Sphere, blocks_of
 from isacsim.solvers.sum_rate_crlb.hardware import BehindHardware
 from isacsim.solvers.sum_rate_crlb.merit import Derived, Merit
 from isacsim.solvers.sum_rate_crlb.starts import light, start
-from isacsim.solvers.surface import even_gain, power_shares
+from isacsim.solvers.surface import PowerSurface, even_gain, power_shares
 from isacsim.typing import ComplexArray, FloatArray
+
+
+@frozen(eq=False)
+class Drives(PowerSurface):
+    """What the power of samples leaves to blocks: the narrowband surface of one wide precoder.
+
+    Chains meet samples, whose covariance is that of all blocks side by side.
+
+    Attributes:
+        blocks: How many there are.
+        unit: Amplitude of the wide precoder, (B, N_t, blocks (K+S)), over that of a block.
+    """
+
+    blocks: int = field()
+    unit: float = field()
+
+    def project(self, Z: ComplexArray) -> ComplexArray:
+        """The coordinates scaled back to what the chains may radiate."""
+        return self._tall(super().project(self._wide(Z)))
+
+    def normal_of(self, Z: ComplexArray) -> ComplexArray:
+        """Half gradient of the radiated power, (B, blocks N_t, K+S), where it is at its cap."""
+        wide = self._wide(Z)
+        return self.unit**2 * self._tall(self.normal(wide, Transmission.of(wide, self.transmit)))
+
+    def spent(self, Z: ComplexArray) -> FloatArray:
+        """Share of the power that the input of the chains is, (B,), 1 at most."""
+        return super().spent(self.unit * Z)
+
+    def _wide(self, Z: ComplexArray) -> ComplexArray:
+        """Blocks side by side, in sqrt(W) of a sample."""
+        each = blocks_of(Z, self.blocks).swapaxes(1, 2)
+        return np.ascontiguousarray(self.unit * each.reshape(*each.shape[:2], -1))
+
+    def _tall(self, wide: ComplexArray) -> ComplexArray:
+        """Blocks one above the other, (B, blocks N_t, K+S), of blocks side by side."""
+        members, antennas = wide.shape[:2]
+        each = wide.reshape(members, antennas, self.blocks, -1).swapaxes(1, 2)
+        return np.ascontiguousarray(each.reshape(members, self.blocks * antennas, -1)) / self.unit
 
 
 @frozen(eq=False)
@@ -42,7 +82,7 @@ class BandMerit(BehindHardware):
     H: ComplexArray = rows(3)
     scale: FloatArray = rows(1)
     blocks: int = field()
-    surface: Sphere | Drives = field()
+    surface: Blocks | Drives = field()
 
     @classmethod
     def of(cls, problem: BandSumRateCrlb) -> BandMerit:
@@ -55,12 +95,13 @@ class BandMerit(BehindHardware):
         H = np.ascontiguousarray(hermitian(even_gain(transmit, scale)) @ problem.H)
         blocks = 1 if problem.shared else F
         bins, power = problem.grid.subcarriers, problem.power
-        surface: Sphere | Drives
+        surface: Blocks | Drives
         if shares is None:
-            surface = Drives.of(transmit, power, antennas, blocks, float(np.sqrt(F / (bins * blocks))))
+            unit, free = float(np.sqrt(F / (bins * blocks))), np.zeros((1, 1), bool)
+            surface = Drives(power, False, transmit, scale[None], True, free, blocks, unit)
         else:
             cap = problem.subcarrier_cap if problem.subcarrier_cap and blocks > 1 else np.inf
-            surface = Sphere(power * (bins * blocks / F), blocks, cap, np.zeros((1, blocks), bool))
+            surface = Blocks(power * (bins * blocks / F), blocks, cap, np.zeros((1, blocks), bool))
         return cls(problem, H, scale[None], blocks, surface)
 
     @property
@@ -118,7 +159,7 @@ class BandMerit(BehindHardware):
 
     def normal(self, Z: ComplexArray, W: ComplexArray, sent: Transmission) -> ComplexArray:
         """That of the power of samples."""
-        return self.surface.normal(Z)
+        return self.surface.normal_of(Z) if isinstance(self.surface, Drives) else np.zeros_like(Z)
 
     def preconditioner(self, point: Derived) -> ComplexArray:
         """That of the narrowband problem on each subcarrier; of one precoder that of their sum."""
