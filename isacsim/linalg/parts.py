@@ -87,6 +87,58 @@ def scale_columns(A: ComplexArray, d: FloatArray, into: ComplexArray) -> None:
             into[i, j] = complex(value.real * d[j], value.imag * d[j])
 
 
+@brief
+def orthonormalise_rows(A: ComplexArray, least: float) -> int:
+    """Write orthonormal rows over the first of A (m, n) that span all of them; how many.
+
+    The longest row of what the others have left comes next, until none is longer than ``least``: a QR factorisation
+    with pivots, by Gram and Schmidt. Each goes through it twice, which is enough for any length.
+    """
+    m, n = A.shape
+    for j in range(m):
+        longest, most = j, 0.0
+        for k in range(j, m):
+            size = squared_norm(A[k])
+            if size > most:
+                longest, most = k, size
+        if j == n or not most > least * least:
+            return j
+        for i in range(n):
+            A[longest, i], A[j, i] = A[j, i], A[longest, i]
+        normalise_row(A[j])
+        for k in range(j):
+            take_off(A[k], A[j])
+        normalise_row(A[j])
+        for k in range(j + 1, m):
+            take_off(A[j], A[k])
+    return m
+
+
+@brief
+def squared_norm(a: ComplexArray) -> float:
+    """Squared length of a vector (n,)."""
+    total = 0.0
+    for each in a:
+        total += real_inner(each, each)
+    return total
+
+
+@brief
+def normalise_row(a: ComplexArray) -> None:
+    """Scale a vector (n,) to unit length."""
+    scale(1 / np.sqrt(squared_norm(a)), a, a)
+
+
+@brief
+def take_off(q: ComplexArray, a: ComplexArray) -> None:
+    """Subtract from a vector (n,) what of it lies along q of unit length."""
+    along = 0j
+    for i in range(q.size):
+        along += q[i].conjugate() * a[i]
+    for i in range(q.size):
+        a[i] -= along * q[i]
+
+
 @part
 def solve_into(A: FloatArray, x: FloatArray) -> None:
     """Write the solution (n,) of ``A x = b`` over b, by elimination with pivots; A is overwritten.

@@ -19,6 +19,7 @@ from isacsim.linalg.lapack import (
     scale,
     substitute,
 )
+from isacsim.linalg.parts import orthonormalise_rows
 
 
 def each_multiply(A, B, first, C, second):
@@ -131,6 +132,20 @@ def test_more_rows_than_can_be_orthonormal_are_no_number():
     A = np.ones((3, 2), complex)
     compiled(each_orthonormalise)(A)
     assert np.isnan(A).all()
+
+
+@pytest.mark.parametrize(("antennas", "rank"), [(16, 3), (2, 2)])
+def test_rows_of_any_lengths_are_spanned_by_as_many_as_their_rank(kit, antennas, rank):
+    A = kit.complex_gaussian((5, rank), 0) @ kit.complex_gaussian((rank, antennas), 1)
+    A[1] = A[0] + 1e-8 * kit.complex_gaussian((1, rank), 2) @ A[2 : 2 + rank]  # what it adds is no longer than that
+    A[4] = 0
+    Q = A.copy()
+    assert orthonormalise_rows(Q, 1e-10) == rank
+    Q = Q[:rank]
+    np.testing.assert_allclose(
+        Q @ np.conj(Q.T), np.eye(rank), atol=1e-14
+    )  # whatever the lengths: rows go through twice
+    np.testing.assert_allclose((A @ np.conj(Q.T)) @ Q, A, atol=1e-14 * np.linalg.norm(A))
 
 
 def test_real_systems_are_solved_from_a_lower_triangle():

@@ -52,13 +52,12 @@ def test_the_reduction_keeps_gains_and_gives_back_full_power(kit):
     lengths = np.linalg.norm(problem.H, axis=-2)
     gains = np.abs(hermitian(problem.H) @ problem.H) / (lengths[:, :, None] * lengths[:, None, :])
     np.testing.assert_allclose(np.abs(reduced.HH @ reduced.H), gains, atol=1e-14)
-    W = kit.complex_gaussian((2, 3, 6), 1) / 3
-    W[..., 3:] = (W[..., 3:] + hermitian(W[..., 3:])) / 2
-    whole = precoders(reduced, W)
+    users, sensing = kit.complex_gaussian((2, 3, 3), 1) / 3, definite(kit, (2, 3, 3), 2) / 9
+    whole = precoders(reduced, np.concatenate([users, sensing], axis=-1))
     np.testing.assert_allclose(np.linalg.norm(whole, axis=(-2, -1)) ** 2, 5.0, rtol=1e-13)
     R = whole @ hermitian(whole) * 8 / 5
     inside = hermitian(reduced.basis) @ R @ reduced.basis
-    np.testing.assert_allclose(inside, W @ hermitian(W), atol=1e-13)
+    np.testing.assert_allclose(inside, users @ hermitian(users) + sensing, atol=1e-13)
     # [Zhao26, Theorem 1]: what no user sees gets the same power in each dimension.
     rest = np.linalg.eigvalsh(R - reduced.basis @ inside @ hermitian(reduced.basis))[:, 3:]
     np.testing.assert_allclose(rest, np.broadcast_to(rest[:, :1], rest.shape), rtol=1e-12)
@@ -115,7 +114,8 @@ def test_the_search_for_the_least_power_computes_what_is_written(kit, monkeypatc
     problem = kit.make_sqnr_max(users=3, transceiver=isacsim.Transceiver(transmit, user=isacsim.Aqnm(4)))
     (group,) = sqnr_groups(flatten(problem))
     system = group.system
-    never = attrs.evolve(system, H=system.H[..., [0, 0, 1]], HH=system.HH[:, [0, 0, 1]])  # two users on one channel
+    twice = np.ascontiguousarray(system.H[..., [0, 0, 1]])  # two users on one channel
+    never = attrs.evolve(system, H=twice, HH=hermitian(twice))
     fast = [least_power(links) for links in (system, never)]
     monkeypatch.setattr("isacsim.solvers.sqinr.least_power.compiled", lambda function: function)
     slow = [least_power(links) for links in (system, never)]
@@ -150,9 +150,8 @@ def test_white_beams_have_the_white_covariance_and_meet_every_sinr(kit, seed, us
     for V, found in (white(reduced), degenerate(reduced)):
         if found.any():
             beams = white_beams(reduced, V)
-            R = beams.users @ hermitian(beams.users) + beams.sensing
-            np.testing.assert_allclose(R[0], np.eye(reduced.rank), atol=1e-12)
-            W = precoders(reduced, beams.precoder)
+            np.testing.assert_allclose(beams.covariance[0], np.eye(reduced.rank), atol=1e-12)
+            W = precoders(reduced, beams.coordinates)
             assert np.all(problem.constraints(W[0])["sinr"] >= -1e-10)
             assert problem.objective(W[0]) == pytest.approx(problem.H.shape[0] ** 2 / problem.power, rel=1e-10)
     # The degenerate case is one of those in which the white covariance serves.
@@ -167,7 +166,7 @@ def test_the_white_test_finds_what_the_polar_factor_alone_does_not(kit):
         V, every = white(reduced)
         if every and not plain:
             found += 1
-            W = precoders(reduced, white_beams(reduced, V).precoder)
+            W = precoders(reduced, white_beams(reduced, V).coordinates)
             problem = kit.make_crb_min(4, 16, seed=seed, sinr_db=13.0, power=100.0)
             assert np.all(problem.constraints(W[0])["sinr"] >= -1e-10)
     assert found  # else this test shows nothing
@@ -255,7 +254,7 @@ def test_the_newton_system_has_the_gradient_of_the_dual(kit, point):
 def test_the_loop_over_a_member_computes_what_is_written(kit, monkeypatch, users, antennas, excess):
     problem = kit.make_crb_min(users, antennas, batch=(2,), seed=1, excess=excess)
     fast = isacsim.solve(problem)
-    for module in ("newton", "dual", "recovery"):
+    for module in ("newton", "dual", "recovery", "reduction"):
         monkeypatch.setattr(f"isacsim.solvers.crb_min.{module}.compiled", lambda function: function)
     slow = isacsim.solve(problem)
     assert fast.status.tolist() == slow.status.tolist()
@@ -343,10 +342,11 @@ def test_rank_one_beams_have_the_covariance_and_the_sinrs_they_come_from(kit):
     S = V.sum(axis=1)
     noise = 30 * received[None] - reduced.received(S)  # so that V meets each SINR with equality
     assert np.all(noise > 0)
-    reduced = attrs.evolve(reduced, threshold=np.full((1, 3), 1 / 29.0), noise=noise)
+    threshold, share = np.full((1, 3), 1 / 29.0), np.full((1, 3), 1 / 30.0)
+    reduced = attrs.evolve(reduced, terms=np.stack([share, threshold, noise, share * noise], axis=1))
     beams = repaired(reduced, along_channels(reduced.H, V)[0], S)
     # [Zhao26, Theorem 3]
-    np.testing.assert_allclose(beams.users @ hermitian(beams.users) + beams.sensing, S, atol=1e-12)
+    np.testing.assert_allclose(beams.covariance, S, atol=1e-12)
     own = np.abs(np.diagonal(reduced.HH @ beams.users, axis1=-2, axis2=-1)) ** 2
     np.testing.assert_allclose(own[0], received, rtol=1e-10)
     assert np.all(np.linalg.eigvalsh(beams.sensing) >= -1e-12)

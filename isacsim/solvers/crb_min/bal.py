@@ -65,9 +65,19 @@ class BalState:
         return np.zeros(len(self.objective), bool)
 
     @property
+    def beams(self) -> Beams:
+        """Beams that meet all constraints."""
+        return recovered(self.reduced, self._inside(self.V), self.start)
+
+    @property
     def precoder(self) -> ComplexArray:
-        """Coordinates of beams that meet all constraints, (B, r, K+r)."""
-        return recovered(self.reduced, self._inside(self.V), self.start).precoder
+        """Their coordinates (B, r, K+r), for callbacks."""
+        return self.beams.precoder
+
+    @property
+    def decision(self) -> dict[str, ComplexArray]:
+        """What the solution holds of them."""
+        return {"precoder": self.beams.coordinates}
 
     @property
     def bound(self) -> FloatArray:

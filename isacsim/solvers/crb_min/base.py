@@ -11,16 +11,18 @@ import numpy as np
 from isacsim.batch import replaced, take
 from isacsim.linalg.stacked import inverse, trace
 from isacsim.problems.crb_min import CrbMin
+from isacsim.solvers.crb_min.recovery import Beams
 from isacsim.solvers.crb_min.reduction import Reduced, precoders, reductions
 from isacsim.solvers.crb_min.white import white, white_beams
 from isacsim.solvers.solution import Solution, Status
 from isacsim.solvers.sqinr.group import Group
+from isacsim.solvers.sqinr.least_power import LeastPower
 from isacsim.solvers.sqinr.pipeline import SqinrSolver
 from isacsim.typing import BoolArray, ComplexArray
 
 
 class CrbMinSolver(SqinrSolver):
-    """A solver of reduced problems; its solutions hold coordinates (B, r, K+r), in reduced units.
+    """A solver of reduced problems; its solutions hold `Beams.coordinates` (B, r, K+r), in reduced units.
 
     `isacsim.solvers.crb_min.recovery.cheapest` gives beams that meet all constraints to start from.
     """
@@ -38,14 +40,20 @@ class CrbMinSolver(SqinrSolver):
 
     def closed_form(self, group: Group) -> tuple[Group, Solution] | None:
         """The members whose white covariance meets every SINR."""
+        if not group.system.open.any():
+            return None
         V, plain = (type(self).white if group.system.users else white)(group.system)
         if not plain.any():
             return None
         beams = white_beams(take(group.system, plain), V[plain])
         notes = ["the white covariance (P/N_t) I meets every SINR"] * int(plain.sum())
         best, optimal = beams.objective, Status.OPTIMAL
-        rest = Solution.resting(beams.precoder, optimal, notes, objective=best, bound=best, gap=0.0, violation=0.0)
+        rest = Solution.resting(beams.coordinates, optimal, notes, objective=best, bound=best, gap=0.0, violation=0.0)
         return take(group, plain), rest
+
+    def needed(self, group: Group) -> LeastPower:
+        """What the SINRs need, which the reduction tells."""
+        return group.feasible
 
     def finished(self, problem: CrbMin, group: Group, solution: Solution) -> Solution:
         """A solution of reduced problems in W, with gaps to its own bound."""
@@ -70,9 +78,9 @@ class CrbMinSolver(SqinrSolver):
 
 def certified(reduced: Reduced, solution: Solution, tolerance: float) -> Solution:
     """A solution in reduced units with the exact objective of its beams, optimal where its bound proves that."""
-    W = solution.precoder
-    answered = np.isfinite(W).all(axis=(-2, -1))
-    S = np.where(answered[:, None, None], W @ np.conj(W).swapaxes(-1, -2), np.eye(reduced.rank))
+    S = Beams.of(solution.precoder, solution.objective).covariance
+    answered: BoolArray = np.asarray(np.isfinite(S).all(axis=(-2, -1)))
+    S = np.where(answered[:, None, None], S, np.eye(reduced.rank))
     objective = trace(inverse(S))
     if reduced.spare:
         objective = objective + reduced.spare**2 / (reduced.antennas - trace(S))

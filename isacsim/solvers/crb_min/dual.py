@@ -102,7 +102,7 @@ def scratch(r: int, K: int) -> Scratch:
 @brief
 def dual_at(problem: Member, dual: Dual, here: Scratch) -> None:
     """Write the dual of one member at its ``M = L L^H`` and mu."""
-    H, HH, terms, antennas = problem
+    H, terms, antennas = problem
     L, inverse, Y, s, multipliers, Q, numbers = dual
     r, K = H.shape
     M, charged, paid, mu = here.small[0], here.tall[0], 0.0, numbers[MU]
@@ -117,7 +117,7 @@ def dual_at(problem: Member, dual: Dual, here: Scratch) -> None:
         multipliers[k] = s[k] * terms[SHARE, k]
         paid += multipliers[k] * terms[NOISE, k]
     scale_columns(H, multipliers, charged)
-    multiply(charged, HH, Q)
+    multiply_adjoint(charged, H, Q)
     multiply_adjoint(L, L, M)
     combine(-1.0, M, 1.0, Q)
     symmetrise(Q)
@@ -157,7 +157,7 @@ def paid_at(problem: Member, multipliers: FloatArray, Q: ComplexArray, mu: float
     From Q and mu themselves lambda follows like the least power, over noise of covariance
     ``mu I - Q``; at SINRs that are lower by what rounding may have raised them.
     """
-    H, HH, terms, _ = problem
+    H, terms, _ = problem
     cross, rows, noise = here.cross, here.rows, here.small[0]
     sinr, off, rest = rows[0], rows[1], rows[2]
     jacobian, gram, whitened = here.system, cross[0], here.tall[0]
@@ -166,7 +166,7 @@ def paid_at(problem: Member, multipliers: FloatArray, Q: ComplexArray, mu: float
     shift(noise, mu)
     invert(noise)
     multiply(noise, H, whitened)
-    multiply(HH, whitened, gram)
+    adjoint_multiply(H, whitened, gram)
     uplink_of(gram, multipliers, Uplink(sinr, jacobian, off, rest, cross[1], cross[2]))
     for k in range(rest.size):
         rest[k] = -np.log(sinr[k] / terms[THRESHOLD, k]) - EPS * (1 + off[k])

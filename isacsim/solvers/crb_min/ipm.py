@@ -62,7 +62,7 @@ class RIpm(CrbMinSolver):
             beams, dual, violation = judged(reduced, answer, start)
             bound = dual.bound
         rest = Solution.resting(
-            beams.precoder, Status.MAX_STEPS if late else Status.STALLED, [told],
+            beams.coordinates, Status.MAX_STEPS if late else Status.STALLED, [told],
             objective=beams.objective, bound=bound, violation=violation,
         )  # fmt: skip
         return attrs.evolve(rest, iterations=np.array([answer.steps if answer else 0]))

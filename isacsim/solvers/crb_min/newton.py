@@ -13,7 +13,7 @@ from typing import ClassVar
 import numpy as np
 from attrs import field, frozen
 
-from isacsim.batch import hermitian, replaced, rows, take
+from isacsim.batch import put, replaced, rows, take
 from isacsim.checks import number, whole
 from isacsim.compiled import compiled, few_passes, writable
 from isacsim.grid import Grid
@@ -44,7 +44,7 @@ from isacsim.solvers.crb_min.recovery import Beams, cheapest
 from isacsim.solvers.crb_min.reduction import Member, Reduced
 from isacsim.solvers.crb_min.white import white
 from isacsim.solvers.iterate import BROKEN, GOING, MET, STALLED, Stop
-from isacsim.solvers.solution import Solution, Status
+from isacsim.solvers.solution import Solution, Status, objects
 from isacsim.solvers.sqinr.group import Group
 from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray
 
@@ -126,33 +126,24 @@ class PrimalDualNewton(CrbMinSolver):
         self, reduced: Reduced, multipliers: FloatArray, solution: Solution, i: int, request: Request
     ) -> Solution:
         """The solution with member i improved by what ``r-ipm`` finds, and by Newton steps from there."""
-        one, W = take(reduced, np.array([i])), solution.precoder[[i]]
-        sensing = W[..., reduced.users :]
-        beams = Beams(W[..., : reduced.users], sensing @ hermitian(sensing), solution.objective[[i]])
-        spectrum, U = np.linalg.eigh(W[0] @ np.conj(W[0]).T)
+        at = np.array([i])
+        one, mine = take(reduced, at), solution.take(at)
+        beams = Beams.of(mine.precoder, mine.objective)
+        spectrum, U = np.linalg.eigh(beams.covariance[0])
         # Directions that hardly radiate keep a part, without which the scaled program would be singular.
         answer, told = RIpm().ask(one, U * np.sqrt(np.maximum(spectrum, 1e-12 * spectrum[-1])))
-        handed = f"handed to r-ipm after {solution.iterations[i]} steps" + ("" if answer else ", which had no answer")
-        names = ("precoder", "objective", "bound", "status", "notes")
-        arrays = {name: getattr(solution, name).copy() for name in names}
-        arrays["notes"][i] = (handed, told) if told else (handed,)
+        handed = f"handed to r-ipm after {mine.iterations[0]} steps" + ("" if answer else ", which had no answer")
         if answer is not None:
-            found, dual, _ = judged(one, answer, cheapest(one, multipliers[[i]]))
+            found, dual, _ = judged(one, answer, cheapest(one, multipliers[at]))
             beams = beams.better(found)
-            bound = np.fmax(solution.bound[[i]], dual.bound)
-            gap = np.maximum(beams.objective / bound - 1, self.tolerance)
-            S = beams.users @ hermitian(beams.users) + beams.sensing
-            eps = gap * beams.objective / one.rank
-            stop, known = (
-                Stop(self.tolerance, self.max_steps, request.time_limit),
-                (multipliers[[i]], np.array([np.nan])),
-            )
-            again = descend(one, (dual, near(dual, S, eps, (beams, bound))), known, stop, self.patience, np.array([i]))
-            other = certified(one, again, self.tolerance)
-            for name in names[:-1]:
-                arrays[name][i] = getattr(other, name)[0]
-        W = arrays.pop("precoder")
-        return replaced(solution, decision={"precoder": W}, **arrays)
+            bound = np.fmax(mine.bound, dual.bound)
+            eps = np.maximum(beams.objective / bound - 1, self.tolerance) * beams.objective / one.rank
+            there, known = near(dual, beams.covariance, eps, (beams, bound)), (multipliers[at], np.array([np.nan]))
+            stop = Stop(self.tolerance, self.max_steps, request.time_limit)
+            again = certified(one, descend(one, (dual, there), known, stop, self.patience, at), self.tolerance)
+            better = {name: getattr(again, name) for name in ("decision", "objective", "bound", "status")}
+            mine = replaced(mine, **better)
+        return put(solution, at, replaced(mine, notes=objects([(handed, told) if told else (handed,)])))
 
     def chunk(self, reduced: Reduced) -> int:
         """Members that are handed over together: some MB of iterates."""
@@ -223,7 +214,7 @@ def descend(
     every = np.arange(len(told))
     values = {"objective": told[:, OBJECTIVE], "residual": np.full(len(told), np.nan), "bound": told[:, BOUND]}
     traced = {"objective": OBJECTIVE, "residual": RESIDUAL, "bound": BOUND}
-    solution = course.solution(every, _beams(at, every).precoder, values, traced, Status.OPTIMAL)
+    solution = course.solution(every, _beams(at, every).coordinates, values, traced, Status.OPTIMAL)
     # The beams meet the constraints by construction.
     return replaced(solution, trace={**solution.trace, "violation": 0.0 * solution.trace["objective"]})
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import numpy as np
 
 from isacsim.compiled import brief
-from isacsim.linalg.blas import multiply
 from isacsim.linalg.lapack import combine, factorise, multiply_adjoint, scale
 from isacsim.linalg.parts import scale_columns, shift, write_identity
 from isacsim.solvers.crb_min.dual import MU, PROVEN, Dual, Scratch, along, dual_at
@@ -57,10 +56,10 @@ def on_the_ray(power: float, N: int, r: int, eps: float) -> tuple[float, float]:
 @brief
 def begin(problem: Member, multipliers: FloatArray, power: float, dual: Dual, at: Iterate, here: Scratch) -> None:
     """Write where a member starts, given its least power and the multipliers of that."""
-    H, HH, _, antennas = problem
+    H, _, antennas = problem
     L, told, users, sensing, r = dual.L, at.told, here.tall[1], here.small[1], len(H)
     scale_columns(H, multipliers, users)
-    multiply(users, HH, L)
+    multiply_adjoint(users, H, L)
     shift(L, 1.0)
     factorise(L)
     # The beams of least power always fit, and the multipliers prove a bound.

@@ -145,7 +145,7 @@ def linearise(problem: Member, dual: Dual, at: Iterate, room: Room, here: Scratc
 @brief
 def turn(problem: Member, dual: Dual, at: Iterate, frame: Frame, F: FloatArray, here: Scratch) -> None:
     """Write the eigenbasis of R, and L, E and the beams turned so that the curvature of the s_k is diagonal."""
-    H, _, terms, _ = problem
+    H, terms, _ = problem
     basis, rho, received, L, E, root, beams, powers = frame
     back, product, v, turned = here.small[0], here.small[1], here.tall[0], here.tall[1]
     write(at.R, basis)

@@ -14,7 +14,7 @@ from attrs import frozen
 from isacsim.batch import hermitian, hermitian_part, put, rows, squared, take
 from isacsim.compiled import brief, compiled, few_passes
 from isacsim.linalg.blas import multiply
-from isacsim.linalg.lapack import combine, invert, multiply_adjoint, scale
+from isacsim.linalg.lapack import adjoint_multiply, combine, invert, multiply_adjoint, scale
 from isacsim.linalg.parts import real_inner, real_trace, scale_columns, solve_into
 from isacsim.linalg.stacked import root, trace
 from isacsim.records import member
@@ -40,9 +40,25 @@ class Beams:
     sensing: ComplexArray = rows(2)  #: Covariance of the sensing streams, (B, n, n)
     objective: FloatArray = rows()  #: In normalised units, (B,); inf where there are none, or they do not fit the power
 
+    @classmethod
+    def of(cls, coordinates: ComplexArray, objective: FloatArray) -> Beams:
+        """Those that `coordinates` are."""
+        K = coordinates.shape[-1] - coordinates.shape[-2]
+        return cls(np.ascontiguousarray(coordinates[..., :K]), np.ascontiguousarray(coordinates[..., K:]), objective)
+
+    @property
+    def covariance(self) -> ComplexArray:
+        """That of all streams, (B, n, n)."""
+        return np.asarray(self.users @ hermitian(self.users) + self.sensing)
+
+    @property
+    def coordinates(self) -> ComplexArray:
+        """Users' precoders beside the covariance, (B, n, K+n)."""
+        return np.concatenate([self.users, self.sensing], axis=-1)
+
     @property
     def precoder(self) -> ComplexArray:
-        """Coordinates (B, n, K+n)."""
+        """Users' precoders beside the Hermitian root of the covariance, (B, n, K+n)."""
         return np.concatenate([self.users, root(self.sensing)], axis=-1)
 
     def better(self, other: Beams) -> Beams:
@@ -66,11 +82,11 @@ def tight_beams(reduced: Reduced, along: ComplexArray, sensing: ComplexArray) ->
 @brief
 def tight_at(problem: Member, users: ComplexArray, sensing: ComplexArray, here: Scratch) -> float:
     """Write `tight_beams` of one member over their directions, and over ``sensing``; the objective."""
-    H, HH, terms, antennas = problem
+    H, terms, antennas = problem
     cross, seen, system = here.cross[0], here.tall[0], here.system
     powers, added, share = here.rows[0], here.rows[1], 1.0
     r, K = H.shape
-    multiply(HH, users, cross)
+    adjoint_multiply(H, users, cross)
     multiply(sensing, H, seen)
     for k in range(K):
         powers[k], added[k] = terms[NOISE, k], 0.0

@@ -8,7 +8,9 @@ basis U of the range, the problem is one of r x r matrices V_k, problem (7) ther
     s.t. a_k h_k^H V_k h_k - h_k^H (sum_j V_j) h_k >= sigma_k^2,  a_k = 1 + 1/gamma_k
 
 Here in units of its own: the power is N_t, so that the white covariance is the identity and
-has the value N_t, and each user's channel has unit norm, which scales its noise.
+has the value N_t, and each user's channel has unit norm, which scales its noise. With the
+problem comes what its members are screened by: the least power, and whether the white
+covariance may meet every SINR (`isacsim.solvers.crb_min.white`).
 """
 
 from __future__ import annotations
@@ -19,24 +21,29 @@ import attrs
 import numpy as np
 from attrs import field, frozen
 
-from isacsim.batch import each, frobenius2, hermitian, rows, squared
-from isacsim.compiled import writable
+from isacsim.batch import each, hermitian, rows, take
+from isacsim.compiled import brief, compiled, few_passes, writable
+from isacsim.linalg.blas import multiply
+from isacsim.linalg.lapack import adjoint_multiply, eigen, eigenvalues, multiply_adjoint
+from isacsim.linalg.parts import orthonormalise_rows, real_inner, scale_rows
 from isacsim.linalg.stacked import forms
 from isacsim.problems.crb_min import CrbMin
 from isacsim.solvers.sqinr.group import Group
-from isacsim.solvers.sqinr.least_power import Links
-from isacsim.typing import ComplexArray, FloatArray, IntArray
+from isacsim.solvers.sqinr.least_power import Links, Room, Uplink, completed, newton_at, room, uplink_room
+from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray
 
 SHARE, THRESHOLD, NOISE, CHARGE = range(4)  # what kernels see of each user: 1/a_k, gamma_k, sigma_k^2, sigma_k^2/a_k
-# Singular values below this, relative to the largest, do not count for the rank.
+RANK, LEAST, KNOWN, OPEN = range(4)  # what is told of a member beside its users
+# What is left of a channel of unit norm, beside those before it, below which it does not count for the rank.
 RANK_TOLERANCE = 1e-10
+# Relative distance of a nuclear norm from what is asked of it that its rounding cannot explain: it is a sum of roots.
+CLEARLY = 1e-7
 
 
 class Member(NamedTuple):
     """What kernels see of B problems, or without the first axis of one."""
 
     H: ComplexArray  #: (B, r, K)
-    HH: ComplexArray  #: Its conjugate transpose, (B, K, r)
     terms: FloatArray  #: The users' numbers by the names SHARE to CHARGE, (B, 4, K)
     antennas: IntArray  #: N_t, (B,)
 
@@ -46,9 +53,24 @@ class Reduced(Links):
     """B problems of one rank r in coordinates of the range, for a power of N_t and channels of unit norm."""
 
     basis: ComplexArray = rows(2)  #: U, (B, N_t, r)
-    noise: FloatArray = rows(1)  #: sigma_k^2 N_t / (P ||h_k||^2), (B, K)
-    nuclear: FloatArray = rows()  #: Nuclear norm of H, (B,)
+    terms: FloatArray = rows(2)  #: The users' numbers by the names SHARE to CHARGE, (B, 4, K)
+    open: BoolArray = rows()  #: Whether the white covariance may meet every SINR, (B,)
     antennas: int = field()  #: N_t
+
+    @property
+    def HH(self) -> ComplexArray:
+        """The conjugate transpose of the channels, (B, K, r)."""
+        return hermitian(self.H)
+
+    @property
+    def threshold(self) -> FloatArray:
+        """gamma_k, (B, K)."""
+        return np.ascontiguousarray(self.terms[:, THRESHOLD])
+
+    @property
+    def noise(self) -> FloatArray:
+        """sigma_k^2 N_t / (P ||h_k||^2), (B, K)."""
+        return np.ascontiguousarray(self.terms[:, NOISE])
 
     @property
     def ratio(self) -> FloatArray:
@@ -58,11 +80,7 @@ class Reduced(Links):
     @property
     def arrays(self) -> Member:
         """What kernels see."""
-        members, users = self.threshold.shape
-        terms = np.empty((members, CHARGE + 1, users))
-        terms[:, SHARE] = share = 1 / self.ratio
-        terms[:, THRESHOLD], terms[:, NOISE], terms[:, CHARGE] = self.threshold, self.noise, share * self.noise
-        return Member(writable(self.H), writable(self.HH), terms, np.full(len(terms), self.antennas))
+        return Member(writable(self.H), writable(self.terms), np.full(len(self.terms), self.antennas))
 
     @property
     def rank(self) -> int:
@@ -78,7 +96,7 @@ class Reduced(Links):
     def whole(self) -> Reduced:
         """The same problems in coordinates of the whole array, in which no dimension is spare."""
         H, identity = self.basis @ self.H, np.eye(self.antennas, dtype=complex)
-        return attrs.evolve(self, basis=np.tile(identity, (len(H), 1, 1)), H=H, HH=hermitian(H))
+        return attrs.evolve(self, basis=np.tile(identity, (len(H), 1, 1)), H=H)
 
     def attainable(self, noise: float = 1.0) -> FloatArray:
         """The largest SINR of each user alone, (B, K); without ``noise``, 0, that with power without end."""
@@ -94,51 +112,160 @@ class Reduced(Links):
         return forms(self.H, self.HH, X)
 
 
-def reductions(problem: CrbMin) -> list[Group]:
-    """The reduced problems of a flat batch, by rank.
+class Found(NamedTuple):
+    """What is found of B members, whose arrays have room for the largest rank m there may be."""
 
-    A channel of zeros stays one: as if its noise were infinite.
-    """
-    members, antennas, users = problem.H.shape
-    length = np.sqrt(squared(np.swapaxes(problem.H, -1, -2)).sum(axis=-1))  # (B, K)
-    H = problem.H / np.where(length > 0, length, 1.0)[:, None, :]
-    # Of unit norm, no user's distance decides what counts for the rank.
-    U, spectrum, VH = np.linalg.svd(H, full_matrices=False)
-    rank = (spectrum > RANK_TOLERANCE * spectrum[:, :1]).sum(axis=-1)
-    power = each(problem.power, members)
-    noise = problem.noise_power * (antennas / power)[:, None] / length**2
-    min_sinr = each(problem.min_sinr, members)
+    basis: ComplexArray  #: (B, N_t, m)
+    H: ComplexArray  #: (B, m, K)
+    terms: FloatArray  #: (B, 4, K)
+    multipliers: FloatArray  #: Those of the least power, (B, K)
+    told: FloatArray  #: By the names RANK to OPEN, (B, 4)
+
+
+class Desk(NamedTuple):
+    """What is written to on the way, of one member."""
+
+    H: ComplexArray  #: Channels of unit norm, (N_t, K)
+    rows: ComplexArray  #: Likewise, transposed; then the basis, (K, N_t)
+    gram: ComplexArray  #: (m, m)
+    spectrum: FloatArray  #: (m,)
+    load: FloatArray  #: Of distortion, of which there is none, (m, K)
+    room: Room
+    uplink: Uplink
+
+
+def reductions(problem: CrbMin) -> list[Group]:
+    """The reduced problems of a flat batch, by rank, and the least power of each."""
+    B, N, K = problem.H.shape
+    m, place = min(N, K), np.empty
+    power, noise, least = (each(x, B) for x in (problem.power, problem.noise_power, problem.min_sinr))
+    basis, H, terms, multipliers = place((B, N, m), complex), place((B, m, K), complex), place((B, 4, K)), place((B, K))
+    found = Found(basis, H, terms, multipliers, place((B, OPEN + 1)))
+    flat = place((N, K), complex), place((K, N), complex), place((m, m), complex), place(m), np.zeros((m, K))
+    desk = Desk(*flat, room(m, K), uplink_room(K))
+    compiled(screen_each)(writable(problem.H), writable(power), writable(noise), writable(least), found, desk)
+    rank = found.told[:, RANK].astype(int)
     groups = []
     for r in sorted(set(rank.tolist())):
-        at = np.flatnonzero(rank == r)
-        basis = np.ascontiguousarray(U[at, :, :r])
-        coordinates = spectrum[at, :r, None] * VH[at, :r]
-        reduced = Reduced(
-            basis=basis,
-            H=coordinates,
-            HH=hermitian(coordinates),
-            threshold=min_sinr[at],
-            noise=noise[at],
-            nuclear=spectrum[at, :r].sum(axis=-1),
-            unit=power[at] / antennas,
-            antennas=antennas,
-        )
-        groups.append(Group(reduced, at, each(np.arange(users)[None], at.size)))
+        at = (rank == r).nonzero()[0]
+        here = take(found, at) if at.size < B else found
+        basis, H, terms, multipliers, told = here
+        if r < m:
+            basis, H = np.ascontiguousarray(basis[:, :, :r]), np.ascontiguousarray(H[:, :r])
+        reduced = Reduced(basis=basis, H=H, terms=terms, open=told[:, OPEN] > 0, unit=power[at] / N, antennas=N)
+        feasible = completed(reduced, told[:, LEAST].copy(), multipliers, told[:, KNOWN] > 0)
+        groups.append(Group(reduced, at, each(np.arange(K)[None], at.size), feasible))
     return groups
 
 
-def precoders(reduced: Reduced, W: ComplexArray) -> ComplexArray:
-    """Precoders of full power (B, N_t, K+N_t) from their coordinates (B, r, K+r), in sqrt(W).
+def screen_each(
+    H: ComplexArray, power: FloatArray, noise: FloatArray, threshold: FloatArray, found: Found, here: Desk
+) -> None:
+    """Write what is found of B members, given their channels (B, N_t, K) and the users' noises and SINRs (B, K).
 
-    The last r columns of W are a Hermitian root of the sensing covariance on the range; that
-    of the whole array adds the projector on the rest [Zhao26, Theorem 1].
+    A channel of zeros stays one: as if its noise were infinite.
     """
-    U, K = reduced.basis, reduced.users
-    UH = hermitian(U)
-    share = np.zeros(W.shape[0])
-    if reduced.spare:
-        share = np.sqrt(np.maximum(reduced.antennas - frobenius2(W), 0.0) / reduced.spare)
-    inside = W[..., K:] - share[:, None, None] * np.eye(reduced.rank)
-    sensing = U @ np.ascontiguousarray(inside) @ UH + share[:, None, None] * np.eye(reduced.antennas)
-    whole = np.concatenate([U @ np.ascontiguousarray(W[..., :K]), sensing], axis=-1)
-    return np.asarray(np.sqrt(reduced.unit)[:, None, None] * whole)
+    basis, inside, terms, multipliers, told = found
+    N, K = here.H.shape
+    for b in range(len(H)):
+        normalise(H[b], N / power[b], noise[b], threshold[b], terms[b], here)
+        rank = orthonormalise_rows(here.rows, RANK_TOLERANCE)
+        for i in range(N):
+            for j in range(basis.shape[2]):
+                basis[b, i, j] = here.rows[j, i] if j < rank else 0.0
+        adjoint_multiply(basis[b], here.H, inside[b])
+        asked = 0.0
+        for k in range(K):
+            asked += np.sqrt((1 + terms[b, NOISE, k]) * terms[b, SHARE, k])
+        # Equal weights prove of most members that the white covariance does not do; see `white`.
+        told[b, OPEN] = 1.0 if nuclear_norm(inside[b], here.gram, here.spectrum) >= asked * (1 - CLEARLY) else 0.0
+        known = newton_at(inside[b], here.load, terms[b, THRESHOLD], multipliers[b], here.room, here.uplink)
+        least = 0.0
+        for k in range(K):
+            least += multipliers[b, k] * terms[b, NOISE, k]
+        told[b, RANK], told[b, LEAST], told[b, KNOWN] = rank, least, 1.0 if known else 0.0
+
+
+@brief
+def normalise(
+    H: ComplexArray, unit: float, noise: FloatArray, threshold: FloatArray, terms: FloatArray, here: Desk
+) -> None:
+    """Write channels of unit norm, and the users' numbers for a unit of noise to power of one member."""
+    N, K = H.shape
+    for k in range(K):
+        square = 0.0
+        for i in range(N):
+            square += real_inner(H[i, k], H[i, k])
+        share = 1 / np.sqrt(square) if square > 0 else 1.0
+        for i in range(N):
+            here.H[i, k] = here.rows[k, i] = complex(H[i, k].real * share, H[i, k].imag * share)
+        terms[THRESHOLD, k], terms[NOISE, k] = threshold[k], noise[k] * unit / square
+        terms[SHARE, k] = threshold[k] / (1 + threshold[k])
+        terms[CHARGE, k] = terms[SHARE, k] * terms[NOISE, k]
+
+
+@brief
+def nuclear_norm(A: ComplexArray, gram: ComplexArray, spectrum: FloatArray) -> float:
+    """Sum of the singular values of A (m, n), given room for ``A A^H`` and its eigenvalues."""
+    multiply_adjoint(A, A, gram)
+    eigenvalues(gram, spectrum)
+    total = 0.0
+    for value in spectrum:
+        total += np.sqrt(max(value, 0.0))
+    return total
+
+
+class Lift(NamedTuple):
+    """What the way back to the array writes to, of one member."""
+
+    root: ComplexArray  #: (r, r)
+    scaled: ComplexArray  #: (r, r)
+    inside: ComplexArray  #: (r, r)
+    aside: ComplexArray  #: (r, N_t)
+    coordinates: ComplexArray  #: (r, K+N_t)
+    spectrum: FloatArray  #: (r,)
+
+
+def precoders(reduced: Reduced, beams: ComplexArray) -> ComplexArray:
+    """Precoders of full power (B, N_t, K+N_t), in sqrt(W), of `recovery.Beams.coordinates` (B, r, K+r).
+
+    Sensing streams are the Hermitian root of their covariance, which on the whole array adds the projector on
+    the rest [Zhao26, Theorem 1].
+    """
+    U, (r, N), place = reduced.basis, (reduced.rank, reduced.antennas), np.empty
+    W, L = place((len(U), N, reduced.users + N), complex), reduced.users + N
+    root, scaled, inside = place((3, r, r), complex)
+    here = Lift(root, scaled, inside, place((r, N), complex), place((r, L), complex), place(r))
+    compiled(lift_each)(writable(U), writable(beams), writable(reduced.unit), W, here)
+    return W
+
+
+@few_passes
+def lift_each(basis: ComplexArray, beams: ComplexArray, unit: FloatArray, W: ComplexArray, here: Lift) -> None:
+    """Write `precoders`, member by member."""
+    root, scaled, inside, aside, coordinates, spectrum = here
+    (N, r), L = basis.shape[1:], W.shape[2]
+    K = L - N
+    for b in range(len(W)):
+        left = float(N)
+        for i in range(r):
+            for k in range(K):
+                left -= real_inner(beams[b, i, k], beams[b, i, k])
+            for j in range(r):
+                root[i, j] = beams[b, i, K + j]
+            left -= root[i, i].real
+        share = np.sqrt(max(left, 0.0) / (N - r)) if r < N else 0.0
+        eigen(root, spectrum)
+        for i in range(r):
+            spectrum[i] = np.sqrt(max(spectrum[i], 0.0)) - share
+        scale_rows(root, spectrum, scaled)
+        adjoint_multiply(root, scaled, inside)
+        multiply_adjoint(inside, basis[b], aside)
+        size = np.sqrt(unit[b])
+        for i in range(r):
+            for k in range(L):
+                each = beams[b, i, k] if k < K else aside[i, k - K]
+                coordinates[i, k] = complex(each.real * size, each.imag * size)
+        multiply(basis[b], coordinates, W[b])
+        for i in range(N):
+            W[b, i, K + i] += share * size

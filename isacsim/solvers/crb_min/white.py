@@ -28,7 +28,7 @@ def white(reduced: Reduced, steps: int = STEPS) -> tuple[ComplexArray, BoolArray
     needed = np.sqrt((1 + reduced.noise) / reduced.ratio)
     V, found = np.zeros_like(reduced.H), np.zeros(len(needed), bool)
     # Equal weights prove of most members that there are none, without a polar factor.
-    left = ~_proven(reduced.nuclear, needed.sum(axis=-1))
+    left = reduced.open
     if left.any():
         V[left], found[left] = contraction(reduced.H[left], needed[left], steps)
     return V, found

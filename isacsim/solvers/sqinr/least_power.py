@@ -33,6 +33,7 @@ from attrs import frozen
 from isacsim.batch import rows, squared, take
 from isacsim.compiled import compiled, part
 from isacsim.linalg.blas import multiply
+from isacsim.linalg.lapack import adjoint_multiply
 from isacsim.linalg.parts import invert_positive, real_inner, solve_into
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
@@ -52,9 +53,17 @@ class Links(ABC):
     """What B members ask of their K users, over N dimensions; without distortion where a record says nothing else."""
 
     H: ComplexArray = rows(2)  #: Channels h_k, (B, N, K)
-    HH: ComplexArray = rows(2)  #: Their conjugate transpose, (B, K, N)
-    threshold: FloatArray = rows(1)  #: Least SQINR of each user, (B, K), positive
     unit: FloatArray = rows()  #: Unit of power, (B,), in W
+
+    @property
+    @abstractmethod
+    def HH(self) -> ComplexArray:
+        """The conjugate transpose of the channels, (B, K, N)."""
+
+    @property
+    @abstractmethod
+    def threshold(self) -> FloatArray:
+        """Least SQINR of each user, (B, K), positive."""
 
     @property
     def users(self) -> int:
@@ -103,7 +112,15 @@ class LeastPower:
 
 def least_power(links: Links) -> LeastPower:
     """The least power that meets the SINRs, by Newton's method, and by the fixed point where that fails."""
-    power, multipliers, known = _newton(links)
+    (members, N, K), place = links.H.shape, np.empty
+    power, multipliers, found = place(members), place((members, K)), place(members, bool)
+    results = (power, multipliers, found)
+    compiled(newton_each)(links.H, links.load, links.asked, links.noise, room(N, K), uplink_room(K), *results)
+    return completed(links, *results)
+
+
+def completed(links: Links, power: FloatArray, multipliers: FloatArray, known: BoolArray) -> LeastPower:
+    """The least power where Newton's method has found it; where it has not, that of the fixed point is put there."""
     for i in (~known).nonzero()[0]:
         at = np.array([i])
         here, far = take(links, at), multipliers[at]
@@ -151,17 +168,6 @@ def _sinrs(links: Links, multipliers: FloatArray) -> FloatArray:
     return uplink(links.HH @ (links.H / _chain_noise(links, multipliers)[..., None]), multipliers)[0]
 
 
-def _newton(links: Links) -> tuple[FloatArray, FloatArray, BoolArray]:
-    """Least powers, (B,), multipliers lambda, (B, K), and where they are found."""
-    (members, N, K), place = links.H.shape, np.empty
-    power, multipliers, found = place(members), place((members, K)), place(members, bool)
-    here = Room(place((N, K), complex), place((N, K), complex), place((K, K), complex), place(K), place(K))
-    asked, noise = links.asked, links.noise
-    results = (power, multipliers, found)
-    compiled(newton_each)(links.H, links.HH, links.load, asked, noise, here, uplink_room(K), *results)
-    return results
-
-
 class Uplink(NamedTuple):
     """Where `uplink` writes what it tells of one member."""
 
@@ -187,6 +193,12 @@ def uplink_room(K: int) -> Uplink:
     """Room for the uplink of K users."""
     place = np.empty
     return Uplink(place(K), place((K, K)), place(K), place(K), place((K, K), complex), place((K, K), complex))
+
+
+def room(N: int, K: int) -> Room:
+    """Room for K users over N dimensions."""
+    place = np.empty
+    return Room(place((N, K), complex), place((N, K), complex), place((K, K), complex), place(K), place(K))
 
 
 @part
@@ -224,9 +236,7 @@ def uplink_each(
 
 
 @part
-def reach(
-    H: ComplexArray, HH: ComplexArray, load: FloatArray, multipliers: FloatArray, here: Room, told: Uplink
-) -> None:
+def reach(H: ComplexArray, load: FloatArray, multipliers: FloatArray, here: Room, told: Uplink) -> None:
     """Write the uplink of one member where the noise follows the powers too, and so does its Jacobian."""
     (N, K), white, along, gram, E = H.shape, here.white, here.along, here.gram, told.E
     for i in range(N):
@@ -235,7 +245,7 @@ def reach(
             noise += load[i, k] * multipliers[k]
         for k in range(K):
             white[i, k] = H[i, k] * (1 / noise)
-    multiply(HH, white, gram)
+    adjoint_multiply(H, white, gram)
     uplink_of(gram, multipliers, told)
     rest, sinr, jacobian = told.rest, told.sinr, told.jacobian
     # B^-1 H = C^-1 H lambda^1/2 E lambda^-1/2, and h_k^H B^-1 h_k = (1 - E_kk) / lambda_k.
@@ -252,19 +262,55 @@ def reach(
 
 
 @part
-def begin(HH: ComplexArray, asked: FloatArray, multipliers: FloatArray, logarithm: FloatArray) -> None:
+def begin(H: ComplexArray, asked: FloatArray, multipliers: FloatArray, logarithm: FloatArray) -> None:
     """Write multipliers that would do without interference and distortion: no more than those that are needed."""
     for k in range(asked.size):
         gain = 0.0
-        for i in range(HH.shape[1]):
-            gain += real_inner(HH[k, i], HH[k, i])
+        for i in range(len(H)):
+            gain += real_inner(H[i, k], H[i, k])
         multipliers[k] = asked[k] / gain
         logarithm[k] = np.log(multipliers[k])
 
 
+@part
+def newton_at(
+    H: ComplexArray, load: FloatArray, asked: FloatArray, multipliers: FloatArray, here: Room, told: Uplink
+) -> bool:
+    """Newton's method in the logarithms of lambda, which are written, of one member; whether it converged."""
+    K, f, x, found, last = asked.size, here.step, here.logarithm, False, np.inf
+    sinr, off, jacobian = told.sinr, told.off, told.jacobian
+    begin(H, asked, multipliers, x)
+    for _ in range(NEWTON_STEPS):
+        reach(H, load, multipliers, here, told)
+        size, sound = 0.0, True
+        for k in range(K):
+            f[k] = -np.log(sinr[k] / asked[k])
+            size = max(size, abs(f[k]))
+            sound = sound and np.isfinite(sinr[k]) and EPS * off[k] < BLURRED
+        if not sound:
+            break  # the multipliers have run away
+        # Rounding of a few hundred operations; the second rule is the floor that it sets where users are hard to
+        # tell apart, where a step no longer halves the error.
+        found = size <= 1e-13 or (size <= 1e-10 and size >= 0.5 * last)
+        last = size
+        solve_into(jacobian, f)
+        longest, highest = STRIDE, -np.inf
+        for k in range(K):
+            if not np.isfinite(f[k]):
+                # Where no power suffices the Jacobian becomes singular: the multipliers run away together.
+                f[k] = STRIDE
+            longest = max(longest, abs(f[k]))
+        for k in range(K):
+            x[k] += f[k] * STRIDE / longest
+            multipliers[k] = np.exp(x[k])  # of an array it would be compiled for itself
+            highest = max(highest, x[k])
+        if found or highest >= HUGE:
+            break
+    return found
+
+
 def newton_each(
     H: ComplexArray,
-    HH: ComplexArray,
     load: FloatArray,
     asked: FloatArray,
     noise: FloatArray,
@@ -274,40 +320,12 @@ def newton_each(
     multipliers: FloatArray,
     found: BoolArray,
 ) -> None:
-    """Newton's method in the logarithms of lambda, into the last three arrays: P_min, lambda, where it converged."""
-    K, f, x = asked.shape[1], here.step, here.logarithm
-    sinr, off, jacobian = told.sinr, told.off, told.jacobian
+    """Newton's method for B members, into the last three arrays: P_min, lambda, where it converged."""
     for b in range(len(H)):
-        powers, wanted, last, power[b], found[b] = multipliers[b], asked[b], np.inf, 0.0, False
-        begin(HH[b], wanted, powers, x)
-        for _ in range(NEWTON_STEPS):
-            reach(H[b], HH[b], load[b], powers, here, told)
-            size, sound = 0.0, True
-            for k in range(K):
-                f[k] = -np.log(sinr[k] / wanted[k])
-                size = max(size, abs(f[k]))
-                sound = sound and np.isfinite(sinr[k]) and EPS * off[k] < BLURRED
-            if not sound:
-                break  # the multipliers have run away
-            # Rounding of a few hundred operations; the second rule is the floor that it sets where users are hard to
-            # tell apart, where a step no longer halves the error.
-            found[b] = size <= 1e-13 or (size <= 1e-10 and size >= 0.5 * last)
-            last = size
-            solve_into(jacobian, f)
-            longest, highest = STRIDE, -np.inf
-            for k in range(K):
-                if not np.isfinite(f[k]):
-                    # Where no power suffices the Jacobian becomes singular: the multipliers run away together.
-                    f[k] = STRIDE
-                longest = max(longest, abs(f[k]))
-            for k in range(K):
-                x[k] += f[k] * STRIDE / longest
-                powers[k] = np.exp(x[k])  # of an array it would be compiled for itself
-                highest = max(highest, x[k])
-            if found[b] or highest >= HUGE:
-                break
-        for k in range(K):
-            power[b] += powers[k] * noise[b, k]
+        found[b] = newton_at(H[b], load[b], asked[b], multipliers[b], here, told)
+        power[b] = 0.0
+        for k in range(asked.shape[1]):
+            power[b] += multipliers[b, k] * noise[b, k]
 
 
 def _endless(links: Links, logarithm: FloatArray) -> bool:

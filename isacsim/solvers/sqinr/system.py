@@ -44,6 +44,8 @@ class Constraints(NamedTuple):
 class System(Links):
     """B members with the same number K of asked users, in normalised units; that of power is all the power."""
 
+    HH: ComplexArray = rows(2)  #: Conjugate transpose of the channels, (B, K, N)
+    threshold: FloatArray = rows(1)  #: Least SQINR of each asked user, (B, K)
     #: What each constraint draws from R_ii: ``e_i |h_ki|^2`` for a user, what it receives of the chain's distortion,
     #: and 1 for the power, which comes last, (B, N, K+1)
     load: FloatArray = rows(2)
