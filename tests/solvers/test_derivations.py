@@ -102,12 +102,12 @@ def test_the_ratio_of_a_point_target_rises_with_its_gradient_times_a_ratio_of_de
     target = objective.target
     assert target.affine.all()
     V, other = (kit.complex_gaussian((1, 5, 4), seed) / 4 for seed in (5, 6))
-    here, there = objective.surrogate(V), objective.surrogate(other)
+    (f, gradient), (g, _) = objective.first_order(V), objective.first_order(other)
     change = other @ hermitian(other) - V @ hermitian(V)
-    slope = np.trace(here.gradient @ change, axis1=-2, axis2=-1).real
+    slope = np.trace(gradient @ change, axis1=-2, axis2=-1).real
     power = [(np.abs(np.conj(target.a)[:, None, :] @ X) ** 2).sum() for X in (V, other)]
-    denominators = [zeta / f.value for zeta, f in zip(power, (here, there), strict=True)]
-    np.testing.assert_allclose(there.value - here.value, denominators[0] / denominators[1] * slope, rtol=1e-10)
+    denominators = [zeta / value for zeta, value in zip(power, (f, g), strict=True)]
+    np.testing.assert_allclose(g - f, denominators[0] / denominators[1] * slope, rtol=1e-10)
 
 
 def test_the_preconditioned_step_is_a_pass_of_wmmse_with_the_multiplier_of_full_power(kit):

@@ -25,8 +25,8 @@ from isacsim.solvers.sqnr_max.conjugate_gradients import (
     rounded,
     steps_each,
 )
-from isacsim.solvers.sqnr_max.echo import brightest, echoes_at, factors, slope_at, value_at
-from isacsim.solvers.sqnr_max.lagrangian import Noise, Turning, lagrangian_at, missing, positive
+from isacsim.solvers.sqnr_max.echo import brightest, echoes_of, factors, gradient_at, slope_at, value_at
+from isacsim.solvers.sqnr_max.lagrangian import Turning, lagrangian_at, missing, positive
 from isacsim.solvers.sqnr_max.objectives import sqnr_groups
 from isacsim.solvers.sqnr_max.starts import mixed
 from isacsim.solvers.sqnr_max.tight_newton import MOVED, begin
@@ -50,17 +50,17 @@ def point(kit, kind, **options):
     group, response, V = posed(kit, kind, **options)
     way, broken = settled(group.system.constraints, V, np.ones((1, group.system.users + 1), bool))
     assert not broken.any()
-    return group, response, way, echoes_at(response, way.V, *value_at(response, way.V))
+    return group, response, way, echoes_of(response, way.V)
 
 
 @pytest.mark.parametrize("kind", RESPONSES)
-def test_the_sqnr_in_factors_and_its_gradient_are_those_of_the_surrogate(kit, kind):
+def test_the_sqnr_in_factors_and_its_gradient_are_those_of_the_covariance(kit, kind):
     group, response, way, echoes = point(kit, kind)
-    objective = group.system.objective
-    surrogate = objective.surrogate(way.V)
+    value, gradient = group.system.objective.first_order(way.V)  # of the whole matrix
     assert response.thin == (kind == "points")
-    np.testing.assert_allclose(echoes.value, surrogate.value, rtol=1e-12)  # algebra
-    np.testing.assert_allclose(echoes.half, surrogate.gradient @ way.V, atol=1e-11 * surrogate.value[0])
+    np.testing.assert_allclose(echoes.value, value, rtol=1e-12)  # algebra
+    np.testing.assert_allclose(echoes.half, gradient @ way.V, atol=1e-11 * value[0])
+    np.testing.assert_allclose(gradient_at(response, echoes), gradient, atol=1e-11 * value[0])
 
 
 @pytest.mark.parametrize("kind", RESPONSES)
@@ -79,7 +79,7 @@ def test_the_first_point_has_all_power_meets_the_sqinrs_and_is_better_than_the_b
 
 def test_bright_directions_are_nearly_the_best_ones(kit):
     _, response, V = posed(kit, "extended", seed=1)
-    echoes = echoes_at(response, V, *value_at(response, V))
+    echoes = echoes_of(response, V)
     gain = response.A @ slope_at(response, echoes) @ response.AH
     U = np.sqrt(2) * brightest(response, V, 2)
     np.testing.assert_allclose(hermitian(U)[0] @ U[0], np.eye(2), atol=1e-12)
@@ -145,11 +145,10 @@ def asked(kit, kind, radius, accuracy=1e-6):
     """What conjugate gradients are asked at a point, and room for their answer."""
     group, response, way, echoes = point(kit, kind)
     multipliers = np.abs(way.components(echoes.half)) + 0.1 * echoes.value[:, None]
-    noise = Noise(echoes.value, echoes.d, echoes.seen.T)
-    turning = Turning.at(group.system.constraints, response, noise, multipliers)
+    turning = Turning.at(group.system.constraints, response, echoes, multipliers)
     lagrangian = lagrangian_at(group.system.constraints, echoes, way, multipliers, turning)
     gradient = echoes.half - way.mixed(way.components(echoes.half))
-    data, n = (response, point_at(echoes.seen)), len(SHORTER)
+    data, n = (response, point_at(echoes)), len(SHORTER)
     steps = Steps(np.zeros((1, n, 2 * way.V[0].size)), np.zeros((1, n)), np.zeros((1, n)), np.zeros(1, int))
     numbers = (real_vectors(gradient), np.array([radius]), np.array([accuracy]))
     return (*data, *lagrangian, *numbers, *room(group.system.H, response, way.V), steps), way, multipliers
@@ -174,7 +173,7 @@ def test_products_with_the_curvature_are_derivatives_of_the_lagrangians_gradient
         V = way.V + t * D
         moved, _ = settled(group.system.constraints, V, np.zeros((1, 4), bool) & False)
         normals = attrs.evolve(moved, V=V, R=(group.system.HH @ V) * moved_scale(group, V))
-        return echoes_at(response, V, *value_at(response, V)).half + normals.mixed(multipliers)
+        return echoes_of(response, V).half + normals.mixed(multipliers)
 
     def moved_scale(group, V):
         scale = np.ones((1, 3, V.shape[-1]))
@@ -271,7 +270,7 @@ def test_streams_are_added_until_no_new_one_gains(kit):
     assert found.all()
     V = solution.precoder
     state = begin(group.system, response, V, 1e-6)
-    echoes = echoes_at(response, state.precoder, *value_at(response, state.precoder))
+    echoes = echoes_of(response, state.precoder)
     lacks = missing(group.system.constraints, response, echoes, state.multipliers, np.array([0]))[0]
     assert positive(lacks, 2e-6 * state.objective[0])
     assert np.linalg.eigvalsh(lacks)[0] >= -2e-6 * state.objective[0]  # as Cholesky's factor says

@@ -19,7 +19,7 @@ from isacsim.compiled import brief, few_passes, part
 from isacsim.linalg.blas import multiply, scalar_product
 from isacsim.records import member
 from isacsim.solvers.sqinr.tight import write_normals
-from isacsim.solvers.sqnr_max.echo import Response, Seen
+from isacsim.solvers.sqnr_max.echo import Echoes, Response
 from isacsim.typing import AnyArray, BoolArray, ComplexArray, FloatArray, IntArray
 
 R = TypeVar("R", bound=tuple[Any, ...])
@@ -29,7 +29,7 @@ SHORTER = (1.0, 0.25, 0.0625)  # lengths of the steps from one path, relative to
 
 
 class Point(NamedTuple):
-    """A `Seen` of B members or of one, whose columns are rows of real numbers: all but products go through these."""
+    """An `Echoes` of B members or of one, whose columns are rows of real numbers: all but products go through these."""
 
     V: FloatArray  #: (B, N, 2L)
     echo: FloatArray  #: (B, N_r, 2L)
@@ -149,12 +149,13 @@ def rounded(record: R, single: bool = True) -> R:
     return type(record)(*(rounded(each, single) if isinstance(each, tuple) else cast(each) for each in record))
 
 
-def point_at(seen: Seen) -> Point:
+def point_at(echoes: Echoes) -> Point:
     """The same as rows of real numbers."""
+    seen = echoes.seen
     real = seen.V.real.dtype
-    V, echo, Y, C = (np.ascontiguousarray(each).view(real) for each in (seen.V, seen.echo, seen.Y, seen.C))
+    V, echo, Y, C = (np.ascontiguousarray(each).view(real) for each in (seen.V, seen.echo, seen.Y, echoes.C))
     quiet = seen.quiet if seen.X.size else np.ones_like(seen.quiet)
-    return Point(V, echo, Y, C, seen.T, quiet, seen.X, seen.inverse)
+    return Point(V, echo, Y, C, echoes.T, quiet, seen.X, seen.inverse)
 
 
 def room(H: ComplexArray, factors: Response, V: ComplexArray) -> tuple[Tangents, Path, Vectors, Product]:

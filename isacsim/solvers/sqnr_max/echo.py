@@ -60,32 +60,37 @@ class Response(NamedTuple):
         return np.asarray(weights[..., None] * np.eye(weights.shape[-1], dtype=complex))
 
 
+def whole(G: ComplexArray, transmit: FloatArray, receive: FloatArray) -> Response:
+    """Matrices (B, N_r, N) behind chains of ratios (B, N) and (B, N_r), with the identity for B."""
+    nothing = np.zeros((len(G), 0, 0), complex)
+    return Response(hermitian(G), G, nothing, nothing, squared(G) * transmit[:, None, :], transmit, receive)
+
+
 def responses(G: ComplexArray, transmit: FloatArray, receive: FloatArray) -> list[tuple[IntArray, Response]]:
-    """Matrices (B, N_r, N) behind chains of ratios (B, N) and (B, N_r), by rank, with the places of the members."""
-    gains, most = squared(G) * transmit[:, None, :], min(FEW, min(G.shape[1:]) // 2)
+    """The same in factors where the rank is low, by rank, with the places of the members."""
+    most = min(FEW, min(G.shape[1:]) // 2)
     rank, B, A = factors(G, most) if most else (np.ones(len(G), int), G, G)
     found = []
     for r in np.unique(rank):
         at = np.flatnonzero(rank == r)
+        response = whole(G[at], transmit[at], receive[at])
         if r <= most:
             a, b = np.ascontiguousarray(A[at, :, :r]), np.ascontiguousarray(B[at, :, :r])
-        else:
-            a, b = hermitian(G[at]), np.zeros((at.size, 0, 0), complex)
-        found.append((at, Response(a, hermitian(a), b, hermitian(b), gains[at], transmit[at], receive[at])))
+            response = response._replace(A=a, AH=hermitian(a), B=b, BH=hermitian(b))
+        found.append((at, response))
     return found
 
 
 class Seen(NamedTuple):
-    """A point of B members, or of one without the first axis, and what the SQNR is there."""
+    """A point of B members, and what the SQNR there is made of."""
 
     V: ComplexArray  #: (B, N, L)
     echo: ComplexArray  #: ``G V``, (B, N_r, L)
     quiet: FloatArray  #: The diagonal of ``Delta^-1``, (B, N_r)
     X: ComplexArray  #: (B, r, r), or (B, 0, 0) where B is the identity
+    F: ComplexArray  #: Likewise
     inverse: ComplexArray  #: ``(I + X F)^-1``, or ``Q^-1`` where B is the identity, (B, r, r)
     Y: ComplexArray  #: (B, N_r, L)
-    C: ComplexArray  #: (B, N, L)
-    T: FloatArray  #: (B, N_r)
 
 
 @frozen(eq=False)
@@ -95,22 +100,12 @@ class Echoes:
     value: FloatArray = rows()  #: f, (B,)
     half: ComplexArray = rows(2)  #: Half of the derivative by V, (B, N, L)
     d: FloatArray = rows(1)  #: (B, N)
+    C: ComplexArray = rows(2)  #: (B, N, L)
+    T: FloatArray = rows(1)  #: (B, N_r)
     seen: Seen = tuples()
-    F: ComplexArray = rows(2)  #: (B, r, r), or (B, 0, 0) where B is the identity
 
 
-class Known(NamedTuple):
-    """What `value_at` knows of points, for `echoes_at`; named as in `Seen` and `Echoes`."""
-
-    echo: ComplexArray
-    quiet: FloatArray
-    X: ComplexArray
-    inverse: ComplexArray
-    Y: ComplexArray
-    F: ComplexArray
-
-
-def value_at(response: Response, V: ComplexArray) -> tuple[FloatArray, Known]:
+def value_at(response: Response, V: ComplexArray) -> tuple[FloatArray, Seen]:
     """The SQNR at V (B, N, L), (B,), and what `echoes_at` goes on with."""
     few, powers = response.AH @ V, squared(V).sum(axis=-1)
     echo = response.onto(few)
@@ -129,22 +124,40 @@ def value_at(response: Response, V: ComplexArray) -> tuple[FloatArray, Known]:
         inverted = positive_inverse(matrix)
     Y = response.onto(inverted @ few)
     Y = Y / noise[..., None] if response.thin else Y
-    return inner(echo, Y), Known(echo, 1 / noise, X, inverted, Y, F)
+    return inner(echo, Y), Seen(V, echo, 1 / noise, X, F, inverted, Y)
 
 
-def echoes_at(response: Response, V: ComplexArray, value: FloatArray, known: Known) -> Echoes:
-    """The derivative at V, where `value_at` gave the value and what else it knows."""
-    echo, quiet, X, inverted, Y, F = known
-    C, T = response.back(Y), response.receive * squared(Y).sum(axis=-1)
+def echoes_at(response: Response, value: FloatArray, seen: Seen) -> Echoes:
+    """The derivative at points, of what `value_at` gave."""
+    C, T = response.back(seen.Y), response.receive * squared(seen.Y).sum(axis=-1)
     d = response.transmit * squared(C).sum(axis=-1) + (T[:, None, :] @ response.gains)[:, 0]
-    half = C - response.back(T[..., None] * echo) - d[..., None] * V
-    return Echoes(value, half, d, Seen(V, echo, quiet, X, inverted, Y, C, T), F)
+    half = C - response.back(T[..., None] * seen.echo) - d[..., None] * seen.V
+    return Echoes(value, half, d, C, T, seen)
+
+
+def echoes_of(response: Response, V: ComplexArray) -> Echoes:
+    """The SQNR and its derivative at V (B, N, L)."""
+    return echoes_at(response, *value_at(response, V))
 
 
 def slope_at(response: Response, echoes: Echoes) -> ComplexArray:
     """df/dR but for ``-diag(d)`` is ``A slope A^H`` with this, (B, r, r)."""
-    inverted = echoes.seen.inverse
-    return np.asarray((echoes.F @ inverted if response.thin else inverted) - response.middle(echoes.seen.T))
+    seen = echoes.seen
+    return np.asarray((seen.F @ seen.inverse if response.thin else seen.inverse) - response.middle(echoes.T))
+
+
+def gradient_at(response: Response, echoes: Echoes) -> ComplexArray:
+    """df/dR, Hermitian, (B, N, N)."""
+    gradient, i = response.A @ slope_at(response, echoes) @ response.AH, np.arange(response.transmit.shape[-1])
+    gradient[:, i, i] -= echoes.d
+    return np.asarray(gradient)
+
+
+def curvature(response: Response, echoes: Echoes) -> ComplexArray:
+    """``G^H diag(T) G + diag(d)`` for B the identity, positive semidefinite, (B, N, N)."""
+    M, i = (response.A * echoes.T[:, None, :]) @ response.AH, np.arange(response.transmit.shape[-1])
+    M[:, i, i] += echoes.d
+    return np.asarray(M)
 
 
 def brightest(response: Response, V: ComplexArray, count: int) -> ComplexArray:
@@ -152,7 +165,7 @@ def brightest(response: Response, V: ComplexArray, count: int) -> ComplexArray:
 
     Of a response of full rank nearly so: a start needs no eigenvectors to the last digit.
     """
-    echoes = echoes_at(response, V, *value_at(response, V))
+    echoes = echoes_of(response, V)
     basis = np.linalg.qr(response.A)[0] if response.thin else _bright(response, echoes, 2 * count)
     few = response.AH @ basis
     U = basis @ eigh(hermitian(few) @ slope_at(response, echoes) @ few)[1]

@@ -7,8 +7,6 @@ the safe side of it, of which conjugate gradients make the rest.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 from attrs import frozen
 
@@ -17,20 +15,12 @@ from isacsim.linalg.stacked import inverse, positive_inverse
 from isacsim.solvers.sqinr.system import Constraints, prices
 from isacsim.solvers.sqinr.tight import Tangent
 from isacsim.solvers.sqnr_max.conjugate_gradients import Lagrangian, Metric, Normals, Prices, rounded
-from isacsim.solvers.sqnr_max.echo import Echoes, Response, slope_at
+from isacsim.solvers.sqnr_max.echo import Echoes, Response, curvature, gradient_at
 from isacsim.typing import ComplexArray, FloatArray, IntArray
 
 LEAST_USER = 1e-6  # multiplier of a user in the metric, relative to that of the power: a negative one would spoil it
 LEAST_POWER = 1e-3  # multiplier of the power in the metric, relative to f
 FIRST = 1.0  # length of the first step at most, where V has length 1: longer ones may leave the basin of the start
-
-
-class Noise(NamedTuple):
-    """What a metric needs to know of B points; see `isacsim.solvers.sqnr_max.echo`."""
-
-    value: FloatArray  #: f, (B,)
-    d: FloatArray  #: (B, N)
-    T: FloatArray  #: (B, N_r)
 
 
 @frozen(eq=False)
@@ -54,23 +44,20 @@ class Turning:
 
     @classmethod
     def at(
-        cls, constraints: Constraints, response: Response, noise: Noise, multipliers: FloatArray, single: bool = True
+        cls, constraints: Constraints, response: Response, echoes: Echoes, multipliers: FloatArray, single: bool = True
     ) -> Turning:
         """The inverse of the metric at points, from multipliers (B, K+1)."""
-        T, charged = noise.T, multipliers.copy()
-        charged[:, -1] = np.maximum(charged[:, -1], LEAST_POWER * noise.value)
+        charged, members = multipliers.copy(), len(multipliers)
+        charged[:, -1] = np.maximum(charged[:, -1], LEAST_POWER * echoes.value)
         charged[:, :-1] = np.maximum(charged[:, :-1], LEAST_USER * charged[:, -1:])
-        diagonal = noise.d + (constraints.load @ charged[..., None])[..., 0]
+        diagonal = echoes.d + (constraints.load @ charged[..., None])[..., 0]
         if response.thin:
-            left, right = _thin(constraints, response, response.middle(T), charged, diagonal)
-            whole = np.zeros((len(T), 0, 0), complex)
+            left, right = _thin(constraints, response, response.middle(echoes.T), charged, diagonal)
+            whole = np.zeros((members, 0, 0), complex)
         else:
-            left, right = np.zeros((*diagonal.shape, 0), complex), np.zeros((len(T), 0, diagonal.shape[-1]), complex)
-            Phi = (response.A * T[:, None, :]) @ response.AH + prices(constraints, charged)
-            i = np.arange(diagonal.shape[-1])
-            Phi[:, i, i] += noise.d
-            whole = positive_inverse(Phi)
-        return cls(rounded(Metric(1 / diagonal, left, right, whole), single), noise.value)
+            left, right = np.zeros((*diagonal.shape, 0), complex), np.zeros((members, 0, diagonal.shape[-1]), complex)
+            whole = positive_inverse(curvature(response, echoes) + prices(constraints, charged))
+        return cls(rounded(Metric(1 / diagonal, left, right, whole), single), echoes.value)
 
 
 def lagrangian_at(
@@ -125,12 +112,8 @@ def missing(
     constraints: Constraints, response: Response, echoes: Echoes, multipliers: FloatArray, at: IntArray
 ) -> ComplexArray:
     """-S of members at some places, (b, N, N): a new stream gains along eigenvectors of negative eigenvalues."""
-    slope, d = slope_at(response, echoes)[at], echoes.d[at]
-    response = take(response, at)
-    lacks = prices(take(constraints, at), multipliers[at]) - response.A @ slope @ response.AH
-    i = np.arange(lacks.shape[-1])
-    lacks[:, i, i] += d
-    return np.asarray(lacks)
+    gradient = gradient_at(take(response, at), take(echoes, at))
+    return prices(take(constraints, at), multipliers[at]) - gradient
 
 
 def positive(matrix: ComplexArray, shift: float) -> bool:

@@ -15,14 +15,13 @@ from __future__ import annotations
 import numpy as np
 from attrs import frozen
 
-from isacsim.batch import each, hermitian, inner, rows, squared, take, tuples
-from isacsim.linalg.stacked import inverse, solutions
+from isacsim.batch import each, rows, take, tuples
 from isacsim.problems.sqnr_max import SqnrMax
 from isacsim.solvers.sqinr.converters import distortion_ratios
 from isacsim.solvers.sqinr.group import Group
 from isacsim.solvers.sqinr.objective import TINY, Proof
 from isacsim.solvers.sqinr.system import groups
-from isacsim.solvers.sqnr_max.echo import Response, responses
+from isacsim.solvers.sqnr_max.echo import Response, curvature, echoes_of, gradient_at, responses, value_at, whole
 from isacsim.solvers.sqnr_max.target import PointResponse, point_response
 from isacsim.typing import ComplexArray, FloatArray, IntArray
 
@@ -32,7 +31,6 @@ class Surrogate:
     """The SQNR at an anchor, and the surrogate that touches it there."""
 
     value: FloatArray = rows()  #: f, (B,)
-    gradient: ComplexArray = rows(2)  #: df/dR, which is that of the surrogate too, Hermitian, (B, N, N)
     C: ComplexArray = rows(2)  #: Linear term, (B, N, L)
     M: ComplexArray = rows(2)  #: Quadratic term, positive semidefinite, (B, N, N)
 
@@ -55,18 +53,13 @@ class Sqnr:
 
     def surrogate(self, V: ComplexArray) -> Surrogate:
         """Value and surrogate at the anchor V, (B, N, L)."""
-        GH, i, GV = hermitian(self.G), np.arange(self.G.shape[-1]), self.G @ V
-        Q_inverse = inverse(self._noise(GH, squared(V).sum(axis=-1), GV))
-        Y = Q_inverse @ GV
-        C = GH @ Y
-        M = (GH * (self.receive * squared(Y).sum(axis=-1))[:, None, :]) @ self.G
-        M[:, i, i] += self.transmit * (squared(C).sum(axis=-1) + M[:, i, i].real)
-        return Surrogate(inner(GV, Y), GH @ (Q_inverse @ self.G) - M, C, M)
+        echoes = echoes_of(response := self._whole, V)
+        return Surrogate(echoes.value, echoes.C, curvature(response, echoes))
 
     def first_order(self, V: ComplexArray) -> tuple[FloatArray, ComplexArray]:
         """Values f, (B,), and df/dR, Hermitian, (B, N, N), at V (B, N, L)."""
-        surrogate = self.surrogate(V)
-        return surrogate.value, surrogate.gradient
+        echoes = echoes_of(response := self._whole, V)
+        return echoes.value, gradient_at(response, echoes)
 
     def value(self, V: ComplexArray) -> FloatArray:
         """F at V (B, N, L), (B,)."""
@@ -74,18 +67,12 @@ class Sqnr:
         if points.any():
             value[points] = take(self.target, points).sqnr(V[points])
         if not points.all():
-            here, V = take(self, ~points), V[~points]
-            GV = here.G @ V
-            value[~points] = inner(GV, solutions(here._noise(hermitian(here.G), squared(V).sum(axis=-1), GV), GV))
+            value[~points], _ = value_at(take(self, ~points)._whole, V[~points])
         return value
 
-    def _noise(self, GH: ComplexArray, chain: FloatArray, GV: ComplexArray) -> ComplexArray:
-        """Q, of R_ii (B, N) and ``G V`` (B, N_r, L), (B, N_r, N_r)."""
-        j, spread = np.arange(self.G.shape[-2]), self.transmit * chain
-        received = squared(GV).sum(axis=-1) + (squared(self.G) @ spread[..., None])[..., 0]
-        Q = (self.G * spread[:, None, :]) @ GH
-        Q[:, j, j] += 1 + self.receive * (received + 1)
-        return np.asarray(Q)
+    @property
+    def _whole(self) -> Response:
+        return whole(self.G, self.transmit, self.receive)
 
     def responses(self) -> list[tuple[IntArray, Response]]:
         """The same in factors where the rank is low, by rank, with the places of the members."""

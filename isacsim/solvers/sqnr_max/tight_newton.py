@@ -33,15 +33,8 @@ from isacsim.solvers.sqnr_max.conjugate_gradients import (
     rounded,
     steps_each,
 )
-from isacsim.solvers.sqnr_max.echo import Echoes, Known, Response, echoes_at, value_at
-from isacsim.solvers.sqnr_max.lagrangian import (
-    Noise,
-    Turning,
-    first_radius,
-    lagrangian_at,
-    missing,
-    positive,
-)
+from isacsim.solvers.sqnr_max.echo import Echoes, Response, Seen, echoes_at, echoes_of, value_at
+from isacsim.solvers.sqnr_max.lagrangian import Turning, first_radius, lagrangian_at, missing, positive
 from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray
 
 TAKEN, POOR, GOOD = 1e-3, 0.25, 0.75  # shares of the promised rise: of a step that is taken, a poor one, a good one
@@ -165,7 +158,7 @@ class Trial:
 
     way: Tangent = field()
     value: FloatArray = rows()
-    known: Known = tuples()
+    known: Seen = tuples()
     taken: BoolArray = rows()
     radius: FloatArray = rows()
     idle: IntArray = rows()
@@ -206,9 +199,9 @@ def _stayed(state: TightState) -> Trial:
     return Trial(way, value, known, np.ones(len(value), bool), state.radius, state.idle)
 
 
-def _looked(state: TightState, way: Tangent, value: FloatArray, known: Known) -> TightState:
+def _looked(state: TightState, way: Tangent, value: FloatArray, known: Seen) -> TightState:
     """The state of points with multipliers, errors, and the steps to try next."""
-    echoes = echoes_at(state.response, way.V, value, known)
+    echoes = echoes_at(state.response, value, known)
     state, way, gradient = _priced(attrs.evolve(state, precoder=way.V, objective=value), way, echoes)
     complete = np.zeros(len(value), bool)
     ends = np.flatnonzero(state.error <= state.tolerance)
@@ -231,7 +224,7 @@ def _looked(state: TightState, way: Tangent, value: FloatArray, known: Known) ->
     ended = state.error <= state.tolerance
     reach = np.where(ended, 0.0, radius)
     single = not state.careful
-    data = (state.rounded, rounded(point_at(echoes.seen), single))
+    data = (state.rounded, rounded(point_at(echoes), single))
     asked = (real_vectors(gradient), reach, accuracy)
     compiled(steps_each)(*data, *rounded(lagrangian, single), *asked, *state.room, steps)
     return attrs.evolve(
@@ -242,14 +235,14 @@ def _looked(state: TightState, way: Tangent, value: FloatArray, known: Known) ->
 
 def _turning(state: TightState, echoes: Echoes) -> Turning:
     """The metric of each member, made anew where f has risen much since."""
-    kept, noise = state.turning, Noise(echoes.value, echoes.d, echoes.seen.T)
+    kept = state.turning
     anew = ~(np.abs(echoes.value - kept.value) <= MOVED * echoes.value)
     if anew.all():
-        return Turning.at(state.constraints, state.response, noise, state.multipliers, not state.careful)
+        return Turning.at(state.constraints, state.response, echoes, state.multipliers, not state.careful)
     if not anew.any():
         return kept
     at = np.flatnonzero(anew)
-    here = take(state.constraints, at), take(state.response, at), take(noise, at), state.multipliers[at]
+    here = take(state.constraints, at), take(state.response, at), take(echoes, at), state.multipliers[at]
     return put(kept, at, Turning.at(*here, not state.careful))
 
 
@@ -279,9 +272,8 @@ def _priced(state: TightState, way: Tangent, echoes: Echoes) -> tuple[TightState
 
 def seeded(state: TightState, streams: int) -> ComplexArray:
     """V (B, N, L + streams) of stationary points with new streams of little power where they gain most."""
-    value, known = value_at(state.response, state.precoder)
-    echoes = echoes_at(state.response, state.precoder, value, known)
-    lacks = missing(state.constraints, state.response, echoes, state.multipliers, np.arange(len(value)))
+    echoes = echoes_of(state.response, state.precoder)
+    lacks = missing(state.constraints, state.response, echoes, state.multipliers, np.arange(len(echoes.value)))
     fresh = eigh(lacks)[1][:, :, :streams]
     share = SHARE / streams
     return np.concatenate([np.sqrt(1 - SHARE) * state.precoder, np.sqrt(share) * fresh], axis=-1)
