@@ -16,7 +16,7 @@ from isacsim.solvers.sqinr import lifted
 from isacsim.solvers.sqinr.certificate import certify
 from isacsim.solvers.sqinr.repair import rank_one
 from isacsim.solvers.sqnr_max import sdr
-from isacsim.solvers.sqnr_max.fractional import cases, ratios
+from isacsim.solvers.sqnr_max.fractional import Ratio, cases
 from isacsim.solvers.sqnr_max.objectives import sqnr_groups
 
 DATA = Path(__file__).parents[1] / "data" / "sqnr-max"
@@ -80,7 +80,7 @@ def test_ratios_tell_the_sqnr_of_points_of_full_power(kit, seed, transceiver):
     V = kit.complex_gaussian((1, 5, 7), seed + 1)
     V = V / np.linalg.norm(V)
     (case,) = cases(system.objective)
-    ratio = ratios(system.objective, case)
+    ratio = Ratio.of(system.objective, case)
     value = ratio.sqnr(np.divide(*ratio.parts(V)))
     np.testing.assert_allclose(value, system.objective.surrogate(V).value, rtol=1e-10)
 

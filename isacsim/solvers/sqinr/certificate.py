@@ -62,7 +62,7 @@ def certify(system: System, V: ComplexArray, multipliers: FloatArray) -> Certifi
         eigenvalue=largest / size,
         violation=np.maximum(short.max(axis=-1, initial=0.0), -slack[:, -1]),
         excess=excess / size,
-        bound=value + system.objective.proof().steepness(V, value) * excess,
+        bound=value + system.objective.steepness(V, value) * excess,
     )
 
 

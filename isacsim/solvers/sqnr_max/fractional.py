@@ -27,21 +27,34 @@ from isacsim.typing import ComplexArray, FloatArray
 
 @frozen(eq=False)
 class Ratio:
-    """``tr(numerator R) / (tr(denominator R) + offset)`` of B members, which f rises with.
+    """``tr(numerator R) / (tr(denominator R) + 1)`` of B members, which f rises with.
 
     Attributes:
         alike: The SQNR that is the ratio itself, whose optima first order proves.
         numerator: Hermitian, (B, N, N).
         denominator: Hermitian, (B, N, N).
-        offset: Positive, (B,).
         target: The point target where f is not the ratio itself but (32) of it; else None.
     """
 
     alike: Sqnr = field()
     numerator: ComplexArray = rows(2)
     denominator: ComplexArray = rows(2)
-    offset: FloatArray = rows()
     target: PointResponse | None = tuples(None)
+
+    @classmethod
+    def of(cls, objective: Sqnr, case: str) -> Ratio:
+        """That of members of one `cases`."""
+        members, antennas, t = len(objective.G), objective.G.shape[-1], objective.target
+        if case in ("level", "other"):
+            # As if through ideal converters: what a point target sends back, or all that is left of the echo.
+            G = np.conj(t.a)[:, None, :] if case == "level" else objective.G / np.sqrt(1 + objective.receive)[..., None]
+            e, eps = np.zeros((members, antennas)), np.zeros((members, G.shape[-2]))
+            objective = Sqnr(G, e, eps, point_response(G, np.ones_like(e), np.ones(members), e, eps))
+        numerator = (hermitian(objective.G) / (1 + objective.receive)[:, None, :]) @ objective.G
+        here = objective.target  # of which nothing is left through ideal converters
+        Z, E = here.a[:, :, None] * np.conj(here.a)[:, None, :], here.spread[:, :, None] * np.eye(antennas)
+        share, quality = here.share[:, :1, None], here.gains.sum(axis=-1)[:, None, None]
+        return cls(objective, numerator, share * (Z + E) + quality * E, t if case == "level" else None)
 
     @property
     def linear(self) -> bool:
@@ -50,7 +63,7 @@ class Ratio:
 
     def parts(self, V: ComplexArray) -> tuple[FloatArray, FloatArray]:
         """Numerator and denominator at V (B, N, L), each (B,)."""
-        return inner(V, self.numerator @ V), inner(V, self.denominator @ V) + self.offset
+        return inner(V, self.numerator @ V), inner(V, self.denominator @ V) + 1
 
     def theta(self, q: FloatArray) -> ComplexArray:
         """The Hermitian form of N - q D, (B, N, N)."""
@@ -63,26 +76,7 @@ class Ratio:
         return self.target.at(ratio, self.target.spread[:, 0])
 
 
-def ratios(objective: Sqnr, case: str) -> Ratio:
-    """The ratios of members of one `cases`."""
-    members, antennas, t = len(objective.G), objective.G.shape[-1], objective.target
-    nothing, one = np.zeros((members, antennas, antennas), complex), np.ones(members)
-    if case == "affine":
-        Z, E = t.a[:, :, None] * np.conj(t.a)[:, None, :], t.spread[:, :, None] * np.eye(antennas)
-        quality = t.gains.sum(axis=-1)
-        share = (t.share[:, 0] / quality)[:, None, None]
-        return Ratio(objective, Z, share * (Z + E) + E, 1 / quality)
-    level = case == "level"
-    # As if through ideal converters: what a point target sends back, or all that is left of the echo.
-    G = np.conj(t.a)[:, None, :] if level else objective.G / np.sqrt(1 + objective.receive)[..., None]
-    e, eps = np.zeros((members, antennas)), np.zeros((members, G.shape[-2]))
-    alike = Sqnr(G, e, eps, point_response(G, np.ones_like(e), one, e, eps))
-    return Ratio(alike, hermitian(G) @ G, nothing, one, t if level else None)
-
-
 def cases(objective: Sqnr) -> list[str]:
     """For each member why its SQNR rises with a ratio: ``ideal``, ``level``, ``affine``; or ``other``."""
-    t = objective.target
-    ideal = (objective.transmit == 0).all(axis=-1) & (objective.receive == 0).all(axis=-1)
-    order = np.select([ideal, t.level, t.affine], [0, 1, 2], 3)
+    order = np.select([objective.ideal, objective.target.level, objective.target.affine], [0, 1, 2], 3)
     return [("ideal", "level", "affine", "other")[i] for i in order]

@@ -19,11 +19,11 @@ from isacsim.batch import each, rows, take, tuples
 from isacsim.problems.sqnr_max import SqnrMax
 from isacsim.solvers.sqinr.converters import distortion_ratios
 from isacsim.solvers.sqinr.group import Group
-from isacsim.solvers.sqinr.objective import TINY, Proof
+from isacsim.solvers.sqinr.objective import TINY
 from isacsim.solvers.sqinr.system import groups
 from isacsim.solvers.sqnr_max.echo import Response, curvature, echoes_of, gradient_at, responses, value_at, whole
 from isacsim.solvers.sqnr_max.target import PointResponse, point_response
-from isacsim.typing import ComplexArray, FloatArray, IntArray
+from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray
 
 
 @frozen(eq=False)
@@ -82,10 +82,20 @@ class Sqnr:
         """What errors of values of f are relative to, (B,)."""
         return np.maximum(value, TINY)
 
-    def proof(self) -> Proof:
-        """Where first order proves a global optimum: for ideal converters, and where f is a ratio."""
-        linear = (self.transmit == 0).all(axis=-1) & (self.receive == 0).all(axis=-1)
-        return Proof(linear, self.target.affine, self.target.a, self.target.gains.sum(axis=-1))
+    @property
+    def ideal(self) -> BoolArray:
+        """Through ideal converters, where f is linear, (B,)."""
+        return np.asarray((self.transmit == 0).all(axis=-1) & (self.receive == 0).all(axis=-1))
+
+    @property
+    def proven(self) -> BoolArray:
+        """Where first order proves a global optimum: f is linear, or a ratio zeta / D of linear functions, (B,)."""
+        return np.asarray(self.ideal | self.target.affine)
+
+    def steepness(self, V: ComplexArray, value: FloatArray) -> FloatArray:
+        """How much f can rise per unit of what the gradient promises, (B,), for a ratio D over the least D; or NaN."""
+        ratio = self.target.zeta(V) * self.target.gains.sum(axis=-1) / np.where(value > 0, value, np.nan)
+        return np.where(self.ideal, 1.0, np.where(self.target.affine, ratio, np.nan))
 
 
 def sqnr_groups(problem: SqnrMax) -> list[Group]:

@@ -26,7 +26,7 @@ from isacsim.solvers.sqinr.group import Group
 from isacsim.solvers.sqinr.lifted import Lifted, linear_program, rules
 from isacsim.solvers.sqinr.repair import inside, rank_one, repaired
 from isacsim.solvers.sqnr_max.base import ProgramState, SqnrMaxSolver
-from isacsim.solvers.sqnr_max.fractional import Ratio, cases, ratios
+from isacsim.solvers.sqnr_max.fractional import Ratio, cases
 from isacsim.solvers.sqnr_max.newton_mm import NewtonMm
 from isacsim.typing import ComplexArray, FloatArray
 
@@ -83,7 +83,7 @@ class Sdr(SqnrMaxSolver):
         for name in np.unique(case):
             at = np.flatnonzero(case == name)
             here = take(group, at)
-            state = self.init(here, ratios(here.system.objective, str(name)))
+            state = self.init(here, Ratio.of(here.system.objective, str(name)))
             solution = iterate(state, self.step, stop, Status.GLOBAL, here.places)
             parts.append((_told(solution, str(name)), at))
         return gathered(parts, time.perf_counter() - begin)
@@ -134,9 +134,8 @@ class Sdr(SqnrMaxSolver):
                 V[i] = rank_one(one, lifted.users[None], lifted.total[None])[0]
                 multipliers[i] = unit * lifted.multipliers
             told[i] = "" if answer.near else answer.told
-        # With N - q D at most that, and D at least the offset, no ratio exceeds this.
-        most = certify(system, V, multipliers).bound
-        return V, q + np.maximum(most - q * ratio.offset, 0.0) / ratio.offset, told
+        # With N - q D at most that, and D at least 1, no ratio exceeds this.
+        return V, np.maximum(certify(system, V, multipliers).bound, q), told
 
     def by_dual(self, state: SdrState) -> tuple[ComplexArray, FloatArray, Any]:
         """The same of the largest ratios by the default solver, all members together."""

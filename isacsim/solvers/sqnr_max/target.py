@@ -42,10 +42,13 @@ class PointResponse(NamedTuple):
         """Where 1/B is affine, (B,)."""
         return np.asarray(self.there & _even(self.share))
 
+    def zeta(self, V: ComplexArray) -> FloatArray:
+        """``a^H R a`` of V (B, N, L), (B,)."""
+        return frobenius2(np.conj(self.a)[:, None, :] @ V)
+
     def sqnr(self, V: ComplexArray) -> FloatArray:
         """The SQNR of V (B, N, L), (B,), for responses of one point."""
-        zeta = frobenius2(np.conj(self.a)[:, None, :] @ V)
-        return self.at(zeta, (self.spread * squared(V).sum(axis=-1)).sum(axis=-1))
+        return self.at(self.zeta(V), (self.spread * squared(V).sum(axis=-1)).sum(axis=-1))
 
     def at(self, zeta: FloatArray, eps: FloatArray) -> FloatArray:
         """The SQNR for the two numbers, (B,)."""

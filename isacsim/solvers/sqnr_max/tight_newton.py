@@ -96,8 +96,8 @@ class TightState:
     @property
     def bound(self) -> FloatArray:
         """Upper bound on f where first order proves one, (B,)."""
-        bound, proof = np.full(len(self.precoder), np.nan), self.whole[0].objective.proof()
-        known = proof.known[self.places] & (self.error <= self.tolerance)
+        bound, proven = np.full(len(self.precoder), np.nan), self.whole[0].objective.proven
+        known = proven[self.places] & (self.error <= self.tolerance)
         if known.any():
             here = take(self, known)
             bound[known] = certify(here.system, here.precoder, here.multipliers).bound

@@ -44,9 +44,9 @@ def tight_optima(
     parts = []
     for places, response in group.system.objective.responses():
         here = take(group, places)
-        proof = here.system.objective.proof().known
-        for proven in np.unique(proof):
-            mine = proof == proven
+        each = here.system.objective.proven
+        for proven in np.unique(each):
+            mine = each == proven
             sharp = SHARP * tolerance if proven else tolerance
             solution = _optima(take(here, mine), take(response, mine), request, sharp, most, careful)
             parts.append((solution, places[mine]))
