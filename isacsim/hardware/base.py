@@ -281,6 +281,23 @@ class Ideal(Hardware):
         return True
 
 
+@frozen(eq=False)  # each says itself what sets it apart
+class Remodelled(Hardware):
+    """A device whose linear model is another one: its samples are the device's own.
+
+    Args:
+        device: The device.
+    """
+
+    device: Hardware
+
+    def apply(
+        self, x: ComplexArray, rng: np.random.Generator | None = None, *, power: FloatArray | None = None
+    ) -> ComplexArray:
+        """The device's samples."""
+        return self.device.apply(x, rng, power=power)
+
+
 @keywords()
 @frozen
 class Transceiver:

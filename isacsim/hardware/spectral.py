@@ -32,8 +32,8 @@ from attrs import frozen
 from isacsim.batch import hermitian, hermitian_part
 from isacsim.checks import square
 from isacsim.grid import Grid
-from isacsim.hardware.base import Hardware, LinearModel, diagonal_matrix
-from isacsim.typing import AnyArray, ComplexArray, FloatArray, IntArray
+from isacsim.hardware.base import Hardware, LinearModel, Remodelled, diagonal_matrix
+from isacsim.typing import AnyArray, ComplexArray, IntArray
 
 LAGS = 2**21  # complex entries of doubled covariances that are held at once: 32 MiB
 
@@ -137,27 +137,20 @@ def _paired(sample: ComplexArray, C: ComplexArray) -> ComplexArray:
 
 
 @frozen
-class OverBand(Hardware):
+class OverBand(Remodelled):
     """A stage as the active subcarriers of a grid see it: their covariances go in together.
 
     Its linear model takes R (..., F, M, M) with the subcarriers on the last leading axis, the only one
     over which it sums.
 
     Args:
-        stage: The stage, which meets samples.
+        device: The stage, which meets samples.
         grid: The grid.
         floor: Power on each bin that is not active, broadcast to (..., M), in W: noise.
     """
 
-    stage: Hardware
     grid: Grid
     floor: Any = 0.0
-
-    def apply(
-        self, x: ComplexArray, rng: np.random.Generator | None = None, *, power: FloatArray | None = None
-    ) -> ComplexArray:
-        """Samples through the stage."""
-        return self.stage.apply(x, rng, power=power)
 
     def linear_model(self, R: AnyArray) -> LinearModel:
         """Gain (..., 1, M) and distortion (..., F, M[, M]) on the active subcarriers."""
@@ -165,7 +158,7 @@ class OverBand(Hardware):
         chains = R.shape[-1]
         floor = np.broadcast_to(np.asarray(self.floor, float), (*R.shape[:-3], chains))
         whole = self.grid.spread(R, -3, diagonal_matrix(floor).astype(complex))
-        model = self.stage.spectral_model(whole)
+        model = self.device.spectral_model(whole)
         axis = model.distortion.ndim - 2 if model.diagonal else model.distortion.ndim - 3
         return LinearModel(model.gain, np.take(model.distortion, self.grid.bins, axis=axis), model.coupled)
 
@@ -177,25 +170,25 @@ class OverBand(Hardware):
         distortion = np.asarray(distortion, complex)
         axis = -3 if distortion.ndim == R.ndim else -2
         told = np.broadcast_to(distortion, R.shape if axis == -3 else R.shape[:-1])
-        back = self.stage.spectral_model_vjp(whole, gain, self.grid.spread(told, axis))
+        back = self.device.spectral_model_vjp(whole, gain, self.grid.spread(told, axis))
         return np.take(back, self.grid.bins, axis=-3)
 
     @property
     def differentiable(self) -> bool:
         """Whether there is a derivative of the spectrum."""
-        return self.stage.spectrum_differentiable
+        return self.device.spectrum_differentiable
 
     @property
     def is_ideal(self) -> bool:
         """Whether the stage is."""
-        return self.stage.is_ideal
+        return self.device.is_ideal
 
     @property
     def memoryless(self) -> bool:  # type: ignore[override]  # of what it stands for
         """Whether the stage is."""
-        return self.stage.memoryless
+        return self.device.memoryless
 
     @property
     def scale_free(self) -> bool:
         """Whether the stage is, and there is no noise beside the signal."""
-        return self.stage.scale_free and not np.any(self.floor)
+        return self.device.scale_free and not np.any(self.floor)

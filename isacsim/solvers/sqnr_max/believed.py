@@ -11,7 +11,7 @@ import numpy as np
 from attrs import frozen
 
 from isacsim.batch import hermitian, take
-from isacsim.hardware.base import Hardware, Ideal, LinearModel, Transceiver, chain_power, diagonal_matrix
+from isacsim.hardware.base import Hardware, Ideal, LinearModel, Remodelled, Transceiver, chain_power, diagonal_matrix
 from isacsim.link import Transmission, covariance
 from isacsim.problems.sqnr_max import SqnrMax
 from isacsim.solvers.base import Request
@@ -24,16 +24,14 @@ FAINT = 1e-6  # of the mean power of the chains, at which a silent one is looked
 
 
 @frozen(eq=False)
-class Frozen(Hardware):
+class Frozen(Remodelled):
     """A device whose chains keep the gain and the share of distortion that they have at one power.
 
     Args:
-        device: The device.
         gain: Of each chain, (N,).
         noise: Distortion of each over its input power, (N,).
     """
 
-    device: Hardware
     gain: ComplexArray
     noise: FloatArray
 
@@ -47,12 +45,6 @@ class Frozen(Hardware):
         if device.is_ideal or model.coupled or not np.all(model.gain):
             return Ideal()
         return cls(device, np.asarray(model.gain, complex), model.distortion_power / power)
-
-    def apply(
-        self, x: ComplexArray, rng: np.random.Generator | None = None, *, power: FloatArray | None = None
-    ) -> ComplexArray:
-        """The device's samples: it is the model that differs."""
-        return self.device.apply(x, rng, power=power)
 
     def linear_model(self, R: ComplexArray) -> LinearModel:
         """Fixed gains, and distortion in proportion to the power."""

@@ -84,7 +84,7 @@ def merit_over(through: SqnrMax, total: float) -> AugmentedMerit:
     changes: dict[str, Any] = {name: np.asarray(getattr(through, name))[None] for name in names}
     problem, scale = attrs.evolve(through, **changes), np.ones((1, antennas))
     surface = InBand(transmit, np.array([total]), F, scale)
-    gain = even_gain(transmit.stage if isinstance(transmit, OverBand) else transmit, scale)
+    gain = even_gain(transmit.device if isinstance(transmit, OverBand) else transmit, scale)
     return AugmentedMerit(np.zeros((1, F * users)), np.array([PENALTY / F]), problem, surface, gain)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from attrs import field, frozen
 
 from isacsim.batch import flatten, squared
-from isacsim.hardware.base import Hardware, LinearModel, chain_power, diagonal_matrix
+from isacsim.hardware.base import LinearModel, Remodelled, chain_power, diagonal_matrix
 from isacsim.link import Transmission
 from isacsim.metrics.cotangents import pulled_back
 from isacsim.problems.sum_rate_crlb import SumRateCrlb
@@ -101,22 +101,14 @@ class HardwareMerit(BehindHardware):
 
 
 @frozen
-class Loosened(Hardware):
+class Loosened(Remodelled):
     """A device whose model sees its input with a share of each chain's power replaced by independent noise.
 
     Args:
-        device: The device.
         share: That share, up to 1, at which distortion of chains is uncorrelated.
     """
 
-    device: Hardware
     share: float
-
-    def apply(
-        self, x: ComplexArray, rng: np.random.Generator | None = None, *, power: FloatArray | None = None
-    ) -> ComplexArray:
-        """The device's samples: it is the model that differs."""
-        return self.device.apply(x, rng, power=power)
 
     def linear_model(self, R: ComplexArray) -> LinearModel:
         """The device's model for the loosened covariance."""
