@@ -8,6 +8,7 @@ additive quantisation noise model has this diagonal, where levels are centroids,
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import cached_property, lru_cache
 from typing import NamedTuple
@@ -15,13 +16,16 @@ from typing import NamedTuple
 import numpy as np
 from attrs import frozen
 
-from isacsim.hardware.arcsine import CELLS, ORDER, Pair, pair_of
+from isacsim.compiled import part
+from isacsim.hardware.arcsine import CELLS, ORDER, Pair, pair_of, slope_at, value_at
 from isacsim.hardware.base import Hardware
 from isacsim.hardware.codebooks import Codebook
 from isacsim.hardware.expansions import Expander, Expansion
+from isacsim.linalg.parts import real_inner
 from isacsim.typing import ComplexArray, FloatArray, IntArray
 
 Books = tuple[Codebook | None, ...]
+CORRELATION, DISTORTION, COTANGENT = range(3)  # slots of what compiled loops work out for a member
 
 
 class Tables(NamedTuple):
@@ -155,3 +159,67 @@ def _pairs(books: Books) -> list[tuple[tuple[Codebook, Codebook], tuple[IntArray
             if at.any():
                 found.append(((one, other), (n * i[at] + j[at], n * j[at] + i[at])))
     return found
+
+
+# The same of one member, for compiled loops.
+
+
+@part
+def distort(
+    tables: FloatArray, numbers: FloatArray, kinds: IntArray, chains: FloatArray, Z: ComplexArray, square: ComplexArray
+) -> None:
+    """Write correlations and distortion of N chains for an input ``diag(scale) Z`` of one member, Z (N, K+S).
+
+    Args:
+        tables: ``cells`` of their `Tables`.
+        numbers: Those of `Tables`.
+        kinds: Likewise.
+        chains: The scale, and what each puts out beside its input for 1 W of it, (2, N).
+        Z: Coordinates.
+        square: By the names CORRELATION to COTANGENT, (3, N, N); powers are on the diagonal of the first.
+    """
+    for i in range(Z.shape[0]):
+        power = 0.0
+        for s in range(Z.shape[1]):
+            power += real_inner(Z[i, s], Z[i, s])
+        power *= chains[0, i] * chains[0, i]
+        square[CORRELATION, i, i], square[DISTORTION, i, i] = power, chains[1, i] * power
+        for j in range(i):
+            kind, xi, d = kinds[i, j], 0j, 0j
+            root = math.sqrt(power * square[CORRELATION, j, j].real)
+            if kind >= 0 and root > 0:
+                for s in range(Z.shape[1]):
+                    xi += Z[i, s] * Z[j, s].conjugate()
+                xi *= chains[0, i] * chains[0, j] / root
+                xi /= max(abs(xi), 1.0)  # rounding
+                value, linear, grading = tables[kind, 0], numbers[kind, 0], numbers[kind, 1]
+                d = root * complex(value_at(xi.real, value, linear, grading), value_at(xi.imag, value, linear, grading))
+            square[CORRELATION, i, j], square[CORRELATION, j, i] = xi, xi.conjugate()
+            square[DISTORTION, i, j], square[DISTORTION, j, i] = d, d.conjugate()
+
+
+@part
+def pull(tables: FloatArray, numbers: FloatArray, kinds: IntArray, scale: FloatArray, square: ComplexArray) -> None:
+    """Write the cotangent of ``Z Z^H`` over that of the distortion, of which the lower triangle counts.
+
+    The closed form of `isacsim.hardware.expansions.exact_vjp`, for what `distort` wrote.
+    """
+    xi, D, G = square[CORRELATION], square[DISTORTION], square[COTANGENT]
+    for i in range(scale.size):
+        G[i, i] = G[i, i].real * D[i, i].real
+        for j in range(i):
+            kind, root, g, u = kinds[i, j], math.sqrt(xi[i, i].real * xi[j, j].real), G[i, j], 0j
+            if kind >= 0 and root > 0:
+                slope, linear, grading = tables[kind, 1], numbers[kind, 0], numbers[kind, 1]
+                u = complex(
+                    slope_at(xi[i, j].real, slope, linear, grading) * g.real,
+                    slope_at(xi[i, j].imag, slope, linear, grading) * g.imag,
+                )
+                own = real_inner(g, D[i, j]) - root * real_inner(u, xi[i, j])
+                G[i, i] += own
+                G[j, j] += own
+            u *= scale[i] * scale[j]
+            G[i, j], G[j, i] = u, u.conjugate()
+    for i in range(scale.size):
+        power = xi[i, i].real
+        G[i, i] *= scale[i] * scale[i] / power if power > 0 else 0.0

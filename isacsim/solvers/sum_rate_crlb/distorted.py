@@ -9,23 +9,20 @@ precoder, and `disturbance` adds to a gradient what they change with it. Users a
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import numpy as np
 
 from isacsim.batch import hermitian
 from isacsim.compiled import part, writable
-from isacsim.hardware.arcsine import slope_at, value_at
-from isacsim.hardware.gain_control import tables_of
+from isacsim.hardware.gain_control import COTANGENT, DISTORTION, distort, pull, tables_of
 from isacsim.linalg.blas import multiply
-from isacsim.linalg.parts import invert_positive, real_inner
+from isacsim.linalg.parts import invert_positive
 from isacsim.problems.sum_rate_crlb import SumRateCrlb
 from isacsim.solvers.sum_rate_crlb.member import RATE_WEIGHT, SEEN, covariance
 from isacsim.targets.scene import ParametricScene
 from isacsim.typing import ComplexArray, FloatArray, IntArray
 
-CORRELATION, DISTORTION, COTANGENT = range(3)  # slots of `Disturbed.square`
 NOISE, INVERSE, WHITENED, INFORMATION, BACK, SCRATCH = range(6)  # slots of `Disturbed.small`
 
 
@@ -41,7 +38,7 @@ class Disturbed(NamedTuple):
     terms: ComplexArray  #: ``2 L conj(x) x'`` of the FIM, (B, terms); S is to come
     sides: IntArray  #: Row and column of S in each, (terms, 2)
     thermal: FloatArray  #: Noise of each user, and of the sensing receiver, (B, K+1)
-    square: ComplexArray  #: (3, N, N)
+    square: ComplexArray  #: By the names CORRELATION to COTANGENT, (3, N, N)
     small: ComplexArray  #: (6, m', m')
     tall: ComplexArray  #: (2, N, K+m')
 
@@ -97,31 +94,6 @@ def inner(A: ComplexArray, a: int, B: ComplexArray, b: int) -> complex:
     for i in range(A.shape[0]):
         total += A[i, a].conjugate() * B[i, b]
     return total
-
-
-@part
-def distort(
-    tables: FloatArray, numbers: FloatArray, kinds: IntArray, chains: FloatArray, Z: ComplexArray, square: ComplexArray
-) -> None:
-    """Write correlations and distortion of the chains (N, N) for coordinates Z (N, K+S); see `GainControlled`."""
-    for i in range(Z.shape[0]):
-        power = 0.0
-        for s in range(Z.shape[1]):
-            power += real_inner(Z[i, s], Z[i, s])
-        power *= chains[0, i] * chains[0, i]
-        square[CORRELATION, i, i], square[DISTORTION, i, i] = power, chains[1, i] * power
-        for j in range(i):
-            kind, xi, d = kinds[i, j], 0j, 0j
-            root = math.sqrt(power * square[CORRELATION, j, j].real)
-            if kind >= 0 and root > 0:
-                for s in range(Z.shape[1]):
-                    xi += Z[i, s] * Z[j, s].conjugate()
-                xi *= chains[0, i] * chains[0, j] / root
-                xi /= max(abs(xi), 1.0)  # rounding
-                value, linear, grading = tables[kind, 0], numbers[kind, 0], numbers[kind, 1]
-                d = root * complex(value_at(xi.real, value, linear, grading), value_at(xi.imag, value, linear, grading))
-            square[CORRELATION, i, j], square[CORRELATION, j, i] = xi, xi.conjugate()
-            square[DISTORTION, i, j], square[DISTORTION, j, i] = d, d.conjugate()
 
 
 @part
@@ -184,12 +156,19 @@ def disturbance(
                 for a in range(small.shape[1]):
                     total -= P[i, users + a] * small[BACK, a, b]
                 by[i, users + b] = total
-    pull(link, P, by, square)
+    G = square[COTANGENT]
+    for i in range(P.shape[0]):
+        for j in range(i + 1):
+            total = 0j
+            for c in range(P.shape[1]):
+                total += by[i, c] * P[j, c].conjugate()
+            G[i, j] = total
+    pull(link.tables, link.numbers, link.kinds, link.chains[0], square)
     for i in range(Z.shape[0]):
         for s in range(Z.shape[1]):
             total = 0j
             for j in range(Z.shape[0]):
-                total += square[COTANGENT, i, j] * Z[j, s]
+                total += G[i, j] * Z[j, s]
             gradient[i, s] += total
 
 
@@ -214,34 +193,6 @@ def lose(
             back[a, b] = 0.0
             for c in range(side):
                 back[a, b] += half[a, c] * Y[b, c].conjugate()
-
-
-@part
-def pull(link: Disturbed, P: ComplexArray, by: ComplexArray, square: ComplexArray) -> None:
-    """Write the cotangent of ``Z Z^H`` for that of the distortion, ``by P^H`` (`hardware.expansions.exact_vjp`)."""
-    scale, G, xi, D = link.chains[0], square[COTANGENT], square[CORRELATION], square[DISTORTION]
-    for i in range(P.shape[0]):
-        for j in range(i + 1):
-            total = 0j
-            for c in range(P.shape[1]):
-                total += by[i, c] * P[j, c].conjugate()
-            G[i, j] = total if i != j else total.real * D[i, i]
-        for j in range(i):
-            kind, root, g, u = link.kinds[i, j], math.sqrt(xi[i, i].real * xi[j, j].real), G[i, j], 0j
-            if kind >= 0 and root > 0:
-                slope, linear, grading = link.tables[kind, 1], link.numbers[kind, 0], link.numbers[kind, 1]
-                u = complex(
-                    slope_at(xi[i, j].real, slope, linear, grading) * g.real,
-                    slope_at(xi[i, j].imag, slope, linear, grading) * g.imag,
-                )
-                own = real_inner(g, D[i, j]) - root * real_inner(u, xi[i, j])
-                G[i, i] += own
-                G[j, j] += own
-            u *= scale[i] * scale[j]
-            G[i, j], G[j, i] = u, u.conjugate()
-    for i in range(P.shape[0]):
-        power = xi[i, i].real
-        G[i, i] *= scale[i] * scale[i] / power if power > 0 else 0.0
 
 
 def _each(array: ComplexArray, members: int) -> ComplexArray:
