@@ -17,7 +17,8 @@ from attrs import frozen
 
 from isacsim.batch import rows
 from isacsim.compiled import compiled, part
-from isacsim.linalg.blas import multiply, write
+from isacsim.linalg.blas import multiply
+from isacsim.linalg.lapack import multiply_adjoint
 from isacsim.linalg.parts import invert_positive, real_inner
 from isacsim.records import member
 from isacsim.solvers.sqinr.system import Constraints, write_slack
@@ -68,137 +69,73 @@ def settled(constraints: Constraints, V: ComplexArray, tight: BoolArray) -> tupl
     (members, N, L), K = V.shape, constraints.H.shape[-1]
     V, tight, off = V.copy(), tight.copy(), np.empty(members)
     R, inverse = np.empty((members, K, L), complex), np.empty((members, K + 1, K + 1))
-    compiled(settle_each)(constraints, _way(N, K, L), _products(N, K, L), V, tight, R, inverse, off)
+    rows = V.view(float)
+    compiled(settle_each)(constraints, _way(N, K, L), V, rows, rows.reshape(members, -1), tight, R, inverse, off)
     return Tangent(constraints.H, constraints.HH, constraints.load, V, R, tight, inverse), np.asarray(~(off <= ASTRAY))
 
 
 class Way(NamedTuple):
     """Room for the way back of one member."""
 
-    V: ComplexArray  #: Where the normals are taken, (N, L)
-    R: ComplexArray  #: The same, (K, L)
-    mixed: ComplexArray  #: (N, L)
-    inverse: FloatArray  #: (K+1, K+1)
+    normals: FloatArray  #: Of a point on it, (K+1, N, 2L)
+    flat: FloatArray  #: The same numbers, (K+1, 2NL)
+    gram: FloatArray  #: Their inner products, with a unit row where a constraint is not tight, (K+1, K+1)
+    inverse: FloatArray  #: Of these, (K+1, K+1)
+    step: FloatArray  #: (2NL,)
     slack: FloatArray  #: (K+1,)
-    along: FloatArray  #: (K+1,)
     weights: FloatArray  #: (K+1,)
     chain: FloatArray  #: (N,)
 
 
-class Products(NamedTuple):
-    """Room for the inner products of the normals of one member."""
-
-    RH: ComplexArray  #: (L, K)
-    RRH: ComplexArray  #: (K, K)
-    channels: ComplexArray  #: ``H^H H``, (K, K)
-    shared: ComplexArray  #: ``V R^H``, (N, K)
-    half: FloatArray  #: (K+1, N)
-    loaded: FloatArray  #: (K+1, K+1)
-    gram: FloatArray  #: (K+1, K+1)
-
-
 def _way(N: int, K: int, L: int) -> Way:
-    V, mixed = np.empty((2, N, L), complex)
-    slack, along, weights = np.zeros((3, K + 1))
-    return Way(V, np.empty((K, L), complex), mixed, np.empty((K + 1, K + 1)), slack, along, weights, np.zeros(N))
-
-
-def _products(N: int, K: int, L: int) -> Products:
-    RRH, channels = np.empty((2, K, K), complex)
-    loaded, gram = np.empty((2, K + 1, K + 1))
-    wide, tall = np.empty((L, K), complex), np.empty((N, K), complex)
-    return Products(wide, RRH, channels, tall, np.empty((K + 1, N)), loaded, gram)
+    normals, (gram, inverse) = np.empty((K + 1, N, 2 * L)), np.empty((2, K + 1, K + 1))
+    (slack, weights), step = np.zeros((2, K + 1)), np.empty(2 * N * L)
+    return Way(normals, normals.reshape(K + 1, -1), gram, inverse, step, slack, weights, np.zeros(N))
 
 
 def settle_each(
     constraints: Constraints,
     here: Way,
-    products: Products,
     V: ComplexArray,
+    rows: FloatArray,
+    flat: FloatArray,
     tight: BoolArray,
     R: ComplexArray,
     inverse: FloatArray,
     off: FloatArray,
 ) -> None:
-    """`settled`, member by member: V (B, N, L) and which are tight are overwritten.
+    """`settled`, member by member: V (B, N, L), as real ``rows`` (B, N, 2L) and ``flat`` (B, 2NL) too, is overwritten.
 
-    Corrections are along the normals of one point as long as they gain digits; the last ones are those of the result.
+    So is which constraints are tight. Corrections are along the normals of one point as long as they gain digits; the
+    last ones are those of the result.
     """
-    slack, along, weights = here.slack, here.along, here.weights
-    inner, chain, n = here.inverse, here.chain, here.slack.size
+    slack, weights, normals = here.slack, here.weights, here.normals
+    inner, gram, step, chain, n = here.inverse, here.gram, here.step, here.chain, here.slack.size
     for b in range(off.size):
         of, last, bound = member(constraints, b), np.inf, tight[b]
         point, received = V[b], R[b]
-        multiply(of.HH, of.H, products.channels)
         for attempt in range(CORRECTIONS):
             left = look(of, point, bound, received, slack, chain)
             ends = not left > EQUAL or not left < HOPELESS or attempt == CORRECTIONS - 1
             if ends or left > GAIN * last or attempt == 0:
-                write(point, here.V)
-                write(received, here.R)
-                write_gram(of, point, received, chain, bound, products)
-                invert_positive(products.gram, inner)
+                write_normals(of.H, of.load, received, rows[b], bound, normals)
+                multiply_adjoint(here.flat, here.flat, gram)
+                for k in range(n):
+                    gram[k, k] += 0.0 if bound[k] else 1.0
+                invert_positive(gram, inner)
             last = left
             if ends:
                 break
             for k in range(n):
-                along[k] = 0.5 * slack[k] if bound[k] else 0.0
-            multiply(inner, along, weights)
-            move(of, weights, here, received, point)
+                slack[k] = -0.5 * slack[k] if bound[k] else 0.0
+            multiply(inner, slack, weights)
+            multiply(weights, here.flat, step)
+            for i in range(step.size):
+                flat[b, i] += step[i]
         off[b] = last
         for k in range(n):
             for j in range(n):
                 inverse[b, k, j] = inner[k, j] if bound[k] and bound[j] else 0.0
-
-
-@part
-def move(of: Constraints, weights: FloatArray, here: Way, few: ComplexArray, V: ComplexArray) -> None:
-    """Take the normals with weights (K+1,) away from V (N, L); ``few`` (K, L) is overwritten."""
-    load, kept, R, mixed = of.load, here.V, here.R, here.mixed
-    for k in range(few.shape[0]):
-        for s in range(few.shape[1]):
-            few[k, s] = R[k, s] * weights[k]
-    multiply(of.H, few, mixed)
-    for i in range(V.shape[0]):
-        share = 0.0
-        for k in range(weights.size):
-            share += load[i, k] * weights[k]
-        for s in range(V.shape[1]):
-            V[i, s] += mixed[i, s] + kept[i, s] * share
-
-
-@part
-def write_gram(
-    of: Constraints, V: ComplexArray, R: ComplexArray, chain: FloatArray, tight: BoolArray, here: Products
-) -> None:
-    """Write the inner products of the normals at V (N, L), with a unit row where a constraint is not tight.
-
-    With ``q_ik = Re conj(h_ik) (V R^H)_ik`` they are ``Re (H^H H) o (R R^H)^* + q^T load + load^T q`` and, of what
-    load makes of R_ii, ``load^T diag(chain) load``; q is 0 for the power.
-    """
-    H, load, RH, half, gram = of.H, of.load, here.RH, here.half, here.gram
-    (N, K), shared, loaded = H.shape, here.shared, here.loaded
-    for k in range(K):
-        for s in range(R.shape[1]):
-            RH[s, k] = R[k, s].conjugate()
-    multiply(V, RH, shared)
-    multiply(R, RH, here.RRH)
-    for i in range(N):
-        for k in range(K + 1):
-            half[k, i] = 0.5 * chain[i] * load[i, k]
-            if k < K:
-                half[k, i] += real_inner(H[i, k], shared[i, k])
-    multiply(half, load, loaded)
-    RRH, channels = here.RRH, here.channels
-    for k in range(K + 1):
-        for j in range(K + 1):
-            if tight[k] and tight[j]:
-                gram[k, j] = loaded[k, j] + loaded[j, k]
-                if k < K and j < K:
-                    # RRH holds R_k R_j^H, the conjugate of what H^H H is multiplied by.
-                    gram[k, j] += real_inner(RRH[k, j], channels[k, j])
-            else:
-                gram[k, j] = 1.0 if k == j else 0.0
 
 
 @part
