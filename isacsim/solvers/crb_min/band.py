@@ -27,14 +27,14 @@ import attrs
 import numpy as np
 from attrs import frozen
 
-from isacsim.batch import hermitian, hermitian_part, rows, squared
+from isacsim.batch import hermitian, rows, squared
 from isacsim.grid import Grid
 from isacsim.hardware.base import LinearModel, diagonal_matrix
 from isacsim.linalg.hermitian import coordinates
 from isacsim.linalg.stacked import forms, inverse
 from isacsim.link import Reception
 from isacsim.problems.crb_min import CrbMin
-from isacsim.solvers.crb_min.homogeneous import EPS, Border, Homogeneous, portions
+from isacsim.solvers.crb_min.homogeneous import Border, Homogeneous, channels, portions
 from isacsim.solvers.solution import Solution, Status, objects
 from isacsim.solvers.sqinr.least_power import ROUNDING
 from isacsim.typing import AnyArray, ComplexArray, FloatArray
@@ -119,14 +119,12 @@ class Band(Homogeneous):
     everywhere: FloatArray = rows(2)  #: l_kf, what a constraint draws from any subcarrier's R_ii, (F, N, K)
     share: FloatArray = rows(1)  #: b_k, what it draws from what its user receives on any subcarrier, (F, K)
     noise: FloatArray = rows(1)  #: n_kf, (F, K)
-    cost: FloatArray = rows(1)  #: c_i, (F, N)
     boundary: ClassVar[float] = BOUNDARY
-    scale: ComplexArray = rows(1)  #: Precoders are ``diag(scale)`` times beams, (F, N)
 
     @classmethod
     def over(cls, problem: CrbMin, chains: BandChains, grid: Grid, total: float) -> Band:
         """The band of narrowband problems (F,) with a power of all subcarriers, in W."""
-        (F, antennas, users), N = problem.H.shape, grid.subcarriers
+        (F, _, users), N = problem.H.shape, grid.subcarriers
         power, unit = total / F, chains.noise.mean(axis=0)  # of covariances, and of what each user receives
         H = problem.H * np.sqrt(power / unit)
         brings = 1 + chains.transmit * F / N
@@ -135,13 +133,11 @@ class Band(Homogeneous):
         everywhere = chains.transmit[:, None] / N * received + noise[:, None, :] * brings[:, None] / F
         echo = float(problem.response_variance.max()) * power / float(problem.radar_noise_power.max())
         psi = (1 + chains.receive) * brings / F + echo / N * (chains.transmit + chains.receive * brings)
-        U, _, _ = np.linalg.svd(H / np.sqrt(squared(H).sum(axis=-2, keepdims=True)), full_matrices=False)
         ratio = 1 + 1 / np.broadcast_to(problem.asked, (F, users))
         one = np.ones((F, 1))
         return cls(
-            H=H, HH=hermitian(H), load=np.zeros(H.shape), ratio=ratio, psi=one * psi, basis=U, inside=hermitian(U) @ H,
-            back=np.ones((F, antennas)), everywhere=everywhere, share=one * chains.user / N, noise=noise,
-            cost=one * brings / F, scale=one * np.sqrt(power) / chains.gain,
+            **channels(H), load=np.zeros(H.shape), ratio=ratio, psi=one * psi, cost=one * brings / F,
+            scale=one * np.sqrt(power) / chains.gain, everywhere=everywhere, share=one * chains.user / N, noise=noise,
         )  # fmt: skip
 
     @property
@@ -211,27 +207,15 @@ class Band(Homogeneous):
         """
         multipliers, power = np.zeros(self.ratio.shape), 0.0
         for _ in range(ROUNDS):
-            before, B = multipliers, self._priced(multipliers, power)
-            multipliers = 1 / (self.ratio * forms(self.H, self.HH, inverse(B)))
+            before, (diagonal, users) = multipliers, self.paid(multipliers)
+            diagonal = diagonal + self.cost * (1 - power)  # what noise adds to the load is power that is there
+            prices = (self.H * users[:, None, :]) @ self.HH + diagonal[..., None] * np.eye(diagonal.shape[-1])
+            multipliers = 1 / (self.ratio * forms(self.H, self.HH, inverse(prices)))
             power = float((multipliers * self.noise).sum())
             moved = np.abs(multipliers - before)
             if not power <= 1 + ROUNDING or (moved <= NEAR * multipliers).all():
                 break
         return multipliers, power
-
-    def _priced(self, multipliers: FloatArray, power: float) -> ComplexArray:
-        """Price of the covariance on each subcarrier: its power, what it disturbs, and its distortion, (F, N, N)."""
-        chains, users = self.paid(multipliers)
-        chains = chains + self.cost * (1 - power)  # what noise adds to the load is power that is there
-        return np.asarray((self.H * users[:, None, :]) @ self.HH + chains[..., None] * np.eye(chains.shape[-1]))
-
-    def start(self, multipliers: FloatArray, least: FloatArray) -> tuple[ComplexArray, FloatArray]:
-        """M on the ray of the least power but for its length, (F, r, r), and the largest length; see `Homogeneous`."""
-        B = self._priced(multipliers, float(least[0]))
-        through = hermitian(self.basis) @ inverse(B) @ self.basis
-        left = np.maximum((1 - least)[:, None] * self.cost, EPS * self.cost)
-        longest = self.least((self.psi / left).min(axis=-1))
-        return hermitian_part(inverse(hermitian_part(through))), np.asarray(longest)
 
     def scaled(self, beams: ComplexArray) -> ComplexArray:
         """Precoders (F, N, L), in sqrt(W), that spend all power along beams."""
@@ -248,7 +232,7 @@ def none_over_band(problem: CrbMin, least: float, total: float) -> Solution:
 
 def told_over_band(band: Band, rows: Solution, tolerance: float, total: float) -> Solution:
     """The solution of one band, in W, of that of its subcarriers in normalised units, which all tell the same."""
-    beams, status = rows.precoder, rows.status[0]
+    beams, status = rows.precoder / band.scale[..., None], rows.status[0]
     if not np.isfinite(beams).all():
         why = "; ".join(rows.notes[0]) or f"no beams met the SINRs in {rows.iterations[0]} steps"
         return Solution.resting(np.full((1, *beams.shape), np.nan, complex), Status.FAILED, [why])

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from isacsim.batch import hermitian, hermitian_part
+from isacsim.batch import hermitian_part
 from isacsim.compiled import brief, compiled, few_passes
 from isacsim.linalg.blas import multiply, write
 from isacsim.linalg.lapack import adjoint_multiply, combine, eigenvalues, invert, multiply_adjoint, scale
@@ -56,11 +56,6 @@ class Dual(NamedTuple):
     def bound(self) -> FloatArray:
         """The proven bound on the objective, (B,); -inf if there is none."""
         return np.asarray(self.numbers[..., PROVEN])
-
-    @property
-    def directions(self) -> ComplexArray:
-        """v_k = s_k M^-1 h_k, along which the users' beams of least weight lie, (B, r, K)."""
-        return (hermitian(self.inverse) @ self.Y) * self.s[:, None, :]
 
 
 def room(members: tuple[int, ...], r: int, K: int) -> Dual:
@@ -179,7 +174,7 @@ def paid_at(problem: Member, multipliers: FloatArray, Q: ComplexArray, mu: float
 
 @brief
 def along(dual: Dual, v: ComplexArray) -> None:
-    """Write ``v_k = s_k M^-1 h_k``, see `Dual.directions`, of one member."""
+    """Write ``v_k = s_k M^-1 h_k``, along which the users' beams of least weight lie, of one member, (r, K)."""
     adjoint_multiply(dual.inverse, dual.Y, v)
     scale_columns(v, dual.s, v)
 

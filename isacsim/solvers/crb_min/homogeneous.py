@@ -29,7 +29,7 @@ import numpy as np
 from attrs import frozen
 
 from isacsim.batch import hermitian, hermitian_part, rows, squared
-from isacsim.linalg.stacked import eigh, inverse, solutions, solved, trace
+from isacsim.linalg.stacked import eigh, forms, inverse, solutions, solved, trace
 from isacsim.solvers.crb_min.recovery import Beams
 from isacsim.solvers.crb_min.white import contraction
 from isacsim.solvers.sqinr.group import Group
@@ -87,20 +87,18 @@ class Homogeneous:
     psi: FloatArray = rows(1)  #: (B, N)
     basis: ComplexArray = rows(2)  #: U, (B, N, r)
     inside: ComplexArray = rows(2)  #: U^H h_k, (B, r, K)
-    back: FloatArray = rows(1)  #: Amplitudes that lead back to the coordinates of the system, (B, N)
+    cost: FloatArray = rows(1)  #: What each R_ii takes of the power, (B, N)
+    scale: ComplexArray = rows(1)  #: Precoders are ``diag(scale)`` times beams, but for their power, (B, N)
 
     boundary: ClassVar[float] = 0.98  #: Share of the way to the boundary of M and of E that a step goes
 
     @classmethod
     def of(cls, group: Group) -> Homogeneous:
         """The problems of a group whose objective is a `ResponseBound`."""
-        system, back = group.system, np.sqrt(group.system.objective.cost)
-        H = back[:, :, None] * system.H
-        # Of unit norm, no user's distance decides where the basis is accurate.
-        U, _, _ = np.linalg.svd(H / np.sqrt(squared(H).sum(axis=-2, keepdims=True)), full_matrices=False)
-        load = (back**2)[:, :, None] * (system.spread + 1)
-        psi = back**2 * system.objective.noise
-        return cls(H, hermitian(H), load, system.ratio, psi, U, hermitian(U) @ H, back)
+        system, cost, noise = group.system, group.system.objective.cost, group.system.objective.noise
+        scale, load = np.sqrt(cost), cost[:, :, None] * (system.spread + 1)
+        H, psi = scale[:, :, None] * system.H, cost * noise
+        return cls(**channels(H), load=load, ratio=system.ratio, psi=psi, cost=cost, scale=scale)
 
     @property
     def rank(self) -> int:
@@ -126,8 +124,8 @@ class Homogeneous:
         return np.asarray(self.total(trace(inverse(R))) * self.total((self.psi * chains).sum(axis=-1)))
 
     def precoder(self, beams: Beams) -> ComplexArray:
-        """Precoders (B, N, K+N) in the coordinates of the system; their power is still to be scaled."""
-        return self.back[:, :, None] * beams.precoder
+        """Precoders (B, N, K+N); their power is still to be scaled."""
+        return self.scale[:, :, None] * beams.precoder
 
     def paid(self, charged: FloatArray) -> tuple[FloatArray, FloatArray]:
         """What multipliers (B, K) of the constraints add to Q: its diagonal (B, N), and weights (B, K) of h_k h_k^H."""
@@ -152,9 +150,8 @@ class Homogeneous:
 
     def drawn(self, X: ComplexArray) -> FloatArray:
         """``tr(B_k X)`` for each user and Hermitian X (B, N, N), (B, K)."""
-        received = np.ascontiguousarray(((self.HH @ X) * np.swapaxes(self.H, -1, -2)).real).sum(axis=-1)
         chains = np.ascontiguousarray(np.diagonal(X, axis1=-2, axis2=-1).real)
-        return np.asarray(received + (chains[:, None, :] @ self.load)[:, 0, :])
+        return np.asarray(forms(self.H, self.HH, X) + (chains[:, None, :] @ self.load)[:, 0, :])
 
     def border(self, VH: ComplexArray, weights: FloatArray, outer: ComplexArray, seen: FloatArray) -> Border | None:
         """What couples rows in Newton's matrix; nothing, where each is a problem of its own."""
@@ -166,19 +163,22 @@ class Homogeneous:
         With the multipliers lambda (B, K) of the least power (B,) and ``B = C + sum_k lambda_k B_k - least C``, C
         the diagonal of the cost, ``M = (U^H B^-1 U)^-1`` makes ``s_k = lambda_k c_k``: of Q is
         left ``diag(psi) - (1 - least) C`` and what is positive semidefinite. So there is a point inside
-        also next to the least power, where M grows without bound.
+        also next to the least power, where M grows without bound. With the diagonal D of B, less the channels, it is
+        ``(U^H D^-1 U)^-1 + sum_k lambda_k U^H h_k h_k^H U``, in which nothing cancels.
         """
-        cost = self.back**2
-        noise = cost * (1 - least)[:, None] + (self.load @ multipliers[..., None])[..., 0]
-        white = self.basis / noise[..., None]
-        gram = (self.HH * multipliers[..., None]) @ (self.H / noise[..., None])
-        mixed = self.HH @ white
-        gram = np.eye(gram.shape[-1]) + gram
-        through = hermitian(self.basis) @ white - hermitian(mixed) @ np.linalg.solve(
-            gram, multipliers[..., None] * mixed
-        )
-        left = np.maximum((1 - least)[:, None] * cost, EPS * cost)
-        return hermitian_part(inverse(hermitian_part(through))), np.asarray((self.psi / left).min(axis=-1))
+        diagonal, charged = self.paid(multipliers)
+        left = (1 - least)[:, None] * self.cost
+        M = inverse(hermitian_part(hermitian(self.basis) @ (self.basis / (diagonal + left)[..., None])))
+        M = M + (self.inside * charged[:, None, :]) @ hermitian(self.inside)
+        longest = (self.psi / np.maximum(left, EPS * self.cost)).min(axis=-1)
+        return hermitian_part(M), self.least(np.asarray(longest))
+
+
+def channels(H: ComplexArray) -> dict[str, ComplexArray]:
+    """What a `Homogeneous` problem has of its channels, by the names of its fields."""
+    # Of unit norm, no user's distance decides where the basis is accurate.
+    U, _, _ = np.linalg.svd(H / np.sqrt(squared(H).sum(axis=-2, keepdims=True)), full_matrices=False)
+    return {"H": H, "HH": hermitian(H), "basis": U, "inside": hermitian(U) @ H}
 
 
 @frozen(eq=False)
