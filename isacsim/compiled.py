@@ -257,7 +257,9 @@ def _named_by_parts(function: Any, allocates: bool) -> FunctionType:
     do, or a constant from elsewhere; but it keeps functions of different names apart.
     """
     parts = [function, *parts_of(function)]
-    files = sorted({*(each.__code__.co_filename for each in parts[1:]), *map(str, MAKERS)})
+    records = {each.__module__ for of in parts for _, each in _used(of) if isinstance(each, type)}
+    made_of = (str(sys.modules[name].__file__) for name in records if name != "builtins")
+    files = sorted({*(each.__code__.co_filename for each in parts[1:]), *map(str, MAKERS), *made_of})
     constants = [_constants(each) for each in parts]
     contents = [repr(constants).encode(), *(Path(file).read_bytes() for file in files)]
     digest = hashlib.sha256(b"".join(contents)).hexdigest()

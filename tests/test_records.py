@@ -1,12 +1,13 @@
-"""Member b of a record of arrays, in plain Python and compiled."""
+"""Member b of a record of arrays, and records in one block, in plain Python and compiled."""
 
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 import pytest
 
 from isacsim.compiled import _jitted, _with_parts
-from isacsim.records import member
+from isacsim.records import blank, laid, member, room_for
+from isacsim.typing import ComplexArray, FloatArray
 
 
 class Mixed(NamedTuple):
@@ -31,3 +32,43 @@ def test_a_member_has_views_of_arrays_and_items_of_vectors(compiled):
     each(record, into)
     np.testing.assert_array_equal(into, record.level + before[:, -1].real + record.matrix[:, 1, 0])
     np.testing.assert_array_equal(record.vector, before * [1, 2, 1])
+
+
+class Sizes(NamedTuple):
+    m: int
+    n: int
+
+
+class Inner(NamedTuple):
+    vector: Annotated[FloatArray, "n"]
+    matrix: Annotated[ComplexArray, "m n"]
+
+
+class Outer(NamedTuple):
+    inner: Inner
+    stack: Annotated[ComplexArray, "2 n n"]
+    last: Annotated[FloatArray, "m m"]
+
+
+def fill_each(blocks, sizes):
+    for b in range(len(blocks)):
+        one = laid(Outer, blocks[b], sizes)
+        one.inner.vector[-1] += b + 1
+        one.inner.matrix[1, 0] = 3 + 4j
+        one.stack[1][0, 1] = 5j
+        one.last[1, 1] = len(one.stack) + one.last.shape[0]
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_record_in_a_block_has_views_of_its_parts(compiled):
+    sizes = Sizes(2, 3)
+    blocks = blank(Outer, sizes, 2)
+    assert blocks.shape == (2, room_for(Outer, sizes)) == (2, 3 + 12 + 36 + 4)
+    each = _jitted(_with_parts(fill_each, False), False) if compiled else fill_each
+    each(blocks, sizes)
+    every = laid(Outer, blocks, sizes)
+    expected = [np.zeros((2, 3)), np.zeros((2, 2, 3), complex), np.zeros((2, 2, 3, 3), complex), np.zeros((2, 2, 2))]
+    vector, matrix, stack, last = expected
+    vector[:, -1], matrix[:, 1, 0], stack[:, 1, 0, 1], last[:, 1, 1] = (1, 2), 3 + 4j, 5j, 4
+    for mine, other in zip((*every.inner, *every[1:]), expected, strict=True):
+        np.testing.assert_array_equal(mine, other)

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 import isacsim
 from isacsim.batch import flatten, hermitian
 from isacsim.linalg.hermitian import coordinates, matrices
-from isacsim.records import member
-from isacsim.solvers.crb_min.dual import evaluate, from_multipliers, scratch
+from isacsim.records import blank, laid, member
+from isacsim.solvers.crb_min.dual import Sizes, evaluate, from_multipliers
 from isacsim.solvers.crb_min.newton_start import near
-from isacsim.solvers.crb_min.newton_system import SLOPE_XI, linearise, room
+from isacsim.solvers.crb_min.newton_system import SLOPE_XI, Iterate, Work, linearise
 from isacsim.solvers.crb_min.prox import positive_root, prox_blocks, prox_inverse_trace, prox_spare_power
 from isacsim.solvers.crb_min.recovery import cheapest, recovered, repaired
 from isacsim.solvers.crb_min.reduction import precoders, reductions
@@ -231,11 +231,13 @@ def test_the_newton_system_has_the_gradient_of_the_dual(kit, point):
     q, U = np.linalg.eigh(dual.Q)
     R, r = (U / np.sqrt(q)[:, None, :]) @ hermitian(U), reduced.rank
     beams = cheapest(reduced, least_power(reduced).multipliers)
-    iterates = near(dual, R, np.full(2, 1e-3), (beams, dual.bound))
+    sizes = Sizes.of(reduced)
+    blocks = near(dual, np.full(2, 1e-3), beams, dual.bound, sizes)
     X = random_hermitian(kit, (r, r), 8)
     for b in range(2):
-        place, at = room(r, reduced.users), member(iterates, b)
-        assert linearise(member(reduced.arrays, b), member(dual, b), at, place, scratch(r, reduced.users))
+        (place, here), at = laid(Work, blank(Work, sizes), sizes), laid(Iterate, blocks[b], sizes)
+        at.R[:] = R[b]
+        assert linearise(member(reduced.arrays, b), at, place, here)
         L = place.frame.L
 
         def along(t, xi, X=X, b=b, L=L):
@@ -247,7 +249,7 @@ def test_the_newton_system_has_the_gradient_of_the_dual(kit, point):
         by_matrix = kit.central_difference(lambda t, along=along: along(t, 0.0), 1e-3)
         np.testing.assert_allclose(place.system.slope @ coordinates(X), by_matrix, rtol=1e-8, atol=1e-9)
         by_xi = kit.central_difference(lambda t, along=along: along(t, 1.0, 0 * X), 1e-3)
-        np.testing.assert_allclose(at.told[SLOPE_XI], by_xi, rtol=1e-8, atol=1e-9)
+        np.testing.assert_allclose(at.best.told[SLOPE_XI], by_xi, rtol=1e-8, atol=1e-9)
 
 
 @pytest.mark.parametrize(("users", "antennas", "excess"), [(2, 4, 2.0), (2, 2, 1.5), (2, 3, 1 + 1e-5)])

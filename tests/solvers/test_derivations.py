@@ -11,12 +11,11 @@ import pytest
 import isacsim
 from isacsim.batch import flatten, hermitian
 from isacsim.linalg.hermitian import coordinates
-from isacsim.records import member
-from isacsim.solvers.crb_min.dual import evaluate, scratch
-from isacsim.solvers.crb_min.dual import room as dual_room
+from isacsim.records import blank, laid, member
+from isacsim.solvers.crb_min.dual import Scratch, Sizes, evaluate
 from isacsim.solvers.crb_min.newton import PrimalDualNewton
-from isacsim.solvers.crb_min.newton_start import begin, iterates, near
-from isacsim.solvers.crb_min.newton_system import EPS, PIVOT, linearise, room
+from isacsim.solvers.crb_min.newton_start import begin, near
+from isacsim.solvers.crb_min.newton_system import EPS, PIVOT, Iterate, Work, linearise
 from isacsim.solvers.crb_min.recovery import cheapest
 from isacsim.solvers.crb_min.reduction import reductions
 from isacsim.solvers.sqinr.least_power import least_power
@@ -51,13 +50,16 @@ def test_the_newton_system_of_the_saddle_is_the_second_derivative_of_the_dual_wi
     assert spectrum.min() > 0.5  # inside the domain
     R = (U * spectrum[:, None] ** -0.5) @ hermitian(U)
     beams = cheapest(reduced, least_power(reduced).multipliers)
-    at, place = member(near(dual, R, np.array([eps]), (beams, dual.bound)), 0), room(r, reduced.users)
-    assert linearise(member(reduced.arrays, 0), member(dual, 0), at, place, scratch(r, reduced.users))
+    sizes = Sizes.of(reduced)
+    at = laid(Iterate, near(dual, np.array([eps]), beams, dual.bound, sizes)[0], sizes)
+    at.R[:] = R[0]
+    place, here = laid(Work, blank(Work, sizes), sizes)
+    assert linearise(member(reduced.arrays, 0), at, place, here)
     X = kit.complex_gaussian((r, r), 1)
     X = X + hermitian(X)
     L, x, scaling = place.frame.L, coordinates(X), place.system.scaling
     factor = np.tril(place.system.factor)
-    corner = at.told[PIVOT] + scaling @ place.system.side
+    corner = at.best.told[PIVOT] + scaling @ place.system.side
     form = x @ (factor @ factor.T) @ x + 2 * xi * scaling @ x + corner * xi**2
 
     def along(t):
@@ -72,10 +74,11 @@ def test_the_newton_system_of_the_saddle_is_the_second_derivative_of_the_dual_wi
 
 def test_on_the_ray_of_the_least_power_q_is_a_multiple_of_the_identity_and_the_start_is_stationary(kit):
     reduced = reduced_problem(kit)
-    least, (r, users) = least_power(reduced), reduced.H.shape[1:]
-    dual, at = dual_room((), r, users), member(iterates(1, r, users), 0)
-    begin(member(reduced.arrays, 0), least.multipliers[0], least.power[0], dual, at, scratch(r, users))
-    Q, mu, eps = dual.Q, dual.mu, at.told[EPS]
+    least, sizes, r = least_power(reduced), Sizes.of(reduced), reduced.rank
+    at, here = laid(Iterate, blank(Iterate, sizes), sizes), laid(Scratch, blank(Scratch, sizes), sizes)
+    begin(member(reduced.arrays, 0), least.multipliers[0], least.power[0], at, here)
+    dual, eps = at.dual, at.best.told[EPS]
+    Q, mu = dual.Q, dual.mu
     q = Q[0, 0].real
     np.testing.assert_allclose(Q, q * np.eye(r), atol=1e-12 * mu)
     t = mu - q

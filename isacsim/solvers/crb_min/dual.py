@@ -14,7 +14,7 @@ A point whose Q is not positive semidefinite becomes feasible by raising mu.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from isacsim.linalg.blas import multiply, write
 from isacsim.linalg.lapack import adjoint_multiply, combine, eigenvalues, invert, multiply_adjoint, scale
 from isacsim.linalg.parts import real_inner, real_trace, scale_columns, shift, solve_into, symmetrise
 from isacsim.linalg.stacked import sane
-from isacsim.records import member
+from isacsim.records import blank, laid, member
 from isacsim.solvers.crb_min.reduction import NOISE, SHARE, THRESHOLD, Member, Reduced
 from isacsim.solvers.sqinr.least_power import Uplink, uplink_of
 from isacsim.typing import ComplexArray, FloatArray
@@ -36,16 +36,30 @@ NEAR = 0.01  # surplus, relative to N_t, below which lambda is found anew
 LOCAL = 1e-8  # logarithm of lambda up to which one Newton step leaves no more than rounding
 
 
-class Dual(NamedTuple):
-    """The dual of B reduced problems at M = L L^H and mu, or without the first axis that of one."""
+class Sizes(NamedTuple):
+    """What there is of a reduced problem: dimensions, users, and real numbers in a Hermitian matrix."""
 
-    L: ComplexArray  #: A factor of M, (B, r, r), not triangular in general
-    inverse: ComplexArray  #: L^-1, (B, r, r)
-    Y: ComplexArray  #: L^-1 H, (B, r, K)
-    s: FloatArray  #: s_k, (B, K)
-    multipliers: FloatArray  #: lambda_k, (B, K)
-    Q: ComplexArray  #: (B, r, r)
-    numbers: FloatArray  #: By the names MU to PROVEN, (B, 3)
+    r: int
+    K: int
+    n: int
+
+    @classmethod
+    def of(cls, reduced: Reduced) -> Sizes:
+        """Those of some members."""
+        r, K = reduced.H.shape[-2:]
+        return cls(r, K, r * r)
+
+
+class Dual(NamedTuple):
+    """The dual of a reduced problem at M = L L^H and mu; in NumPy that of B of them, with one more axis in front."""
+
+    L: Annotated[ComplexArray, "r r"]  #: A factor of M, not triangular in general
+    inverse: Annotated[ComplexArray, "r r"]  #: L^-1
+    Y: Annotated[ComplexArray, "r K"]  #: L^-1 H
+    s: Annotated[FloatArray, "K"]  #: s_k
+    multipliers: Annotated[FloatArray, "K"]  #: lambda_k
+    Q: Annotated[ComplexArray, "r r"]
+    numbers: Annotated[FloatArray, "3"]  #: By the names MU to PROVEN
 
     @property
     def mu(self) -> FloatArray:
@@ -58,40 +72,27 @@ class Dual(NamedTuple):
         return np.asarray(self.numbers[..., PROVEN])
 
 
-def room(members: tuple[int, ...], r: int, K: int) -> Dual:
-    """Room for the dual of some members, or of one where there are no axes of any."""
-    (L, inverse, Q), Y = np.zeros((3, *members, r, r), complex), np.zeros((*members, r, K), complex)
-    s, multipliers = np.zeros((2, *members, K))
-    return Dual(L, inverse, Y, s, multipliers, Q, np.zeros((*members, PROVEN + 1)))
-
-
 def evaluate(reduced: Reduced, L: ComplexArray, mu: FloatArray) -> Dual:
     """The dual at ``M = L L^H`` and mu."""
-    members, r, K = reduced.H.shape
-    dual = room((members,), r, K)
+    sizes = Sizes.of(reduced)
+    duals, here = blank(Dual, sizes, len(L)), blank(Scratch, sizes)
+    dual = laid(Dual, duals, sizes)
     dual.L[:], dual.numbers[:, MU] = L, mu
-    compiled(dual_each)(reduced.arrays, dual, scratch(r, K))
+    compiled(dual_each)(reduced.arrays, duals, here, sizes)
     return dual
 
 
 class Scratch(NamedTuple):
     """What parts write to on their way, of one member."""
 
-    small: ComplexArray  #: (3, r, r)
-    tall: ComplexArray  #: (2, r, K)
-    cross: ComplexArray  #: (3, K, K)
-    system: FloatArray  #: (K, K)
-    rows: FloatArray  #: (3, K)
-    spectra: FloatArray  #: (2, r)
-    dyads: FloatArray  #: (K, r^2)
-    vectors: FloatArray  #: (3, r^2)
-
-
-def scratch(r: int, K: int) -> Scratch:
-    """Room for a member of rank r with K users."""
-    small, tall, cross = np.zeros((3, r, r), complex), np.zeros((2, r, K), complex), np.zeros((3, K, K), complex)
-    rows, spectra, dyads = np.zeros((3, K)), np.zeros((2, r)), np.zeros((K, r * r))
-    return Scratch(small, tall, cross, np.zeros((K, K)), rows, spectra, dyads, np.zeros((3, r * r)))
+    small: Annotated[ComplexArray, "3 r r"]
+    tall: Annotated[ComplexArray, "2 r K"]
+    cross: Annotated[ComplexArray, "3 K K"]
+    system: Annotated[FloatArray, "K K"]
+    rows: Annotated[FloatArray, "3 K"]
+    spectra: Annotated[FloatArray, "2 r"]
+    dyads: Annotated[FloatArray, "K n"]
+    vectors: Annotated[FloatArray, "3 n"]
 
 
 @brief
@@ -180,10 +181,11 @@ def along(dual: Dual, v: ComplexArray) -> None:
 
 
 @few_passes
-def dual_each(problems: Member, duals: Dual, here: Scratch) -> None:
+def dual_each(problems: Member, duals: FloatArray, work: FloatArray, sizes: Sizes) -> None:
     """Write the dual of B members at their L and mu."""
-    for b in range(len(duals.L)):
-        dual_at(member(problems, b), member(duals, b), here)
+    here = laid(Scratch, work, sizes)
+    for b in range(len(duals)):
+        dual_at(member(problems, b), laid(Dual, duals[b], sizes), here)
 
 
 def from_multipliers(reduced: Reduced, multipliers: FloatArray, Q: ComplexArray, mu: FloatArray) -> Dual:

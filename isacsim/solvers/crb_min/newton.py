@@ -18,15 +18,14 @@ from isacsim.checks import number, whole
 from isacsim.compiled import compiled, few_passes, writable
 from isacsim.grid import Grid
 from isacsim.problems.crb_min import CrbMin
-from isacsim.records import member
+from isacsim.records import blank, laid, member
 from isacsim.solvers.base import Request
 from isacsim.solvers.course import Course
 from isacsim.solvers.crb_min.base import CrbMinSolver, certified
-from isacsim.solvers.crb_min.dual import Dual, Scratch, scratch
-from isacsim.solvers.crb_min.dual import room as dual_room
+from isacsim.solvers.crb_min.dual import Sizes
 from isacsim.solvers.crb_min.dual_newton import DualNewton
 from isacsim.solvers.crb_min.ipm import RIpm, judged
-from isacsim.solvers.crb_min.newton_start import begin, iterates, near
+from isacsim.solvers.crb_min.newton_start import begin, near
 from isacsim.solvers.crb_min.newton_step import newton_step
 from isacsim.solvers.crb_min.newton_system import (
     BOUND,
@@ -36,9 +35,9 @@ from isacsim.solvers.crb_min.newton_system import (
     RESIDUAL,
     STATE,
     STEP,
+    Best,
     Iterate,
-    Room,
-    room,
+    Work,
 )
 from isacsim.solvers.crb_min.recovery import Beams, cheapest
 from isacsim.solvers.crb_min.reduction import Member, Reduced
@@ -113,10 +112,9 @@ class PrimalDualNewton(CrbMinSolver):
         """Newton steps, member by member."""
         reduced, least = group.system, group.feasible
         stop = Stop(self.tolerance, self.max_steps, request.time_limit, request.callback)
-        members, r, K = reduced.H.shape
-        there = dual_room((members,), r, K), iterates(members, r, K)
+        blocks = blank(Iterate, Sizes.of(reduced), len(least.power))
         known = writable(least.multipliers), writable(least.power)
-        solution = descend(reduced, there, known, stop, self.patience, group.places)
+        solution = descend(reduced, blocks, known, stop, self.patience, group.places)
         if reduced.users <= self.fallback:
             for i in np.flatnonzero(solution.ended(Status.STALLED)):
                 solution = self._rescued(reduced, least.multipliers, solution, int(i), request)
@@ -138,9 +136,9 @@ class PrimalDualNewton(CrbMinSolver):
             beams = beams.better(found)
             bound = np.fmax(mine.bound, dual.bound)
             eps = np.maximum(beams.objective / bound - 1, self.tolerance) * beams.objective / one.rank
-            there, known = near(dual, beams.covariance, eps, (beams, bound)), (multipliers[at], np.array([np.nan]))
+            blocks, known = near(dual, eps, beams, bound, Sizes.of(one)), (multipliers[at], np.array([np.nan]))
             stop = Stop(self.tolerance, self.max_steps, request.time_limit)
-            again = certified(one, descend(one, (dual, there), known, stop, self.patience, at), self.tolerance)
+            again = certified(one, descend(one, blocks, known, stop, self.patience, at), self.tolerance)
             better = {name: getattr(again, name) for name in ("decision", "objective", "bound", "status")}
             mine = replaced(mine, **better)
         return put(solution, at, replaced(mine, notes=objects([(handed, told) if told else (handed,)])))
@@ -155,10 +153,9 @@ def descend_each(
     problems: Member,
     multipliers: FloatArray,
     power: FloatArray,
-    duals: Dual,
-    iterates: Iterate,
-    room: Room,
-    here: Scratch,
+    blocks: FloatArray,
+    work: FloatArray,
+    sizes: Sizes,
     first: int,
     trace: FloatArray,
     tolerance: float,
@@ -169,14 +166,16 @@ def descend_each(
     It gets objective, bound and residual of each step. Step 0 leads to the start of members whose least power is told
     as a number; the others have started elsewhere.
     """
+    room, here = laid(Work, work, sizes)
     for b in range(len(power)):
-        problem, dual, at, count = member(problems, b), member(duals, b), member(iterates, b), first
-        told = at.told
+        problem, count = member(problems, b), first
+        at = laid(Iterate, blocks[b], sizes)
+        told = at.best.told
         while told[STATE] == GOING and count < first + trace.shape[1]:
             if count > 0:
-                newton_step(problem, dual, at, room, here, tolerance)
+                newton_step(problem, at, room, here, tolerance)
             elif np.isfinite(power[b]):
-                begin(problem, multipliers[b], power[b], dual, at, here)
+                begin(problem, multipliers[b], power[b], at, here)
             for i in range(trace.shape[2]):
                 trace[b, count - first, i] = told[i]
             told[STEP] = count
@@ -191,7 +190,7 @@ def descend_each(
 
 def descend(
     reduced: Reduced,
-    there: tuple[Dual, Iterate],
+    blocks: FloatArray,
     known: tuple[FloatArray, FloatArray],
     rules: Stop,
     patience: int,
@@ -201,24 +200,25 @@ def descend(
 
     ``known`` are the multipliers and the least power of members that have not started, NaN of those that have.
     """
-    at, problems, shape = there[1], reduced.arrays, (reduced.rank, reduced.users)
-    told, place, here = at.told, room(*shape), scratch(*shape)
+    problems, sizes = reduced.arrays, Sizes.of(reduced)
+    best, work = laid(Best, blocks, sizes), blank(Work, sizes)
+    told = best.told
 
     def advance(done: int, trace: FloatArray) -> None:
-        compiled(descend_each)(problems, *known, *there, place, here, done, trace, rules.tolerance, patience)
+        compiled(descend_each)(problems, *known, blocks, work, sizes, done, trace, rules.tolerance, patience)
 
     def look(going: BoolArray) -> Bracket:
-        return Bracket(_beams(at, going).precoder, *told[going, : RESIDUAL + 1].T)
+        return Bracket(_beams(best, going).precoder, *told[going, : RESIDUAL + 1].T)
 
     course = Course(told[:, STATE], told[:, STEP]).run(rules, FIRST_ROWS, RESIDUAL + 1, advance, look, labels)
     every = np.arange(len(told))
     values = {"objective": told[:, OBJECTIVE], "residual": np.full(len(told), np.nan), "bound": told[:, BOUND]}
     traced = {"objective": OBJECTIVE, "residual": RESIDUAL, "bound": BOUND}
-    solution = course.solution(every, _beams(at, every).coordinates, values, traced, Status.OPTIMAL)
+    solution = course.solution(every, _beams(best, every).coordinates, values, traced, Status.OPTIMAL)
     # The beams meet the constraints by construction.
     return replaced(solution, trace={**solution.trace, "violation": 0.0 * solution.trace["objective"]})
 
 
-def _beams(at: Iterate, members: IntArray | BoolArray) -> Beams:
+def _beams(best: Best, members: IntArray | BoolArray) -> Beams:
     """The best beams of some members."""
-    return Beams(at.users[members], at.sensing[members], at.told[members, OBJECTIVE])
+    return Beams(best.users[members], best.sensing[members], best.told[members, OBJECTIVE])

@@ -11,12 +11,12 @@ import numpy as np
 from isacsim.compiled import brief
 from isacsim.linalg.lapack import combine, factorise, multiply_adjoint, scale
 from isacsim.linalg.parts import scale_columns, shift, write_identity
-from isacsim.solvers.crb_min.dual import MU, PROVEN, Dual, Scratch, along, dual_at
+from isacsim.records import blank, laid
+from isacsim.solvers.crb_min.dual import MU, PROVEN, Dual, Scratch, Sizes, along, dual_at
 from isacsim.solvers.crb_min.newton_step import LEAST_CAUTION, keep_best
 from isacsim.solvers.crb_min.newton_system import (
     BOUND,
     CAUTION,
-    DECREMENT,
     EPS,
     LARGEST,
     LENGTH,
@@ -28,7 +28,7 @@ from isacsim.solvers.crb_min.newton_system import (
 from isacsim.solvers.crb_min.recovery import Beams, tight_at
 from isacsim.solvers.crb_min.reduction import Member
 from isacsim.solvers.sqinr.least_power import ROUNDING
-from isacsim.typing import ComplexArray, FloatArray
+from isacsim.typing import FloatArray
 
 FIRST_BARRIER = 0.05  # weight of the first barrier, relative to the objective
 HALVINGS = 31  # to 1e-9 of where the root can be, which is close enough to start
@@ -54,10 +54,10 @@ def on_the_ray(power: float, N: int, r: int, eps: float) -> tuple[float, float]:
 
 
 @brief
-def begin(problem: Member, multipliers: FloatArray, power: float, dual: Dual, at: Iterate, here: Scratch) -> None:
+def begin(problem: Member, multipliers: FloatArray, power: float, at: Iterate, here: Scratch) -> None:
     """Write where a member starts, given its least power and the multipliers of that."""
-    H, _, antennas = problem
-    L, told, users, sensing, r = dual.L, at.told, here.tall[1], here.small[1], len(H)
+    (H, _, antennas), dual = problem, at.dual
+    L, told, users, sensing, r = dual.L, at.best.told, here.tall[1], here.small[1], len(H)
     scale_columns(H, multipliers, users)
     multiply_adjoint(users, H, L)
     shift(L, 1.0)
@@ -66,9 +66,9 @@ def begin(problem: Member, multipliers: FloatArray, power: float, dual: Dual, at
     dual.numbers[MU] = 1.0
     dual_at(problem, dual, here)
     value = max(float(antennas), dual.numbers[PROVEN])
-    along(dual, at.users)
-    write_identity(at.sensing, 0.0)
-    told[OBJECTIVE] = tight_at(problem, at.users, at.sensing, here)
+    along(dual, at.best.users)
+    write_identity(at.best.sensing, 0.0)
+    told[OBJECTIVE] = tight_at(problem, at.best.users, at.best.sensing, here)
     eps = FIRST_BARRIER * value / r
     mu, t = on_the_ray(power, int(antennas), r, eps)
     scale(np.sqrt(t), L, L)
@@ -77,7 +77,7 @@ def begin(problem: Member, multipliers: FloatArray, power: float, dual: Dual, at
     told[BOUND] = max(value, dual.numbers[PROVEN])
     write_identity(at.E, eps)
     settle(told, eps)
-    if keep_best(problem, dual, at, here):  # which leaves the beams
+    if keep_best(problem, at, here):  # which leaves the beams
         multiply_adjoint(users, users, at.R)
         combine(1.0, sensing, 1.0, at.R)
     else:
@@ -92,20 +92,17 @@ def settle(told: FloatArray, eps: float) -> None:
     told[CAUTION], told[LENGTH], told[REFERENCE] = LEAST_CAUTION, 1.0, np.inf
 
 
-def iterates(members: int, r: int, K: int) -> Iterate:
-    """Room for where some members are."""
-    R, E, sensing = np.zeros((3, members, r, r), complex)
-    return Iterate(R, E, np.zeros((members, r, K), complex), sensing, np.zeros((members, DECREMENT + 1)))
-
-
-def near(dual: Dual, R: ComplexArray, eps: FloatArray, best: tuple[Beams, FloatArray]) -> Iterate:
-    """The iterates at a dual point and R, for barriers of weights eps, with the best beams and bound known."""
-    (beams, bound), (members, r, K) = best, dual.Y.shape
-    at = iterates(members, r, K)
-    at.R[:], at.E[:] = R, eps[:, None, None] * np.eye(r)
-    at.users[:], at.sensing[:] = beams.users, beams.sensing
-    for b in range(members):
-        settle(at.told[b], eps[b])
-    at.told[:, OBJECTIVE], at.told[:, BOUND] = beams.objective, bound
-    at.told[:, RESIDUAL] = (beams.objective - bound) / np.abs(bound)
-    return at
+def near(dual: Dual, eps: FloatArray, beams: Beams, bound: FloatArray, sizes: Sizes) -> FloatArray:
+    """The blocks of members that start at a dual point with barriers of weights eps, and R of the best beams known."""
+    blocks = blank(Iterate, sizes, eps.size)
+    at = laid(Iterate, blocks, sizes)
+    for mine, given in zip(at.dual, dual, strict=True):
+        mine[:] = given
+    at.R[:], at.E[:] = beams.covariance, eps[:, None, None] * np.eye(sizes.r)
+    told, users, sensing = at.best
+    users[:], sensing[:] = beams.users, beams.sensing
+    for mine, weight in zip(told, eps, strict=True):
+        settle(mine, weight)
+    told[:, OBJECTIVE], told[:, BOUND] = beams.objective, bound
+    told[:, RESIDUAL] = (beams.objective - bound) / np.abs(bound)
+    return blocks

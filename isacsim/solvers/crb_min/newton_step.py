@@ -247,9 +247,9 @@ def receive(
 
 
 @brief
-def arrive(trial: Dual, R: ComplexArray, basis: ComplexArray, dual: Dual, at: Iterate, here: Scratch) -> None:
+def arrive(trial: Dual, R: ComplexArray, basis: ComplexArray, at: Iterate, here: Scratch) -> None:
     """Write where the step has led to."""
-    product = here.small[0]
+    dual, product = at.dual, here.small[0]
     write(trial.L, dual.L)
     write(trial.inverse, dual.inverse)
     write(trial.Y, dual.Y)
@@ -280,18 +280,18 @@ def follow(E: ComplexArray, eps: float, frame: Frame, step: Step, here: Scratch)
 
 
 @brief
-def keep_best(problem: Member, dual: Dual, at: Iterate, here: Scratch) -> bool:
+def keep_best(problem: Member, at: Iterate, here: Scratch) -> bool:
     """Write beams of the iterate, and keep them where they are better than those before; whether they are any."""
-    told, users, sensing, product = at.told, here.tall[1], here.small[1], here.small[2]
+    dual, best, users, sensing, product = at.dual, at.best, here.tall[1], here.small[1], here.small[2]
     along(dual, users)
     multiply(at.E, dual.inverse, product)
     adjoint_multiply(dual.inverse, product, sensing)
     symmetrise(sensing)
     objective = tight_at(problem, users, sensing, here)
-    if objective < told[OBJECTIVE]:
-        told[OBJECTIVE] = objective
-        write(users, at.users)
-        write(sensing, at.sensing)
+    if objective < best.told[OBJECTIVE]:
+        best.told[OBJECTIVE] = objective
+        write(users, best.users)
+        write(sensing, best.sensing)
     return bool(np.isfinite(objective))
 
 
@@ -305,11 +305,11 @@ def count_idle(told: FloatArray) -> None:
 
 
 @brief
-def newton_step(problem: Member, dual: Dual, at: Iterate, room: Room, here: Scratch, tolerance: float) -> None:
+def newton_step(problem: Member, at: Iterate, room: Room, here: Scratch, tolerance: float) -> None:
     """One predictor, one corrector and one search of a member; ``tolerance`` is the gap that is aimed at."""
     frame, response, system, step, trial = room
-    told, mu, good = at.told, dual.numbers[MU], False
-    sound = linearise(problem, dual, at, room, here)
+    told, mu, good = at.best.told, at.dual.numbers[MU], False
+    sound = linearise(problem, at, room, here)
     aim_at(told, frame.E, predict(told, frame, system, step, here), tolerance)
     xi = correct(told, system, step, here)
     length = longest(xi, frame.rho, response, step, here)
@@ -323,7 +323,7 @@ def newton_step(problem: Member, dual: Dual, at: Iterate, room: Room, here: Scra
         good = left <= (1 - length / 4) * (1 - length / 4) * told[DECREMENT] or left <= CENTRED * told[EPS] * len(at.R)
         good = (good or halving == TRIALS - 1) and finite(trial.Q) and finite(step.R)
         if good:
-            arrive(trial, step.R, frame.basis, dual, at, here)
+            arrive(trial, step.R, frame.basis, at, here)
             told[BOUND] = max(told[BOUND], trial.numbers[PROVEN])
             break
         length /= 2
@@ -332,5 +332,5 @@ def newton_step(problem: Member, dual: Dual, at: Iterate, room: Room, here: Scra
         follow(at.E, told[EPS], frame, step, here)
     else:
         write_identity(at.E, told[EPS])
-    keep_best(problem, dual, at, here)
+    keep_best(problem, at, here)
     count_idle(told)

@@ -16,7 +16,7 @@ All here are parts for compiled loops, of one member.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 
@@ -35,7 +35,6 @@ from isacsim.linalg.lapack import (
 )
 from isacsim.linalg.parts import real_inner, real_trace, scale_columns, scale_rows, symmetrise
 from isacsim.solvers.crb_min.dual import MU, SURPLUS, Dual, Scratch
-from isacsim.solvers.crb_min.dual import room as dual_room
 from isacsim.solvers.crb_min.reduction import CHARGE, NOISE, SHARE, Member
 from isacsim.typing import ComplexArray, FloatArray
 
@@ -47,59 +46,67 @@ OBJECTIVE, BOUND, RESIDUAL, EPS, LARGEST, CAUTION, LENGTH, COUNT = range(8)
 FAILURES, IDLE, REFERENCE, STATE, STEP, PIVOT, SLOPE_XI, DECREMENT = range(8, 16)
 
 
-class Iterate(NamedTuple):
-    """Where B members are beside their dual points, in reduced units, or without the first axis where one is."""
+class Best(NamedTuple):
+    """What is told of a member, and its best beams so far; in NumPy of B of them, with one more axis in front."""
 
-    R: ComplexArray  #: (B, r, r)
-    E: ComplexArray  #: In coordinates in which M is the identity, (B, r, r)
-    users: ComplexArray  #: Beams of the users, the best so far, (B, r, K)
-    sensing: ComplexArray  #: Covariance of the sensing streams beside them, (B, r, r)
-    told: FloatArray  #: By the names OBJECTIVE to DECREMENT, (B, 16)
+    told: Annotated[FloatArray, "16"]  #: By the names OBJECTIVE to DECREMENT
+    users: Annotated[ComplexArray, "r K"]  #: Beams of the users
+    sensing: Annotated[ComplexArray, "r r"]  #: Covariance of the sensing streams beside them
+
+
+class Iterate(NamedTuple):
+    """Where a member is, in reduced units; `Best` comes first, so that its block begins with it."""
+
+    best: Best
+    R: Annotated[ComplexArray, "r r"]
+    E: Annotated[ComplexArray, "r r"]  #: In coordinates in which M is the identity
+    dual: Dual
 
 
 class Frame(NamedTuple):
     """Coordinates in which R is diagonal, and those of M in which the curvature F of the s_k is."""
 
-    basis: ComplexArray  #: Adjoint of the eigenvectors of R, (r, r)
-    rho: FloatArray  #: Its eigenvalues, (r,)
-    received: FloatArray  #: Dyads of the channels in them, (K, r^2)
-    L: ComplexArray  #: The factor of M, turned, (r, r)
-    E: ComplexArray  #: In its coordinates, (r, r)
-    root: ComplexArray  #: C^H with ``C^H E C = I``, (r, r)
-    beams: FloatArray  #: Dyads of L^H v_k, (K, r^2)
-    powers: FloatArray  #: p_k, (K,)
+    basis: Annotated[ComplexArray, "r r"]  #: Adjoint of the eigenvectors of R
+    rho: Annotated[FloatArray, "r"]  #: Its eigenvalues
+    received: Annotated[FloatArray, "K n"]  #: Dyads of the channels in them
+    L: Annotated[ComplexArray, "r r"]  #: The factor of M, turned
+    E: Annotated[ComplexArray, "r r"]  #: In its coordinates
+    root: Annotated[ComplexArray, "r r"]  #: C^H with ``C^H E C = I``
+    beams: Annotated[FloatArray, "K n"]  #: Dyads of L^H v_k
+    powers: Annotated[FloatArray, "K"]  #: p_k
 
 
 class Response(NamedTuple):
     """How Q and R follow M and mu: ``dQ = J X + xi Q``, ``dR = -weights (dQ + excess)``, in the eigenbasis of R."""
 
-    J: FloatArray  #: (r^2, r^2)
-    weights: FloatArray  #: By how much coordinates of R fall when those of Q rise, (r^2,)
-    Q: FloatArray  #: (r^2,)
-    excess: FloatArray  #: Q - R^-2, (r^2,)
-    effective: FloatArray  #: R less weights times excess, (r^2,)
+    J: Annotated[FloatArray, "n n"]
+    weights: Annotated[FloatArray, "n"]  #: By how much coordinates of R fall when those of Q rise
+    Q: Annotated[FloatArray, "n"]
+    excess: Annotated[FloatArray, "n"]  #: Q - R^-2
+    effective: Annotated[FloatArray, "n"]  #: R less weights times excess
 
 
 class System(NamedTuple):
     """The Newton system in X and xi."""
 
-    F: FloatArray  #: The diagonal of F, (r,)
-    A: FloatArray  #: Block of X, (r^2, r^2)
-    factor: FloatArray  #: Its Cholesky factor, (r^2, r^2)
-    slope: FloatArray  #: Gradient by X, without the barrier, (r^2,)
-    scaling: FloatArray  #: Block of X and xi, (r^2,)
-    side: FloatArray  #: A^-1 times that, (r^2,)
+    F: Annotated[FloatArray, "r"]  #: The diagonal of F
+    A: Annotated[FloatArray, "n n"]  #: Block of X
+    factor: Annotated[FloatArray, "n n"]  #: Its Cholesky factor
+    slope: Annotated[FloatArray, "n"]  #: Gradient by X, without the barrier
+    scaling: Annotated[FloatArray, "n"]  #: Block of X and xi
+    side: Annotated[FloatArray, "n"]  #: A^-1 times that
 
 
 class Step(NamedTuple):
     """A direction, and what a step along it changes."""
 
-    X: FloatArray  #: (r^2,)
-    whole: ComplexArray  #: X + xi I, (r, r)
-    stretch: ComplexArray  #: The Cholesky factor of I + length (X + xi I): L times it is L behind the step, (r, r)
-    second: ComplexArray  #: Second-order term of E M, (r, r)
-    change: ComplexArray  #: Of R, in its eigenbasis, (r, r)
-    R: ComplexArray  #: R behind the step, in its old eigenbasis, (r, r)
+    X: Annotated[FloatArray, "n"]
+    whole: Annotated[ComplexArray, "r r"]  #: X + xi I
+    #: The Cholesky factor of I + length (X + xi I): L times it is L behind the step
+    stretch: Annotated[ComplexArray, "r r"]
+    second: Annotated[ComplexArray, "r r"]  #: Second-order term of E M
+    change: Annotated[ComplexArray, "r r"]  #: Of R, in its eigenbasis
+    R: Annotated[ComplexArray, "r r"]  #: R behind the step, in its old eigenbasis
 
 
 class Room(NamedTuple):
@@ -112,24 +119,19 @@ class Room(NamedTuple):
     trial: Dual  #: The dual behind a step
 
 
-def room(r: int, K: int) -> Room:
-    """Room for a member of rank r with K users."""
-    n = r * r
-    (basis, L, E, root, *small), (received, beams) = np.zeros((9, r, r), complex), np.zeros((2, K, n))
-    (A, factor, J), (rho, F) = np.zeros((3, n, n)), np.zeros((2, r))
-    weights, Q, excess, effective, slope, scaling, side, X = np.zeros((8, n))
-    frame = Frame(basis, rho, received, L, E, root, beams, np.zeros(K))
-    step = Step(X, small[0], small[1], small[2], small[3], small[4])
-    response, system = Response(J, weights, Q, excess, effective), System(F, A, factor, slope, scaling, side)
-    return Room(frame, response, system, step, dual_room((), r, K))
+class Work(NamedTuple):
+    """What parts write to on their way, of one member."""
+
+    room: Room
+    here: Scratch
 
 
 @brief
-def linearise(problem: Member, dual: Dual, at: Iterate, room: Room, here: Scratch) -> bool:
+def linearise(problem: Member, at: Iterate, room: Room, here: Scratch) -> bool:
     """Write the Newton system at a dual point, R and E of one member; whether it is positive definite."""
-    frame, response, system, _, _ = room
-    told, factor, scaling, side = at.told, system.factor, system.scaling, system.side
-    turn(problem, dual, at, frame, system.F, here)
+    (frame, response, system, _, _), dual = room, at.dual
+    told, factor, scaling, side = at.best.told, system.factor, system.scaling, system.side
+    turn(problem, at, frame, system.F, here)
     weigh(frame.rho, response.weights)
     differentiate(problem.terms[SHARE], frame, response.J, here)
     slopes(problem, dual, told, frame, response, system, here)
@@ -143,9 +145,9 @@ def linearise(problem: Member, dual: Dual, at: Iterate, room: Room, here: Scratc
 
 
 @brief
-def turn(problem: Member, dual: Dual, at: Iterate, frame: Frame, F: FloatArray, here: Scratch) -> None:
+def turn(problem: Member, at: Iterate, frame: Frame, F: FloatArray, here: Scratch) -> None:
     """Write the eigenbasis of R, and L, E and the beams turned so that the curvature of the s_k is diagonal."""
-    H, terms, _ = problem
+    (H, terms, _), dual = problem, at.dual
     basis, rho, received, L, E, root, beams, powers = frame
     back, product, v, turned = here.small[0], here.small[1], here.tall[0], here.tall[1]
     write(at.R, basis)
@@ -169,7 +171,7 @@ def turn(problem: Member, dual: Dual, at: Iterate, frame: Frame, F: FloatArray, 
     dyads_into(turned, beams)
     multiply(back, at.E, product)
     multiply_adjoint(product, back, E)
-    clip(E, root, product, at.told[EPS], here.spectra[0], here.spectra[1])
+    clip(E, root, product, at.best.told[EPS], here.spectra[0], here.spectra[1])
 
 
 @brief

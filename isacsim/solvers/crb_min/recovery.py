@@ -17,8 +17,8 @@ from isacsim.linalg.blas import multiply
 from isacsim.linalg.lapack import adjoint_multiply, combine, invert, multiply_adjoint, scale
 from isacsim.linalg.parts import real_inner, real_trace, scale_columns, solve_into
 from isacsim.linalg.stacked import root, trace
-from isacsim.records import member
-from isacsim.solvers.crb_min.dual import Scratch, scratch
+from isacsim.records import blank, laid, member
+from isacsim.solvers.crb_min.dual import Scratch, Sizes
 from isacsim.solvers.crb_min.reduction import NOISE, THRESHOLD, Member, Reduced
 from isacsim.solvers.sqinr.least_power import directions
 from isacsim.solvers.sqinr.repair import along_channels
@@ -75,7 +75,8 @@ def tight_beams(reduced: Reduced, along: ComplexArray, sensing: ComplexArray) ->
     Without spare dimensions the sensing streams are scaled so that the power is spent.
     """
     users, sensing, objective = np.array(along, order="C"), np.array(sensing, order="C"), np.empty(len(along))
-    compiled(tight_each)(reduced.arrays, users, sensing, objective, scratch(*reduced.H.shape[1:]))
+    sizes = Sizes.of(reduced)
+    compiled(tight_each)(reduced.arrays, users, sensing, objective, blank(Scratch, sizes), sizes)
     return Beams(users, sensing, objective)
 
 
@@ -149,9 +150,10 @@ def fitted(antennas: int, users: ComplexArray, sensing: ComplexArray, S: Complex
 
 @few_passes
 def tight_each(
-    problems: Member, users: ComplexArray, sensing: ComplexArray, objective: FloatArray, here: Scratch
+    problems: Member, users: ComplexArray, sensing: ComplexArray, objective: FloatArray, work: FloatArray, sizes: Sizes
 ) -> None:
     """Write `tight_beams` of B members over their directions."""
+    here = laid(Scratch, work, sizes)
     for b in range(objective.size):
         objective[b] = tight_at(member(problems, b), users[b], sensing[b], here)
 

@@ -15,7 +15,7 @@ covariance may meet every SINR (`isacsim.solvers.crb_min.white`).
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import attrs
 import numpy as np
@@ -28,8 +28,9 @@ from isacsim.linalg.lapack import adjoint_multiply, eigen, eigenvalues, multiply
 from isacsim.linalg.parts import orthonormalise_rows, real_inner, scale_rows
 from isacsim.linalg.stacked import forms
 from isacsim.problems.crb_min import CrbMin
+from isacsim.records import blank, laid
 from isacsim.solvers.sqinr.group import Group
-from isacsim.solvers.sqinr.least_power import Links, Room, Uplink, completed, newton_at, room, uplink_room
+from isacsim.solvers.sqinr.least_power import Links, Search, completed, newton_at
 from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray
 
 SHARE, THRESHOLD, NOISE, CHARGE = range(4)  # what kernels see of each user: 1/a_k, gamma_k, sigma_k^2, sigma_k^2/a_k
@@ -122,16 +123,23 @@ class Found(NamedTuple):
     told: FloatArray  #: By the names RANK to OPEN, (B, 4)
 
 
+class Sizes(NamedTuple):
+    """Antennas, dimensions of the range, and users."""
+
+    antennas: int
+    N: int
+    K: int
+
+
 class Desk(NamedTuple):
     """What is written to on the way, of one member."""
 
-    H: ComplexArray  #: Channels of unit norm, (N_t, K)
-    rows: ComplexArray  #: Likewise, transposed; then the basis, (K, N_t)
-    gram: ComplexArray  #: (m, m)
-    spectrum: FloatArray  #: (m,)
-    load: FloatArray  #: Of distortion, of which there is none, (m, K)
-    room: Room
-    uplink: Uplink
+    H: Annotated[ComplexArray, "antennas K"]  #: Channels of unit norm
+    rows: Annotated[ComplexArray, "K antennas"]  #: Likewise, transposed; then the basis
+    gram: Annotated[ComplexArray, "N N"]
+    spectrum: Annotated[FloatArray, "N"]
+    load: Annotated[FloatArray, "N K"]  #: Of distortion, of which there is none
+    search: Search  #: Of the least power
 
 
 def reductions(problem: CrbMin) -> list[Group]:
@@ -141,9 +149,8 @@ def reductions(problem: CrbMin) -> list[Group]:
     power, noise, least = (each(x, B) for x in (problem.power, problem.noise_power, problem.min_sinr))
     basis, H, terms, multipliers = place((B, N, m), complex), place((B, m, K), complex), place((B, 4, K)), place((B, K))
     found = Found(basis, H, terms, multipliers, place((B, OPEN + 1)))
-    flat = place((N, K), complex), place((K, N), complex), place((m, m), complex), place(m), np.zeros((m, K))
-    desk = Desk(*flat, room(m, K), uplink_room(K))
-    compiled(screen_each)(writable(problem.H), writable(power), writable(noise), writable(least), found, desk)
+    given, sizes = (writable(problem.H), writable(power), writable(noise), writable(least)), Sizes(N, m, K)
+    compiled(screen_each)(*given, found, blank(Desk, sizes), sizes)
     rank = found.told[:, RANK].astype(int)
     groups = []
     for r in sorted(set(rank.tolist())):
@@ -159,14 +166,20 @@ def reductions(problem: CrbMin) -> list[Group]:
 
 
 def screen_each(
-    H: ComplexArray, power: FloatArray, noise: FloatArray, threshold: FloatArray, found: Found, here: Desk
+    H: ComplexArray,
+    power: FloatArray,
+    noise: FloatArray,
+    threshold: FloatArray,
+    found: Found,
+    work: FloatArray,
+    sizes: Sizes,
 ) -> None:
     """Write what is found of B members, given their channels (B, N_t, K) and the users' noises and SINRs (B, K).
 
     A channel of zeros stays one: as if its noise were infinite.
     """
     basis, inside, terms, multipliers, told = found
-    N, K = here.H.shape
+    here, (N, K) = laid(Desk, work, sizes), H.shape[1:]
     for b in range(len(H)):
         normalise(H[b], N / power[b], noise[b], threshold[b], terms[b], here)
         rank = orthonormalise_rows(here.rows, RANK_TOLERANCE)
@@ -179,7 +192,7 @@ def screen_each(
             asked += np.sqrt((1 + terms[b, NOISE, k]) * terms[b, SHARE, k])
         # Equal weights prove of most members that the white covariance does not do; see `white`.
         told[b, OPEN] = 1.0 if nuclear_norm(inside[b], here.gram, here.spectrum) >= asked * (1 - CLEARLY) else 0.0
-        known = newton_at(inside[b], here.load, terms[b, THRESHOLD], multipliers[b], here.room, here.uplink)
+        known = newton_at(inside[b], here.load, terms[b, THRESHOLD], multipliers[b], here.search)
         least = 0.0
         for k in range(K):
             least += multipliers[b, k] * terms[b, NOISE, k]
@@ -215,15 +228,23 @@ def nuclear_norm(A: ComplexArray, gram: ComplexArray, spectrum: FloatArray) -> f
     return total
 
 
+class Lengths(NamedTuple):
+    """Antennas, dimensions of the range, and columns of a precoder."""
+
+    antennas: int
+    r: int
+    L: int
+
+
 class Lift(NamedTuple):
     """What the way back to the array writes to, of one member."""
 
-    root: ComplexArray  #: (r, r)
-    scaled: ComplexArray  #: (r, r)
-    inside: ComplexArray  #: (r, r)
-    aside: ComplexArray  #: (r, N_t)
-    coordinates: ComplexArray  #: (r, K+N_t)
-    spectrum: FloatArray  #: (r,)
+    root: Annotated[ComplexArray, "r r"]
+    scaled: Annotated[ComplexArray, "r r"]
+    inside: Annotated[ComplexArray, "r r"]
+    aside: Annotated[ComplexArray, "r antennas"]
+    coordinates: Annotated[ComplexArray, "r L"]
+    spectrum: Annotated[FloatArray, "r"]
 
 
 def precoders(reduced: Reduced, beams: ComplexArray) -> ComplexArray:
@@ -232,18 +253,19 @@ def precoders(reduced: Reduced, beams: ComplexArray) -> ComplexArray:
     Sensing streams are the Hermitian root of their covariance, which on the whole array adds the projector on
     the rest [Zhao26, Theorem 1].
     """
-    U, (r, N), place = reduced.basis, (reduced.rank, reduced.antennas), np.empty
-    W, L = place((len(U), N, reduced.users + N), complex), reduced.users + N
-    root, scaled, inside = place((3, r, r), complex)
-    here = Lift(root, scaled, inside, place((r, N), complex), place((r, L), complex), place(r))
-    compiled(lift_each)(writable(U), writable(beams), writable(reduced.unit), W, here)
+    U, N = reduced.basis, reduced.antennas
+    sizes = Lengths(N, reduced.rank, reduced.users + N)
+    W = np.empty((len(U), N, sizes.L), complex)
+    compiled(lift_each)(writable(U), writable(beams), writable(reduced.unit), W, blank(Lift, sizes), sizes)
     return W
 
 
 @few_passes
-def lift_each(basis: ComplexArray, beams: ComplexArray, unit: FloatArray, W: ComplexArray, here: Lift) -> None:
+def lift_each(
+    basis: ComplexArray, beams: ComplexArray, unit: FloatArray, W: ComplexArray, work: FloatArray, sizes: Lengths
+) -> None:
     """Write `precoders`, member by member."""
-    root, scaled, inside, aside, coordinates, spectrum = here
+    root, scaled, inside, aside, coordinates, spectrum = laid(Lift, work, sizes)
     (N, r), L = basis.shape[1:], W.shape[2]
     K = L - N
     for b in range(len(W)):

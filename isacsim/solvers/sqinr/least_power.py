@@ -25,7 +25,7 @@ its Jacobian is a nonsingular M-matrix.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 from attrs import frozen
@@ -35,6 +35,7 @@ from isacsim.compiled import compiled, part
 from isacsim.linalg.blas import multiply
 from isacsim.linalg.lapack import adjoint_multiply
 from isacsim.linalg.parts import invert_positive, real_inner, solve_into
+from isacsim.records import blank, laid
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
 NEWTON_STEPS = 60  # some ten do where there is an answer
@@ -114,8 +115,8 @@ def least_power(links: Links) -> LeastPower:
     """The least power that meets the SINRs, by Newton's method, and by the fixed point where that fails."""
     (members, N, K), place = links.H.shape, np.empty
     power, multipliers, found = place(members), place((members, K)), place(members, bool)
-    results = (power, multipliers, found)
-    compiled(newton_each)(links.H, links.load, links.asked, links.noise, room(N, K), uplink_room(K), *results)
+    results, sizes = (power, multipliers, found), Sizes(N, K)
+    compiled(newton_each)(links.H, links.load, links.asked, links.noise, blank(Search, sizes), sizes, *results)
     return completed(links, *results)
 
 
@@ -145,7 +146,8 @@ def uplink(gram: ComplexArray, powers: FloatArray) -> tuple[FloatArray, FloatArr
     """
     K = powers.shape[-1]
     sinr, jacobian, off = np.empty(powers.shape), np.empty((*powers.shape, K)), np.empty(powers.shape)
-    compiled(uplink_each)(np.array(gram), powers, uplink_room(K), sinr, jacobian, off)
+    sizes = Sizes(K, K)
+    compiled(uplink_each)(np.array(gram), powers, blank(Uplink, sizes), sizes, sinr, jacobian, off)
     return sinr, jacobian, off
 
 
@@ -168,37 +170,39 @@ def _sinrs(links: Links, multipliers: FloatArray) -> FloatArray:
     return uplink(links.HH @ (links.H / _chain_noise(links, multipliers)[..., None]), multipliers)[0]
 
 
+class Sizes(NamedTuple):
+    """Dimensions, and users."""
+
+    N: int
+    K: int
+
+
 class Uplink(NamedTuple):
     """Where `uplink` writes what it tells of one member."""
 
-    sinr: FloatArray  #: (K,)
-    jacobian: FloatArray  #: (K, K)
-    off: FloatArray  #: (K,)
-    rest: FloatArray  #: ``1 - E_kk``, without cancellation, (K,)
-    E: ComplexArray  #: (K, K)
-    matrix: ComplexArray  #: What E is the inverse of, (K, K)
+    sinr: Annotated[FloatArray, "K"]
+    jacobian: Annotated[FloatArray, "K K"]
+    off: Annotated[FloatArray, "K"]
+    rest: Annotated[FloatArray, "K"]  #: ``1 - E_kk``, without cancellation
+    E: Annotated[ComplexArray, "K K"]
+    matrix: Annotated[ComplexArray, "K K"]  #: What E is the inverse of
 
 
 class Room(NamedTuple):
     """What else Newton's method writes to, of one member: nothing is allocated, which takes its time to compile."""
 
-    white: ComplexArray  #: ``C^-1 H``, (N, K)
-    along: ComplexArray  #: ``B^-1 H``, (N, K)
-    gram: ComplexArray  #: (K, K)
-    logarithm: FloatArray  #: of lambda, (K,)
-    step: FloatArray  #: (K,)
+    white: Annotated[ComplexArray, "N K"]  #: ``C^-1 H``
+    along: Annotated[ComplexArray, "N K"]  #: ``B^-1 H``
+    gram: Annotated[ComplexArray, "K K"]
+    logarithm: Annotated[FloatArray, "K"]  #: of lambda
+    step: Annotated[FloatArray, "K"]
 
 
-def uplink_room(K: int) -> Uplink:
-    """Room for the uplink of K users."""
-    place = np.empty
-    return Uplink(place(K), place((K, K)), place(K), place(K), place((K, K), complex), place((K, K), complex))
+class Search(NamedTuple):
+    """All that Newton's method writes to, of one member."""
 
-
-def room(N: int, K: int) -> Room:
-    """Room for K users over N dimensions."""
-    place = np.empty
-    return Room(place((N, K), complex), place((N, K), complex), place((K, K), complex), place(K), place(K))
+    room: Room
+    uplink: Uplink
 
 
 @part
@@ -227,9 +231,16 @@ def uplink_of(received: ComplexArray, powers: FloatArray, here: Uplink) -> None:
 
 
 def uplink_each(
-    gram: ComplexArray, powers: FloatArray, here: Uplink, sinr: FloatArray, jacobian: FloatArray, off: FloatArray
+    gram: ComplexArray,
+    powers: FloatArray,
+    work: FloatArray,
+    sizes: Sizes,
+    sinr: FloatArray,
+    jacobian: FloatArray,
+    off: FloatArray,
 ) -> None:
     """`uplink` into the last three arrays, member by member; the gram matrices (B, K, K) are overwritten."""
+    here = laid(Uplink, work, sizes)
     rest, E, matrix = here.rest, here.E, here.matrix
     for b in range(len(gram)):
         uplink_of(gram[b], powers[b], Uplink(sinr[b], jacobian[b], off[b], rest, E, matrix))
@@ -273,15 +284,14 @@ def begin(H: ComplexArray, asked: FloatArray, multipliers: FloatArray, logarithm
 
 
 @part
-def newton_at(
-    H: ComplexArray, load: FloatArray, asked: FloatArray, multipliers: FloatArray, here: Room, told: Uplink
-) -> bool:
+def newton_at(H: ComplexArray, load: FloatArray, asked: FloatArray, multipliers: FloatArray, here: Search) -> bool:
     """Newton's method in the logarithms of lambda, which are written, of one member; whether it converged."""
-    K, f, x, found, last = asked.size, here.step, here.logarithm, False, np.inf
+    room, told = here.room, here.uplink
+    K, f, x, found, last = asked.size, room.step, room.logarithm, False, np.inf
     sinr, off, jacobian = told.sinr, told.off, told.jacobian
     begin(H, asked, multipliers, x)
     for _ in range(NEWTON_STEPS):
-        reach(H, load, multipliers, here, told)
+        reach(H, load, multipliers, room, told)
         size, sound = 0.0, True
         for k in range(K):
             f[k] = -np.log(sinr[k] / asked[k])
@@ -314,15 +324,16 @@ def newton_each(
     load: FloatArray,
     asked: FloatArray,
     noise: FloatArray,
-    here: Room,
-    told: Uplink,
+    work: FloatArray,
+    sizes: Sizes,
     power: FloatArray,
     multipliers: FloatArray,
     found: BoolArray,
 ) -> None:
     """Newton's method for B members, into the last three arrays: P_min, lambda, where it converged."""
+    here = laid(Search, work, sizes)
     for b in range(len(H)):
-        found[b] = newton_at(H[b], load[b], asked[b], multipliers[b], here, told)
+        found[b] = newton_at(H[b], load[b], asked[b], multipliers[b], here)
         power[b] = 0.0
         for k in range(asked.shape[1]):
             power[b] += multipliers[b, k] * noise[b, k]
