@@ -253,6 +253,7 @@ def measured(
     return outcome
 
 
+@contained()  # once for what is within, each of which has little to do beside it
 @undisturbed()  # the driver may live in this process, and the next task will
 def work(task: Task, known: Known) -> Outcome:
     """Compute a task; ``known`` are stored solutions that need no new solve.

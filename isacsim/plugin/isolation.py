@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from isacsim.errors import PluginError, printable
-from isacsim.plugin.surroundings import alone, undisturbed
+from isacsim.plugin.surroundings import alone, handler_of, undisturbed
 
 LONGEST = 500
 # The name of a class, whatever its metaclass makes of it.
@@ -71,12 +71,12 @@ def contained() -> Iterator[None]:
         try:
             yield
         except BaseException as error:
-            if pressed:
+            if pressed():
                 raise KeyboardInterrupt from error
             if isinstance(error, Exception):
                 raise
             raise Ending(told(error)) from error
-    if pressed:
+    if pressed():
         raise KeyboardInterrupt
 
 
@@ -100,22 +100,31 @@ def told(error: BaseException) -> str:
     return ": ".join(part for part in (name, line) if part)
 
 
+class _Note:
+    """A handler that counts how often Ctrl-C is pressed, and does what the one before it does."""
+
+    def __init__(self, before: Callable[[int, Any], Any]) -> None:
+        self.before, self.count = before, 0
+
+    def __call__(self, number: int, frame: Any) -> Any:
+        self.count += 1
+        return self.before(number, frame)
+
+
 @contextlib.contextmanager
-def _noted_interrupts() -> Iterator[list[int]]:
-    """Fills a list when Ctrl-C is pressed; the handler that was there does what it does."""
-    pressed: list[int] = []
-    before = signal.getsignal(signal.SIGINT)
+def _noted_interrupts() -> Iterator[Callable[[], bool]]:
+    """Tells whether Ctrl-C was pressed within it; within another one the handler of that counts."""
+    before = handler_of(signal.SIGINT)
     # Signals come to the main thread alone; where none is handled, no interrupt is a user's.
     if threading.current_thread() is not threading.main_thread() or not callable(before):
-        yield pressed
+        yield lambda: False
         return
-
-    def note(number: int, frame: Any) -> Any:
-        pressed.append(number)
-        return before(number, frame)
-
-    signal.signal(signal.SIGINT, note)
+    note = before if isinstance(before, _Note) else _Note(before)
+    count = note.count
+    if note is not before:
+        signal.signal(signal.SIGINT, note)
     try:
-        yield pressed
+        yield lambda: note.count > count
     finally:
-        signal.signal(signal.SIGINT, before)
+        if handler_of(signal.SIGINT) is not before:
+            signal.signal(signal.SIGINT, before)

@@ -13,7 +13,7 @@ from isacsim import InvalidInput, PluginError
 from isacsim.benchmark.cases import entries
 from isacsim.benchmark.instances import families
 from isacsim.plugin import ScenarioSpec, SolverSpec, Spec, build_registry, hookimpl
-from isacsim.plugin.isolation import watched
+from isacsim.plugin.isolation import contained, watched
 from isacsim.plugin.kinds import BASES, base_of
 from isacsim.plugin.surroundings import SETTINGS
 
@@ -74,6 +74,27 @@ def test_ctrl_c_while_a_plugin_is_imported_ends_the_program(distribution, how, b
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
         build_registry()
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals are those of POSIX")
+@pytest.mark.parametrize("body", [PRESSED, f"try:\n    {PRESSED}\nexcept BaseException:\n    pass"])
+def test_ctrl_c_in_one_of_several_components_ends_the_program_whatever_the_one_before_does_to_its_handler(body):
+    before = signal.getsignal(signal.SIGINT)
+
+    @contained()
+    def components():
+        watch = signal.getsignal(signal.SIGINT)
+        with contained():
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+        assert signal.getsignal(signal.SIGINT) is watch
+        with pytest.raises(KeyboardInterrupt), contained():
+            exec(body, {"os": os, "signal": signal})
+        with contained():  # the key that was pressed before ends none of the others
+            pass
+
+    with pytest.raises(KeyboardInterrupt):
+        components()
     assert signal.getsignal(signal.SIGINT) is before
 
 
