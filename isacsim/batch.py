@@ -336,7 +336,7 @@ def _mapped(
 
 def hermitian(a: AnyArray) -> AnyArray:
     """Conjugate transpose of the last two axes, in C order."""
-    return np.ascontiguousarray(np.conj(a).swapaxes(-1, -2))
+    return np.conjugate(a.swapaxes(-1, -2), order="C")  # in one pass
 
 
 def hermitian_part(a: AnyArray) -> ComplexArray:

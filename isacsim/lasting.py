@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import weakref
 from collections.abc import Callable
 from enum import Enum
@@ -32,7 +33,7 @@ def lasting(value: Any) -> bool:
 
 
 def kept(function: Callable[..., V]) -> Callable[..., V]:
-    """``function`` of a record and of values with a hash, asked once for a record that is `lasting`.
+    """``function`` of a record and of other values, asked once for what is `lasting`, where the others have a hash.
 
     Records are told apart by what they are, not by what is in them: no comparison of arrays is made.
     """
@@ -47,8 +48,12 @@ def kept(function: Callable[..., V]) -> Callable[..., V]:
                 return function(record, *rest)
             # Its place may be another's later on.
             known = found[place] = weakref.ref(record, lambda _: found.pop(place, None)), {}
-        if rest not in known[1]:
-            known[1][rest] = function(record, *rest)
-        return known[1][rest]
+        with contextlib.suppress(KeyError, TypeError):  # of a value without a hash
+            return known[1][rest]
+        value = function(record, *rest)
+        if lasting(rest):
+            with contextlib.suppress(TypeError):
+                known[1][rest] = value
+        return value
 
     return asked

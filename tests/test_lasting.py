@@ -73,6 +73,16 @@ def test_a_record_is_asked_once_and_one_that_can_change_each_time():
     assert asked(other, 2) == (2, 5)
 
 
+@pytest.mark.parametrize("value", [[1], Plain(), Record(read_only(np.ones(2)))], ids=["list", "plain", "no hash"])
+def test_nothing_is_kept_of_values_that_can_change_or_have_no_hash(value):
+    calls = []
+    asked = kept(lambda record, other: calls.append(other))
+    one = Record(1)
+    asked(one, value)
+    asked(one, value)
+    assert len(calls) == 2
+
+
 def test_nothing_is_kept_of_a_record_that_is_gone():
     asked = kept(lambda record: record.value)
     # A new record may lie where the last one was.

@@ -33,7 +33,7 @@ from isacsim.keywords import keywords
 from isacsim.metrics.components import Metric, Quantity
 from isacsim.notebook import fields
 from isacsim.problems.base import Requirements
-from isacsim.random import Stream, generator
+from isacsim.random import Generators, Stream, generator
 from isacsim.solvers.base import Solver
 from isacsim.targets.background import BackgroundModel
 from isacsim.targets.models import TargetModel
@@ -353,7 +353,7 @@ class Scenario:
         """The realisations of ``trials``, the same whatever is swept, designed or judged."""
         station, users = self.base_station, self.users
         channel = [generator(self.seed, Stream.CHANNEL, t) for t in trials]
-        target = [generator(self.seed, Stream.TARGET, t) for t in trials]
+        target = Generators(self.seed, Stream.TARGET, trials)
         with faults_of("users.channel", users.channel):
             kind: Callable[..., Drop]
             asked = (station.transmit_array, users.count, trials, channel)

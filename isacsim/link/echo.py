@@ -163,17 +163,22 @@ class Echo:
 
     def whiten(self, C: ComplexArray) -> ComplexArray:
         """``noise^-1 A_r C`` with the receive gain A_r, for C (..., N_r, m)."""
-        received = self.receive.amplify(C)
+        return self._whitened(self.receive.amplify(C))
+
+    def _whitened(self, received: ComplexArray) -> ComplexArray:
+        noise = self.noise
         if self.diagonal:
-            return np.asarray(over_noise(received, self.noise[..., None]))
-        # A chain that puts out nothing tells nothing: any noise will do for it.
-        silent = (chain_power(self.noise) == 0) & ~received.any(axis=-1)
+            return np.asarray(over_noise(received, noise[..., None]))
+        if np.count_nonzero(dead := chain_power(noise) == 0):
+            # A chain that puts out nothing tells nothing: any noise will do for it.
+            noise = noise + diagonal_matrix((dead & ~received.any(axis=-1)).astype(float))
         with invertible("receive", "a noise covariance"):
-            return np.asarray(np.linalg.solve(self.noise + diagonal_matrix(silent.astype(float)), received), complex)
+            return np.asarray(np.linalg.solve(noise, received), complex)
 
     def information(self, C: ComplexArray) -> ComplexArray:
         """``(A_r C)^H noise^-1 (A_r C)``, shape (..., m, m), in 1/W."""
-        return hermitian(self.receive.amplify(C)) @ self.whiten(C)
+        received = self.receive.amplify(C)
+        return hermitian(received) @ self._whitened(received)
 
     @cached_property
     def response_information(self) -> ComplexArray:

@@ -61,9 +61,11 @@ class Reception:
         users = _fitting_users(H, sent.precoder, noise_power)
         with fitting("H, W, noise_power", H, sent.precoder, noise_power):
             received = hermitian(H) @ sent.precoder  # (..., K, K+S), user by stream
-            own, gains = np.eye(users, received.shape[-1], dtype=bool), squared(received)
-            signal = np.where(own, gains, 0.0).sum(axis=-1)
-            other = np.where(own, 0.0, gains).sum(axis=-1) + sent.distortion_along(H) + np.asarray(noise_power)
+            gains, streams = squared(received), received.shape[-1]
+            own = gains.reshape(*gains.shape[:-2], users * streams)[..., :: streams + 1]  # the diagonal
+            signal = own.copy()
+            own[...] = 0.0
+            other = gains.sum(axis=-1) + sent.distortion_along(H) + np.asarray(noise_power)
             if error is not None:
                 other = other + _power_through(error, sent.radiated)
         receiver = user.linear_model(diagonal_matrix(signal + other))

@@ -69,11 +69,11 @@ class Link:
         drop = flatten(self.drop, (len(self.W),))
         for i in range(len(self.W)):
             at = np.array([i])
-            yield attrs.evolve(self, W=self.W[at], drop=take(drop, at)).sending(self.sent.take(at))
+            yield self.sending(self.sent.take(at), W=self.W[at], drop=take(drop, at))
 
-    def sending(self, sent: Transmission) -> Link:
-        """The same link, whose transmission is known."""
-        link = attrs.evolve(self)
+    def sending(self, sent: Transmission, **changes: Any) -> Link:
+        """The same link but for ``changes``, whose transmission is known."""
+        link = attrs.evolve(self, **changes)
         link.__dict__["sent"] = sent  # where cached_property keeps it
         return link
 

@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 from attrs import field, frozen
 
-from isacsim.batch import all_of, hermitian, inner, real_vectors, rows
+from isacsim.batch import all_of, hermitian, real_vectors, rows
 from isacsim.checks import sample_count
 from isacsim.compiled import compiled, part
 from isacsim.hardware.base import Transceiver
@@ -265,9 +265,7 @@ def from_right(X: ComplexArray, K: ComplexArray) -> ComplexArray:
 
 def yardstick(targets: ParametricScene, S: ComplexArray, share: Any, snapshots: float) -> FloatArray:
     """What the scene's yardsticks say of each unknown where all antennas send alike; see `Information`."""
-    Y = targets.yardsticks()
-    K = np.asarray(share)[..., None, None] * targets.transmit_gram
-    return np.asarray(2 * snapshots * inner(Y, from_right(from_left(S, Y), K)))
+    return np.asarray(2 * snapshots * np.asarray(share)[..., None] * targets.isotropic(S))
 
 
 def information(

@@ -94,8 +94,7 @@ def radiating(link: Link, power: Any, *, per_antenna: bool = False) -> Link:
     """The link of precoders scaled by `rescale_to_radiated`, whose last evaluation of the hardware it keeps."""
     bins = link.grid.subcarriers if isinstance(link, WidebandLink) else 0
     W, sent = _rescaled(link.W, link.transmit, power, bins, per_antenna=per_antenna)
-    scaled = attrs.evolve(link, W=W)
-    return scaled if sent is None else scaled.sending(sent)
+    return attrs.evolve(link, W=W) if sent is None else link.sending(sent, W=W)
 
 
 def _rescaled(

@@ -15,6 +15,7 @@ from isacsim.batch import batched
 from isacsim.checks import instance, number
 from isacsim.errors import InvalidInput
 from isacsim.grid import LIGHT, Grid
+from isacsim.lasting import kept
 from isacsim.random import complex_normal
 from isacsim.targets.scene import PointTargets, ResponseMatrix, Scene
 
@@ -54,6 +55,10 @@ class _Fixed(TargetModel):
 
     def draw(self, tx_array: AntennaArray, rx_array: AntennaArray, trials: Sequence[int], rngs: Rngs) -> Scene:
         """The same scene for all trials."""
+        return self._scene(tx_array, rx_array)
+
+    @kept  # with all that is worked out of it, for the next tasks
+    def _scene(self, tx_array: AntennaArray, rx_array: AntennaArray) -> PointTargets:
         # One zenith or reflection stands for every target.
         delay = 2 * np.asarray(self.range) / LIGHT
         azimuth = np.atleast_1d(self.azimuth)

@@ -14,7 +14,7 @@ import numpy as np
 from attrs import field, frozen
 
 from isacsim.arrays import AntennaArray
-from isacsim.batch import all_of, batch_shape, batched, hermitian, inner
+from isacsim.batch import all_of, batch_shape, batched, hermitian, real_vectors
 from isacsim.checks import doubt_angles, instance
 from isacsim.errors import InvalidInput
 from isacsim.grid import Grid
@@ -106,10 +106,19 @@ class ParametricScene(Scene):
         return hermitian(C) @ C
 
     @cached_property
-    def isotropic_yardstick(self) -> FloatArray:
-        """``tr(Y_i^H C^H C Y_i V^H V)``: the echo of each yardstick where all antennas send 1 W each, (..., P)."""
+    def yardstick_grams(self) -> ComplexArray:
+        """``Y_i V^H V Y_i^H`` of each yardstick: its echo where all antennas send 1 W each, (..., P, m', m')."""
         Y = self.yardsticks()
-        return inner(Y, self.receive_gram[..., None, :, :] @ Y @ self.transmit_gram[..., None, :, :])
+        return Y @ self.transmit_gram[..., None, :, :] @ hermitian(Y)
+
+    def isotropic(self, S: ComplexArray) -> FloatArray:
+        """``tr(Y_i^H S Y_i V^H V)``: what Hermitian S (..., m', m') tells of these echoes, (..., P)."""
+        return np.asarray((real_vectors(self.yardstick_grams) @ real_vectors(S)[..., None])[..., 0])
+
+    @cached_property
+    def isotropic_yardstick(self) -> FloatArray:
+        """What ``C^H C`` tells of them: the echo of each yardstick at the receivers, (..., P)."""
+        return self.isotropic(self.receive_gram)
 
     @cached_property
     def entry_pairs(self) -> tuple[IntArray, ComplexArray]:
@@ -272,8 +281,7 @@ class PointTargets(ParametricScene):
 
     def response(self) -> ComplexArray:
         """Response matrix G = B U A^H, shape (..., N_r, N_t)."""
-        A, B = (basis[..., : self.count] for basis in self._bases)
-        return (B * self.reflection[..., None, :]) @ hermitian(A)
+        return self._response
 
     def band_response(self, grid: Grid) -> ComplexArray:
         """``G[f] = B U diag(exp(-2 pi j f tau)) A^H``, shape (..., F, N_r, N_t); velocities turn it over time.
@@ -304,6 +312,11 @@ class PointTargets(ParametricScene):
         """V and C, which each evaluation of a merit asks for again."""
         V = self._basis(self.tx_array)
         return V, V if self.rx_array == self.tx_array else self._basis(self.rx_array)
+
+    @cached_property
+    def _response(self) -> ComplexArray:
+        A, B = (basis[..., : self.count] for basis in self._bases)
+        return _kept((B * self.reflection[..., None, :]) @ hermitian(A))
 
     @cached_property
     def _matrices(self) -> ComplexArray:

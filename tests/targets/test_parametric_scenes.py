@@ -175,6 +175,18 @@ def test_a_foreign_scene_is_designed_for_behind_exact_converters(kit, kind):
 
 
 @each_scene
+@given(seed=seeds)
+def test_a_receiver_sees_of_a_yardstick_what_all_antennas_send_of_it(kit, kind, seed):
+    scene = kind(SCENES[kind])
+    V, Y = scene.transmit_basis(), scene.yardsticks()
+    C = kit.complex_gaussian((3, Y.shape[-2]), seed)
+    S = np.conj(C).T @ C
+    told = [np.trace(np.conj(y).T @ S @ y @ np.conj(V).T @ V).real for y in Y]
+    # Sums of some hundred terms; what cancels is small beside the largest.
+    np.testing.assert_allclose(scene.isotropic(S), told, rtol=1e-12, atol=1e-13 * max(told))
+
+
+@each_scene
 @pytest.mark.parametrize("transceiver", [Transceiver(), Transceiver(Aqnm(3), Aqnm(2))], ids=["ideal", "converters"])
 @given(seed=seeds)
 def test_the_information_of_a_foreign_scene_agrees_with_finite_differences(kit, kind, transceiver, seed):

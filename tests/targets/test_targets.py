@@ -117,6 +117,14 @@ def test_what_lists_of_targets_lack_is_told_by_name():
         FixedPoints(0.1)
 
 
+def test_a_fixed_scene_is_worked_out_once_for_the_arrays_that_see_it():
+    model = FixedPoints([0.1, 0.2], [1.0, 1.1], [1.0, 1j])
+    scene = model.draw(TX, RX, (0,), [])
+    assert model.draw(TX, RX, (1, 2), []) is scene
+    other = model.draw(RX, TX, (1,), [])
+    assert (scene.antennas, other.antennas) == ((9, 6), (6, 9))
+
+
 def test_an_extended_target_has_entries_of_the_given_variance_from_each_trials_generator(kit):
     trials = 400
     G = ExtendedTarget(variance=2.0).draw(TX, RX, range(trials), kit.generators(range(trials))).response()
