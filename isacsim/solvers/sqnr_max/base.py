@@ -21,6 +21,8 @@ from isacsim.solvers.sqinr.repair import least_power_beams
 from isacsim.solvers.sqnr_max.objectives import sqnr_groups
 from isacsim.typing import AnyArray, BoolArray, ComplexArray, FloatArray
 
+EMPTY = "the target response is zero: every precoder that meets the SQINRs is optimal"
+
 
 @frozen(eq=False)
 class ProgramState:
@@ -105,8 +107,8 @@ class SqnrMaxSolver(SystemSolver):
         V = np.tile(np.eye(here.system.antennas, dtype=complex), (here.places.size, 1, 1))
         if here.system.users:
             V = least_power_beams(here.system, here.feasible.multipliers)
-        notes = ["the target response is zero: every precoder that meets the SQINRs is optimal"] * len(V)
-        return here, Solution.resting(V, Status.GLOBAL, notes, objective=0.0, gap=0.0, residual=0.0, bound=0.0)
+        nothing = {"objective": 0.0, "gap": 0.0, "residual": 0.0, "bound": 0.0}
+        return here, Solution.resting(V, Status.GLOBAL, [EMPTY] * len(V), **nothing)
 
     def improved_over_band(self, through: SqnrMax, W: ComplexArray, total: float) -> Solution:
         """A stationary point of a band behind hardware, from precoders W (F, N_t, K+N_t); see `over_band`."""

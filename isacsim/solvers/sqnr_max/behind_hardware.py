@@ -29,6 +29,7 @@ from isacsim.solvers.sqinr.group import Group
 from isacsim.solvers.sqinr.least_power import least_power
 from isacsim.solvers.sqinr.pipeline import infeasible
 from isacsim.solvers.sqnr_max.augmented import AugmentedMerit, lacking
+from isacsim.solvers.sqnr_max.base import EMPTY
 from isacsim.solvers.sqnr_max.believed import believed
 from isacsim.solvers.sqnr_max.objectives import sqnr_groups
 from isacsim.solvers.sqnr_max.starts import start
@@ -43,7 +44,6 @@ ROUNDS = 4  # of new streams
 MISSED = -1e-10  # relative slack from which an SQINR is missed
 WANTING = 10.0  # tolerances that a new stream must gain to be taken
 ALIKE = 1e-9  # relative difference of objectives that is none: the square of a residual is below it
-EMPTY = "the target response is zero: every precoder that meets the SQINRs is optimal"
 FAR = (
     "no precoder was found that meets the SQINRs, the nearest misses one by {:.3g}, relative; that none does is not "
     "proven"

@@ -34,15 +34,6 @@ class Turning:
     value: FloatArray = rows()
 
     @classmethod
-    def nowhere(cls, constraints: Constraints, response: Response, single: bool) -> Turning:
-        """Room for metrics of B members, made at no point."""
-        (members, N, K), r = constraints.H.shape, response.A.shape[-1]
-        few, side = (r + K, 0) if response.thin else (0, N)
-        thin = np.zeros((members, N, few), complex), np.zeros((members, few, N), complex)
-        metric = Metric(np.zeros((members, N)), *thin, np.zeros((members, side, side), complex))
-        return cls(rounded(metric, single), np.full(members, np.nan))
-
-    @classmethod
     def at(
         cls, constraints: Constraints, response: Response, echoes: Echoes, multipliers: FloatArray, single: bool = True
     ) -> Turning:

@@ -71,7 +71,7 @@ class TightState:
     radius: FloatArray = rows()
     idle: IntArray = rows()
     products: IntArray = rows()
-    turning: Turning = field()
+    turning: Turning | None = field()  #: None before the first point
     places: IntArray = rows()  # in the system, which stays whole: nothing but a bound asks for its objective
     whole: tuple[System] = field()
     tolerance: float = field()
@@ -143,7 +143,7 @@ def begin(
         radius=none,
         idle=np.where(broken, PATIENT + 1, 0),
         products=count,
-        turning=Turning.nowhere(constraints, response, not careful),
+        turning=None,
         places=np.arange(members),
         whole=(system,),
         tolerance=tolerance,
@@ -235,9 +235,8 @@ def _looked(state: TightState, way: Tangent, value: FloatArray, known: Seen) -> 
 
 def _turning(state: TightState, echoes: Echoes) -> Turning:
     """The metric of each member, made anew where f has risen much since."""
-    kept = state.turning
-    anew = ~(np.abs(echoes.value - kept.value) <= MOVED * echoes.value)
-    if anew.all():
+    kept, value = state.turning, echoes.value
+    if kept is None or (anew := ~(np.abs(value - kept.value) <= MOVED * value)).all():
         return Turning.at(state.constraints, state.response, echoes, state.multipliers, not state.careful)
     if not anew.any():
         return kept
