@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from typing import Any, ClassVar, Self
 
 import attrs
@@ -11,7 +10,7 @@ from attrs import frozen
 
 from isacsim.batch import all_of, rows, take
 from isacsim.problems.sqnr_max import SqnrMax
-from isacsim.solvers.base import Request, other_kind
+from isacsim.solvers.base import other_kind
 from isacsim.solvers.solution import Solution, Status, objects
 from isacsim.solvers.sqinr.converters import not_converters, white_ratios
 from isacsim.solvers.sqinr.group import Group
@@ -55,7 +54,13 @@ class ProgramState:
 
 
 class SqnrMaxSolver(SystemSolver):
-    """A solver of systems that maximises the radar SQNR."""
+    """A solver of systems that maximises the radar SQNR.
+
+    It is given members that have an answer and an echo: K asked users, which may be none, a response that is not zero,
+    and a least power of less than 1 but for rounding. It returns V (B, N, K + S) with at most N sensing streams; its
+    objective, gap and bound have no unit. `isacsim.solvers.sqnr_max.starts.start` gives points to start from, and
+    `isacsim.solvers.sqinr.certificate.certify` judges a point with multipliers.
+    """
 
     problems: ClassVar[tuple[str, ...]] = ("sqnr-max",)
     own_units: ClassVar[bool] = True
@@ -66,24 +71,6 @@ class SqnrMaxSolver(SystemSolver):
             return told
         antennas, receivers = problem.H.shape[-2], problem.G.shape[-2]
         return not_converters(problem.transceiver, {"transmit": antennas, "receive": receivers, "user": problem.users})
-
-    @abstractmethod
-    def optimise(self, group: Group, request: Request) -> Solution:
-        """The solution in normalised units of B members that have an answer and an echo.
-
-        `isacsim.solvers.sqnr_max.starts.start` gives the points to start from, with the same
-        arguments, and `isacsim.solvers.sqinr.certificate.certify` judges a point with
-        multipliers.
-
-        Args:
-            group: The members: K asked users, which may be none, a response that is not zero, and a
-                least power of less than 1 but for rounding.
-            request: What the caller asks.
-
-        Returns:
-            A solution whose precoder holds V (B, N, K + S) with at most N sensing streams, in
-            normalised units; its objective, gap and bound have no unit.
-        """
 
     def groups(self, problem: SqnrMax) -> list[Group]:
         """The members by number of asked users."""

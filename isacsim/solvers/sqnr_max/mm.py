@@ -14,13 +14,13 @@ from isacsim.optimisation.semidefinite import CONVEX
 from isacsim.solvers.base import Request
 from isacsim.solvers.iterate import Stop, iterate
 from isacsim.solvers.solution import Solution, Status, objects
-from isacsim.solvers.sqinr.certificate import Certificate, certify
+from isacsim.solvers.sqinr.certificate import certify
 from isacsim.solvers.sqinr.group import Group
 from isacsim.solvers.sqinr.repair import repaired
 from isacsim.solvers.sqnr_max.base import ProgramState, SqnrMaxSolver
 from isacsim.solvers.sqnr_max.starts import start
 from isacsim.solvers.sqnr_max.surrogate_program import maximise_surrogate
-from isacsim.typing import AnyArray, BoolArray, ComplexArray, FloatArray
+from isacsim.typing import ComplexArray, FloatArray
 
 
 @frozen(eq=False)
@@ -28,10 +28,6 @@ class MmState(ProgramState):
     """Iterates of B members, with their KKT residual for the multipliers of the last program."""
 
     residual: FloatArray = rows()
-
-    def moved(self, V: ComplexArray, certificate: Certificate, stalled: BoolArray, told: AnyArray) -> MmState:
-        """At points V with what the multipliers of a program prove of them."""
-        return MmState(self.group, V, certificate.value, certificate.bound, stalled, told, certificate.residual)
 
 
 @frozen
@@ -82,10 +78,11 @@ class Mm(SqnrMaxSolver):
         certificate = certify(system, V, multipliers)
         # The program's own accuracy can lower the SQNR near the optimum: such a step is not taken.
         better = answered & (certificate.value > state.objective)
-        if better.all():
-            return state.moved(V, certificate, ~better, told)
-        V = np.where(better[:, None, None], V, state.precoder)
-        return state.moved(V, certify(system, V, multipliers), ~better, told)
+        if not better.all():
+            V = np.where(better[:, None, None], V, state.precoder)
+            certificate = certify(system, V, multipliers)
+        value, bound, residual = certificate.value, certificate.bound, certificate.residual
+        return MmState(state.group, V, value, bound, ~better, told, residual)
 
 
 def proven(solution: Solution, tolerance: float) -> Solution:
