@@ -17,10 +17,11 @@ from isacsim.hardware.gain_control import tables_of
 from isacsim.link import Echo, Transmission
 from isacsim.metrics.cotangents import _through_receiver, pulled_back, sqnr_cotangent
 from isacsim.metrics.sensing import sqnr
+from isacsim.optimisation.ascent import OBJECTIVE
 from isacsim.solvers.solution import Status
 from isacsim.solvers.sum_rate_crlb.distorted import disturb, disturbance
 from isacsim.solvers.sum_rate_crlb.hardware import HardwareMerit, Loosened
-from isacsim.solvers.sum_rate_crlb.member import OBJECTIVE, bound, differentiate, multiplier, rates
+from isacsim.solvers.sum_rate_crlb.member import bound, differentiate, multiplier, rates
 from isacsim.solvers.surface import power_shares
 from isacsim.testing.capabilities import Compressing
 from isacsim.testing.examples import example_drop

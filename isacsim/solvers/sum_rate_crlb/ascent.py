@@ -12,24 +12,24 @@ from typing import NamedTuple
 import numpy as np
 
 from isacsim.compiled import compiled, part
-from isacsim.optimisation.lbfgs import (
-    DIRECTION,
-    FRESH,
-    GRADIENT,
-    PRECODER,
-    TRIED,
-    Pairs,
-    Way,
-    direct,
-    dot,
-    forget,
-    judge,
-    no_pairs,
-    no_way,
+from isacsim.optimisation.ascent import (
+    LENGTH,
+    OBJECTIVE,
+    RESIDUAL,
+    SLOPE,
+    STATE,
+    STEP,
+    STUCK,
+    head,
+    move,
+    promised,
+    stop,
+    tread,
 )
+from isacsim.optimisation.lbfgs import FRESH, PRECODER, TRIED, Pairs, Way, judge, no_pairs, no_way
 from isacsim.optimisation.preconditioner import precondition
 from isacsim.optimisation.riemannian import RENEW_EVERY
-from isacsim.optimisation.search import ARMIJO, FAST, LEAST, MAX_ATTEMPTS, PATIENT, SHRINK
+from isacsim.optimisation.search import FAST, LEAST, MAX_ATTEMPTS, PATIENT, SHRINK
 from isacsim.optimisation.spheres import along_surface, to_surface
 from isacsim.solvers.course import Course
 from isacsim.solvers.iterate import BROKEN, GOING, MET, STALLED, Stop
@@ -38,17 +38,9 @@ from isacsim.solvers.sum_rate_crlb.distorted import Disturbed, disturb, disturba
 from isacsim.solvers.sum_rate_crlb.member import (
     CRLB,
     CRLB_WEIGHT,
-    LENGTH,
-    OBJECTIVE,
     PER_ANTENNA,
     RATE,
     RATE_WEIGHT,
-    RESIDUAL,
-    SEEN,
-    SLOPE,
-    STATE,
-    STEP,
-    STUCK,
     Room,
     Terms,
     bound,
@@ -62,6 +54,7 @@ from isacsim.solvers.sum_rate_crlb.rivals import REACH, compare
 from isacsim.solvers.sum_rate_crlb.states import PointState
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
+TRACED = "objective", "residual", "sum_rate", "crlb"
 FIRST_ROWS = 64  # steps of the first call: most members end within them, and their trace is small
 
 
@@ -69,66 +62,7 @@ class Climb(NamedTuple):
     """Where B starts are."""
 
     preconditioner: ComplexArray  #: M^-1, (B, n, n)
-    told: FloatArray  #: By the names of `isacsim.solvers.sum_rate_crlb.member`, OBJECTIVE to SEEN, (B, 9+2K)
-
-
-@part
-def tread(real: FloatArray, length: float) -> None:
-    """Write where a step of some length along the direction leads, of real numbers (slots, n)."""
-    for j in range(real.shape[1]):
-        real[TRIED, j] = real[PRECODER, j] + length * real[DIRECTION, j]
-
-
-@part
-def move(real: FloatArray, seen: FloatArray, told: FloatArray, pairs: FloatArray, place: int) -> None:
-    """Go where was tried, and write the pair of the step and of what the gradient fell by."""
-    y = pairs.shape[0] // 2 + place
-    for j in range(real.shape[1]):
-        there, slope = real[TRIED, j], real[FRESH, j]
-        pairs[place, j] = there - real[PRECODER, j]  # what leaves the surface is of higher order, as it is in y
-        pairs[y, j] = real[GRADIENT, j] - slope
-        real[PRECODER, j], real[GRADIENT, j] = there, slope
-    for i in range(seen.size):
-        if i <= CRLB or i >= SEEN:
-            told[i] = seen[i]
-
-
-@part
-def head(
-    power: float,
-    weights: FloatArray,
-    told: FloatArray,
-    pairs: FloatArray,
-    numbers: FloatArray,
-    oldest: int,
-    M: ComplexArray,
-    way: ComplexArray,
-    real: FloatArray,
-) -> None:
-    """Choose an ascent direction, which may leave the tangent space, and the first length along it."""
-    slope = 0.0
-    for _ in range(2):
-        direct(pairs, numbers, oldest, M, way, real)
-        slope = dot(real, GRADIENT, real, DIRECTION)
-        if slope > 0:
-            break
-        forget(numbers)
-    # At first at most as long as W itself.
-    told[SLOPE], told[LENGTH] = slope, math.sqrt(power / max(dot(real, DIRECTION, real, DIRECTION), power))
-    scale = weights[RATE_WEIGHT] * told[RATE]
-    if weights[CRLB_WEIGHT] > 0:
-        scale += weights[CRLB_WEIGHT] * told[CRLB]
-    told[RESIDUAL] = math.sqrt(dot(real, GRADIENT, real, GRADIENT) * power) / scale
-
-
-@part
-def stop(told: FloatArray, numbers: FloatArray) -> None:
-    """A start that its memory has misled tries once more without; one without is stuck."""
-    told[STUCK] = 1.0
-    for i in range(numbers.size // 2):
-        if numbers[i] != 0:
-            told[STUCK] = 0.0
-    forget(numbers)
+    told: FloatArray  #: As in `Room`, (B, 9+2K)
 
 
 @part
@@ -138,8 +72,8 @@ def conclude(told: FloatArray, starts: range, trace: FloatArray, row: int, toler
     for b in starts:
         if told[b, STATE] != GOING:
             continue
-        for i in range(4):
-            trace[b, row, i] = told[b, i]
+        trace[b, row, 0], trace[b, row, 1] = told[b, OBJECTIVE], told[b, RESIDUAL]
+        trace[b, row, 2], trace[b, row, 3] = told[b, RATE], told[b, CRLB]
         state = GOING
         if not math.isfinite(told[b, OBJECTIVE]):
             state, told[b, OBJECTIVE] = BROKEN, -np.inf  # less than any other start's
@@ -153,24 +87,8 @@ def conclude(told: FloatArray, starts: range, trace: FloatArray, row: int, toler
 
 
 @part
-def promised(objective: float, told: FloatArray, length: float) -> bool:
-    """Whether a step of some length improves the objective by as much as its slope promises."""
-    gain = objective - told[OBJECTIVE]
-    # Strictly more: at the limit of rounding a step that changes nothing is no step.
-    return gain > 0 and gain >= ARMIJO * length * told[SLOPE]
-
-
-@part
 def advance(
-    terms: Terms,
-    link: Disturbed | None,
-    way: Way,
-    climb: Climb,
-    memory: Pairs,
-    room: Room,
-    m: int,
-    b: int,
-    count: int,
+    terms: Terms, link: Disturbed | None, way: Way, climb: Climb, memory: Pairs, room: Room, m: int, b: int, count: int
 ) -> None:
     """Take start b, which is one of member m, a step further, or stop it; step 0 leads to the start itself."""
     N, NH, tensor, places, powers, weights = terms
@@ -206,7 +124,8 @@ def advance(
             judge(own, curvatures, count % size, M, vectors, flat)
     else:
         stop(here, curvatures)
-    head(power, weights, here, own, curvatures, (count + 1) % size, M, vectors, flat)
+    magnitude = weights[RATE_WEIGHT] * here[RATE] + (weights[CRLB_WEIGHT] * here[CRLB] if charged else 0.0)
+    head(power, magnitude, here, own, curvatures, (count + 1) % size, M, vectors, flat)
 
 
 def climb_each(
@@ -222,7 +141,7 @@ def climb_each(
 ) -> None:
     """Take the starts of B members, as many for each, further from step ``begin`` on, as far as there is a trace.
 
-    The trace (starts, steps, 4) gets objective, rate, CRLB and residual of each step.
+    The trace (starts, steps, 4) gets what `TRACED` names of each step.
     Behind hardware ``link`` tells who hears its distortion, and each precoder has its own noise and terms; without,
     Numba leaves out what is there for it.
     """
@@ -259,9 +178,9 @@ def ascend(merit: Merit, W: ComplexArray, size: int, rules: Stop, link: Disturbe
         return PointState(point, told[going, RESIDUAL], told[going, STUCK] > 0)
 
     origin = np.arange(count) // starts
-    course = Course(told[:, STATE], told[:, STEP]).run(rules, FIRST_ROWS, RESIDUAL + 1, advance, look, origin)
+    course = Course(told[:, STATE], told[:, STEP]).run(rules, FIRST_ROWS, len(TRACED), advance, look, origin)
     best = told[:, OBJECTIVE].reshape(members, -1).argmax(axis=1) + np.arange(0, count, starts)
     there = told[best]
     values = {"objective": there[:, OBJECTIVE], "residual": there[:, RESIDUAL]}
-    traced = {"objective": OBJECTIVE, "residual": RESIDUAL, "sum_rate": RATE, "crlb": CRLB}
+    traced = {name: column for column, name in enumerate(TRACED)}
     return course.solution(best, way.matrix[best, PRECODER], values, traced)

@@ -17,12 +17,13 @@ from isacsim.linalg.blas import multiply, write
 from isacsim.linalg.lapack import orthonormalise
 from isacsim.linalg.parts import real_inner, regular_inverse
 from isacsim.metrics.fim import CONFUSED, adjoint_into, fim_into
+from isacsim.optimisation.ascent import OBJECTIVE, OWN
 from isacsim.optimisation.preconditioner import TINY
 from isacsim.typing import ComplexArray, FloatArray, IntArray
 
 RATE_WEIGHT, CRLB_WEIGHT, PER_ANTENNA, SELECTION = range(4)  # places in `Terms.weights`
-# Places in what is told of a precoder and of a start there: behind SEEN are S_k of the users, and behind them I_k.
-OBJECTIVE, RATE, CRLB, RESIDUAL, SLOPE, LENGTH, STUCK, STATE, STEP, SEEN = range(10)
+# Places in what is told of a precoder behind what is told of any start: from SEEN on S_k of the users, and then I_k.
+RATE, CRLB, SEEN = range(OWN, OWN + 3)
 
 
 class Terms(NamedTuple):
@@ -39,7 +40,7 @@ class Terms(NamedTuple):
 class Room(NamedTuple):
     """What is worked out for the precoder that was evaluated last."""
 
-    told: FloatArray  #: By the names OBJECTIVE to SEEN, (9+2K,)
+    told: FloatArray  #: By the names of `isacsim.optimisation.ascent`, RATE, CRLB and SEEN, (9+2K,)
     gains: ComplexArray  #: ``N^H W``: Z, and below it Y, (K+m, K+S)
     square: ComplexArray  #: ``K = V^H R V``, later Q_V, (m, m)
     F: FloatArray  #: Of the parameters, later Phi, (P, P); without rows where the CRLB carries no weight

@@ -20,6 +20,7 @@ from isacsim.arrays import AntennaArray
 from isacsim.batch import each, flatten, hermitian, replaced, rows
 from isacsim.compiled import compiled, writable
 from isacsim.metrics.fim import FimTensor
+from isacsim.optimisation.ascent import OBJECTIVE
 from isacsim.optimisation.preconditioner import damped_inverse
 from isacsim.optimisation.spheres import Spheres
 from isacsim.optimisation.surface import OnSurface
@@ -27,7 +28,6 @@ from isacsim.problems.rate_and_crlb import RateAndCrlb
 from isacsim.problems.sum_rate_crlb import SumRateCrlb
 from isacsim.solvers.sum_rate_crlb.member import (
     CRLB,
-    OBJECTIVE,
     PER_ANTENNA,
     RATE,
     SEEN,

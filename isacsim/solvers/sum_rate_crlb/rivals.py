@@ -9,7 +9,8 @@ import numpy as np
 
 from isacsim.compiled import compiled, part
 from isacsim.linalg.parts import real_inner
-from isacsim.solvers.sum_rate_crlb.member import OBJECTIVE, RATE, SEEN, SLOPE, STUCK
+from isacsim.optimisation.ascent import OBJECTIVE, SLOPE, STUCK
+from isacsim.solvers.sum_rate_crlb.member import RATE, SEEN
 from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray
 
 REACH = 20.0  # slopes by which a start must be behind another one to have no hope
