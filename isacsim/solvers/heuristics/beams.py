@@ -10,17 +10,18 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import Any, ClassVar
 
+import attrs
 import numpy as np
 from attrs import field, frozen
 
 from isacsim.batch import hermitian, squared
 from isacsim.checks import is_number
 from isacsim.errors import InvalidInput
-from isacsim.link import Transmission
+from isacsim.optimisation.spheres import Spheres
 from isacsim.solvers.base import Request, Solver, other_kind, refuse_starts
 from isacsim.solvers.solution import Solution
-from isacsim.solvers.surface import kept
-from isacsim.typing import ComplexArray, FloatArray
+from isacsim.solvers.surface import PowerSurface
+from isacsim.typing import ComplexArray
 
 DARK = "there is nothing to radiate: the channels of all users are zero"
 
@@ -160,20 +161,9 @@ def unit(W: ComplexArray) -> ComplexArray:
 def full_power(problem: Any, W: ComplexArray) -> ComplexArray:
     """The precoders at the total power, or with each antenna at its share where that is the constraint.
 
-    Behind hardware that is what leaves it, as far as it can be driven to that.
+    Behind hardware that is what leaves it, as far as it can be driven to that. What has no beams stays dark.
     """
-    transmit, apart = problem.transceiver.transmit, getattr(problem, "per_antenna", False)
-    power = np.broadcast_to(problem.power, W.shape[:1])
-    W = _scaled(W, squared(W).sum(axis=-1), power, apart)
-    if transmit.is_ideal:
-        return W
-    if transmit.scale_free and not apart:
-        return _scaled(W, Transmission.of(W, transmit).antenna_power, power, apart)
-    return kept(W, transmit, power, apart, np.ones(W.shape[:2], bool))
-
-
-def _scaled(W: ComplexArray, radiated: FloatArray, power: FloatArray, apart: bool) -> ComplexArray:
-    """W (B, N_t, L), of which antennas radiate so much (B, N_t), at powers (B,), or with each antenna at its share."""
-    limit = power[:, None] / (W.shape[-2] if apart else 1)
-    radiated = radiated if apart else radiated.sum(axis=-1, keepdims=True)
-    return W * np.sqrt(np.divide(limit, radiated, out=np.zeros_like(radiated), where=radiated > 0))[..., None]
+    surface = attrs.evolve(PowerSurface.of(problem), held=np.ones((1, 1), bool))
+    Z = np.where(W.any(axis=(-2, -1), keepdims=True), surface.coordinates(W), 1.0)
+    Z = surface.project(Spheres(surface.power, surface.apart).project(Z))
+    return np.where(W.any(axis=-1, keepdims=True), surface.precoder(Z), 0.0)
