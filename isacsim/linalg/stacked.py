@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from isacsim.batch import hermitian_part
 from isacsim.typing import AnyArray, BoolArray, ComplexArray, FloatArray
 
 ONE_BY_ONE = 32  # rows from which on half of the arithmetic is worth a call for each member
@@ -107,3 +108,18 @@ def root(X: ComplexArray) -> ComplexArray:
     """Hermitian root of matrices (B, n, n) that are positive semidefinite but for rounding."""
     spectrum, U = np.linalg.eigh(X)
     return (U * np.sqrt(np.maximum(spectrum, 0.0))[:, None, :]) @ np.conj(U).swapaxes(-1, -2)
+
+
+def factor(X: ComplexArray, columns: int) -> ComplexArray:
+    """The matrices F (..., n, columns) for which ``F F^H`` is nearest to Hermitian X (..., n, n), strongest first."""
+    spectrum, U = np.linalg.eigh(hermitian_part(X))
+    F = np.zeros((*X.shape[:-1], columns), complex)
+    strongest = (U * np.sqrt(np.maximum(spectrum, 0.0))[..., None, :])[..., ::-1]
+    F[..., : X.shape[-1]] = strongest[..., :columns]
+    return F
+
+
+def aligned(F: ComplexArray, other: ComplexArray) -> ComplexArray:
+    """F (..., n, m) turned, with ``F F^H`` unchanged, to be nearest to another."""
+    U, _, VH = np.linalg.svd(adjoint(F) @ other)
+    return np.asarray(F @ (U @ VH))

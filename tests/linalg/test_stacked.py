@@ -5,7 +5,7 @@ import pytest
 
 from isacsim.batch import hermitian
 from isacsim.linalg.parts import solve_into
-from isacsim.linalg.stacked import ONE_BY_ONE, eigh, positive_inverse
+from isacsim.linalg.stacked import ONE_BY_ONE, aligned, eigh, factor, positive_inverse
 
 
 @pytest.mark.parametrize("n", [ONE_BY_ONE - 1, ONE_BY_ONE, ONE_BY_ONE + 9])
@@ -43,3 +43,27 @@ def test_a_matrix_that_is_no_number_has_no_eigenvectors_and_disturbs_no_other(ki
     for found, sound in zip(eigh(X), alone, strict=True):
         assert np.array_equal(found[:1], sound)
         assert np.isnan(found[1]).all()
+
+
+@pytest.mark.parametrize("columns", [0, 2, 4, 6])
+def test_a_factor_is_of_the_nearest_matrix_of_its_rank(kit, columns):
+    X = kit.complex_gaussian((2, 4, 4), 0)
+    X = X + hermitian(X)
+    F = factor(X, columns)
+    spectrum = np.sort(np.maximum(np.linalg.eigvalsh(X), 0.0))[:, ::-1]
+    # Eckart and Young: what is left of the positive part are its weaker eigenvalues.
+    positive = factor(X, 4) @ hermitian(factor(X, 4))
+    np.testing.assert_allclose(np.linalg.eigvalsh(positive)[:, ::-1], spectrum, atol=1e-13)
+    left = np.linalg.norm(positive - F @ hermitian(F), axis=(-2, -1))
+    np.testing.assert_allclose(left, np.sqrt((spectrum[:, columns:] ** 2).sum(axis=-1)), atol=1e-13)
+    assert F.shape == (2, 4, columns)
+
+
+def test_what_is_aligned_has_the_same_square_and_no_turn_of_it_is_nearer(kit):
+    F, other = kit.complex_gaussian((2, 4, 3), 1), kit.complex_gaussian((2, 4, 3), 2)
+    near = aligned(F, other)
+    np.testing.assert_allclose(near @ hermitian(near), F @ hermitian(F), atol=1e-13)
+    for seed in range(20):
+        turn = np.linalg.qr(np.eye(3) + 0.1 * kit.complex_gaussian((3, 3), seed))[0]
+        assert np.all(np.linalg.norm(near @ turn - other, axis=(1, 2)) >= np.linalg.norm(near - other, axis=(1, 2)))
+    np.testing.assert_allclose(aligned(other @ turn, other), other, atol=1e-13)

@@ -14,11 +14,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from isacsim.batch import all_of, frobenius2, hermitian_part, squared, take
+from isacsim.batch import all_of, frobenius2, squared, take
 from isacsim.compiled import compiled, part, writable
 from isacsim.linalg.blas import multiply
 from isacsim.linalg.parts import real_inner
-from isacsim.linalg.stacked import solved
+from isacsim.linalg.stacked import adjoint, factor, solved
 from isacsim.records import member
 from isacsim.solvers.sqinr.least_power import LeastPower, directions
 from isacsim.solvers.sqinr.system import Constraints, System, write_slack
@@ -52,9 +52,8 @@ def rank_one(system: System, users: ComplexArray, total: ComplexArray) -> Comple
         total: R, (B, N, N).
     """
     beams, _ = along_channels(system.H, users)
-    spectrum, U = np.linalg.eigh(hermitian_part(total - beams @ np.conj(beams).swapaxes(-1, -2)))
-    sensing = U * np.sqrt(np.maximum(spectrum, 0.0))[:, None, :]
-    return np.concatenate([beams, sensing[:, :, ::-1]], axis=-1)
+    sensing = factor(total - beams @ adjoint(beams), total.shape[-1])
+    return np.concatenate([beams, sensing], axis=-1)
 
 
 def least_power_beams(system: System, multipliers: FloatArray) -> ComplexArray:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from isacsim.linalg.hermitian import coordinates, matrices
+from isacsim.linalg.stacked import adjoint, factor
 from isacsim.optimisation.semidefinite import Program, cvxpy, inverse_trace, real, semidefinite, trace
 from isacsim.typing import ComplexArray, FloatArray
 
@@ -54,7 +55,7 @@ def optimum(
     values = {
         "C_1": linear / unit,
         "charge": coordinates(charge),
-        "root": real(_root(charge)),
+        "root": real(adjoint(factor(charge, side))),
         "sensing_charge": coordinates(sensing_charge),
         "information": information,
         "weights": positive / max(np.linalg.norm(positive), np.finfo(float).tiny),
@@ -68,12 +69,6 @@ def optimum(
     R_s = matrices(others.pop(0)) if separate else np.zeros((side, side), complex)
     W = others[0][:side] + 1j * others[0][side:] if users else np.zeros((side, 0), complex)
     return (W, matrices(R), R_s), told
-
-
-def _root(matrix: ComplexArray) -> ComplexArray:
-    """L^H of a positive semidefinite matrix L L^H, (N, N)."""
-    spectrum, U = np.linalg.eigh(matrix)
-    return np.sqrt(np.maximum(spectrum, 0.0))[:, None] * np.conj(U).T
 
 
 @lru_cache(maxsize=8)

@@ -23,6 +23,7 @@ from attrs import field, frozen
 
 from isacsim.batch import frobenius2, hermitian, put, rows, take
 from isacsim.checks import instance, number, whole
+from isacsim.linalg.stacked import aligned, factor
 from isacsim.optimisation.search import Line, search
 from isacsim.optimisation.semidefinite import CONVEX
 from isacsim.solvers.solution import objects
@@ -33,9 +34,7 @@ from isacsim.solvers.sum_rate_crlb.sdr_program import optimum
 from isacsim.solvers.sum_rate_crlb.states import MovingState
 from isacsim.typing import AnyArray, BoolArray, ComplexArray, FloatArray
 
-SHORT = (
-    1e-2  # length of a step along the gradient, relative to the precoder: there the objective is next to its optimum
-)
+SHORT = 1e-2  # length of a step along the gradient, relative to the precoder, whose objective is next to its optimum
 
 
 @frozen(eq=False)
@@ -144,18 +143,3 @@ def _sensing(merit: Merit, point: Evaluated) -> tuple[FloatArray, FloatArray]:
     diagonal = np.diagonal(merit.tensor.fim(point.Y @ hermitian(point.Y))[0])
     weights = np.sqrt(merit.crlb_weight * merit.selection / diagonal)
     return merit.tensor.linear_map(merit.V, diagonal), weights
-
-
-def factor(R: ComplexArray, columns: int) -> ComplexArray:
-    """The (N, columns) matrix X for which X X^H is nearest to R."""
-    spectrum, U = np.linalg.eigh((R + np.conj(R).T) / 2)
-    X = np.zeros((R.shape[0], columns), complex)
-    kept = min(columns, R.shape[0])
-    X[:, :kept] = (U * np.sqrt(np.maximum(spectrum, 0.0)))[:, ::-1][:, :kept]
-    return X
-
-
-def aligned(X: ComplexArray, old: ComplexArray) -> ComplexArray:
-    """X turned, with X X^H unchanged, to be nearest to ``old``."""
-    U, _, Vh = np.linalg.svd(np.conj(X).T @ old)
-    return X @ (U @ Vh)
