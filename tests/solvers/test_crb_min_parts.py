@@ -328,8 +328,8 @@ def test_the_structured_dual_solve_is_that_of_the_dense_matrix(kit, users, anten
     q, Q = np.random.default_rng(0).standard_normal(users), random_hermitian(kit, (m, n, n), 1)
     right = np.concatenate([q, *(coordinates(X) for X in Q)])
     dense = np.linalg.solve(A @ A.T + delta * np.eye(len(right)), right)
-    y, changes = parts.solve(q[None], [X[None] for X in Q])
-    found = np.concatenate([y[0], *(coordinates(X[0]) for X in changes)])
+    y, changes = parts.solve(q[None], Q[None])
+    found = np.concatenate([y[0], *coordinates(changes[0])])
     # The condition of A A^T + delta I is some 1e3.
     np.testing.assert_allclose(found, dense, atol=1e-12 * np.abs(dense).max())
 

@@ -25,7 +25,7 @@ from isacsim.linalg.stacked import trace
 from isacsim.solvers.base import Request
 from isacsim.solvers.crb_min.base import CrbMinSolver, certified
 from isacsim.solvers.crb_min.dual import from_multipliers
-from isacsim.solvers.crb_min.prox import prox_blocks, prox_inverse_trace, prox_spare_power
+from isacsim.solvers.crb_min.prox import prox_blocks
 from isacsim.solvers.crb_min.recovery import Beams, cheapest, recovered
 from isacsim.solvers.crb_min.reduction import Reduced
 from isacsim.solvers.crb_min.splitting import Splitting
@@ -46,23 +46,16 @@ class BalState:
     splitting: Splitting
     start: Beams
     V: ComplexArray = rows(3)  #: blocks, (B, M, n, n)
-    Z: ComplexArray = rows(2)
-    Y: ComplexArray = rows(2)  #: without spare dimensions it stays as it is
+    X: ComplexArray = rows(3)  #: copies of their sum: Z, and Y where there are spare dimensions, (B, m, n, n)
     y: FloatArray = rows(1)  #: multipliers of the SINRs
-    L_Z: ComplexArray = rows(2)  #: multiplier of sum V = Z, which becomes Z^-2
-    L_Y: ComplexArray = rows(2)
+    L: ComplexArray = rows(3)  #: multipliers of what the copies are; that of Z becomes Z^-2
     S: ComplexArray = rows(2)  #: sum of the blocks
     own: FloatArray = rows(1)  #: h_k^H V_k h_k
-    threshold: FloatArray = rows()  #: multiplier of the power, times tau
+    mu: FloatArray = rows()  #: multiplier of the power
     objective: FloatArray = rows()
     residual: FloatArray = rows()
     violation: FloatArray = rows()  #: ||A x - b||, as published
-    tau: float = field()
-
-    @property
-    def stalled(self) -> BoolArray:
-        """It always goes on."""
-        return np.zeros(len(self.objective), bool)
+    stalled: bool = False  #: it always goes on
 
     @property
     def beams(self) -> Beams:
@@ -82,9 +75,8 @@ class BalState:
     @property
     def bound(self) -> FloatArray:
         """What the multipliers prove, (B,)."""
-        n = self.Z.shape[-1]
-        mu = self.threshold / self.tau - (trace(self.L_Y) / n if self.splitting.copies == 2 else 0.0)
-        return np.asarray(from_multipliers(self.reduced, self.y, self._inside(self.L_Z), mu).bound)
+        mu = self.mu - trace(self.L[:, 1:]).sum(axis=-1) / self.L.shape[-1]
+        return np.asarray(from_multipliers(self.reduced, self.y, self._inside(self.L[:, 0]), mu).bound)
 
     def _inside(self, X: ComplexArray) -> ComplexArray:
         """Matrices on the range of the channels."""
@@ -133,68 +125,33 @@ class RBal(CrbMinSolver):
         space = reduced if self.reduces else reduced.whole
         splitting = Splitting.of(space, reduced.users + int(not self.reduces), self.delta)
         members, n, users = space.H.shape
-        identity = np.broadcast_to(np.eye(n, dtype=complex), (members, n, n)).copy()
-        V = np.asarray(np.repeat(identity[:, None] / splitting.blocks, splitting.blocks, axis=1), complex)
-        none = np.zeros(members)
+        white: ComplexArray = np.tile(np.eye(n, dtype=complex), (members, 1, 1, 1))
+        V = np.repeat(white / splitting.blocks, splitting.blocks, axis=1)
+        X = np.repeat(white, splitting.copies, axis=1)
+        none, no_end = np.zeros(members), np.full(members, np.inf)
         return BalState(
-            reduced=reduced,
-            splitting=splitting,
-            start=start,
-            V=V,
-            Z=identity,
-            Y=identity,
-            y=np.zeros((members, users)),
-            L_Z=np.zeros_like(identity),
-            L_Y=np.zeros_like(identity),
-            S=identity,
-            own=splitting.own(V),
-            threshold=none,
-            objective=none + reduced.antennas,
-            residual=none + np.inf,
-            violation=none + np.inf,
-            tau=self.tau,
-        )
+            reduced, splitting, start, V, X, y=np.zeros((members, users)), L=np.zeros_like(X), S=X[:, 0],
+            own=splitting.own(V), mu=none, objective=none + reduced.antennas, residual=no_end, violation=no_end,
+        )  # fmt: skip
 
     def step(self, state: BalState) -> BalState:
         """One primal and one dual update."""
         parts, tau, power = state.splitting, self.tau, float(state.reduced.antennas)
-        paired = parts.copies == 2
-        pull = state.L_Z - parts.spread(state.y)
-        pull = tau * (pull + state.L_Y if paired else pull)
-        C = state.V + pull[:, None]
+        C = state.V + tau * (state.L.sum(axis=1) - parts.spread(state.y))[:, None]
         C[:, : state.reduced.users] += (tau * state.reduced.ratio * state.y)[..., None, None] * parts.dyads
         V, threshold = prox_blocks(C, power)
-        Z, spectrum = prox_inverse_trace(state.Z - tau * state.L_Z, tau)
-        objective = (1 / spectrum).sum(axis=-1)
-        Y = state.Y
-        if paired:
-            Y, left = prox_spare_power(state.Y - tau * state.L_Y, tau, state.reduced.spare, power)
-            objective = objective + state.reduced.spare**2 / left
+        X, objective = parts.prox_copies(state.X - tau * state.L, tau)
         S, own = V.sum(axis=1), parts.own(V)
         far_S, far_own = 2 * S - state.S, 2 * own - state.own
-        sums = [far_S - (2 * Z - state.Z)] + ([far_S - (2 * Y - state.Y)] if paired else [])
-        change_y, changes = parts.solve(parts.misses(far_S, far_own), sums)
-        primal = (parts.misses(S, own) ** 2).sum(axis=-1) + frobenius2(S - Z)
-        moved = _norms2(V - state.V) + frobenius2(Z - state.Z)
-        if paired:
-            primal, moved = primal + frobenius2(S - Y), moved + frobenius2(Y - state.Y)
-        violation = np.sqrt(primal)
-        residual = np.maximum(violation, self.dual_weight * np.sqrt(moved) / tau)
+        change_y, change = parts.solve(parts.misses(far_S, far_own), far_S[:, None] - (2 * X - state.X))
+        violation = np.sqrt((parts.misses(S, own) ** 2).sum(axis=-1) + _norms2(S[:, None] - X))
+        moved = np.sqrt(_norms2(V - state.V) + _norms2(X - state.X))
+        residual = np.maximum(violation, self.dual_weight * moved / tau)
+        y, L = state.y - change_y / tau, hermitian_part(state.L - change / tau)
         return attrs.evolve(
-            state,
-            V=V,
-            Z=Z,
-            Y=Y,
-            y=state.y - change_y / tau,
-            L_Z=hermitian_part(state.L_Z - changes[0] / tau),
-            L_Y=hermitian_part(state.L_Y - changes[1] / tau) if paired else state.L_Y,
-            S=S,
-            own=own,
-            threshold=threshold,
-            objective=objective,
-            residual=residual,
-            violation=violation,
-        )
+            state, V=V, X=X, y=y, L=L, S=S, own=own, mu=threshold / tau,
+            objective=objective, residual=residual, violation=violation,
+        )  # fmt: skip
 
 
 @frozen

@@ -15,6 +15,7 @@ import numpy as np
 from attrs import field, frozen
 
 from isacsim.batch import rows, squared
+from isacsim.solvers.crb_min.prox import prox_inverse_trace, prox_spare_power
 from isacsim.solvers.crb_min.reduction import Reduced
 from isacsim.typing import ComplexArray, FloatArray
 
@@ -44,7 +45,7 @@ class Splitting:
 
     @property
     def copies(self) -> int:
-        """Copies of the sum: 2 with Y, 1 without."""
+        """Number m of copies of the sum: 2 with Y, 1 without."""
         return 2 if self.reduced.spare else 1
 
     def misses(self, S: ComplexArray, own: FloatArray) -> FloatArray:
@@ -61,12 +62,19 @@ class Splitting:
         """``sum_k y_k g_k``, (B, n, n)."""
         return (self.reduced.H * y[:, None, :]) @ self.reduced.HH
 
-    def solve(self, q: FloatArray, sums: list[ComplexArray]) -> tuple[FloatArray, list[ComplexArray]]:
-        """``(A A^* + delta I)^-1`` times the residuals q (B, K) of the SINRs and of each copy (B, n, n)."""
+    def solve(self, q: FloatArray, Q: ComplexArray) -> tuple[FloatArray, ComplexArray]:
+        """``(A A^* + delta I)^-1`` times the residuals q (B, K) of the SINRs and Q (B, m, n, n) of the copies."""
         M, m, d = self.blocks, self.copies, 1 + self.delta
-        through = self.reduced.received(sums[0] if m == 1 else sums[0] + sums[1])
+        through = self.reduced.received(Q.sum(axis=1))
         s = (self.schur_inverse @ (q - self.coupling * through / (m * M + d))[..., None])[..., 0]
-        pulled = self.spread(self.coupling * s)
-        rests = [Q - pulled for Q in sums]
-        total = rests[0] if m == 1 else rests[0] + rests[1]
-        return s, [(rest - M / (m * M + d) * total) / d for rest in rests]
+        rest = Q - self.spread(self.coupling * s)[:, None]
+        return s, (rest - M / (m * M + d) * rest.sum(axis=1, keepdims=True)) / d
+
+    def prox_copies(self, C: ComplexArray, tau: float) -> tuple[ComplexArray, FloatArray]:
+        """The copies (B, m, n, n) that f asks for near C, [Zhao26, Propositions 3 and 4], and f there, (B,)."""
+        Z, spectrum = prox_inverse_trace(C[:, 0], tau)
+        inside = (1 / spectrum).sum(axis=-1)
+        if self.copies == 1:
+            return Z[:, None], inside
+        Y, left = prox_spare_power(C[:, 1], tau, self.reduced.spare, self.reduced.limit)
+        return np.stack([Z, Y], axis=1), inside + self.reduced.spare**2 / left
