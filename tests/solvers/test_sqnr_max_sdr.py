@@ -167,7 +167,7 @@ def test_linear_objectives_have_the_reference_value_by_the_program_and_in_the_mu
     values, units = lifted.rules(system)
     told = program.solve(values | {"theta": coordinates(theta[0] / unit)}, 1e-9)
     answer = lifted.Lifted.of(told, units)
-    V = rank_one(system, answer.users[None], answer.total[None])
+    V = rank_one(system, answer.blocks[None])
     told = certify(linear, V, unit * answer.multipliers[None])
     # The reference is known to 6e-6.
     np.testing.assert_allclose([told.value[0], told.bound[0]], d["lin_value"], rtol=1e-5)
@@ -178,7 +178,7 @@ def test_recovery_keeps_covariance_and_sqinrs_with_transmit_converters_that_diff
     system = system_of(problem)
     X = kit.complex_gaussian((1, 3, 5, 5), 3)
     R = X @ np.conj(X).swapaxes(-1, -2)
-    V = rank_one(system, R[:, :2], R.sum(axis=1))
+    V = rank_one(system, R)
     np.testing.assert_allclose(V @ np.conj(V).swapaxes(-1, -2), R.sum(axis=1), atol=1e-10 * np.abs(R).max())
     h = system.H[0].T
     received = np.einsum("ki,kij,kj->k", np.conj(h), R[0, :2], h).real

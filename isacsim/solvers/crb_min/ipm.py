@@ -18,11 +18,12 @@ from isacsim.optimisation.semidefinite import BACKENDS, CONVEX
 from isacsim.solvers.base import Request
 from isacsim.solvers.crb_min.base import CrbMinSolver, certified
 from isacsim.solvers.crb_min.dual import Dual, from_multipliers
-from isacsim.solvers.crb_min.program import Answer, solved
+from isacsim.solvers.crb_min.program import solved
 from isacsim.solvers.crb_min.recovery import Beams, cheapest, recovered, shortfall
 from isacsim.solvers.crb_min.reduction import Reduced
 from isacsim.solvers.solution import Solution, Status
 from isacsim.solvers.sqinr.group import Group
+from isacsim.solvers.sqinr.lifted import Lifted
 from isacsim.solvers.sqinr.pipeline import one_by_one, trusted
 from isacsim.typing import ComplexArray, FloatArray
 
@@ -67,7 +68,7 @@ class RIpm(CrbMinSolver):
         )  # fmt: skip
         return attrs.evolve(rest, iterations=np.array([answer.steps if answer else 0]))
 
-    def ask(self, reduced: Reduced, root: ComplexArray | None = None) -> tuple[Answer | None, str]:
+    def ask(self, reduced: Reduced, root: ComplexArray | None = None) -> tuple[Lifted | None, str]:
         """The answer of the program of one member, on the range of the channels, and what is to be told of it.
 
         Args:
@@ -93,18 +94,16 @@ class Ipm(RIpm):
     reduces: ClassVar[bool] = False
 
 
-def judged(reduced: Reduced, answer: Answer, start: Beams) -> tuple[Beams, Dual, FloatArray]:
+def judged(reduced: Reduced, answer: Lifted, start: Beams) -> tuple[Beams, Dual, FloatArray]:
     """Beams, dual and the violation of constraints of one member's answer on the range."""
     V = hermitian_part(answer.blocks)[None]
     Q, mu = _stationary(reduced, V.sum(axis=1), answer)
-    dual = from_multipliers(reduced, answer.multipliers[None], Q, mu)
+    dual = from_multipliers(reduced, answer.multipliers[None, : reduced.users], Q, mu)
     return recovered(reduced, V, start), dual, shortfall(reduced, V)
 
 
-def _stationary(reduced: Reduced, S: ComplexArray, answer: Answer) -> tuple[ComplexArray, FloatArray]:
+def _stationary(reduced: Reduced, S: ComplexArray, answer: Lifted) -> tuple[ComplexArray, FloatArray]:
     """Q = R^-2 on the range and mu = R^-2 outside, to which the optimum sets them."""
     S_inverse = inverse(S)
-    mu = np.array([answer.power_multiplier])
-    if reduced.spare:
-        mu = (reduced.spare / (reduced.antennas - trace(S))) ** 2
+    mu = (reduced.spare / (reduced.antennas - trace(S))) ** 2 if reduced.spare else answer.multipliers[-1:]
     return S_inverse @ hermitian(S_inverse), mu

@@ -11,28 +11,18 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from attrs import frozen
+from attrs import evolve
 
-from isacsim.linalg.hermitian import coordinates, dyads, matrices
+from isacsim.linalg.hermitian import coordinates
 from isacsim.optimisation.semidefinite import Program, cvxpy, real, semidefinite, trace
 from isacsim.solvers.crb_min.reduction import Reduced
-from isacsim.solvers.sqinr.lifted import Blocks
+from isacsim.solvers.sqinr.lifted import Blocks, Lifted, rules
 from isacsim.typing import ComplexArray, FloatArray
-
-
-@frozen(eq=False)
-class Answer:
-    """What a program returned: blocks (M, n, n), and multipliers of the SINRs (K,) and of the power."""
-
-    blocks: ComplexArray
-    multipliers: FloatArray
-    power_multiplier: float
-    steps: int
 
 
 def solved(
     reduced: Reduced, root: ComplexArray, blocks: int, backend: str, accuracy: float
-) -> tuple[Answer | None, str]:
+) -> tuple[Lifted | None, str]:
     """The answer, None where the backend has none, and what it said where it had trouble.
 
     Args:
@@ -42,38 +32,28 @@ def solved(
         backend: One of `isacsim.optimisation.semidefinite.BACKENDS`.
         accuracy: Gaps and residuals that it is asked for.
     """
-    values, rows, value = _values(reduced, root)
-    compiled = program(reduced.rank, reduced.users, blocks, reduced.spare > 0)
-    answer = compiled.solve(values, accuracy, backend)
-    told = "" if answer.near else answer.told
-    if answer.primal is None:
-        return None, told
-    y, *mu = answer.dual
-    V = root @ matrices(np.array(answer.primal)) @ np.conj(root).T
-    power = value * float(mu[0]) / reduced.limit if mu else 0.0
-    return Answer(V, value * np.asarray(y, float) / rows, power, answer.steps), told
+    values, units = _values(reduced, root)
+    answer = program(reduced.rank, reduced.users, blocks, reduced.spare > 0).solve(values, accuracy, backend)
+    found = Lifted.of(answer, units)
+    if found is not None:
+        found = evolve(found, blocks=root @ found.blocks @ np.conj(root).T)
+    return found, "" if answer.near else answer.told
 
 
-def _values(reduced: Reduced, root: ComplexArray) -> tuple[dict[str, Any], FloatArray, float]:
-    """The parameters, the unit of each SINR, and that of the objective."""
-    C, power, spare, ratio, noise = root, reduced.limit, reduced.spare, reduced.ratio[0], reduced.noise[0]
+def _values(reduced: Reduced, root: ComplexArray) -> tuple[dict[str, Any], FloatArray]:
+    """The parameters, and the units of each SINR and of the power, relative to that of the objective, (K+1,)."""
+    C, power, spare = root, reduced.limit, reduced.spare
     C_inverse = np.linalg.inv(C)
     left = max(power - float(np.linalg.norm(C) ** 2), np.finfo(float).tiny)
     value = float(np.linalg.norm(C_inverse) ** 2) + (spare**2 / left if spare else 0.0)
-    h = np.conj(C).T @ reduced.H[0]
-    rows = noise + (h.real**2 + h.imag**2).sum(axis=0)
-    received = dyads(h[None])[0].T / rows[:, None]
-    corner = C_inverse / np.sqrt(value)
+    values, units = rules(reduced, np.conj(C).T @ reduced.H[0])
     unit = spare**2 / value if spare else power  # so that spare^2 / left is 1 / (left / unit)
-    values = {
-        "own": ratio[:, None] * received,
-        "every": received,
-        "noise": noise / rows,
-        "corner": real(corner),
+    values |= {
+        "corner": real(C_inverse / np.sqrt(value)),
         "weights": coordinates(np.conj(C).T @ C) / unit,
         "power": np.asarray(power / unit),
     }
-    return values, rows, value
+    return values, units / value
 
 
 @lru_cache(maxsize=8)

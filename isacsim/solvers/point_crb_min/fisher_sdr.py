@@ -101,7 +101,7 @@ class FisherSdr(SystemSolver):
                 steps, told = before + answer.steps, answer.told
                 lifted = Lifted.of(answer, units)
                 if lifted is not None:
-                    V = rank_one(system, lifted.users[None], lifted.total[None])
+                    V = rank_one(system, lifted.blocks[None])
                     V, *_ = repaired(system, group.feasible, V)
                     best = fisher.judged(system, V, lifted.multipliers[None], answer).better(best)
                 if best.gap <= self.tolerance:

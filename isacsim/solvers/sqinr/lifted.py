@@ -15,9 +15,8 @@ from typing import Any
 import numpy as np
 from attrs import frozen
 
-from isacsim.linalg.hermitian import coordinates, matrices
+from isacsim.linalg.hermitian import dyads, matrices
 from isacsim.optimisation.semidefinite import Answer, Program, cvxpy, inverse_trace, semidefinite, trace
-from isacsim.solvers.sqinr.system import System
 from isacsim.typing import ComplexArray, FloatArray
 
 
@@ -50,35 +49,41 @@ class Blocks:
 class Lifted:
     """Covariances that a program returned for one member."""
 
-    users: ComplexArray  #: R_k, (K, N, N)
-    total: ComplexArray  #: R, (N, N)
-    multipliers: FloatArray  #: Of the SQINRs and of the power, (K+1,), in the unit of the program's objective
+    blocks: ComplexArray  #: R_k, and that of the sensing streams where the program has one besides, (M, N, N)
+    #: Of the SQINRs and, where the program has such a rule, of the power, (K+1,), in the unit of its objective
+    multipliers: FloatArray
+    steps: int  #: Of the backend
 
     @classmethod
     def of(cls, answer: Answer, units: FloatArray) -> Lifted | None:
-        """What an answer says where each SQINR has a unit; None where there is none."""
+        """What an answer says where each SQINR, and the power, has a unit, (K+1,); None where there is none."""
         if answer.primal is None:
             return None
-        R = matrices(np.array(answer.primal))
-        multiplied = answer.dual[: 1 + (units.size > 0)]
-        y = np.concatenate([np.atleast_1d(dual) for dual in multiplied])
-        return cls(R[:-1], R.sum(axis=0), np.maximum(y, 0.0) / np.append(units, 1.0))
+        y = np.concatenate([np.ravel(dual) for dual in answer.dual])[: units.size]
+        return cls(matrices(np.array(answer.primal)), np.maximum(y, 0.0) / units[: y.size], answer.steps)
 
 
-def rules(system: System) -> tuple[dict[str, Any], FloatArray]:
-    """The parameters of the SQINRs of one member, and the unit of each: what it is for R white."""
-    if not system.users:
-        return {}, np.zeros(0)
-    h = system.H[0].T
-    own = h[:, :, None] * np.conj(h)[:, None, :]
-    every = own + system.spread[0].T[:, :, None] * np.eye(system.antennas)
-    units = 1 + np.trace(every, axis1=-2, axis2=-1).real / system.antennas
+def rules(links: Any, h: ComplexArray | None = None) -> tuple[dict[str, Any], FloatArray]:
+    """The parameters of the SQINRs of one member, and the units of each, of R white, and of the power, (K+1,).
+
+    Args:
+        links: The member: `Links` that tell their ``antennas`` and the ``ratio`` c_k of each user.
+        h: Its channels in the coordinates of the program, (N, K); None are its own.
+    """
+    h = links.H[0] if h is None else h
+    side, users = h.shape
+    if not users:
+        return {}, np.full(1, links.limit)
+    own = dyads(h[None])[0].T
+    every = own.copy()
+    every[:, :side] += links.load[0, :, :users].T  # coordinates of a diagonal
+    units = links.noise[0] + links.limit / links.antennas * every[:, :side].sum(axis=-1)
     values = {
-        "own": system.ratio[0][:, None] * coordinates(own) / units[:, None],
-        "every": coordinates(every) / units[:, None],
-        "noise": 1 / units,
+        "own": links.ratio[0][:, None] * own / units[:, None],
+        "every": every / units[:, None],
+        "noise": links.noise[0] / units,
     }
-    return values, units
+    return values, np.append(units, links.limit)
 
 
 @lru_cache(maxsize=8)

@@ -43,16 +43,10 @@ def along_channels(H: ComplexArray, V: ComplexArray) -> tuple[ComplexArray, Floa
     return np.ascontiguousarray(beams.swapaxes(-1, -2)), received
 
 
-def rank_one(system: System, users: ComplexArray, total: ComplexArray) -> ComplexArray:
-    """Beams and N sensing streams (B, N, K+N) of covariances.
-
-    Args:
-        system: The members.
-        users: R_k, (B, K, N, N).
-        total: R, (B, N, N).
-    """
-    beams, _ = along_channels(system.H, users)
-    sensing = factor(total - beams @ adjoint(beams), total.shape[-1])
+def rank_one(system: System, R: ComplexArray) -> ComplexArray:
+    """Beams and N sensing streams (B, N, K+N) of covariances (B, M, N, N), those of the K users first."""
+    beams, _ = along_channels(system.H, R[:, : system.users])
+    sensing = factor(R.sum(axis=1) - beams @ adjoint(beams), system.antennas)
     return np.concatenate([beams, sensing], axis=-1)
 
 

@@ -131,7 +131,7 @@ class Sdr(SqnrMaxSolver):
             answer = linear_program(system.antennas, system.users).solve(values | form, self.accuracy)
             lifted = Lifted.of(answer, units)
             if lifted is not None:
-                V[i] = rank_one(one, lifted.users[None], lifted.total[None])[0]
+                V[i] = rank_one(one, lifted.blocks[None])[0]
                 multipliers[i] = unit * lifted.multipliers
             told[i] = "" if answer.near else answer.told
         # With N - q D at most that, and D at least 1, no ratio exceeds this.
