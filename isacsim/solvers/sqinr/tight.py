@@ -55,6 +55,15 @@ class Tangent:
         diagonal = self.load @ weights[..., None]
         return np.asarray(-(self.H @ (weights[:, :-1, None] * self.R) + diagonal * self.V))
 
+    def pulls(self, multipliers: FloatArray) -> FloatArray:
+        """How long a direction each user with a negative multiplier keeps out of half of the gradient, (B, K); else 0.
+
+        A normal is ``inverse_kk^-1/2`` long beside all others.
+        """
+        users, k = np.maximum(-multipliers[:, :-1], 0.0), np.arange(multipliers.shape[-1] - 1)
+        inverse = self.inverse[:, k, k]
+        return np.asarray(users / np.sqrt(np.where(inverse > 0, inverse, np.inf)))
+
 
 def _real_products(A: ComplexArray, B: ComplexArray) -> FloatArray:
     """Real inner products of the rows of A and B (B, m, n), (B, m)."""

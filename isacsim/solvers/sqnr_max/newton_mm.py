@@ -46,7 +46,7 @@ class NewtonMm(SqnrMaxSolver):
     Args:
         tolerance: Relative residual of the optimality conditions at which a member has
             converged, and gap to its bound at which it is globally optimal.
-        max_steps: Largest number of steps; a thousand are taken where many points are nearly as good as the best.
+        max_steps: Largest number of steps; some hundred are taken where many points are nearly as good as the best.
             Of ``augmented-lagrangian`` half as many.
     """
 

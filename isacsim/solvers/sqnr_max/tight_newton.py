@@ -252,12 +252,15 @@ def _priced(state: TightState, way: Tangent, echoes: Echoes) -> tuple[TightState
         multipliers = -way.components(echoes.half)
         gradient = echoes.half + way.mixed(multipliers)
         error = np.sqrt(frobenius2(gradient)) * size
-        goes = (error <= BELIEVED) & (multipliers[:, :-1].min(axis=-1, initial=0.0) < 0)
+        # A constraint that is let go before the others' face is gone through comes back with the next step, and so on.
+        pulls = way.pulls(multipliers)
+        pull = pulls.max(axis=-1, initial=0.0) * size
+        goes = (error <= BELIEVED) & (pull > np.where(error <= state.tolerance, 0.0, error))
         if not goes.any():
             break
         at = np.flatnonzero(goes)
         tight = way.tight[at]
-        tight[np.arange(at.size), multipliers[at, :-1].argmin(axis=-1)] = False
+        tight[np.arange(at.size), pulls[at].argmax(axis=-1)] = False
         way = put(way, at, settled(take(state.constraints, at), way.V[at], tight)[0])
     state = attrs.evolve(
         state,
