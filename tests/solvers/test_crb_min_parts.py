@@ -249,7 +249,7 @@ def test_the_newton_system_has_the_gradient_of_the_dual(kit, point):
         by_matrix = kit.central_difference(lambda t, along=along: along(t, 0.0), 1e-3)
         np.testing.assert_allclose(place.system.slope @ coordinates(X), by_matrix, rtol=1e-8, atol=1e-9)
         by_xi = kit.central_difference(lambda t, along=along: along(t, 1.0, 0 * X), 1e-3)
-        np.testing.assert_allclose(at.best.told[SLOPE_XI], by_xi, rtol=1e-8, atol=1e-9)
+        np.testing.assert_allclose(at.told[SLOPE_XI], by_xi, rtol=1e-8, atol=1e-9)
 
 
 @pytest.mark.parametrize(("users", "antennas", "excess"), [(2, 4, 2.0), (2, 2, 1.5), (2, 3, 1 + 1e-5)])

@@ -59,7 +59,7 @@ def test_the_newton_system_of_the_saddle_is_the_second_derivative_of_the_dual_wi
     X = X + hermitian(X)
     L, x, scaling = place.frame.L, coordinates(X), place.system.scaling
     factor = np.tril(place.system.factor)
-    corner = at.best.told[PIVOT] + scaling @ place.system.side
+    corner = at.told[PIVOT] + scaling @ place.system.side
     form = x @ (factor @ factor.T) @ x + 2 * xi * scaling @ x + corner * xi**2
 
     def along(t):
@@ -77,7 +77,7 @@ def test_on_the_ray_of_the_least_power_q_is_a_multiple_of_the_identity_and_the_s
     least, sizes, r = least_power(reduced), Sizes.of(reduced), reduced.rank
     at, here = laid(Iterate, blank(Iterate, sizes), sizes), laid(Scratch, blank(Scratch, sizes), sizes)
     begin(member(reduced.arrays, 0), least.multipliers[0], least.power[0], at, here)
-    dual, eps = at.dual, at.best.told[EPS]
+    dual, eps = at.dual, at.told[EPS]
     Q, mu = dual.Q, dual.mu
     q = Q[0, 0].real
     np.testing.assert_allclose(Q, q * np.eye(r), atol=1e-12 * mu)

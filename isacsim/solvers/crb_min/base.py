@@ -16,7 +16,6 @@ from isacsim.solvers.crb_min.reduction import Reduced, precoders, reductions
 from isacsim.solvers.crb_min.white import white, white_beams
 from isacsim.solvers.solution import Solution, Status
 from isacsim.solvers.sqinr.group import Group
-from isacsim.solvers.sqinr.least_power import LeastPower
 from isacsim.solvers.sqinr.pipeline import SqinrSolver
 from isacsim.typing import BoolArray, ComplexArray
 
@@ -51,16 +50,14 @@ class CrbMinSolver(SqinrSolver):
         rest = Solution.resting(beams.coordinates, optimal, notes, objective=best, bound=best, gap=0.0, violation=0.0)
         return take(group, plain), rest
 
-    def needed(self, group: Group) -> LeastPower:
-        """What the SINRs need, which the reduction tells."""
-        return group.feasible
+    def screened(self, group: Group) -> Group:
+        """The members; the reduction has told what their SINRs need."""
+        return group
 
     def finished(self, problem: CrbMin, group: Group, solution: Solution) -> Solution:
         """A solution of reduced problems in W, with gaps to its own bound."""
         unit = group.system.unit
         trace = dict(solution.trace)
-        if np.isnan(solution.residual).all():
-            trace.pop("residual", None)
         # An iterate that violates constraints can be better than the optimum: how far it is off counts.
         trace["gap"] = np.abs(trace["objective"] / solution.bound[:, None] - 1)
         for name in ("objective", "bound"):

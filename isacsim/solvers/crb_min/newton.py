@@ -29,13 +29,14 @@ from isacsim.solvers.crb_min.newton_start import begin, near
 from isacsim.solvers.crb_min.newton_step import newton_step
 from isacsim.solvers.crb_min.newton_system import (
     BOUND,
+    DECREMENT,
     FAILURES,
     IDLE,
     OBJECTIVE,
     RESIDUAL,
     STATE,
     STEP,
-    Best,
+    VIOLATION,
     Iterate,
     Work,
 )
@@ -92,9 +93,7 @@ class PrimalDualNewton(CrbMinSolver):
         """What solves a problem whose hardware is not ideal."""
         return DualNewton(self.tolerance, self.max_steps, self.patience)
 
-    def takes(self, problem: CrbMin) -> str | None:
-        """Nothing, or a sentence why not: hardware that is none of `isacsim.solvers.sqinr.converters`."""
-        return self.behind_converters.takes(problem)
+    takes = DualNewton.takes  # what it hands on
 
     def solve(self, problem: CrbMin, request: Request) -> Solution:
         """The solution of a flat batch, for the hardware designed for."""
@@ -116,7 +115,7 @@ class PrimalDualNewton(CrbMinSolver):
         known = writable(least.multipliers), writable(least.power)
         solution = descend(reduced, blocks, known, stop, self.patience, group.places)
         if reduced.users <= self.fallback:
-            for i in np.flatnonzero(solution.ended(Status.STALLED)):
+            for i in solution.ended(Status.STALLED).nonzero()[0]:
                 solution = self._rescued(reduced, least.multipliers, solution, int(i), request)
         return solution
 
@@ -154,6 +153,7 @@ def descend_each(
     multipliers: FloatArray,
     power: FloatArray,
     blocks: FloatArray,
+    beams: ComplexArray,
     work: FloatArray,
     sizes: Sizes,
     first: int,
@@ -161,16 +161,15 @@ def descend_each(
     tolerance: float,
     patience: int,
 ) -> None:
-    """Take B members further from step ``first`` on, as far as there is a trace (B, steps, 3).
+    """Take B members further from step ``first`` on, as far as there is a trace (B, steps, 4).
 
-    It gets objective, bound and residual of each step. Step 0 leads to the start of members whose least power is told
-    as a number; the others have started elsewhere.
+    It gets objective, bound, residual and violation of each step, and ``beams`` (B, r, K+r) the best in the end. Step 0
+    leads to the start of members whose least power is told as a number; the others have started elsewhere.
     """
     room, here = laid(Work, work, sizes)
     for b in range(len(power)):
-        problem, count = member(problems, b), first
-        at = laid(Iterate, blocks[b], sizes)
-        told = at.best.told
+        problem, at, count = member(problems, b), laid(Iterate, blocks[b], sizes), first
+        told = at.told
         while told[STATE] == GOING and count < first + trace.shape[1]:
             if count > 0:
                 newton_step(problem, at, room, here, tolerance)
@@ -186,6 +185,9 @@ def descend_each(
             elif told[FAILURES] >= REFUSED or told[IDLE] >= patience:
                 told[STATE] = STALLED
             count += 1
+        for i in range(sizes.r):
+            for j in range(beams.shape[2]):
+                beams[b, i, j] = at.users[i, j] if j < sizes.K else at.sensing[i, j - sizes.K]
 
 
 def descend(
@@ -196,29 +198,22 @@ def descend(
     patience: int,
     labels: IntArray,
 ) -> Solution:
-    """What iterates lead to, in reduced units; a callback is told their ``labels`` (B,).
+    """What the iterates in blocks lead to, in reduced units; a callback is told their ``labels`` (B,).
 
     ``known`` are the multipliers and the least power of members that have not started, NaN of those that have.
     """
-    problems, sizes = reduced.arrays, Sizes.of(reduced)
-    best, work = laid(Best, blocks, sizes), blank(Work, sizes)
-    told = best.told
+    problems, sizes, told = reduced.arrays, Sizes.of(reduced), blocks[:, : DECREMENT + 1]
+    work, beams = blank(Work, sizes), np.empty((len(told), sizes.r, sizes.K + sizes.r), complex)
 
     def advance(done: int, trace: FloatArray) -> None:
-        compiled(descend_each)(problems, *known, blocks, work, sizes, done, trace, rules.tolerance, patience)
+        compiled(descend_each)(problems, *known, blocks, beams, work, sizes, done, trace, rules.tolerance, patience)
 
     def look(going: BoolArray) -> Bracket:
-        return Bracket(_beams(best, going).precoder, *told[going, : RESIDUAL + 1].T)
+        objective, bound, gap = told[going, : RESIDUAL + 1].T
+        return Bracket(Beams.of(beams[going], objective).precoder, objective, bound, gap)
 
-    course = Course(told[:, STATE], told[:, STEP]).run(rules, FIRST_ROWS, RESIDUAL + 1, advance, look, labels)
-    every = np.arange(len(told))
+    course = Course(told[:, STATE], told[:, STEP]).run(rules, FIRST_ROWS, VIOLATION + 1, advance, look, labels)
     values = {"objective": told[:, OBJECTIVE], "residual": np.full(len(told), np.nan), "bound": told[:, BOUND]}
-    traced = {"objective": OBJECTIVE, "residual": RESIDUAL, "bound": BOUND}
-    solution = course.solution(every, _beams(best, every).coordinates, values, traced, Status.OPTIMAL)
-    # The beams meet the constraints by construction.
-    return replaced(solution, trace={**solution.trace, "violation": 0.0 * solution.trace["objective"]})
-
-
-def _beams(best: Best, members: IntArray | BoolArray) -> Beams:
-    """The best beams of some members."""
-    return Beams(best.users[members], best.sensing[members], best.told[members, OBJECTIVE])
+    # The beams meet the constraints by construction: nothing is ever written to their violation.
+    traced = {"objective": OBJECTIVE, "bound": BOUND, "violation": VIOLATION}
+    return course.solution(np.arange(len(told)), beams, values, traced, Status.OPTIMAL)

@@ -57,7 +57,7 @@ def on_the_ray(power: float, N: int, r: int, eps: float) -> tuple[float, float]:
 def begin(problem: Member, multipliers: FloatArray, power: float, at: Iterate, here: Scratch) -> None:
     """Write where a member starts, given its least power and the multipliers of that."""
     (H, _, antennas), dual = problem, at.dual
-    L, told, users, sensing, r = dual.L, at.best.told, here.tall[1], here.small[1], len(H)
+    L, told, users, sensing, r = dual.L, at.told, here.tall[1], here.small[1], len(H)
     scale_columns(H, multipliers, users)
     multiply_adjoint(users, H, L)
     shift(L, 1.0)
@@ -66,9 +66,9 @@ def begin(problem: Member, multipliers: FloatArray, power: float, at: Iterate, h
     dual.numbers[MU] = 1.0
     dual_at(problem, dual, here)
     value = max(float(antennas), dual.numbers[PROVEN])
-    along(dual, at.best.users)
-    write_identity(at.best.sensing, 0.0)
-    told[OBJECTIVE] = tight_at(problem, at.best.users, at.best.sensing, here)
+    along(dual, at.users)
+    write_identity(at.sensing, 0.0)
+    told[OBJECTIVE] = tight_at(problem, at.users, at.sensing, here)
     eps = FIRST_BARRIER * value / r
     mu, t = on_the_ray(power, int(antennas), r, eps)
     scale(np.sqrt(t), L, L)
@@ -99,10 +99,9 @@ def near(dual: Dual, eps: FloatArray, beams: Beams, bound: FloatArray, sizes: Si
     for mine, given in zip(at.dual, dual, strict=True):
         mine[:] = given
     at.R[:], at.E[:] = beams.covariance, eps[:, None, None] * np.eye(sizes.r)
-    told, users, sensing = at.best
-    users[:], sensing[:] = beams.users, beams.sensing
-    for mine, weight in zip(told, eps, strict=True):
-        settle(mine, weight)
-    told[:, OBJECTIVE], told[:, BOUND] = beams.objective, bound
-    told[:, RESIDUAL] = (beams.objective - bound) / np.abs(bound)
+    at.users[:], at.sensing[:] = beams.users, beams.sensing
+    for told, weight in zip(at.told, eps, strict=True):
+        settle(told, weight)
+    at.told[:, OBJECTIVE], at.told[:, BOUND] = beams.objective, bound
+    at.told[:, RESIDUAL] = (beams.objective - bound) / np.abs(bound)
     return blocks

@@ -282,16 +282,16 @@ def follow(E: ComplexArray, eps: float, frame: Frame, step: Step, here: Scratch)
 @brief
 def keep_best(problem: Member, at: Iterate, here: Scratch) -> bool:
     """Write beams of the iterate, and keep them where they are better than those before; whether they are any."""
-    dual, best, users, sensing, product = at.dual, at.best, here.tall[1], here.small[1], here.small[2]
+    dual, users, sensing, product = at.dual, here.tall[1], here.small[1], here.small[2]
     along(dual, users)
     multiply(at.E, dual.inverse, product)
     adjoint_multiply(dual.inverse, product, sensing)
     symmetrise(sensing)
     objective = tight_at(problem, users, sensing, here)
-    if objective < best.told[OBJECTIVE]:
-        best.told[OBJECTIVE] = objective
-        write(users, best.users)
-        write(sensing, best.sensing)
+    if objective < at.told[OBJECTIVE]:
+        at.told[OBJECTIVE] = objective
+        write(users, at.users)
+        write(sensing, at.sensing)
     return bool(np.isfinite(objective))
 
 
@@ -308,7 +308,7 @@ def count_idle(told: FloatArray) -> None:
 def newton_step(problem: Member, at: Iterate, room: Room, here: Scratch, tolerance: float) -> None:
     """One predictor, one corrector and one search of a member; ``tolerance`` is the gap that is aimed at."""
     frame, response, system, step, trial = room
-    told, mu, good = at.best.told, at.dual.numbers[MU], False
+    told, mu, good = at.told, at.dual.numbers[MU], False
     sound = linearise(problem, at, room, here)
     aim_at(told, frame.E, predict(told, frame, system, step, here), tolerance)
     xi = correct(told, system, step, here)

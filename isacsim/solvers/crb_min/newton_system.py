@@ -42,22 +42,16 @@ LEAST = float(np.finfo(float).tiny ** (1 / 4))  # eigenvalue of R, whose fourth 
 SPREAD = 100.0  # by how much the eigenvalues of E may differ from eps
 
 # What is told of an iterate, and of the system and the step at it.
-OBJECTIVE, BOUND, RESIDUAL, EPS, LARGEST, CAUTION, LENGTH, COUNT = range(8)
-FAILURES, IDLE, REFERENCE, STATE, STEP, PIVOT, SLOPE_XI, DECREMENT = range(8, 16)
-
-
-class Best(NamedTuple):
-    """What is told of a member, and its best beams so far; in NumPy of B of them, with one more axis in front."""
-
-    told: Annotated[FloatArray, "16"]  #: By the names OBJECTIVE to DECREMENT
-    users: Annotated[ComplexArray, "r K"]  #: Beams of the users
-    sensing: Annotated[ComplexArray, "r r"]  #: Covariance of the sensing streams beside them
+OBJECTIVE, BOUND, RESIDUAL, VIOLATION, EPS, LARGEST, CAUTION, LENGTH, COUNT = range(9)
+FAILURES, IDLE, REFERENCE, STATE, STEP, PIVOT, SLOPE_XI, DECREMENT = range(9, 17)
 
 
 class Iterate(NamedTuple):
-    """Where a member is, in reduced units; `Best` comes first, so that its block begins with it."""
+    """Where a member is, in reduced units; in NumPy B of them, with one more axis in front."""
 
-    best: Best
+    told: Annotated[FloatArray, "17"]  #: By the names OBJECTIVE to DECREMENT; first, so that its block begins with it
+    users: Annotated[ComplexArray, "r K"]  #: Beams of the users, the best so far
+    sensing: Annotated[ComplexArray, "r r"]  #: Covariance of the sensing streams beside them
     R: Annotated[ComplexArray, "r r"]
     E: Annotated[ComplexArray, "r r"]  #: In coordinates in which M is the identity
     dual: Dual
@@ -130,7 +124,7 @@ class Work(NamedTuple):
 def linearise(problem: Member, at: Iterate, room: Room, here: Scratch) -> bool:
     """Write the Newton system at a dual point, R and E of one member; whether it is positive definite."""
     (frame, response, system, _, _), dual = room, at.dual
-    told, factor, scaling, side = at.best.told, system.factor, system.scaling, system.side
+    told, factor, scaling, side = at.told, system.factor, system.scaling, system.side
     turn(problem, at, frame, system.F, here)
     weigh(frame.rho, response.weights)
     differentiate(problem.terms[SHARE], frame, response.J, here)
@@ -171,7 +165,7 @@ def turn(problem: Member, at: Iterate, frame: Frame, F: FloatArray, here: Scratc
     dyads_into(turned, beams)
     multiply(back, at.E, product)
     multiply_adjoint(product, back, E)
-    clip(E, root, product, at.best.told[EPS], here.spectra[0], here.spectra[1])
+    clip(E, root, product, at.told[EPS], here.spectra[0], here.spectra[1])
 
 
 @brief

@@ -34,7 +34,6 @@ from isacsim.solvers.sqinr.least_power import Links, Search, completed, newton_a
 from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray
 
 SHARE, THRESHOLD, NOISE, CHARGE = range(4)  # what kernels see of each user: 1/a_k, gamma_k, sigma_k^2, sigma_k^2/a_k
-RANK, LEAST, KNOWN, OPEN = range(4)  # what is told of a member beside its users
 # What is left of a channel of unit norm, beside those before it, below which it does not count for the rank.
 RANK_TOLERANCE = 1e-10
 # Relative distance of a nuclear norm from what is asked of it that its rounding cannot explain: it is a sum of roots.
@@ -81,7 +80,7 @@ class Reduced(Links):
     @property
     def arrays(self) -> Member:
         """What kernels see."""
-        return Member(writable(self.H), writable(self.terms), np.full(len(self.terms), self.antennas))
+        return Member(self.H, self.terms, np.full(len(self.terms), self.antennas))
 
     @property
     def rank(self) -> int:
@@ -119,8 +118,11 @@ class Found(NamedTuple):
     basis: ComplexArray  #: (B, N_t, m)
     H: ComplexArray  #: (B, m, K)
     terms: FloatArray  #: (B, 4, K)
-    multipliers: FloatArray  #: Those of the least power, (B, K)
-    told: FloatArray  #: By the names RANK to OPEN, (B, 4)
+    least: FloatArray  #: The least power, (B,)
+    multipliers: FloatArray  #: Those of it, (B, K)
+    known: BoolArray  #: Whether Newton's method has found it, (B,)
+    open: BoolArray  #: Whether the white covariance may meet every SINR, (B,)
+    rank: IntArray  #: (B,)
 
 
 class Sizes(NamedTuple):
@@ -144,23 +146,22 @@ class Desk(NamedTuple):
 
 def reductions(problem: CrbMin) -> list[Group]:
     """The reduced problems of a flat batch, by rank, and the least power of each."""
-    B, N, K = problem.H.shape
-    m, place = min(N, K), np.empty
-    power, noise, least = (each(x, B) for x in (problem.power, problem.noise_power, problem.min_sinr))
+    (B, N, K), place = problem.H.shape, np.empty
+    m, power = min(N, K), each(problem.power, B)
+    given = [writable(each(x, B)) for x in (problem.H, power, problem.noise_power, problem.min_sinr)]
     basis, H, terms, multipliers = place((B, N, m), complex), place((B, m, K), complex), place((B, 4, K)), place((B, K))
-    found = Found(basis, H, terms, multipliers, place((B, OPEN + 1)))
-    given, sizes = (writable(problem.H), writable(power), writable(noise), writable(least)), Sizes(N, m, K)
+    found = Found(basis, H, terms, place(B), multipliers, place(B, bool), place(B, bool), place(B, int))
+    sizes = Sizes(N, m, K)
     compiled(screen_each)(*given, found, blank(Desk, sizes), sizes)
-    rank = found.told[:, RANK].astype(int)
     groups = []
-    for r in sorted(set(rank.tolist())):
-        at = (rank == r).nonzero()[0]
-        here = take(found, at) if at.size < B else found
-        basis, H, terms, multipliers, told = here
+    for r in sorted(set(found.rank.tolist())):
+        at = (found.rank == r).nonzero()[0]
+        here = found if at.size == B else take(found, at)
+        basis, H = here.basis, here.H
         if r < m:
             basis, H = np.ascontiguousarray(basis[:, :, :r]), np.ascontiguousarray(H[:, :r])
-        reduced = Reduced(basis=basis, H=H, terms=terms, open=told[:, OPEN] > 0, unit=power[at] / N, antennas=N)
-        feasible = completed(reduced, told[:, LEAST].copy(), multipliers, told[:, KNOWN] > 0)
+        reduced = Reduced(basis=basis, H=H, terms=here.terms, open=here.open, unit=power[at] / N, antennas=N)
+        feasible = completed(reduced, here.least, here.multipliers, here.known)
         groups.append(Group(reduced, at, each(np.arange(K)[None], at.size), feasible))
     return groups
 
@@ -178,7 +179,7 @@ def screen_each(
 
     A channel of zeros stays one: as if its noise were infinite.
     """
-    basis, inside, terms, multipliers, told = found
+    basis, inside, terms, least, multipliers, known, may, ranks = found
     here, (N, K) = laid(Desk, work, sizes), H.shape[1:]
     for b in range(len(H)):
         normalise(H[b], N / power[b], noise[b], threshold[b], terms[b], here)
@@ -191,12 +192,11 @@ def screen_each(
         for k in range(K):
             asked += np.sqrt((1 + terms[b, NOISE, k]) * terms[b, SHARE, k])
         # Equal weights prove of most members that the white covariance does not do; see `white`.
-        told[b, OPEN] = 1.0 if nuclear_norm(inside[b], here.gram, here.spectrum) >= asked * (1 - CLEARLY) else 0.0
-        known = newton_at(inside[b], here.load, terms[b, THRESHOLD], multipliers[b], here.search)
-        least = 0.0
+        may[b] = nuclear_norm(inside[b], here.gram, here.spectrum) >= asked * (1 - CLEARLY)
+        known[b] = newton_at(inside[b], here.load, terms[b, THRESHOLD], multipliers[b], here.search)
+        ranks[b], least[b] = rank, 0.0
         for k in range(K):
-            least += multipliers[b, k] * terms[b, NOISE, k]
-        told[b, RANK], told[b, LEAST], told[b, KNOWN] = rank, least, 1.0 if known else 0.0
+            least[b] += multipliers[b, k] * terms[b, NOISE, k]
 
 
 @brief

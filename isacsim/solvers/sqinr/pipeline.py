@@ -19,7 +19,7 @@ from isacsim.compiled import compiled
 from isacsim.solvers.base import Request, Solver, refuse_starts
 from isacsim.solvers.solution import Solution, Status, gathered
 from isacsim.solvers.sqinr.group import Group, certificate
-from isacsim.solvers.sqinr.least_power import LeastPower, least_power
+from isacsim.solvers.sqinr.least_power import least_power
 from isacsim.solvers.sqinr.repair import repaired
 from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray
 
@@ -50,9 +50,9 @@ class SqinrSolver(Solver):
         """The members that need no search, with their solution in normalised units; none by default."""
         return None
 
-    def needed(self, group: Group) -> LeastPower:
-        """What the SQINRs of members need."""
-        return least_power(group.system)
+    def screened(self, group: Group) -> Group:
+        """The members, and what their SQINRs need."""
+        return replaced(group, feasible=least_power(group.system))
 
     def chunk(self, system: Any) -> int:
         """Members that are solved together."""
@@ -74,7 +74,7 @@ class SqinrSolver(Solver):
             if here.places.size == group.places.size:
                 return
             group = take(group, ~np.isin(group.places, here.places))
-        group = replaced(group, feasible=self.needed(group))
+        group = self.screened(group)
         hopeless = group.feasible.exceeds(group.system.limit)
         left, size = (~hopeless).nonzero()[0], self.chunk(group.system)
         if left.size < hopeless.size:
