@@ -166,6 +166,7 @@ def reductions(problem: CrbMin) -> list[Group]:
     return groups
 
 
+@few_passes
 def screen_each(
     H: ComplexArray,
     power: FloatArray,
