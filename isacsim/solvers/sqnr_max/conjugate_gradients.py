@@ -17,6 +17,7 @@ import numpy as np
 
 from isacsim.compiled import brief, few_passes, part
 from isacsim.linalg.blas import multiply, scalar_product
+from isacsim.optimisation.trust_region import DD, LENGTH, SLOPE, XD, XX, Path, advance, project, reach, walk
 from isacsim.records import member
 from isacsim.solvers.sqinr.tight import write_normals
 from isacsim.solvers.sqnr_max.echo import Echoes, Response
@@ -88,13 +89,6 @@ class Tangents(NamedTuple):
     weights: FloatArray  #: (2, K+1)
 
 
-class Path(NamedTuple):
-    """Room for the path of one member, which begins at zero."""
-
-    corners: FloatArray  #: (PRODUCTS+1, 2NL)
-    told: FloatArray  #: Of its segments, by the names XX to LENGTH, (PRODUCTS+1, 6)
-
-
 class Vectors(NamedTuple):
     """Room for vectors, each stored thrice in one place: by columns (N, L), and as real numbers."""
 
@@ -124,6 +118,9 @@ class Product(NamedTuple):
     receivers: FloatArray  #: (3, N_r)
 
 
+Rooms = tuple[Tangents, Path, Vectors, Product]
+
+
 class Steps(NamedTuple):
     """What is found for B members."""
 
@@ -134,9 +131,6 @@ class Steps(NamedTuple):
 
 
 RESIDUAL, TURNED, DIRECTION, BENT, MIXED = range(5)
-# Of a segment that begins at x and goes along d: <x, x>, <x, d>, <d, d>, slope and negative curvature of half of the
-# model, and how far it goes.
-XX, XD, DD, SLOPE, CURVE, LENGTH = range(6)
 
 
 def rounded(record: R, single: bool = True) -> R:
@@ -158,7 +152,7 @@ def point_at(echoes: Echoes) -> Point:
     return Point(V, echo, Y, C, echoes.T, quiet, seen.X, seen.inverse)
 
 
-def room(H: ComplexArray, factors: Response, V: ComplexArray) -> tuple[Tangents, Path, Vectors, Product]:
+def room(H: ComplexArray, factors: Response, V: ComplexArray) -> Rooms:
     """Room for members like those of channels (B, N, K) at points V (B, N, L), in the precision of their factors."""
     (N, L), (r, receivers), K = V.shape[1:], (factors.A.shape[-1], factors.gains.shape[-2]), H.shape[-1]
     number, real = factors.A.dtype, factors.gains.dtype
@@ -253,58 +247,6 @@ def travel(
         project(normals, inverse, residual, weights, mixed)
         told, corner = after, ahead
     return PRODUCTS
-
-
-@part
-def reach(told: FloatArray, slope: float, curve: float, radius: float) -> bool:
-    """Write how far a segment of this slope and negative curvature goes: whether to its top, within the radius."""
-    edge = to_edge(told, radius)
-    inside = curve > 0 and slope < curve * edge
-    told[SLOPE], told[CURVE], told[LENGTH] = slope, curve, slope / curve if inside else edge
-    return inside
-
-
-@part
-def advance(told: FloatArray, after: FloatArray) -> None:
-    """Write the products of the segment that begins where another one ends, with that one's direction."""
-    length, xd, dd = told[LENGTH], told[XD], told[DD]
-    after[XX] = told[XX] + length * (2 * xd + length * dd)
-    after[XD], after[DD] = xd + length * dd, dd
-
-
-@part
-def to_edge(told: FloatArray, radius: float) -> float:
-    """How far along a segment the radius is."""
-    xd, dd = told[XD], told[DD]
-    return (np.sqrt(max(xd * xd + dd * (radius * radius - told[XX]), 0.0)) - xd) / dd
-
-
-@part
-def walk(path: Path, segments: int, radius: float, step: FloatArray) -> float:
-    """Write the point of the path at a radius, or its end, (2NL,): the rise that the model promises."""
-    rise, whole, corners = 0.0, path.told, path.corners
-    for j in range(segments):
-        told, last = whole[j], j == segments - 1 or whole[j + 1, XX] >= radius * radius
-        whole_length = told[LENGTH]
-        length = min(whole_length, to_edge(told, radius)) if last else whole_length
-        rise += 2 * length * told[SLOPE] - length * length * told[CURVE]
-        if last:
-            here, ahead, share = corners[j], corners[j + 1], length / whole_length
-            for i in range(step.size):
-                step[i] = here[i] + share * (ahead[i] - here[i])
-            break
-    return rise
-
-
-@part
-def project(normals: FloatArray, inverse: FloatArray, x: FloatArray, weights: FloatArray, mixed: FloatArray) -> None:
-    """Leave of x (2NL,) what is orthogonal to the normals (K+1, 2NL)."""
-    along, share = weights[0], weights[1]
-    multiply(normals, x, along)
-    multiply(inverse, along, share)
-    multiply(share, normals, mixed)
-    for i in range(x.size):
-        x[i] -= mixed[i]
 
 
 @brief

@@ -21,18 +21,7 @@ from isacsim.linalg.stacked import eigh
 from isacsim.solvers.sqinr.certificate import certify
 from isacsim.solvers.sqinr.system import Constraints, System
 from isacsim.solvers.sqinr.tight import Tangent, settled
-from isacsim.solvers.sqnr_max.conjugate_gradients import (
-    SHORTER,
-    Path,
-    Product,
-    Steps,
-    Tangents,
-    Vectors,
-    point_at,
-    room,
-    rounded,
-    steps_each,
-)
+from isacsim.solvers.sqnr_max.conjugate_gradients import SHORTER, Rooms, Steps, point_at, room, rounded, steps_each
 from isacsim.solvers.sqnr_max.echo import Echoes, Response, Seen, echoes_at, echoes_of, value_at
 from isacsim.solvers.sqnr_max.lagrangian import Turning, first_radius, lagrangian_at, missing, positive
 from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray
@@ -75,7 +64,7 @@ class TightState:
     places: IntArray = rows()  # in the system, which stays whole: nothing but a bound asks for its objective
     whole: tuple[System] = field()
     tolerance: float = field()
-    room: tuple[Tangents, Path, Vectors, Product] = field()  # of one member, that of all by turns
+    room: Rooms = field()  # of one member, that of all by turns
 
     @property
     def system(self) -> System:
