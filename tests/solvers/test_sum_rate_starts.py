@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from isacsim.batch import hermitian
-from isacsim.solvers.sum_rate_crlb.member import reduce_each
+from isacsim.linalg.ranges import reduce_each
 from isacsim.solvers.sum_rate_crlb.merit import Merit
 from isacsim.solvers.sum_rate_crlb.starts import LEFT_OUT, SENSING_AMPLITUDE, aim_each, start_all
 

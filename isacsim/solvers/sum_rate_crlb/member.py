@@ -13,8 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from isacsim.compiled import part
-from isacsim.linalg.blas import multiply, write
-from isacsim.linalg.lapack import orthonormalise
+from isacsim.linalg.blas import multiply
 from isacsim.linalg.parts import real_inner, regular_inverse
 from isacsim.metrics.fim import CONFUSED, adjoint_into, fim_into
 from isacsim.optimisation.ascent import OBJECTIVE, OWN
@@ -191,32 +190,3 @@ def evaluate_each(
             bound(tensor[b], places, weights, gains[b], square, F, inverse, told[b])
             multiplier(tensor[b], places, weights, inverse, F, Q_V[b])
         differentiate(N[b], weights[RATE_WEIGHT], told[b], gains[b], Q_V[b], factor, gradient[b])
-
-
-def reduce_each(
-    N: ComplexArray,
-    NH: ComplexArray,
-    onto: ComplexArray,
-    basis: ComplexArray,
-    own: ComplexArray,
-    ownH: ComplexArray,
-    W: ComplexArray,
-    Z: ComplexArray,
-) -> None:
-    """Write orthonormal bases Q (B, n, c) of the ranges of N (B, n, c), and what is seen in them.
-
-    That is ``Q^H N``, its conjugate transpose, and ``Q^H W`` of precoders W (B, starts, n, K+S); a basis may be of one
-    N for all. ``onto`` is room for Q^H.
-    """
-    for b in range(len(N)):
-        write(NH[b], onto[b])
-        orthonormalise(onto[b])
-        multiply(onto[b], N[b], own[b])
-        for i in range(onto.shape[1]):
-            for j in range(onto.shape[1]):
-                ownH[b, j, i] = own[b, i, j].conjugate()
-            for j in range(onto.shape[2]):
-                basis[b, j, i] = onto[b, i, j].conjugate()
-    for b in range(len(W)):
-        for s in range(W.shape[1]):
-            multiply(onto[min(b, len(onto) - 1)], W[b, s], Z[b, s])

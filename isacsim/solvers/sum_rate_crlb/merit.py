@@ -19,6 +19,7 @@ from attrs import field, frozen
 from isacsim.arrays import AntennaArray
 from isacsim.batch import each, flatten, hermitian, replaced, rows
 from isacsim.compiled import compiled, writable
+from isacsim.linalg.ranges import in_range
 from isacsim.metrics.fim import FimTensor
 from isacsim.optimisation.ascent import OBJECTIVE
 from isacsim.optimisation.preconditioner import damped_inverse
@@ -35,7 +36,6 @@ from isacsim.solvers.sum_rate_crlb.member import (
     Room,
     Terms,
     evaluate_each,
-    reduce_each,
 )
 from isacsim.typing import ComplexArray, FloatArray
 
@@ -249,12 +249,10 @@ class Merit(OnSurface):
         Q is (B, N_t, c), of B = 1 if all members share N, and W (B, starts, N_t, K+S). Where that range may be no
         smaller than that of all precoders, Q is the identity.
         """
-        count, antennas, columns = self.N.shape
+        antennas, columns = self.N.shape[1:]
         if columns >= antennas:
             return np.eye(antennas, dtype=complex)[None], self, W
-        (onto, Q), (N, NH) = np.empty((2, *self.NH.shape), complex), np.empty((2, count, columns, columns), complex)
-        Q, Z = Q.reshape(self.N.shape), np.empty((*W.shape[:2], columns, W.shape[3]), complex)
-        compiled(reduce_each)(self.N, self.NH, onto, Q, N, NH, writable(W), Z)
+        Q, N, NH, Z = in_range(self.N, self.NH, W)
         return Q, replaced(self, N=N, NH=NH), Z
 
     def magnitude(self, point: Iterate) -> FloatArray:
