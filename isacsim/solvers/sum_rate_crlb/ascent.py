@@ -115,7 +115,7 @@ def advance(
             multiplier(tensor[m], places, weights, inverse, F, square)
         differentiate(N[m], weights[RATE_WEIGHT], now, gains, square, factor, gradient)
         if link is not None:
-            disturbance(link, m, W, weights, now, gains, places, F, square, gradient)
+            disturbance(link, m, W, weights, now, gains, tensor[m], places, F, square, gradient)
         along_surface(W, power, apart, gradient)
         if count % RENEW_EVERY == 0:
             precondition(N[m], betas, follow(noise, weights, now, betas), square_M, M)

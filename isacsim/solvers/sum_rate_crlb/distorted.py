@@ -17,13 +17,15 @@ from isacsim.batch import hermitian
 from isacsim.compiled import part, writable
 from isacsim.hardware.gain_control import COTANGENT, DISTORTION, distort, pull, tables_of
 from isacsim.linalg.blas import multiply
-from isacsim.linalg.parts import invert_positive
+from isacsim.linalg.lapack import adjoint_multiply, multiply_adjoint, scale
+from isacsim.linalg.parts import invert_positive, real_inner, shift
+from isacsim.metrics.fim import adjoint_into
 from isacsim.problems.sum_rate_crlb import SumRateCrlb
 from isacsim.solvers.sum_rate_crlb.member import RATE_WEIGHT, SEEN, covariance
 from isacsim.targets.scene import ParametricScene
 from isacsim.typing import ComplexArray, FloatArray, IntArray
 
-NOISE, INVERSE, WHITENED, INFORMATION, BACK, SCRATCH = range(6)  # slots of `Disturbed.small`
+NOISE, INVERSE, WHITENED, INFORMATION, BY_INFORMATION, BY_NOISE = range(6)  # slots of `Disturbed.small`
 
 
 class Disturbed(NamedTuple):
@@ -33,14 +35,14 @@ class Disturbed(NamedTuple):
     numbers: FloatArray  #: What is linear in each, and how its table is graded, (functions, 2)
     kinds: IntArray  #: Which of them two chains have, (N, N); -1 without correlation
     chains: FloatArray  #: Scale of the coordinates Z in ``W = diag(scale) Z``, and noise for 1 W, (2, N)
-    listeners: ComplexArray  #: ``[H, G^H]`` of G, the response of the targets, (B, N, K+m')
+    listeners: ComplexArray  #: ``H^H`` and below it G, the response of the targets, (B, K+m', N)
     receiver: ComplexArray  #: The basis C of the echo, (B, m', m')
     terms: ComplexArray  #: ``2 L conj(x) x'`` of the FIM, (B, terms); S is to come
-    sides: IntArray  #: Row and column of S in each, (terms, 2)
+    sides: IntArray  #: i, j, and column and row of S in each, as `FimTensor.places` has those of K, (terms, 4)
     thermal: FloatArray  #: Noise of each user, and of the sensing receiver, (B, K+1)
     square: ComplexArray  #: By the names CORRELATION to COTANGENT, (3, N, N)
     small: ComplexArray  #: (6, m', m')
-    tall: ComplexArray  #: (2, N, K+m')
+    tall: ComplexArray  #: (2, K+m', N)
 
     @classmethod
     def of(cls, problem: SumRateCrlb, scale: FloatArray, members: int) -> Disturbed | None:
@@ -50,18 +52,18 @@ class Disturbed(NamedTuple):
         tables = tables_of(transceiver.transmit, antennas)
         if tables is None or not others or problem.mode != "signal":
             return None
-        sides, terms = np.empty((0, 2), int), np.empty((1, 0), complex)
+        sides, terms = np.empty((0, 4), int), np.empty((1, 0), complex)
         C, G = np.empty((1, 0, 0), complex), np.empty((1, 0, antennas), complex)
         if problem.crlb_weight:
             scene: ParametricScene = problem.targets
             places, pairs = scene.entry_pairs
-            sides, terms = np.ascontiguousarray(places[2:4].T), 2 * problem.snapshots * pairs
+            sides, terms = np.ascontiguousarray(places[[0, 1, 3, 2]].T), 2 * problem.snapshots * pairs
             C, G = scene.receive_basis(), scene.response()
             # Fewer receivers than the echo could span have silent ones beside them, so that C is square.
             silent = [*[(0, 0)] * (C.ndim - 2), (0, C.shape[-1] - C.shape[-2]), (0, 0)]
             C, G = np.pad(C, silent), np.pad(G, silent)
-        listeners = np.empty((members, antennas, users + G.shape[-2]), complex)
-        listeners[..., :users], listeners[..., users:] = problem.H, hermitian(G)
+        listeners = np.empty((members, users + G.shape[-2], antennas), complex)
+        listeners[:, :users], listeners[:, users:] = hermitian(problem.H), G
         thermal = np.empty((members, users + 1))
         thermal[:, :users], thermal[:, users] = problem.noise_power, problem.radar_noise_power
         return cls(
@@ -75,42 +77,29 @@ class Disturbed(NamedTuple):
 @part
 def disturb(link: Disturbed, m: int, Z: ComplexArray, noise: FloatArray, tensor: ComplexArray) -> None:
     """Write the noise of the users, (K+1,) but for its last entry, and the terms of the FIM, of a member at Z."""
-    P, square, small, thermal = link.listeners[m], link.square, link.small, link.thermal[m]
-    users, D, heard = noise.size - 1, square[DISTORTION], link.tall[0]
+    PH, square, small, heard, thermal = link.listeners[m], link.square, link.small, link.tall[0], link.thermal[m]
+    users, Q, C = noise.size - 1, small[NOISE], link.receiver[m]
     distort(link.tables, link.numbers, link.kinds, link.chains, Z, square)
-    multiply(D, P, heard)
+    multiply(PH, square[DISTORTION], heard)
     for k in range(users):
-        noise[k] = thermal[k] + inner(P, k, heard, k).real
-    if small.shape[1] > 0:  # the CRLB carries a weight
-        sense(P, heard, thermal[users], link.receiver[m], small, users)
-        for t in range(tensor.size):
-            tensor[t] = link.terms[m, t] * small[INFORMATION, link.sides[t, 0], link.sides[t, 1]]
+        total = thermal[k]
+        for i in range(Z.shape[0]):
+            total += real_inner(PH[k, i], heard[k, i])
+        noise[k] = total
+    if small.shape[1] > 0:  # the CRLB carries a weight: Q = G D G^H + thermal I, S = C^H Q^-1 C
+        multiply_adjoint(heard[users:], PH[users:], Q)
+        shift(Q, thermal[users])
+        invert_positive(Q, small[INVERSE])
+        multiply(small[INVERSE], C, small[WHITENED])
+        adjoint_multiply(C, small[WHITENED], small[INFORMATION])
+        count_into(link.terms[m], link.sides, small[INFORMATION], tensor)
 
 
 @part
-def inner(A: ComplexArray, a: int, B: ComplexArray, b: int) -> complex:
-    """``a^H b`` of the columns a of A (n, .) and b of B."""
-    total = 0j
-    for i in range(A.shape[0]):
-        total += A[i, a].conjugate() * B[i, b]
-    return total
-
-
-@part
-def sense(
-    P: ComplexArray, heard: ComplexArray, thermal: float, C: ComplexArray, small: ComplexArray, users: int
-) -> None:
-    """Write ``Q = G D G^H + thermal I``, its inverse, ``Q^-1 C`` and ``S = C^H Q^-1 C``, all (m', m')."""
-    side = small.shape[1]
-    for i in range(side):
-        for j in range(side):
-            small[NOISE, i, j] = inner(P, users + i, heard, users + j)
-        small[NOISE, i, i] += thermal
-    invert_positive(small[NOISE], small[INVERSE])
-    multiply(small[INVERSE], C, small[WHITENED])
-    for i in range(side):
-        for j in range(side):
-            small[INFORMATION, i, j] = inner(C, i, small[WHITENED], j)
+def count_into(terms: ComplexArray, places: IntArray, X: ComplexArray, into: ComplexArray) -> None:
+    """Write terms, each times the entry of X that counts in it by its places."""
+    for t in range(terms.size):
+        into[t] = terms[t] * X[places[t, 3], places[t, 2]]
 
 
 @part
@@ -121,6 +110,7 @@ def disturbance(
     weights: FloatArray,
     told: FloatArray,
     gains: ComplexArray,
+    tensor: ComplexArray,
     places: IntArray,
     Phi: FloatArray,
     K: ComplexArray,
@@ -135,34 +125,28 @@ def disturbance(
         weights: Those of `Terms`.
         told: What is told of the precoder.
         gains: Its gains ``N^H Z``.
+        tensor: Room for terms, (terms,).
         places: Those of `Terms`.
         Phi: ``crlb_weight F^-1 D F^-1``, (P, P).
         K: Room for the covariance ``V^H R V``, (m, m).
         gradient: Half gradient without it.
     """
-    P, square, small, by = link.listeners[m], link.square, link.small, link.tall[1]
-    users = link.thermal.shape[1] - 1
+    PH, square, small, by = link.listeners[m], link.square, link.small, link.tall[1]
+    users, G, half = link.thermal.shape[1] - 1, square[COTANGENT], small[NOISE]
     for k in range(users):  # of ln(1 + S_k / I_k) by I_k
         signal, interference = told[SEEN + k], told[SEEN + users + k]
         fall = -weights[RATE_WEIGHT] * signal / (interference * (signal + interference))
-        for i in range(P.shape[0]):
-            by[i, k] = P[i, k] * fall
-    if small.shape[1] > 0:
+        for i in range(Z.shape[0]):
+            by[k, i] = PH[k, i] * fall
+    if small.shape[1] > 0:  # tr(B dS) = -tr(Y B Y^H dQ) of Y = Q^-1 C
         covariance(gains, K)
-        lose(link.terms[m], places, link.sides, Phi, K, small)
-        for i in range(P.shape[0]):
-            for b in range(small.shape[1]):
-                total = 0j
-                for a in range(small.shape[1]):
-                    total -= P[i, users + a] * small[BACK, a, b]
-                by[i, users + b] = total
-    G = square[COTANGENT]
-    for i in range(P.shape[0]):
-        for j in range(i + 1):
-            total = 0j
-            for c in range(P.shape[1]):
-                total += by[i, c] * P[j, c].conjugate()
-            G[i, j] = total
+        count_into(link.terms[m], places, K, tensor)
+        adjoint_into(tensor, link.sides, Phi, small[BY_INFORMATION])
+        multiply(small[WHITENED], small[BY_INFORMATION], half)
+        multiply_adjoint(half, small[WHITENED], small[BY_NOISE])
+        multiply(small[BY_NOISE], PH[users:], by[users:])
+        scale(-1.0, by[users:], by[users:])
+    adjoint_multiply(PH, by, G)
     pull(link.tables, link.numbers, link.kinds, link.chains[0], square)
     for i in range(Z.shape[0]):
         for s in range(Z.shape[1]):
@@ -170,29 +154,6 @@ def disturbance(
             for j in range(Z.shape[0]):
                 total += G[i, j] * Z[j, s]
             gradient[i, s] += total
-
-
-@part
-def lose(
-    terms: ComplexArray, places: IntArray, sides: IntArray, Phi: FloatArray, K: ComplexArray, small: ComplexArray
-) -> None:
-    """Write ``Y B Y^H`` (m', m') of ``Y = Q^-1 C``: what the weighted CRLB grows by with Q, for ``tr(B dS)`` with S."""
-    side = small.shape[1]
-    B, Y, half, back = small[SCRATCH], small[WHITENED], small[NOISE], small[BACK]
-    for r in range(side):
-        for s in range(side):
-            B[r, s] = 0.0
-    for t in range(terms.size):
-        i, j, c, d, r, s = places[t, 0], places[t, 1], places[t, 2], places[t, 3], sides[t, 0], sides[t, 1]
-        value = terms[t] * K[d, c] * (Phi[i, j] if i == j else 2 * Phi[i, j])
-        B[s, r] += 0.5 * value  # and T_ji, as in `isacsim.metrics.fim.adjoint_into`
-        B[r, s] += 0.5 * value.conjugate()
-    multiply(Y, B, half)
-    for a in range(side):
-        for b in range(side):
-            back[a, b] = 0.0
-            for c in range(side):
-                back[a, b] += half[a, c] * Y[b, c].conjugate()
 
 
 def _each(array: ComplexArray, members: int) -> ComplexArray:
