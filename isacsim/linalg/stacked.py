@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from isacsim.batch import hermitian_part
 from isacsim.typing import AnyArray, BoolArray, ComplexArray, FloatArray
 
 ONE_BY_ONE = 32  # rows from which on half of the arithmetic is worth a call for each member
+BISECTIONS = 40  # which leave 1e-12 of the interval
 
 
 def adjoint(X: ComplexArray) -> ComplexArray:
@@ -104,10 +105,15 @@ def eigh(X: ComplexArray) -> tuple[FloatArray, ComplexArray]:
     return spectrum, U
 
 
+def from_spectrum(U: ComplexArray, spectrum: FloatArray) -> ComplexArray:
+    """``U diag(spectrum) U^H``, (..., n, n)."""
+    return np.asarray((U * spectrum[..., None, :]) @ adjoint(U))
+
+
 def root(X: ComplexArray) -> ComplexArray:
     """Hermitian root of matrices (B, n, n) that are positive semidefinite but for rounding."""
     spectrum, U = np.linalg.eigh(X)
-    return (U * np.sqrt(np.maximum(spectrum, 0.0))[:, None, :]) @ np.conj(U).swapaxes(-1, -2)
+    return from_spectrum(U, np.sqrt(np.maximum(spectrum, 0.0)))
 
 
 def factor(X: ComplexArray, columns: int) -> ComplexArray:
@@ -123,3 +129,55 @@ def aligned(F: ComplexArray, other: ComplexArray) -> ComplexArray:
     """F (..., n, m) turned, with ``F F^H`` unchanged, to be nearest to another."""
     U, _, VH = np.linalg.svd(adjoint(F) @ other)
     return np.asarray(F @ (U @ VH))
+
+
+def way_inside(change: ComplexArray, base: ComplexArray, part: float) -> FloatArray:
+    """Step lengths (B,), of at most 1, that go a part of the way to where ``base + length change`` is singular.
+
+    It is 0 where a change (B, n, n) is no number; ``base`` (B, n, n) is Hermitian and positive definite.
+    """
+    sound = np.asarray(np.isfinite(change).all(axis=(-2, -1)))
+    change = np.where(sound[:, None, None], change, 0.0)
+    spectrum, U = np.linalg.eigh(base)
+    half = U / np.sqrt(np.maximum(spectrum, np.finfo(float).tiny))[:, None, :]
+    least = np.linalg.eigvalsh(hermitian_part(adjoint(half) @ change @ half)).min(axis=-1, initial=np.inf)
+    share = np.where(least < 0, np.minimum(1.0, part / np.where(least < 0, -least, 1.0)), 1.0)
+    return np.asarray(np.where(sound, share, 0.0))
+
+
+def largest_eigenvalue(spectrum: FloatArray, seen: FloatArray, weights: FloatArray) -> FloatArray:
+    """The largest eigenvalue of ``U diag(spectrum) U^H + weight_k h_k h_k^H`` for each k, (B, K), from above.
+
+    Bisection of the secular equation ``sum_i weight |u_i^H h|^2 / (x - w_i) = 1``.
+
+    Args:
+        spectrum: w, rising, (B, N).
+        seen: ``|u_i^H h_k|^2``, (B, K, N).
+        weights: Not negative, (B, K).
+    """
+    terms = weights[..., None] * seen
+    low = np.broadcast_to(spectrum[:, -1:], weights.shape)
+    high = low + terms.sum(axis=-1)
+    for _ in range(BISECTIONS):
+        x = (low + high) / 2
+        with np.errstate(divide="ignore", invalid="ignore"):
+            right = (terms / (x[..., None] - spectrum[:, None, :])).sum(axis=-1) <= 1
+        low, high = np.where(right, low, x), np.where(right, x, high)
+    return np.asarray(high)
+
+
+class Border(NamedTuple):
+    """What couples the F blocks on the diagonal of a matrix, ``blocks + left inner^-1 right^T``."""
+
+    left: FloatArray  # (F, n, p)
+    inner: FloatArray  # (p, p)
+    right: FloatArray  # (F, n, p)
+
+    def solved(self, blocks: FloatArray, b: FloatArray) -> FloatArray:
+        """Solutions (F, n) for blocks (F, n, n) and a right side (F, n)."""
+        both = solutions(blocks, np.concatenate([b[..., None], self.left], axis=-1))
+        x, through = both[..., 0], both[..., 1:]
+        back = np.swapaxes(self.right, -1, -2)
+        small = self.inner + (back @ through).sum(axis=0)
+        y = solved(small[None], (back @ x[..., None]).sum(axis=0).T)
+        return np.asarray(x - (through @ y[0][:, None])[..., 0])

@@ -13,6 +13,7 @@ from isacsim.linalg.hermitian import (
     matrices,
     matrix_into,
     subtract_congruence,
+    weighted_congruence,
 )
 
 
@@ -41,3 +42,13 @@ def test_coordinates_keep_matrices_and_inner_products(kit, seed, r):
     subtract_congruence(C, J)
     moved = coordinates(C @ X[0] @ hermitian(C))
     np.testing.assert_allclose(-J @ x, moved, atol=1e-12 * np.abs(X).max() * r**2)
+
+
+def test_the_weighted_congruence_is_a_matrix_of_what_it_says(kit):
+    C, Y = kit.complex_gaussian((2, 7, 3), 0), kit.complex_gaussian((2, 3, 3), 1)
+    Y = Y + np.conj(Y).swapaxes(-1, -2)
+    weights = np.abs(kit.complex_gaussian((2, 7, 7), 2))
+    weights = weights + weights.swapaxes(-1, -2)
+    CH = np.conj(C).swapaxes(-1, -2)
+    direct = CH @ (weights * (C @ Y @ CH)) @ C
+    np.testing.assert_allclose(matrices((weighted_congruence(C, weights) @ coordinates(Y)[..., None])[..., 0]), direct)

@@ -2,10 +2,22 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.linalg import block_diag
 
 from isacsim.batch import hermitian
 from isacsim.linalg.parts import solve_into
-from isacsim.linalg.stacked import ONE_BY_ONE, aligned, eigh, factor, positive_inverse
+from isacsim.linalg.stacked import (
+    ONE_BY_ONE,
+    Border,
+    aligned,
+    eigh,
+    factor,
+    largest_eigenvalue,
+    positive_inverse,
+    way_inside,
+)
 
 
 @pytest.mark.parametrize("n", [ONE_BY_ONE - 1, ONE_BY_ONE, ONE_BY_ONE + 9])
@@ -67,3 +79,41 @@ def test_what_is_aligned_has_the_same_square_and_no_turn_of_it_is_nearer(kit):
         turn = np.linalg.qr(np.eye(3) + 0.1 * kit.complex_gaussian((3, 3), seed))[0]
         assert np.all(np.linalg.norm(near @ turn - other, axis=(1, 2)) >= np.linalg.norm(near - other, axis=(1, 2)))
     np.testing.assert_allclose(aligned(other @ turn, other), other, atol=1e-13)
+
+
+def test_what_a_border_couples_is_solved_as_one_system():
+    rng = np.random.default_rng(0)
+    blocks, b = rng.standard_normal((3, 4, 4)) + 4 * np.eye(4), rng.standard_normal((3, 4))
+    left, right, inner = rng.standard_normal((3, 4, 2)), rng.standard_normal((3, 4, 2)), np.diag([2.0, -3.0])
+    whole = block_diag(*blocks) + left.reshape(12, 2) @ np.linalg.inv(inner) @ right.reshape(12, 2).T
+    found = Border(left, inner, right).solved(blocks, b)
+    np.testing.assert_allclose(found.ravel(), np.linalg.solve(whole, b.ravel()), rtol=1e-10)
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(-3, 3))
+def test_the_secular_equation_gives_the_largest_eigenvalue_from_above(kit, seed, size):
+    X, h = kit.complex_gaussian((1, 5, 5), seed), kit.complex_gaussian((1, 5, 2), seed + 1)
+    spectrum, U = np.linalg.eigh(X + hermitian(X))
+    weights = np.array([[10.0**size, 0.0]])
+    found = largest_eigenvalue(spectrum, np.abs(hermitian(h) @ U) ** 2, weights)
+    for k in range(2):
+        block = X[0] + hermitian(X)[0] + weights[0, k] * np.outer(h[0, :, k], np.conj(h[0, :, k]))
+        largest = np.linalg.eigvalsh(block)[-1]
+        scale = np.abs(largest) + weights[0, k] * np.linalg.norm(h[0, :, k]) ** 2
+        assert -1e-12 * scale <= found[0, k] - largest <= 1e-11 * scale
+
+
+@pytest.mark.parametrize("size", [0.1, 10.0])
+def test_a_way_goes_a_part_of_it_to_where_a_matrix_is_singular(kit, size):
+    X, C = kit.complex_gaussian((3, 4, 4), 0), kit.complex_gaussian((3, 4, 4), 1)
+    base, change = X @ hermitian(X) + np.eye(4), size * (C + hermitian(C))
+    change[1] = C[1] @ hermitian(C[1])  # which leads nowhere near
+    length = way_inside(change, base, 0.9)
+    assert length[1] == 1
+    for one, B, D in zip(length[::2], base[::2], change[::2], strict=True):
+        if one < 1:
+            np.testing.assert_allclose(np.linalg.eigvalsh(B + one / 0.9 * D)[0], 0, atol=1e-13 * np.linalg.norm(B))
+        assert np.linalg.eigvalsh(B + one * D)[0] > 0
+    assert (length[::2] < 1).all() == (size > 1)
+    change[0, 0, 0] = np.nan
+    assert way_inside(change, base, 0.9).tolist() == [0, *length[1:]]

@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.linalg import block_diag
 
 from isacsim import Aqnm, Chain, CrbMin, InvalidInput, MidRise, Transceiver, solve
 from isacsim.drop import WidebandDrop
@@ -18,7 +17,6 @@ from isacsim.plugin import default_registry
 from isacsim.problems.crb_min import CrbMinRequirements
 from isacsim.problems.sqnr_max import SqnrMaxRequirements
 from isacsim.solvers.band_split import behind_hardware, jointly, over_band
-from isacsim.solvers.crb_min.homogeneous import Border
 from isacsim.solvers.crb_min.newton import PrimalDualNewton
 from isacsim.solvers.solution import Status
 from isacsim.testing.capabilities import Compressing
@@ -159,15 +157,6 @@ def test_every_band_behind_converters_is_solved_or_proven_to_have_no_answer(kit,
     assert through.sent(W).power.sum() <= total * (1 + 1e-9)
     np.testing.assert_allclose(through.objective(W).mean(), found.objective[0], rtol=1e-8)
     assert found.objective[0] <= found.bound[0] * (1 + 1.1e-8)
-
-
-def test_what_a_border_couples_is_solved_as_one_system():
-    rng = np.random.default_rng(0)
-    blocks, b = rng.standard_normal((3, 4, 4)) + 4 * np.eye(4), rng.standard_normal((3, 4))
-    left, right, inner = rng.standard_normal((3, 4, 2)), rng.standard_normal((3, 4, 2)), np.diag([2.0, -3.0])
-    whole = block_diag(*blocks) + left.reshape(12, 2) @ np.linalg.inv(inner) @ right.reshape(12, 2).T
-    found = Border(left, inner, right).solved(blocks, b)
-    np.testing.assert_allclose(found.ravel(), np.linalg.solve(whole, b.ravel()), rtol=1e-10)
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,7 @@ import isacsim
 from isacsim import Aqnm, Chain, CrbMin, Transceiver, metrics
 from isacsim.batch import flatten, take
 from isacsim.hardware.base import Hardware, LinearModel, chain_power
-from isacsim.linalg.hermitian import coordinates, matrices
-from isacsim.solvers.crb_min.dual_newton import DualNewton, _weighted_congruence
+from isacsim.solvers.crb_min.dual_newton import DualNewton
 from isacsim.solvers.crb_min.homogeneous import Homogeneous, evaluate
 from isacsim.solvers.solution import Status
 from isacsim.solvers.sqinr.least_power import least_power
@@ -128,16 +127,6 @@ def test_the_dual_is_a_bound_at_every_point_and_rises_along_its_gradient(kit):
         state = step
     assert state.dual.bound == pytest.approx(best, rel=1e-7)
     assert -np.inf == evaluate(system, 1e3 * state.dual.L).X  # out of the domain
-
-
-def test_the_weighted_congruence_is_a_matrix_of_what_it_says(kit):
-    C, Y = kit.complex_gaussian((2, 7, 3), 0), kit.complex_gaussian((2, 3, 3), 1)
-    Y = Y + np.conj(Y).swapaxes(-1, -2)
-    weights = np.abs(kit.complex_gaussian((2, 7, 7), 2))
-    weights = weights + weights.swapaxes(-1, -2)
-    CH = np.conj(C).swapaxes(-1, -2)
-    direct = CH @ (weights * (C @ Y @ CH)) @ C
-    np.testing.assert_allclose(matrices((_weighted_congruence(C, weights) @ coordinates(Y)[..., None])[..., 0]), direct)
 
 
 def test_a_member_has_the_bytes_it_has_alone(kit):

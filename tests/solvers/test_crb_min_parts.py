@@ -13,7 +13,6 @@ from isacsim.records import blank, laid, member
 from isacsim.solvers.crb_min.dual import Sizes, evaluate, from_multipliers
 from isacsim.solvers.crb_min.newton_start import near
 from isacsim.solvers.crb_min.newton_system import SLOPE_XI, Iterate, Work, linearise
-from isacsim.solvers.crb_min.prox import positive_root, prox_blocks, prox_inverse_trace, prox_spare_power
 from isacsim.solvers.crb_min.recovery import cheapest, recovered, repaired
 from isacsim.solvers.crb_min.reduction import precoders, reductions
 from isacsim.solvers.crb_min.splitting import Splitting
@@ -266,41 +265,7 @@ def test_the_loop_over_a_member_computes_what_is_written(kit, monkeypatch, users
     np.testing.assert_allclose(fast.bound, slow.bound, rtol=1e-8)
 
 
-# Proximal maps and the structured dual solve
-
-
-@given(st.floats(-1e6, 1e6), st.floats(1e-9, 1e6))
-def test_the_positive_root_is_one(linear, constant):
-    z = float(positive_root(linear, constant))
-    assert z > 0
-    # Relative to the two terms that cancel, with a few rounding errors.
-    assert abs(z**3 - linear * z**2 - constant) <= 1e-14 * (z**3 + abs(linear) * z**2 + constant)
-
-
-@given(seeds, st.floats(0.1, 20))
-def test_projected_blocks_keep_the_optimality_conditions(kit, seed, power):
-    C = random_hermitian(kit, (2, 3, 4, 4), seed)
-    V, threshold = prox_blocks(C, power)
-    total = np.trace(V, axis1=-2, axis2=-1).real.sum(axis=-1)
-    assert np.all(np.linalg.eigvalsh(V) >= -1e-12)
-    assert np.all(total <= power * (1 + 1e-12))
-    np.testing.assert_allclose(threshold * (power - total), 0.0, atol=1e-10 * power)
-    Z = V - C + threshold[:, None, None, None] * np.eye(4)  # multiplier of V >= 0
-    assert np.all(np.linalg.eigvalsh(Z) >= -1e-12 * np.abs(C).max())
-    np.testing.assert_allclose(np.trace(Z @ V, axis1=-2, axis2=-1), 0.0, atol=1e-11 * np.abs(C).max() ** 2)
-
-
-@given(seeds, st.floats(1e-3, 10))
-def test_the_proximal_maps_of_the_objective_are_stationary(kit, seed, tau):
-    C = random_hermitian(kit, (2, 4, 4), seed)
-    Z, spectrum = prox_inverse_trace(C, tau)
-    inverse = np.linalg.inv(Z)
-    np.testing.assert_allclose(Z - C, tau * inverse @ inverse, atol=1e-9 * np.abs(inverse).max() ** 2 * tau)
-    np.testing.assert_allclose((1 / spectrum).sum(axis=-1), np.trace(inverse, axis1=-2, axis2=-1).real, rtol=1e-9)
-    Y, left = prox_spare_power(C, tau, 3, 10.0)
-    np.testing.assert_allclose(left, 10.0 - np.trace(Y, axis1=-2, axis2=-1).real, rtol=1e-10)
-    shift = (tau * 9 / left**2)[:, None, None] * np.eye(4)
-    np.testing.assert_allclose(C - Y, shift, atol=1e-12 * np.abs(shift).max())
+# The structured dual solve
 
 
 @pytest.mark.parametrize(("users", "antennas", "whole"), [(3, 6, False), (3, 3, False), (4, 3, False), (2, 4, True)])

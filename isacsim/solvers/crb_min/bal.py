@@ -1,7 +1,7 @@
 """The balanced augmented Lagrangian method [Zhao26, Algorithm 1], reduced and not.
 
 With the equations A x = b of `isacsim.solvers.crb_min.splitting`, the proximal maps of
-`isacsim.solvers.crb_min.prox` and f the sum of the three terms::
+`isacsim.optimisation.proximal` and f the sum of the three terms::
 
     x+ = prox_{tau f}(x + tau A^* lambda)
     lambda+ = lambda - (A A^* + delta I)^-1 (A (2 x+ - x) - b) / tau
@@ -22,10 +22,10 @@ from attrs import field, frozen
 from isacsim.batch import frobenius2, hermitian, hermitian_part, rows
 from isacsim.checks import number, whole
 from isacsim.linalg.stacked import trace
+from isacsim.optimisation.proximal import prox_blocks
 from isacsim.solvers.base import Request
 from isacsim.solvers.crb_min.base import CrbMinSolver, certified
 from isacsim.solvers.crb_min.dual import from_multipliers
-from isacsim.solvers.crb_min.prox import prox_blocks
 from isacsim.solvers.crb_min.recovery import Beams, cheapest, recovered
 from isacsim.solvers.crb_min.reduction import Reduced
 from isacsim.solvers.crb_min.splitting import Splitting

@@ -31,10 +31,10 @@ from isacsim.batch import hermitian, rows, squared
 from isacsim.grid import Grid
 from isacsim.hardware.base import LinearModel, diagonal_matrix
 from isacsim.linalg.hermitian import coordinates
-from isacsim.linalg.stacked import forms, inverse
+from isacsim.linalg.stacked import Border, forms, inverse
 from isacsim.link import Reception
 from isacsim.problems.crb_min import CrbMin
-from isacsim.solvers.crb_min.homogeneous import Border, Homogeneous, channels, portions
+from isacsim.solvers.crb_min.homogeneous import Homogeneous, channels, portions
 from isacsim.solvers.solution import Solution, Status, objects
 from isacsim.solvers.sqinr.least_power import ROUNDING
 from isacsim.typing import AnyArray, ComplexArray, FloatArray

@@ -18,13 +18,12 @@ from attrs import field, frozen
 from isacsim.batch import hermitian, hermitian_part, put, replaced, rows, take
 from isacsim.checks import number, whole
 from isacsim.grid import Grid
-from isacsim.linalg.hermitian import basis, coordinates, dyads, matrices, upper_entries
-from isacsim.linalg.stacked import solved, trace
+from isacsim.linalg.hermitian import coordinates, dyads, matrices, upper_entries, weighted_congruence
+from isacsim.linalg.stacked import Border, from_spectrum, solved, trace, way_inside
 from isacsim.problems.crb_min import CrbMin
 from isacsim.solvers.base import Request, other_kind
 from isacsim.solvers.crb_min.band import Band, BandChains, kept_over_band, none_over_band, told_over_band
 from isacsim.solvers.crb_min.homogeneous import (
-    Border,
     Homogeneous,
     HomogeneousDual,
     ResponseBound,
@@ -125,7 +124,7 @@ def equations(problem: Homogeneous, state: DualState) -> Equations:
     both, pulled = _bent_by_prices(problem, VH, dual.V, weights, outer)
     both -= np.eye(both.shape[-1]) * (prices / dual.s)[:, None, :]
     across = (seen @ both - pulled) @ np.swapaxes(seen, -1, -2)
-    A = (across + np.swapaxes(across, -1, -2) + _weighted_congruence(outer, weights)) / 2
+    A = (across + np.swapaxes(across, -1, -2) + weighted_congruence(outer, weights)) / 2
     i, j = upper_entries(r)
     above, at = (sizes[:, i] + sizes[:, j]) / 2, np.arange(r * r)
     A[:, at, at] += np.concatenate([sizes, above, above], axis=-1)
@@ -158,19 +157,6 @@ def _prices(problem: Homogeneous, part: slice, VH: ComplexArray, V: ComplexArray
     return B
 
 
-def _weighted_congruence(C: ComplexArray, weights: FloatArray) -> FloatArray:
-    """The matrix (B, r^2, r^2) of ``Y -> C^H (weights o C Y C^H) C`` in coordinates, for C (B, N, r).
-
-    Its entries in the usual basis factor over the rows of C, which makes it cheaper by N / r^2 than the
-    product of what `isacsim.linalg.hermitian.subtract_congruence` works out.
-    """
-    (members, rows_of_C, r), E = C.shape, basis(C.shape[-1]).reshape(-1, C.shape[-1] ** 2)
-    pairs = (np.conj(C)[:, :, :, None] * C[:, :, None, :]).reshape(members, rows_of_C, r * r)
-    tensor = pairs.swapaxes(-1, -2) @ (weights @ np.conj(pairs))  # of (a, c) by (b, d)
-    tensor = tensor.reshape(members, r, r, r, r).swapaxes(-3, -2).reshape(members, r * r, r * r)
-    return np.asarray((np.conj(E) @ tensor @ E.T).real)
-
-
 def dual_step(state: DualState, tolerance: float) -> DualState:
     """One predictor, one corrector and one search of all members; ``tolerance`` is the gap that is aimed at."""
     problem, r = state.problem, state.problem.dimensions
@@ -178,7 +164,7 @@ def dual_step(state: DualState, tolerance: float) -> DualState:
     predicted = system.direction(system.slope)
     rate = -system.E - hermitian_part(system.E @ predicted)
     whole, part = np.broadcast_to(one.astype(complex), predicted.shape), problem.boundary
-    reach = problem.least(np.minimum(_share(predicted, whole, part), _share(rate, system.E, part)))
+    reach = problem.least(np.minimum(way_inside(predicted, whole, part), way_inside(rate, system.E, part)))
     floor = LAST_BARRIER * tolerance * problem.total(state.dual.X) / r
     eps = np.clip((1 - reach) ** 2, 0.01, 1.0) * problem.total(trace(system.E)) / r
     off = system.slope + coordinates(system.E)  # 0 on the central path
@@ -207,23 +193,12 @@ def dual_step(state: DualState, tolerance: float) -> DualState:
     )  # fmt: skip
 
 
-def _share(change: ComplexArray, base: ComplexArray, part: float) -> FloatArray:
-    """Step length, of at most 1, that goes a part of the way to where ``base + length change`` is singular."""
-    sound = np.asarray(np.isfinite(change).all(axis=(-2, -1)))
-    change = np.where(sound[:, None, None], change, 0.0)
-    spectrum, U = np.linalg.eigh(base)
-    half = U / np.sqrt(np.maximum(spectrum, np.finfo(float).tiny))[:, None, :]
-    least = np.linalg.eigvalsh(hermitian_part(hermitian(half) @ change @ half)).min(axis=-1, initial=np.inf)
-    share = np.where(least < 0, np.minimum(1.0, part / np.where(least < 0, -least, 1.0)), 1.0)
-    return np.asarray(np.where(sound, share, 0.0))
-
-
 def _search(
     state: DualState, system: Equations, Y: ComplexArray, eps: FloatArray, rise: FloatArray
 ) -> tuple[HomogeneousDual, FloatArray, BoolArray]:
     """The dual and the length after the step, halved until it pays, and which members went anywhere."""
     one = np.broadcast_to(np.eye(Y.shape[-1], dtype=complex), Y.shape)
-    length = np.where(rise > 0, state.problem.least(_share(Y, one, state.problem.boundary)), 0.0)
+    length = np.where(rise > 0, state.problem.least(way_inside(Y, one, state.problem.boundary)), 0.0)
     spectrum, W = np.linalg.eigh(np.where((length > 0)[:, None, None], Y, 0.0))
     turned, good = system.L @ W, np.zeros(length.size, bool)
     dual = attrs.evolve(state.dual, L=system.L)
@@ -253,13 +228,13 @@ def _moved(
     """E after its own step, near eps I, in the coordinates of the M that a step of ``length`` leads to."""
     sound = np.isfinite(change).all(axis=(-2, -1)) & (length > 0)
     Y, change = (np.where(sound[:, None, None], X, 0.0) for X in (Y, change))
-    E = system.E + _share(change, system.E, part)[:, None, None] * change
+    E = system.E + way_inside(change, system.E, part)[:, None, None] * change
     spectrum, W = np.linalg.eigh(Y)
     sizes = np.sqrt(1 + length[:, None] * spectrum)
     E = hermitian_part(sizes[:, :, None] * (hermitian(W) @ E @ W) * sizes[:, None, :])
     spectrum, U = np.linalg.eigh(E)
     spectrum = np.clip(spectrum, eps[:, None] / SPREAD, eps[:, None] * SPREAD)
-    return hermitian_part((U * spectrum[:, None, :]) @ hermitian(U))
+    return hermitian_part(from_spectrum(U, spectrum))
 
 
 @frozen

@@ -23,13 +23,13 @@ mixes the range of the channels with what no user sees, so that Q has the size o
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import numpy as np
 from attrs import frozen
 
 from isacsim.batch import hermitian, hermitian_part, rows, squared
-from isacsim.linalg.stacked import eigh, forms, inverse, solutions, solved, trace
+from isacsim.linalg.stacked import Border, eigh, forms, from_spectrum, inverse, solved, trace
 from isacsim.solvers.crb_min.recovery import Beams
 from isacsim.solvers.crb_min.white import contraction
 from isacsim.solvers.sqinr.group import Group
@@ -44,23 +44,6 @@ def portions(members: int, entries: int) -> Iterator[slice]:
     """Members in portions of so many as are held at once, of so many entries each."""
     step = max(1, int(PORTION / max(1, entries)))
     return (slice(first, min(first + step, members)) for first in range(0, members, step))
-
-
-class Border(NamedTuple):
-    """What couples the blocks of a matrix, ``blocks + left inner^-1 right^T``."""
-
-    left: FloatArray  # (F, n, p)
-    inner: FloatArray  # (p, p)
-    right: FloatArray  # (F, n, p)
-
-    def solved(self, blocks: FloatArray, b: FloatArray) -> FloatArray:
-        """Solutions (F, n) for blocks (F, n, n) and a right side (F, n)."""
-        both = solutions(blocks, np.concatenate([b[..., None], self.left], axis=-1))
-        x, through = both[..., 0], both[..., 1:]
-        back = np.swapaxes(self.right, -1, -2)
-        small = self.inner + (back @ through).sum(axis=0)
-        y = solved(small[None], (back @ x[..., None]).sum(axis=0).T)
-        return np.asarray(x - (through @ y[0][:, None])[..., 0])
 
 
 @frozen(eq=False)
@@ -196,7 +179,7 @@ class HomogeneousDual:
     @property
     def R(self) -> ComplexArray:
         """Q^-1/2, (B, N, N)."""
-        return (self.V / np.sqrt(self.spectrum)[:, None, :]) @ hermitian(self.V)
+        return from_spectrum(self.V, 1 / np.sqrt(self.spectrum))
 
 
 def evaluate(problem: Homogeneous, L: ComplexArray) -> HomogeneousDual:

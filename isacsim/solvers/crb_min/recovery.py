@@ -16,7 +16,7 @@ from isacsim.compiled import brief, compiled, few_passes
 from isacsim.linalg.blas import multiply
 from isacsim.linalg.lapack import adjoint_multiply, combine, invert, multiply_adjoint, scale
 from isacsim.linalg.parts import real_inner, real_trace, scale_columns, solve_into
-from isacsim.linalg.stacked import root, trace
+from isacsim.linalg.stacked import from_spectrum, root, trace
 from isacsim.records import blank, laid, member
 from isacsim.solvers.crb_min.dual import Scratch, Sizes
 from isacsim.solvers.crb_min.reduction import NOISE, THRESHOLD, Member, Reduced
@@ -188,7 +188,7 @@ def repaired(reduced: Reduced, users: ComplexArray, S: ComplexArray) -> Beams:
     needed = (reduced.noise + reduced.received(S)) / reduced.ratio
     kept = users * np.sqrt(np.minimum(needed / np.maximum(squared(own), np.finfo(float).tiny), 1.0))[:, None, :]
     spectrum, U = np.linalg.eigh(hermitian_part(S - kept @ hermitian(kept)))
-    sensing = (U * np.maximum(spectrum, 0.0)[:, None, :]) @ hermitian(U)
+    sensing = from_spectrum(U, np.maximum(spectrum, 0.0))
     return tight_beams(reduced, users / np.where(own != 0, own, 1.0)[:, None, :], sensing)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from attrs import field, frozen
 
 from isacsim.batch import rows, squared
-from isacsim.solvers.crb_min.prox import prox_inverse_trace, prox_spare_power
+from isacsim.optimisation.proximal import prox_inverse_trace, prox_spare_power
 from isacsim.solvers.crb_min.reduction import Reduced
 from isacsim.typing import ComplexArray, FloatArray
 

@@ -19,11 +19,9 @@ import numpy as np
 from attrs import frozen
 
 from isacsim.batch import frobenius2, inner, rows, squared
-from isacsim.linalg.stacked import eigh
+from isacsim.linalg.stacked import eigh, largest_eigenvalue
 from isacsim.solvers.sqinr.system import System, prices
 from isacsim.typing import ComplexArray, FloatArray
-
-BISECTIONS = 40  # which leave 1e-12 of the interval
 
 
 @frozen(eq=False)
@@ -64,24 +62,3 @@ def certify(system: System, V: ComplexArray, multipliers: FloatArray) -> Certifi
         excess=excess / size,
         bound=value + system.objective.steepness(V, value) * excess,
     )
-
-
-def largest_eigenvalue(spectrum: FloatArray, seen: FloatArray, weights: FloatArray) -> FloatArray:
-    """The largest eigenvalue of ``U diag(spectrum) U^H + weight_k h_k h_k^H`` for each k, (B, K), from above.
-
-    Bisection of the secular equation ``sum_i weight |u_i^H h|^2 / (x - w_i) = 1``.
-
-    Args:
-        spectrum: w, rising, (B, N).
-        seen: ``|u_i^H h_k|^2``, (B, K, N).
-        weights: Not negative, (B, K).
-    """
-    terms = weights[..., None] * seen
-    low = np.broadcast_to(spectrum[:, -1:], weights.shape)
-    high = low + terms.sum(axis=-1)
-    for _ in range(BISECTIONS):
-        x = (low + high) / 2
-        with np.errstate(divide="ignore", invalid="ignore"):
-            right = (terms / (x[..., None] - spectrum[:, None, :])).sum(axis=-1) <= 1
-        low, high = np.where(right, low, x), np.where(right, x, high)
-    return np.asarray(high)

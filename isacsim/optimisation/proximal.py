@@ -1,4 +1,4 @@
-"""The three proximal maps of the splitting, in closed form and batched [Zhao26, Propositions 2-4]."""
+"""Proximal maps over Hermitian matrices that have a closed form, batched [Zhao26, Propositions 2-4]."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from isacsim.batch import hermitian
-from isacsim.linalg.stacked import trace
+from isacsim.linalg.stacked import from_spectrum, trace
 from isacsim.typing import ComplexArray, FloatArray
 
 NEWTON_STEPS = 6  # from those starts five leave 1e-14, six the rounding alone
@@ -41,11 +40,6 @@ def project_power(spectrum: FloatArray, power: float) -> tuple[FloatArray, Float
     positive = np.maximum((ordered * counts > excess).sum(axis=-1), 1)
     threshold = np.maximum(excess[np.arange(len(excess)), positive - 1] / positive, 0.0)
     return np.maximum(spectrum - threshold[:, None], 0.0), threshold
-
-
-def from_spectrum(U: ComplexArray, spectrum: FloatArray) -> ComplexArray:
-    """``U diag(spectrum) U^H``, (..., n, n)."""
-    return np.asarray((U * spectrum[..., None, :]) @ hermitian(U))
 
 
 def prox_blocks(C: ComplexArray, power: float) -> tuple[ComplexArray, FloatArray]:
