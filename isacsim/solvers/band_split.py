@@ -36,13 +36,13 @@ from attrs import define, field
 from isacsim.batch import flatten, squared, take
 from isacsim.grid import Grid
 from isacsim.hardware.base import Transceiver
+from isacsim.hardware.converters import white_ratios
 from isacsim.hardware.spectral import OverBand
 from isacsim.optimisation.joint_power import ENOUGH, Answer, Split
 from isacsim.problems.sinr_constrained import Held, SinrConstrained
 from isacsim.solvers.base import Solver, not_differentiable, refusal
 from isacsim.solvers.solution import Solution, Status, gathered, objects
 from isacsim.solvers.solve import solve
-from isacsim.solvers.sqinr.converters import white_ratios
 from isacsim.typing import AnyArray, ComplexArray, FloatArray
 
 ROUNDS = 60  # of distortion: each leaves of what was missed the share of distortion in it, times the SQINR

@@ -10,6 +10,7 @@ from scipy.special import erfc
 from isacsim import Aqnm, Chain, Hardware, Ideal, InvalidInput, LinearModel, MidRise, Transceiver
 from isacsim.hardware.base import chain_power, diagonal_matrix, estimate_linear_model, gaussian_points
 from isacsim.hardware.codebooks import lloyd_max, mid_rise
+from isacsim.hardware.converters import distortion_ratios, white_ratios
 
 POWER = 2.5  # W, of the samples below
 COUNT = 1_000_000
@@ -316,3 +317,20 @@ def test_a_member_of_a_batch_has_the_model_and_the_samples_it_has_alone(kit, dev
 @pytest.mark.parametrize("make", [Aqnm, MidRise])
 def test_no_samples_stay_no_samples(make):
     assert make(3).apply(np.zeros((2, 0))).shape == (2, 0)
+
+
+def test_ratios_of_converters_have_their_closed_forms():
+    gain, ratio = distortion_ratios(Aqnm([1, np.inf]), 2, "")
+    # alpha (1 - alpha) / alpha^2 with the published 1 - alpha = 0.3634 of one bit.
+    np.testing.assert_allclose(gain, [1 - 0.3634, 1.0], rtol=1e-12)
+    np.testing.assert_allclose(ratio, [0.3634 / (1 - 0.3634), 0.0], rtol=1e-12)
+    # In series, signal to total: (1 + e) = (1 + e_1)(1 + e_2).
+    parts = [distortion_ratios(stage, 3, "")[1] for stage in (Aqnm(2), MidRise(3, step=0.8, correlated=False))]
+    _, both = distortion_ratios(Chain(Aqnm(2), MidRise(3, step=0.8, correlated=False)), 3, "")
+    np.testing.assert_allclose(1 + both, (1 + parts[0]) * (1 + parts[1]), rtol=1e-12)
+
+
+def test_white_ratios_are_of_converters_whose_distortion_is_white():
+    np.testing.assert_allclose(white_ratios(Aqnm(2, table="uniform"), 3), 0.1188 / 0.8812, rtol=1e-3)  # beta / alpha
+    np.testing.assert_array_equal(white_ratios(MidRise(2), 1), 0)  # correlated with that of the next sample
+    np.testing.assert_array_equal(white_ratios(Transceiver().user, 2), 0)

@@ -10,7 +10,6 @@ from isacsim import Aqnm, MidRise, SqnrMax, Transceiver
 from isacsim.grid import Grid
 from isacsim.solvers.band_split import behind_hardware, over_band, relaxed
 from isacsim.solvers.solution import Status
-from isacsim.solvers.sqinr.converters import white_ratios
 from isacsim.solvers.sqnr_max.newton_mm import NewtonMm
 from isacsim.solvers.sqnr_max.over_band import merit_over
 
@@ -109,12 +108,6 @@ def test_relaxed_problems_and_bounds_hold_for_every_precoder(kit, seed, antennas
     assert easier.constraints(V)["sqinr"].min() >= -1e-12
     bound = NewtonMm().bound_over_band(problem, easier.objective(V).mean(), grid.used / grid.subcarriers)
     assert through.objective(W).mean() <= bound * (1 + 1e-12)
-
-
-def test_white_ratios_are_of_converters_whose_distortion_is_white():
-    np.testing.assert_allclose(white_ratios(Aqnm(2, table="uniform"), 3), 0.1188 / 0.8812, rtol=1e-3)  # beta / alpha
-    np.testing.assert_array_equal(white_ratios(MidRise(2), 1), 0)  # correlated with that of the next sample
-    np.testing.assert_array_equal(white_ratios(Transceiver().user, 2), 0)
 
 
 def test_sqinrs_that_distortion_forbids_are_proven_infeasible(kit):

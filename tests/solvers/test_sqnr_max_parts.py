@@ -14,7 +14,6 @@ from isacsim.batch import flatten, frobenius2, hermitian, inner, squared
 from isacsim.records import member
 from isacsim.solvers.base import Request
 from isacsim.solvers.sqinr.certificate import certify
-from isacsim.solvers.sqinr.converters import distortion_ratios
 from isacsim.solvers.sqinr.group import certificate
 from isacsim.solvers.sqinr.least_power import least_power
 from isacsim.solvers.sqinr.pipeline import send_each
@@ -145,17 +144,6 @@ def test_hardware_that_is_no_converter_is_refused_by_name(kit, device, side):
         problem = flatten(make_problem(kit, transceiver=Transceiver(**{side: stage})))
         with pytest.raises(InvalidInput, match=rf"transceiver.{name}: must add noise in proportion .*converters"):
             sqnr_groups(problem)
-
-
-def test_ratios_of_converters_have_their_closed_forms():
-    gain, ratio = distortion_ratios(Aqnm([1, np.inf]), 2, "")
-    # alpha (1 - alpha) / alpha^2 with the published 1 - alpha = 0.3634 of one bit.
-    np.testing.assert_allclose(gain, [1 - 0.3634, 1.0], rtol=1e-12)
-    np.testing.assert_allclose(ratio, [0.3634 / (1 - 0.3634), 0.0], rtol=1e-12)
-    # In series, signal to total: (1 + e) = (1 + e_1)(1 + e_2).
-    parts = [distortion_ratios(stage, 3, "")[1] for stage in (Aqnm(2), MidRise(3, step=0.8, correlated=False))]
-    _, both = distortion_ratios(Chain(Aqnm(2), MidRise(3, step=0.8, correlated=False)), 3, "")
-    np.testing.assert_allclose(1 + both, (1 + parts[0]) * (1 + parts[1]), rtol=1e-12)
 
 
 # Surrogate

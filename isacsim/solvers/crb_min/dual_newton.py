@@ -18,6 +18,7 @@ from attrs import field, frozen
 from isacsim.batch import hermitian, hermitian_part, put, replaced, rows, take
 from isacsim.checks import number, whole
 from isacsim.grid import Grid
+from isacsim.hardware.converters import distortion_ratios, not_converters
 from isacsim.linalg.hermitian import coordinates, dyads, matrices, upper_entries, weighted_congruence
 from isacsim.linalg.stacked import Border, from_spectrum, solved, trace, way_inside
 from isacsim.problems.crb_min import CrbMin
@@ -35,7 +36,6 @@ from isacsim.solvers.crb_min.homogeneous import (
 from isacsim.solvers.crb_min.recovery import Beams
 from isacsim.solvers.iterate import Stop, iterate
 from isacsim.solvers.solution import Solution, Status
-from isacsim.solvers.sqinr.converters import distortion_ratios, not_converters
 from isacsim.solvers.sqinr.group import Group
 from isacsim.solvers.sqinr.least_power import ROUNDING, least_power
 from isacsim.solvers.sqinr.pipeline import SystemSolver, trusted
@@ -259,7 +259,7 @@ class DualNewton(SystemSolver):
     patience: int = field(default=20, validator=whole(1))
 
     def takes(self, problem: Any) -> str | None:
-        """Nothing, or a sentence why not: hardware that is none of `isacsim.solvers.sqinr.converters`."""
+        """Nothing, or a sentence why not: hardware that is none of `isacsim.hardware.converters`."""
         if told := other_kind(self, problem):
             return told
         chains = {"transmit": problem.H.shape[-2], "receive": problem.receivers, "user": problem.users}

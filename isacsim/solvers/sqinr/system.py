@@ -21,9 +21,9 @@ from attrs import field, frozen
 
 from isacsim.batch import each, rows, squared
 from isacsim.compiled import compiled, part
+from isacsim.hardware.converters import distortion_ratios
 from isacsim.linalg.parts import real_inner
 from isacsim.metrics.attainable import attained_alone
-from isacsim.solvers.sqinr.converters import distortion_ratios
 from isacsim.solvers.sqinr.group import Group
 from isacsim.solvers.sqinr.least_power import Links
 from isacsim.solvers.sqinr.objective import Linear
@@ -132,7 +132,7 @@ def groups(
             the rows of their precoders and the ratios e (B, N) of the transmit chains.
 
     Raises:
-        InvalidInput: For hardware that is none of `isacsim.solvers.sqinr.converters`.
+        InvalidInput: For hardware that is none of `isacsim.hardware.converters`.
     """
     members, antennas, users = problem.H.shape
     gain, transmit = distortion_ratios(problem.transceiver.transmit, antennas, "transceiver.transmit")

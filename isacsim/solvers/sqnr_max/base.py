@@ -9,10 +9,10 @@ import numpy as np
 from attrs import frozen
 
 from isacsim.batch import all_of, rows, take
+from isacsim.hardware.converters import not_converters, white_ratios
 from isacsim.problems.sqnr_max import SqnrMax
 from isacsim.solvers.base import other_kind
 from isacsim.solvers.solution import Solution, Status, objects
-from isacsim.solvers.sqinr.converters import not_converters, white_ratios
 from isacsim.solvers.sqinr.group import Group
 from isacsim.solvers.sqinr.least_power import least_power
 from isacsim.solvers.sqinr.pipeline import SystemSolver
@@ -66,7 +66,7 @@ class SqnrMaxSolver(SystemSolver):
     own_units: ClassVar[bool] = True
 
     def takes(self, problem: SqnrMax) -> str | None:
-        """Nothing, or a sentence why not: hardware that is none of `isacsim.solvers.sqinr.converters`."""
+        """Nothing, or a sentence why not: hardware that is none of `isacsim.hardware.converters`."""
         if told := other_kind(self, problem):
             return told
         antennas, receivers = problem.H.shape[-2], problem.G.shape[-2]

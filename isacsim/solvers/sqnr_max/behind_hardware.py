@@ -19,12 +19,12 @@ from attrs import field, frozen
 from isacsim.batch import frobenius2, take
 from isacsim.checks import number, whole
 from isacsim.hardware.base import Ideal, Transceiver
+from isacsim.hardware.converters import not_converters
 from isacsim.optimisation.augmented import Ascent, tightened
 from isacsim.problems.sqnr_max import SqnrMax
 from isacsim.solvers.base import Request, Solver, not_differentiable, other_kind
 from isacsim.solvers.iterate import Stop, iterate, of_point
 from isacsim.solvers.solution import Solution, Status, gathered, placed
-from isacsim.solvers.sqinr.converters import not_converters
 from isacsim.solvers.sqinr.group import Group
 from isacsim.solvers.sqinr.least_power import least_power
 from isacsim.solvers.sqinr.pipeline import infeasible

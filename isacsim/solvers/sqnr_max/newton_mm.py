@@ -15,10 +15,10 @@ from attrs import field, frozen
 
 from isacsim.batch import all_of, take
 from isacsim.checks import number, whole
+from isacsim.hardware.converters import NotConverters
 from isacsim.problems.sqnr_max import SqnrMax
 from isacsim.solvers.base import Request
 from isacsim.solvers.solution import Solution, Status, gathered
-from isacsim.solvers.sqinr.converters import NotConverters
 from isacsim.solvers.sqinr.group import Group
 from isacsim.solvers.sqinr.system import System
 from isacsim.solvers.sqnr_max.base import SqnrMaxSolver

@@ -2,7 +2,7 @@
 
 It is a function of ``R = V V^H`` in normalised units,
 ``f = tr(Q^-1 G R G^H)`` [Xu25, eq. (9)] with, for the ratios e of the transmit and eps of the
-receive chains (`isacsim.solvers.sqinr.converters`)::
+receive chains (`isacsim.hardware.converters`)::
 
     Q = G diag(e R_ii) G^H + diag(1 + eps Ry),  Ry = diag(G R G^H) + |G|^2 (e R_ii) + 1
 
@@ -16,8 +16,8 @@ import numpy as np
 from attrs import frozen
 
 from isacsim.batch import each, rows, take, tuples
+from isacsim.hardware.converters import distortion_ratios
 from isacsim.problems.sqnr_max import SqnrMax
-from isacsim.solvers.sqinr.converters import distortion_ratios
 from isacsim.solvers.sqinr.group import Group
 from isacsim.solvers.sqinr.objective import TINY
 from isacsim.solvers.sqinr.system import groups
@@ -102,7 +102,7 @@ def sqnr_groups(problem: SqnrMax) -> list[Group]:
     """The members of a flat batch, by number of asked users.
 
     Raises:
-        InvalidInput: For hardware that is none of `isacsim.solvers.sqinr.converters`.
+        InvalidInput: For hardware that is none of `isacsim.hardware.converters`.
     """
     members, receivers = len(problem.H), problem.G.shape[-2]
     _, receive = distortion_ratios(problem.transceiver.receive, receivers, "transceiver.receive")

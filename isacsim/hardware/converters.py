@@ -1,4 +1,4 @@
-"""Transceivers whose distortion a `System` can have: additive quantisation noise.
+"""Devices that are as data converters to a design: additive noise in proportion to the power of each chain.
 
 Each chain has a gain a_i, and distortion of power ``d_i R_ii`` that is uncorrelated between
 chains; neither depends on the signal. For the AQNM ``a = alpha``, ``d = alpha (1 - alpha)``
@@ -27,7 +27,7 @@ SAME = 1e-9  # relative difference of two models that rounding explains
 
 
 class NotConverters(InvalidInput):
-    """Hardware whose distortion no `System` has."""
+    """Hardware that is none of them."""
 
 
 def distortion_ratios(hardware: Hardware, chains: int, name: str) -> tuple[ComplexArray, FloatArray]:
