@@ -10,7 +10,7 @@ import isacsim
 from isacsim.batch import flatten, hermitian
 from isacsim.linalg.hermitian import coordinates, matrices
 from isacsim.records import blank, laid, member
-from isacsim.solvers.crb_min.dual import Sizes, evaluate, from_multipliers
+from isacsim.solvers.crb_min.dual import evaluate, from_multipliers
 from isacsim.solvers.crb_min.newton_start import near
 from isacsim.solvers.crb_min.newton_system import SLOPE_XI, Iterate, Work, linearise
 from isacsim.solvers.crb_min.recovery import cheapest, recovered, repaired
@@ -230,7 +230,7 @@ def test_the_newton_system_has_the_gradient_of_the_dual(kit, point):
     q, U = np.linalg.eigh(dual.Q)
     R, r = (U / np.sqrt(q)[:, None, :]) @ hermitian(U), reduced.rank
     beams = cheapest(reduced, least_power(reduced).multipliers)
-    sizes = Sizes.of(reduced)
+    sizes = reduced.sizes
     blocks = near(dual, np.full(2, 1e-3), beams, dual.bound, sizes)
     X = random_hermitian(kit, (r, r), 8)
     for b in range(2):

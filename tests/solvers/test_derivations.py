@@ -12,7 +12,7 @@ import isacsim
 from isacsim.batch import flatten, hermitian
 from isacsim.linalg.hermitian import coordinates
 from isacsim.records import blank, laid, member
-from isacsim.solvers.crb_min.dual import Scratch, Sizes, evaluate
+from isacsim.solvers.crb_min.dual import Scratch, evaluate
 from isacsim.solvers.crb_min.newton import PrimalDualNewton
 from isacsim.solvers.crb_min.newton_start import begin, near
 from isacsim.solvers.crb_min.newton_system import EPS, PIVOT, Iterate, Work, linearise
@@ -50,7 +50,7 @@ def test_the_newton_system_of_the_saddle_is_the_second_derivative_of_the_dual_wi
     assert spectrum.min() > 0.5  # inside the domain
     R = (U * spectrum[:, None] ** -0.5) @ hermitian(U)
     beams = cheapest(reduced, least_power(reduced).multipliers)
-    sizes = Sizes.of(reduced)
+    sizes = reduced.sizes
     at = laid(Iterate, near(dual, np.array([eps]), beams, dual.bound, sizes)[0], sizes)
     at.R[:] = R[0]
     place, here = laid(Work, blank(Work, sizes), sizes)
@@ -74,7 +74,7 @@ def test_the_newton_system_of_the_saddle_is_the_second_derivative_of_the_dual_wi
 
 def test_on_the_ray_of_the_least_power_q_is_a_multiple_of_the_identity_and_the_start_is_stationary(kit):
     reduced = reduced_problem(kit)
-    least, sizes, r = least_power(reduced), Sizes.of(reduced), reduced.rank
+    least, sizes, r = least_power(reduced), reduced.sizes, reduced.rank
     at, here = laid(Iterate, blank(Iterate, sizes), sizes), laid(Scratch, blank(Scratch, sizes), sizes)
     begin(member(reduced.arrays, 0), least.multipliers[0], least.power[0], at, here)
     dual, eps = at.dual, at.told[EPS]

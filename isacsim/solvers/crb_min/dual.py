@@ -25,7 +25,7 @@ from isacsim.linalg.lapack import adjoint_multiply, combine, eigenvalues, invert
 from isacsim.linalg.parts import real_inner, real_trace, scale_columns, shift, solve_into, symmetrise
 from isacsim.linalg.stacked import sane
 from isacsim.records import blank, laid, member
-from isacsim.solvers.crb_min.reduction import NOISE, SHARE, THRESHOLD, Member, Reduced
+from isacsim.solvers.crb_min.reduction import NOISE, SHARE, THRESHOLD, Member, Reduced, Sizes
 from isacsim.solvers.sqinr.least_power import Uplink, uplink_of
 from isacsim.typing import ComplexArray, FloatArray
 
@@ -34,20 +34,6 @@ LIFT = 1.01  # by how much more than the least eigenvalue asks for mu is raised
 EPS = float(np.finfo(float).eps)
 NEAR = 0.01  # surplus, relative to N_t, below which lambda is found anew
 LOCAL = 1e-8  # logarithm of lambda up to which one Newton step leaves no more than rounding
-
-
-class Sizes(NamedTuple):
-    """What there is of a reduced problem: dimensions, users, and real numbers in a Hermitian matrix."""
-
-    r: int
-    K: int
-    n: int
-
-    @classmethod
-    def of(cls, reduced: Reduced) -> Sizes:
-        """Those of some members."""
-        r, K = reduced.H.shape[-2:]
-        return cls(r, K, r * r)
 
 
 class Dual(NamedTuple):
@@ -74,7 +60,7 @@ class Dual(NamedTuple):
 
 def evaluate(reduced: Reduced, L: ComplexArray, mu: FloatArray) -> Dual:
     """The dual at ``M = L L^H`` and mu."""
-    sizes = Sizes.of(reduced)
+    sizes = reduced.sizes
     duals, here = blank(Dual, sizes, len(L)), blank(Scratch, sizes)
     dual = laid(Dual, duals, sizes)
     dual.L[:], dual.numbers[:, MU] = L, mu

@@ -22,7 +22,6 @@ from isacsim.records import blank, laid, member
 from isacsim.solvers.base import Request
 from isacsim.solvers.course import Course
 from isacsim.solvers.crb_min.base import CrbMinSolver, certified
-from isacsim.solvers.crb_min.dual import Sizes
 from isacsim.solvers.crb_min.dual_newton import DualNewton
 from isacsim.solvers.crb_min.ipm import RIpm, judged
 from isacsim.solvers.crb_min.newton_start import begin, near
@@ -41,7 +40,7 @@ from isacsim.solvers.crb_min.newton_system import (
     Work,
 )
 from isacsim.solvers.crb_min.recovery import Beams, cheapest
-from isacsim.solvers.crb_min.reduction import Member, Reduced
+from isacsim.solvers.crb_min.reduction import Member, Reduced, Sizes
 from isacsim.solvers.crb_min.white import white
 from isacsim.solvers.iterate import BROKEN, GOING, MET, STALLED, Stop
 from isacsim.solvers.solution import Solution, Status, objects
@@ -111,7 +110,7 @@ class PrimalDualNewton(CrbMinSolver):
         """Newton steps, member by member."""
         reduced, least = group.system, group.feasible
         stop = Stop(self.tolerance, self.max_steps, request.time_limit, request.callback)
-        blocks = blank(Iterate, Sizes.of(reduced), len(least.power))
+        blocks = blank(Iterate, reduced.sizes, len(least.power))
         known = writable(least.multipliers), writable(least.power)
         solution = descend(reduced, blocks, known, stop, self.patience, group.places)
         if reduced.users <= self.fallback:
@@ -135,7 +134,7 @@ class PrimalDualNewton(CrbMinSolver):
             beams = beams.better(found)
             bound = np.fmax(mine.bound, dual.bound)
             eps = np.maximum(beams.objective / bound - 1, self.tolerance) * beams.objective / one.rank
-            blocks, known = near(dual, eps, beams, bound, Sizes.of(one)), (multipliers[at], np.array([np.nan]))
+            blocks, known = near(dual, eps, beams, bound, one.sizes), (multipliers[at], np.array([np.nan]))
             stop = Stop(self.tolerance, self.max_steps, request.time_limit)
             again = certified(one, descend(one, blocks, known, stop, self.patience, at), self.tolerance)
             better = {name: getattr(again, name) for name in ("decision", "objective", "bound", "status")}
@@ -202,7 +201,7 @@ def descend(
 
     ``known`` are the multipliers and the least power of members that have not started, NaN of those that have.
     """
-    problems, sizes, told = reduced.arrays, Sizes.of(reduced), blocks[:, : DECREMENT + 1]
+    problems, sizes, told = reduced.arrays, reduced.sizes, blocks[:, : DECREMENT + 1]
     work, beams = blank(Work, sizes), np.empty((len(told), sizes.r, sizes.K + sizes.r), complex)
 
     def advance(done: int, trace: FloatArray) -> None:

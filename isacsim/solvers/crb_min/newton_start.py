@@ -12,7 +12,7 @@ from isacsim.compiled import brief
 from isacsim.linalg.lapack import combine, factorise, multiply_adjoint, scale
 from isacsim.linalg.parts import scale_columns, shift, write_identity
 from isacsim.records import blank, laid
-from isacsim.solvers.crb_min.dual import MU, PROVEN, Dual, Scratch, Sizes, along, dual_at
+from isacsim.solvers.crb_min.dual import MU, PROVEN, Dual, Scratch, along, dual_at
 from isacsim.solvers.crb_min.newton_step import LEAST_CAUTION, keep_best
 from isacsim.solvers.crb_min.newton_system import (
     BOUND,
@@ -26,7 +26,7 @@ from isacsim.solvers.crb_min.newton_system import (
     Iterate,
 )
 from isacsim.solvers.crb_min.recovery import Beams, tight_at
-from isacsim.solvers.crb_min.reduction import Member
+from isacsim.solvers.crb_min.reduction import Member, Sizes
 from isacsim.solvers.sqinr.least_power import ROUNDING
 from isacsim.typing import FloatArray
 

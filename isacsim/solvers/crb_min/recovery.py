@@ -18,8 +18,8 @@ from isacsim.linalg.lapack import adjoint_multiply, combine, invert, multiply_ad
 from isacsim.linalg.parts import real_inner, real_trace, scale_columns, solve_into
 from isacsim.linalg.stacked import from_spectrum, root, trace
 from isacsim.records import blank, laid, member
-from isacsim.solvers.crb_min.dual import Scratch, Sizes
-from isacsim.solvers.crb_min.reduction import NOISE, THRESHOLD, Member, Reduced
+from isacsim.solvers.crb_min.dual import Scratch
+from isacsim.solvers.crb_min.reduction import NOISE, THRESHOLD, Member, Reduced, Sizes
 from isacsim.solvers.sqinr.least_power import directions
 from isacsim.solvers.sqinr.repair import along_channels
 from isacsim.typing import ComplexArray, FloatArray
@@ -75,7 +75,7 @@ def tight_beams(reduced: Reduced, along: ComplexArray, sensing: ComplexArray) ->
     Without spare dimensions the sensing streams are scaled so that the power is spent.
     """
     users, sensing, objective = np.array(along, order="C"), np.array(sensing, order="C"), np.empty(len(along))
-    sizes = Sizes.of(reduced)
+    sizes = reduced.sizes
     compiled(tight_each)(reduced.arrays, users, sensing, objective, blank(Scratch, sizes), sizes)
     return Beams(users, sensing, objective)
 

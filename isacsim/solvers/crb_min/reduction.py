@@ -40,6 +40,21 @@ RANK_TOLERANCE = 1e-10
 CLEARLY = 1e-7
 
 
+class Sizes(NamedTuple):
+    """Lengths of axes of what kernels write to on their way."""
+
+    antennas: int
+    r: int
+    K: int
+    n: int  #: Real numbers in a Hermitian matrix on the range, r^2
+    L: int  #: Columns of a precoder
+
+    @classmethod
+    def of(cls, antennas: int, r: int, K: int) -> Sizes:
+        """Those for a rank and some users."""
+        return cls(antennas, r, K, r * r, K + antennas)
+
+
 class Member(NamedTuple):
     """What kernels see of B problems, or without the first axis of one."""
 
@@ -81,6 +96,11 @@ class Reduced(Links):
     def arrays(self) -> Member:
         """What kernels see."""
         return Member(self.H, self.terms, np.full(len(self.terms), self.antennas))
+
+    @property
+    def sizes(self) -> Sizes:
+        """Lengths of axes."""
+        return Sizes.of(self.antennas, *self.H.shape[1:])
 
     @property
     def rank(self) -> int:
@@ -125,22 +145,14 @@ class Found(NamedTuple):
     rank: IntArray  #: (B,)
 
 
-class Sizes(NamedTuple):
-    """Antennas, dimensions of the range, and users."""
-
-    antennas: int
-    N: int
-    K: int
-
-
 class Desk(NamedTuple):
     """What is written to on the way, of one member."""
 
     H: Annotated[ComplexArray, "antennas K"]  #: Channels of unit norm
     rows: Annotated[ComplexArray, "K antennas"]  #: Likewise, transposed; then the basis
-    gram: Annotated[ComplexArray, "N N"]
-    spectrum: Annotated[FloatArray, "N"]
-    load: Annotated[FloatArray, "N K"]  #: Of distortion, of which there is none
+    gram: Annotated[ComplexArray, "r r"]
+    spectrum: Annotated[FloatArray, "r"]
+    load: Annotated[FloatArray, "r K"]  #: Of distortion, of which there is none
     search: Search  #: Of the least power
 
 
@@ -151,7 +163,7 @@ def reductions(problem: CrbMin) -> list[Group]:
     given = [writable(each(x, B)) for x in (problem.H, power, problem.noise_power, problem.min_sinr)]
     basis, H, terms, multipliers = place((B, N, m), complex), place((B, m, K), complex), place((B, 4, K)), place((B, K))
     found = Found(basis, H, terms, place(B), multipliers, place(B, bool), place(B, bool), place(B, int))
-    sizes = Sizes(N, m, K)
+    sizes = Sizes.of(N, m, K)
     compiled(screen_each)(*given, found, blank(Desk, sizes), sizes)
     groups = []
     for r in sorted(set(found.rank.tolist())):
@@ -229,14 +241,6 @@ def nuclear_norm(A: ComplexArray, gram: ComplexArray, spectrum: FloatArray) -> f
     return total
 
 
-class Lengths(NamedTuple):
-    """Antennas, dimensions of the range, and columns of a precoder."""
-
-    antennas: int
-    r: int
-    L: int
-
-
 class Lift(NamedTuple):
     """What the way back to the array writes to, of one member."""
 
@@ -254,21 +258,19 @@ def precoders(reduced: Reduced, beams: ComplexArray) -> ComplexArray:
     Sensing streams are the Hermitian root of their covariance, which on the whole array adds the projector on
     the rest [Zhao26, Theorem 1].
     """
-    U, N = reduced.basis, reduced.antennas
-    sizes = Lengths(N, reduced.rank, reduced.users + N)
-    W = np.empty((len(U), N, sizes.L), complex)
+    U, sizes = reduced.basis, reduced.sizes
+    W = np.empty((len(U), sizes.antennas, sizes.L), complex)
     compiled(lift_each)(writable(U), writable(beams), writable(reduced.unit), W, blank(Lift, sizes), sizes)
     return W
 
 
 @few_passes
 def lift_each(
-    basis: ComplexArray, beams: ComplexArray, unit: FloatArray, W: ComplexArray, work: FloatArray, sizes: Lengths
+    basis: ComplexArray, beams: ComplexArray, unit: FloatArray, W: ComplexArray, work: FloatArray, sizes: Sizes
 ) -> None:
     """Write `precoders`, member by member."""
     root, scaled, inside, aside, coordinates, spectrum = laid(Lift, work, sizes)
-    (N, r), L = basis.shape[1:], W.shape[2]
-    K = L - N
+    N, r, K, _, L = sizes
     for b in range(len(W)):
         left = float(N)
         for i in range(r):

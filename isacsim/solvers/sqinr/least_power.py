@@ -171,9 +171,9 @@ def _sinrs(links: Links, multipliers: FloatArray) -> FloatArray:
 
 
 class Sizes(NamedTuple):
-    """Dimensions, and users."""
+    """Dimensions, here r, and users."""
 
-    N: int
+    r: int
     K: int
 
 
@@ -191,8 +191,8 @@ class Uplink(NamedTuple):
 class Room(NamedTuple):
     """What else Newton's method writes to, of one member: nothing is allocated, which takes its time to compile."""
 
-    white: Annotated[ComplexArray, "N K"]  #: ``C^-1 H``
-    along: Annotated[ComplexArray, "N K"]  #: ``B^-1 H``
+    white: Annotated[ComplexArray, "r K"]  #: ``C^-1 H``
+    along: Annotated[ComplexArray, "r K"]  #: ``B^-1 H``
     gram: Annotated[ComplexArray, "K K"]
     logarithm: Annotated[FloatArray, "K"]  #: of lambda
     step: Annotated[FloatArray, "K"]
