@@ -1,7 +1,7 @@
 """Records of arrays in kernels: what belongs to one member, in compiled code as in plain Python.
 
 A record that a kernel alone reads can lie in one block of real numbers: its fields say their axes,
-``Annotated[ComplexArray, "r K"]``, by the names of a record of sizes. Of each array that is passed to it a kernel is
+``Annotated[ComplexArray, "r K+1"]``, by the names of a record of sizes. Of each array that is passed to it a kernel is
 told some ten numbers, a quarter of a microsecond; of sixty that is as long as a step of a small problem.
 """
 
@@ -95,7 +95,8 @@ def room_for(kind: Any, sizes: tuple[int, ...]) -> int:
 
 
 def _shape(axes: list[str], sizes: Any) -> tuple[int, ...]:
-    return tuple(int(axis) if axis.isdigit() else getattr(sizes, axis) for axis in axes)
+    parts = [axis.split("+") for axis in axes]
+    return tuple(sum(int(each) if each.isdigit() else getattr(sizes, each) for each in terms) for terms in parts)
 
 
 class _Layout:
@@ -121,12 +122,16 @@ class _Layout:
             value = self.builder.insert_value(value, of, i)
         return value
 
+    def _length(self, axis: str) -> Any:
+        terms = [self.count(int(each)) if each.isdigit() else self.sizes[each] for each in axis.split("+")]
+        return reduce(self.builder.add, terms)
+
     def _view(self, kind: Any, axes: list[str]) -> Any:
         """An array of what comes next."""
         from llvmlite import ir
 
         builder, item = self.builder, self.count(kind.dtype.bitwidth // 8)
-        shape = [self.count(int(axis)) if axis.isdigit() else self.sizes[axis] for axis in axes]
+        shape = [self._length(axis) for axis in axes]
         strides = [item]
         for size in reversed(shape[1:]):
             strides.insert(0, builder.mul(strides[0], size))

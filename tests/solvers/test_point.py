@@ -7,14 +7,15 @@ import pytest
 import isacsim
 from isacsim import Aqnm, Ideal, SqnrMax, Transceiver
 from isacsim.batch import flatten, squared, take
+from isacsim.records import blank
 from isacsim.solvers.solution import Status
 from isacsim.solvers.sqinr.certificate import certify
 from isacsim.solvers.sqinr.least_power import least_power
 from isacsim.solvers.sqnr_max.newton_mm import NewtonMm
 from isacsim.solvers.sqnr_max.objectives import sqnr_groups
 from isacsim.solvers.sqnr_max.point import point_optima
-from isacsim.solvers.sqnr_max.point_conditions import room
-from isacsim.solvers.sqnr_max.point_kernel import point_each, search
+from isacsim.solvers.sqnr_max.point_conditions import Sizes
+from isacsim.solvers.sqnr_max.point_kernel import Work, point_each
 from isacsim.solvers.sqnr_max.target import PointResponse, respond_each
 
 BITS = [1, 2, 3, 4, 5, 6, 8, np.inf]
@@ -56,7 +57,9 @@ def searched(group):
     judged, found = np.zeros((5, members)), np.zeros(members, bool)
     with np.errstate(all="ignore"):  # as within `solve`
         least = group.feasible.multipliers
-        point_each(group.system.constraints, target, least, 1e-6, room(N, K), search(K), V, z, judged, found)
+        point_each(
+            group.system.constraints, target, least, 1e-6, blank(Work, Sizes(N, K)), Sizes(N, K), V, z, judged, found
+        )
     return V, z, judged[0], judged[1], found
 
 

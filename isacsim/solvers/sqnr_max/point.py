@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from isacsim.compiled import compiled
+from isacsim.records import blank
 from isacsim.solvers.solution import Solution, Status
 from isacsim.solvers.sqinr.group import Group
-from isacsim.solvers.sqnr_max.point_conditions import room
-from isacsim.solvers.sqnr_max.point_kernel import BOUND, GAP, RESIDUAL, VALUE, point_each, search
+from isacsim.solvers.sqnr_max.point_conditions import Sizes
+from isacsim.solvers.sqnr_max.point_kernel import BOUND, GAP, RESIDUAL, VALUE, Work, point_each
 from isacsim.typing import BoolArray
 
 
@@ -28,8 +29,8 @@ def point_optima(group: Group, tolerance: float) -> tuple[Solution, BoolArray]:
     V, multipliers = np.empty((members, N, K + 1), complex), np.empty((members, K + 1))
     judged, found = np.empty((5, members)), np.empty(members, bool)
     results = (V, multipliers, judged, found)
-    target, place = system.objective.target, (room(N, K), search(K))
-    compiled(point_each)(system.constraints, target, least, tolerance, *place, *results)
+    target, sizes = system.objective.target, Sizes(N, K)
+    compiled(point_each)(system.constraints, target, least, tolerance, blank(Work, sizes), sizes, *results)
     status = [Status.GLOBAL if closed else Status.STATIONARY for closed in judged[GAP] <= tolerance]
     values = {"objective": judged[VALUE], "gap": judged[GAP], "residual": judged[RESIDUAL], "bound": judged[BOUND]}
     return Solution.resting(V, status, [""] * members, **values), found

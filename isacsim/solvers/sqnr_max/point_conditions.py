@@ -5,7 +5,7 @@ All that belongs to user k is in units of ``lambda_k^1/2``: nothing is divided b
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 
@@ -17,54 +17,35 @@ from isacsim.solvers.sqnr_max.target import PointResponse
 from isacsim.typing import ComplexArray, FloatArray
 
 
+class Sizes(NamedTuple):
+    """Chains, and users."""
+
+    N: int
+    K: int
+
+
 class Room(NamedTuple):
     """What evaluations of one member write to; the first three are filled once a member."""
 
-    A: ComplexArray  #: ``[H, a]``, (N, K+1)
-    AH: ComplexArray  #: Its adjoint, (K+1, N)
-    weights: FloatArray  #: ``e |h_k|^2``, then 1, then E, (N, K+2)
-    white: ComplexArray  #: ``D^-1 [H lambda^1/2, a]`` for the diagonal D of Phi_0 without its dyads, (N, K+1)
-    gram: ComplexArray  #: ``[H, a]^H`` times that, (K+1, K+1)
-    matrix: ComplexArray  #: ``I + lambda^1/2 H^H D^-1 H lambda^1/2``, (K, K)
-    error: ComplexArray  #: Its inverse, the uplink's error matrix, (K, K)
-    toward: ComplexArray  #: ``lambda^1/2 H^H D^-1 a``, (K,)
-    along: ComplexArray  #: ``lambda^1/2 H^H v``, (K,)
-    mix: ComplexArray  #: ``U = white mix``, (K+1, K+1)
-    U: ComplexArray  #: ``Phi^-1 H lambda^1/2``, and last v, (N, K+1)
-    squares: FloatArray  #: ``|U|^2``, (K+1, N)
-    T: ComplexArray  #: ``lambda^1/2 H^H Phi^-1 H lambda^1/2``, (K, K)
-    seen: FloatArray  #: ``u^H diag(weight) u`` of each column of U, (K+1, K+2)
-    C: FloatArray  #: ``c_k T_kk^2`` on the diagonal, less what lambda_j charges for u_k, (K, K)
-    system: FloatArray  #: To be solved, (K, K)
-    reward: FloatArray  #: ``|a^H u_k|^2``, (K,)
-    q: FloatArray  #: Powers of the u_k, (K,)
-    ratio: FloatArray  #: New lambda over old, (K,)
-
-
-def room(N: int, K: int) -> Room:
-    """Room for N chains and K users."""
-    M, place = K + 1, np.empty
-    return Room(
-        A=place((N, M), complex),
-        AH=place((M, N), complex),
-        weights=place((N, K + 2)),
-        white=place((N, M), complex),
-        gram=place((M, M), complex),
-        matrix=place((K, K), complex),
-        error=place((K, K), complex),
-        toward=place(K, complex),
-        along=place(K, complex),
-        mix=place((M, M), complex),
-        U=place((N, M), complex),
-        squares=place((M, N)),
-        T=place((K, K), complex),
-        seen=place((M, K + 2)),
-        C=place((K, K)),
-        system=place((K, K)),
-        reward=place(K),
-        q=place(K),
-        ratio=place(K),
-    )
+    A: Annotated[ComplexArray, "N K+1"]  #: ``[H, a]``
+    AH: Annotated[ComplexArray, "K+1 N"]  #: Its adjoint
+    weights: Annotated[FloatArray, "N K+2"]  #: ``e |h_k|^2``, then 1, then E
+    white: Annotated[ComplexArray, "N K+1"]  #: ``D^-1 [H lambda^1/2, a]`` for the diagonal D of Phi_0 without its dyads
+    gram: Annotated[ComplexArray, "K+1 K+1"]  #: ``[H, a]^H`` times that
+    matrix: Annotated[ComplexArray, "K K"]  #: ``I + lambda^1/2 H^H D^-1 H lambda^1/2``
+    error: Annotated[ComplexArray, "K K"]  #: Its inverse, the uplink's error matrix
+    toward: Annotated[ComplexArray, "K"]  #: ``lambda^1/2 H^H D^-1 a``
+    along: Annotated[ComplexArray, "K"]  #: ``lambda^1/2 H^H v``
+    mix: Annotated[ComplexArray, "K+1 K+1"]  #: ``U = white mix``
+    U: Annotated[ComplexArray, "N K+1"]  #: ``Phi^-1 H lambda^1/2``, and last v
+    squares: Annotated[FloatArray, "K+1 N"]  #: ``|U|^2``
+    T: Annotated[ComplexArray, "K K"]  #: ``lambda^1/2 H^H Phi^-1 H lambda^1/2``
+    seen: Annotated[FloatArray, "K+1 K+2"]  #: ``u^H diag(weight) u`` of each column of U
+    C: Annotated[FloatArray, "K K"]  #: ``c_k T_kk^2`` on the diagonal, less what lambda_j charges for u_k
+    system: Annotated[FloatArray, "K K"]  #: To be solved
+    reward: Annotated[FloatArray, "K"]  #: ``|a^H u_k|^2``
+    q: Annotated[FloatArray, "K"]  #: Powers of the u_k
+    ratio: Annotated[FloatArray, "K"]  #: New lambda over old
 
 
 @part

@@ -22,16 +22,16 @@ Derived in docs/derivations/newton-mm, section 9.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 
 from isacsim.compiled import few_passes, part
 from isacsim.linalg.blas import multiply, write
 from isacsim.linalg.parts import real_inner
-from isacsim.records import member
+from isacsim.records import laid, member
 from isacsim.solvers.sqinr.system import Constraints, write_slack
-from isacsim.solvers.sqnr_max.point_conditions import Room, enter, evaluate, follow, powers
+from isacsim.solvers.sqnr_max.point_conditions import Room, Sizes, enter, evaluate, follow, powers
 from isacsim.solvers.sqnr_max.target import SAME, TINY, PointResponse
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
@@ -54,23 +54,22 @@ STEP = 25.0  # largest factor of 1 / tau^2 in one move
 
 
 class Search(NamedTuple):
-    """Where the search of one member is.
+    """Where the search of one member is."""
 
-    Attributes:
-        now: Multipliers lambda, then tau, gamma, and the slope of psi that is known, (K+3,).
-        anchor: The last ones whose powers served all users, (K+3,).
-        kept: Those at the end of the last problem that was solved, (K+3,).
-        known: The largest x with too small a psi, the least with too large a one, the last x and psi, (4,).
-        total: Power, zeta and s, (3,).
-        told: By the names RHO to LEFT, (8,).
-    """
+    now: Annotated[FloatArray, "K+3"]  #: Multipliers lambda, then tau, gamma, and the slope of psi that is known
+    anchor: Annotated[FloatArray, "K+3"]  #: The last ones whose powers served all users
+    kept: Annotated[FloatArray, "K+3"]  #: Those at the end of the last problem that was solved
+    #: The largest x with too small a psi, the least with too large a one, the last x and psi
+    known: Annotated[FloatArray, "4"]
+    total: Annotated[FloatArray, "3"]  #: Power, zeta and s
+    told: Annotated[FloatArray, "8"]  #: By the names RHO to LEFT
 
-    now: FloatArray
-    anchor: FloatArray
-    kept: FloatArray
-    known: FloatArray
-    total: FloatArray
-    told: FloatArray
+
+class Work(NamedTuple):
+    """All that is written to on the way, of one member."""
+
+    room: Room
+    search: Search
 
 
 RHO, GOOD, TOLERANCE, EVEN, LEAST, TRIALS, ASTRAY, LEFT = range(8)
@@ -80,12 +79,6 @@ GOING, SERVED, SOLVED, GIVEN_UP = range(4)
 VALUE, PROMISED, GAP, RESIDUAL, BOUND = range(5)
 # f; how much first order promises beyond it, relative; what of that is proven, NaN without a proof; the larger of these
 # and the violation; the bound
-
-
-def search(K: int) -> Search:
-    """Room for a search with K users."""
-    place = np.empty
-    return Search(place(K + 3), place(K + 3), place(K + 3), place(4), place(3), place(8))
 
 
 @part
@@ -272,8 +265,8 @@ def point_each(
     target: PointResponse,
     least: FloatArray,
     tolerance: float,
-    here: Room,
-    path: Search,
+    work: FloatArray,
+    sizes: Sizes,
     V: ComplexArray,
     multipliers: FloatArray,
     judged: FloatArray,
@@ -285,7 +278,8 @@ def point_each(
     With ``S = -Phi f_zeta / gamma``, but for a diagonal that the multiplier of the power takes up, no eigenvalue of the
     conditions is positive. What is no point is not found, and what has a residual above the tolerance.
     """
-    K = constraints.ratio.shape[1]
+    here, path = laid(Work, work, sizes)
+    K = sizes.K
     for b in range(V.shape[0]):
         mine, aim = member(constraints, b), member(target, b)
         enter(mine, aim, here)
