@@ -248,7 +248,7 @@ def doubt_angles(name: str, value: Any, stacklevel: int = 4) -> None:
 
 def doubt_power(name: str, value: Any, stacklevel: int = 4) -> None:
     """Warn of transmit powers that no base station has."""
-    most = float(np.asarray(value).max(initial=0.0))
-    if most > MOST_WATTS:
+    if np.count_nonzero(np.asarray(value) > MOST_WATTS):
+        most = float(np.asarray(value).max())
         remedy = "Powers are in W: write 10 ** (p / 10) / 1000 if it is in dBm."
         doubt(name, f"should be at most {MOST_WATTS:g} W", most, remedy, stacklevel)

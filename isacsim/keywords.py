@@ -28,7 +28,7 @@ def keywords(**synonyms: str) -> Callable[[C], C]:
 
         @wraps(init)
         def checked(self: Any, *args: Any, **given: Any) -> None:
-            for other in synonyms.keys() & given.keys():
+            for other in [other for other in synonyms if other in given]:
                 if synonyms[other] in given:
                     raise InvalidInput(other, f"must not be given beside {synonyms[other]}", "", "Give one of them.")
                 given[synonyms[other]] = given.pop(other)

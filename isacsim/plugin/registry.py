@@ -126,8 +126,8 @@ class Registry:
             PluginError: If several plugins offer it, if it cannot be imported, or if it is not
                 what its kind asks for.
         """
-        spec = self.spec(kind, name)
-        if (kind, name) not in self._loaded:
+        if not isinstance(name, str) or (kind, name) not in self._loaded:
+            spec = self.spec(kind, name)
             component = spec.load()
             guarded(check_kind, kind, spec.name, spec.target, component)
             self._loaded[kind, name] = component

@@ -117,8 +117,7 @@ class SumRateCrlb(RateAndCrlb):
         """Give the field ``channel_error`` a matrix a user, or one number (1, 1, 1) where there is no error."""
         error = self.channel_error
         if error.ndim == 0:
-            known = error == 0
-            error = error.reshape(1, 1, 1) if known else np.tile(error * np.eye(antennas), (users, 1, 1))
+            error = np.tile(error * np.eye(antennas), (users, 1, 1)) if error else error.reshape(1, 1, 1)
         elif error.shape[-3:] not in ((1, 1, 1), (users, antennas, antennas)):
             rule = f"must be one variance, or covariances of shape (..., {users}, {antennas}, {antennas})"
             raise InvalidInput("channel_error", rule, error.shape, "Give a matrix for each user.")

@@ -144,6 +144,8 @@ def not_ideal(problem: Any) -> str | None:
 
 def not_differentiable(problem: Any) -> str | None:
     """Nothing, or which stage of the hardware designed for has no derivative, or couples what must be kept apart."""
+    if problem.transceiver.is_ideal:
+        return None
     if place := first_stage(problem.transceiver, lambda stage: not stage.differentiable):
         return f"needs the derivative of hardware, and {place} gives none"
     transmit, antennas = problem.transceiver.transmit, problem.H.shape[-2]

@@ -11,14 +11,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from attrs import field, frozen
+from attrs import define, field
 
 from isacsim.solvers.iterate import GOING, Progress, Stop, concluded, interrupted
 from isacsim.solvers.solution import Solution, Status
 from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray
 
 
-@frozen(eq=False)
+@define(eq=False)
 class Course:
     """What calls of a kernel have led to.
 
@@ -55,17 +55,17 @@ class Course:
             look: The state of some members (B,), for a callback.
             labels: What a callback is told as the member's index, (B,).
         """
-        watched, done, note = rules.callback is not None or rules.time_limit is not None, 0, ""
-        while done <= rules.max_steps and not note and np.count_nonzero(going := self.state == GOING):
+        watched, done = rules.callback is not None or rules.time_limit is not None, 0
+        while done <= rules.max_steps and not self.note and np.count_nonzero(going := self.state == GOING):
             length = 1 if watched else min(rows << len(self.calls), rules.max_steps + 1 - done)
             trace = np.full((len(going), length, columns), np.nan)
             advance(done, trace)
             self.calls.append((trace, elapsed := time.perf_counter() - self.began))
             if watched:  # a callback sees those that were going
                 seen = look(going) if rules.callback is not None else None
-                note = interrupted(rules, Progress(done, labels[going], seen, elapsed))
+                self.note = interrupted(rules, Progress(done, labels[going], seen, elapsed))
             done += length
-        return Course(self.state, self.step, self.began, note, self.calls)
+        return self
 
     def solution(
         self,
@@ -92,12 +92,12 @@ class Course:
 
     def _tables(self, members: IntArray, length: int, traced: Mapping[str, int]) -> dict[str, FloatArray]:
         """The trace of some members, each (M, length): NaN after a member's end; times are spread over a call."""
-        times, since, done = [], 0.0, 0
+        parts, times, since = [], [], 0.0
         for trace, until in self.calls:
-            rows = max(min(trace.shape[1], length - done), 0)
-            times.append(since + np.arange(1, rows + 1) * ((until - since) / max(rows, 1)))
-            since, done = until, done + rows
-        noted = np.concatenate([trace for trace, _ in self.calls], axis=1)[members, :length]
-        columns = np.ascontiguousarray(noted.transpose(2, 0, 1))
-        tables = {name: columns[place] for name, place in traced.items()}
-        return {**tables, "time": np.where(np.isnan(columns[0]), np.nan, np.concatenate(times))}
+            parts.append(trace[members, :length])
+            length -= (rows := parts[-1].shape[1])
+            times.append(np.arange(1, rows + 1) * ((until - since) / max(rows, 1)) + since)
+            since = until
+        noted = np.concatenate(parts, axis=1)
+        tables = {name: noted[:, :, place] for name, place in traced.items()}
+        return {**tables, "time": np.where(np.isnan(noted[:, :, 0]), np.nan, np.concatenate(times))}

@@ -210,21 +210,16 @@ def concluded(
             {name: np.where(broken.reshape(-1, *[1] * (x.ndim - 1)), np.nan, x) for name, x in each.items()}
             for each in (decision, values)
         )
-    status: dict[float, Status] = {
-        GOING: Status.MAX_STEPS,
-        MET: reached,
-        STALLED: Status.STALLED,
-        BROKEN: Status.FAILED,
-    }
-    lost = "the objective became infinite or NaN at step {}"
-    notes = [lost.format(step) if end == BROKEN else note for end, step, note in zip(ends, steps, told, strict=True)]
+        lost = "the objective became infinite or NaN at step {}"
+        told = [lost.format(n) if end == BROKEN else note for end, n, note in zip(ends, steps, told, strict=True)]
+    status = Status.MAX_STEPS, reached, Status.STALLED, Status.FAILED
     nothing = np.full(len(ends), np.nan)
     fields: dict[str, Any] = {"gap": nothing, "bound": nothing, "least_power": nothing, **values, **rest}
     return Solution(
         decision=decision,
         iterations=steps,
-        status=objects([status[end] for end in ends]),
-        notes=objects([(note,) if note else () for note in notes]),
+        status=objects([status[int(end)] for end in ends]),
+        notes=objects([(note,) if note else () for note in told]),
         **fields,
     )
 

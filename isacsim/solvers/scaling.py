@@ -88,7 +88,7 @@ def _ordinary(problem: Any) -> bool:
     """
     watts = [getattr(problem, name) for name in ("power", "noise_power", "radar_noise_power") if hasattr(problem, name)]
     if watts:
-        levels = np.concatenate([np.asarray(each).reshape(-1) for each in watts])
+        levels = np.concatenate(watts, axis=None)
         if not all_of((levels > 2.0**-FAR) & (levels < 2.0**FAR)):
             return False
     # At least the squares of the strongest entries, of which no digit may have been lost.

@@ -149,26 +149,21 @@ class Solution:
             notes: A remark on each, empty for none.
             **values: Of the other fields and of the trace, one number or (B,); NaN where not given.
         """
-        members = len(notes)
-        statuses = objects([status] * members if isinstance(status, Status) else list(status))
-        each = {
-            name: np.asarray(value, float) if np.ndim(value) else np.full(members, value, float)
-            for name, value in values.items()
-        }
-        nothing = np.full(members, np.nan)
-        fields: dict[str, Any] = {name: each.pop(name, nothing) for name in ("gap", "residual", "bound", "least_power")}
-        objective = each.setdefault("objective", nothing)
-        trace = {name: value[:, None] for name, value in each.items()}
+        nothing = np.full(len(notes), np.nan)
+        each: dict[str, Any] = dict.fromkeys(("gap", "residual", "bound", "least_power", "objective"), nothing)
+        for name, value in values.items():
+            each[name] = np.asarray(value, float) if np.ndim(value) else np.full(len(notes), value, float)
+        statuses = [status] * len(notes) if isinstance(status, Status) else list(status)
         # Without an answer a trace is empty.
-        trace["time"] = np.array([0.0 if s.answered else np.nan for s in statuses])[:, None]
+        time = np.array([0.0 if s.answered else np.nan for s in statuses])
+        trace = {name: value for name, value in each.items() if name not in EACH or name == "objective"}
         return cls(
             decision=decision if isinstance(decision, dict) else {"precoder": decision},
-            objective=objective,
-            iterations=np.zeros(members, int),
-            status=statuses,
+            iterations=np.zeros(len(notes), int),
+            status=objects(statuses),
             notes=objects([(note,) if note else () for note in notes]),
-            trace=trace,
-            **fields,
+            trace={name: value[:, None] for name, value in {**trace, "time": time}.items()},
+            **{name: value for name, value in each.items() if name in EACH},
         )
 
     @classmethod

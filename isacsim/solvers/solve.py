@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -70,17 +69,16 @@ def solve(
     if callback is not None and not callable(callback):
         raise InvalidInput("callback", "must be a function", callback, "It is given a Progress after each step.")
     # The engine's powers are those of a scenario, which has been doubted where it was made.
-    within = str(sys._getframe(1).f_globals.get("__name__", "")).startswith("isacsim.")
-    if hasattr(problem, "power") and not within:
-        doubt_power("power", problem.power, stacklevel=4)
+    if not str(sys._getframe(1).f_globals.get("__name__", "")).startswith("isacsim."):
+        doubt_power("power", getattr(problem, "power", 0.0), stacklevel=4)
     chosen = make_solver(problem, solver, options, registry)
-    shape = batch_shape(problem)
-    for name, variable in problem.decision.items():
-        members = max(problem.members, 1)  # an empty batch of what cannot be is refused too
-        must_fit("problem", f"{name} {variable.shape} of {members} members", shape, (members, *variable.shape))
-    flat = _individual(flatten(problem, shape), math.prod(shape))
+    shape, members = batch_shape(problem), problem.members
+    # An empty batch of what cannot be is refused too.
+    sizes = [(max(members, 1), *variable.shape) for variable in problem.decision.values()]
+    must_fit("problem", "what is decided", sizes, *sizes)
+    flat = _individual(flatten(problem, shape), members)
     threads = _threads(threads)
-    rngs = _generators(rng, flat.members)
+    rngs = _generators(rng, members)
     request = Request(_initial(initial, problem, shape), None, rngs, callback, time_limit, begun=begin)
     if initial is not None and starts is not None:
         raise InvalidInput("starts", "must not be given beside `initial`", starts, "Give one of them.")

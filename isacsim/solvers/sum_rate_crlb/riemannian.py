@@ -18,7 +18,7 @@ import attrs
 import numpy as np
 from attrs import field, frozen
 
-from isacsim.batch import replaced, take
+from isacsim.batch import take
 from isacsim.checks import number, whole
 from isacsim.optimisation.riemannian import Memory
 from isacsim.optimisation.surface import OnSurface
@@ -88,7 +88,8 @@ class RiemannianSolver(Solver):
             return self._best(merit, starts, request)
         basis, merit, starts = merit.reduced(starts)
         solution = self._best(merit, starts, request)
-        return replaced(solution, decision={"precoder": basis @ solution.precoder})
+        solution.decision["precoder"] = basis @ solution.precoder  # which nobody else has yet
+        return solution
 
     def _behind_hardware(self, problem: SumRateCrlb, request: Request) -> Solution:
         """The solution over the whole array: the gradient of distortion leaves the range of [H, V].
