@@ -14,13 +14,14 @@ from isacsim.hardware.base import Hardware, LinearModel, chain_power, diagonal_m
 from isacsim.hardware.envelopes import Envelopes
 from isacsim.hardware.expansions import exact_model, exact_vjp
 from isacsim.hardware.gain_control import tables_of
+from isacsim.hardware.loosened import Loosened
 from isacsim.link import Echo, Transmission
 from isacsim.metrics.cotangents import _through_receiver, pulled_back, sqnr_cotangent
 from isacsim.metrics.sensing import sqnr
 from isacsim.optimisation.ascent import OBJECTIVE
 from isacsim.solvers.solution import Status
 from isacsim.solvers.sum_rate_crlb.distorted import disturb, disturbance
-from isacsim.solvers.sum_rate_crlb.hardware import HardwareMerit, Loosened
+from isacsim.solvers.sum_rate_crlb.hardware import HardwareMerit
 from isacsim.solvers.sum_rate_crlb.member import bound, differentiate, multiplier, rates
 from isacsim.solvers.surface import power_shares
 from isacsim.testing.capabilities import Compressing

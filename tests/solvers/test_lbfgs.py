@@ -12,7 +12,7 @@ from isacsim.batch import dot, take
 from isacsim.solvers.sum_rate_crlb.lbfgs import RiemannianLbfgs
 from isacsim.solvers.sum_rate_crlb.merit import Merit
 from isacsim.solvers.sum_rate_crlb.rivals import beaten
-from isacsim.solvers.sum_rate_crlb.starts import start
+from isacsim.solvers.sum_rate_crlb.starts import start_all
 from isacsim.solvers.sum_rate_crlb.states import RatedState
 
 DATA = Path(__file__).parents[1] / "data" / "sum-rate-crlb"
@@ -159,14 +159,14 @@ def test_a_user_left_out_at_the_start_can_be_the_better_optimum(kit):
     H = problem.H.copy()
     H[:, 2] = H[:, 1] * 1.01
     merit = Merit.of(attrs.evolve(problem, H=H))
-    W = start(merit, "selected", problem.streams, None)[0]
+    W = start_all(merit, ("selected",), problem.streams, None)[0, 0]
     served = np.linalg.norm(W[:, :3], axis=0) > 0
     assert served[0]
     assert served[1:].sum() == 1
     # One user, or one that zero forcing serves well, is not left out.
     orthogonal = np.eye(6, 3, dtype=complex)[None]
     for other in (kit.make_problem(users=1), attrs.evolve(problem, H=orthogonal, noise_power=1e-4)):
-        W = start(Merit.of(other), "selected", other.streams, None)[0]
+        W = start_all(Merit.of(other), ("selected",), other.streams, None)[0, 0]
         assert np.all(np.linalg.norm(W[:, : other.users], axis=0) > 0)
 
 

@@ -22,7 +22,7 @@ from isacsim.problems.band_sum_rate_crlb import BandSumRateCrlb
 from isacsim.solvers.base import Request, first_stage
 from isacsim.solvers.sum_rate_crlb.hardware import BehindHardware
 from isacsim.solvers.sum_rate_crlb.merit import Derived, Merit
-from isacsim.solvers.sum_rate_crlb.starts import light, start
+from isacsim.solvers.sum_rate_crlb.starts import light, start_all
 from isacsim.solvers.surface import PowerSurface, even_gain, power_shares
 from isacsim.typing import ComplexArray, FloatArray
 
@@ -119,7 +119,7 @@ class BandMerit(BehindHardware):
         """The coordinates of a named start: that of each subcarrier by itself, at even power."""
         own = self.problem.subcarriers()
         merit = Merit.of(own)
-        return self._together(merit.project(start(merit, name, own.streams, self.spawned(request.rngs))))
+        return self._together(merit.project(start_all(merit, (name,), own.streams, self.spawned(request.rngs))[:, 0]))
 
     def around(self, beams: ComplexArray) -> ComplexArray:
         """The coordinates of a start with users' beams (B F, N_t, K), and sensing streams beside them."""

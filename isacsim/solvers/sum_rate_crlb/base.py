@@ -15,7 +15,7 @@ from isacsim.solvers.base import Request, Solver
 from isacsim.solvers.iterate import Stop, iterate
 from isacsim.solvers.solution import Solution
 from isacsim.solvers.sum_rate_crlb.merit import Merit
-from isacsim.solvers.sum_rate_crlb.starts import STARTS, first
+from isacsim.solvers.sum_rate_crlb.starts import STARTS, asked
 from isacsim.solvers.sum_rate_crlb.states import MovingState
 from isacsim.typing import ComplexArray
 
@@ -54,7 +54,7 @@ class SingleStart(Solver):
     def solve(self, problem: SumRateCrlb, request: Request) -> Solution:
         """Iterate from the request's initial precoder, or from the start."""
         merit = Merit.of(problem)
-        W = first(merit, problem.streams, request, self.start)
+        W = merit.project(asked(merit, (self.start,), problem.streams, request)[:, 0])
         rules = self.step_tolerance, getattr(self, "change_tolerance", None)
         stop = Stop(self.tolerance, self.max_steps, request.time_limit, request.callback, *rules)
         if not self.reduced:

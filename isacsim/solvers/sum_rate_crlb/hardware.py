@@ -14,7 +14,6 @@ import numpy as np
 from attrs import field, frozen
 
 from isacsim.batch import flatten, squared
-from isacsim.hardware.base import LinearModel, Remodelled, chain_power, diagonal_matrix
 from isacsim.link import Transmission
 from isacsim.metrics.cotangents import pulled_back
 from isacsim.problems.sum_rate_crlb import SumRateCrlb
@@ -22,7 +21,7 @@ from isacsim.solvers.sum_rate_crlb.distorted import Disturbed
 from isacsim.solvers.sum_rate_crlb.merit import Derived, Merit, magnitude
 from isacsim.solvers.surface import Driven, PowerSurface, even_gain
 from isacsim.targets.condensed import Condensed
-from isacsim.typing import AnyArray, ComplexArray, FloatArray
+from isacsim.typing import ComplexArray, FloatArray
 
 
 class BehindHardware(Driven):
@@ -98,25 +97,3 @@ class HardwareMerit(BehindHardware):
     def preconditioner(self, point: Derived) -> ComplexArray:
         """That of the ideal merit, with the weights of users behind the hardware."""
         return self.ideal.preconditioner(point, self.surface.spent(point.W))
-
-
-@frozen
-class Loosened(Remodelled):
-    """A device whose model sees its input with a share of each chain's power replaced by independent noise.
-
-    Args:
-        share: That share, up to 1, at which distortion of chains is uncorrelated.
-    """
-
-    share: float
-
-    def linear_model(self, R: ComplexArray) -> LinearModel:
-        """The device's model for the loosened covariance."""
-        return self.device.linear_model(self._loosened(R))
-
-    def linear_model_vjp(self, R: ComplexArray, gain: AnyArray, distortion: AnyArray) -> ComplexArray:
-        """That of the model, through the loosening, which is its own adjoint."""
-        return self._loosened(self.device.linear_model_vjp(self._loosened(R), gain, distortion))
-
-    def _loosened(self, R: ComplexArray) -> ComplexArray:
-        return np.asarray((1 - self.share) * R + self.share * diagonal_matrix(chain_power(R)), complex)

@@ -20,6 +20,7 @@ from attrs import field, frozen
 
 from isacsim.batch import take
 from isacsim.checks import number, whole
+from isacsim.hardware.loosened import Loosened
 from isacsim.optimisation.riemannian import Memory
 from isacsim.optimisation.surface import OnSurface
 from isacsim.problems.band_sum_rate_crlb import BandSumRateCrlb
@@ -29,10 +30,10 @@ from isacsim.solvers.iterate import Stop, iterate
 from isacsim.solvers.solution import Solution, Status, placed
 from isacsim.solvers.starts import drawn
 from isacsim.solvers.sum_rate_crlb.band import BandMerit, not_over_a_band
-from isacsim.solvers.sum_rate_crlb.hardware import HardwareMerit, Loosened
+from isacsim.solvers.sum_rate_crlb.hardware import HardwareMerit
 from isacsim.solvers.sum_rate_crlb.merit import Merit
 from isacsim.solvers.sum_rate_crlb.ridges import Ridge
-from isacsim.solvers.sum_rate_crlb.starts import start_all, start_names
+from isacsim.solvers.sum_rate_crlb.starts import asked, start_names
 from isacsim.solvers.sum_rate_crlb.states import RatedState
 from isacsim.typing import ComplexArray
 
@@ -179,13 +180,10 @@ class RiemannianSolver(Solver):
 
     def _starts(self, merit: Merit, streams: int, request: Request) -> ComplexArray:
         """The precoders to start from, (B, starts, N_t, K+S)."""
-        if request.initial is not None:
-            return request.initial[:, None]
-        names = self.starts if request.start is None else (request.start,)
-        found = start_all(merit, names, streams, request.rngs)
+        found = asked(merit, self.starts, streams, request)
         (antennas, columns), users = merit.N.shape[-2:], merit.users
         hard = users > self.random_load * antennas or (merit.crlb_weight and streams < (columns - users) // 3)
-        if not hard or request.start is not None:
+        if not hard or request.initial is not None or request.start is not None:
             return found
         # Without generators each member draws alike, so that it is the same alone or in a batch.
         each = range(merit.members)

@@ -41,19 +41,14 @@ def start_names(value: Any) -> tuple[str, ...]:
     return names
 
 
-def first(merit: Merit, streams: int, request: Request, default: str) -> ComplexArray:
-    """The precoders of full power to start from, (B, N_t, K+S).
+def asked(merit: Merit, names: Sequence[str], streams: int, request: Request) -> ComplexArray:
+    """The precoders to start from, (B, starts, N_t, K+S), of any power.
 
-    They are the request's own, or those of the start it names, or of the ``default`` one.
+    They are the request's own, or those of the start it names, or of all ``names``.
     """
     if request.initial is not None:
-        return merit.project(request.initial)
-    return merit.project(start(merit, request.start or default, streams, request.rngs))
-
-
-def start(merit: Merit, name: str, streams: int, rngs: Sequence[np.random.Generator] | None) -> ComplexArray:
-    """The precoder that a start's name stands for, of any power, shape (B, N_t, K+S); see `start_all`."""
-    return start_all(merit, (name,), streams, rngs)[:, 0]
+        return request.initial[:, None]
+    return start_all(merit, names if request.start is None else (request.start,), streams, request.rngs)
 
 
 def start_all(
