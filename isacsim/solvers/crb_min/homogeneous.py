@@ -30,8 +30,8 @@ from attrs import frozen
 
 from isacsim.batch import hermitian, hermitian_part, rows, squared
 from isacsim.linalg.stacked import Border, eigh, forms, from_spectrum, inverse, solved, trace
+from isacsim.optimisation.contraction import contraction
 from isacsim.solvers.crb_min.recovery import Beams
-from isacsim.solvers.crb_min.white import contraction
 from isacsim.solvers.sqinr.group import Group
 from isacsim.typing import AnyArray, BoolArray, ComplexArray, FloatArray
 
