@@ -119,7 +119,8 @@ def test_the_dual_is_a_bound_at_every_point_and_rises_along_its_gradient(kit):
     problem = mixed(kit, 5)
     (group,) = DualNewton().groups(flatten(problem))
     system, best = Homogeneous.of(group), isacsim.solve(problem).objective
-    state = DualNewton().init(system, attrs.evolve(group, feasible=least_power(group.system)))
+    least = least_power(group.system)
+    state = DualNewton().init(system, least.multipliers, least.power)
     for _ in range(20):
         step = DualNewton().step(state)
         assert np.all(step.dual.bound <= best)

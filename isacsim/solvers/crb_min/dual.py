@@ -48,11 +48,6 @@ class Dual(NamedTuple):
     numbers: Annotated[FloatArray, "3"]  #: By the names MU to PROVEN
 
     @property
-    def mu(self) -> FloatArray:
-        """Multiplier of the power, (B,)."""
-        return np.asarray(self.numbers[..., MU])
-
-    @property
     def bound(self) -> FloatArray:
         """The proven bound on the objective, (B,); -inf if there is none."""
         return np.asarray(self.numbers[..., PROVEN])

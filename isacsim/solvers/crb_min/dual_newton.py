@@ -178,10 +178,10 @@ def dual_step(state: DualState, tolerance: float) -> DualState:
     plain = system.direction(slope)
     Y, bend = np.where(uphill[:, None, None], Y, plain), np.where(uphill[:, None, None], bend, 0.0)
     rise = problem.total((slope * coordinates(Y)).sum(axis=-1))
-    dual, length, good = _search(state, system, Y, eps, rise)
+    dual, length = _search(state, system, Y, eps, rise)
     change = target - system.E - hermitian_part(system.E @ Y) - bend
-    E = _moved(system, Y, length, change, eps, part)
-    E = np.where(good[:, None, None], E, target)
+    good = length > 0
+    E = np.where(good[:, None, None], _moved(system, Y, length, change, eps, part), target)
     beams = state.beams.better(beams_at(problem, dual, E))
     bound = np.maximum(state.bound, dual.bound)
     gap = beams.objective / bound - 1
@@ -195,14 +195,12 @@ def dual_step(state: DualState, tolerance: float) -> DualState:
 
 def _search(
     state: DualState, system: Equations, Y: ComplexArray, eps: FloatArray, rise: FloatArray
-) -> tuple[HomogeneousDual, FloatArray, BoolArray]:
-    """The dual and the length after the step, halved until it pays, and which members went anywhere."""
+) -> tuple[HomogeneousDual, FloatArray]:
+    """The dual after the step, halved until it pays, and its length; 0 of members that stay where they are."""
     one = np.broadcast_to(np.eye(Y.shape[-1], dtype=complex), Y.shape)
     length = np.where(rise > 0, state.problem.least(way_inside(Y, one, state.problem.boundary)), 0.0)
     spectrum, W = np.linalg.eigh(np.where((length > 0)[:, None, None], Y, 0.0))
-    turned, good = system.L @ W, np.zeros(length.size, bool)
-    dual = attrs.evolve(state.dual, L=system.L)
-    todo = np.flatnonzero(length > 0)
+    turned, dual, todo = system.L @ W, state.dual, np.flatnonzero(length > 0)
     for _ in range(TRIALS):
         if not todo.size:
             break
@@ -214,12 +212,11 @@ def _search(
         pays = gained >= ARMIJO * length[todo] * rise[todo] - 1e-15 * here.total(state.dual.X[todo])
         pays &= here.least(trial.spectrum[:, 0] >= NEAR * state.dual.spectrum[todo, 0])
         if pays.any():
-            dual, good[todo[pays]] = put(dual, todo[pays], take(trial, pays)), True
+            dual = put(dual, todo[pays], take(trial, pays))
         todo = todo[~pays]
         length[todo] /= 2
-    length = np.where(good, length, 0.0)
-    left = ~good
-    return (put(dual, np.flatnonzero(left), take(state.dual, left)) if left.any() else dual), length, good
+    length[todo] = 0.0
+    return dual, length
 
 
 def _moved(
@@ -298,15 +295,11 @@ class DualNewton(SystemSolver):
     def optimise(self, group: Group, request: Request) -> Solution:
         """Newton steps from the best point on the ray of the least power."""
         stop = Stop(self.tolerance, self.max_steps, request.time_limit, request.callback)
-        state = self.init(Homogeneous.of(group), group)
+        state = self.init(Homogeneous.of(group), group.feasible.multipliers, group.feasible.power)
         solution = iterate(state, self.step, stop, Status.OPTIMAL, group.places)
         return attrs.evolve(solution, residual=np.full(group.places.size, np.nan))
 
-    def init(self, problem: Homogeneous, group: Group) -> DualState:
-        """The state at the best of some points on that ray."""
-        return self.started(problem, group.feasible.multipliers, group.feasible.power)
-
-    def started(self, problem: Homogeneous, multipliers: FloatArray, least: FloatArray) -> DualState:
+    def init(self, problem: Homogeneous, multipliers: FloatArray, least: FloatArray) -> DualState:
         """The state at the best of some points on the ray of the least power (B,), with its multipliers (B, K)."""
         M, longest = problem.start(multipliers, least)
         factor, r = np.linalg.cholesky(M), problem.dimensions
@@ -357,7 +350,7 @@ class DualNewton(SystemSolver):
         else:
             # Some subcarriers may have no beams before the path is nearly at its end: only steps end the search.
             newton = attrs.evolve(self, patience=self.max_steps)
-            state = newton.started(band, multipliers, np.full(len(band.H), least))
+            state = newton.init(band, multipliers, np.full(len(band.H), least))
             rows = iterate(state, self.step, Stop(self.tolerance, self.max_steps), Status.OPTIMAL)
         solution = told_over_band(band, rows, self.tolerance, total)
         return kept_over_band(through, solution, grid, total) if unlike is None else solution
