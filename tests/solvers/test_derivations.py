@@ -12,7 +12,7 @@ import isacsim
 from isacsim.batch import flatten, hermitian
 from isacsim.linalg.hermitian import coordinates
 from isacsim.records import blank, laid, member
-from isacsim.solvers.crb_min.dual import Scratch, evaluate
+from isacsim.solvers.crb_min.dual import MU, Scratch, evaluate
 from isacsim.solvers.crb_min.newton import PrimalDualNewton
 from isacsim.solvers.crb_min.newton_start import begin, near
 from isacsim.solvers.crb_min.newton_system import EPS, PIVOT, Iterate, Work, linearise
@@ -78,7 +78,7 @@ def test_on_the_ray_of_the_least_power_q_is_a_multiple_of_the_identity_and_the_s
     at, here = laid(Iterate, blank(Iterate, sizes), sizes), laid(Scratch, blank(Scratch, sizes), sizes)
     begin(member(reduced.arrays, 0), least.multipliers[0], least.power[0], at, here)
     dual, eps = at.dual, at.told[EPS]
-    Q, mu = dual.Q, dual.mu
+    Q, mu = dual.Q, dual.numbers[MU]
     q = Q[0, 0].real
     np.testing.assert_allclose(Q, q * np.eye(r), atol=1e-12 * mu)
     t = mu - q
