@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from attrs import frozen
 
-from isacsim.batch import rows
+from isacsim.batch import real_vectors, rows
 from isacsim.compiled import compiled, part
 from isacsim.linalg.blas import multiply
 from isacsim.linalg.lapack import multiply_adjoint
@@ -34,26 +34,20 @@ HOPELESS = 1e3  # slack from which no way leads back, and numbers overflow
 
 @frozen(eq=False)
 class Tangent:
-    """The normals of B points V (B, N, L), by what they are made of."""
+    """The normals of B points V (B, N, L)."""
 
-    H: ComplexArray = rows(2)  #: (B, N, K)
-    HH: ComplexArray = rows(2)  #: (B, K, N)
-    load: FloatArray = rows(2)  #: (B, N, K+1)
     V: ComplexArray = rows(2)
-    R: ComplexArray = rows(2)  #: (B, K, L)
-    tight: BoolArray = rows(1)  #: Which constraints are tight; the others have no normal, (B, K+1)
-    inverse: FloatArray = rows(2)  #: Inverse of the normals' inner products, zero where there is none, (B, K+1, K+1)
+    tight: BoolArray = rows(1)  #: Which constraints are tight, (B, K+1)
+    normals: FloatArray = rows(2)  #: As real numbers, zero where a constraint is not tight, (B, K+1, 2NL)
+    inverse: FloatArray = rows(2)  #: Inverse of their inner products, zero where there is none, (B, K+1, K+1)
 
     def components(self, D: ComplexArray) -> FloatArray:
         """The weights with which normals make up what D (B, N, L) has of them, (B, K+1)."""
-        along = -(_real_products(self.V, D)[:, None, :] @ self.load)[:, 0]
-        along[:, :-1] -= _real_products(self.R, self.HH @ D)
-        return np.asarray((self.inverse @ along[..., None])[..., 0])
+        return np.asarray((self.inverse @ (self.normals @ real_vectors(D)[..., None]))[..., 0])
 
     def mixed(self, weights: FloatArray) -> ComplexArray:
         """The normals with weights (B, K+1), (B, N, L)."""
-        diagonal = self.load @ weights[..., None]
-        return np.asarray(-(self.H @ (weights[:, :-1, None] * self.R) + diagonal * self.V))
+        return (weights[:, None] @ self.normals).view(complex).reshape(self.V.shape)
 
     def pulls(self, multipliers: FloatArray) -> FloatArray:
         """How long a direction each user with a negative multiplier keeps out of half of the gradient, (B, K); else 0.
@@ -65,11 +59,6 @@ class Tangent:
         return np.asarray(users / np.sqrt(np.where(inverse > 0, inverse, np.inf)))
 
 
-def _real_products(A: ComplexArray, B: ComplexArray) -> FloatArray:
-    """Real inner products of the rows of A and B (B, m, n), (B, m)."""
-    return np.asarray((A.real * B.real + A.imag * B.imag).sum(axis=-1))
-
-
 def settled(constraints: Constraints, V: ComplexArray, tight: BoolArray) -> tuple[Tangent, BoolArray]:
     """Points that meet the tight constraints (B, K+1) with equality, near V (B, N, L), and where the way there failed.
 
@@ -77,58 +66,58 @@ def settled(constraints: Constraints, V: ComplexArray, tight: BoolArray) -> tupl
     """
     (members, N, L), K = V.shape, constraints.H.shape[-1]
     V, tight, off = V.copy(), tight.copy(), np.empty(members)
-    R, inverse = np.empty((members, K, L), complex), np.empty((members, K + 1, K + 1))
-    rows = V.view(float)
-    compiled(settle_each)(constraints, _way(N, K, L), V, rows, rows.reshape(members, -1), tight, R, inverse, off)
-    return Tangent(constraints.H, constraints.HH, constraints.load, V, R, tight, inverse), np.asarray(~(off <= ASTRAY))
+    normals, inverse = np.empty((members, K + 1, N, 2 * L)), np.empty((members, K + 1, K + 1))
+    reals, flat = V.view(float), normals.reshape(members, K + 1, -1)
+    compiled(settle_each)(constraints, _way(N, K, L), V, reals, tight, normals, flat, inverse, off)
+    return Tangent(V, tight, flat, inverse), np.asarray(~(off <= ASTRAY))
 
 
 class Way(NamedTuple):
     """Room for the way back of one member."""
 
-    normals: FloatArray  #: Of a point on it, (K+1, N, 2L)
-    flat: FloatArray  #: The same numbers, (K+1, 2NL)
-    gram: FloatArray  #: Their inner products, with a unit row where a constraint is not tight, (K+1, K+1)
+    R: ComplexArray  #: (K, L)
+    gram: FloatArray  #: Inner products of the normals, with a unit row where a constraint is not tight, (K+1, K+1)
     inverse: FloatArray  #: Of these, (K+1, K+1)
-    step: FloatArray  #: (2NL,)
+    step: FloatArray  #: (N, 2L)
+    flat: FloatArray  #: The same numbers, (2NL,)
     slack: FloatArray  #: (K+1,)
     weights: FloatArray  #: (K+1,)
     chain: FloatArray  #: (N,)
 
 
 def _way(N: int, K: int, L: int) -> Way:
-    normals, (gram, inverse) = np.empty((K + 1, N, 2 * L)), np.empty((2, K + 1, K + 1))
-    (slack, weights), step = np.zeros((2, K + 1)), np.empty(2 * N * L)
-    return Way(normals, normals.reshape(K + 1, -1), gram, inverse, step, slack, weights, np.zeros(N))
+    (gram, inverse), (slack, weights) = np.empty((2, K + 1, K + 1)), np.zeros((2, K + 1))
+    step = np.empty((N, 2 * L))
+    return Way(np.empty((K, L), complex), gram, inverse, step, step.reshape(-1), slack, weights, np.zeros(N))
 
 
 def settle_each(
     constraints: Constraints,
     here: Way,
     V: ComplexArray,
-    rows: FloatArray,
-    flat: FloatArray,
+    reals: FloatArray,
     tight: BoolArray,
-    R: ComplexArray,
+    normals: FloatArray,
+    flat: FloatArray,
     inverse: FloatArray,
     off: FloatArray,
 ) -> None:
-    """`settled`, member by member: V (B, N, L), as real ``rows`` (B, N, 2L) and ``flat`` (B, 2NL) too, is overwritten.
+    """`settled`, member by member: V (B, N, L), real too (B, N, 2L), and which constraints are tight, are overwritten.
 
-    So is which constraints are tight. Corrections are along the normals of one point as long as they gain digits; the
-    last ones are those of the result.
+    Corrections are along the normals of one point (B, K+1, N, 2L), ``flat`` (B, K+1, 2NL), as long as they gain digits;
+    the last ones are those of the result.
     """
-    slack, weights, normals = here.slack, here.weights, here.normals
-    inner, gram, step, chain, n = here.inverse, here.gram, here.step, here.chain, here.slack.size
+    slack, weights, chain, received = here.slack, here.weights, here.chain, here.R
+    inner, gram, step, n = here.inverse, here.gram, here.step, here.slack.size
     for b in range(off.size):
         of, last, bound = member(constraints, b), np.inf, tight[b]
-        point, received = V[b], R[b]
+        point, real, along = V[b], reals[b], flat[b]
         for attempt in range(CORRECTIONS):
             left = look(of, point, bound, received, slack, chain)
             ends = not left > EQUAL or not left < HOPELESS or attempt == CORRECTIONS - 1
             if ends or left > GAIN * last or attempt == 0:
-                write_normals(of.H, of.load, received, rows[b], bound, normals)
-                multiply_adjoint(here.flat, here.flat, gram)
+                write_normals(of, received, real, bound, normals[b])
+                multiply_adjoint(along, along, gram)
                 for k in range(n):
                     gram[k, k] += 0.0 if bound[k] else 1.0
                 invert_positive(gram, inner)
@@ -138,9 +127,10 @@ def settle_each(
             for k in range(n):
                 slack[k] = -0.5 * slack[k] if bound[k] else 0.0
             multiply(inner, slack, weights)
-            multiply(weights, here.flat, step)
-            for i in range(step.size):
-                flat[b, i] += step[i]
+            multiply(weights, along, here.flat)
+            for i in range(step.shape[0]):
+                for s in range(step.shape[1]):
+                    real[i, s] += step[i, s]
         off[b] = last
         for k in range(n):
             for j in range(n):
@@ -172,9 +162,10 @@ def look(
 
 @part
 def write_normals(
-    H: ComplexArray, load: FloatArray, R: ComplexArray, V: FloatArray, tight: BoolArray, normals: FloatArray
+    constraints: Constraints, R: ComplexArray, V: FloatArray, tight: BoolArray, normals: FloatArray
 ) -> None:
     """Write the normals at V, (K+1, N, 2L): zero where a constraint is not tight; V is as real numbers, (N, 2L)."""
+    H, load = constraints.H, constraints.load
     for k in range(tight.size):
         for i in range(V.shape[0]):
             charged, row = load[i, k], normals[k, i]

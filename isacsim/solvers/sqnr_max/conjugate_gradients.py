@@ -19,9 +19,8 @@ from isacsim.compiled import brief, few_passes, part
 from isacsim.linalg.blas import multiply, scalar_product
 from isacsim.optimisation.trust_region import DD, LENGTH, SLOPE, XD, XX, Path, advance, project, reach, walk
 from isacsim.records import member
-from isacsim.solvers.sqinr.tight import write_normals
 from isacsim.solvers.sqnr_max.echo import Echoes, Response
-from isacsim.typing import AnyArray, BoolArray, ComplexArray, FloatArray, IntArray
+from isacsim.typing import AnyArray, ComplexArray, FloatArray, IntArray
 
 R = TypeVar("R", bound=tuple[Any, ...])
 
@@ -62,11 +61,9 @@ class Metric(NamedTuple):
 
 
 class Normals(NamedTuple):
-    """What the normals of the tight constraints are made of, of B members."""
+    """The normals of the tight constraints, of B members or of one."""
 
-    load: FloatArray  #: What each constraint draws from R_ii, (B, N, K+1)
-    R: ComplexArray  #: (B, K, L)
-    tight: BoolArray  #: Which constraints have a normal, (B, K+1)
+    rows: FloatArray  #: Zero where a constraint is not tight, (B, K+1, 2NL)
     inverse: FloatArray  #: Of their inner products, zero where there is none, (B, K+1, K+1)
 
 
@@ -79,14 +76,6 @@ class Lagrangian(NamedTuple):
     prices: Prices
     metric: Metric
     normals: Normals
-
-
-class Tangents(NamedTuple):
-    """Room for the tangent space of one member."""
-
-    normals: FloatArray  #: (K+1, N, 2L)
-    flat: FloatArray  #: The same numbers, (K+1, 2NL)
-    weights: FloatArray  #: (2, K+1)
 
 
 class Vectors(NamedTuple):
@@ -118,7 +107,7 @@ class Product(NamedTuple):
     receivers: FloatArray  #: (3, N_r)
 
 
-Rooms = tuple[Tangents, Path, Vectors, Product]
+Rooms = tuple[FloatArray, Path, Vectors, Product]  # the first for weights of normals, (2, K+1)
 
 
 class Steps(NamedTuple):
@@ -157,12 +146,12 @@ def room(H: ComplexArray, factors: Response, V: ComplexArray) -> Rooms:
     (N, L), (r, receivers), K = V.shape[1:], (factors.A.shape[-1], factors.gains.shape[-2]), H.shape[-1]
     number, real = factors.A.dtype, factors.gains.dtype
     few = r + K if factors.B.size else 0
-    columns, normals = np.zeros((5, N, L), number), np.zeros((K + 1, N, 2 * L), real)
+    columns = np.zeros((5, N, L), number)
     shapes = ((N, 2 * L), (r, 2 * L), (receivers, 2 * L), (3, r, L), (3, receivers, L), (K, L))
     blocks = Blocks(*(np.zeros(shape, number) for shape in shapes))
     flat, rows = columns.reshape(5, -1).view(real), Blocks(*(each.view(real) for each in blocks))
     return (
-        Tangents(normals, normals.reshape(K + 1, -1), np.zeros((2, K + 1), real)),
+        np.zeros((2, K + 1), real),
         Path(np.zeros((PRODUCTS + 1, 2 * N * L), real), np.zeros((PRODUCTS + 1, 6))),
         Vectors(columns, columns.view(real), flat, np.zeros((few, L), number)),
         Product(blocks, rows, np.zeros(N, real), np.zeros((3, receivers), real)),
@@ -179,7 +168,7 @@ def steps_each(
     gradient: FloatArray,
     radius: FloatArray,
     accuracy: FloatArray,
-    tangents: Tangents,
+    weights: FloatArray,
     path: Path,
     vectors: Vectors,
     here: Product,
@@ -191,9 +180,8 @@ def steps_each(
         of, at, charged = member(factors, b), member(point, b), member(prices, b)
         for i in range(residual.size):
             residual[i] = gradient[b, i]
-        write_normals(charged.H, normals.load[b], normals.R[b], at.V, normals.tight[b], tangents.normals)
-        turning, inverse = member(metric, b), normals.inverse[b]
-        segments = travel(of, at, charged, turning, inverse, radius[b], accuracy[b], tangents, path, vectors, here)
+        turning, own = member(metric, b), member(normals, b)
+        segments = travel(of, at, charged, turning, own, radius[b], accuracy[b], weights, path, vectors, here)
         farthest, step, rise = np.sqrt(max(told[segments, XX], 0.0)), steps.step[b], steps.rise[b]
         length, steps.products[b] = steps.length[b], segments
         for i in range(rise.size):
@@ -207,17 +195,17 @@ def travel(
     point: Point,
     prices: Prices,
     metric: Metric,
-    inverse: FloatArray,
+    normals: Normals,
     radius: float,
     accuracy: float,
-    tangents: Tangents,
+    weights: FloatArray,
     path: Path,
     vectors: Vectors,
     here: Product,
 ) -> int:
     """Conjugate gradients from zero to the radius or the accuracy: the number of segments of the path."""
     flat = vectors.flat
-    normals, weights, mixed = tangents.flat, tangents.weights, flat[MIXED]
+    along, inverse, mixed = normals.rows, normals.inverse, flat[MIXED]
     residual, turned, direction = flat[RESIDUAL], flat[TURNED], flat[DIRECTION]
     corners, whole, bent = path.corners, path.told, flat[BENT]
     told, corner = whole[0], corners[0]
@@ -226,7 +214,7 @@ def travel(
     told[XX] = told[XD] = told[DD] = 0.0
     for j in range(PRODUCTS):
         turn(metric, vectors)
-        project(normals, inverse, turned, weights, mixed)
+        project(along, inverse, turned, weights, mixed)
         size = scalar_product(residual, turned)
         if j > 0 and not size > accuracy * accuracy * whole[0, SLOPE]:
             return j
@@ -244,7 +232,7 @@ def travel(
             residual[i] += length * bent[i]
         if not inside:
             return j + 1
-        project(normals, inverse, residual, weights, mixed)
+        project(along, inverse, residual, weights, mixed)
         told, corner = after, ahead
     return PRODUCTS
 

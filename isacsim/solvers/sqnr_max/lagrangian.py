@@ -61,7 +61,7 @@ def lagrangian_at(
     return Lagrangian(
         Prices(constraints.H, constraints.HH, users, users * (1 - constraints.ratio), level),
         turning.metric,
-        Normals(constraints.load, way.R, way.tight, way.inverse),
+        Normals(way.normals, way.inverse),
     )
 
 
