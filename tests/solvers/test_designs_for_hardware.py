@@ -22,7 +22,7 @@ from isacsim.optimisation.ascent import OBJECTIVE
 from isacsim.solvers.solution import Status
 from isacsim.solvers.sum_rate_crlb.distorted import disturb, disturbance
 from isacsim.solvers.sum_rate_crlb.hardware import HardwareMerit
-from isacsim.solvers.sum_rate_crlb.member import bound, differentiate, multiplier, rates
+from isacsim.solvers.sum_rate_crlb.member import bound, differentiate, follow, multiplier, rates
 from isacsim.solvers.surface import power_shares
 from isacsim.testing.capabilities import Compressing
 from isacsim.testing.examples import example_drop
@@ -145,8 +145,9 @@ def test_compiled_loops_see_the_distortion_that_the_merit_sees(kit, transmit, we
             bound(tensor, places, terms.weights, room.gains, room.square, room.F, room.inverse, room.told)
             multiplier(tensor, places, terms.weights, room.inverse, room.F, room.square)
         differentiate(terms.N[m], weights[0], room.told, room.gains, room.square, room.factor, gradient)
-        given = room.told, room.gains, terms.tensor[m], terms.places, room.F, room.square
-        disturbance(link, m, Z[m], terms.weights, *given, gradient)
+        follow(terms.powers[m], terms.weights, room.told, room.betas)
+        given = room.betas, room.gains, terms.tensor[m], terms.places, room.F, room.square
+        disturbance(link, m, Z[m], *given, gradient)
         # The FIM's inverse has a condition of some 1e4 here.
         np.testing.assert_allclose(room.told[OBJECTIVE], point.objective[m], rtol=1e-12)
         np.testing.assert_allclose(gradient, point.gradient[m], rtol=1e-9, atol=1e-10 * np.abs(gradient).max())

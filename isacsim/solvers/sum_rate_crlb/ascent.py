@@ -114,11 +114,12 @@ def advance(
         if charged:
             multiplier(tensor[m], places, weights, inverse, F, square)
         differentiate(N[m], weights[RATE_WEIGHT], now, gains, square, factor, gradient)
+        mu = follow(noise, weights, now, betas)
         if link is not None:
-            disturbance(link, m, W, weights, now, gains, tensor[m], places, F, square, gradient)
+            disturbance(link, m, W, betas, gains, tensor[m], places, F, square, gradient)
         along_surface(W, power, apart, gradient)
         if count % RENEW_EVERY == 0:
-            precondition(N[m], betas, follow(noise, weights, now, betas), square_M, M)
+            precondition(N[m], betas, mu, square_M, M)
         move(flat, now, here, own, count % size)
         if count > 0:  # the way to full power tells nothing of the curvature
             judge(own, curvatures, count % size, M, vectors, flat)

@@ -88,21 +88,17 @@ class BandMerit(BehindHardware):
     def of(cls, problem: BandSumRateCrlb) -> BandMerit:
         """Compile a problem (leading axes are flattened)."""
         problem = flatten(problem)
-        F, antennas = problem.H.shape[-3:-1]
-        transmit = problem.transceiver.transmit
-        shares = power_shares(transmit, antennas)
-        scale = np.ones(antennas) if shares is None else 1 / np.sqrt(shares)
-        H = np.ascontiguousarray(hermitian(even_gain(transmit, scale)) @ problem.H)
+        F, bins, power, every = problem.H.shape[-3], problem.grid.subcarriers, problem.power, PowerSurface.of(problem)
+        H = np.ascontiguousarray(hermitian(even_gain(every.transmit, every.scale)) @ problem.H)
         blocks = 1 if problem.shared else F
-        bins, power = problem.grid.subcarriers, problem.power
         surface: Blocks | Drives
-        if shares is None:
-            unit, free = float(np.sqrt(F / (bins * blocks))), np.zeros((1, 1), bool)
-            surface = Drives(power, False, transmit, scale[None], True, free, blocks, unit)
+        if every.capped:
+            unit = float(np.sqrt(F / (bins * blocks)))
+            surface = Drives(power, False, every.transmit, every.scale, True, every.held, blocks, unit)
         else:
             cap = problem.subcarrier_cap if problem.subcarrier_cap and blocks > 1 else np.inf
             surface = Blocks(power * (bins * blocks / F), blocks, cap, np.zeros((1, blocks), bool))
-        return cls(problem, H, scale[None], blocks, surface)
+        return cls(problem, H, every.scale, blocks, surface)
 
     @property
     def members(self) -> int:

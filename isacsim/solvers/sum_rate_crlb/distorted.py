@@ -21,7 +21,7 @@ from isacsim.linalg.lapack import adjoint_multiply, multiply_adjoint, scale
 from isacsim.linalg.parts import invert_positive, real_inner, shift
 from isacsim.metrics.fim import adjoint_into
 from isacsim.problems.sum_rate_crlb import SumRateCrlb
-from isacsim.solvers.sum_rate_crlb.member import RATE_WEIGHT, SEEN, covariance
+from isacsim.solvers.sum_rate_crlb.member import covariance
 from isacsim.targets.scene import ParametricScene
 from isacsim.typing import ComplexArray, FloatArray, IntArray
 
@@ -107,8 +107,7 @@ def disturbance(
     link: Disturbed,
     m: int,
     Z: ComplexArray,
-    weights: FloatArray,
-    told: FloatArray,
+    betas: FloatArray,
     gains: ComplexArray,
     tensor: ComplexArray,
     places: IntArray,
@@ -122,8 +121,7 @@ def disturbance(
         link: Who hears the distortion.
         m: The member.
         Z: Coordinates.
-        weights: Those of `Terms`.
-        told: What is told of the precoder.
+        betas: What the rates lose by the noise of each user, (K,), as `follow` writes it.
         gains: Its gains ``N^H Z``.
         tensor: Room for terms, (terms,).
         places: Those of `Terms`.
@@ -133,11 +131,9 @@ def disturbance(
     """
     PH, square, small, by = link.listeners[m], link.square, link.small, link.tall[1]
     users, G, half = link.thermal.shape[1] - 1, square[COTANGENT], small[NOISE]
-    for k in range(users):  # of ln(1 + S_k / I_k) by I_k
-        signal, interference = told[SEEN + k], told[SEEN + users + k]
-        fall = -weights[RATE_WEIGHT] * signal / (interference * (signal + interference))
+    for k in range(users):
         for i in range(Z.shape[0]):
-            by[k, i] = PH[k, i] * fall
+            by[k, i] = PH[k, i] * -betas[k]
     if small.shape[1] > 0:  # tr(B dS) = -tr(Y B Y^H dQ) of Y = Q^-1 C
         covariance(gains, K)
         count_into(link.terms[m], places, K, tensor)

@@ -156,7 +156,7 @@ def differentiate(
 
 @part
 def follow(powers: FloatArray, weights: FloatArray, told: FloatArray, betas: FloatArray) -> float:
-    """Write the users' weights in the preconditioner, and mu; see `Merit.preconditioner`."""
+    """Write the users' weights in the preconditioner, by which their rates fall with noise, and mu; see `Merit`."""
     users, radial = powers.size - 1, 0.0
     for k in range(users):
         signal, interference = told[SEEN + k], told[SEEN + users + k]

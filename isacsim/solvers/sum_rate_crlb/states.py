@@ -12,7 +12,7 @@ from isacsim.optimisation.riemannian import RiemannianState
 from isacsim.solvers.iterate import of_point
 from isacsim.solvers.sum_rate_crlb.merit import Evaluated, Iterate, Merit
 from isacsim.solvers.sum_rate_crlb.rivals import beaten
-from isacsim.typing import BoolArray, FloatArray, IntArray
+from isacsim.typing import BoolArray, FloatArray
 
 
 class Rated:
@@ -40,10 +40,7 @@ class PointState(Rated):
 class RatedState(RiemannianState, Rated):
     """Iterates of a Riemannian iteration, of which those are beaten that need not go on beside their rivals."""
 
-    @staticmethod
-    def beaten(point: Iterate, origin: IntArray, slope: FloatArray | None = None) -> BoolArray:
-        """See `isacsim.solvers.sum_rate_crlb.rivals.beaten`."""
-        return beaten(point, origin, slope)
+    beaten = staticmethod(beaten)
 
 
 @frozen(eq=False)
