@@ -55,6 +55,21 @@ def distortion_ratios(hardware: Hardware, chains: int, name: str) -> tuple[Compl
     )
 
 
+def power_shares(hardware: Hardware, chains: int) -> FloatArray | None:
+    """What share of its input's power each chain puts out, (chains,); None where it depends on the input."""
+    R = unlike_covariances(chains)
+    shares = hardware.linear_model(R).output_power(R) / chain_power(R)
+    same = np.abs(shares[1] - shares[0]) <= SAME * shares[0]
+    return np.asarray(shares[0]) if same.all() and (shares[0] > 0).all() else None
+
+
+def even_gain(transmit: Hardware, scale: FloatArray) -> ComplexArray:
+    """Gain of chains for 1 W, the same on each, from coordinates of a scale (N_t,) or (1, N_t), (N_t, N_t)."""
+    antennas = scale.shape[-1]
+    gain = transmit.linear_model(np.eye(antennas, dtype=complex) / antennas).gain_matrix()
+    return np.asarray(gain * scale, complex)
+
+
 def white_ratios(chains: Hardware, count: int) -> FloatArray:
     """Distortion of each chain over its signal, (count,), of those that add noise like converters, white in time; or 0.
 

@@ -128,12 +128,12 @@ def iterate(
         )  # fmt: skip
     members = np.arange(state.objective.size)
     labels = members if labels is None else labels
-    trace, ends = _Trace(members.size, ("objective", "residual", *state.traced)), []
+    traced, noted, ends = ("objective", "residual", *state.traced), [], []
     for count in range(stop.max_steps + 1):
         if count:
             state = step(state)
         elapsed = time.perf_counter() - begin
-        trace.note(members, state, elapsed)
+        noted.append((members, *(getattr(state, name) for name in traced), elapsed))
         rules = _rules(stop, Progress(count, labels[members], state, elapsed))
         own_end = ~np.isfinite(state.objective), state.residual <= stop.tolerance, np.asarray(state.stalled)
         how = np.select(own_end, (BROKEN, MET, STALLED), GOING)
@@ -148,7 +148,8 @@ def iterate(
         state, members = take(state, ~ended), members[~ended]
     order = np.argsort(np.concatenate([places for _, places in ends]))
     solution = take(joined([end for end, _ in ends]), order)
-    return evolve(solution, trace=trace.tables(), runtime=time.perf_counter() - begin)
+    trace = _tables(noted, (*traced, "time"), solution.status.size)
+    return evolve(solution, trace=trace, runtime=time.perf_counter() - begin)
 
 
 def decided(state: Any) -> Mapping[str, AnyArray]:
@@ -224,25 +225,16 @@ def concluded(
     )
 
 
-class _Trace:
-    """What is noted of each member of the whole batch at each step."""
+def _tables(noted: list[tuple[Any, ...]], names: Sequence[str], size: int) -> dict[str, FloatArray]:
+    """What was noted, each (size, steps + 1): NaN after a member's end.
 
-    def __init__(self, size: int, names: tuple[str, ...]) -> None:
-        self.size = size
-        self.members: list[IntArray] = []  # of each row
-        self.rows: dict[str, list[Any]] = {name: [] for name in (*names, "time")}
-
-    def note(self, members: IntArray, state: Any, elapsed: float) -> None:
-        self.members.append(members)
-        for name, rows in self.rows.items():
-            rows.append(elapsed if name == "time" else getattr(state, name))
-
-    def tables(self) -> dict[str, FloatArray]:
-        """What was noted, each (members, steps + 1): NaN after a member's end."""
-        counts = [members.size for members in self.members]
-        places = np.concatenate(self.members), np.repeat(np.arange(len(counts)), counts)
-        tables = {}
-        for name, rows in self.rows.items():
-            tables[name] = np.full((self.size, len(counts)), np.nan)
-            tables[name][places] = np.repeat(rows, counts) if name == "time" else np.concatenate(rows)
-        return tables
+    Args:
+        noted: Members at each step, and their values by the names.
+        names: The names.
+        size: Number of members of the whole batch.
+    """
+    tables = {name: np.full((size, len(noted)), np.nan) for name in names}
+    for count, (members, *values) in enumerate(noted):
+        for name, value in zip(names, values, strict=True):
+            tables[name][members, count] = value
+    return tables

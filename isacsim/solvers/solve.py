@@ -19,8 +19,8 @@ from isacsim.errors import InvalidInput, PluginError, one_of, origin
 from isacsim.memory import must_fit
 from isacsim.plugin import Registry, default_registry
 from isacsim.problems.base import Problem, Variable
+from isacsim.problems.scaling import countable
 from isacsim.solvers.base import Request, Solver, refusal
-from isacsim.solvers.scaling import countable
 from isacsim.solvers.solution import Solution, Status, gathered, objects, placed
 from isacsim.threads import allowance, one_blas_thread, side_by_side
 from isacsim.typing import AnyArray, BoolArray, IntArray

@@ -18,17 +18,15 @@ import numpy as np
 from attrs import field, frozen
 
 from isacsim.batch import inner, rows
-from isacsim.hardware.base import Hardware, chain_power, unlike_covariances
+from isacsim.hardware.base import Hardware
+from isacsim.hardware.converters import power_shares
 from isacsim.link import Transmission
 from isacsim.metrics.cotangents import power_cotangent, pulled_back
+from isacsim.optimisation.limits import largest
 from isacsim.optimisation.spheres import Spheres
 from isacsim.optimisation.surface import FULL, OnSurface
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
-SAME = 1e-9  # relative difference of shares of power that rounding explains
-CLIPPINGS = 40  # steps of the search for the drive of each antenna at its cap; some six do
-STRETCH = 4.0  # the most that a precoder is scaled up to stay at its cap
-HAIR = 1e-11  # by how much it ends below, relative: more than rounding, less than what counts as binding
 # Drives that a start is tried at, in dB below the cap, and beside the best of them: deep in saturation the
 # objective knows nothing of the drive any more, and no gradient leads out.
 DRIVES, BETWEEN = range(6, 73, 6), (-3, 3)
@@ -160,26 +158,10 @@ class Driven(OnSurface):
         return np.asarray(self.surface.driven(Z, self.value))
 
 
-def power_shares(hardware: Hardware, chains: int) -> FloatArray | None:
-    """What share of its input's power each chain puts out, (chains,); None where it depends on the input."""
-    R = unlike_covariances(chains)
-    shares = hardware.linear_model(R).output_power(R) / chain_power(R)
-    same = np.abs(shares[1] - shares[0]) <= SAME * shares[0]
-    return np.asarray(shares[0]) if same.all() and (shares[0] > 0).all() else None
-
-
-def even_gain(transmit: Hardware, scale: FloatArray) -> ComplexArray:
-    """Gain of chains for 1 W, the same on each, from coordinates of a scale (N_t,) or (1, N_t), (N_t, N_t)."""
-    antennas = scale.shape[-1]
-    gain = transmit.linear_model(np.eye(antennas, dtype=complex) / antennas).gain_matrix()
-    return np.asarray(gain * scale, complex)
-
-
 def kept(W: ComplexArray, transmit: Hardware, most: FloatArray, per_antenna: bool, held: BoolArray) -> ComplexArray:
     """W (B, N_t, K+S) scaled back to a cap, or row by row to equal shares of it; where ``held`` also up to it.
 
-    The secant of logarithms, kept in a bracket, for all at once; rows of a device that does not couple chains do not
-    depend on each other. What is returned is never above.
+    Rows of a device that does not couple chains do not depend on each other. What is returned is never above.
 
     Args:
         W: Precoders.
@@ -188,33 +170,11 @@ def kept(W: ComplexArray, transmit: Hardware, most: FloatArray, per_antenna: boo
         per_antenna: Whether each antenna has its share of it.
         held: Which antennas are to radiate no less, (B, N_t); (B, 1) of all alike, as they are without ``per_antenna``.
     """
-    limit = most[:, None] / (W.shape[-2] if per_antenna else 1)
 
     def radiated(factor: FloatArray) -> FloatArray:
         power = Transmission.of(factor[..., None] * W, transmit).antenna_power
         return power if per_antenna else np.broadcast_to(power.sum(axis=-1, keepdims=True), power.shape)
 
-    given = radiated(np.ones(W.shape[:-1]))
-    above = given > limit
-    moved = above | (held & (given < limit * (1 - 10 * HAIR)) & (given > 0))
-    if not moved.any():
-        return W
-    low, high = np.where(above, 0.0, 1.0), np.where(above, 1.0, STRETCH)  # of the amplitude
-    factor = np.where(moved, np.sqrt(limit / np.where(moved, given, 1.0)) * (1 - HAIR), 1.0)
-    factor = np.clip(factor, low, high)
-    last, last_power, going = np.ones(given.shape), given, moved
-    for _ in range(CLIPPINGS):
-        power = radiated(np.where(moved, factor, 1.0))
-        over = power > limit
-        low = np.where(going & ~over, np.maximum(low, factor), low)
-        high = np.where(going & over, np.minimum(high, factor), high)
-        going = going & (over | (power < limit * (1 - 10 * HAIR)))  # a member that is done changes with no other
-        if not going.any():
-            break
-        with np.errstate(all="ignore"):
-            steepness = np.log(power / last_power) / np.log(factor / last)
-            secant = factor * np.exp(np.log(limit * (1 - 2 * HAIR) / power) / steepness)
-        last, last_power = factor, power
-        inside = (secant > low) & (secant < high)  # False for NaN
-        factor = np.where(inside, secant, (low + high) / 2)
-    return np.asarray(np.where(moved, low, 1.0)[..., None] * W)
+    limit = most[:, None] / (W.shape[-2] if per_antenna else 1)
+    factor = largest(radiated, np.ones(W.shape[:-1]), limit, held)
+    return W if factor is None else np.asarray(factor[..., None] * W)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 import isacsim
 from isacsim import Aqnm, Chain, InvalidInput, MidRise, Transceiver, metrics
 from isacsim.hardware.base import Hardware, LinearModel, chain_power, diagonal_matrix
+from isacsim.hardware.converters import power_shares
 from isacsim.hardware.envelopes import Envelopes
 from isacsim.hardware.expansions import exact_model, exact_vjp
 from isacsim.hardware.gain_control import tables_of
@@ -23,7 +24,6 @@ from isacsim.solvers.solution import Status
 from isacsim.solvers.sum_rate_crlb.distorted import disturb, disturbance
 from isacsim.solvers.sum_rate_crlb.hardware import HardwareMerit
 from isacsim.solvers.sum_rate_crlb.member import bound, differentiate, follow, multiplier, rates
-from isacsim.solvers.surface import power_shares
 from isacsim.testing.capabilities import Compressing
 from isacsim.testing.examples import example_drop
 

@@ -21,7 +21,7 @@ from isacsim import (
 )
 from isacsim.batch import flatten
 from isacsim.optimisation import semidefinite
-from isacsim.solvers.scaling import countable, in_noise_units
+from isacsim.problems.scaling import countable, in_noise_units
 
 N, K = 6, 2
 CONVERTERS = Transceiver(Aqnm(bits=3), Aqnm(bits=3), Aqnm(bits=4))
@@ -166,7 +166,7 @@ def test_what_is_passed_for_a_whole_batch_is_countable_member_by_member(kit, kin
     problem = attrs.evolve(problem, **{name: own})
     scaled, told = countable(problem)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("isacsim.solvers.scaling._ordinary", lambda problem: False)
+        patch.setattr("isacsim.problems.scaling._ordinary", lambda problem: False)
         other, expected = countable(problem)
     assert told == expected
     assert all(kit.raw_bytes(getattr(scaled, each)) == kit.raw_bytes(getattr(other, each)) for each in ("H", name))

@@ -20,13 +20,14 @@ import numpy as np
 from attrs import field, frozen
 
 from isacsim.batch import hermitian, hermitian_part, inner, real_vectors, rows, squared
+from isacsim.hardware.converters import even_gain
 from isacsim.link import Echo, Reception, Transmission
 from isacsim.metrics.cotangents import Cotangent, pulled_back, rate_cotangent, sqnr_cotangent
 from isacsim.metrics.sensing import sqnr
 from isacsim.optimisation.augmented import TINY, Constrained, ConstrainedPoint
 from isacsim.optimisation.preconditioner import damped_inverse
 from isacsim.problems.sqnr_max import SqnrMax
-from isacsim.solvers.surface import Driven, PowerSurface, even_gain
+from isacsim.solvers.surface import Driven, PowerSurface
 from isacsim.typing import ComplexArray, FloatArray
 
 PENALTY = 10.0  # rho at first

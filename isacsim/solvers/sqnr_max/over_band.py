@@ -15,6 +15,7 @@ from attrs import field, frozen
 
 from isacsim.batch import inner, real_vectors, rows
 from isacsim.hardware.base import Hardware
+from isacsim.hardware.converters import even_gain
 from isacsim.hardware.spectral import OverBand
 from isacsim.link import Transmission
 from isacsim.metrics.cotangents import power_cotangent, pulled_back
@@ -25,7 +26,6 @@ from isacsim.solvers.base import Request
 from isacsim.solvers.solution import Solution
 from isacsim.solvers.sqnr_max.augmented import AugmentedMerit
 from isacsim.solvers.sqnr_max.behind_hardware import ROUNDS, AugmentedLagrangian, compressed
-from isacsim.solvers.surface import even_gain
 from isacsim.typing import ComplexArray, FloatArray
 
 # rho at first, times F: each constraint is of one of F terms of a mean. Where multipliers start near those of the end a

@@ -15,6 +15,7 @@ import numpy as np
 from attrs import field, frozen
 
 from isacsim.batch import flatten, hermitian, inner, rows, squared
+from isacsim.hardware.converters import even_gain, power_shares
 from isacsim.link import Transmission
 from isacsim.optimisation.blocks import Blocks, blocks_of
 from isacsim.optimisation.preconditioner import damped_inverse
@@ -23,7 +24,7 @@ from isacsim.solvers.base import Request, first_stage
 from isacsim.solvers.sum_rate_crlb.hardware import BehindHardware
 from isacsim.solvers.sum_rate_crlb.merit import Derived, Merit
 from isacsim.solvers.sum_rate_crlb.starts import light, start_all
-from isacsim.solvers.surface import PowerSurface, even_gain, power_shares
+from isacsim.solvers.surface import PowerSurface
 from isacsim.typing import ComplexArray, FloatArray
 
 

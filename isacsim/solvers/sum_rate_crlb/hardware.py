@@ -14,12 +14,13 @@ import numpy as np
 from attrs import field, frozen
 
 from isacsim.batch import flatten, squared
+from isacsim.hardware.converters import even_gain
 from isacsim.link import Transmission
 from isacsim.metrics.cotangents import pulled_back
 from isacsim.problems.sum_rate_crlb import SumRateCrlb
 from isacsim.solvers.sum_rate_crlb.distorted import Disturbed
 from isacsim.solvers.sum_rate_crlb.merit import Derived, Merit, magnitude
-from isacsim.solvers.surface import Driven, PowerSurface, even_gain
+from isacsim.solvers.surface import Driven, PowerSurface
 from isacsim.targets.condensed import Condensed
 from isacsim.typing import ComplexArray, FloatArray
 
