@@ -19,6 +19,7 @@ from isacsim.engine.scenario import Evaluation, Scenario, faults_of
 from isacsim.engine.subcarriers import check_split, posed_on, posed_to_solver
 from isacsim.errors import InvalidInput, IsacsimError, origin
 from isacsim.hardware.base import Transceiver
+from isacsim.hardware.places import SIDES, stages
 from isacsim.link import link_over
 from isacsim.memory import must_fit
 from isacsim.metrics.components import Metric
@@ -28,7 +29,6 @@ from isacsim.plugin.isolation import cause, contained
 from isacsim.plugin.surroundings import undisturbed
 from isacsim.problems.base import Problem
 from isacsim.random import Stream, generator
-from isacsim.solvers.base import SIDES, stages
 from isacsim.solvers.solve import check_takes
 from isacsim.typing import ComplexArray
 

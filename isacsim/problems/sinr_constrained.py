@@ -7,7 +7,7 @@ field, which the class variable ``asks`` names: ``min_sinr``, or ``min_sqinr`` w
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import attrs
 import numpy as np
@@ -16,7 +16,10 @@ from attrs import frozen
 from isacsim.batch import all_of, batch_shape, squared
 from isacsim.drop import Drop
 from isacsim.errors import InvalidInput
+from isacsim.grid import Grid
 from isacsim.hardware.base import Transceiver
+from isacsim.hardware.converters import white_ratios
+from isacsim.hardware.spectral import OverBand
 from isacsim.link import Reception, Transmission
 from isacsim.problems.base import (
     Problem,
@@ -107,6 +110,31 @@ class SinrConstrained(Problem):
         changes, worth = self.sensing_held(sent)
         ideal = attrs.evolve(self, noise_power=noise, transceiver=Transceiver(), **changes)
         return Held(ideal, worth, model.gain, sent.power - squared(sent.precoder).sum(axis=(-2, -1)))
+
+    def over_band(self, grid: Grid) -> Self:
+        """The problems (F,) behind the hardware as the subcarriers of one band meet it."""
+        chains, radar = self.transceiver, getattr(self, "radar_noise_power", np.zeros(1))
+        transmit, user = OverBand(chains.transmit, grid), OverBand(chains.user, grid, np.asarray(self.noise_power)[0])
+        receive = OverBand(chains.receive, grid, np.ravel(radar)[0])
+        return attrs.evolve(self, transceiver=Transceiver(transmit=transmit, receive=receive, user=user))
+
+    def relaxed(self, grid: Grid, total: float) -> tuple[Self, float]:
+        """Problems (F,) on ideal chains that all precoders through the hardware solve too, and their power, in W.
+
+        Converters put out e_i of distortion for each W of signal of a chain, white over N bins, so that at most
+        ``1 / (1 + min e F/N)`` of the power is signal. A user of SQINRs of gamma at least, whose converter adds e of
+        what arrives in a sample, A, has the noise ``sigma^2 + e A`` with ``N A >= N sigma^2 + sum_f gamma (sigma^2 +
+        e A)``. Of other hardware distortion is left out.
+        """
+        F, N, chains = grid.used, grid.subcarriers, self.transceiver
+        antennas, users = self.H.shape[-2:]
+        most = 1 / (1 + white_ratios(chains.transmit, antennas).min(initial=np.inf) * F / N)
+        e, noise = white_ratios(chains.user, users), np.asarray(self.noise_power)
+        asked = np.broadcast_to(self.asked, (F, users)).sum(axis=0)
+        left = N - asked * e
+        # Where nothing is left no power is enough: noise that none is above says so.
+        arriving = noise * (N + asked) / np.where(left > 0, left, np.finfo(float).tiny ** 0.25)
+        return attrs.evolve(self, transceiver=Transceiver(), noise_power=noise + e * arriving), total * most
 
     def sensing_held(self, sent: Transmission) -> tuple[dict[str, Any], FloatArray]:
         """What changes in the problem, and by how much its objective counts, where distortion is that of ``sent``."""

@@ -35,9 +35,6 @@ from attrs import define, field
 
 from isacsim.batch import flatten, squared, take
 from isacsim.grid import Grid
-from isacsim.hardware.base import Transceiver
-from isacsim.hardware.converters import white_ratios
-from isacsim.hardware.spectral import OverBand
 from isacsim.optimisation.joint_power import ENOUGH, Answer, Split
 from isacsim.problems.sinr_constrained import Held, SinrConstrained
 from isacsim.solvers.base import Solver, not_differentiable, refusal
@@ -133,13 +130,13 @@ def _behind(problem: SinrConstrained, solver: Solver, grid: Grid, total: float) 
     """The solution for one band of F subcarriers."""
     if grid.subcarriers == 1 and refusal(solver, problem) is None:  # nothing is shared
         return joined(solve(attrs.evolve(problem, power=np.full(1, total)), solver), 1)
-    through = attrs.evolve(problem, transceiver=over_band(problem, grid))
+    through = problem.over_band(grid)
     whole: WholeBand | None = getattr(solver, "over_band", None)
     if whole is not None and not any(problem.hopeless()):
         even, other = _unlike(problem, total)
         if (proven := whole(through, even, grid, total, other)) is not None:
             return proven
-    easier, left = relaxed(problem, grid, total)
+    easier, left = problem.relaxed(grid, total)
     ideal = jointly(easier, solver, np.array([left]))
     if not ideal.status[0].answered:  # distortion makes nothing easier
         return ideal
@@ -149,25 +146,6 @@ def _behind(problem: SinrConstrained, solver: Solver, grid: Grid, total: float) 
         return _told(through, ideal, _improved(through, whole, ideal.precoder[0], grid, total))
     found = _settled(through, _Split(through, solver, total), ideal.precoder[0], total)
     return _climbed(through, solver, ideal, found, total)
-
-
-def relaxed(problem: SinrConstrained, grid: Grid, total: float) -> tuple[SinrConstrained, float]:
-    """Problems (F,) on ideal chains that all precoders through the hardware solve too, and their power, in W.
-
-    Converters put out e_i of distortion for each W of signal of a chain, white over N bins, so that at most
-    ``1 / (1 + min e F/N)`` of the power is signal. A user of SQINRs of gamma at least, whose converter adds e of what
-    arrives in a sample, A, has the noise ``sigma^2 + e A`` with ``N A >= N sigma^2 + sum_f gamma (sigma^2 + e A)``. Of
-    other hardware distortion is left out.
-    """
-    F, N, chains = grid.used, grid.subcarriers, problem.transceiver
-    antennas, users = problem.H.shape[-2:]
-    most = 1 / (1 + white_ratios(chains.transmit, antennas).min(initial=np.inf) * F / N)
-    e, noise = white_ratios(chains.user, users), np.asarray(problem.noise_power)
-    asked = np.broadcast_to(problem.asked, (F, users)).sum(axis=0)
-    left = N - asked * e
-    # Where nothing is left no power is enough: noise that none is above says so.
-    arriving = noise * (N + asked) / np.where(left > 0, left, np.finfo(float).tiny ** 0.25)
-    return attrs.evolve(problem, transceiver=Transceiver(), noise_power=noise + e * arriving), total * most
 
 
 def _climbed(through: SinrConstrained, solver: Solver, ideal: Solution, found: Found, total: float) -> Solution:
@@ -289,16 +267,6 @@ def _split(held: Held, solver: Solver, left: float, share: FloatArray | None) ->
             return np.asarray(found.precoder[0])
     found = jointly(held.problem, solver, np.array([left]), held.worth)
     return np.asarray(found.precoder[0]) if found.status[0].answered else None
-
-
-def over_band(problem: SinrConstrained, grid: Grid) -> Transceiver:
-    """The hardware of a problem (F,) as the subcarriers of one band meet it."""
-    chains, radar = problem.transceiver, getattr(problem, "radar_noise_power", np.zeros(1))
-    return Transceiver(
-        transmit=OverBand(chains.transmit, grid),
-        receive=OverBand(chains.receive, grid, np.ravel(radar)[0]),
-        user=OverBand(chains.user, grid, np.asarray(problem.noise_power)[0]),
-    )
 
 
 def _missed(through: SinrConstrained, W: ComplexArray, total: float) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from importlib.util import find_spec
 from typing import Any, ClassVar
@@ -14,8 +14,7 @@ import numpy as np
 from attrs import field, frozen
 
 from isacsim.errors import InvalidInput
-from isacsim.hardware.base import Hardware, Transceiver
-from isacsim.hardware.chain import Chain
+from isacsim.hardware.places import first_stage
 from isacsim.solvers.iterate import TIME_LIMIT, Callback
 from isacsim.solvers.solution import Solution
 
@@ -158,33 +157,6 @@ def not_known(problem: Any) -> str | None:
     """Nothing, or that the channels designed for have an error."""
     known = not np.count_nonzero(getattr(problem, "channel_error", 0.0))
     return None if known else "designs for known channels only, not for `channel_error`"
-
-
-SIDES = ("transmit", "receive", "user")  # of a transceiver
-
-
-def first_stage(
-    transceiver: Transceiver, lacks: Callable[[Hardware], bool], sides: Sequence[str] = SIDES
-) -> str | None:
-    """The first stage that lacks what a solver needs, as messages name it, ``transmit.0 (Aqnm)``; None where none does.
-
-    Args:
-        transceiver: The hardware.
-        lacks: Whether a stage does.
-        sides: Which sides count.
-    """
-    for side in sides:
-        for place, stage in stages(getattr(transceiver, side), side):
-            if lacks(stage):
-                return f"{place} ({type(stage).__name__})"
-    return None
-
-
-def stages(hardware: Hardware, side: str) -> list[tuple[str, Hardware]]:
-    """The stages of a chain with their places as a scenario names them, ``transmit.0`` for example."""
-    if isinstance(hardware, Chain):
-        return [(f"{side}.{i}", stage) for i, stage in enumerate(hardware.stages)]
-    return [(side, hardware)]
 
 
 def refuse_starts(request: Request) -> None:

@@ -17,7 +17,7 @@ from attrs import evolve, field, frozen
 from isacsim.batch import is_batched, joined, take
 from isacsim.checks import number, whole
 from isacsim.errors import InvalidInput
-from isacsim.solvers.solution import Solution, Status, objects
+from isacsim.solvers.solution import Solution, Status, objects, without
 from isacsim.typing import AnyArray, BoolArray, ComplexArray, FloatArray, IntArray
 
 # How members end: going on until a limit, or as the name says, broken where the objective is no number.
@@ -207,10 +207,7 @@ def concluded(
     """
     if BROKEN in ends:
         broken = np.array(ends) == BROKEN
-        decision, values = (
-            {name: np.where(broken.reshape(-1, *[1] * (x.ndim - 1)), np.nan, x) for name, x in each.items()}
-            for each in (decision, values)
-        )
+        decision, values = without(decision, broken), without(values, broken)
         lost = "the objective became infinite or NaN at step {}"
         told = [lost.format(n) if end == BROKEN else note for end, n, note in zip(ends, steps, told, strict=True)]
     status = Status.MAX_STEPS, reached, Status.STALLED, Status.FAILED

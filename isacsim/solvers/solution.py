@@ -288,6 +288,11 @@ def objects(values: list[Any]) -> Any:
     return array
 
 
+def without(arrays: Mapping[str, AnyArray], members: BoolArray) -> dict[str, AnyArray]:
+    """Arrays of a flat batch by name, which are NaN of some ``members`` (B,)."""
+    return {name: np.where(members.reshape(-1, *[1] * (x.ndim - 1)), np.nan, x) for name, x in arrays.items()}
+
+
 def gathered(parts: list[tuple[Solution, IntArray]], runtime: float) -> Solution:
     """One solution of the parts of a flat batch, given with the places of their members."""
     (first, places), *others = parts

@@ -21,7 +21,7 @@ from isacsim.plugin import Registry, default_registry
 from isacsim.problems.base import Problem, Variable
 from isacsim.problems.scaling import countable
 from isacsim.solvers.base import Request, Solver, refusal
-from isacsim.solvers.solution import Solution, Status, gathered, objects, placed
+from isacsim.solvers.solution import Solution, Status, gathered, objects, placed, without
 from isacsim.threads import allowance, one_blas_thread, side_by_side
 from isacsim.typing import AnyArray, BoolArray, IntArray
 
@@ -244,9 +244,8 @@ def _apart(problem: Problem, lost: list[str], solver: Solver, request: Request, 
     """The solution where some members are ``lost``, with the reason why: they have failed, the others are solved."""
     if not any(lost):
         return _shared_out(problem, solver, request, threads)
-    solution, kept = _nothing(problem), np.array([not why for why in lost])
-    for i in np.flatnonzero(~kept):
-        solution.status[i], solution.notes[i] = Status.FAILED, (lost[i],)
+    kept = np.array([not why for why in lost])
+    solution = _nothing(problem).marked(~kept, Status.FAILED, [*filter(None, lost)])
     if kept.any():
         part = _shared_out(take(problem, kept), solver, _of(request, kept), threads)
         solution = placed(part, kept, solution)
@@ -290,11 +289,10 @@ def _solve_screened(problem: Problem, solver: Solver, request: Request) -> Solut
         if not any(notes):
             return solution
     else:
-        open_ = sound & np.array([not why for why in hopeless])
-        least = np.where(sound & ~open_, np.inf, np.nan)
+        out = sound & np.array([bool(why) for why in hopeless])
+        least, open_ = np.where(out, np.inf, np.nan), sound & ~out
         solution = replaced(_nothing(problem), bound=least, least_power=least)
-        for i in np.flatnonzero(sound & ~open_):
-            solution.status[i], solution.notes[i] = Status.INFEASIBLE, (hopeless[i],)
+        solution = solution.marked(out, Status.INFEASIBLE, [*compress(hopeless, out)])
         if open_.any():
             solution = placed(_solved(take(problem, open_), solver, _of(request, open_)), open_, solution)
     told = [(*extra, *own) for extra, own in zip(notes, solution.notes, strict=True)]
@@ -356,23 +354,17 @@ def _without_claims(solution: Solution) -> Solution:
     if all(all_of(np.isfinite(array)) for array in (solution.objective, *solution.decision.values())):
         return solution
     told = [status if isinstance(status, Status) else Status.FAILED for status in solution.status]
-    unsaid, broken = ~np.isfinite(solution.objective), np.isnan(solution.objective)
+    answered, good = (np.array([getattr(each, name) for each in told], bool) for name in ("answered", "good"))
+    broken = np.isnan(solution.objective)
     for array in solution.decision.values():
         broken = broken | ~np.isfinite(array.reshape(len(told), -1 if array.size else 0)).all(axis=-1)
-    broken = broken & np.array([each.answered for each in told], bool)
-    lost = broken | (unsaid & np.array([each.good for each in told], bool))
-    if not lost.any():
-        return solution
-    status, notes = solution.status.copy(), solution.notes.copy()
-    for i in np.flatnonzero(lost):
-        status[i] = Status.FAILED if broken[i] else Status.STALLED
-        point = "numbers that are not finite" if broken[i] else "an objective that is not finite"
-        notes[i] = (*notes[i], f"the solver said {told[i]} of {point}")
-    decision = {
-        name: np.where(broken.reshape(-1, *(1,) * (array.ndim - 1)), np.nan, array)
-        for name, array in solution.decision.items()
-    }
-    return attrs.evolve(solution, status=status, notes=notes, decision=decision)
+    broken = broken & answered
+    unsaid = ~np.isfinite(solution.objective) & good & ~broken
+    numbers, objective = "numbers that are not finite", "an objective that is not finite"
+    for members, status, point in ((broken, Status.FAILED, numbers), (unsaid, Status.STALLED, objective)):
+        notes = [f"the solver said {told[i]} of {point}" for i in np.flatnonzero(members)]
+        solution = solution.marked(members, status, notes)
+    return replaced(solution, decision=without(solution.decision, broken)) if broken.any() else solution
 
 
 def _with_precoder(problem: Problem, solution: Solution) -> Solution:

@@ -16,7 +16,7 @@ from isacsim.link import link_over
 from isacsim.plugin import default_registry
 from isacsim.problems.crb_min import CrbMinRequirements
 from isacsim.problems.sqnr_max import SqnrMaxRequirements
-from isacsim.solvers.band_split import behind_hardware, jointly, over_band
+from isacsim.solvers.band_split import behind_hardware, jointly
 from isacsim.solvers.crb_min.newton import PrimalDualNewton
 from isacsim.solvers.solution import Status
 from isacsim.testing.capabilities import Compressing
@@ -58,7 +58,7 @@ def designed(asked, drop, believed, split="joint"):
 def test_held_hardware_is_ideal_hardware_among_its_distortion(asked, stage):
     drop = band(4, 6)
     problem = asked.pose(drop.subcarriers(), both_ways(stage))
-    through = attrs.evolve(problem, transceiver=over_band(problem, drop.grid))
+    through = problem.over_band(drop.grid)
     W = example_precoder(drop, problem.streams)[0]
     held = through.held(W)
     V = held.gain[..., None] * W
@@ -128,7 +128,7 @@ def test_behind_converters_the_optimum_is_proven(subcarriers, bins):
     drop, believed = band(subcarriers, bins), both_ways(COARSE)
     found = designed(ASKED[0], drop, believed)
     problem = ASKED[0].pose(drop.subcarriers(), believed)
-    through = attrs.evolve(problem, transceiver=over_band(problem, drop.grid))
+    through = problem.over_band(drop.grid)
     assert found.status[0] is Status.OPTIMAL
     assert found.gap[0] <= 1e-8
     np.testing.assert_allclose(through.objective(found.precoder[0]).mean(), found.objective[0], rtol=1e-9)
@@ -151,7 +151,7 @@ def test_every_band_behind_converters_is_solved_or_proven_to_have_no_answer(kit,
         assert found.least_power[0] > total
         return
     assert found.status[0] is Status.OPTIMAL
-    through = attrs.evolve(problem, transceiver=over_band(problem, grid))
+    through = problem.over_band(grid)
     W = found.precoder[0]
     assert through.constraints(W)["sinr"].min() >= -1e-9
     assert through.sent(W).power.sum() <= total * (1 + 1e-9)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from isacsim import Aqnm, MidRise, SqnrMax, Transceiver
 from isacsim.grid import Grid
-from isacsim.solvers.band_split import behind_hardware, over_band, relaxed
+from isacsim.solvers.band_split import behind_hardware
 from isacsim.solvers.solution import Status
 from isacsim.solvers.sqnr_max.newton_mm import NewtonMm
 from isacsim.solvers.sqnr_max.over_band import merit_over
@@ -26,7 +26,7 @@ def problem_of(kit, grid, antennas, hardware, asked=1.5, users=2, seed=0):
 
 
 def through_of(problem, grid):
-    return attrs.evolve(problem, transceiver=over_band(problem, grid))
+    return problem.over_band(grid)
 
 
 @pytest.mark.parametrize("exact", [False, True], ids=["aqnm", "exact"])
@@ -101,7 +101,7 @@ def test_relaxed_problems_and_bounds_hold_for_every_precoder(kit, seed, antennas
     W = kit.complex_gaussian((subcarriers, antennas, 2 + antennas), seed)
     through = through_of(problem, grid)
     sent, total = through.sent(W), float(through.sent(W).power.sum())
-    easier, left = relaxed(attrs.evolve(problem, min_sqinr=sqinrs(through, W)), grid, total)
+    easier, left = attrs.evolve(problem, min_sqinr=sqinrs(through, W)).relaxed(grid, total)
     V = sent.precoder
     # What a precoder reaches through the hardware, its effective precoder reaches on ideal chains, with less power.
     assert (np.abs(V) ** 2).sum() <= left * (1 + 1e-12)

@@ -16,11 +16,12 @@ from attrs import field, frozen
 
 from isacsim.batch import flatten, hermitian, inner, rows, squared
 from isacsim.hardware.converters import even_gain, power_shares
+from isacsim.hardware.places import first_stage
 from isacsim.link import Transmission
 from isacsim.optimisation.blocks import Blocks, blocks_of
 from isacsim.optimisation.preconditioner import damped_inverse
 from isacsim.problems.band_sum_rate_crlb import BandSumRateCrlb
-from isacsim.solvers.base import Request, first_stage
+from isacsim.solvers.base import Request
 from isacsim.solvers.sum_rate_crlb.hardware import BehindHardware
 from isacsim.solvers.sum_rate_crlb.merit import Derived, Merit
 from isacsim.solvers.sum_rate_crlb.starts import light, start_all
