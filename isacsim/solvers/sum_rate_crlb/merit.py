@@ -168,6 +168,11 @@ class Merit(OnSurface):
         """The precoders of full power."""
         return Spheres(self.power, bool(self.weights[PER_ANTENNA]))
 
+    @cached_property
+    def factor(self) -> ComplexArray:
+        """R of the QR factorisation of N, (B, ., K+3M): spectra of matrices N M N^H are those of R M R^H."""
+        return np.asarray(np.linalg.qr(self.N, "r"))
+
     @property
     def noise_power(self) -> FloatArray:
         """Noise of each user, (B, K) or (1, K), in W."""

@@ -112,8 +112,7 @@ def rate_terms(merit: Merit, seen: Evaluated, streams: int) -> tuple[ComplexArra
 
 def spectral_norm(merit: Merit, seen: Evaluated) -> FloatArray:
     """The paper's lambda: |rate_weight H Sigma_2 H^H - crlb_weight Q|_2 [Fang25, Sec. III-B], (B,)."""
-    users, beta = merit.users, seen.weights
-    R = np.linalg.qr(merit.N)[1]  # spectra of matrices N M N^H are those of R M R^H
+    users, beta, R = merit.users, seen.weights, merit.factor
     M = np.zeros((len(beta), R.shape[-1], R.shape[-1]), complex)
     k = np.arange(users)
     M[:, k, k] = merit.rate_weight * beta
