@@ -6,6 +6,7 @@ import pytest
 
 import isacsim
 from isacsim import Aqnm, SqnrMax, Transceiver
+from isacsim.batch import take
 from isacsim.solvers.solution import Status
 from isacsim.solvers.sqinr.certificate import certify
 
@@ -41,6 +42,12 @@ def random_problem(kit, seed):
     )
 
 
+def end(states, objective):
+    """The last state, of one member, at the objective of a solution: of two starts the better end counts."""
+    each = [take(state, np.array([i])) for state in states for i in range(state.objective.size)]
+    return [one for one in each if abs(one.objective[0] - objective) <= 1e-11 * objective][-1]  # rounding
+
+
 def check_random(kit, seed):
     """Solve one of the family: its status."""
     problem = random_problem(kit, seed)
@@ -55,7 +62,7 @@ def check_random(kit, seed):
     assert slack["sqinr"].min() >= -1e-9  # the stopping rule allows 1e-10
     assert abs(slack["total"]) <= 1e-12  # rounding of a sum
     if states:  # the optimum of a point target takes no steps
-        state = states[-1]
+        state = end(states, solution.objective)
         assert certify(state.system, state.precoder, state.multipliers).eigenvalue[0] <= 1e-5  # over all column blocks
     return solution.status
 
@@ -79,7 +86,7 @@ def test_two_hundred_random_feasible_instances_are_solved(kit):
                 lower.add(seed)
         seed += 1
     assert all(status.good for status in statuses)
-    assert lower <= {500_109}  # 1.3 % below, in another optimum: nothing proves the best where f is not concave
+    assert not lower  # nothing proves it where f is not concave
 
 
 @pytest.mark.parametrize("seed", [1063, 2328, 40_805, 41_344])

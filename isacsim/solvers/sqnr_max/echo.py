@@ -59,6 +59,11 @@ class Response(NamedTuple):
             return (self.BH * weights[:, None, :]) @ self.B
         return np.asarray(weights[..., None] * np.eye(weights.shape[-1], dtype=complex))
 
+    def louder(self, times: float) -> Response:
+        """That under receivers' noise so many times as loud, which becomes the unit."""
+        size = np.sqrt(times)
+        return self._replace(A=self.A / size, AH=self.AH / size, gains=self.gains / times)
+
 
 def whole(G: ComplexArray, transmit: FloatArray, receive: FloatArray) -> Response:
     """Matrices (B, N_r, N) behind chains of ratios (B, N) and (B, N_r), with the identity for B."""

@@ -24,8 +24,9 @@ from isacsim.solvers.sqinr.system import System
 from isacsim.solvers.sqnr_max.base import SqnrMaxSolver
 from isacsim.solvers.sqnr_max.point import point_optima
 from isacsim.solvers.sqnr_max.tight_optima import tight_optima
-from isacsim.typing import BoolArray, IntArray
+from isacsim.typing import BoolArray, ComplexArray, IntArray
 
+ROUNDS = 2  # of published steps with Newton's method behind them: the second one ends what stalls in the first
 SHARE = 0.5  # of these steps, which the augmented Lagrangian may take: each costs more
 
 
@@ -35,11 +36,12 @@ class NewtonMm(SqnrMaxSolver):
 
     Some fifteen steps lead to a point that is stationary in the space of covariances, sensing streams
     included that were not there at the start (`isacsim.solvers.sqnr_max.tight_optima`). It is
-    proven to be the global optimum where `isacsim.solvers.sqinr.certificate` has a proof.
+    proven to be the global optimum where `isacsim.solvers.sqinr.certificate` has a proof. Where distortion makes up
+    nearly all of the noise there is a second start, from the optimum under louder noise, and the better end counts.
     One point target takes no steps: its optimum is a search in the K + 1 multipliers
     (`isacsim.solvers.sqnr_max.point`). Where that is not the end, or a start is
-    asked for by name or as a precoder, steps of the published minorisation-maximisation come first, which are not
-    counted.
+    asked for by name or as a precoder, steps of the published minorisation-maximisation come first. Neither these nor
+    those to the second start are counted.
     Behind hardware that is more than data converters as the AQNM has them ``augmented-lagrangian`` does the work,
     at its own tolerance where that is coarser. Derived in docs/derivations/newton-mm.
 
@@ -73,38 +75,42 @@ class NewtonMm(SqnrMaxSolver):
     def optimise(self, group: Group, request: Request) -> Solution:
         """Optima of point targets in multipliers, of others on tight constraints; what these do not end, with care."""
         plain = request.initial is None and request.start is None
-        ways = [self._tight, self._careful] if plain else [self._careful]
+        ways = [self._tight] * plain + [self._careful] * ROUNDS
         if plain and group.system.objective.target.there.any():  # others need not wait until that way is compiled
             ways.insert(0, self._of_points)
-        left = np.arange(group.places.size)
+        left, ends = np.arange(group.places.size), None
         parts: list[tuple[Solution, IntArray]] = []
-        for way in ways:
-            solution, found = way(group if left.size == group.places.size else take(group, left), request)
+        for count, way in enumerate(ways, start=1):
+            here = group if left.size == group.places.size else take(group, left)
+            solution, found = way(here, request, ends)
+            found = found | (count == len(ways))
             if not parts and all_of(found):
                 return solution
             if found.any():
                 parts.append((solution.take(found), left[found]))
-                left = left[~found]
+            left, ends = left[~found], solution.precoder[~found]
             if not left.size:
                 break
         streams = group.system.users + group.system.antennas  # a way may have found less than N of sensing
         return gathered([(_widened(one, streams), places) for one, places in parts], 0.0)
 
-    def _of_points(self, group: Group, request: Request) -> tuple[Solution, BoolArray]:
+    def _of_points(self, group: Group, request: Request, ends: ComplexArray | None) -> tuple[Solution, BoolArray]:
         """The solution of members with one point target, and which these are."""
         return point_optima(group, self.tolerance)
 
-    def _tight(self, group: Group, request: Request, careful: bool = False) -> tuple[Solution, BoolArray]:
+    def _careful(self, group: Group, request: Request, ends: ComplexArray | None) -> tuple[Solution, BoolArray]:
+        """The solution on tight constraints the second way."""
+        return self._tight(group, request, ends, careful=True)
+
+    def _tight(
+        self, group: Group, request: Request, ends: ComplexArray | None, careful: bool = False
+    ) -> tuple[Solution, BoolArray]:
         """The solution on tight constraints, globally optimal where gaps are closed, and which members have one."""
-        solution, found = tight_optima(group, request, self.tolerance, self.max_steps, careful)
+        solution, found = tight_optima(group, request, self.tolerance, self.max_steps, careful, ends)
         gap = (solution.bound - solution.objective) / group.system.objective.size(solution.objective)
         closed = (gap <= self.tolerance) & solution.converged
         solution = attrs.evolve(solution, gap=gap).marked(closed, Status.GLOBAL)
         return solution, found & ~(gap > self.tolerance)
-
-    def _careful(self, group: Group, request: Request) -> tuple[Solution, BoolArray]:
-        """The solution on tight constraints the second way, of all members."""
-        return self._tight(group, request, careful=True)[0], np.ones(group.places.size, bool)
 
 
 def _widened(solution: Solution, columns: int) -> Solution:
