@@ -39,16 +39,18 @@ class CrbMinSolver(SqinrSolver):
 
     def closed_form(self, group: Group) -> tuple[Group, Solution] | None:
         """The members whose white covariance meets every SINR."""
-        if not group.system.open.any():
+        if not (may := group.system.open).any():
             return None
+        group = take(group, may)
         V, plain = (type(self).white if group.system.users else white)(group.system)
         if not plain.any():
             return None
-        beams = white_beams(take(group.system, plain), V[plain])
-        notes = ["the white covariance (P/N_t) I meets every SINR"] * int(plain.sum())
+        group = take(group, plain)
+        beams = white_beams(group.system, V[plain])
+        notes = ["the white covariance (P/N_t) I meets every SINR"] * group.places.size
         best, optimal = beams.objective, Status.OPTIMAL
         rest = Solution.resting(beams.coordinates, optimal, notes, objective=best, bound=best, gap=0.0, violation=0.0)
-        return take(group, plain), rest
+        return group, rest
 
     def screened(self, group: Group) -> Group:
         """The members; the reduction has told what their SINRs need."""

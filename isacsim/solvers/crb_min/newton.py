@@ -15,7 +15,7 @@ from attrs import field, frozen
 
 from isacsim.batch import put, replaced, rows, take
 from isacsim.checks import number, whole
-from isacsim.compiled import compiled, few_passes, writable
+from isacsim.compiled import compiled, few_passes
 from isacsim.grid import Grid
 from isacsim.problems.crb_min import CrbMin
 from isacsim.records import blank, laid, member
@@ -111,11 +111,11 @@ class PrimalDualNewton(CrbMinSolver):
         reduced, least = group.system, group.feasible
         stop = Stop(self.tolerance, self.max_steps, request.time_limit, request.callback)
         blocks = blank(Iterate, reduced.sizes, len(least.power))
-        known = writable(least.multipliers), writable(least.power)
+        known = least.multipliers, least.power
         solution = descend(reduced, blocks, known, stop, self.patience, group.places)
-        if reduced.users <= self.fallback:
-            for i in solution.ended(Status.STALLED).nonzero()[0]:
-                solution = self._rescued(reduced, least.multipliers, solution, int(i), request)
+        stalled = [i for i, end in enumerate(solution.status) if end is Status.STALLED]
+        for i in stalled if reduced.users <= self.fallback else []:
+            solution = self._rescued(reduced, least.multipliers, solution, i, request)
         return solution
 
     def _rescued(

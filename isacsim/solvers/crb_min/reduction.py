@@ -70,7 +70,7 @@ class Reduced(Links):
     basis: ComplexArray = rows(2)  #: U, (B, N_t, r)
     terms: FloatArray = rows(2)  #: The users' numbers by the names SHARE to CHARGE, (B, 4, K)
     open: BoolArray = rows()  #: Whether the white covariance may meet every SINR, (B,)
-    antennas: int = field()  #: N_t
+    sizes: Sizes = field()
 
     @property
     def HH(self) -> ComplexArray:
@@ -98,14 +98,14 @@ class Reduced(Links):
         return Member(self.H, self.terms, np.full(len(self.terms), self.antennas))
 
     @property
-    def sizes(self) -> Sizes:
-        """Lengths of axes."""
-        return Sizes.of(self.antennas, *self.H.shape[1:])
+    def antennas(self) -> int:
+        """N_t."""
+        return self.sizes.antennas
 
     @property
     def rank(self) -> int:
         """Number r of dimensions that the users see."""
-        return int(self.H.shape[-2])
+        return self.sizes.r
 
     @property
     def spare(self) -> int:
@@ -115,8 +115,9 @@ class Reduced(Links):
     @property
     def whole(self) -> Reduced:
         """The same problems in coordinates of the whole array, in which no dimension is spare."""
-        H, identity = self.basis @ self.H, np.eye(self.antennas, dtype=complex)
-        return attrs.evolve(self, basis=np.tile(identity, (len(H), 1, 1)), H=H)
+        H, N = self.basis @ self.H, self.antennas
+        identity = np.tile(np.eye(N, dtype=complex), (len(H), 1, 1))
+        return attrs.evolve(self, basis=identity, H=H, sizes=Sizes.of(N, N, self.users))
 
     def attainable(self, noise: float = 1.0) -> FloatArray:
         """The largest SINR of each user alone, (B, K); without ``noise``, 0, that with power without end."""
@@ -172,7 +173,8 @@ def reductions(problem: CrbMin) -> list[Group]:
         basis, H = here.basis, here.H
         if r < m:
             basis, H = np.ascontiguousarray(basis[:, :, :r]), np.ascontiguousarray(H[:, :r])
-        reduced = Reduced(basis=basis, H=H, terms=here.terms, open=here.open, unit=power[at] / N, antennas=N)
+        of, unit = Sizes.of(N, r, K), power[at] / N
+        reduced = Reduced(basis=basis, H=H, terms=here.terms, open=here.open, unit=unit, sizes=of)
         feasible = completed(reduced, here.least, here.multipliers, here.known)
         groups.append(Group(reduced, at, each(np.arange(K)[None], at.size), feasible))
     return groups

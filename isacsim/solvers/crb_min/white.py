@@ -18,13 +18,7 @@ from isacsim.typing import BoolArray, ComplexArray
 
 def white(reduced: Reduced, steps: int = STEPS) -> tuple[ComplexArray, BoolArray]:
     """Beams (B, r, K) with which the white covariance meets every SINR, and for which members; see `contraction`."""
-    needed = np.sqrt((1 + reduced.noise) / reduced.ratio)
-    V, found = np.zeros_like(reduced.H), np.zeros(len(needed), bool)
-    # Equal weights prove of most members that there are none, without a polar factor.
-    left = reduced.open
-    if left.any():
-        V[left], found[left] = contraction(reduced.H[left], needed[left], steps)
-    return V, found
+    return contraction(reduced.H, np.sqrt((1 + reduced.noise) / reduced.ratio), steps)
 
 
 def white_beams(reduced: Reduced, V: ComplexArray) -> Beams:

@@ -30,7 +30,7 @@ from typing import Annotated, NamedTuple
 import numpy as np
 from attrs import frozen
 
-from isacsim.batch import rows, squared, take
+from isacsim.batch import all_of, rows, squared, take
 from isacsim.compiled import compiled, part
 from isacsim.linalg.blas import multiply
 from isacsim.linalg.lapack import adjoint_multiply
@@ -122,7 +122,7 @@ def least_power(links: Links) -> LeastPower:
 
 def completed(links: Links, power: FloatArray, multipliers: FloatArray, known: BoolArray) -> LeastPower:
     """The least power where Newton's method has found it; where it has not, that of the fixed point is put there."""
-    for i in (~known).nonzero()[0]:
+    for i in [] if all_of(known) else (~known).nonzero()[0]:
         at = np.array([i])
         here, far = take(links, at), multipliers[at]
         multipliers[at], power[at] = 0.0, np.inf
