@@ -24,7 +24,7 @@ from attrs import field, frozen
 from isacsim.batch import each, hermitian, rows, take
 from isacsim.compiled import brief, compiled, few_passes, writable
 from isacsim.linalg.blas import multiply
-from isacsim.linalg.lapack import adjoint_multiply, eigen, eigenvalues, multiply_adjoint
+from isacsim.linalg.lapack import adjoint_multiply, eigen, multiply_adjoint, scale
 from isacsim.linalg.parts import orthonormalise_rows, real_inner, scale_rows
 from isacsim.linalg.stacked import forms
 from isacsim.problems.crb_min import CrbMin
@@ -150,7 +150,9 @@ class Desk(NamedTuple):
     """What is written to on the way, of one member."""
 
     H: Annotated[ComplexArray, "antennas K"]  #: Channels of unit norm
-    rows: Annotated[ComplexArray, "K antennas"]  #: Likewise, transposed; then the basis
+    rows: Annotated[ComplexArray, "K antennas"]  #: Likewise, transposed; then a basis of their range
+    basis: Annotated[ComplexArray, "antennas r"]  #: That basis
+    inside: Annotated[ComplexArray, "r K"]  #: Channels in its coordinates
     gram: Annotated[ComplexArray, "r r"]
     spectrum: Annotated[FloatArray, "r"]
     load: Annotated[FloatArray, "r K"]  #: Of distortion, of which there is none
@@ -201,13 +203,12 @@ def screen_each(
         rank = orthonormalise_rows(here.rows, RANK_TOLERANCE)
         for i in range(N):
             for j in range(basis.shape[2]):
-                basis[b, i, j] = here.rows[j, i] if j < rank else 0.0
-        adjoint_multiply(basis[b], here.H, inside[b])
-        asked = 0.0
+                here.basis[i, j] = here.rows[j, i] if j < rank else 0.0
+        nuclear, asked = turn(basis[b], inside[b], here), 0.0
         for k in range(K):
             asked += np.sqrt((1 + terms[b, NOISE, k]) * terms[b, SHARE, k])
         # Equal weights prove of most members that the white covariance does not do; see `white`.
-        may[b] = nuclear_norm(inside[b], here.gram, here.spectrum) >= asked * (1 - CLEARLY)
+        may[b] = nuclear >= asked * (1 - CLEARLY)
         known[b] = newton_at(inside[b], here.load, terms[b, THRESHOLD], multipliers[b], here.search)
         ranks[b], least[b] = rank, 0.0
         for k in range(K):
@@ -233,14 +234,21 @@ def normalise(
 
 
 @brief
-def nuclear_norm(A: ComplexArray, gram: ComplexArray, spectrum: FloatArray) -> float:
-    """Sum of the singular values of A (m, n), given room for ``A A^H`` and its eigenvalues."""
-    multiply_adjoint(A, A, gram)
-    eigenvalues(gram, spectrum)
-    total = 0.0
+def turn(basis: ComplexArray, H: ComplexArray, here: Desk) -> float:
+    """Write the basis in whose coordinates, which are written too, ``H H^H`` is diagonal and falls: the nuclear norm.
+
+    Next to the least power all but rounding cancels in matrices that are diagonal there: fewer members stall.
+    """
+    gram, spectrum, nuclear = here.gram, here.spectrum, 0.0
+    adjoint_multiply(here.basis, here.H, here.inside)
+    multiply_adjoint(here.inside, here.inside, gram)
+    scale(-1.0, gram, gram)
+    eigen(gram, spectrum)
+    multiply(gram, here.inside, H)
+    multiply_adjoint(here.basis, gram, basis)
     for value in spectrum:
-        total += np.sqrt(max(value, 0.0))
-    return total
+        nuclear += np.sqrt(max(-value, 0.0))
+    return nuclear
 
 
 class Lift(NamedTuple):
