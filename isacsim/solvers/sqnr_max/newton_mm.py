@@ -24,9 +24,8 @@ from isacsim.solvers.sqinr.system import System
 from isacsim.solvers.sqnr_max.base import SqnrMaxSolver
 from isacsim.solvers.sqnr_max.point import point_optima
 from isacsim.solvers.sqnr_max.tight_optima import tight_optima
-from isacsim.typing import BoolArray, ComplexArray, IntArray
+from isacsim.typing import BoolArray, IntArray
 
-ROUNDS = 2  # of published steps with Newton's method behind them: the second one ends what stalls in the first
 SHARE = 0.5  # of these steps, which the augmented Lagrangian may take: each costs more
 
 
@@ -75,42 +74,38 @@ class NewtonMm(SqnrMaxSolver):
     def optimise(self, group: Group, request: Request) -> Solution:
         """Optima of point targets in multipliers, of others on tight constraints; what these do not end, with care."""
         plain = request.initial is None and request.start is None
-        ways = [self._tight] * plain + [self._careful] * ROUNDS
+        ways = [self._tight, self._careful] if plain else [self._careful]
         if plain and group.system.objective.target.there.any():  # others need not wait until that way is compiled
             ways.insert(0, self._of_points)
-        left, ends = np.arange(group.places.size), None
+        left = np.arange(group.places.size)
         parts: list[tuple[Solution, IntArray]] = []
-        for count, way in enumerate(ways, start=1):
-            here = group if left.size == group.places.size else take(group, left)
-            solution, found = way(here, request, ends)
-            found = found | (count == len(ways))
+        for way in ways:
+            solution, found = way(group if left.size == group.places.size else take(group, left), request)
             if not parts and all_of(found):
                 return solution
             if found.any():
                 parts.append((solution.take(found), left[found]))
-            left, ends = left[~found], solution.precoder[~found]
+                left = left[~found]
             if not left.size:
                 break
         streams = group.system.users + group.system.antennas  # a way may have found less than N of sensing
         return gathered([(_widened(one, streams), places) for one, places in parts], 0.0)
 
-    def _of_points(self, group: Group, request: Request, ends: ComplexArray | None) -> tuple[Solution, BoolArray]:
+    def _of_points(self, group: Group, request: Request) -> tuple[Solution, BoolArray]:
         """The solution of members with one point target, and which these are."""
         return point_optima(group, self.tolerance)
 
-    def _careful(self, group: Group, request: Request, ends: ComplexArray | None) -> tuple[Solution, BoolArray]:
-        """The solution on tight constraints the second way."""
-        return self._tight(group, request, ends, careful=True)
-
-    def _tight(
-        self, group: Group, request: Request, ends: ComplexArray | None, careful: bool = False
-    ) -> tuple[Solution, BoolArray]:
+    def _tight(self, group: Group, request: Request, careful: bool = False) -> tuple[Solution, BoolArray]:
         """The solution on tight constraints, globally optimal where gaps are closed, and which members have one."""
-        solution, found = tight_optima(group, request, self.tolerance, self.max_steps, careful, ends)
+        solution, found = tight_optima(group, request, self.tolerance, self.max_steps, careful)
         gap = (solution.bound - solution.objective) / group.system.objective.size(solution.objective)
         closed = (gap <= self.tolerance) & solution.converged
         solution = attrs.evolve(solution, gap=gap).marked(closed, Status.GLOBAL)
         return solution, found & ~(gap > self.tolerance)
+
+    def _careful(self, group: Group, request: Request) -> tuple[Solution, BoolArray]:
+        """The solution on tight constraints the second way, of all members."""
+        return self._tight(group, request, careful=True)[0], np.ones(group.places.size, bool)
 
 
 def _widened(solution: Solution, columns: int) -> Solution:

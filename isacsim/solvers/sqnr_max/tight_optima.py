@@ -2,9 +2,9 @@
 
 The first way begins with beams of least power that carry what is seen best. Where distortion makes up nearly all of
 the noise, f is far from concave and may have several optima: there it also begins with the optimum under noise so loud
-that f is nearly linear, and the better end counts. What the first way does not end goes on from where it is, and what
-is to begin elsewhere begins there, with some steps of the published iteration (`isacsim.solvers.sqnr_max.dual`): they
-tell which constraints bind, and each direction is worked out with care.
+that f is nearly linear, and the better end counts. What the first way does not end, and whatever is to begin
+elsewhere, goes some steps of the published iteration first (`isacsim.solvers.sqnr_max.dual`): they tell which
+constraints bind, and each direction is worked out with care.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ SHARP = 1e-2  # tolerance where a bound is to be proven: a stream enters it to f
 
 
 def tight_optima(
-    group: Group, request: Request, tolerance: float, most: int, careful: bool = False, ends: ComplexArray | None = None
+    group: Group, request: Request, tolerance: float, most: int, careful: bool = False
 ) -> tuple[Solution, BoolArray]:
     """Solutions of members with a response, with N sensing streams, and which need no other way, (B,).
 
@@ -45,7 +45,6 @@ def tight_optima(
         tolerance: Relative error of the optimality conditions.
         most: Largest number of steps.
         careful: Whether to go the second way.
-        ends: Where members got no further, (B, N, K + N), from where the second way goes on.
     """
     parts = []
     for places, response in group.system.objective.responses():
@@ -56,17 +55,12 @@ def tight_optima(
             sharp = SHARP * tolerance if proven else tolerance
             stop = Stop(sharp, most if careful else min(most, STEPS), request.time_limit, request.callback)
             some = take(here, mine), take(response, mine)
-            if not careful:
-                solution = _first(*some, stop)
-            elif ends is None:
-                solution = _second(*some, request, stop)
-            else:
-                solution = _onwards(*some, request, stop, ends[places[mine]])
+            solution = _second(*some, request, stop) if careful else _first(*some, stop)
             parts.append((solution, places[mine]))
     solution = gathered(parts, 0.0)
     # What the caller has stopped, has ended; what took more steps than usual is for the other way.
     found = [
-        status is Status.STATIONARY or (status is Status.MAX_STEPS and (careful or bool(notes) or most <= STEPS))
+        status is Status.STATIONARY or (status is Status.MAX_STEPS and (bool(notes) or most <= STEPS))
         for status, notes in zip(solution.status, solution.notes, strict=True)
     ]
     return solution, np.array(found)
@@ -90,10 +84,9 @@ def _first(group: Group, response: Response, stop: Stop) -> Solution:
     # What is no distortion in the noise is that of the receivers: f = tr(Y^H Q Y), where it adds I to Q.
     several = (frobenius2(seen.Y) < (1 - DISTORTED) * value) & ~group.system.objective.proven
     parts = []
-    for here in (np.flatnonzero(~several), np.flatnonzero(several)):
-        if here.size:
-            climb = _better if several[here[0]] else _optima
-            parts.append((climb(take(group, here), take(response, here), V[here], stop), here))
+    for climb, some in ((_optima, ~several), (_better, several)):
+        if some.any():
+            parts.append((climb(take(group, some), take(response, some), V[some], stop), np.flatnonzero(some)))
     return gathered(parts, 0.0)
 
 
@@ -110,27 +103,11 @@ def _better(group: Group, response: Response, V: ComplexArray, stop: Stop) -> So
 
 
 def _second(group: Group, response: Response, request: Request, stop: Stop) -> Solution:
-    """Solutions of members of one rank from the start that is asked for."""
-    V = start(group, request, 1 if request.initial is None else min(GIVEN, group.system.antennas))
-    return _careful(group, response, V, stop)
-
-
-def _onwards(group: Group, response: Response, request: Request, stop: Stop, ends: ComplexArray) -> Solution:
-    """Solutions of members of one rank from ends (B, N, K+N): few, one by one, as their columns differ in number."""
-    parts = []
-    for i in np.arange(len(ends))[:, None]:
-        here, seen, V = take(group, i), take(response, i), ends[i]
-        used = np.flatnonzero(V.any(axis=-2)).max(initial=0) + 1
-        sound = np.isfinite(V).all()
-        parts.append((_careful(here, seen, V[:, :, :used], stop) if sound else _second(here, seen, request, stop), i))
-    return gathered(parts, 0.0)
-
-
-def _careful(group: Group, response: Response, V: ComplexArray, stop: Stop) -> Solution:
-    """Solutions from some published steps behind points V (B, N, L), which tell what binds."""
+    """Solutions of members of one rank from some published steps behind the start that is asked for."""
+    N, K = group.system.antennas, group.system.users
+    V = start(group, request, 1 if request.initial is None else min(GIVEN, N))
     V, multipliers = ascended(group.system, V, group.feasible.multipliers)
-    bound = (multipliers > 0) | (np.arange(multipliers.shape[-1]) == group.system.users)
-    return _optima(group, response, V, stop, bound)
+    return _optima(group, response, V, stop, (multipliers > 0) | (np.arange(K + 1) == K))
 
 
 def _optima(group: Group, response: Response, V: ComplexArray, stop: Stop, bound: BoolArray | None = None) -> Solution:
