@@ -214,6 +214,8 @@ def flatten(record: R, shape: tuple[int, ...] | None = None) -> R:
         return record
 
     def one(core: int, value: Any) -> Any:
+        if not shape:
+            return value[None]
         if len(shape) == 1 and value.ndim == core + 1:
             return value
         inner = value.shape[value.ndim - core :]

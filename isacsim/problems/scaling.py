@@ -13,7 +13,6 @@ from typing import Any
 import attrs
 import numpy as np
 
-from isacsim.batch import all_of
 from isacsim.targets.scene import ParametricScene
 from isacsim.typing import AnyArray, FloatArray, IntArray
 
@@ -88,8 +87,8 @@ def _ordinary(problem: Any) -> bool:
     """
     watts = [getattr(problem, name) for name in ("power", "noise_power", "radar_noise_power") if hasattr(problem, name)]
     if watts:
-        levels = np.concatenate(watts, axis=None)
-        if not all_of((levels > 2.0**-FAR) & (levels < 2.0**FAR)):
+        least, most = 2.0**-FAR, 2.0**FAR
+        if not all(least < level < most for level in np.concatenate(watts, axis=None).tolist()):
             return False
     # At least the squares of the strongest entries, of which no digit may have been lost.
     energies = [np.vdot(problem.H, problem.H).real] if hasattr(problem, "H") else []

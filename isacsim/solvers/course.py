@@ -86,18 +86,20 @@ class Course:
         """
         ends, steps = self.state[members].tolist(), self.step[members].astype(int)
         told = [self.note if end == GOING else "" for end in ends]
-        trace = self._tables(members, int(max(steps.tolist())) + 1, traced)
+        noted, times = self._noted(members, max(steps.tolist()) + 1)
+        trace = {name: noted[:, :, place] for name, place in traced.items()}
+        trace["time"] = np.where(np.isnan(noted[:, :, 0]), np.nan, times)
         runtime = time.perf_counter() - self.began
         return concluded(ends, steps, told, {"precoder": W}, values, reached, trace=trace, runtime=runtime)
 
-    def _tables(self, members: IntArray, length: int, traced: Mapping[str, int]) -> dict[str, FloatArray]:
-        """The trace of some members, each (M, length): NaN after a member's end; times are spread over a call."""
+    def _noted(self, members: IntArray, length: int) -> tuple[FloatArray, FloatArray]:
+        """The trace of some members (M, length, columns), NaN after a member's end, and times, spread over a call."""
         parts, times, since = [], [], 0.0
         for trace, until in self.calls:
             parts.append(trace[members, :length])
             length -= (rows := parts[-1].shape[1])
             times.append(np.arange(1, rows + 1) * ((until - since) / max(rows, 1)) + since)
             since = until
-        noted = np.concatenate(parts, axis=1)
-        tables = {name: noted[:, :, place] for name, place in traced.items()}
-        return {**tables, "time": np.where(np.isnan(noted[:, :, 0]), np.nan, np.concatenate(times))}
+        if len(parts) == 1:
+            return parts[0], times[0]
+        return np.concatenate(parts, axis=1), np.concatenate(times)
