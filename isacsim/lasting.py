@@ -32,10 +32,11 @@ def lasting(value: Any) -> bool:
     return value is None or isinstance(value, bool | int | float | complex | str | np.generic | Enum)
 
 
-def kept(function: Callable[..., V]) -> Callable[..., V]:
+def kept(function: Callable[..., V], *, most: int | None = None) -> Callable[..., V]:
     """``function`` of a record and of other values, asked once for what is `lasting`, where the others have a hash.
 
-    Records are told apart by what they are, not by what is in them: no comparison of arrays is made.
+    Records are told apart by what they are, not by what is in them: no comparison of arrays is made. Of what takes
+    memory, something is kept of the last records alone, of which there are at ``most`` so many.
     """
     found: dict[int, tuple[weakref.ref[Any], dict[Any, V]]] = {}
 
@@ -48,6 +49,8 @@ def kept(function: Callable[..., V]) -> Callable[..., V]:
                 return function(record, *rest)
             # Its place may be another's later on.
             known = found[place] = weakref.ref(record, lambda _: found.pop(place, None)), {}
+            for old in list(found)[:-most] if most else ():
+                found.pop(old, None)
         with contextlib.suppress(KeyError, TypeError):  # of a value without a hash
             return known[1][rest]
         value = function(record, *rest)

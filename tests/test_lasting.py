@@ -83,6 +83,15 @@ def test_nothing_is_kept_of_values_that_can_change_or_have_no_hash(value):
     assert len(calls) == 2
 
 
+def test_of_what_takes_memory_the_last_records_alone_are_kept():
+    calls = []
+    asked = kept(lambda record: calls.append(record), most=2)
+    first, second, third = records = [Record(i) for i in range(3)]
+    for record in (*records, third, second, first):
+        asked(record)
+    assert calls == [first, second, third, first]
+
+
 def test_nothing_is_kept_of_a_record_that_is_gone():
     asked = kept(lambda record: record.value)
     # A new record may lie where the last one was.

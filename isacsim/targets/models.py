@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from isacsim.random import complex_normal
 from isacsim.targets.scene import PointTargets, ResponseMatrix, Scene
 
 Rngs = Sequence[np.random.Generator]
+FEW = 32  # scenes that are kept of a sweep over them: each with a megabyte, of large arrays and many targets
 
 
 class TargetModel(ABC):
@@ -57,7 +59,7 @@ class _Fixed(TargetModel):
         """The same scene for all trials."""
         return self._scene(tx_array, rx_array)
 
-    @kept  # with all that is worked out of it, for the next tasks
+    @partial(kept, most=FEW)  # with all that is worked out of it, for the next tasks
     def _scene(self, tx_array: AntennaArray, rx_array: AntennaArray) -> PointTargets:
         # One zenith or reflection stands for every target.
         delay = 2 * np.asarray(self.range) / LIGHT
