@@ -12,12 +12,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
-from attrs import evolve, field, frozen
+from attrs import field, frozen
 
-from isacsim.batch import is_batched, joined, take
+from isacsim.batch import is_batched, replaced, take
 from isacsim.checks import number, whole
 from isacsim.errors import InvalidInput
-from isacsim.solvers.solution import Solution, Status, objects, without
+from isacsim.solvers.solution import Solution, Status, gathered, objects, without
 from isacsim.typing import AnyArray, BoolArray, ComplexArray, FloatArray, IntArray
 
 # How members end: going on until a limit, or as the name says, broken where the objective is no number.
@@ -146,10 +146,8 @@ def iterate(
         if ended.all():
             break
         state, members = take(state, ~ended), members[~ended]
-    order = np.argsort(np.concatenate([places for _, places in ends]))
-    solution = take(joined([end for end, _ in ends]), order)
-    trace = _tables(noted, (*traced, "time"), solution.status.size)
-    return evolve(solution, trace=trace, runtime=time.perf_counter() - begin)
+    solution = gathered(ends, time.perf_counter() - begin)
+    return replaced(solution, trace=_tables(noted, (*traced, "time"), solution.status.size))
 
 
 def decided(state: Any) -> Mapping[str, AnyArray]:

@@ -310,7 +310,7 @@ def placed(part: Solution, members: BoolArray, whole: Solution) -> Solution:
 
 def aligned(solutions: list[Solution]) -> list[Solution]:
     """Solutions of flat batches with traces of the same names and steps: NaN where one has none."""
-    steps = max(values.shape[1] for s in solutions for values in s.trace.values())
+    steps = max((values.shape[1] for s in solutions for values in s.trace.values()), default=0)
     names = dict.fromkeys(name for s in solutions for name in s.trace)
     return [replaced(s, trace={n: _padded(s, n, steps) for n in names}) for s in solutions]
 
