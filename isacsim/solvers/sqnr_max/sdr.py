@@ -101,7 +101,8 @@ class Sdr(SqnrMaxSolver):
     def step(self, state: SdrState) -> SdrState:
         """The maximum of the ratio of every member, or one linear problem of Dinkelbach's method for it."""
         group, whole = state.group, self.route == "dual"
-        V, bound, told = (self.by_dual if whole else self.by_program)(state)
+        here = attrs.evolve(group, system=attrs.evolve(group.system, objective=state.ratio.alike))
+        V, bound, told = (self.by_dual if whole else self.by_program)(here, state.precoder)
         V, *_ = repaired(group.system, group.feasible, V)
         objective = group.system.objective.value(V)
         better = objective > state.objective
@@ -111,40 +112,37 @@ class Sdr(SqnrMaxSolver):
             precoder=np.where(better[:, None, None], V, state.precoder),
             objective=np.where(better, objective, state.objective),
             bound=bound,
-            stalled=~better | state.ratio.linear | whole,
+            stalled=~better | state.ratio.alike.ideal | whole,
             told=told,
         )
 
-    def by_program(self, state: SdrState) -> tuple[ComplexArray, FloatArray, Any]:
-        """Points (B, N, K+N) of large N - q D, proven bounds on the ratio (B,), and what the backend had trouble with.
+    def by_program(self, group: Group, V: ComplexArray) -> tuple[ComplexArray, FloatArray, Any]:
+        """Points of large N - q D for the ratio q at V (B, N, K+N), proven bounds on it (B,), and what told of trouble.
 
-        V is kept where it has no answer.
+        V is kept where the backend has no answer.
         """
-        V, ratio, q = np.array(state.precoder), state.ratio, np.divide(*state.ratio.parts(state.precoder))
-        system = state.group.system.to_maximise(ratio.theta(q))
+        system, found = group.system, np.array(V)
         multipliers, told = np.zeros((len(V), system.users + 1)), objects([""] * len(V))
-        for i in range(len(V)):
-            one = take(system, np.array([i]))
-            unit = np.linalg.norm(one.objective.theta)
+        _, gradient = system.objective.first_order(V)
+        for i, theta in enumerate(gradient):
+            one, unit = take(system, np.array([i])), np.linalg.norm(theta)
             values, units = rules(one)
-            form = {"theta": coordinates(one.objective.theta[0]) / unit}
+            form = {"theta": coordinates(theta) / unit}
             answer = linear_program(system.antennas, system.users).solve(values | form, self.accuracy)
             lifted = Lifted.of(answer, units)
             if lifted is not None:
-                V[i] = rank_one(one, lifted.blocks[None])[0]
+                found[i] = rank_one(one, lifted.blocks[None])[0]
                 multipliers[i] = unit * lifted.multipliers
             told[i] = "" if answer.near else answer.told
-        # With N - q D at most that, and D at least 1, no ratio exceeds this.
-        return V, np.maximum(certify(system, V, multipliers).bound, q), told
+        return found, certify(system, V, multipliers).bound, told
 
-    def by_dual(self, state: SdrState) -> tuple[ComplexArray, FloatArray, Any]:
+    def by_dual(self, group: Group, V: ComplexArray) -> tuple[ComplexArray, FloatArray, Any]:
         """The same of the largest ratios by the default solver, all members together."""
-        system = attrs.evolve(state.group.system, objective=state.ratio.alike)
-        here = attrs.evolve(state.group, system=system, places=np.arange(len(state.precoder)))
+        here = attrs.evolve(group, places=np.arange(len(V)))
         solution = NewtonMm(tolerance=SHARPER * self.tolerance).optimise(here, Request())
-        V = np.zeros_like(state.precoder)
-        V[..., : solution.precoder.shape[-1]] = solution.precoder
-        return V, solution.bound, objects([""] * len(V))
+        found = np.zeros_like(V)
+        found[..., : solution.precoder.shape[-1]] = solution.precoder
+        return found, solution.bound, objects([""] * len(V))
 
 
 def _told(solution: Solution, case: str) -> Solution:
