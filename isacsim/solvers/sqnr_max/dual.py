@@ -31,7 +31,7 @@ PROXIMAL = 0.01  # weight of the proximal term, relative to the objective: D the
 SEARCH = 1e-6  # tolerance of a search: slacks, in units of the noise, and what they cost of the gain
 STEPS = 120  # of a search, far beyond the some ten that it takes
 TRIALS = 40  # shortened steps in a row after which a member stays where it is
-SHORTER, INWARDS = 0.5, 0.3  # what is left of a step that falls too little, and of one that leaves the domain
+SHORTER = 0.5  # what is left of a step that falls too little, or leaves the domain
 ARMIJO = 1e-4  # share of the predicted fall that a step must bring
 ROUNDING = 1e-13  # relative change of D that rounding explains
 FLATTENS = 0.5  # where D is flat to rounding, by how much a step must lower its slope
@@ -45,12 +45,13 @@ def ascended(system: System, V: ComplexArray, least: FloatArray) -> tuple[Comple
     """
     objective, i = system.objective, np.arange(system.antennas)
     mu = FIRST_POWER * np.sqrt(frobenius2(objective.surrogate(V).C))[:, None]
-    z = np.concatenate([FIRST_USERS * least * mu, mu], axis=-1)
+    z = first = np.concatenate([FIRST_USERS * least * mu, mu], axis=-1)  # in the domain of D, whatever M is
     for _ in range(PLAIN):
         surrogate = objective.surrogate(V)
         weight, M = PROXIMAL * objective.size(surrogate.value), surrogate.M.copy()
         M[:, i, i] += weight[:, None]
-        best = minimum(Subproblem(system, surrogate.C + weight[:, None, None] * V, M), z)
+        problem = Subproblem(system, surrogate.C + weight[:, None, None] * V, M)
+        best = minimum(problem, np.where(DualPoint.at(problem, z).inside[:, None], z, first))
         sound = np.asarray(np.isfinite(best.V).all(axis=(-2, -1)))
         V, z = np.where(sound[:, None, None], best.V, V), np.where(sound[:, None], best.multipliers, z)
     return V, z
@@ -140,47 +141,23 @@ def _boost(system: System, z: FloatArray, share: FloatArray) -> FloatArray:
 
 
 def minimum(problem: Subproblem, z: FloatArray) -> DualPoint:
-    """The minimum of the dual function, from multipliers (B, K+1) on: projected Newton steps."""
-    here = entered(problem, z)
-    alive, last = here.inside, np.full(len(z), np.inf)
+    """The minimum of the dual function, from multipliers (B, K+1) in its domain on: projected Newton steps."""
+    here, last = DualPoint.at(problem, z), np.full(len(z), np.inf)
+    alive = here.inside
     for _ in range(STEPS):
         off, step = here.error, here.step(problem.system)
         fall = -(here.slope * step).sum(axis=-1)
         alive = alive & (off >= SEARCH) & ((fall >= ROUNDING * here.size) | (off <= FLATTENS * last))
-        at, last = np.flatnonzero(alive), off
-        if not at.size:
-            break
-        there, alive[at] = lowered(take(problem, at), take(here, at), step[at])
-        here = put(here, at, there)
-    return here
-
-
-def entered(problem: Subproblem, z: FloatArray) -> DualPoint:
-    """The dual function at multipliers near z (B, K+1), inside the domain where some are found."""
-    here, z = DualPoint.at(problem, z), z.copy()
-    for attempt in range(TRIALS):
-        out = ~here.inside
-        if not out.any():
-            break
-        # Smaller multipliers of the users, then a larger one of the power, which makes Phi larger.
-        many, share = attempt > 4, here.share[out]
-        z[out, :-1] *= np.where(share >= 1, 0.7 / share, 1.0) * (0.5 if many else 1.0)
-        z[out, -1] = z[out, -1] * (1.5 if many else 1.0) + ROUNDING
-        here = DualPoint.at(problem, z)
-    return here
-
-
-def lowered(problem: Subproblem, here: DualPoint, step: FloatArray) -> tuple[DualPoint, BoolArray]:
-    """Where steps (B, K+1) lead, shortened where they must be, and which members they take lower."""
-    found, left, length = here, np.arange(len(step)), np.ones(len(step))
-    for _ in range(TRIALS):
-        old = take(here, left)
-        trial = DualPoint.at(take(problem, left), np.maximum(old.multipliers + length[:, None] * step[left], 0.0))
-        predicted = (old.slope * (trial.multipliers - old.multipliers)).sum(axis=-1)
-        low = trial.inside & (trial.value <= old.value + ARMIJO * predicted + ROUNDING * trial.size)
-        found = put(found, left[low], take(trial, low))
-        length = np.where(trial.inside, SHORTER, INWARDS)[~low] * length[~low]
-        left = left[~low]
+        left, last = np.flatnonzero(alive), off
         if not left.size:
             break
-    return found, ~np.isin(np.arange(len(step)), left)
+        for length in SHORTER ** np.arange(TRIALS):
+            old = take(here, left)
+            trial = DualPoint.at(take(problem, left), np.maximum(old.multipliers + length * step[left], 0.0))
+            predicted = (old.slope * (trial.multipliers - old.multipliers)).sum(axis=-1)
+            low = trial.inside & (trial.value <= old.value + ARMIJO * predicted + ROUNDING * trial.size)
+            here, left = put(here, left[low], take(trial, low)), left[~low]
+            if not left.size:
+                break
+        alive[left] = False
+    return here
