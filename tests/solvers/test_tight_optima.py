@@ -124,6 +124,7 @@ def test_random_instances_are_not_lower_than_those_of_the_other_way():
 def test_three_hundred_random_instances_have_optima_as_good_as_those_of_the_other_way():
     found = compared(range(100, 460))
     assert found.size >= 300
-    # With power far beyond the least one there are several optima, and each way finds the better one at times.
-    assert np.mean(found < -1e-6) <= 0.01
-    assert found.mean() >= -1e-4
+    # With power far beyond the least one there are several optima. The better of two starts misses none of those that
+    # the other way finds; other rounding may turn one. It finds a better one nine times.
+    assert np.sum(found < -1e-6) <= 1
+    assert np.sum(found > 1e-6) >= 5
