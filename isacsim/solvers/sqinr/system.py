@@ -177,35 +177,23 @@ def normalise_each(
     ratio: FloatArray,
     asked: FloatArray,
 ) -> None:
-    """Write the constraints of channels h_k (B, K, N), over which their conjugates are written, member by member."""
-    for b in range(len(HH)):
-        measure(power[b], transmit[b], lengths[b])
-        normalise(HH[b], noise[b], transmit[b], lengths[b], H[b], load[b])
-        for k in range(threshold.shape[1]):
+    """Write the constraints of channels h_k (B, K, N), over which their conjugates are written, member by member.
+
+    They are in units of noise and of lengths of the rows of a precoder, (B, N), of which those of V are shares.
+    """
+    members, K, N = HH.shape
+    for b in range(members):
+        for i in range(N):
+            lengths[b, i] = np.sqrt(power[b] / (1 + transmit[b, i]))
+            load[b, i, K] = 1.0
+            for k in range(K):
+                h = HH[b, k, i] * (lengths[b, i] / np.sqrt(noise[b, k]))
+                H[b, i, k], HH[b, k, i] = h, np.conj(h)
+                load[b, i, k] = transmit[b, i] * real_inner(h, h)
+        for k in range(K):
             least, heard = threshold[b, k], receiver[b, k]
             ratio[b, k] = (1 + 1 / least) / (1 + heard)
             asked[b, k] = least * (1 + heard) / (1 - least * heard)
-
-
-@part
-def measure(power: float, transmit: FloatArray, lengths: FloatArray) -> None:
-    """Write the lengths of the rows of a precoder, (N,), of which those of V are shares."""
-    for i in range(transmit.size):
-        lengths[i] = np.sqrt(power / (1 + transmit[i]))
-
-
-@part
-def normalise(
-    HH: ComplexArray, noise: FloatArray, transmit: FloatArray, lengths: FloatArray, H: ComplexArray, load: FloatArray
-) -> None:
-    """Write channels and what the constraints draw of one member, in units of noise and of the lengths."""
-    K, N = HH.shape
-    for i in range(N):
-        for k in range(K):
-            h = HH[k, i] * (lengths[i] / np.sqrt(noise[k]))
-            H[i, k], HH[k, i] = h, np.conj(h)
-            load[i, k] = transmit[i] * real_inner(h, h)
-        load[i, K] = 1.0
 
 
 def _by_count(asked: BoolArray) -> Iterator[tuple[IntArray, IntArray]]:
