@@ -127,7 +127,9 @@ def test_a_response_of_one_point_is_told_from_others_and_its_factors_give_the_sq
     for ours, theirs in zip(plain, found, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-12)
     points, V = np.array([0, 3]), kit.complex_gaussian((2, group.system.antennas, 3), 1)
-    np.testing.assert_allclose(take(found, points).sqnr(V), take(objective, points).surrogate(V).value, rtol=1e-9)
+    there = take(found, points)
+    eps = (there.spread * squared(V).sum(axis=-1)).sum(axis=-1)
+    np.testing.assert_allclose(there.at(there.zeta(V), eps), take(objective, points).surrogate(V).value, rtol=1e-9)
 
 
 @pytest.mark.parametrize("transmit", [Aqnm(3), Aqnm([10, 10, 3, 3, 3, 3, 3, 3]), Ideal()])

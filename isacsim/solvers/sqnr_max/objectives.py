@@ -15,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 from attrs import frozen
 
-from isacsim.batch import each, rows, take, tuples
+from isacsim.batch import each, rows, tuples
 from isacsim.hardware.converters import distortion_ratios
 from isacsim.problems.sqnr_max import SqnrMax
 from isacsim.solvers.sqinr.group import Group
@@ -63,12 +63,7 @@ class Sqnr:
 
     def value(self, V: ComplexArray) -> FloatArray:
         """F at V (B, N, L), (B,)."""
-        value, points = np.empty(len(V)), self.target.there
-        if points.any():
-            value[points] = take(self.target, points).sqnr(V[points])
-        if not points.all():
-            value[~points], _ = value_at(take(self, ~points)._whole, V[~points])
-        return value
+        return value_at(self._whole, V)[0]
 
     @property
     def _whole(self) -> Response:

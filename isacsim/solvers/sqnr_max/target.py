@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from isacsim.batch import frobenius2, squared
+from isacsim.batch import frobenius2
 from isacsim.compiled import compiled, part
 from isacsim.linalg.parts import real_inner
 from isacsim.records import member
@@ -46,12 +46,8 @@ class PointResponse(NamedTuple):
         """``a^H R a`` of V (B, N, L), (B,)."""
         return frobenius2(np.conj(self.a)[:, None, :] @ V)
 
-    def sqnr(self, V: ComplexArray) -> FloatArray:
-        """The SQNR of V (B, N, L), (B,), for responses of one point."""
-        return self.at(self.zeta(V), (self.spread * squared(V).sum(axis=-1)).sum(axis=-1))
-
     def at(self, zeta: FloatArray, eps: FloatArray) -> FloatArray:
-        """The SQNR for the two numbers, (B,)."""
+        """The SQNR for the two numbers, (B,), for responses of one point."""
         # 1 + eps_j (1 + |b_j|^2 s) is (1 + eps_j) (1 + share_j s).
         B = (self.gains / (1 + self.share * (zeta + eps)[:, None])).sum(axis=-1)
         return np.asarray(zeta / (1 / B + eps))
