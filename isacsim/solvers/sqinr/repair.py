@@ -130,22 +130,27 @@ def fill(V: ComplexArray, chain: FloatArray) -> float:
 
 def _inwards(system: System, feasible: LeastPower, V: ComplexArray) -> tuple[ComplexArray, BoolArray]:
     """`repaired` of points of full power that miss an SQINR."""
-    missed = np.ones(len(V), bool)
-    streams = np.zeros_like(V[..., system.users :])
-    safe = inside(system, feasible)
-    safe = np.concatenate([safe * np.conj(_phases(system, safe)), streams], axis=-1)
-    turn = np.concatenate([_phases(system, V), streams[:, :1] + 1], axis=-1)
-    turned = V * np.conj(turn)
-    low, high = np.zeros(len(V)), np.zeros(len(V))
+    missed, (low, high), safe = np.ones(len(V), bool), np.zeros((2, len(V))), np.zeros_like(V)
+    safe[..., : system.users] = inside(system, feasible)
+    safe = in_phase(system, safe, V)
     while missed.any():  # ends at the latest with the safe point itself
         low = np.where(missed, high, low)
         high = np.where(missed, np.clip(10 * high, FIRST, 1.0), high)
-        missed &= ~_kept(system, _mixed(turned, safe, high)) & (high < 1)
+        missed &= ~_kept(system, _mixed(V, safe, high)) & (high < 1)
     for _ in range(HALVINGS):
         middle = np.sqrt(np.maximum(low, FIRST / 10) * high)
-        kept = _kept(system, _mixed(turned, safe, middle))
+        kept = _kept(system, _mixed(V, safe, middle))
         low, high = np.where(kept, low, middle), np.where(kept, middle, high)
-    return _mixed(turned, safe, high) * turn, np.asarray(high == 1)
+    return _mixed(V, safe, high), np.asarray(high == 1)
+
+
+def in_phase(system: System, V: ComplexArray, like: ComplexArray) -> ComplexArray:
+    """V (B, N, L) with beams whose users receive them in the phases in which they receive those of another point."""
+    k = np.arange(system.users)
+    along = (system.HH @ like)[:, k, k] * np.conj((system.HH @ V)[:, k, k])
+    turned = V.copy()
+    turned[:, :, : k.size] *= np.exp(1j * np.angle(along))[:, None, :]
+    return turned
 
 
 def full(V: ComplexArray) -> ComplexArray:
@@ -160,11 +165,3 @@ def _kept(system: System, V: ComplexArray) -> BoolArray:
 
 def _mixed(V: ComplexArray, safe: ComplexArray, share: FloatArray) -> ComplexArray:
     return full((1 - share)[:, None, None] * V + share[:, None, None] * safe)
-
-
-def _phases(system: System, V: ComplexArray) -> ComplexArray:
-    """Phases of h_k^H v_k, (B, 1, K)."""
-    k = np.arange(system.users)
-    own = (system.HH @ V[..., : system.users])[:, k, k]
-    size = np.sqrt(squared(own))
-    return np.asarray(np.where(size > 0, own / np.where(size > 0, size, 1.0), 1.0)[:, None, :])

@@ -11,7 +11,7 @@ import numpy as np
 from isacsim.batch import frobenius2, hermitian
 from isacsim.solvers.base import Request
 from isacsim.solvers.sqinr.group import Group
-from isacsim.solvers.sqinr.repair import full, inside
+from isacsim.solvers.sqinr.repair import full, in_phase, inside
 from isacsim.solvers.sqinr.system import System
 from isacsim.solvers.starts import check_name, drawn
 from isacsim.typing import ComplexArray, FloatArray, IntArray
@@ -64,23 +64,20 @@ def shared(system: System, beams: ComplexArray, sensing: ComplexArray) -> Comple
     """Users' beams and sensing streams, each of power 1, with the largest share of sensing that the SQINRs allow."""
     if not system.users:
         return sensing
-    columns = ((0, 0), (0, 0))
-    users, streams = beams.shape[-1], sensing.shape[-1]
-    return mixed(system, np.pad(beams, (*columns, (0, streams))), np.pad(sensing, (*columns, (users, 0))), SHARES)
+    wide = np.pad(sensing, ((0, 0), (0, 0), (system.users, 0)))
+    return carried(system, beams, wide, SHARES)
 
 
-def carried(system: System, beams: ComplexArray, sensing: ComplexArray) -> ComplexArray:
+def carried(
+    system: System, beams: ComplexArray, sensing: ComplexArray, shares: FloatArray = MOST_SHARES
+) -> ComplexArray:
     """Users' beams (B, N, K), which sensing directions (B, N, n) of power 1 are added to, and streams of the others.
 
-    Each user has a direction in phase with its own beam, with the largest share of sensing that the SQINRs allow.
+    Each user has a direction in phase with its own beam, with the first share of sensing that the SQINRs allow.
     """
-    users, streams = beams.shape[-1], max(sensing.shape[-1] - beams.shape[-1], 0)
-    beams = np.pad(beams, ((0, 0), (0, 0), (0, streams)))
-    sensing = np.pad(sensing, ((0, 0), (0, 0), (0, beams.shape[-1] - sensing.shape[-1])))
-    k = np.arange(users)
-    along = (system.HH @ beams)[:, k, k] * np.conj((system.HH @ sensing)[:, k, k])
-    sensing[:, :, :users] *= np.exp(1j * np.angle(along))[:, None, :]
-    return mixed(system, beams, sensing, MOST_SHARES)
+    columns = max(sensing.shape[-1], beams.shape[-1])
+    beams, sensing = (np.pad(V, ((0, 0), (0, 0), (0, columns - V.shape[-1]))) for V in (beams, sensing))
+    return mixed(system, beams, in_phase(system, sensing, beams), shares)
 
 
 def mixed(system: System, V: ComplexArray, other: ComplexArray, shares: FloatArray) -> ComplexArray:
