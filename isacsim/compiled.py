@@ -61,11 +61,16 @@ def few_passes(function: F) -> F:
     return function
 
 
-def native(form: Callable[[], Callable[..., Any]]) -> Callable[[F], F]:
-    """A decorator of a part that compiled code has in another form: a function that Numba takes, made when needed."""
+def native(form: Callable[[], Callable[..., Any]], needed: bool = False) -> Callable[[F], F]:
+    """A decorator of a part that compiled code has in another form: a function that Numba takes, made when asked for.
+
+    Args:
+        form: Makes it.
+        needed: Whether Numba cannot compile the part itself, so that every version takes the other form.
+    """
 
     def decorate(function: F) -> F:
-        function.native = form  # type: ignore[attr-defined]
+        function.native, function.needed = form, needed  # type: ignore[attr-defined]
         return part(function)
 
     return decorate
@@ -226,7 +231,8 @@ def _linked(function: FunctionType, allocates: bool) -> Any:
 
     options = {**_options(allocates), "no_cpython_wrapper": True}
     if not _tried():
-        return numba.njit(**options)(_with_parts(function, allocates))
+        form = cast(Any, function).native() if getattr(function, "needed", False) else function
+        return numba.njit(**options)(_with_parts(form, allocates))
     from isacsim.lowering.compilers import PartCompiler
 
     form = getattr(function, "native", lambda: function)()

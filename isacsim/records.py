@@ -69,7 +69,7 @@ def _member() -> Callable[..., Any]:
     return member
 
 
-@native(_member)
+@native(_member, needed=True)
 def member(record: R, b: int) -> R:
     """A record of what arrays (B, ...) have of member b, counted from 0."""
     return type(record)(*(each[b] for each in record))
@@ -153,7 +153,9 @@ class _Layout:
 def _laid() -> Callable[..., Any]:
     """`laid` of types: views of parts of the block."""
     from numba import extending
-    from numba.core import types
+    from numba.core import imputils, types
+
+    borrowed: Any = imputils.impl_ret_borrowed
 
     def type_of(kind: Any) -> Any:
         own, record = [], cast(Any, types.BaseTuple)
@@ -166,7 +168,8 @@ def _laid() -> Callable[..., Any]:
         return record.from_types(own, kind)
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return _Layout(context, builder, signature.args, *arguments[1:]).record(signature.return_type)
+        value = _Layout(context, builder, signature.args, *arguments[1:]).record(signature.return_type)
+        return borrowed(context, builder, signature.return_type, value)
 
     def typed(context: Any, kind: Any, block: Any, sizes: Any) -> Any:
         if not (isinstance(block, types.Array) and (block.dtype, block.ndim, block.layout) == (types.float64, 1, "C")):
@@ -181,7 +184,7 @@ def _laid() -> Callable[..., Any]:
     return laid
 
 
-@native(_laid)
+@native(_laid, needed=True)
 def laid(kind: type[R], block: FloatArray, sizes: tuple[int, ...]) -> R:
     """A record whose arrays lie in a block, one behind the other; in plain Python with the leading axes of the block.
 

@@ -5,9 +5,22 @@ from typing import Annotated, NamedTuple
 import numpy as np
 import pytest
 
-from isacsim.compiled import _jitted, _with_parts
+from isacsim.compiled import _jitted, _linked, _with_parts
 from isacsim.records import blank, laid, member, room_for
 from isacsim.typing import ComplexArray, FloatArray
+
+
+@pytest.fixture(params=["plain", "compiled", "another Numba"])
+def made(request, monkeypatch):
+    """What a kernel is made into: itself, or compiled, also as with a Numba whose inner classes nobody has tried."""
+    if request.param == "plain":
+        yield lambda function: function
+        return
+    if request.param == "another Numba":
+        monkeypatch.setattr("isacsim.compiled.KNOWN", ())
+    _linked.cache_clear()
+    yield lambda function: _jitted(_with_parts(function, False), False)
+    _linked.cache_clear()
 
 
 class Mixed(NamedTuple):
@@ -23,13 +36,11 @@ def doubled_each(record, into):
         into[b] = one.level + one.vector[-1].real + one.matrix[1, 0]
 
 
-@pytest.mark.parametrize("compiled", [False, True])
-def test_a_member_has_views_of_arrays_and_items_of_vectors(compiled):
+def test_a_member_has_views_of_arrays_and_items_of_vectors(made):
     rng = np.random.default_rng(0)
     record = Mixed(rng.random(4), rng.random((4, 3)) * (1 + 2j), rng.random((4, 2, 5)))
     before, into = record.vector.copy(), np.empty(4)
-    each = _jitted(_with_parts(doubled_each, False), False) if compiled else doubled_each
-    each(record, into)
+    made(doubled_each)(record, into)
     np.testing.assert_array_equal(into, record.level + before[:, -1].real + record.matrix[:, 1, 0])
     np.testing.assert_array_equal(record.vector, before * [1, 2, 1])
 
@@ -59,13 +70,11 @@ def fill_each(blocks, sizes):
         one.last[1, 1] = len(one.stack) + one.last.shape[0]
 
 
-@pytest.mark.parametrize("compiled", [False, True])
-def test_a_record_in_a_block_has_views_of_its_parts(compiled):
+def test_a_record_in_a_block_has_views_of_its_parts(made):
     sizes = Sizes(2, 3)
     blocks = blank(Outer, sizes, 2)
     assert blocks.shape == (2, room_for(Outer, sizes)) == (2, 3 + 12 + 36 + 4)
-    each = _jitted(_with_parts(fill_each, False), False) if compiled else fill_each
-    each(blocks, sizes)
+    made(fill_each)(blocks, sizes)
     every = laid(Outer, blocks, sizes)
     expected = [np.zeros((2, 3)), np.zeros((2, 2, 3), complex), np.zeros((2, 2, 3, 3), complex), np.zeros((2, 2, 2))]
     vector, matrix, stack, last = expected

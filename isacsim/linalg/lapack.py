@@ -310,7 +310,11 @@ def multiply_adjoint(A: AnyArray, B: AnyArray, into: AnyArray) -> None:
 @native(_routine("dssd", ("syrk",), _gram))
 def add_gram(A: FloatArray, weight: float, share: float, into: FloatArray) -> None:
     """Write ``weight A^T A + share into`` over the lower triangle of ``into``."""
-    into[...] = weight * np.dot(np.ascontiguousarray(A.T), A) + (share * into if share != 0 else 0.0)
+    if share == 0:
+        into[...] = 0.0  # whatever is there
+    else:
+        into *= share
+    into += weight * np.dot(np.ascontiguousarray(A.T), A)
 
 
 @native(_routine("stst", ("scal", "axpy"), _combine))
