@@ -80,7 +80,7 @@ def _calls(registry: Registry) -> Iterator[tuple[str, str, Callable[[], Any]]]:
         call = partial(_one_step, _instance(kind, registry), name, registry, starts=start)
         yield kind, f"{name} from {start}", call
     # A small instance is feasible, and does not come to the fixed point.
-    yield "least-power", "uplink", lambda: uplink(np.ones((1, 1, 1), complex), np.ones((1, 1)))
+    yield "least-power", "uplink", lambda: uplink(np.ones((1, 1, 1), complex), np.zeros((1, 1, 1)), np.ones((1, 1)))
 
 
 def _designs(registry: Registry) -> Iterator[tuple[str, str, str, Problem]]:

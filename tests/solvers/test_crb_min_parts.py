@@ -91,7 +91,10 @@ def test_the_least_power_is_met_with_equality_by_its_own_beams(kit, seed, users,
 def test_the_uplink_sinr_is_that_of_the_best_combiner(kit, seed, users, antennas, decades):
     H = kit.complex_gaussian((1, antennas, users), seed)
     powers = 10**decades * np.random.default_rng(seed).uniform(0.5, 2.0, (1, users))
-    sinr, jacobian, _ = uplink(hermitian(H) @ H, powers)
+    load = np.zeros(H.shape)
+    sinr, jacobian, along = uplink(H, load, powers)
+    B = np.eye(antennas) + (H[0] * powers[0]) @ hermitian(H[0])
+    np.testing.assert_allclose(B @ along[0], H[0], atol=1e-10 * np.linalg.norm(B) * np.linalg.norm(along[0]))
     for k in range(users):
         others = np.delete(np.arange(users), k)
         noise = np.eye(antennas) + (H[0][:, others] * powers[0, others]) @ hermitian(H[0][:, others])
@@ -101,9 +104,7 @@ def test_the_uplink_sinr_is_that_of_the_best_combiner(kit, seed, users, antennas
         assert sinr[0, k] == pytest.approx(best, rel=1e-8)
     for j in range(users):
         step = np.eye(users)[j]
-        slope = kit.central_difference(
-            lambda t, step=step: np.log(uplink(hermitian(H) @ H, powers * np.exp(t * step))[0]), 1e-3
-        )
+        slope = kit.central_difference(lambda t, step=step: np.log(uplink(H, load, powers * np.exp(t * step))[0]), 1e-3)
         # Sixth-order differences: rounding of the logarithms, of up to 1e-10, over the step.
         np.testing.assert_allclose(jacobian[0, :, j], slope[0], rtol=1e-6, atol=1e-6)
 

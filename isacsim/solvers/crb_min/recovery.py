@@ -20,7 +20,7 @@ from isacsim.linalg.stacked import from_spectrum, root, trace
 from isacsim.records import blank, laid, member
 from isacsim.solvers.crb_min.dual import Scratch
 from isacsim.solvers.crb_min.reduction import NOISE, THRESHOLD, Member, Reduced, Sizes
-from isacsim.solvers.sqinr.least_power import directions
+from isacsim.solvers.sqinr.least_power import uplink
 from isacsim.solvers.sqinr.repair import along_channels
 from isacsim.typing import ComplexArray, FloatArray
 
@@ -194,7 +194,7 @@ def repaired(reduced: Reduced, users: ComplexArray, S: ComplexArray) -> Beams:
 
 def cheapest(reduced: Reduced, multipliers: FloatArray) -> Beams:
     """The beams of least power, of multipliers (B, K), which fit the power of every problem that has an answer."""
-    along, (members, r, _) = directions(reduced, multipliers), reduced.H.shape
+    (_, _, along), (members, r, _) = uplink(reduced.H, reduced.load, multipliers), reduced.H.shape
     gain = np.diagonal(reduced.HH @ along, axis1=-2, axis2=-1).real
     return tight_beams(reduced, along / gain[:, None, :], np.zeros((members, r, r), complex))
 

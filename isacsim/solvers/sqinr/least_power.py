@@ -133,41 +133,21 @@ def completed(links: Links, power: FloatArray, multipliers: FloatArray, known: B
     return LeastPower(power, multipliers, known)
 
 
-def uplink(gram: ComplexArray, powers: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """SINRs of the uplink at powers lambda, (B, K), and how they change.
+def uplink(H: ComplexArray, load: FloatArray, powers: FloatArray) -> tuple[FloatArray, FloatArray, ComplexArray]:
+    """SINRs of the uplink at powers lambda (B, K), which the noise follows, and their Jacobian: log SINR by log lambda.
 
-    Also the Jacobian of log SINR by log lambda, (B, K, K), and by how much log SINR can be off for
-    each relative error of one in the entries of the matrix that is inverted, (B, K). NaN where the
-    powers are so large that no digit of an SINR is left.
+    (B, K) and (B, K, K); NaN where powers are so large that no digit of an SINR is left. Also ``B^-1 H``, (B, N, K):
+    beams of least power but for their lengths.
 
     Args:
-        gram: H^H C^-1 H for noise of covariance C, (B, K, K).
-        powers: lambda.
+        H: Channels, (B, N, K).
+        load: As `Links` have it.
+        powers: lambda, positive.
     """
-    K = powers.shape[-1]
-    sinr, jacobian, off = np.empty(powers.shape), np.empty((*powers.shape, K)), np.empty(powers.shape)
-    sizes = Sizes(K, K)
-    compiled(uplink_each)(np.array(gram), powers, blank(Uplink, sizes), sizes, sinr, jacobian, off)
-    return sinr, jacobian, off
-
-
-def directions(links: Links, multipliers: FloatArray) -> ComplexArray:
-    """``B^-1 H = C^-1 H (I + diag(lambda) H^H C^-1 H)^-1``, (B, N, K): beams of least power but for their lengths."""
-    white = links.H / _chain_noise(links, multipliers)[..., None]
-    gram = multipliers[..., None] * (links.HH @ white)
-    k = np.arange(gram.shape[-1])
-    gram[:, k, k] += 1
-    return np.asarray(white @ np.linalg.inv(gram), complex)
-
-
-def _chain_noise(links: Links, multipliers: FloatArray) -> FloatArray:
-    """The diagonal of C, (B, N)."""
-    return np.asarray(1 + (links.load[..., : links.users] @ multipliers[..., None])[..., 0])
-
-
-def _sinrs(links: Links, multipliers: FloatArray) -> FloatArray:
-    """SINRs of the uplink, (B, K), where the noise follows the powers too."""
-    return uplink(links.HH @ (links.H / _chain_noise(links, multipliers)[..., None]), multipliers)[0]
+    sizes, along = Sizes(*H.shape[1:]), np.empty(H.shape, complex)
+    sinr, jacobian = np.empty(powers.shape), np.empty((*powers.shape, sizes.K))
+    compiled(reach_each)(H, load, powers, blank(Search, sizes), sizes, sinr, jacobian, along)
+    return sinr, jacobian, along
 
 
 class Sizes(NamedTuple):
@@ -178,11 +158,11 @@ class Sizes(NamedTuple):
 
 
 class Uplink(NamedTuple):
-    """Where `uplink` writes what it tells of one member."""
+    """Where `uplink_of` writes what it tells of one member."""
 
     sinr: Annotated[FloatArray, "K"]
-    jacobian: Annotated[FloatArray, "K K"]
-    off: Annotated[FloatArray, "K"]
+    jacobian: Annotated[FloatArray, "K K"]  #: Of log SINR by log lambda
+    off: Annotated[FloatArray, "K"]  #: Relative error of an SINR for one of 1 in what is inverted
     rest: Annotated[FloatArray, "K"]  #: ``1 - E_kk``, without cancellation
     E: Annotated[ComplexArray, "K K"]
     matrix: Annotated[ComplexArray, "K K"]  #: What E is the inverse of
@@ -207,7 +187,10 @@ class Search(NamedTuple):
 
 @part
 def uplink_of(received: ComplexArray, powers: FloatArray, here: Uplink) -> None:
-    """Write `uplink` of one member, whose gram matrix is overwritten by ``lambda^1/2 H^H C^-1 H lambda^1/2``."""
+    """Write the uplink of one member at powers lambda over noise of covariance C.
+
+    Its gram matrix ``H^H C^-1 H`` is overwritten by ``lambda^1/2 H^H C^-1 H lambda^1/2``.
+    """
     K, matrix, E = powers.size, here.matrix, here.E
     for k in range(K):
         for j in range(K):
@@ -228,22 +211,6 @@ def uplink_of(received: ComplexArray, powers: FloatArray, here: Uplink) -> None:
         off[k], rest[k], sinr[k] = blur / error, other, other * other / both
         for j in range(K):
             jacobian[k, j] = 1.0 if j == k else -real_inner(E[k, j], E[k, j]) / both
-
-
-def uplink_each(
-    gram: ComplexArray,
-    powers: FloatArray,
-    work: FloatArray,
-    sizes: Sizes,
-    sinr: FloatArray,
-    jacobian: FloatArray,
-    off: FloatArray,
-) -> None:
-    """`uplink` into the last three arrays, member by member; the gram matrices (B, K, K) are overwritten."""
-    here = laid(Uplink, work, sizes)
-    rest, E, matrix = here.rest, here.E, here.matrix
-    for b in range(len(gram)):
-        uplink_of(gram[b], powers[b], Uplink(sinr[b], jacobian[b], off[b], rest, E, matrix))
 
 
 @part
@@ -270,6 +237,25 @@ def reach(H: ComplexArray, load: FloatArray, multipliers: FloatArray, here: Room
             fall = real_inner(along[i, k], along[i, k]) * steep
             for j in range(K):  # h_k^H B^-1 h_k falls with lambda_j
                 jacobian[k, j] -= fall * load[i, j] * multipliers[j]
+
+
+def reach_each(
+    H: ComplexArray,
+    load: FloatArray,
+    multipliers: FloatArray,
+    work: FloatArray,
+    sizes: Sizes,
+    sinr: FloatArray,
+    jacobian: FloatArray,
+    along: ComplexArray,
+) -> None:
+    """`uplink` into the last three arrays, member by member."""
+    room, told = laid(Search, work, sizes)
+    for b in range(len(H)):
+        here = Room(room.white, along[b], room.gram, room.logarithm, room.step)
+        reach(
+            H[b], load[b], multipliers[b], here, Uplink(sinr[b], jacobian[b], told.off, told.rest, told.E, told.matrix)
+        )
 
 
 @part
@@ -347,7 +333,7 @@ def _endless(links: Links, logarithm: FloatArray) -> bool:
     """
     received = logarithm + np.log(squared(links.HH).sum(axis=-1))
     far = np.exp(logarithm - received.max() + FAR)
-    rises = (_sinrs(links, far) * (1 + RISE) <= links.asked).all()
+    rises = (uplink(links.H, links.load, far)[0] * (1 + RISE) <= links.asked).all()
     return bool(received.max() > FAR and rises and (far * links.noise).sum() > links.limit)
 
 
@@ -357,7 +343,7 @@ def _fixed_point(links: Links) -> tuple[FloatArray, bool]:
     for _ in range(FIXED_POINT_STEPS):
         if (multipliers * links.noise).sum() > links.limit * (1 + ROUNDING):
             return multipliers, False
-        new = multipliers * links.asked / _sinrs(links, multipliers)
+        new = multipliers * links.asked / uplink(links.H, links.load, multipliers)[0]
         if not np.isfinite(new).all():
             break
         if np.abs(new - multipliers).max() <= 1e-13 * new.max():  # rounding

@@ -20,7 +20,7 @@ from isacsim.linalg.blas import multiply
 from isacsim.linalg.parts import real_inner
 from isacsim.linalg.stacked import adjoint, factor, solved
 from isacsim.records import member
-from isacsim.solvers.sqinr.least_power import LeastPower, directions
+from isacsim.solvers.sqinr.least_power import LeastPower, uplink
 from isacsim.solvers.sqinr.system import Constraints, System, write_slack
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
@@ -52,7 +52,7 @@ def rank_one(system: System, R: ComplexArray) -> ComplexArray:
 
 def least_power_beams(system: System, multipliers: FloatArray) -> ComplexArray:
     """The beams that meet every SQINR with the least power, (B, N, K)."""
-    U = directions(system, multipliers)
+    _, _, U = uplink(system.H, system.load, multipliers)
     U = U / np.sqrt(np.ascontiguousarray(squared(U).swapaxes(-1, -2)).sum(axis=-1))[:, None, :]
     k = np.arange(system.users)
     received = squared(system.HH @ U)
