@@ -52,10 +52,6 @@ class CrbMinSolver(SqinrSolver):
         rest = Solution.resting(beams.coordinates, optimal, notes, objective=best, bound=best, gap=0.0, violation=0.0)
         return group, rest
 
-    def screened(self, group: Group) -> Group:
-        """The members; the reduction has told what their SINRs need."""
-        return group
-
     def finished(self, problem: CrbMin, group: Group, solution: Solution) -> Solution:
         """A solution of reduced problems in W, with gaps to its own bound."""
         unit = group.system.unit

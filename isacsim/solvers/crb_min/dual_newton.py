@@ -15,7 +15,7 @@ import attrs
 import numpy as np
 from attrs import field, frozen
 
-from isacsim.batch import hermitian, hermitian_part, put, replaced, rows, take
+from isacsim.batch import hermitian, hermitian_part, put, rows, take
 from isacsim.checks import number, whole
 from isacsim.grid import Grid
 from isacsim.hardware.converters import distortion_ratios, not_converters
@@ -37,7 +37,7 @@ from isacsim.solvers.crb_min.recovery import Beams
 from isacsim.solvers.iterate import Stop, iterate
 from isacsim.solvers.solution import Solution, Status
 from isacsim.solvers.sqinr.group import Group
-from isacsim.solvers.sqinr.least_power import ROUNDING, least_power
+from isacsim.solvers.sqinr.least_power import ROUNDING
 from isacsim.solvers.sqinr.pipeline import SystemSolver, trusted
 from isacsim.solvers.sqinr.system import groups
 from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray
@@ -288,7 +288,6 @@ class DualNewton(SystemSolver):
         if not found.any():
             return None
         group, V, best = take(group, found), problem.precoder(free)[found], free.objective[found]
-        group = replaced(group, feasible=least_power(group.system))
         notes = ["what is optimal without SINRs meets every one of them"] * group.places.size
         return group, Solution.resting(V, Status.OPTIMAL, notes, objective=best, bound=best, gap=0.0)
 

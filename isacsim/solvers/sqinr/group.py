@@ -19,8 +19,7 @@ class Group:
     system: Any = field()  #: Their constraints and objective, a `isacsim.solvers.sqinr.system.System` for example
     places: IntArray = rows()  #: Their places in the whole batch, (B,); callbacks are told these
     columns: IntArray = rows(1)  #: Columns of the users with a least SQINR, K of them, in the precoder, (B, K)
-    #: What their SQINRs need; None where that is still to be asked, which no solver sees
-    feasible: LeastPower = field(default=None)
+    feasible: LeastPower = field()  #: What their SQINRs need
 
 
 def certificate(group: Group, rule: str = "SQINR") -> tuple[float, str]:

@@ -1,7 +1,7 @@
 """The way of every problem with least SQINRs: from a flat batch to groups that have an answer, and back.
 
-Members are grouped by shape and normalised; those whose optimum is known in closed form are done,
-those whose power does not suffice get a certificate, the others are solved chunk by chunk. A
+Members are grouped by shape and normalised; those whose power does not suffice get a certificate, those
+whose optimum is known in closed form are done, the others are solved chunk by chunk. A
 problem adds how it is normalised, what is optimised, and the way back to precoders in W.
 """
 
@@ -19,7 +19,6 @@ from isacsim.compiled import compiled
 from isacsim.solvers.base import Request, Solver, refuse_starts
 from isacsim.solvers.solution import Solution, Status, gathered
 from isacsim.solvers.sqinr.group import Group, certificate
-from isacsim.solvers.sqinr.least_power import least_power
 from isacsim.solvers.sqinr.repair import repaired
 from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray
 
@@ -36,7 +35,7 @@ class SqinrSolver(Solver):
 
     @abstractmethod
     def groups(self, problem: Any) -> list[Group]:
-        """The members of a flat batch by shape, in normalised units."""
+        """The members of a flat batch by shape, in normalised units, with what their SQINRs need."""
 
     @abstractmethod
     def optimise(self, group: Group, request: Request) -> Solution:
@@ -47,12 +46,8 @@ class SqinrSolver(Solver):
         """A solution in normalised units with precoders (B, N_t, K+S) in sqrt(W), and values in the problem's units."""
 
     def closed_form(self, group: Group) -> tuple[Group, Solution] | None:
-        """The members that need no search, with their solution in normalised units; none by default."""
+        """Of members that have an answer those that need no search, with it in normalised units; none by default."""
         return None
-
-    def screened(self, group: Group) -> Group:
-        """The members, and what their SQINRs need."""
-        return replaced(group, feasible=least_power(group.system))
 
     def chunk(self, system: Any) -> int:
         """Members that are solved together."""
@@ -68,20 +63,22 @@ class SqinrSolver(Solver):
 
     def _parts(self, problem: Any, group: Group, request: Request, begin: float) -> Iterator[tuple[Solution, IntArray]]:
         """Solutions of the members of one group, in W, with their places; traces tell the time since ``begin``."""
+        hopeless = group.feasible.exceeds(group.system.limit)
+        if hopeless.any():
+            here = take(group, hopeless)
+            yield infeasible(problem, here, self.rule), here.places
+            if here.places.size == hopeless.size:
+                return
+        group = take(group, ~hopeless)
         if (known := self.closed_form(group)) is not None:
             here, solution = known
             yield self.finished(problem, here, _later(solution, begin)), here.places
             if here.places.size == group.places.size:
                 return
             group = take(group, ~np.isin(group.places, here.places))
-        group = self.screened(group)
-        hopeless = group.feasible.exceeds(group.system.limit)
-        left, size = (~hopeless).nonzero()[0], self.chunk(group.system)
-        if left.size < hopeless.size:
-            here = take(group, hopeless)
-            yield infeasible(problem, here, self.rule), here.places
-        for part in (left[i : i + size] for i in range(0, left.size, size)):
-            here = group if part.size == group.places.size else take(group, part)
+        members, size = group.places.size, self.chunk(group.system)
+        for first in range(0, members, size):
+            here = group if size >= members else take(group, np.arange(first, min(first + size, members)))
             waited = time.perf_counter() - begin
             solution = self.optimise(here, request)
             yield self.finished(problem, here, _later(solution, begin, waited)), here.places

@@ -25,7 +25,7 @@ from isacsim.hardware.converters import distortion_ratios
 from isacsim.linalg.parts import real_inner
 from isacsim.metrics.attainable import attained_alone
 from isacsim.solvers.sqinr.group import Group
-from isacsim.solvers.sqinr.least_power import Links
+from isacsim.solvers.sqinr.least_power import Links, least_power
 from isacsim.solvers.sqinr.objective import Linear
 from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray
 
@@ -123,7 +123,7 @@ def prices(constraints: Constraints, multipliers: FloatArray) -> ComplexArray:
 def groups(
     problem: Any, least: FloatArray, objective: Callable[[IntArray, FloatArray, FloatArray], Any]
 ) -> list[Group]:
-    """The members of a flat batch, by number of asked users.
+    """The members of a flat batch, by number of asked users, and what their SQINRs need.
 
     Args:
         problem: Channels, powers and hardware.
@@ -160,7 +160,7 @@ def groups(
             unit=unit,
             objective=objective(at, lengths, e),
         )
-        found.append(Group(system, at, columns))
+        found.append(Group(system, at, columns, least_power(system)))
     return found
 
 

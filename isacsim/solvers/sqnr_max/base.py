@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Self
 
-import attrs
 import numpy as np
 from attrs import frozen
 
-from isacsim.batch import all_of, rows, take
+from isacsim.batch import rows, take
 from isacsim.hardware.converters import not_converters, white_ratios
 from isacsim.problems.sqnr_max import SqnrMax
 from isacsim.solvers.base import other_kind
 from isacsim.solvers.solution import Solution, Status, objects
 from isacsim.solvers.sqinr.group import Group
-from isacsim.solvers.sqinr.least_power import least_power
 from isacsim.solvers.sqinr.pipeline import SystemSolver
 from isacsim.solvers.sqinr.repair import least_power_beams
 from isacsim.solvers.sqnr_max.objectives import sqnr_groups
@@ -82,15 +80,10 @@ class SqnrMaxSolver(SystemSolver):
 
     def closed_form(self, group: Group) -> tuple[Group, Solution] | None:
         """Members without an echo: the beams of least power, or white sensing streams."""
-        bright = group.system.objective.target.gains.any(axis=-1)
-        if all_of(bright):
+        dark = ~group.system.objective.target.gains.any(axis=-1)
+        if not dark.any():
             return None
-        here = take(group, ~bright)
-        here = attrs.evolve(here, feasible=least_power(here.system))
-        fits = ~here.feasible.exceeds(here.system.limit)
-        if not fits.any():
-            return None
-        here = take(here, fits)
+        here = take(group, dark)
         V = np.tile(np.eye(here.system.antennas, dtype=complex), (here.places.size, 1, 1))
         if here.system.users:
             V = least_power_beams(here.system, here.feasible.multipliers)

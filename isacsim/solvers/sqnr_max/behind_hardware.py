@@ -26,7 +26,6 @@ from isacsim.solvers.base import Request, Solver, not_differentiable, other_kind
 from isacsim.solvers.iterate import Stop, iterate, of_point
 from isacsim.solvers.solution import Solution, Status, gathered, placed
 from isacsim.solvers.sqinr.group import Group
-from isacsim.solvers.sqinr.least_power import least_power
 from isacsim.solvers.sqinr.pipeline import infeasible
 from isacsim.solvers.sqnr_max.augmented import AugmentedMerit, lacking
 from isacsim.solvers.sqnr_max.base import EMPTY
@@ -94,7 +93,6 @@ class AugmentedLagrangian(Solver):
         """Certificates for members that have no answer, and the ascents of the others."""
         begin, parts = time.perf_counter(), []
         for group in sqnr_groups(over_ideal_chains(problem)):
-            group = attrs.evolve(group, feasible=least_power(group.system))
             hopeless = group.feasible.exceeds(group.system.limit)
             if hopeless.any():
                 here = take(group, hopeless)
