@@ -163,11 +163,11 @@ class Fisher:
 
     def data(self) -> dict[str, FloatArray]:
         """Parameters of the program of one member, with a unit diagonal of the Fisher matrix of white covariance."""
-        weights = self._weights(1 / np.sqrt(self.white[0]))
-        return {"information": self.tensor.linear_map(self.V, self.white[0]), "weights": weights}
+        return {"information": self.tensor.linear_map(self.V, self.white[0]), "weights": self._weights}
 
-    def _weights(self, scale: FloatArray) -> FloatArray:
-        return np.asarray(scale[list(self.counted)] / np.sqrt(self.unit))
+    @property
+    def _weights(self) -> FloatArray:
+        return np.asarray(1 / np.sqrt(self.white[0, list(self.counted)] * self.unit))
 
     def rescaled(self, V: ComplexArray) -> Fisher:
         """The same with a unit diagonal at V (B, N, L), where the white covariance is far from the optimum."""
@@ -183,7 +183,7 @@ class Fisher:
         scale = 1 / np.sqrt(self.white[0])
         # In [[F, D], [D^T, T]] the multiplier of T is the identity, and that of D is -Z.
         Z = -answer.dual[-1][: scale.size, scale.size :]
-        promised = (Z[list(self.counted)].diagonal() * self._weights(scale)).sum()
+        promised = (Z[list(self.counted)].diagonal() * self._weights).sum()
         scaled = scale[:, None] * Z
         theta = self.V @ self.tensor.adjoint((scaled @ scaled.T)[None]) @ hermitian(self.V)
         most = certify(system.to_maximise(theta), V, multipliers).bound

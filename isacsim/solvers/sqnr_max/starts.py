@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from isacsim.batch import frobenius2, hermitian
+from isacsim.linalg.stacked import factor
 from isacsim.solvers.base import Request
 from isacsim.solvers.sqinr.group import Group
 from isacsim.solvers.sqinr.repair import full, in_phase, inside
@@ -100,13 +101,9 @@ def _given(system: System, W: ComplexArray, streams: int, columns: IntArray) -> 
     beams = np.ascontiguousarray(np.take_along_axis(V, columns[:, None, :], axis=-1))
     rest = V.copy()
     np.put_along_axis(rest, columns[:, None, :], 0.0, axis=-1)
-    spectrum, U = np.linalg.eigh(rest @ hermitian(rest))
-    spectrum, U = np.maximum(spectrum, 0.0)[:, ::-1][:, :streams], U[:, :, ::-1][:, :, :streams]
-    sensing = np.ascontiguousarray(U * np.sqrt(spectrum)[:, None, :])
-    whole = np.concatenate([beams, sensing], axis=-1)
-    size = np.sqrt(frobenius2(whole))[:, None, None]
-    share = frobenius2(sensing / size)
-    poor = np.sqrt(np.where(share < LEAST_SHARE, LEAST_SHARE, 0.0))[:, None, None]
-    fresh = strongest(system, np.asarray(whole / size, complex), streams)
-    whole = np.concatenate([beams / size, sensing / size + poor * fresh], axis=-1)
-    return np.asarray(whole / np.sqrt(frobenius2(whole))[:, None, None], complex)
+    sensing = factor(rest @ hermitian(rest), streams)
+    whole = full(np.concatenate([beams, sensing], axis=-1))
+    sensing = whole[..., beams.shape[-1] :]
+    poor = np.sqrt(np.where(frobenius2(sensing) < LEAST_SHARE, LEAST_SHARE, 0.0))[:, None, None]
+    sensing += poor * strongest(system, whole, streams)
+    return full(whole)

@@ -15,7 +15,6 @@ import numpy as np
 from attrs import field, frozen
 
 from isacsim.checks import whole
-from isacsim.solvers.sum_rate_crlb.merit import Merit
 from isacsim.solvers.sum_rate_crlb.sca import Sca, Surrogate, rate_terms
 from isacsim.typing import ComplexArray, FloatArray
 
@@ -38,10 +37,6 @@ class LdSca(Sca):
     reduced: ClassVar[bool] = True
 
     inner_updates: int = field(default=1, validator=whole(1))
-
-    def channels(self, merit: Merit) -> ComplexArray:
-        """N^H H, as the published code has it."""
-        return np.asarray(merit.NH @ merit.H)
 
     def refine(self, surrogate: Surrogate, curvature: FloatArray, W: ComplexArray) -> ComplexArray:
         """The further inner updates, with the same surrogate."""

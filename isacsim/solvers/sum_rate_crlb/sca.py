@@ -77,13 +77,9 @@ class Sca(SingleStart):
         """What a solver does with the closed-form W before it becomes the next precoder: nothing."""
         return W
 
-    def channels(self, merit: Merit) -> ComplexArray:
-        """What stands for H in the curvature of ``figures``, (B, N, K)."""
-        return merit.H
-
     def rate_curvature(self, merit: Merit, seen: Evaluated) -> FloatArray:
         """The lambda of most published figures: the largest eigenvalue of ``rate_weight X Sigma_2 X^H``, (B,)."""
-        X = self.channels(merit)
+        X = merit.NH @ merit.H if self.reduced else merit.H  # as the published codes have it
         weight = np.sqrt(merit.rate_weight * seen.weights)
         return _largest(weight[:, :, None] * (hermitian(X) @ X) * weight[:, None, :])
 
