@@ -320,6 +320,16 @@ def test_rank_one_beams_have_the_covariance_and_the_sinrs_they_come_from(kit):
     assert np.all(np.linalg.eigvalsh(beams.sensing) >= -1e-12)
 
 
+def test_a_matrix_that_is_no_covariance_makes_a_beam_of_nothing(kit):
+    H, V = kit.complex_gaussian((1, 3, 2), 0), definite(kit, (1, 2, 3, 3), 1)
+    V[0, 1] *= -1e13  # as a program returns it that has failed
+    beams, received = along_channels(H, V)
+    assert received[0, 0] > 0 > received[0, 1]
+    assert np.all(beams[0, :, 1] == 0)
+    # h^H V h of the beam's own dyad is that of V.
+    assert np.abs(np.conj(H[0, :, 0]) @ beams[0, :, 0]) ** 2 == pytest.approx(received[0, 0], rel=1e-12)
+
+
 def test_a_share_of_a_safe_point_mends_beams_that_miss_the_power(kit):
     problem = kit.make_crb_min(3, 3, sinr_db=3.0, excess=2.0)
     reduced = reduce(problem)

@@ -32,6 +32,8 @@ FIRST, HALVINGS = 1e-11, 8  # first share of a point inside that is tried; and h
 def along_channels(H: ComplexArray, V: ComplexArray) -> tuple[ComplexArray, FloatArray]:
     """Beams ``V_k h_k / sqrt(h_k^H V_k h_k)``, (B, N, K), and what they are divided by, squared, (B, K).
 
+    Where a user receives nothing its beam is zero; of what a failed program returns it may be less than nothing.
+
     Args:
         H: Channels, (B, N, K).
         V: Covariances V_k, (B, K, N, N).
@@ -39,7 +41,7 @@ def along_channels(H: ComplexArray, V: ComplexArray) -> tuple[ComplexArray, Floa
     h = np.ascontiguousarray(H.swapaxes(-1, -2))
     Vh = (V @ h[..., None])[..., 0]
     received = (np.conj(h) * Vh).sum(axis=-1).real
-    beams = Vh / np.sqrt(np.maximum(received, np.finfo(float).tiny))[..., None]
+    beams = Vh / np.sqrt(np.where(received > 0, received, np.inf))[..., None]
     return np.ascontiguousarray(beams.swapaxes(-1, -2)), received
 
 
