@@ -7,10 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from isacsim.batch import hermitian
 from isacsim.linalg.hermitian import coordinates, matrices
 from isacsim.linalg.stacked import adjoint, factor
 from isacsim.optimisation.semidefinite import Program, cvxpy, inverse_trace, real, semidefinite, trace
-from isacsim.typing import ComplexArray, FloatArray
+from isacsim.solvers.sum_rate_crlb.merit import Evaluated, Merit
+from isacsim.solvers.sum_rate_crlb.sca import rate_terms
+from isacsim.typing import ComplexArray
 
 FAR = 10  # binary orders of magnitude of the root of an objective that are far from 1: 1e6 of itself
 CAUTIOUS = 0.95  # of the way to the edge of a cone; Clarabel's 0.99 ends some of these programs early
@@ -20,48 +23,24 @@ Beams = tuple[ComplexArray, ComplexArray, ComplexArray]
 
 
 def optimum(
-    C_1: ComplexArray,
-    charge: ComplexArray,
-    sensing_charge: ComplexArray,
-    information: FloatArray,
-    weights: FloatArray,
-    *,
-    charged: bool,
-    separate: bool,
+    merit: Merit, point: Evaluated, published_charge: bool, published_recovery: bool
 ) -> tuple[Beams | None, str]:
     """Users' precoders (N, K), and the covariances R of streams and R_s of sensing ones, for unit power.
 
-    None of them where the backend has no answer; and what it said where it had trouble.
+    None of them where the backend has no answer; and what it said where it had trouble. R_s is zero, and R that of
+    all streams, but for the published options.
 
     Args:
-        C_1: Linear term of the users' precoders, in coordinates of N dimensions, (N, K).
-        charge: What a unit of covariance costs in rate, (N, N); Hermitian.
-        sensing_charge: What a unit of the sensing streams' covariance costs, (N, N).
-        information: F, scaled to a unit diagonal, as `isacsim.metrics.fim.FimTensor.linear_map` has it.
-        weights: Root weight of each bound of the scaled parameters, (P,).
-        charged: As for `program`.
-        separate: As for `program`; without it R holds the sensing streams too, and R_s is zero.
+        merit: One member, in coordinates of N dimensions.
+        point: Where its rate is replaced by the bound that touches it.
+        published_charge: As for `isacsim.solvers.sum_rate_crlb.wmmse_sdr.WmmseSdr`.
+        published_recovery: Likewise.
     """
-    (side, users), counted = C_1.shape, tuple(int(i) for i in np.flatnonzero(weights))
-    shape = side, users, weights.size if counted else 0, counted
-    positive = weights[list(counted)]
-    linear, bound = 2 * np.concatenate([C_1.real, C_1.imag]), float(np.sum(positive**2))
-    # An objective of a size far from 1 is told in that, by a power of 4, whose root is exact: backends fail on it.
-    most = max(float(np.abs(term).max(initial=0.0)) for term in (linear, charge, sensing_charge, bound))
-    half = int(np.round(np.log2(most) / 2)) if 0 < most < np.inf else 0
-    half = half if abs(half) > FAR else 0
-    unit = 4.0**half
-    charge, sensing_charge = charge / unit, sensing_charge / unit
-    values = {
-        "C_1": linear / unit,
-        "charge": coordinates(charge),
-        "root": real(adjoint(factor(charge, side))),
-        "sensing_charge": coordinates(sensing_charge),
-        "information": information,
-        "weights": positive / max(np.linalg.norm(positive), np.finfo(float).tiny),
-        "crlb": bound / unit,
-    }
-    answer = program(*shape, charged, separate).solve(values)
+    (side, users), separate = merit.H.shape[1:], published_charge or published_recovery
+    counted = tuple(int(i) for i in np.flatnonzero(merit.selection)) if merit.crlb_weight else ()
+    shape = side, users, merit.tensor.parameters if counted else 0, counted
+    values = _values(merit, point, published_charge, counted)
+    answer = program(*shape, not published_recovery, separate).solve(values)
     told = "" if answer.near else answer.told
     if answer.primal is None:
         return None, told
@@ -69,6 +48,35 @@ def optimum(
     R_s = matrices(others.pop(0)) if separate else np.zeros((side, side), complex)
     W = others[0][:side] + 1j * others[0][side:] if users else np.zeros((side, 0), complex)
     return (W, matrices(R), R_s), told
+
+
+def _values(merit: Merit, point: Evaluated, published_charge: bool, counted: tuple[int, ...]) -> dict[str, Any]:
+    """The parameters: F has a unit diagonal at the point."""
+    power, weights = merit.power[0], np.zeros(0)
+    C_1, charge = (x[0] for x in rate_terms(merit, point, merit.users))
+    C_1, charge = np.sqrt(power) * C_1, power * charge
+    sensing_charge = power * (merit.rate_weight * (merit.H @ merit.HH)[0]) if published_charge else charge
+    information = np.zeros((0, len(charge) ** 2))
+    if counted:
+        diagonal = np.diagonal(merit.tensor.fim(point.Y @ hermitian(point.Y))[0])
+        weights = np.sqrt(merit.crlb_weight * merit.selection / diagonal)[list(counted)]
+        information = power * merit.tensor.linear_map(merit.V, diagonal)
+    linear, bound = 2 * np.concatenate([C_1.real, C_1.imag]), float(np.sum(weights**2))
+    # An objective of a size far from 1 is told in that, by a power of 4, whose root is exact: backends fail on it.
+    most = max(float(np.abs(term).max(initial=0.0)) for term in (linear, charge, sensing_charge, bound))
+    half = int(np.round(np.log2(most) / 2)) if 0 < most < np.inf else 0
+    half = half if abs(half) > FAR else 0
+    unit = 4.0**half
+    charge, sensing_charge = charge / unit, sensing_charge / unit
+    return {
+        "C_1": linear / unit,
+        "charge": coordinates(charge),
+        "root": real(adjoint(factor(charge, len(charge)))),
+        "sensing_charge": coordinates(sensing_charge),
+        "information": information,
+        "weights": weights / max(np.linalg.norm(weights), np.finfo(float).tiny),
+        "crlb": bound / unit,
+    }
 
 
 @lru_cache(maxsize=8)

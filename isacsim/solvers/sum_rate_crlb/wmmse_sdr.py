@@ -21,7 +21,7 @@ from typing import ClassVar
 import numpy as np
 from attrs import field, frozen
 
-from isacsim.batch import frobenius2, hermitian, put, rows, take
+from isacsim.batch import frobenius2, put, rows, take
 from isacsim.checks import instance, number, whole
 from isacsim.linalg.stacked import aligned, factor
 from isacsim.optimisation.search import Line, search
@@ -29,10 +29,9 @@ from isacsim.optimisation.semidefinite import CONVEX
 from isacsim.solvers.solution import objects
 from isacsim.solvers.sum_rate_crlb.base import SingleStart
 from isacsim.solvers.sum_rate_crlb.merit import Evaluated, Merit
-from isacsim.solvers.sum_rate_crlb.sca import rate_terms
 from isacsim.solvers.sum_rate_crlb.sdr_program import optimum
 from isacsim.solvers.sum_rate_crlb.states import MovingState
-from isacsim.typing import AnyArray, BoolArray, ComplexArray, FloatArray
+from isacsim.typing import AnyArray, BoolArray, ComplexArray
 
 SHORT = 1e-2  # length of a step along the gradient, relative to the precoder, whose objective is next to its optimum
 
@@ -99,18 +98,7 @@ class WmmseSdr(SingleStart):
         W itself where it has no solution.
         """
         power = merit.power[0]
-        C_1, charge = (x[0] for x in rate_terms(merit, point, merit.users))
-        unweighted = merit.rate_weight * (merit.H @ merit.HH)[0]
-        information, weights = _sensing(merit, point)
-        answer, told = optimum(
-            C_1=np.sqrt(power) * C_1,
-            charge=power * charge,
-            sensing_charge=power * (unweighted if self.published_charge else charge),
-            information=power * information,
-            weights=weights,
-            charged=not self.published_recovery,
-            separate=self.published_charge or self.published_recovery,
-        )
+        answer, told = optimum(merit, point, self.published_charge, self.published_recovery)
         if answer is None:
             return point.W, told
         W_c, R, R_s = answer
@@ -134,12 +122,3 @@ def uphill(merit: Merit, before: Evaluated, point: Evaluated, lost: BoolArray) -
     stalled = lost.copy()
     stalled[lost] = stuck
     return put(point, np.flatnonzero(lost), found), stalled
-
-
-def _sensing(merit: Merit, point: Evaluated) -> tuple[FloatArray, FloatArray]:
-    """F as a map of the covariance, (P (P+1) / 2, N^2), of a unit diagonal at the point, and root weights (P,)."""
-    if not merit.crlb_weight:
-        return np.zeros((0, merit.H.shape[-2] ** 2)), np.zeros(0)
-    diagonal = np.diagonal(merit.tensor.fim(point.Y @ hermitian(point.Y))[0])
-    weights = np.sqrt(merit.crlb_weight * merit.selection / diagonal)
-    return merit.tensor.linear_map(merit.V, diagonal), weights
