@@ -18,7 +18,7 @@ from isacsim.linalg.parts import real_inner
 from isacsim.records import member
 from isacsim.typing import BoolArray, ComplexArray, FloatArray
 
-TINY = np.finfo(float).tiny
+TINY = float(np.finfo(float).tiny)
 SAME = 1e-9  # relative difference that counts as none
 NOTHING = 1e-24  # share of the power of a response that counts as none
 
@@ -73,27 +73,23 @@ def point_response(
 
 
 @part
-def strongest(G: ComplexArray, lengths: FloatArray, noise: float) -> int:
-    """The row of the largest norm of G (N_r, N), which is brought to other units."""
-    row, most, unit = 0, -1.0, 1 / np.sqrt(noise)
-    for j in range(G.shape[0]):
+def respond(
+    G: ComplexArray, lengths: FloatArray, noise: float, transmit: FloatArray, receive: FloatArray, found: PointResponse
+) -> bool:
+    """Write the response (N_r, N) of one member, brought to other units, as that of a point; whether it is one.
+
+    It is along the strongest row.
+    """
+    (receivers, N), a, row, most, unit = G.shape, found.a, 0, TINY, 1 / np.sqrt(noise)
+    for j in range(receivers):
         power = 0.0
-        for i in range(G.shape[1]):
+        for i in range(N):
             G[j, i] *= lengths[i] * unit
             power += real_inner(G[j, i], G[j, i])
         if power > most:
             row, most = j, power
-    return row
-
-
-@part
-def respond(G: ComplexArray, row: int, transmit: FloatArray, receive: FloatArray, found: PointResponse) -> bool:
-    """Write the response (N_r, N) of one member as that of a point, along its strongest row; whether it is one."""
-    (receivers, N), a, power = G.shape, found.a, TINY
     for i in range(N):
-        power += real_inner(G[row, i], G[row, i])
-    for i in range(N):
-        a[i] = np.conj(G[row, i]) * (1 / np.sqrt(power))
+        a[i] = np.conj(G[row, i]) * (1 / np.sqrt(most))
         found.spread[i] = transmit[i] * real_inner(a[i], a[i])
     rest, total = 0.0, 0.0
     for j in range(receivers):
@@ -119,8 +115,7 @@ def respond_each(
 ) -> None:
     """`point_response` into the last record, member by member."""
     for b in range(len(G)):
-        row = strongest(G[b], lengths[b], noise[b])
-        found.there[b] = respond(G[b], row, transmit[b], receive[b], member(found, b))
+        found.there[b] = respond(G[b], lengths[b], noise[b], transmit[b], receive[b], member(found, b))
 
 
 def _even(x: FloatArray) -> BoolArray:

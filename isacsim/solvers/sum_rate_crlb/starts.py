@@ -56,7 +56,7 @@ def start_all(
 ) -> ComplexArray:
     """The precoders that the names of starts stand for, each of any power, shape (B, starts, N_t, K+S).
 
-    Users' beams are those of `aim` for ``mrt``, ``rzf`` and ``selected``. Their sensing streams start along the
+    Users' beams are those of `aim_each` for ``mrt``, ``rzf`` and ``selected``. Their sensing streams start along the
     strongest directions of the steering vectors and their derivatives, and so do the users' where none of them has a
     channel. ``random`` draws CN(0, 1) entries; ``published`` is the start of the published figures' code: users' beams
     rate_weight h_k / |h_k|, and sensing streams of CN(0, 2) entries, which take most of the power.
@@ -115,53 +115,6 @@ def _strongest(merit: Merit, streams: int) -> ComplexArray:
 
 
 @part
-def aim(
-    HH: ComplexArray,
-    powers: FloatArray,
-    chosen: IntArray,
-    gram: ComplexArray,
-    apart: ComplexArray,
-    beams: ComplexArray,
-    W: ComplexArray,
-) -> bool:
-    """Write the users' beams of some starts of a member; whether any user has a channel.
-
-    ``rzf`` is regularised zero forcing, ``H (H^H H + (noise/power) I)^-1``. All others are maximum-ratio
-    transmission, h_k / |h_k|, ``selected`` without a user: see `left_out`.
-
-    Args:
-        HH: H^H, (K, n).
-        powers: The noise of each user, and last the power, (K+1,).
-        chosen: Places of the starts in `STARTS`, (starts,).
-        gram: Room, (K, K).
-        apart: Room for the inverse, (K, K).
-        beams: Room for the conjugates of both kinds of beams, (2, K, n).
-        W: What is written to, (starts, n, K+S).
-    """
-    (users, n), ridge, largest = HH.shape, 0.0, 0.0
-    multiply_adjoint(HH, HH, gram)
-    for k in range(users):
-        square = gram[k, k].real
-        scale(1 / max(math.sqrt(square), TINY), HH[k], beams[MATCHED, k])
-        ridge += powers[k] / powers[users]
-        largest = max(largest, square)
-    # Rounding could leave it indefinite where the noise is next to nothing, and users look alike.
-    shift(gram, max(ridge, ROUNDING * largest))
-    invert_positive(gram, apart)
-    multiply(apart, HH, beams[FORCED])
-    silent = left_out(apart, powers)
-    for s in range(chosen.size):
-        kind = FORCED if chosen[s] == FORCED else MATCHED
-        for k in range(users):
-            for i in range(n):
-                W[s, i, k] = beams[kind, k, i].conjugate()
-            if chosen[s] == SELECTED and k == silent:
-                for i in range(n):
-                    W[s, i, k] = 0.0
-    return largest > 0
-
-
-@part
 def left_out(apart: ComplexArray, powers: FloatArray) -> int:
     """The user of the least gain of zero forcing, ``1 / [(H^H H)^-1]_kk``, where it is small, else -1.
 
@@ -178,19 +131,39 @@ def left_out(apart: ComplexArray, powers: FloatArray) -> int:
 
 
 def aim_each(
-    NH: ComplexArray,
-    powers: FloatArray,
-    chosen: IntArray,
-    squares: ComplexArray,
-    beams: ComplexArray,
-    W: ComplexArray,
+    NH: ComplexArray, powers: FloatArray, chosen: IntArray, squares: ComplexArray, beams: ComplexArray, W: ComplexArray
 ) -> bool:
-    """`aim` for B members, whose N^H (B, K+m, n) or powers may be of one for all, with room ``squares`` (2, K, K).
+    """Write the users' beams of some starts of B members; whether each has a user with a channel.
 
-    Returns whether each member has a user with a channel.
+    ``rzf`` is regularised zero forcing, ``H (H^H H + (noise/power) I)^-1``. All others are maximum-ratio
+    transmission, h_k / |h_k|, ``selected`` without a user: see `left_out`.
+
+    Args:
+        NH: N^H, whose first rows are H^H, (B, K+m, n), or of one for all.
+        powers: The noise of each user, and last the power, (B, K+1), or of one for all.
+        chosen: Places of the starts in `STARTS`, (starts,).
+        squares: Room, (2, K, K).
+        beams: Room for the conjugates of both kinds of beams, (2, K, n).
+        W: What is written to, (B, starts, n, K+S).
     """
-    users, heard = squares.shape[1], True
+    gram, apart, users, heard = squares[0], squares[1], squares.shape[1], True
     for b in range(len(W)):
-        HH, own = NH[min(b, len(NH) - 1), :users], powers[min(b, len(powers) - 1)]
-        heard = aim(HH, own, chosen, squares[0], squares[1], beams, W[b]) and heard
+        HH, own, largest, ridge = NH[min(b, len(NH) - 1), :users], powers[min(b, len(powers) - 1)], 0.0, 0.0
+        multiply_adjoint(HH, HH, gram)
+        for k in range(users):
+            square = gram[k, k].real
+            scale(1 / max(math.sqrt(square), TINY), HH[k], beams[MATCHED, k])
+            ridge += own[k] / own[users]
+            largest = max(largest, square)
+        # Rounding could leave it indefinite where the noise is next to nothing, and users look alike.
+        shift(gram, max(ridge, ROUNDING * largest))
+        invert_positive(gram, apart)
+        multiply(apart, HH, beams[FORCED])
+        silent, heard = left_out(apart, own), heard and largest > 0
+        for s in range(chosen.size):
+            kind = FORCED if chosen[s] == FORCED else MATCHED
+            for k in range(users):
+                off = chosen[s] == SELECTED and k == silent
+                for i in range(HH.shape[1]):
+                    W[b, s, i, k] = 0j if off else beams[kind, k, i].conjugate()
     return heard
