@@ -20,7 +20,7 @@ from isacsim.solvers.base import Request, Solver, refuse_starts
 from isacsim.solvers.solution import Solution, Status, gathered
 from isacsim.solvers.sqinr.group import Group, certificate
 from isacsim.solvers.sqinr.repair import repaired
-from isacsim.typing import BoolArray, ComplexArray, FloatArray, IntArray
+from isacsim.typing import BoolArray, ComplexArray, IntArray
 
 LOST = "the last point met no scaling to the SQINRs; these are the beams of least power"
 FAR = 1e-2  # gap to its bound from which on a point that no method converged to is no answer
@@ -133,12 +133,9 @@ class SystemSolver(SqinrSolver):
     goes to the sensing streams. All power is used.
     """
 
-    #: Whether the objective of its solutions is the problem's own, so that only points which are moved are judged anew
+    #: Whether the objective of its system, of less arithmetic, is the problem's own: only points that are moved are
+    #: judged anew then, and by that
     own_units: ClassVar[bool] = False
-
-    def judged(self, problem: Any, group: Group, V: ComplexArray, W: ComplexArray) -> FloatArray:
-        """The problem's objective at V in normalised units, (B, N, K+S), which W is in sqrt(W), (B,)."""
-        return np.asarray(take(problem, group.places).objective(W))
 
     def finished(self, problem: Any, group: Group, solution: Solution) -> Solution:
         """A solution with precoders of full power (B, N_t, K+N_t) that meet all SQINRs, and the problem's objective."""
@@ -151,9 +148,10 @@ class SystemSolver(SqinrSolver):
             here = group if places.size == answered.size else take(group, places)
             V, moved, lost = repaired(here.system, here.feasible, solution.precoder[places, :, :columns])
             compiled(send_each)(V, here.system.scale, here.columns, places, problem.users, W)
-            anew = moved.nonzero()[0] if self.own_units else np.arange(len(V))
-            if anew.size:
-                objective[places[anew]] = self.judged(problem, take(here, anew), V[anew], W[places[anew]])
+            if not self.own_units:
+                objective[places] = take(problem, here.places).objective(W[places])
+            elif moved.any():
+                objective[places[moved]] = take(here, moved).system.objective.value(V[moved])
             for i in places[lost]:
                 notes[i] = (*notes[i], LOST)
         for i in (answered & (group.feasible.power > 1 - BARELY)).nonzero()[0]:

@@ -61,7 +61,7 @@ class SqnrMaxSolver(SystemSolver):
     """
 
     problems: ClassVar[tuple[str, ...]] = ("sqnr-max",)
-    own_units: ClassVar[bool] = True
+    own_units: ClassVar[bool] = True  # the SQNR has none
 
     def takes(self, problem: SqnrMax) -> str | None:
         """Nothing, or a sentence why not: hardware that is none of `isacsim.hardware.converters`."""
@@ -73,10 +73,6 @@ class SqnrMaxSolver(SystemSolver):
     def groups(self, problem: SqnrMax) -> list[Group]:
         """The members by number of asked users."""
         return sqnr_groups(problem)
-
-    def judged(self, problem: SqnrMax, group: Group, V: ComplexArray, W: ComplexArray) -> FloatArray:
-        """The SQNR, which has no unit: that of the system, of less arithmetic than the problem's own."""
-        return np.asarray(group.system.objective.value(V))
 
     def closed_form(self, group: Group) -> tuple[Group, Solution] | None:
         """Members without an echo: the beams of least power, or white sensing streams."""
