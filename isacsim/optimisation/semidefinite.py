@@ -85,6 +85,15 @@ class Answer:
     near: bool  #: Whether it met that, or came near by its own account
 
 
+class Parameters(dict[str, Any]):
+    """The parameters of a program by name, as it is written down."""
+
+    def given(self, name: str, *shape: int, **options: Any) -> Any:
+        """A further one."""
+        self[name] = cvxpy().Parameter(shape, name=name, **options)
+        return self[name]
+
+
 _SILENCE = threading.Lock()  # what is warned of is a matter of the process: threads would restore each other's rules
 
 

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from isacsim.batch import hermitian, squared
-from isacsim.optimisation.semidefinite import Program, cvxpy, real
+from isacsim.optimisation.semidefinite import Parameters, Program, cvxpy, real
 from isacsim.solvers.sqinr.system import System
 from isacsim.solvers.sqnr_max.objectives import Surrogate
 from isacsim.typing import ComplexArray, FloatArray
@@ -80,23 +80,18 @@ def program(side: int, streams: int, users: int, curved: bool, noisy: bool) -> P
         curved: Whether M is not zero.
         noisy: Whether a transmit chain has distortion.
     """
-    cp, parameters = cvxpy(), {}
-
-    def given(name: str, *shape: int) -> Any:
-        parameters[name] = cp.Parameter(shape, name=name)
-        return parameters[name]
-
+    cp, parameters = cvxpy(), Parameters()
     V, t = cp.Variable((2 * side, streams)), cp.Variable(side)
-    merit = cp.sum(cp.multiply(given("C", 2 * side, streams), V))
+    merit = cp.sum(cp.multiply(parameters.given("C", 2 * side, streams), V))
     if curved:
-        merit = merit - cp.sum_squares(given("root", 2 * side, 2 * side) @ V)
+        merit = merit - cp.sum_squares(parameters.given("root", 2 * side, 2 * side) @ V)
     total = cp.SOC(cp.Constant(1.0), t)
     cones = []
     if users:
-        real, imag = given("real", users, 2 * side), given("imag", users, 2 * side)
-        own, noise = given("own", users, 2 * side), given("noise", users)
+        real, imag = parameters.given("real", users, 2 * side), parameters.given("imag", users, 2 * side)
+        own, noise = parameters.given("own", users, 2 * side), parameters.given("noise", users)
         received = cp.vstack([real @ V, imag @ V])  # (2K, L)
-        spread: Any = given("spread", users, side) if noisy else None
+        spread: Any = parameters.given("spread", users, side) if noisy else None
         for k in range(users):
             parts = [received[k], received[users + k], cp.reshape(noise[k], (1,), order="F")]
             if noisy:

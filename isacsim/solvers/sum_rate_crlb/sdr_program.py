@@ -10,7 +10,7 @@ import numpy as np
 from isacsim.batch import hermitian
 from isacsim.linalg.hermitian import coordinates, matrices
 from isacsim.linalg.stacked import adjoint, factor
-from isacsim.optimisation.semidefinite import Program, cvxpy, inverse_trace, real, semidefinite, trace
+from isacsim.optimisation.semidefinite import Parameters, Program, cvxpy, inverse_trace, real, semidefinite, trace
 from isacsim.solvers.sum_rate_crlb.merit import Evaluated, Merit
 from isacsim.solvers.sum_rate_crlb.sca import rate_terms
 from isacsim.typing import ComplexArray
@@ -93,33 +93,28 @@ def program(side: int, users: int, unknowns: int, counted: tuple[int, ...], char
     """
     cp = cvxpy()
     R = cp.Variable(side**2, name="R")
-    variables, parameters = {"R": R}, {}
+    variables, parameters = {"R": R}, Parameters()
     total, cost, rules = R, 0.0, []
-
-    def given(name: str, *shape: int, **options: Any) -> Any:
-        parameters[name] = cp.Parameter(shape, name=name, **options)
-        return parameters[name]
-
     if separate:
         total = R + variables.setdefault("R_s", cp.Variable(side**2, name="R_s"))
         rules.append(semidefinite(variables["R_s"], side) >> 0)
-        cost = given("sensing_charge", side**2) @ variables["R_s"]
+        cost = parameters.given("sensing_charge", side**2) @ variables["R_s"]
     if charged:
-        cost = cost + given("charge", side**2) @ R
+        cost = cost + parameters.given("charge", side**2) @ R
     corner = semidefinite(R, side)
     if users:
         W = variables.setdefault("W", cp.Variable((2 * side, users), name="W"))
-        cost = cost - cp.sum(cp.multiply(given("C_1", *W.shape), W))
-        cost = cost if charged else cost + cp.sum_squares(given("root", 2 * side, 2 * side) @ W)
+        cost = cost - cp.sum(cp.multiply(parameters.given("C_1", *W.shape), W))
+        cost = cost if charged else cost + cp.sum_squares(parameters.given("root", 2 * side, 2 * side) @ W)
         wide = cp.hstack([W, cp.vstack([-W[side:], W[:side]])])
         corner = cp.bmat([[corner, wide], [wide.T, np.eye(2 * users)]])
     rules += [corner >> 0, trace(total, side) <= 1]
     if unknowns:
         count = unknowns * (unknowns + 1) // 2
-        information = given("information", count, side**2) @ total
-        rule, bound = inverse_trace(information, given("weights", len(counted)), counted)
+        information = parameters.given("information", count, side**2) @ total
+        rule, bound = inverse_trace(information, parameters.given("weights", len(counted)), counted)
         rules.append(rule)
-        cost = cost + given("crlb", nonneg=True) * bound
+        cost = cost + parameters.given("crlb", nonneg=True) * bound
     # The cone of W is sparse, and splitting it gains digits; but not that of weights of which some are zero.
     settings = {"chordal_decomposition_enable": len(counted) == unknowns, "max_step_fraction": CAUTIOUS}
     return Program(cp.Problem(cp.Minimize(cost), rules), parameters, tuple(variables.values()), (), settings)
