@@ -21,7 +21,7 @@ import attrs
 import numpy as np
 from attrs import field, frozen
 
-from isacsim.batch import each, hermitian, rows, take
+from isacsim.batch import each, rows, take
 from isacsim.compiled import brief, compiled, few_passes, writable
 from isacsim.linalg.blas import multiply
 from isacsim.linalg.lapack import adjoint_multiply, eigen, multiply_adjoint, scale
@@ -71,11 +71,6 @@ class Reduced(Links):
     terms: FloatArray = rows(2)  #: The users' numbers by the names SHARE to CHARGE, (B, 4, K)
     open: BoolArray = rows()  #: Whether the white covariance may meet every SINR, (B,)
     sizes: Sizes = field()
-
-    @property
-    def HH(self) -> ComplexArray:
-        """The conjugate transpose of the channels, (B, K, r)."""
-        return hermitian(self.H)
 
     @property
     def threshold(self) -> FloatArray:

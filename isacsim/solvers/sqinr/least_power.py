@@ -30,7 +30,7 @@ from typing import Annotated, NamedTuple
 import numpy as np
 from attrs import frozen
 
-from isacsim.batch import all_of, rows, squared, take
+from isacsim.batch import all_of, hermitian, rows, squared, take
 from isacsim.compiled import compiled, part
 from isacsim.linalg.blas import multiply
 from isacsim.linalg.lapack import adjoint_multiply
@@ -57,9 +57,9 @@ class Links(ABC):
     unit: FloatArray = rows()  #: Unit of power, (B,), in W
 
     @property
-    @abstractmethod
     def HH(self) -> ComplexArray:
         """The conjugate transpose of the channels, (B, K, N)."""
+        return hermitian(self.H)
 
     @property
     @abstractmethod

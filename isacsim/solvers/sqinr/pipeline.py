@@ -177,11 +177,7 @@ def _by_columns(V: ComplexArray, answered: BoolArray, few: int) -> Iterator[tupl
 
     Most precoders have one sensing stream at most, and room for N: what is zero is not gone through.
     """
-    L = V.shape[-1]
-    parts = [(L, answered)]
-    if few < L:
-        wide = np.asarray(V[:, :, few:].any(axis=(1, 2)))
-        parts = [(few, answered & ~wide), (L, answered & wide)]
-    for columns, there in parts:
+    wide = np.asarray(V[:, :, few:].any(axis=(1, 2)))
+    for columns, there in ((few, answered & ~wide), (V.shape[-1], answered & wide)):
         if (places := there.nonzero()[0]).size:
             yield columns, places

@@ -75,12 +75,10 @@ class Mm(SqnrMaxSolver):
             if found is not None:
                 V[i], answered[i] = found, True
         V, *_ = repaired(system, state.group.feasible, V)
-        certificate = certify(system, V, multipliers)
         # The program's own accuracy can lower the SQNR near the optimum: such a step is not taken.
-        better = answered & (certificate.value > state.objective)
-        if not better.all():
-            V = np.where(better[:, None, None], V, state.precoder)
-            certificate = certify(system, V, multipliers)
+        better = answered & (system.objective.value(V) > state.objective)
+        V = np.where(better[:, None, None], V, state.precoder)
+        certificate = certify(system, V, multipliers)
         value, bound, residual = certificate.value, certificate.bound, certificate.residual
         return MmState(state.group, V, value, bound, ~better, told, residual)
 
