@@ -138,7 +138,7 @@ def begin(
         tolerance=tolerance,
         room=room(system.H, factors, V),
     )
-    return _looked(state, way, *value_at(response, way.V))
+    return _looked(state, Trial(way, *value_at(response, way.V), ~broken, state.radius, state.idle))
 
 
 @frozen(eq=False)
@@ -162,8 +162,7 @@ def step(state: TightState) -> TightState:
             break
         here = attrs.evolve(take(state, left), radius=trial.radius[left], idle=trial.idle[left])
         trial = put(trial, left, _tried(here, shorter) if shorter < len(SHORTER) else _stayed(here))
-    state = attrs.evolve(state, radius=trial.radius, idle=trial.idle)
-    return _looked(state, trial.way, trial.value, trial.known)
+    return _looked(state, trial)
 
 
 def _tried(state: TightState, shorter: int) -> Trial:
@@ -188,16 +187,20 @@ def _stayed(state: TightState) -> Trial:
     return Trial(way, value, known, np.ones(len(value), bool), state.radius, state.idle)
 
 
-def _looked(state: TightState, way: Tangent, value: FloatArray, known: Seen) -> TightState:
-    """The state of points with multipliers, errors, and the steps to try next."""
-    echoes = echoes_at(state.response, value, known)
-    state, way, gradient = _priced(attrs.evolve(state, precoder=way.V, objective=value), way, echoes)
-    complete = np.zeros(len(value), bool)
-    ends = np.flatnonzero(state.error <= state.tolerance)
+def _looked(state: TightState, there: Trial) -> TightState:
+    """The state where members have gone, with multipliers, errors, and the steps to try next."""
+    way, value = there.way, there.value
+    echoes = echoes_at(state.response, value, there.known)
+    way, multipliers, gradient, error = _priced(state, way, echoes)
+    ended, complete = error <= state.tolerance, np.zeros(len(value), bool)
+    ends = np.flatnonzero(ended)
     if ends.size:
-        lacks = missing(state.constraints, state.response, echoes, state.multipliers, ends)
+        lacks = missing(state.constraints, state.response, echoes, multipliers, ends)
         complete[ends] = [positive(lack, state.tolerance * value[i]) for i, lack in zip(ends, lacks, strict=True)]
-    state = attrs.evolve(state, complete=complete)
+    state = attrs.evolve(
+        state, precoder=way.V, objective=value, multipliers=multipliers, tight=way.tight, error=error,
+        complete=complete, radius=there.radius, idle=there.idle,
+    )  # fmt: skip
     if ends.size == len(value):
         return state
     turning = _turning(state, echoes)
@@ -210,7 +213,6 @@ def _looked(state: TightState, way: Tangent, value: FloatArray, known: Seen) -> 
     shape = state.rise.shape
     steps = Steps(np.zeros((*shape, 2 * gradient[0].size)), np.zeros(shape), np.zeros(shape), np.zeros(shape[0], int))
     # Members that have ended come along with a radius of zero: their path has one segment of no length, which is none.
-    ended = state.error <= state.tolerance
     reach = np.where(ended, 0.0, radius)
     single = not state.careful
     data = (state.rounded, rounded(point_at(echoes), single))
@@ -234,31 +236,27 @@ def _turning(state: TightState, echoes: Echoes) -> Turning:
     return put(kept, at, Turning.at(*here, not state.careful))
 
 
-def _priced(state: TightState, way: Tangent, echoes: Echoes) -> tuple[TightState, Tangent, ComplexArray]:
-    """The state with multipliers next to stationarity, normals, and half of the Lagrangian's gradient, (B, N, L)."""
-    size = np.sqrt(frobenius2(way.V)) / np.maximum(state.objective, np.finfo(float).tiny)
+def _priced(state: TightState, way: Tangent, echoes: Echoes) -> tuple[Tangent, FloatArray, ComplexArray, FloatArray]:
+    """Normals, multipliers next to stationarity, half of the Lagrangian's gradient, (B, N, L), and the error, (B,)."""
+    size = np.sqrt(frobenius2(way.V)) / np.maximum(echoes.value, np.finfo(float).tiny)
     for _ in range(way.tight.shape[-1]):
         multipliers = -way.components(echoes.half)
         gradient = echoes.half + way.mixed(multipliers)
         error = np.sqrt(frobenius2(gradient)) * size
+        near = (error <= BELIEVED) & (multipliers[:, :-1].min(axis=-1, initial=0.0) < 0)
+        if not near.any():
+            break
         # A constraint that is let go before the others' face is gone through comes back with the next step, and so on.
         pulls = way.pulls(multipliers)
         pull = pulls.max(axis=-1, initial=0.0) * size
-        goes = (error <= BELIEVED) & (pull > np.where(error <= state.tolerance, 0.0, error))
+        goes = near & (pull > np.where(error <= state.tolerance, 0.0, error))
         if not goes.any():
             break
         at = np.flatnonzero(goes)
         tight = way.tight[at]
         tight[np.arange(at.size), pulls[at].argmax(axis=-1)] = False
         way = put(way, at, settled(take(state.constraints, at), way.V[at], tight)[0])
-    state = attrs.evolve(
-        state,
-        precoder=way.V,
-        tight=way.tight,
-        multipliers=multipliers,
-        error=np.where(np.isfinite(error), error, np.inf),
-    )
-    return state, way, gradient
+    return way, multipliers, gradient, np.where(np.isfinite(error), error, np.inf)
 
 
 def seeded(state: TightState, streams: int) -> ComplexArray:
